@@ -1,0 +1,247 @@
+//! What a site says to a client.
+//!
+//! ```text
+//! WELCOME   bincode of Welcome; answers HELLO
+//! OUTCOMES  bincode of Outcomes; answers SUBMIT
+//! VIEW      bincode of ViewReply; answers READ
+//! REFUSED   bincode of Refused; answers any request, or HELLO with number 0
+//! ```
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    account::AccountKind,
+    amount::Asset,
+    codec::byte_enum,
+    id::{AccountId, ClusterId, NodeId},
+    limits::{DETAIL_BYTES_MAX, LABEL_BYTES_MAX, NAME_BYTES_MAX},
+    outcome::{Answer, Stamp},
+    request::Cursor,
+    transfer::{Text, Transfer},
+};
+
+/// Frame type: [`Welcome`].
+pub const WELCOME: u8 = 65;
+/// Frame type: [`Outcomes`].
+pub const OUTCOMES: u8 = 66;
+/// Frame type: [`ViewReply`].
+pub const VIEW: u8 = 67;
+/// Frame type: [`Refused`].
+pub const REFUSED: u8 = 68;
+
+/// The key is good; this is who you talk to.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Welcome {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// The site's name.
+    pub site: Text<NAME_BYTES_MAX>,
+    /// The primary, where this node knows one: talk to it to save a hop.
+    pub primary: Option<NodeId>,
+    /// The node's data folder is on a file system in memory: nothing it acknowledges survives a power cut.
+    pub volatile: bool,
+}
+
+/// The outcomes of a SUBMIT, one for each command, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Outcomes {
+    /// The request's.
+    pub number: u64,
+    /// The entry that the request was decided in.
+    pub stamp: Stamp,
+    /// One for each command.
+    pub answers: Vec<Answer>,
+}
+
+/// Why a request got no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalCode {
+    /// The bytes aren't a request; the detail names what is wrong.
+    Malformed,
+    /// A command's id isn't a UUID of version 7.
+    IdNotUuidV7,
+    /// The key is unknown.
+    Unauthorized,
+    /// The key may not do this.
+    Forbidden,
+    /// What was asked for isn't there.
+    NotFound,
+    /// Over a limit of size.
+    TooLarge,
+    /// Too many requests with this key.
+    RateLimited,
+    /// No site can decide at the moment. Nothing was done.
+    NoPrimary,
+    /// The queues are full. Nothing was done.
+    Overloaded,
+    /// The node is shutting down. Nothing was done.
+    Stopping,
+    /// The node is still reading its journal. Nothing was done.
+    Recovering,
+    /// The command was proposed and its fate isn't known: it may yet commit. Ask again with the same id.
+    OutcomeUnknown,
+}
+byte_enum!(RefusalCode {
+    Malformed = 1 "malformed",
+    IdNotUuidV7 = 2 "id_not_uuid_v7",
+    Unauthorized = 3 "unauthorized",
+    Forbidden = 4 "forbidden",
+    NotFound = 5 "not_found",
+    TooLarge = 6 "too_large",
+    RateLimited = 7 "rate_limited",
+    NoPrimary = 8 "no_primary",
+    Overloaded = 9 "overloaded",
+    Stopping = 10 "stopping",
+    Recovering = 11 "recovering",
+    OutcomeUnknown = 12 "outcome_unknown",
+});
+
+impl RefusalCode {
+    /// Whether the same request may succeed later. With the same id it's always safe to ask again.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::NoPrimary
+                | Self::Overloaded
+                | Self::Stopping
+                | Self::Recovering
+                | Self::OutcomeUnknown
+        )
+    }
+}
+
+/// A request got no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refused {
+    /// The request's.
+    pub number: u64,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Why a request got no outcome, for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Refusal {
+    /// For programs.
+    pub code: RefusalCode,
+    /// For people: what is wrong, by name.
+    pub detail: Text<DETAIL_BYTES_MAX>,
+}
+
+impl Refusal {
+    /// With a detail, shortened to what fits.
+    #[must_use]
+    pub fn new(code: RefusalCode, detail: &str) -> Self {
+        let mut end = detail.len().min(DETAIL_BYTES_MAX);
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        let detail = Text::new(&detail[..end]).expect("shortened to the limit");
+        Self { code, detail }
+    }
+}
+
+/// The answer to a read.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ViewReply {
+    /// The request's.
+    pub number: u64,
+    /// For a local read: how old it may be.
+    pub as_of: Option<AsOf>,
+    /// The answer.
+    pub view: View,
+}
+
+/// How old a local read may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AsOf {
+    /// The newest entry that the answer contains.
+    pub position: u64,
+    /// Milliseconds since this node last knew itself current with a majority.
+    pub age_ms: u64,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum View {
+    /// One account.
+    Account(AccountView),
+    /// One transfer.
+    Transfer(Box<TransferView>),
+    /// A page of a history.
+    History(HistoryPage),
+    /// The sums.
+    Totals(Totals),
+}
+
+/// An account as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AccountView {
+    /// Its id.
+    pub id: AccountId,
+    /// What it is.
+    pub kind: AccountKind,
+    /// What it holds.
+    pub asset: Asset,
+    /// For people.
+    pub label: Text<LABEL_BYTES_MAX>,
+    /// The settled balance.
+    pub posted: i64,
+    /// The most that it may hold, where there's a limit.
+    pub max_balance: Option<u64>,
+    /// When it was opened, microseconds since the Unix epoch.
+    pub opened_at: u64,
+    /// The newest entry that the answer contains.
+    pub position: u64,
+}
+
+/// A transfer that was committed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TransferView {
+    /// What moved.
+    pub transfer: Transfer,
+    /// Where and when it was decided.
+    pub stamp: Stamp,
+    /// Its number among the outcomes of its entry.
+    pub index: u16,
+}
+
+/// A part of an account's history, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HistoryPage {
+    /// The transfers.
+    pub items: Vec<TransferView>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Cursor>,
+}
+
+/// The sums of all accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Totals {
+    /// The newest entry that they contain.
+    pub position: u64,
+    /// One row for each asset, in the order of genesis.
+    pub assets: Vec<AssetTotals>,
+}
+
+/// One asset's sums. They always add up to zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AssetTotals {
+    /// Which asset.
+    pub asset: Asset,
+    /// All wallets.
+    pub wallet: i64,
+    /// All merchants.
+    pub merchant: i64,
+    /// All banks.
+    pub bank: i64,
+    /// All fee accounts.
+    pub fee: i64,
+    /// All issuers.
+    pub issuer: i64,
+}
