@@ -154,6 +154,11 @@ pub(crate) fn bytes_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a length in memory fits 64 bits")
 }
 
+/// Whether an error says that there is no room, which may come back.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Fills `buffer` from `offset`; a file that ends before is `UnexpectedEof`.
 pub(crate) fn read_exact_at(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     let count = file.read_at(buffer, offset)?;

@@ -7,12 +7,18 @@
 //!
 //! - [`disk`]: the seam to the file system, real or crashing on purpose.
 //! - [`bytes_at`]: little-endian numbers at an offset, for every layout below.
+//! - [`superblock`]: whose data folder this is, and the lock against a second process.
+//! - [`vote`]: the promise this node made in the current term.
+//! - [`journal`]: the truth: records in segments, each linked to the one before.
 #![warn(missing_docs)]
 
 use std::fmt;
 
 pub mod bytes_at;
 pub mod disk;
+pub mod journal;
+pub mod superblock;
+pub mod vote;
 
 /// The number of a record in the journal. The first is 0 and there are no gaps.
 pub type Position = u64;
