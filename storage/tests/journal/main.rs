@@ -1,0 +1,5 @@
+//! The journal against a disk that crashes, loses and rots.
+
+mod rig;
+
+mod append;
