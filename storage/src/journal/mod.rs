@@ -1,0 +1,2 @@
+//! The journal (sketch, replaced at merge).
+pub mod index;
