@@ -9,11 +9,13 @@
 //! - [`bytes_at`]: little-endian numbers at an offset, for every layout below.
 //! - [`superblock`]: whose data folder this is, and the lock against a second process.
 //! - [`vote`]: the promise this node made in the current term.
-//! - [`journal`]: the truth: records in segments, each linked to the one before.
+//! - [`journal`]: the truth: records in segments, each linked to the one before, and indexes beside them.
+//! - [`balances`]: the checkpoint in sled: derived, verified, rebuilt when it can't be trusted.
 #![warn(missing_docs)]
 
 use std::fmt;
 
+pub mod balances;
 pub mod bytes_at;
 pub mod disk;
 pub mod journal;

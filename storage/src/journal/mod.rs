@@ -17,6 +17,8 @@
 //! [`Poisoned`] is final. It never purges, never truncates a sealed segment or below the committed
 //! position, and never tries a failed write again.
 
+pub mod index;
+
 mod active;
 mod chain;
 mod damage;
