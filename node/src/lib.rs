@@ -1,1 +1,3 @@
+//! The evenkeel node.
 
+pub mod ledger;
