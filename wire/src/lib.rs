@@ -26,3 +26,7 @@ pub mod codec;
 pub mod frame;
 pub mod limits;
 pub mod version;
+
+// Who is at the other end.
+pub mod endpoint;
+pub mod identity;
