@@ -34,7 +34,8 @@ mod tests;
 
 use evenkeel_wire::{
     genesis::Genesis,
-    id::{AccountId, KeyId, OPERATOR_KEY},
+    id::{AccountId, CommandId, KeyId, OPERATOR_KEY},
+    outcome::Outcome,
     reply::{AccountView, Totals},
 };
 
@@ -192,6 +193,12 @@ impl Ledger {
     #[must_use]
     pub fn outcomes_of(&self, position: u64) -> Option<&[Decided]> {
         self.recent.outcomes_of(position)
+    }
+
+    /// Position, command's number and outcome of the first answer to an id, where the ledger still remembers it.
+    #[must_use]
+    pub fn find_recent(&self, id: CommandId) -> Option<(u64, u16, Outcome)> {
+        self.recent.find(id, self.seed.hash(id.number()))
     }
 
     /// Entries up to here are in sealed segments whose indexes can be asked: their ids may leave memory. Whole

@@ -179,6 +179,12 @@ impl Journal {
         memory.segments.iter().map(|segment| segment.info(&self.shared.folder)).collect()
     }
 
+    /// Whether a segment that isn't sealed begins with the record at this position. Cheap: asked for
+    /// every entry that is applied.
+    pub fn begins_segment(&self, position: Position) -> bool {
+        self.shared.memory().begins_segment(position)
+    }
+
     /// The oldest segment that is full and not sealed.
     pub fn rolled(&self) -> Option<SegmentInfo> {
         let memory = self.shared.memory();

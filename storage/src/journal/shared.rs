@@ -137,6 +137,12 @@ impl Memory {
         (position - segment.first < segment.count).then_some(segment)
     }
 
+    /// Whether a segment that isn't sealed begins at this position. Those are few and the newest.
+    pub(super) fn begins_segment(&self, position: Position) -> bool {
+        let unsealed = self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
+        unsealed.into_iter().any(|segment| segment.first == position)
+    }
+
     pub(super) fn sealed_last(&self) -> Option<Position> {
         let sealed = self.segments.iter().rev().find(|segment| segment.state == State::Sealed);
         sealed.and_then(Segment::last)
