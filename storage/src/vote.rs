@@ -2,7 +2,8 @@
 //!
 //! Two files, `vote.a` and `vote.b`, each written and synced in turn at every save, so that one of them
 //! is whole whatever a crash or rot does to the other. They are overwritten in place and need no room
-//! on a full disk.
+//! on a full disk. Beside the vote they remember the newest segment of the journal: without that, a
+//! journal whose newest file went missing would look like a shorter one.
 //!
 //! ```text
 //!  0 magic "EKV\x01"
@@ -12,7 +13,8 @@
 //! 24 u64   node voted for
 //! 32 u8    1 if a quorum granted it
 //! 33 u8    1 if there is a vote, 0 before the first
-//! 34 [14]  zero
+//! 34 [6]   zero
+//! 40 u64   first position of the newest segment + 1; 0 before the first
 //! ```
 //! Both unreadable is damage: the node must not vote on a guess.
 
@@ -20,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Position;
 use crate::bytes_at::{read_u32, read_u64, write_array, write_u32, write_u64};
 use crate::disk::{Disk, File};
 
@@ -71,6 +74,7 @@ pub(crate) struct VoteFiles {
 struct Content {
     sequence: u64,
     vote: Option<Vote>,
+    newest_segment: Option<Position>,
 }
 
 /// Whether a data folder has a copy of the vote.
@@ -92,10 +96,27 @@ fn newest(disk: &dyn Disk, folder: &Path) -> Result<Content, VoteError> {
     }
 }
 
+/// The first position of the newest segment that was noted, if both copies are in order; else the copy
+/// that is not, and why. Writes nothing.
+pub(crate) fn inspect(
+    disk: &dyn Disk,
+    folder: &Path,
+) -> Result<Option<Position>, (PathBuf, String)> {
+    for path in NAMES.map(|name| folder.join(name)) {
+        match read(disk, &path) {
+            Ok(Ok(_)) => {}
+            Ok(Err(what)) => return Err((path, what)),
+            Err(error) => return Err((path, error.to_string())),
+        }
+    }
+    let newest = newest(disk, folder).map_err(|error| (folder.to_path_buf(), error.to_string()))?;
+    Ok(newest.newest_segment)
+}
+
 impl VoteFiles {
     /// Makes both copies, with no vote in them. Each gets its name only when it is whole.
     pub(crate) fn create(disk: &dyn Disk, folder: &Path) -> Result<Self, VoteError> {
-        let content = Content { sequence: 0, vote: None };
+        let content = Content { sequence: 0, vote: None, newest_segment: None };
         for name in NAMES {
             replace(disk, folder, name, content)?;
         }
@@ -128,14 +149,26 @@ impl VoteFiles {
         self.newest.vote
     }
 
-    /// Whether a vote was ever saved.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.newest.sequence == 0
+    /// First position of the newest segment that was noted.
+    pub(crate) fn newest_segment(&self) -> Option<Position> {
+        self.newest.newest_segment
     }
 
     /// Durable in both copies on return. After an error nothing is known, and nothing is to be saved.
     pub(crate) fn save(&mut self, vote: Vote) -> io::Result<()> {
-        let content = Content { sequence: self.newest.sequence + 1, vote: Some(vote) };
+        self.write(Content { vote: Some(vote), ..self.newest })
+    }
+
+    /// Notes the newest segment: after it was made, and before it is removed.
+    pub(crate) fn note_segment(&mut self, first: Position) -> io::Result<()> {
+        if self.newest.newest_segment == Some(first) {
+            return Ok(());
+        }
+        self.write(Content { newest_segment: Some(first), ..self.newest })
+    }
+
+    fn write(&mut self, content: Content) -> io::Result<()> {
+        let content = Content { sequence: self.newest.sequence + 1, ..content };
         for file in &self.files {
             file.write_at(&content.encode(), 0)?;
             file.sync_data()?;
@@ -187,6 +220,7 @@ impl Content {
             bytes[32] = u8::from(vote.committed);
             bytes[33] = 1;
         }
+        write_u64(&mut bytes, 40, self.newest_segment.map_or(0, |first| first + 1));
         let checksum = crc32fast::hash(&bytes[8..]);
         write_u32(&mut bytes, 4, checksum);
         bytes
@@ -207,6 +241,10 @@ impl Content {
             node: read_u64(bytes, 24),
             committed: bytes[32] != 0,
         };
-        Ok(Self { sequence: read_u64(bytes, 8), vote: (bytes[33] != 0).then_some(vote) })
+        Ok(Self {
+            sequence: read_u64(bytes, 8),
+            vote: (bytes[33] != 0).then_some(vote),
+            newest_segment: read_u64(bytes, 40).checked_sub(1),
+        })
     }
 }

@@ -17,7 +17,7 @@ const LARGE_PAYLOAD_BYTES: usize = 64 << 10;
 /// What is gathered before it is handed to the file.
 const GATHER_BYTES: usize = 1 << 20;
 /// Room kept in a segment for the marks written when nothing else is.
-const MARKS_ROOM: u64 = 3 * 24;
+const MARKS_ROOM: u64 = 2 * 24;
 const _: () = assert!(MARK_BYTES == 24, "the room for marks is counted in marks");
 
 pub(super) struct Active {
@@ -29,6 +29,8 @@ pub(super) struct Active {
     pub(super) end: u64,
     /// Offsets of records written since they were last taken.
     pub(super) offsets: Vec<u32>,
+    /// A mark was written while idle, and nothing was synced since.
+    pub(super) has_unsynced_mark: bool,
     gathered: Vec<u8>,
     cluster: ClusterId,
 }
@@ -42,7 +44,8 @@ impl Active {
         count: u64,
         end: u64,
     ) -> Self {
-        Self { file, first, count, end, offsets: Vec::new(), gathered: Vec::new(), cluster }
+        let (offsets, gathered, has_unsynced_mark) = (Vec::new(), Vec::new(), false);
+        Self { file, first, count, end, offsets, has_unsynced_mark, gathered, cluster }
     }
 
     /// A new segment in a blank file. Its header goes out with the first batch.
@@ -103,7 +106,9 @@ impl Active {
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.has_unsynced_mark = false;
+        Ok(())
     }
 
     fn gather(&mut self, bytes: &[u8]) {

@@ -17,7 +17,6 @@
 use std::path::Path;
 
 use super::damage::{Damage, Fault};
-use super::mark::Mark;
 use super::record::{Record, Tip};
 use super::segment::FRAMES_AT;
 use super::walk::{Found, Stop, Walk};
@@ -27,6 +26,7 @@ use crate::Position;
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) offsets: Vec<u32>,
+    pub(super) first: Option<Tip>,
     pub(super) last: Option<Tip>,
     /// Where the last record ends.
     pub(super) records_end: u64,
@@ -34,8 +34,6 @@ pub(super) struct Content {
     pub(super) claimed: u64,
     /// Records that some mark claims to be committed.
     pub(super) committed: u64,
-    /// The segment that a mark says comes next.
-    pub(super) next: Option<Position>,
 }
 
 /// What to do with the end of the newest segment.
@@ -65,13 +63,13 @@ pub(super) fn walk_through(
                 })?;
                 content.offsets.push(small);
                 content.last = Some(record.tip());
+                content.first = content.first.or(content.last);
                 content.records_end = walk.offset;
             }
-            Found::Mark(Mark::Durable { durable, committed }) => {
-                content.claimed = content.claimed.max(durable);
-                content.committed = content.committed.max(committed);
+            Found::Mark(mark) => {
+                content.claimed = content.claimed.max(mark.durable);
+                content.committed = content.committed.max(mark.committed);
             }
-            Found::Mark(Mark::Next { first }) => content.next = Some(first),
             Found::Stop(stop) => return Ok((content, stop)),
         }
     }
@@ -86,9 +84,6 @@ pub(super) fn judge_newest(
 ) -> Result<Ending, Fault> {
     let (offset, due) = (walk.offset, walk.due);
     let refuse = |what: String| Err(Damage::new(path, offset, due, what).into());
-    if let Some(next) = content.next {
-        return refuse(format!("the segment that begins at {next} is missing"));
-    }
     let broken = match stop {
         Stop::Altered(what) => return refuse(what.to_owned()),
         Stop::Footer => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::damage::{Damage, Fault};
 use super::footer::Footer;
-use super::segment::{FRAMES_AT, HEADER_BYTES, Header, State, file_name, parse_name};
+use super::segment::{FRAMES_AT, HEADER_BYTES, Header, parse_name};
 use crate::disk::{Disk, File};
 use crate::{ClusterId, Link, Position};
 
@@ -94,9 +94,15 @@ pub(super) fn check_follows(named: &Named, due: Position) -> Result<(), Damage> 
     Err(Damage::new(&named.path, 0, named.first, what))
 }
 
-/// The path of a segment in a journal's folder.
-pub(super) fn path_of(folder: &Path, first: Position, state: State) -> PathBuf {
-    folder.join(file_name(first, state))
+/// Refuses a journal whose newest segment was noted beside the vote and is gone.
+pub(super) fn check_newest(newest: &Named, noted: Option<Position>) -> Result<(), Damage> {
+    match noted {
+        Some(noted) if noted > newest.first => {
+            let what = format!("the segment that begins at {noted} is missing");
+            Err(Damage::new(&newest.path, 0, noted, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Gives an error of the disk the name of the file.

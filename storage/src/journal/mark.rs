@@ -1,10 +1,10 @@
 //! Marks: what this node knows of its own disk, written between records and outside the chain.
 //!
 //! ```text
-//!  0 magic "EKM\x01" a mark           "EKN\x01" the next segment exists
+//!  0 magic "EKM\x01"
 //!  4 u32   crc32 of cluster ‖ u64 first position of the segment ‖ u64 offset of the mark ‖ magic ‖ bytes 8..24
-//!  8 u64   durable position + 1        first position of the next segment
-//! 16 u64   committed position + 1      zero
+//!  8 u64   durable position + 1; 0 for none
+//! 16 u64   committed position + 1; 0 for none
 //! ```
 //! A mark stands in front of every batch and claims only what was synced before the batch was written:
 //! a damaged record that any later mark claims was acknowledged, and one that no mark claims was torn by
@@ -14,16 +14,15 @@ use crate::bytes_at::{read_u32, read_u64, write_array, write_u32, write_u64};
 use crate::{ClusterId, Position};
 
 pub(super) const MARK_BYTES: usize = 24;
-const MARK_MAGIC: [u8; 4] = *b"EKM\x01";
-const NEXT_MAGIC: [u8; 4] = *b"EKN\x01";
+const MAGIC: [u8; 4] = *b"EKM\x01";
 
 /// One mark. Counts are positions + 1; 0 says none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// So many records were known to be synced, and so many committed.
-    Durable { durable: u64, committed: u64 },
-    /// The segment with this first position was made after this one.
-    Next { first: Position },
+pub(super) struct Mark {
+    /// So many records were known to be synced.
+    pub(super) durable: u64,
+    /// So many of those were known to be committed.
+    pub(super) committed: u64,
 }
 
 /// Where a mark stands.
@@ -37,17 +36,9 @@ pub(super) struct Place {
 impl Mark {
     pub(super) fn encode(&self, place: &Place) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
-        match *self {
-            Self::Durable { durable, committed } => {
-                write_array(&mut bytes, 0, &MARK_MAGIC);
-                write_u64(&mut bytes, 8, durable);
-                write_u64(&mut bytes, 16, committed);
-            }
-            Self::Next { first } => {
-                write_array(&mut bytes, 0, &NEXT_MAGIC);
-                write_u64(&mut bytes, 8, first);
-            }
-        }
+        write_array(&mut bytes, 0, &MAGIC);
+        write_u64(&mut bytes, 8, self.durable);
+        write_u64(&mut bytes, 16, self.committed);
         let checksum = checksum(&bytes, place);
         write_u32(&mut bytes, 4, checksum);
         bytes
@@ -61,15 +52,12 @@ impl Mark {
         if checksum(bytes, place) != read_u32(bytes, 4) {
             return None;
         }
-        if bytes[..4] == NEXT_MAGIC {
-            return Some(Self::Next { first: read_u64(bytes, 8) });
-        }
-        Some(Self::Durable { durable: read_u64(bytes, 8), committed: read_u64(bytes, 16) })
+        Some(Self { durable: read_u64(bytes, 8), committed: read_u64(bytes, 16) })
     }
 
     /// Whether `bytes` start like a mark, whole or not.
     pub(super) fn begins(bytes: &[u8]) -> bool {
-        bytes.starts_with(&MARK_MAGIC) || bytes.starts_with(&NEXT_MAGIC)
+        bytes.starts_with(&MAGIC)
     }
 }
 

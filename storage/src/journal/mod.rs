@@ -35,6 +35,7 @@ mod segment;
 mod shared;
 mod tail;
 mod truncation;
+mod verify;
 mod walk;
 mod writer;
 
@@ -50,6 +51,7 @@ pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
 pub use recovery::{OpenError, Recovery, open};
 pub use seal::SealError;
 pub use segment::{SegmentInfo, State};
+pub use verify::{Verified, verify};
 pub use writer::{Step, Writer};
 
 use crate::vote::Vote;

@@ -54,8 +54,8 @@ pub enum OpenError {
     /// The vote cannot be loaded.
     #[error(transparent)]
     Vote(#[from] VoteError),
-    /// A vote was saved here, and no segment is left.
-    #[error("{}: a vote was saved here, but all segments are missing", folder.display())]
+    /// There was a journal here, and no segment is left.
+    #[error("{}: there was a journal here, and all its segments are missing", folder.display())]
     SegmentsMissing {
         /// The journal's folder.
         folder: PathBuf,
@@ -96,11 +96,17 @@ pub fn open(
         Fault::Io(source) => OpenError::Io { path: folder.clone(), source },
     };
     let named = layout::list(&*disk, &folder).map_err(in_journal)?;
-    let votes = opening.votes(data_folder, named.is_empty())?;
+    let mut votes = opening.votes(data_folder, named.is_empty())?;
+    if let Some(newest) = named.last() {
+        layout::check_newest(newest, votes.newest_segment())?;
+    }
     let found = match named.is_empty() {
         true => opening.first_segment().map_err(at_folder)?,
         false => opening.segments(&named).map_err(in_journal)?,
     };
+    votes
+        .note_segment(found.active.first)
+        .map_err(|source| OpenError::Io { path: data_folder.to_path_buf(), source })?;
     let recovery = Recovery {
         vote: votes.vote(),
         last: found.last,
@@ -156,7 +162,7 @@ impl Opening<'_> {
             return Ok(VoteFiles::create(self.disk, data_folder)?);
         }
         let votes = VoteFiles::open(self.disk, data_folder)?;
-        if is_new && !votes.is_fresh() {
+        if is_new && votes.newest_segment().is_some() {
             return Err(OpenError::SegmentsMissing { folder: self.folder.to_path_buf() });
         }
         Ok(votes)
@@ -316,7 +322,7 @@ impl Opening<'_> {
         if count > 0 {
             let durable = last.map_or(0, |tip| tip.position + 1);
             let committed = committed.map_or(0, |position| position + 1);
-            active.push_mark(Mark::Durable { durable, committed });
+            active.push_mark(Mark { durable, committed });
             active.flush()?;
         }
         self.name(&*file, named.first)?;

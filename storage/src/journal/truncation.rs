@@ -29,12 +29,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the newest segment. The one before it first loses the mark that says it exists.
+    /// Removes the newest segment, once the one before it is noted as the newest.
     fn drop_active(&mut self) -> io::Result<()> {
         let dropped = self.active.first;
-        let before = self.reopen_previous();
-        self.active = before;
-        self.cut_active(dropped)?;
+        self.active = self.reopen_previous();
+        self.votes.note_segment(self.active.first)?;
         let path = self.shared.folder.join(file_name(dropped, State::Open));
         self.shared.disk.remove(&path)?;
         self.shared.disk.sync_folder(&self.shared.folder)

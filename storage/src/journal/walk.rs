@@ -95,10 +95,7 @@ impl<'a> Walk<'a> {
         let Some(mark) = Mark::decode(bytes, &place) else {
             return Ok(Found::Stop(Stop::Broken("mark checksum does not match")));
         };
-        let is_sound = match mark {
-            Mark::Durable { durable, committed } => durable <= self.due && committed <= durable,
-            Mark::Next { first } => first == self.due,
-        };
+        let is_sound = mark.durable <= self.due && mark.committed <= mark.durable;
         if !is_sound {
             return Ok(Found::Stop(Stop::Altered("mark claims records that are not before it")));
         }
@@ -108,8 +105,8 @@ impl<'a> Walk<'a> {
 
     /// The last byte from the walk's offset on that is not zero.
     pub(super) fn last_byte_set(&self) -> io::Result<Option<u64>> {
-        let mut chunk = vec![0; WINDOW_BYTES];
-        let zeros = vec![0; WINDOW_BYTES];
+        let mut chunk = vec![0; self.window.chunk_bytes()];
+        let zeros = chunk.clone();
         let mut offset = self.offset;
         let mut last = None;
         loop {
@@ -133,10 +130,8 @@ impl<'a> Walk<'a> {
         while offset < until {
             let place = self.place(offset);
             let head = self.window.get(offset, record::HEADER_BYTES)?;
-            match Mark::decode(head, &place) {
-                Some(Mark::Durable { durable, .. }) => claimed = claimed.max(durable),
-                Some(Mark::Next { first }) => claimed = claimed.max(first),
-                None => {}
+            if let Some(mark) = Mark::decode(head, &place) {
+                claimed = claimed.max(mark.durable);
             }
             let length = match record::Header::decode(head) {
                 Some(header) if header.payload_length() <= PAYLOAD_BYTES_MAX => {
@@ -164,6 +159,10 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
+    fn chunk_bytes(&self) -> usize {
+        usize::try_from(self.length).unwrap_or(WINDOW_BYTES).clamp(1, WINDOW_BYTES)
+    }
+
     /// `length` bytes from `offset`, fewer only at the end of the file.
     fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let begin = offset.checked_sub(self.start).and_then(|begin| usize::try_from(begin).ok());
@@ -171,7 +170,7 @@ impl Window<'_> {
             begin.checked_add(length).is_some_and(|end| end <= self.bytes.len())
         });
         if !held {
-            self.bytes.resize(length.max(WINDOW_BYTES), 0);
+            self.bytes.resize(length.max(self.chunk_bytes()), 0);
             let count = self.file.read_at(&mut self.bytes, offset)?;
             self.bytes.truncate(count);
             self.start = offset;

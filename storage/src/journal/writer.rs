@@ -44,10 +44,10 @@ pub enum Step {
 pub struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) active: Active,
-    /// The segment before the active one, while the active one is still called `spare`.
-    unnamed_after: Option<Active>,
+    /// Whether the active segment is still called `spare`.
+    is_unnamed: bool,
     spare: Option<Arc<dyn File>>,
-    votes: VoteFiles,
+    pub(super) votes: VoteFiles,
     /// The newest record on disk, synced or about to be.
     newest: Option<Tip>,
     /// The newest synced position.
@@ -64,18 +64,8 @@ impl Writer {
         let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
         drop(memory);
         let marked = mark(synced, committed);
-        let (unnamed_after, spare) = (None, None);
-        Self {
-            shared,
-            active,
-            unnamed_after,
-            spare,
-            votes,
-            newest,
-            synced,
-            marked,
-            ask_again_at: 0,
-        }
+        let (is_unnamed, spare) = (false, None);
+        Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
     }
 
     /// Does what is queued, at most `jobs_max` jobs, and tells those who asked. Blocks on the disk.
@@ -232,24 +222,25 @@ impl Writer {
     /// Makes the batch durable, names its segment if that is new, and says so.
     fn sync(&mut self, truncations: u64) -> io::Result<()> {
         self.active.sync()?;
-        if let Some(mut full) = self.unnamed_after.take() {
+        if std::mem::take(&mut self.is_unnamed) {
             let folder = &self.shared.folder;
             let first = self.active.first;
             let name = file_name(first, State::Open);
             self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
             self.shared.disk.sync_folder(folder)?;
-            // Without a sync: it is there to notice, later, a segment that went missing.
-            full.push_mark(Mark::Next { first });
-            full.flush()?;
-            self.publish_new_segment(&full);
+            self.votes.note_segment(first)?;
+            self.publish_new_segment();
         }
         self.synced = self.newest.map(|tip| tip.position);
         self.publish(truncations);
         Ok(())
     }
 
-    /// Begins a new segment in the reserved file. The old one is synced whole.
+    /// Begins a new segment in the reserved file. Not a byte of the old one is left unsynced.
     fn roll(&mut self, first: Position) -> io::Result<()> {
+        if self.active.has_unsynced_mark {
+            self.active.sync()?;
+        }
         if self.spare.is_none() {
             self.spare = Some(self.reserve_file()?);
         }
@@ -258,17 +249,16 @@ impl Writer {
             self.newest.map_or_else(|| self.shared.genesis(), |newest| newest.link);
         let header = Header { cluster: self.shared.options.cluster, first, previous };
         let next = Active::begin(file, &header);
-        self.unnamed_after = Some(std::mem::replace(&mut self.active, next));
+        self.active = next;
+        self.is_unnamed = true;
         self.ask_again_at = 0;
         Ok(())
     }
 
-    fn publish_new_segment(&self, full: &Active) {
+    fn publish_new_segment(&self) {
         let mut memory = self.shared.memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.state = State::Rolled;
-        segment.end = full.end;
-        segment.bytes = full.end;
         memory.segments.push(Segment {
             first: self.active.first,
             count: 0,
@@ -307,6 +297,7 @@ impl Writer {
         self.marked = mark;
         self.active.push_mark(mark);
         self.active.flush()?;
+        self.active.has_unsynced_mark = true;
         let mut memory = self.shared.memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.end = self.active.end;
@@ -367,7 +358,7 @@ impl Job {
 /// A mark never claims more than what is synced here.
 fn mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
     let count = |position: Option<Position>| position.map_or(0, |position| position + 1);
-    Mark::Durable { durable: count(synced), committed: count(committed.min(synced)) }
+    Mark { durable: count(synced), committed: count(committed.min(synced)) }
 }
 
 fn context(doing: &str, error: &io::Error) -> io::Error {

@@ -1,5 +1,7 @@
 //! The journal against a disk that crashes, loses and rots.
 
+mod random;
 mod rig;
 
 mod append;
+mod crash;

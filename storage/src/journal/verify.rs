@@ -1,0 +1,304 @@
+//! Reading everything back and comparing it with what must be there. Writes nothing.
+//!
+//! Every byte in front of the end of the newest record is part of something checked: headers, marks,
+//! records with their padding and links, footers with their tables, the zeros of full segments, and both
+//! copies of the vote.
+//! Torn bytes behind the newest record of a stopped node are counted and not damage, by the rules of
+//! `ending`. While the node runs, the walk stops at the position that was durable when it began.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::damage::{Damage, Fault};
+use super::ending::{self, Ending};
+use super::footer::Footer;
+use super::layout::{self, FOLDER, Named};
+use super::record::{Record, Tip};
+use super::segment::{Header, Segment, State, file_name};
+use super::walk::{Found, Stop, Walk};
+use super::{Journal, chain};
+use crate::disk::{Disk, File};
+use crate::{ClusterId, Link, Position, vote};
+
+/// What a walk over a whole journal found to be in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Number of segments.
+    pub segments: usize,
+    /// Number of records.
+    pub records: u64,
+    /// The newest record.
+    pub last: Option<Tip>,
+    /// The link of the newest record, or the first link of the cluster.
+    pub head: Link,
+    /// Bytes behind the newest record that a crash left; the next start cuts them off.
+    pub torn_bytes: u64,
+}
+
+type Each<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
+
+/// Walks the journal of a data folder whose node is stopped (or a copy of one). `each` sees every
+/// record in order; what it refuses is damage at that record. Without `cluster` the first segment's
+/// own is taken.
+pub fn verify(
+    disk: &dyn Disk,
+    data_folder: &Path,
+    cluster: Option<ClusterId>,
+    each: Each<'_>,
+) -> Result<Verified, Damage> {
+    let folder = data_folder.join(FOLDER);
+    let named = layout::list(disk, &folder).map_err(|fault| fault.into_damage(&folder, 0))?;
+    let Some((newest, older)) = named.split_last() else {
+        return Err(Damage::new(&folder, 0, 0, "there is no segment"));
+    };
+    let noted = vote::inspect(disk, data_folder);
+    let noted = noted.map_err(|(path, what)| Damage::new(&path, 0, newest.first, what))?;
+    layout::check_newest(newest, noted)?;
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => cluster_of(disk, &named[0])?,
+    };
+    let mut chain = Chain::new(cluster, each);
+    for (one, next) in older.iter().zip(&named[1..]) {
+        let result = match one.is_sealed {
+            true => chain.sealed(disk, one),
+            false => chain.rolled(disk, one, next.first),
+        };
+        result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
+    }
+    let torn_bytes =
+        chain.newest(disk, newest).map_err(|fault| fault.into_damage(&newest.path, chain.due))?;
+    Ok(chain.verified(named.len(), torn_bytes))
+}
+
+fn cluster_of(disk: &dyn Disk, first: &Named) -> Result<ClusterId, Damage> {
+    let header = disk
+        .open(&first.path)
+        .map_err(Fault::Io)
+        .and_then(|file| layout::read_header(&*file, &first.path, first.first));
+    Ok(header.map_err(|fault| fault.into_damage(&first.path, first.first))?.cluster)
+}
+
+impl Journal {
+    /// Walks this journal while it is being written, up to the position that is durable now. Should
+    /// uncommitted records be truncated meanwhile, it ends at them.
+    pub fn verify(&self, each: Each<'_>) -> Result<Verified, Damage> {
+        let (durable, truncations, places) = {
+            let memory = self.shared.memory();
+            let durable = memory.durable.map_or(0, |position| position + 1);
+            let places: Vec<Place> = memory.segments.iter().map(|one| self.place(one)).collect();
+            (durable, memory.truncations, places)
+        };
+        let disk = &*self.shared.disk;
+        let mut chain = Chain::new(self.shared.options.cluster, each);
+        let mut walked = 0;
+        for place in &places {
+            if chain.due >= durable && walked > 0 {
+                break;
+            }
+            let result = match &place.file {
+                None => chain.sealed(disk, &place.named),
+                Some(file) => chain.up_to(&**file, &place.named, place.end.min(durable)),
+            };
+            if let Err(fault) = result {
+                let damage = fault.into_damage(&place.named.path, chain.due);
+                let memory = self.shared.memory();
+                let may_be_cut = Some(damage.position) > memory.committed;
+                if may_be_cut && memory.truncations != truncations {
+                    break;
+                }
+                return Err(damage);
+            }
+            walked += 1;
+        }
+        Ok(chain.verified(walked, 0))
+    }
+
+    /// Walks one sealed segment whole, and compares its first link with the segment before it.
+    pub fn scrub(&self, first: Position) -> Result<(), Damage> {
+        let (named, previous) = {
+            let memory = self.shared.memory();
+            let index = memory.segments.iter().position(|one| one.first == first);
+            let sealed = index.filter(|index| memory.segments[*index].state == State::Sealed);
+            let Some(index) = sealed else {
+                let path = self.shared.folder.join(file_name(first, State::Sealed));
+                return Err(Damage::new(&path, 0, first, "no sealed segment begins here"));
+            };
+            let before = index.checked_sub(1).map(|before| self.place(&memory.segments[before]));
+            (self.place(&memory.segments[index]).named, before)
+        };
+        let disk = &*self.shared.disk;
+        let in_file = |fault: Fault| fault.into_damage(&named.path, first);
+        let previous = match previous {
+            Some(Place { named, file: None, .. }) => {
+                let file = disk.open(&named.path).map_err(|error| in_file(error.into()))?;
+                layout::read_footer(&*file, &named).map_err(in_file)?.last_link
+            }
+            Some(_) => self.link_before(&named)?,
+            None => self.shared.genesis(),
+        };
+        let mut ignore = |_: &Record| Ok(());
+        let mut chain = Chain::new(self.shared.options.cluster, &mut ignore);
+        chain.due = first;
+        chain.previous = previous;
+        chain.sealed(disk, &named).map_err(in_file)
+    }
+
+    fn link_before(&self, named: &Named) -> Result<Link, Damage> {
+        match self.tip_at(named.first - 1) {
+            Ok(Some(tip)) => Ok(tip.link),
+            Ok(None) => Err(Damage::new(&named.path, 0, named.first, "nothing comes before it")),
+            Err(error) => Err(Fault::Io(error).into_damage(&named.path, named.first)),
+        }
+    }
+
+    fn place(&self, segment: &Segment) -> Place {
+        let path: PathBuf = self.shared.folder.join(file_name(segment.first, segment.state));
+        let is_sealed = segment.state == State::Sealed;
+        Place {
+            named: Named { first: segment.first, is_sealed, path },
+            file: segment.file.as_ref().map(Arc::clone),
+            end: segment.first + segment.count,
+        }
+    }
+}
+
+/// A segment as it was when the walk began.
+struct Place {
+    named: Named,
+    /// None for a sealed one.
+    file: Option<Arc<dyn File>>,
+    /// One more than its last position.
+    end: Position,
+}
+
+/// The walk from segment to segment.
+struct Chain<'a> {
+    cluster: ClusterId,
+    due: Position,
+    previous: Link,
+    last: Option<Tip>,
+    each: Each<'a>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(cluster: ClusterId, each: Each<'a>) -> Self {
+        Self { cluster, due: 0, previous: chain::genesis(&cluster), last: None, each }
+    }
+
+    fn verified(&self, segments: usize, torn_bytes: u64) -> Verified {
+        let (records, last, head) = (self.due, self.last, self.previous);
+        Verified { segments, records, last, head, torn_bytes }
+    }
+
+    fn begin(&self, file: &dyn File, named: &Named) -> Result<Header, Fault> {
+        layout::check_follows(named, self.due)?;
+        let header = layout::read_header(file, &named.path, named.first)?;
+        header
+            .check(&self.cluster, named.first, Some(&self.previous))
+            .map_err(|what| Damage::new(&named.path, 0, named.first, what))?;
+        Ok(header)
+    }
+
+    fn go_on(&mut self, walk: &Walk<'_>, content: &ending::Content) {
+        self.due = walk.due;
+        self.previous = walk.previous;
+        self.last = content.last.or(self.last);
+    }
+
+    fn sealed(&mut self, disk: &dyn Disk, named: &Named) -> Result<(), Fault> {
+        let file = disk.open(&named.path)?;
+        let header = self.begin(&*file, named)?;
+        let footer = layout::read_footer(&*file, named)?;
+        let at_footer =
+            |what: String| Damage::new(&named.path, footer.begins_at, footer.last, what);
+        let table = footer.read_table(&*file)?.map_err(at_footer)?;
+        let mut walk = Walk::new(&*file, header)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        match stop {
+            Stop::Footer if walk.offset == footer.begins_at => {}
+            Stop::Broken(what) | Stop::Altered(what) => {
+                return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
+            }
+            Stop::Footer | Stop::Blank => {
+                let what = "the frames do not end where the footer says";
+                return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
+            }
+        }
+        if content.offsets != table || !matches_footer(&header, &walk, &content, &footer) {
+            return Err(at_footer("the footer does not describe the records".to_owned()).into());
+        }
+        self.go_on(&walk, &content);
+        Ok(())
+    }
+
+    fn rolled(&mut self, disk: &dyn Disk, named: &Named, next: Position) -> Result<(), Fault> {
+        let file = disk.open(&named.path)?;
+        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        ending::check_rolled(&walk, stop, next, &named.path)?;
+        self.go_on(&walk, &content);
+        Ok(())
+    }
+
+    /// Returns how many torn bytes follow the newest record.
+    fn newest(&mut self, disk: &dyn Disk, named: &Named) -> Result<u64, Fault> {
+        let file = disk.open(&named.path)?;
+        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
+        self.go_on(&walk, &content);
+        Ok(match ending {
+            Ending::Clean => 0,
+            Ending::Torn { from, until } => until - from,
+        })
+    }
+
+    /// Walks a segment that is still in use up to `end` (exclusive), and not a byte further.
+    fn up_to(&mut self, file: &dyn File, named: &Named, end: Position) -> Result<(), Fault> {
+        let mut walk = Walk::new(file, self.begin(file, named)?)?;
+        while walk.due < end {
+            let (offset, due) = (walk.offset, walk.due);
+            match walk.next()? {
+                Found::Record(record) => {
+                    (self.each)(&record)
+                        .map_err(|what| Damage::new(&named.path, offset, due, what))?;
+                    self.last = Some(record.tip());
+                }
+                Found::Mark(_) => {}
+                Found::Stop(Stop::Broken(what) | Stop::Altered(what)) => {
+                    return Err(Damage::new(&named.path, offset, due, what).into());
+                }
+                Found::Stop(Stop::Blank | Stop::Footer) => {
+                    let what = "nothing where a durable record is due";
+                    return Err(Damage::new(&named.path, offset, due, what).into());
+                }
+            }
+        }
+        self.due = walk.due;
+        self.previous = walk.previous;
+        Ok(())
+    }
+}
+
+fn matches_footer(
+    header: &Header,
+    walk: &Walk<'_>,
+    content: &ending::Content,
+    footer: &Footer,
+) -> bool {
+    let Some(last) = content.last else { return false };
+    header.first == footer.first
+        && walk.due == footer.last + 1
+        && last.link == footer.last_link
+        && last.time == footer.last_time
+        && content
+            .first
+            .is_some_and(|first| first.link == footer.first_link && first.time == footer.first_time)
+}
