@@ -252,7 +252,8 @@ fn unreadable(error: &str) -> Refusal {
     Refusal::new(RefusalCode::Recovering, error)
 }
 
-fn stamp(record: &Record) -> Stamp {
+/// Where a record's outcomes were decided.
+pub fn stamp(record: &Record) -> Stamp {
     Stamp {
         position: record.position,
         term: record.term,

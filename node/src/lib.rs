@@ -21,3 +21,4 @@ pub mod state;
 pub mod status;
 pub mod telemetry;
 pub mod timeline;
+pub mod verify;

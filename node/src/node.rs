@@ -159,7 +159,6 @@ async fn live(
         raft: replication.raft.clone(),
         state: state.clone(),
         journal: journal.clone(),
-        disk,
         peers: replication.peers.clone(),
         transport: peering.transport().clone(),
         freshness: replication.freshness.clone(),
@@ -181,7 +180,7 @@ async fn live(
         leave(&replication).await;
     }
     stop.send_replace(true);
-    doors.close();
+    doors.close().await;
     peering_task.abort();
     let stopped = tokio::time::timeout(STOP_PATIENCE, replication.stop()).await;
     if stopped.is_err() {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evenkeel_storage::{disk::Disk, journal::Journal};
+use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{entry::EntryBody, id::NodeId};
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -18,7 +18,7 @@ use crate::{
     },
     road::Lead,
     state::{Place, State},
-    status::{Damage, Digest, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
+    status::{Digest, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
     timeline::Timeline,
 };
 
@@ -29,7 +29,6 @@ pub struct NodeOperations {
     pub raft: Raft,
     pub state: Arc<State>,
     pub journal: Journal,
-    pub disk: Arc<dyn Disk>,
     pub peers: Arc<Peers>,
     pub transport: Arc<QuicTransport>,
     pub freshness: Arc<Freshness>,
@@ -252,23 +251,9 @@ impl Operations for NodeOperations {
 
     fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, AdminError>> {
         Box::pin(async move {
-            let (disk, data, cluster) =
-                (self.disk.clone(), self.config.data.clone(), self.config.cluster.0);
-            let until = self.journal.durable();
-            let walked = tokio::task::spawn_blocking(move || {
-                crate::verify::walk(&*disk, &data, Some(cluster), until, &mut |_| Ok(()))
-            });
+            let journal = self.journal.clone();
+            let walked = tokio::task::spawn_blocking(move || crate::verify::online(&journal));
             walked.await.map_err(|error| AdminError::Failed(error.to_string()))
         })
-    }
-}
-
-/// Damage, as the admin socket names it.
-pub fn damage(found: &evenkeel_storage::journal::Damage) -> Damage {
-    Damage {
-        file: found.file.display().to_string(),
-        offset: Some(found.offset),
-        position: found.position,
-        what: found.what.clone(),
     }
 }

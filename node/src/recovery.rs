@@ -286,7 +286,7 @@ fn describe(error: &CheckpointError) -> String {
     error.to_string()
 }
 
-fn head_of(marker: Marker) -> CheckpointHead {
+pub fn head_of(marker: Marker) -> CheckpointHead {
     CheckpointHead {
         format: marker.format,
         position: marker.position,

@@ -123,8 +123,10 @@ async fn serve_clients(
 
 impl OpenDoors {
     /// Waits until the doors are closed; they close when the node is stopping.
-    pub(super) fn close(self) {
-        if self.thread.join().is_err() {
+    pub(super) async fn close(self) {
+        // Not on this thread: replication still has replies to hand out.
+        let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the doors ended by a panic");
         }
     }

@@ -41,18 +41,32 @@ type Runtime = openraft::impls::TokioRuntime;
 #[cfg(evenkeel_simulation)]
 type Runtime = openraft_rt::deterministic_rng::DeterministicRng<openraft::impls::TokioRuntime>;
 
-openraft::declare_raft_types!(
-    /// The one configuration of the engine that evenkeel uses: one primary a term.
-    pub Types:
-        D = Batch,
-        R = Option<Arc<Decided>>,
-        NodeId = u64,
-        Node = EngineNode,
-        Term = u64,
-        LeaderId = leader_id_std::LeaderId<u64, u64>,
-        Responder<T> = openraft::impls::OneshotResponder<Self, T> where T: Send + 'static,
-        AsyncRuntime = Runtime,
-);
+/// The one configuration of the engine that evenkeel uses: one primary a term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Types;
+
+impl openraft::RaftTypeConfig for Types {
+    type D = Batch;
+    type R = Option<Arc<Decided>>;
+    type NodeId = u64;
+    type Node = EngineNode;
+    type Term = u64;
+    type LeaderId = leader_id_std::LeaderId<u64, u64>;
+    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type Payload = EntryPayload<Batch, u64, EngineNode>;
+    type Entry =
+        openraft::Entry<<Self::LeaderId as RaftLeaderId>::Committed, EntryPayload<Batch, u64, EngineNode>>;
+    type AsyncRuntime = Runtime;
+    type Responder<T>
+        = openraft::impls::OneshotResponder<Self, T>
+    where
+        T: Send + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: Send + 'static;
+    type ErrorSource = openraft::impls::BoxedErrorSource;
+}
 
 pub type LogId = openraft::type_config::alias::LogIdOf<Types>;
 pub type Vote = openraft::type_config::alias::VoteOf<Types>;
