@@ -257,18 +257,17 @@ impl Ledger {
     fn found(&mut self, genesis: &Genesis, entry: &mut Entry<'_>) -> Result<Verdict, Unwell> {
         if let Some(founded) = &self.founded {
             return Ok(if founded.genesis == *genesis {
-                Verdict::Again(Answer { outcome: founded.outcome, first: Some(founded.stamp) })
+                Verdict::Again(founded.answer())
             } else {
                 Verdict::Rejected(Rejection::IdReused)
             });
         }
         genesis::check(genesis)
             .map_err(|what| Unwell(format!("position {}: {what}", entry.head.position)))?;
-        let outcome =
-            Outcome { index: entry.next_index, rejection: None, debit_after: 0, credit_after: 0 };
         self.accounts.found(genesis.assets.len());
         entry.window = Some(IdWindow::at(self.time, genesis));
-        self.founded = Some(Founded::new(genesis.clone(), first::stamp(&entry.head), outcome));
+        let stamp = first::stamp(&entry.head);
+        self.founded = Some(Founded::new(genesis.clone(), stamp, entry.next_index));
         Ok(Verdict::Committed { debit_after: 0, credit_after: 0 })
     }
 

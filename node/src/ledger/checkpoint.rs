@@ -4,6 +4,10 @@
 //! known by epochs: each checkpoint ends one, and a row carries the epoch in which it last changed, so that beginning
 //! costs the same however many rows there are.
 
+use evenkeel_storage::{
+    Link,
+    balances::{self as stored, Marker},
+};
 use evenkeel_wire::{amount::Asset, codec};
 
 use super::{
@@ -12,7 +16,6 @@ use super::{
     digest::OutcomesDigest,
     genesis::Founded,
     load::STATUS_OPEN,
-    stored,
 };
 
 /// The format of settings, rows and digest.
@@ -20,7 +23,7 @@ use super::{
 /// - 1: the first.
 pub const LEDGER_FORMAT: u16 = 1;
 
-/// The setting that holds the genesis: (Genesis, Stamp, Outcome).
+/// The setting that holds the genesis with its stamp and index.
 pub(super) const SETTING_GENESIS: &str = "genesis";
 /// The setting that holds the ledger's time, the number of outcomes and their digest: three u64.
 pub(super) const SETTING_LEDGER: &str = "ledger";
@@ -46,6 +49,24 @@ pub struct CheckpointHead {
     pub digest: [u8; 32],
     /// Whether it consists of all rows, not only of those that changed since the last finished checkpoint.
     pub all: bool,
+}
+
+impl CheckpointHead {
+    /// As the checkpoint's last word, under the generation that it was given.
+    #[must_use]
+    pub fn marker(&self, generation: u64) -> Marker {
+        Marker {
+            generation,
+            position: self.position,
+            term: self.term,
+            time: self.time,
+            link: Link(self.link),
+            accounts: self.accounts,
+            digest: self.digest,
+            sums: self.sums.clone(),
+            format: self.format,
+        }
+    }
 }
 
 /// Which rows changed, and the checkpoint that is being copied.
@@ -256,8 +277,7 @@ fn settings(founded: Option<&Founded>, time: u64, outcomes: OutcomesDigest) -> V
     let mut settings =
         vec![setting(SETTING_LEDGER, codec::encode(&(time, outcomes.count, outcomes.sum)))];
     if let Some(founded) = founded {
-        let value = codec::encode(&(&founded.genesis, founded.stamp, founded.outcome));
-        settings.push(setting(SETTING_GENESIS, value));
+        settings.push(setting(SETTING_GENESIS, founded.encode()));
     }
     settings
 }

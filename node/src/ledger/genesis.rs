@@ -4,7 +4,7 @@ use evenkeel_wire::{
     codec,
     genesis::Genesis,
     limits::{AMOUNT_MAX, ASSETS_MAX},
-    outcome::{Outcome, Stamp},
+    outcome::{Answer, Outcome, Stamp},
 };
 
 /// The genesis with its place in the journal.
@@ -13,20 +13,35 @@ pub(super) struct Founded {
     pub(super) genesis: Genesis,
     /// Where it was decided, for whoever sends it again.
     pub(super) stamp: Stamp,
-    pub(super) outcome: Outcome,
-    /// blake3 of everything above but term and link, which the journal's chain vouches for.
+    pub(super) index: u16,
+    /// blake3 of all of it.
     pub(super) digest: [u8; 32],
 }
 
 impl Founded {
-    pub(super) fn new(genesis: Genesis, stamp: Stamp, outcome: Outcome) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&codec::encode(&genesis));
-        hasher.update(&stamp.position.to_le_bytes());
-        hasher.update(&stamp.recorded_at.to_le_bytes());
-        hasher.update(&outcome.index.to_le_bytes());
-        let digest = *hasher.finalize().as_bytes();
-        Self { genesis, stamp, outcome, digest }
+    pub(super) fn new(genesis: Genesis, stamp: Stamp, index: u16) -> Self {
+        let mut founded = Self { genesis, stamp, index, digest: [0; 32] };
+        founded.digest = *blake3::hash(&founded.encode()).as_bytes();
+        founded
+    }
+
+    /// As a checkpoint keeps it.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        codec::encode(&(&self.genesis, self.stamp, self.index))
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (genesis, stamp, index) =
+            codec::decode::<(Genesis, Stamp, u16)>(bytes).map_err(|error| error.to_string())?;
+        check(&genesis)?;
+        Ok(Self::new(genesis, stamp, index))
+    }
+
+    /// The first answer, for whoever sends it again.
+    pub(super) fn answer(&self) -> Answer {
+        let outcome =
+            Outcome { index: self.index, rejection: None, debit_after: 0, credit_after: 0 };
+        Answer { outcome, first: Some(self.stamp) }
     }
 }
 

@@ -27,7 +27,6 @@ mod load;
 
 mod memory;
 mod mix;
-mod stored;
 
 #[cfg(test)]
 mod tests;
