@@ -26,7 +26,7 @@ use crate::{
     history::{History, commands, outcome_to_row},
     ledger::{AuditProgress, Decided},
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
-    recovery::{SETTING_MEMBERSHIP, marker_of},
+    recovery::SETTING_MEMBERSHIP,
     replication::types::kind,
     state::{Begun, State},
 };
@@ -195,7 +195,7 @@ impl Keeper {
     fn finish(&mut self) -> Result<(), CheckpointError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
         let head = &writing.begun.head;
-        let marker = marker_of(head, writing.generation);
+        let marker = head.marker(writing.generation);
         self.store()?.finish(marker)?;
         self.state.end_checkpoint(true);
         tracing::debug!(position = head.position, accounts = head.accounts, "wrote a checkpoint");

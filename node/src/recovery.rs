@@ -25,7 +25,7 @@ use evenkeel_wire::{codec, genesis::Genesis};
 use crate::{
     history::History,
     keeper::{self, PERMANENT_SECONDS},
-    ledger::{CheckpointHead, EntryHead, Ledger, Loader},
+    ledger::{EntryHead, Ledger, Loader},
     limits::READ_BYTES_MAX,
     replication::types::{self, LogId, StoredMembership, kind},
     state::{Place, State},
@@ -152,7 +152,7 @@ impl Recovery<'_> {
         };
         self.check_place(&marker)?;
         let position = Some(marker.position);
-        let ledger = loader.finish(&head_of(marker))?;
+        let ledger = loader.finish(&marker)?;
         Ok(Loaded { ledger, membership, position })
     }
 
@@ -191,7 +191,9 @@ impl Recovery<'_> {
         report: &mut Report,
     ) -> Result<(), RecoveryError> {
         let mut next = from.map_or(0, |position| position + 1);
-        let mut sealed = segments.iter().filter_map(keeper::sealed).filter(|s| s.last >= next).peekable();
+        let first = next;
+        let mut sealed =
+            segments.iter().filter_map(keeper::sealed).filter(|s| s.last >= first).peekable();
         while next <= committed {
             // Never across a segment's end: there its index takes over.
             let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
@@ -284,35 +286,6 @@ pub fn check_genesis(state: &State, configured: &Genesis) -> Result<(), Recovery
 
 fn describe(error: &CheckpointError) -> String {
     error.to_string()
-}
-
-pub fn head_of(marker: Marker) -> CheckpointHead {
-    CheckpointHead {
-        format: marker.format,
-        position: marker.position,
-        term: marker.term,
-        time: marker.time,
-        link: marker.link.0,
-        accounts: marker.accounts,
-        sums: marker.sums,
-        digest: marker.digest,
-        all: true,
-    }
-}
-
-/// The marker of a checkpoint.
-pub fn marker_of(head: &CheckpointHead, generation: u64) -> Marker {
-    Marker {
-        generation,
-        position: head.position,
-        term: head.term,
-        time: head.time,
-        link: evenkeel_storage::Link(head.link),
-        accounts: head.accounts,
-        digest: head.digest,
-        sums: head.sums.clone(),
-        format: head.format,
-    }
 }
 
 /// Where the balances lie.

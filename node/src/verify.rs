@@ -19,7 +19,7 @@ use evenkeel_wire::{id::CommandId, outcome::Outcome};
 use crate::{
     history::{commands, stamp},
     ledger::{EntryHead, FirstAnswers, Ledger, RecordedCommand, Unwell},
-    recovery::{SETTING_MEMBERSHIP, balances_folder, head_of},
+    recovery::{SETTING_MEMBERSHIP, balances_folder},
     replication::types::kind,
     status::{self, VerifyReport},
 };
@@ -165,7 +165,7 @@ impl Replay {
             row => loader.put(row),
         })
         .map_err(|error| error.to_string())?;
-        loader.finish(&head_of(marker)).map(drop)
+        loader.finish(&marker).map(drop)
     }
 }
 

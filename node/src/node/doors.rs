@@ -88,11 +88,8 @@ impl Doors {
         let serve = async move {
             let clients = Arc::new(clients);
             let mut stop = stopping.clone();
-            let stopped = async move {
-                let _stopped_or_gone = stop.wait_for(|stopping| *stopping).await;
-            };
             tokio::join!(
-                admin_door.serve(admin, stopped),
+                admin_door.serve(admin, async move { stopped(&mut stop).await }),
                 serve_clients(client_door, clients, stopping)
             );
         };
@@ -107,6 +104,15 @@ impl Doors {
     }
 }
 
+/// Waits until the node is stopping.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    while !*stopping.borrow_and_update() {
+        if stopping.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Until the node stops; then what is under way has a moment to be answered.
 async fn serve_clients(
     door: Arc<ClientDoor>,
@@ -114,7 +120,7 @@ async fn serve_clients(
     mut stopping: watch::Receiver<bool>,
 ) {
     let serving = tokio::spawn(door.serve(clients.clone()));
-    let _stopped_or_gone = stopping.wait_for(|stopping| *stopping).await;
+    stopped(&mut stopping).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients.close();
     serving.abort();

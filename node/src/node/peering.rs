@@ -37,7 +37,8 @@ struct Lanes {
 impl Peering {
     pub(super) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
         let timing = config.profile.timing();
-        let settings = PeerSettings::new(timing.election_max);
+        let idle = (timing.election_max * 2).max(Duration::from_secs(2));
+        let settings = PeerSettings { idle, ..PeerSettings::default() };
         let endpoint = Arc::new(PeerEndpoint::bind(config.listen.peer, identity, settings)?);
         let transport = Arc::new(QuicTransport::new(endpoint.clone(), &config.members));
         let members = config.members.iter().map(|member| member.node).collect();

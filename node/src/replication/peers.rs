@@ -9,6 +9,7 @@ use std::{
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{id::NodeId, peer::AppendReply};
+use openraft::async_runtime::Instant as _;
 use tokio::time::Instant;
 
 use super::{
@@ -92,7 +93,8 @@ impl Peers {
                 now
             }
         };
-        Some(leader.last_quorum_acked().map_or(since, |at| at.max(since)))
+        let heard = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
+        Some(heard.map_or(since, |at| at.max(since)))
     }
 
     /// Whether this node may send appends and heartbeats now.
