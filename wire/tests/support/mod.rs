@@ -1,6 +1,9 @@
 //! An authority that makes certificates of every kind, and ports on 127.0.0.1.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod credulous;
+pub(crate) mod node;
+
 use std::{
     fs,
     net::SocketAddr,
