@@ -16,12 +16,13 @@ mod peer_port;
 mod places;
 mod reset;
 mod socket;
-mod transport;
+pub(crate) mod transport;
 
 pub use client_port::{ClientEndpoint, ClientLink};
 pub use dial::DialError;
 pub(crate) use dial::Dialler;
 pub use frames::{FrameReceiver, FrameSender};
+pub(crate) use link::Link;
 pub use peer_port::{PeerEndpoint, PeerLink};
 pub use socket::BindError;
 pub use transport::{ClientSettings, PeerSettings};

@@ -28,5 +28,8 @@ pub mod limits;
 pub mod version;
 
 // Who is at the other end.
-pub mod endpoint;
 pub mod identity;
+// The ports.
+pub mod endpoint;
+// The other side of the client port.
+pub mod client;

@@ -1,16 +1,26 @@
 //! Reaching a node: the handshake, and the proof that it's the node that was meant.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use quinn::{
-    ClientConfig, Connection, Endpoint, TransportConfig, crypto::rustls::QuicClientConfig,
+    ClientConfig, Connection, Endpoint, EndpointConfig, TransportConfig,
+    crypto::rustls::QuicClientConfig,
 };
 use rustls::pki_types::CertificateDer;
 
-use super::link::{Link, why};
+use super::{
+    link::{Link, why},
+    socket,
+    socket::BindError,
+};
 use crate::{
     id::NodeId,
-    identity::{SERVER_NAME, Subject},
+    identity::{SERVER_NAME, Subject, Trust},
+    version::ALPN_CLIENT,
 };
 
 /// Why a node wasn't reached.
@@ -60,8 +70,26 @@ impl Dialler {
         Self { endpoint, config, handshake }
     }
 
+    /// For a client of the cluster: a port of its own, chosen by the system, that nobody can connect to.
+    pub(crate) fn for_client(
+        trust: &Trust,
+        ipv6: bool,
+        transport: Arc<TransportConfig>,
+        handshake: Duration,
+    ) -> Result<Self, BindError> {
+        let any: IpAddr =
+            if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let listen = SocketAddr::new(any, 0);
+        let socket = socket::open(listen)?;
+        let runtime = quinn::default_runtime().expect("a client runs on tokio's runtime");
+        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime)
+            .map_err(|error| BindError::new(listen, error))?;
+        let tls = trust.client_tls(ALPN_CLIENT);
+        Ok(Self::new(endpoint, tls, transport, handshake))
+    }
+
     /// Connects, and proves that it's this node.
-    pub(super) async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<Link, DialError> {
+    pub(crate) async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<Link, DialError> {
         let failed = |reason: String| DialError::Failed { address, reason };
         let connecting = self
             .endpoint

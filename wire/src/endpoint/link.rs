@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use quinn::{Connection, ConnectionError, VarInt};
+use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use super::{
     frames::{FrameReceiver, FrameSender},
@@ -16,7 +16,7 @@ const REASON_BYTES_MAX: usize = 200;
 
 /// A connection that closes, and gives its place back, when nobody holds it any more.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     pub(super) connection: Connection,
     _place: Option<Place>,
 }
@@ -26,11 +26,11 @@ impl Link {
         Self { connection, _place: place }
     }
 
-    pub(super) fn close(&self, why: &str) {
+    pub(crate) fn close(&self, why: &str) {
         self.connection.close(DONE, why.as_bytes());
     }
 
-    pub(super) async fn open_stream(&self) -> io::Result<(FrameSender, FrameReceiver)> {
+    pub(crate) async fn open_stream(&self) -> io::Result<(FrameSender, FrameReceiver)> {
         let (send, receive) = self.connection.open_bi().await?;
         Ok((FrameSender::new(send), FrameReceiver::new(receive)))
     }
@@ -40,11 +40,15 @@ impl Link {
         SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 
-    pub(super) async fn closed(&self) -> String {
+    pub(crate) fn datagrams_received(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
+    pub(crate) async fn closed(&self) -> String {
         why(&self.connection.closed().await)
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.connection.close_reason().is_some()
     }
 }
@@ -66,15 +70,40 @@ pub(super) fn why(error: &ConnectionError) -> String {
             format!("closed by the other side: {}", words(&close.reason))
         }
         ConnectionError::ConnectionClosed(close)
-            if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
         {
             "the other side is full or shutting down".into()
         }
-        ConnectionError::ConnectionClosed(close) => {
-            format!("refused by the other side ({}): {}", close.error_code, words(&close.reason))
-        }
+        ConnectionError::ConnectionClosed(close) => match alert(close.error_code) {
+            Some(alert) => format!("refused by the other side: {alert}"),
+            None => {
+                format!("refused by the other side: {}: {}", close.error_code, words(&close.reason))
+            }
+        },
+        ConnectionError::TransportError(error) => handshake_error(&error.reason).into(),
         other => other.to_string(),
     }
+}
+
+/// What a TLS alert (RFC 8446 §6) means between us, carried in QUIC's error codes (RFC 9001 §4.8).
+fn alert(code: TransportErrorCode) -> Option<String> {
+    let number = u64::from(code).checked_sub(0x100).filter(|number| *number <= 0xff)?;
+    let text = match number {
+        42 | 43 | 46 => "our certificate isn't accepted there (another cluster's?)",
+        45 => "our certificate has expired, or isn't valid yet",
+        48 => "our certificate is signed by an authority that isn't trusted there",
+        116 => "a certificate is needed there",
+        120 => "another protocol is spoken there",
+        other => return Some(format!("tls alert {other}")),
+    };
+    Some(text.into())
+}
+
+/// What rustls says of a certificate, without its types' names around it.
+fn handshake_error(reason: &str) -> &str {
+    let certificate = reason.strip_prefix("invalid peer certificate: ").unwrap_or(reason);
+    let ours = certificate.strip_prefix("Other(OtherError(").and_then(|own| own.strip_suffix("))"));
+    ours.unwrap_or(certificate)
 }
 
 fn words(bytes: &[u8]) -> String {

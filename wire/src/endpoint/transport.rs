@@ -120,10 +120,10 @@ pub(super) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
 }
 
 /// The client's end. It opens all streams and keeps the connection alive.
-pub(super) fn to_node(idle: Duration) -> Arc<TransportConfig> {
+pub(crate) fn to_node(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
     let mut transport = common(idle, true);
     transport
-        .keep_alive_interval(Some(idle / 4))
+        .keep_alive_interval(Some(keep_alive))
         .stream_receive_window(VarInt::from_u32(PEER_STREAM_WINDOW))
         .receive_window(VarInt::from_u32(PEER_STREAM_WINDOW))
         .send_window(u64::from(PEER_STREAM_WINDOW))

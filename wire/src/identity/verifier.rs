@@ -2,7 +2,7 @@
 //!
 //! Which node it is isn't judged here: a dialler compares it with the node that it meant to reach.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -17,21 +17,32 @@ use rustls::{
 use super::{Subject, Trust};
 use crate::id::ClusterId;
 
-#[derive(Debug, thiserror::Error)]
-#[error("the certificate is of another cluster: {found}, not {expected}")]
-struct OtherCluster {
-    found: ClusterId,
-    expected: ClusterId,
+/// Why a genuine certificate isn't accepted. rustls prints it with Debug, so that has to be for people too.
+struct NotOurs(String);
+
+impl fmt::Display for NotOurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-fn must_be_of(cluster: ClusterId, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-    let refuse = |error: OtherError| Error::InvalidCertificate(CertificateError::Other(error));
-    let subject = Subject::of(certificate).map_err(|error| refuse(OtherError(Arc::new(error))))?;
-    if subject.cluster == cluster {
-        return Ok(());
+impl fmt::Debug for NotOurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
-    let error = OtherCluster { found: subject.cluster, expected: cluster };
-    Err(refuse(OtherError(Arc::new(error))))
+}
+
+impl std::error::Error for NotOurs {}
+
+fn must_be_of(cluster: ClusterId, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    let why = match Subject::of(certificate) {
+        Ok(subject) if subject.cluster == cluster => return Ok(()),
+        Ok(subject) => {
+            format!("the certificate is of another cluster: {}, not {cluster}", subject.cluster)
+        }
+        Err(error) => error.to_string(),
+    };
+    Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotOurs(why))))))
 }
 
 const TLS13_ONLY: Error = Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic);

@@ -1,6 +1,8 @@
 //! An authority that makes certificates of every kind, and ports on 127.0.0.1.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod node;
+
 use std::{
     fs,
     net::SocketAddr,
