@@ -255,3 +255,51 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::quarantine;
+    use super::*;
+
+    #[test]
+    fn a_panic_in_sled_is_damage_and_ends_the_use_of_the_handle() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("balances");
+        let mut checkpoints = super::super::open(&folder).unwrap();
+        let error = checkpoints.call::<()>("putting rows", |_| panic!("page {}", 7)).unwrap_err();
+        assert!(error.is_damage());
+        assert_eq!(
+            error.to_string(),
+            "balances are damaged: sled panicked while putting rows: page 7"
+        );
+        assert!(matches!(checkpoints.begin(), Err(CheckpointError::Closed(_))));
+
+        // The handle is still there, sled is gone: set aside and open anew at once.
+        quarantine(&folder).unwrap();
+        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+    }
+
+    #[test]
+    fn sled_that_never_answers_is_left_behind() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("balances");
+        let short = Duration::from_millis(50);
+        let limits = Limits { call: short, close: short, ..Limits::default() };
+        let mut checkpoints = SledCheckpoints::open(&folder, limits).unwrap();
+        let (release, asleep) = sync_channel::<()>(0);
+        let error = checkpoints
+            .call("flushing", move |_| {
+                let _ = asleep.recv();
+                Ok(())
+            })
+            .unwrap_err();
+        assert!(matches!(error, CheckpointError::Stalled { doing: "flushing", .. }), "{error}");
+        assert!(error.is_damage());
+        drop(checkpoints);
+
+        // Its files are locked still, and out of the way once they are renamed.
+        quarantine(&folder).unwrap();
+        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+        drop(release);
+    }
+}

@@ -1,7 +1,7 @@
 //! The balances as a checkpoint: what the journal up to one position amounts to, so that a start
 //! need not replay all of it.
 //!
-//! Derived, never the truth: damaged or missing, it is set aside ([`quarantine`]) and rebuilt from
+//! Derived, never the truth: damaged or missing, it is set aside ([`quarantine()`]) and rebuilt from
 //! the journal. Written in generations. Every row has two slots, and a generation only ever writes
 //! over the slot that the finished generation before it does not need; the marker comes last. A
 //! crash anywhere therefore leaves the previous generation whole.
