@@ -51,7 +51,10 @@ pub fn commands(
                 number += 1;
                 let key = *key;
                 over = next.is_err();
-                return Some(next.map(|(command, bytes)| (at, key, command, bytes)).map_err(|e| e.to_string()));
+                return Some(
+                    next.map(|(command, bytes)| (at, key, command, bytes))
+                        .map_err(|e| e.to_string()),
+                );
             }
             let next = match &mut groups {
                 Ok(groups) => groups.next_group().map_err(|error| error.to_string()),
@@ -93,7 +96,11 @@ impl History {
         records.into_iter().next().ok_or_else(|| format!("there is no entry {position}"))
     }
 
-    fn command(&self, position: u64, command: u16) -> Result<(Stamp, KeyId, Command, Vec<u8>), String> {
+    fn command(
+        &self,
+        position: u64,
+        command: u16,
+    ) -> Result<(Stamp, KeyId, Command, Vec<u8>), String> {
         let record = self.record(position)?;
         let found = commands(&record.payload)
             .nth(usize::from(command))
@@ -126,7 +133,9 @@ impl History {
         }
         let (stamp, _, command, _) = self.command(position, command).map_err(|e| unreadable(&e))?;
         match command {
-            Command::Transfer(transfer) => Ok(TransferView { transfer, stamp, index: outcome.index }),
+            Command::Transfer(transfer) => {
+                Ok(TransferView { transfer, stamp, index: outcome.index })
+            }
             _ => Err(not_found()),
         }
     }
@@ -164,7 +173,8 @@ impl History {
             for place in found {
                 let (position, command, outcome) = located(place);
                 if outcome.rejection.is_none()
-                    && let Some(view) = self.view(position, command, outcome).map_err(|e| unreadable(&e))?
+                    && let Some(view) =
+                        self.view(position, command, outcome).map_err(|e| unreadable(&e))?
                 {
                     items.push((Cursor { position, command }, view));
                 }
@@ -176,10 +186,17 @@ impl History {
         Ok(HistoryPage { items: items.into_iter().map(|(_, view)| view).collect(), next })
     }
 
-    fn view(&self, position: u64, command: u16, outcome: Outcome) -> Result<Option<TransferView>, String> {
+    fn view(
+        &self,
+        position: u64,
+        command: u16,
+        outcome: Outcome,
+    ) -> Result<Option<TransferView>, String> {
         let (stamp, _, command, _) = self.command(position, command)?;
         Ok(match command {
-            Command::Transfer(transfer) => Some(TransferView { transfer, stamp, index: outcome.index }),
+            Command::Transfer(transfer) => {
+                Some(TransferView { transfer, stamp, index: outcome.index })
+            }
             _ => None,
         })
     }
@@ -199,7 +216,8 @@ impl History {
         let mut found = Vec::new();
         let mut next = first;
         while next < end {
-            let records = self.journal.read(next, end, READ_BYTES_MAX).map_err(|e| e.to_string())?;
+            let records =
+                self.journal.read(next, end, READ_BYTES_MAX).map_err(|e| e.to_string())?;
             let Some(last) = records.last() else { break };
             next = last.position + 1;
             for record in records.iter().filter(|record| record.kind == kind::COMMANDS) {
@@ -231,7 +249,8 @@ impl History {
             if !concerns(&transfer, account) || before.is_some_and(|before| cursor >= before) {
                 continue;
             }
-            let decided = decided.get_or_insert_with(|| outcomes(record.position).unwrap_or_default());
+            let decided =
+                decided.get_or_insert_with(|| outcomes(record.position).unwrap_or_default());
             if let Some(outcome) = decided.get(usize::from(number))
                 && !outcome.replayed
                 && outcome.outcome.rejection.is_none()
@@ -303,7 +322,8 @@ pub struct Firsts<'a> {
 
 impl FirstAnswers for Firsts<'_> {
     fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
-        let (stamp, key, _, bytes) = self.history.command(position, command).map_err(Unwell::new)?;
+        let (stamp, key, _, bytes) =
+            self.history.command(position, command).map_err(Unwell::new)?;
         Ok(RecordedCommand { stamp, bytes, key })
     }
 

@@ -5,12 +5,7 @@
 //! durable before the segment counts as sealed, and a checkpoint's marker is written only when the segment that it ends
 //! is sealed.
 
-use std::{
-    io,
-    ops::RangeInclusive,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Row},
@@ -120,7 +115,8 @@ impl Keeper {
     fn seal_next(&mut self) -> io::Result<bool> {
         let Some(segment) = self.journal.rolled() else { return Ok(false) };
         let Some(last) = segment.last else { return Ok(false) };
-        let settled = self.state.position().min(self.journal.durable()).min(self.journal.committed());
+        let settled =
+            self.state.position().min(self.journal.durable()).min(self.journal.committed());
         if settled < Some(last) {
             return Ok(false);
         }
@@ -183,13 +179,17 @@ impl Keeper {
 
     fn copy_slice(&mut self) -> Result<Rest, CheckpointError> {
         let mut rows = Vec::new();
-        let more = self.state.with_ledger(|ledger| ledger.checkpoint_next(CHECKPOINT_SLICE_ROWS, &mut rows));
+        let more = self
+            .state
+            .with_ledger(|ledger| ledger.checkpoint_next(CHECKPOINT_SLICE_ROWS, &mut rows));
         self.store()?.put(&rows)?;
         if let Some(writing) = &mut self.writing {
             writing.copied = !more;
         }
         let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        Ok(Rest::For(Duration::from_millis(rows.saturating_mul(1_000) / CHECKPOINT_ROWS_PER_SECOND)))
+        Ok(Rest::For(Duration::from_millis(
+            rows.saturating_mul(1_000) / CHECKPOINT_ROWS_PER_SECOND,
+        )))
     }
 
     fn finish(&mut self) -> Result<(), CheckpointError> {
@@ -277,8 +277,9 @@ fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) 
     let position = record.position;
     let decided: Option<Vec<Decided>> =
         state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
-    let decided = decided
-        .ok_or_else(|| io::Error::other(format!("the outcomes of entry {position} are forgotten")))?;
+    let decided = decided.ok_or_else(|| {
+        io::Error::other(format!("the outcomes of entry {position} are forgotten"))
+    })?;
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
     builder.record(position, count);
     for (next, decided) in commands(&record.payload).zip(&decided) {
@@ -303,4 +304,3 @@ fn row(command: &Command, decided: &Decided) -> CommandRow {
         outcome,
     }
 }
-

@@ -92,8 +92,10 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.must_be(config.cluster, config.node)?;
     let opened = folder::open(&config)?;
-    let timeline = Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
-    timeline.record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
+    let timeline =
+        Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
+    timeline
+        .record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
     let config = Arc::new(config);
     let raft = runtime::Builder::new_current_thread()
         .enable_all()
@@ -118,7 +120,8 @@ async fn live(
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
 ) -> Result<(), RunError> {
-    let Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile } = opened;
+    let Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile } =
+        opened;
     check_genesis(&recovered.state, &config.genesis)?;
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
@@ -132,7 +135,9 @@ async fn live(
         disk.clone(),
         checkpoints,
         reopen,
-        Box::new(|bytes| thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)))),
+        Box::new(|bytes| {
+            thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)))
+        }),
     );
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let replication = Replication::start(Parts {
@@ -165,7 +170,8 @@ async fn live(
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
     });
-    let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock, volatile)?;
+    let doors =
+        doors.open(&replication, &state, operations, timeline, telemetry, clock, volatile)?;
     tracing::info!(
         site = config.site,
         node = config.node,
@@ -197,7 +203,10 @@ async fn live(
     }
 }
 
-fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RunError> {
+fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, RunError> {
     thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
 }
 

@@ -66,12 +66,9 @@ impl NodeOperations {
                     site: member.site.clone(),
                     reachable: silence.is_some_and(|silence| silence <= self.patience()),
                     matched,
-                    lag: if seen.is_primary {
-                        Some(lag(last, matched))
-                    } else {
-                        None
-                    },
-                    last_heard_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+                    lag: if seen.is_primary { Some(lag(last, matched)) } else { None },
+                    last_heard_ms: silence
+                        .map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
                     rtt_ms: self.transport.rtt(member.node).map(millis),
                 }
             })
@@ -94,12 +91,18 @@ impl NodeOperations {
         let target = self.config.members.iter().find(|member| member.site == to);
         let target = target.ok_or_else(|| {
             let sites: Vec<_> = self.config.members.iter().map(|m| m.site.as_str()).collect();
-            AdminError::Invalid(format!("there is no site {to}; the sites are {}", sites.join(", ")))
+            AdminError::Invalid(format!(
+                "there is no site {to}; the sites are {}",
+                sites.join(", ")
+            ))
         })?;
         let seen = quorum::look(&self.raft);
         if !seen.is_primary {
-            let primary = seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
-            return Err(AdminError::Conflict(format!("this site isn't the primary ({primary}): ask there")));
+            let primary =
+                seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
+            return Err(AdminError::Conflict(format!(
+                "this site isn't the primary ({primary}): ask there"
+            )));
         }
         if target.node == self.config.node {
             return Err(AdminError::Conflict(format!("{to} is the primary already")));
@@ -135,7 +138,10 @@ impl NodeOperations {
         };
         let pause_ms = millis(at.saturating_duration_since(last_of_old));
         let from = self.config.site.clone();
-        self.timeline.record("switchover", json!({ "from": from, "to": to, "term": term, "pause_ms": pause_ms }));
+        self.timeline.record(
+            "switchover",
+            json!({ "from": from, "to": to, "term": term, "pause_ms": pause_ms }),
+        );
         tracing::info!(%to, term, pause_ms, "handed the primary role over");
         Ok(Switchover { from, to, term, pause_ms })
     }

@@ -162,9 +162,9 @@ impl Recovery<'_> {
         match self.journal.tip_at(position) {
             Err(error) => Err(format!("the journal can't be read at {position}: {error}")),
             Ok(None) => Err(format!("it's at {position}, beyond the journal's end")),
-            Ok(Some(tip)) if tip.link != marker.link || tip.term != marker.term => {
-                Err(format!("its link at {position} isn't the journal's: it belongs to another history"))
-            }
+            Ok(Some(tip)) if tip.link != marker.link || tip.term != marker.term => Err(format!(
+                "its link at {position} isn't the journal's: it belongs to another history"
+            )),
             Ok(Some(_)) => {
                 let ends_sealed = self
                     .journal
@@ -198,7 +198,8 @@ impl Recovery<'_> {
             // Never across a segment's end: there its index takes over.
             let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
             let records = self.journal.read(next, end, READ_BYTES_MAX);
-            let records = records.map_err(|e| RecoveryError::Journal { position: next, why: e.to_string() })?;
+            let records = records
+                .map_err(|e| RecoveryError::Journal { position: next, why: e.to_string() })?;
             let Some(last) = records.last() else {
                 let why = "the record is gone".to_owned();
                 return Err(RecoveryError::Journal { position: next, why });
@@ -228,7 +229,10 @@ impl Recovery<'_> {
         if history.indexes().add(segment.clone()).is_err() {
             keeper::write_index(&self.journal, state, &*self.disk, &segment, &mut |_| ())
                 .map_err(RecoveryError::Index)?;
-            history.indexes().add(segment).map_err(|e| RecoveryError::Index(io::Error::other(e)))?;
+            history
+                .indexes()
+                .add(segment)
+                .map_err(|e| RecoveryError::Index(io::Error::other(e)))?;
             report.indexes_rebuilt += 1;
         }
         drop(state.with_ledger(|ledger| ledger.forget_through(last)));
@@ -254,8 +258,7 @@ fn finish(state: Arc<State>, report: Report) -> Recovered {
 pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
     let position = record.position;
     let wrong = |why: String| RecoveryError::Replay { position, why };
-    let head =
-        EntryHead { position, term: record.term, time: record.time, link: record.link.0 };
+    let head = EntryHead { position, term: record.term, time: record.time, link: record.link.0 };
     match record.kind {
         kind::COMMANDS => {
             state.apply(&head, &record.payload).map_err(|error| wrong(error.to_string()))?;

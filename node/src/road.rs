@@ -187,7 +187,8 @@ impl Road {
     }
 
     fn attend_once(&self, now: Instant) {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let known = self.lead() != Lead::Nowhere;
         for ticket in waiting {
             let waited = ticket.waiting_since.map_or(Duration::ZERO, |since| now - since);

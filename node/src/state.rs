@@ -219,7 +219,10 @@ impl State {
             }
             Query::History { account, limit, before } => {
                 if self.with_ledger(|ledger| ledger.account(*account)).is_none() {
-                    return Err(Refusal::new(RefusalCode::NotFound, &format!("no account {account}")));
+                    return Err(Refusal::new(
+                        RefusalCode::NotFound,
+                        &format!("no account {account}"),
+                    ));
                 }
                 let committed = |position| {
                     self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))

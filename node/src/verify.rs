@@ -196,13 +196,14 @@ impl Seen {
         }
         // Long gone: walk there again.
         let mut found = None;
-        let _stopped_there = journal::verify(&RealDisk, &self.folder, Some(self.cluster), &mut |record| {
-            if record.position < position {
-                return Ok(());
-            }
-            found = Some(record.clone());
-            Err("found".into())
-        });
+        let _stopped_there =
+            journal::verify(&RealDisk, &self.folder, Some(self.cluster), &mut |record| {
+                if record.position < position {
+                    return Ok(());
+                }
+                found = Some(record.clone());
+                Err("found".into())
+            });
         found.ok_or_else(|| format!("the record at {position} is gone"))
     }
 }
@@ -211,7 +212,8 @@ impl FirstAnswers for Seen {
     fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
         let record = self.record(position).map_err(Unwell::new)?;
         let found = commands(&record.payload).nth(usize::from(command));
-        let found = found.ok_or_else(|| Unwell::new(format!("entry {position} has no command {command}")))?;
+        let found = found
+            .ok_or_else(|| Unwell::new(format!("entry {position} has no command {command}")))?;
         let (_, key, _, bytes) = found.map_err(Unwell::new)?;
         Ok(RecordedCommand { stamp: stamp(&record), bytes: bytes.to_vec(), key })
     }

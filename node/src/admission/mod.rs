@@ -41,7 +41,8 @@ pub fn check_deadline(deadline_ms: u32) -> Result<(), Refusal> {
     if (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&deadline_ms) {
         return Ok(());
     }
-    let detail = format!("deadline_ms: {deadline_ms}; allowed are {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX}");
+    let detail =
+        format!("deadline_ms: {deadline_ms}; allowed are {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX}");
     Err(Refusal::new(RefusalCode::Malformed, &detail))
 }
 

@@ -7,6 +7,8 @@ mod cluster;
 mod config_check;
 mod exit;
 mod output;
+mod run;
+mod verify;
 mod version;
 
 use std::process::ExitCode;
@@ -32,11 +34,15 @@ struct Cli {
 enum Verb {
     /// Make a cluster's files, or a certificate for one of its nodes
     Cluster(cluster::Args),
+    /// Run one node, in the foreground
+    Run(run::Args),
     /// Look at a node's configuration without starting it
     #[command(subcommand)]
     Config(config_check::Verb),
     /// Ask a running node, or tell it, over its admin socket
     Admin(admin::Args),
+    /// Check a data folder: the chain, and the balances against it
+    Verify(verify::Args),
     /// Say which version this is
     Version(version::Args),
 }
@@ -46,8 +52,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Cluster(args) => cluster::run(&args),
+        Verb::Run(args) => run::run(&args),
         Verb::Config(verb) => config_check::run(&verb),
         Verb::Admin(args) => admin::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Version(args) => version::run(&args),
     };
     match done {

@@ -174,14 +174,19 @@ impl ClientDoor {
 
     fn check_open(&self) -> Result<(), Refusal> {
         if *self.stopping.borrow() {
-            return Err(Refusal::new(RefusalCode::Stopping, "this site is shutting down; nothing was done"));
+            return Err(Refusal::new(
+                RefusalCode::Stopping,
+                "this site is shutting down; nothing was done",
+            ));
         }
         Ok(())
     }
 
     fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
         let number = read.number;
-        if let Err(refusal) = self.check_open().and_then(|()| admission::check_deadline(read.deadline_ms)) {
+        if let Err(refusal) =
+            self.check_open().and_then(|()| admission::check_deadline(read.deadline_ms))
+        {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
         match read.consistency {

@@ -76,7 +76,9 @@ impl ForwardDoor {
                 let read = forward.read;
                 (read.number, read.deadline_ms, forward.key, Errand::Read(read.query))
             }
-            other => return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}")))),
+            other => {
+                return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));
+            }
         };
         let caller = match admission::authenticate(&self.state, hash) {
             Ok(caller) => caller,

@@ -38,7 +38,8 @@ impl Outbox {
     /// All that wait, at least one. Cancelling the wait loses nothing.
     pub async fn take(&self) -> Vec<(u64, Reply)> {
         loop {
-            let taken = std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken =
+                std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
             if !taken.is_empty() {
                 return taken;
             }

@@ -124,7 +124,8 @@ async fn serve_clients(
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients.close();
     serving.abort();
-    let _told_or_not = tokio::time::timeout(Duration::from_millis(500), clients.wait_closed()).await;
+    let _told_or_not =
+        tokio::time::timeout(Duration::from_millis(500), clients.wait_closed()).await;
 }
 
 impl OpenDoors {

@@ -46,7 +46,9 @@ pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
     }
     let volatile = is_volatile(&config.data)?;
     if volatile {
-        tracing::warn!("the data folder is on a file system in memory: nothing survives a power cut");
+        tracing::warn!(
+            "the data folder is on a file system in memory: nothing survives a power cut"
+        );
     }
     let (recovered, checkpoints) = recover(config, &disk, &journal)?;
     let folder = balances_folder(&config.data);

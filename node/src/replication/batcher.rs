@@ -10,9 +10,7 @@ use std::{
 
 use evenkeel_wire::{entry::EntryBuilder, reply::RefusalCode};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use openraft::{
-    errors::ClientWriteError, impls::OneshotResponder, raft::ClientWriteResult,
-};
+use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWriteResult};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -275,7 +273,10 @@ impl Batcher {
             if ticket.proposed {
                 ticket.give_up("");
             } else {
-                ticket.refuse(RefusalCode::Overloaded, "it waited until its deadline; nothing was done");
+                ticket.refuse(
+                    RefusalCode::Overloaded,
+                    "it waited until its deadline; nothing was done",
+                );
             }
         }
         for flight in self.flights.values_mut().filter(|flight| flight.next_deadline <= now) {

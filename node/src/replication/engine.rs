@@ -2,12 +2,7 @@
 //!
 //! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote always.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use evenkeel_storage::{disk::Disk, journal::Journal};
 use evenkeel_wire::id::NodeId;
@@ -32,7 +27,13 @@ use super::{
     transport::PeerTransport,
     types::{LogId, StoredMembership, Vote},
 };
-use crate::{clock::Clock, config::Timing, road::{Lead, Road}, state::State, timeline::Timeline};
+use crate::{
+    clock::Clock,
+    config::Timing,
+    road::{Lead, Road},
+    state::State,
+    timeline::Timeline,
+};
 
 /// What replication is made of.
 pub struct Parts {
@@ -82,7 +83,8 @@ impl Replication {
     /// When the engine refuses what the journal holds, or the data folder can't be written.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let empty = parts.journal.last().is_none();
-        let joining = Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
+        let joining =
+            Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
         let joining = Arc::new(joining);
         let times = peer_times(&parts.timing);
         let peers = Arc::new(Peers::new(
@@ -146,8 +148,7 @@ impl Replication {
             timeline: parts.timeline,
             lead: lead_sender,
         });
-        let batcher =
-            Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
+        let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();

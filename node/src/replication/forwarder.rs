@@ -154,7 +154,8 @@ impl Forwarder {
             return Ok(());
         }
         self.lane_lost("another site is the primary now");
-        let opened = timeout(Duration::from_millis(500), self.transport.open(primary, Lane::Forward));
+        let opened =
+            timeout(Duration::from_millis(500), self.transport.open(primary, Lane::Forward));
         let ends = opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         self.lane = Some((primary, ends));
         Ok(())
@@ -162,7 +163,11 @@ impl Forwarder {
 
     fn lane_lost(&mut self, why: &str) {
         if self.lane.take().is_some() {
-            tracing::debug!(why, outstanding = self.outstanding.len(), "the lane to the primary is gone");
+            tracing::debug!(
+                why,
+                outstanding = self.outstanding.len(),
+                "the lane to the primary is gone"
+            );
         }
         self.deadlines.clear();
         for (_, Outstanding { ticket, .. }) in std::mem::take(&mut self.outstanding) {
@@ -218,8 +223,7 @@ fn write_forward(ticket: &Ticket, number: u64, now: Instant, frames: &mut Vec<u8
         u32::try_from(left).unwrap_or(DEADLINE_MS_MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
     match &ticket.errand {
         Errand::Submit { count, commands } => {
-            let submit =
-                Submit { number, deadline_ms, count: *count, commands: commands.clone() };
+            let submit = Submit { number, deadline_ms, count: *count, commands: commands.clone() };
             peer::ForwardSubmit { key: ticket.caller.hash, submit }.write(frames);
         }
         Errand::Read(query) => {

@@ -6,11 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    codec,
-    command::Command,
-    entry::EntryBuilder,
-    genesis::Genesis,
-    id::OPERATOR_KEY,
+    codec, command::Command, entry::EntryBuilder, genesis::Genesis, id::OPERATOR_KEY,
 };
 use openraft::async_runtime::watch::WatchReceiver;
 use serde_json::json;
@@ -19,9 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch,
-};
+use super::{Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch};
 use crate::{clock::Clock, config::Timing, road::Lead, state::State, timeline::Timeline};
 
 /// What leading depends on.
@@ -60,7 +54,8 @@ impl LeadKeeper {
         let mut tick = tokio::time::interval(pace);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let waits_for_ledger = self.on.raft.is_leader() && *self.on.lead.borrow() == Lead::Nowhere;
+            let waits_for_ledger =
+                self.on.raft.is_leader() && *self.on.lead.borrow() == Lead::Nowhere;
             tokio::select! {
                 changed = metrics.changed() => if changed.is_err() { break },
                 changed = applied.changed(), if waits_for_ledger => if changed.is_err() { break },
@@ -126,7 +121,8 @@ impl LeadKeeper {
 
     /// A copy that began empty elects nobody, itself included, until it has caught up.
     fn look_after_joining(&mut self, now: Instant) {
-        let elect = !self.on.joining.is_joining() || self.on.journal.last().is_none_or(|tip| tip.position == 0);
+        let elect = !self.on.joining.is_joining()
+            || self.on.journal.last().is_none_or(|tip| tip.position == 0);
         if self.elect != Some(elect) {
             self.on.raft.runtime_config().elect(elect);
             self.elect = Some(elect);
@@ -139,7 +135,10 @@ impl LeadKeeper {
         if leads || self.on.freshness.age(now, durable).is_some() {
             match self.on.joining.caught_up() {
                 Ok(()) => {
-                    tracing::info!(position = durable, "this copy began empty and has caught up: it votes from now on");
+                    tracing::info!(
+                        position = durable,
+                        "this copy began empty and has caught up: it votes from now on"
+                    );
                     self.note("caught_up", json!({ "position": durable }));
                 }
                 Err(error) => tracing::error!(%error, "can't remove the marker of an empty copy"),
@@ -175,4 +174,3 @@ impl LeadKeeper {
         }
     }
 }
-

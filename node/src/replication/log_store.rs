@@ -153,9 +153,7 @@ impl RaftLogStorage<Types> for LogStore {
         let completion = Box::new(move |result| {
             let _receiver_gone = done.send(result);
         });
-        self.journal
-            .save_vote(vote_to_storage(vote), completion)
-            .map_err(io::Error::other)?;
+        self.journal.save_vote(vote_to_storage(vote), completion).map_err(io::Error::other)?;
         durable
             .await
             .map_err(|_| io::Error::other("the journal's writer is gone"))?
@@ -194,8 +192,9 @@ impl RaftLogStorage<Types> for LogStore {
                 payload,
             });
         }
-        let completion =
-            Box::new(move |result: Result<(), _>| callback.io_completed(result.map_err(io::Error::other)));
+        let completion = Box::new(move |result: Result<(), _>| {
+            callback.io_completed(result.map_err(io::Error::other))
+        });
         self.journal.append(records, completion).map_err(io::Error::other)
     }
 

@@ -1,11 +1,6 @@
 //! What the engine says to its peers, as frames on lanes. A lane that has fallen out of step is given up, never resynchronised.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_wire::{
@@ -98,7 +93,12 @@ impl PeerClient {
     }
 
     /// One question and its answer on a control lane.
-    async fn ask(&mut self, question: Vec<u8>, answer: u8, patience: Duration) -> io::Result<Bytes> {
+    async fn ask(
+        &mut self,
+        question: Vec<u8>,
+        answer: u8,
+        patience: Duration,
+    ) -> io::Result<Bytes> {
         let exchange = async {
             let mut ends = match self.lane {
                 Lane::Control => self.take_lane(Lane::Control, patience).await?,
@@ -136,7 +136,11 @@ impl NetBackoff<Types> for PeerClient {
 }
 
 impl NetVote<Types> for PeerClient {
-    async fn vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Rpc<VoteResponse<Types>> {
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<Types>> {
         self.ask_vote(rpc, false, option).await
     }
 
@@ -232,8 +236,14 @@ impl NetStreamAppend<Types> for PeerClient {
             _ => self.peers.times().append_reply,
         };
         Box::pin(async move {
-            let session =
-                AppendSession { client: self, ends: None, input, ended: false, patience, sent: VecDeque::new() };
+            let session = AppendSession {
+                client: self,
+                ends: None,
+                input,
+                ended: false,
+                patience,
+                sent: VecDeque::new(),
+            };
             let replies = stream::unfold(Some(session), |session| async {
                 let mut session = session?;
                 match session.next().await {
@@ -309,7 +319,10 @@ where
         };
         let now = Instant::now();
         if !self.client.peers.may_send(now) {
-            return Err(io::Error::new(io::ErrorKind::NotConnected, "mute: a majority doesn't answer"));
+            return Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "mute: a majority doesn't answer",
+            ));
         }
         let mut ends = match self.ends.take() {
             Some(ends) => ends,
@@ -379,7 +392,8 @@ impl Peers {
             committed: request.leader_commit.as_ref().map(log_id_to_wire),
             records: u32::try_from(records.len()).map_err(io::Error::other)?,
         };
-        let bytes: usize = records.iter().map(|record| peer::record_bytes(record.payload.len())).sum();
+        let bytes: usize =
+            records.iter().map(|record| peer::record_bytes(record.payload.len())).sum();
         let mut frame = Vec::with_capacity(bytes + 256);
         peer::write_append(&head, records.iter(), &mut frame);
         Ok(frame)

@@ -109,7 +109,8 @@ impl Peers {
     pub fn answered(&self, from: NodeId, reply: &AppendReply) {
         let ours = i128::from(self.clock.wall_micros());
         let offset = i128::from(reply.clock) - ours;
-        let clock_offset = i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX });
+        let clock_offset =
+            i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX });
         self.state().heard.insert(from, Heard { at: Instant::now(), clock_offset });
     }
 

@@ -34,7 +34,8 @@ pub struct QuicTransport {
 impl QuicTransport {
     pub fn new(endpoint: Arc<PeerEndpoint>, members: &[Member]) -> Self {
         let addresses = members.iter().map(|member| (member.node, member.peer.clone())).collect();
-        let links = members.iter().map(|member| (member.node, tokio::sync::Mutex::new(()))).collect();
+        let links =
+            members.iter().map(|member| (member.node, tokio::sync::Mutex::new(()))).collect();
         Self { endpoint, addresses, links, open: Mutex::default() }
     }
 
@@ -73,7 +74,9 @@ async fn resolve(address: &Address) -> io::Result<SocketAddr> {
         return Ok(address);
     }
     let mut found = tokio::net::lookup_host(text.clone()).await?;
-    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{text} has no address")))
+    found
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{text} has no address")))
 }
 
 impl PeerTransport for QuicTransport {

@@ -59,6 +59,5 @@ pub async fn hand_over(raft: &Raft, to: NodeId) -> Result<(), String> {
     raft.trigger().transfer_leader(to).await.map_err(|error| error.to_string())
 }
 
-
 /// How long a hand-over may take before it counts as failed.
 pub const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);

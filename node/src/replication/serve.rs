@@ -10,8 +10,7 @@ use std::{
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    codec,
-    frame,
+    codec, frame,
     frame::Frame,
     id::NodeId,
     peer::{self, AppendReply, AppendResult},
@@ -70,7 +69,8 @@ impl PeerDoor {
                 Ok(request) => {
                     let previous = request.prev_log_id;
                     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
-                    let response = self.raft.append_entries(request).await.map_err(io::Error::other)?;
+                    let response =
+                        self.raft.append_entries(request).await.map_err(io::Error::other)?;
                     Ok(self.appended(response.into_stream_result(previous, last)))
                 }
                 Err(mismatch) => Ok(self.reply(mismatch)),
@@ -95,11 +95,13 @@ impl PeerDoor {
             async move {
                 let mut inbound = inbound?;
                 let found = match inbound.receive().await {
-                    Ok(Some(frame)) if frame.kind == peer::APPEND => match door.append_request(from, frame) {
-                        Ok(Ok(request)) => return Some((request, Some(inbound))),
-                        Ok(Err(mismatch)) => Trouble::Mismatch(mismatch),
-                        Err(error) => Trouble::Broken(error),
-                    },
+                    Ok(Some(frame)) if frame.kind == peer::APPEND => {
+                        match door.append_request(from, frame) {
+                            Ok(Ok(request)) => return Some((request, Some(inbound))),
+                            Ok(Err(mismatch)) => Trouble::Mismatch(mismatch),
+                            Err(error) => Trouble::Broken(error),
+                        }
+                    }
                     Ok(Some(frame)) => Trouble::Broken(invalid(format!(
                         "a frame of type {} on the append lane",
                         frame.kind
@@ -155,9 +157,14 @@ impl PeerDoor {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             let id = log_id(record.term, record.position);
-            let entry =
-                entry_from_parts(id, record.time, record.kind, record.payload, expected_link.take())
-                    .map_err(invalid)?;
+            let entry = entry_from_parts(
+                id,
+                record.time,
+                record.kind,
+                record.payload,
+                expected_link.take(),
+            )
+            .map_err(invalid)?;
             entries.push(entry);
         }
         Ok(Ok(Request {
@@ -212,29 +219,31 @@ impl PeerDoor {
             request.to,
             request.last.map(log_id_from_wire),
         );
-        let reply = match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
-            Ok(()) => peer::TransferReply::Accepted,
-            Err(TransferLeaderError::VoteChanged { expected, actual }) => {
-                let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
-                peer::TransferReply::VoteChanged { expected, actual }
-            }
-            Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
-                let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
-                let (expected, actual) = (to_wire(expected), to_wire(actual));
-                peer::TransferReply::LogNotFlushed { expected, actual }
-            }
-        };
+        let reply =
+            match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
+                Ok(()) => peer::TransferReply::Accepted,
+                Err(TransferLeaderError::VoteChanged { expected, actual }) => {
+                    let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
+                    peer::TransferReply::VoteChanged { expected, actual }
+                }
+                Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
+                    let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
+                    let (expected, actual) = (to_wire(expected), to_wire(actual));
+                    peer::TransferReply::LogNotFlushed { expected, actual }
+                }
+            };
         Ok(frame::whole(peer::TRANSFERRED, &reply))
     }
 
     fn appended(&self, result: StreamAppendResult<Types>) -> Vec<u8> {
         self.reply(match result {
             Ok(id) => AppendResult::Durable(id.as_ref().map(log_id_to_wire)),
-            Err(StreamAppendError::Conflict(id)) => AppendResult::Conflict(peer::LogId {
-                term: term_of(&id),
-                position: id.index(),
-            }),
-            Err(StreamAppendError::HigherVote(vote)) => AppendResult::HigherVote(vote_to_wire(&vote)),
+            Err(StreamAppendError::Conflict(id)) => {
+                AppendResult::Conflict(peer::LogId { term: term_of(&id), position: id.index() })
+            }
+            Err(StreamAppendError::HigherVote(vote)) => {
+                AppendResult::HigherVote(vote_to_wire(&vote))
+            }
         })
     }
 

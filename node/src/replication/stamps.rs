@@ -22,7 +22,12 @@ pub struct Stamps {
 }
 
 impl Stamps {
-    pub fn new(clock: Arc<dyn Clock>, peers: Arc<Peers>, state: Arc<State>, members: usize) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        peers: Arc<Peers>,
+        state: Arc<State>,
+        members: usize,
+    ) -> Self {
         Self { clock, peers, state, members, last: 0, standing_still: false }
     }
 

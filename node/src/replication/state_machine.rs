@@ -1,9 +1,6 @@
 //! Applies committed entries to the ledger, in order, and says so. All state lives in the ledger; this only carries it there.
 
-use std::{
-    io,
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::outcome::{Answer, Stamp};
@@ -46,17 +43,13 @@ impl StateMachine {
             .journal
             .tip_at(position)?
             .ok_or_else(|| io::Error::other(format!("the record at {position} is gone")))?;
-        let head =
-            EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
+        let head = EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
         let decided = match &entry.payload {
             EntryPayload::Normal(batch) => {
-                let answers: Vec<Answer> = self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
-                let stamp = Stamp {
-                    position,
-                    term: head.term,
-                    recorded_at: head.time,
-                    link: head.link,
-                };
+                let answers: Vec<Answer> =
+                    self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
+                let stamp =
+                    Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
                 Some(Arc::new(Decided { stamp, answers }))
             }
             EntryPayload::Blank => {
@@ -93,7 +86,8 @@ impl RaftStateMachine<Types> for StateMachine {
             let decided = match self.apply_one(&entry) {
                 Ok(decided) => decided,
                 Err(error) => {
-                    self.state.fail(&format!("applying position {}: {error}", entry.log_id.index()));
+                    self.state
+                        .fail(&format!("applying position {}: {error}", entry.log_id.index()));
                     return Err(error);
                 }
             };

@@ -33,7 +33,6 @@ impl fmt::Display for Batch {
     }
 }
 
-
 use crate::road::Decided;
 
 #[cfg(not(evenkeel_simulation))]
@@ -54,8 +53,10 @@ impl openraft::RaftTypeConfig for Types {
     type LeaderId = leader_id_std::LeaderId<u64, u64>;
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = EntryPayload<Batch, u64, EngineNode>;
-    type Entry =
-        openraft::Entry<<Self::LeaderId as RaftLeaderId>::Committed, EntryPayload<Batch, u64, EngineNode>>;
+    type Entry = openraft::Entry<
+        <Self::LeaderId as RaftLeaderId>::Committed,
+        EntryPayload<Batch, u64, EngineNode>,
+    >;
     type AsyncRuntime = Runtime;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>
@@ -101,7 +102,11 @@ pub fn log_id_from_wire(id: peer::LogId) -> LogId {
 }
 
 pub fn vote_to_wire(vote: &Vote) -> peer::Vote {
-    peer::Vote { term: vote.leader_id.term, node: vote.leader_id.voted_for, committed: vote.committed }
+    peer::Vote {
+        term: vote.leader_id.term,
+        node: vote.leader_id.voted_for,
+        committed: vote.committed,
+    }
 }
 
 pub fn vote_from_wire(vote: peer::Vote) -> Vote {
@@ -152,11 +157,10 @@ pub fn entry_from_parts(
     let payload = match record_kind {
         kind::BLANK => EntryPayload::Blank,
         kind::COMMANDS => EntryPayload::Normal(Batch { time, body: payload, expected_link }),
-        kind::MEMBERSHIP => {
-            EntryPayload::Membership(decode_membership(&payload).map_err(|why| {
-                EntryError::Membership { position: id.index(), why }
-            })?)
-        }
+        kind::MEMBERSHIP => EntryPayload::Membership(
+            decode_membership(&payload)
+                .map_err(|why| EntryError::Membership { position: id.index(), why })?,
+        ),
         kind => return Err(EntryError::Kind { position: id.index(), kind }),
     };
     Ok(Entry { log_id: id, payload })

@@ -139,7 +139,8 @@ impl Memory {
 
     /// Whether a segment that isn't sealed begins at this position. Those are few and the newest.
     pub(super) fn begins_segment(&self, position: Position) -> bool {
-        let unsealed = self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
+        let unsealed =
+            self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
         unsealed.into_iter().any(|segment| segment.first == position)
     }
 
