@@ -3,11 +3,14 @@
 //! Exit codes are in [`Exit`]. Errors are one line: what is wrong, by name, and what to do next.
 
 mod admin;
+mod bench;
 mod cluster;
 mod config_check;
+mod door;
 mod exit;
 mod output;
 mod version;
+mod wallet;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,10 @@ enum Verb {
     Config(config_check::Verb),
     /// Ask a running node, or tell it, over its admin socket
     Admin(admin::Args),
+    /// Open accounts, move money, look
+    Wallet(wallet::Args),
+    /// Drive a running cluster, measure it, and check its balances
+    Bench(bench::Args),
     /// Say which version this is
     Version(version::Args),
 }
@@ -48,6 +55,8 @@ pub fn main() -> ExitCode {
         Verb::Cluster(args) => cluster::run(&args),
         Verb::Config(verb) => config_check::run(&verb),
         Verb::Admin(args) => admin::run(&args),
+        Verb::Wallet(args) => wallet::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Version(args) => version::run(&args),
     };
     match done {
