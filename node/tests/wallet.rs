@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
     Files, evenkeel, finish,
     played_site::{Mood, PlayedSite},
 };
+use tokio::time::Instant;
 
 const BANK: &str = "00000000-0000-4000-8000-000000000001";
 const WALLET: &str = "00000000-0000-4000-8000-000000000002";

@@ -9,6 +9,7 @@ mod config_check;
 mod door;
 mod exit;
 mod output;
+mod verdict;
 mod version;
 mod wallet;
 

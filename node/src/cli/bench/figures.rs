@@ -8,7 +8,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Args, batch::Batch};
-use crate::cli::{Failure, output};
+use crate::{
+    cli::{Failure, output},
+    status::milliseconds,
+};
 
 /// Latencies are kept in microseconds, to three digits, up to two minutes.
 const LATENCY_US_MAX: u64 = 120_000_000;
@@ -66,9 +69,10 @@ impl Tally {
 pub(super) fn report(args: &Args, tally: &Tally, took: Duration) -> Result<(), Failure> {
     let seconds = took.as_secs_f64();
     let per_second = per_second(tally.committed, seconds);
-    let at = |quantile: f64| milliseconds(tally.latencies.value_at_quantile(quantile));
+    let ms = |micros| milliseconds(Duration::from_micros(micros));
+    let at = |quantile: f64| ms(tally.latencies.value_at_quantile(quantile));
     let (p50, p90, p99) = (at(0.5), at(0.9), at(0.99));
-    let p100 = milliseconds(tally.latencies.max());
+    let p100 = ms(tally.latencies.max());
     let rejected: u64 = tally.rejected.values().sum();
     if args.json {
         return output::print_json(&json!({
@@ -93,9 +97,4 @@ pub(super) fn report(args: &Args, tally: &Tally, took: Duration) -> Result<(), F
 fn per_second(count: u64, seconds: f64) -> f64 {
     let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     if seconds > 0.0 { (count / seconds).round() } else { 0.0 }
-}
-
-#[expect(clippy::float_arithmetic, reason = "a time for people")]
-fn milliseconds(micros: u64) -> f64 {
-    f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1_000.0
 }
