@@ -406,6 +406,9 @@ pub(crate) fn plain(error: &rustls::Error) -> String {
         Error::InvalidCertificate(Certificate::UnknownIssuer) => {
             "another authority signed it".into()
         }
+        Error::InvalidCertificate(Certificate::BadSignature) => {
+            "another authority signed it, or it was changed since".into()
+        }
         other => other.to_string(),
     }
 }

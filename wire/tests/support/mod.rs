@@ -1,7 +1,10 @@
 //! An authority that makes certificates of every kind, and ports on 127.0.0.1.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod credulous;
+pub(crate) mod decoders;
 pub(crate) mod node;
+pub(crate) mod samples;
 
 use std::{
     fs,
