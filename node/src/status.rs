@@ -3,7 +3,7 @@
 //! Positions are entry numbers, `null` where there is none yet; digests and links are hex; times are RFC 3339 in UTC,
 //! `_ms` are milliseconds, `_s` seconds.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -171,4 +171,11 @@ pub struct Problem {
     pub detail: String,
     pub code: String,
     pub retryable: bool,
+}
+
+/// A duration as `_ms` fields hold it, to a thousandth.
+#[must_use]
+#[expect(clippy::float_arithmetic, reason = "a time for people")]
+pub fn milliseconds(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }

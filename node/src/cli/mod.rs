@@ -3,13 +3,16 @@
 //! Exit codes are in [`Exit`]. Errors are one line: what is wrong, by name, and what to do next.
 
 mod admin;
+mod bench;
 mod cluster;
 mod config_check;
+mod door;
 mod exit;
 mod output;
 mod run;
 mod verify;
 mod version;
+mod wallet;
 
 use std::process::ExitCode;
 

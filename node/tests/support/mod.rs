@@ -1,6 +1,8 @@
 //! What tests of the program share: running it, and a cluster's files to run it on.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod played_site;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -60,6 +62,17 @@ impl Files {
 
     pub(crate) fn site(&self, name: &str) -> PathBuf {
         self.out().join(name)
+    }
+
+    pub(crate) fn client_toml(&self) -> PathBuf {
+        self.out().join("client.toml")
+    }
+
+    /// Leaves the first site alone in client.toml.
+    pub(crate) fn keep_one_site(&self) {
+        let text = std::fs::read_to_string(self.client_toml()).expect("readable");
+        let end = text.match_indices("[[sites]]").nth(1).expect("more than one").0;
+        std::fs::write(self.client_toml(), &text[..end]).expect("writable");
     }
 
     pub(crate) fn node_toml(&self) -> PathBuf {

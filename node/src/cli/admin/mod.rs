@@ -9,7 +9,7 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, config_check::Source, output};
+use super::{Exit, Failure, config_check::Source, output, verdict};
 use crate::status::{JournalEntry, PeerStatus, Status, Switchover, TimelineEvent, VerifyReport};
 
 #[derive(Debug, clap::Args)]
@@ -127,7 +127,7 @@ impl Verb {
     /// Shows the answer, and judges it: damage has its own exit code.
     fn finish(&self, answer: &str, json: bool) -> Result<(), Failure> {
         if let Self::Verify = self {
-            return show::verdict(&call::read::<VerifyReport>(answer)?, json);
+            return verdict::pronounce(&call::read::<VerifyReport>(answer)?, json);
         }
         if json {
             return Ok(());

@@ -5,11 +5,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::{
-    cli::{
-        Exit, Failure,
-        output::{cell, print, table},
-    },
-    status::{JournalEntry, PeerStatus, Status, Switchover, TimelineEvent, VerifyReport},
+    cli::output::{cell, table},
+    status::{JournalEntry, PeerStatus, Status, Switchover, TimelineEvent},
 };
 
 pub(super) fn status(status: &Status) -> String {
@@ -108,30 +105,4 @@ pub(super) fn timeline(events: &[TimelineEvent]) -> String {
 pub(super) fn switchover(done: &Switchover) -> String {
     let Switchover { from, to, term, pause_ms } = done;
     format!("{to} is primary in term {term}, {from} no longer; commits paused for {pause_ms:.1} ms")
-}
-
-/// Says whether a journal is whole; with JSON the report itself has the word already.
-pub(in crate::cli) fn verdict(report: &VerifyReport, json: bool) -> Result<(), Failure> {
-    if !json && report.ok {
-        let mut text = format!(
-            "whole: {} entries, positions {} to {}, head {}",
-            report.entries,
-            cell(report.first),
-            cell(report.last),
-            cell(report.head.as_ref())
-        );
-        if let Some(digest) = &report.digest {
-            write!(text, "; the balances rebuilt from it agree, digest {digest}")
-                .expect("writing to memory can't fail");
-        }
-        print(&text)?;
-    }
-    if report.ok {
-        return Ok(());
-    }
-    let damage = report
-        .damage
-        .as_ref()
-        .map_or_else(|| "damage without a place".to_owned(), ToString::to_string);
-    Err(Failure::new(Exit::Damaged, format!("damaged: {damage}")))
 }

@@ -31,9 +31,7 @@ pub(super) async fn show(client: &Client, show: &Show, json: bool) -> Result<(),
 fn print(account: &AccountView, as_of: Option<AsOf>) -> Result<(), Failure> {
     let AccountView { id, kind, asset, label, posted, position, .. } = account;
     let label = if label.as_str().is_empty() { String::new() } else { format!(" ({label})") };
-    let limit = account
-        .max_balance
-        .map_or_else(String::new, |limit| format!(", at most {limit}"));
+    let limit = account.max_balance.map_or_else(String::new, |limit| format!(", at most {limit}"));
     let age = match as_of {
         None => format!("as of position {position}"),
         Some(AsOf { position, age_ms }) => {

@@ -7,12 +7,15 @@ mod look;
 mod movement;
 mod report;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use evenkeel_wire::{
     account::AccountKind,
     amount::Asset,
     client::{Client, ClientOptions},
     id::{AccountId, CommandId},
+    transfer::TransferKind,
 };
 
 use super::{
@@ -128,10 +131,9 @@ fn asset(name: &str) -> Result<Asset, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    use evenkeel_wire::transfer::TransferKind;
     let config = args.file.load()?;
     block_on(async {
-        let client = Client::connect(config, ClientOptions::default());
+        let client = Client::connect(config, impatient());
         let moved = |movement, kind| movement::transfer(&client, movement, kind, args.json);
         match &args.verb {
             Verb::Open(open) => movement::open(&client, open, args.json).await,
@@ -143,6 +145,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Verb::History(history) => look::history(&client, history, args.json).await,
         }
     })
+}
+
+/// A person wants to know now: doors have waited for a primary already, and asking again is easy.
+fn impatient() -> ClientOptions {
+    ClientOptions {
+        silence: Duration::from_millis(150),
+        no_primary_is_final: true,
+        ..ClientOptions::default()
+    }
 }
 
 /// A new command id for now.

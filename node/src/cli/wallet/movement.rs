@@ -23,7 +23,9 @@ const ASSET_OF_NOBODY: &str = "KRW";
 pub(super) async fn open(client: &Client, open: &Open, json: bool) -> Result<(), Failure> {
     let id = match open.id {
         Some(id) => id,
-        None => AccountId::new(uuid::Builder::from_random_bytes(random()?.to_be_bytes()).into_uuid().as_u128()),
+        None => AccountId::new(
+            uuid::Builder::from_random_bytes(random()?.to_be_bytes()).into_uuid().as_u128(),
+        ),
     };
     if open.id.is_none() {
         announce(&id);

@@ -21,7 +21,11 @@ pub(super) fn answered(command: &Command, answered: &Answered, json: bool) -> Re
     let place = format!("at position {}", answered.stamp.position);
     match rejection {
         None if json => Ok(()),
-        None => output::print(&format!("{}: committed {place}{again}{}", words(command), after(command, answered))),
+        None => output::print(&format!(
+            "{}: committed {place}{again}{}",
+            words(command),
+            after(command, answered)
+        )),
         Some(code) => Err(Failure::new(
             Exit::Rejected,
             format!("{}: rejected, {code}, {place}{again}", words(command)),
@@ -113,7 +117,9 @@ fn id(command: &Command) -> String {
 
 fn words(command: &Command) -> String {
     match command {
-        Command::OpenAccount(open) => format!("{} account {} in {}", open.kind, open.id, open.asset),
+        Command::OpenAccount(open) => {
+            format!("{} account {} in {}", open.kind, open.id, open.asset)
+        }
         Command::Transfer(transfer) => {
             let Transfer { id, amount, asset, kind, .. } = transfer;
             let kind = match kind {
