@@ -10,6 +10,7 @@ mod door;
 mod exit;
 mod output;
 mod run;
+mod verdict;
 mod verify;
 mod version;
 mod wallet;
@@ -44,6 +45,10 @@ enum Verb {
     Config(config_check::Verb),
     /// Ask a running node, or tell it, over its admin socket
     Admin(admin::Args),
+    /// Open accounts, move money, look
+    Wallet(wallet::Args),
+    /// Drive a running cluster, measure it, and check its balances
+    Bench(bench::Args),
     /// Check a data folder: the chain, and the balances against it
     Verify(verify::Args),
     /// Say which version this is
@@ -58,6 +63,8 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Config(verb) => config_check::run(&verb),
         Verb::Admin(args) => admin::run(&args),
+        Verb::Wallet(args) => wallet::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Version(args) => version::run(&args),
     };
