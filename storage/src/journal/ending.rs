@@ -39,8 +39,8 @@ pub(super) struct Content {
 /// What to do with the end of the newest segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Nothing follows the last record.
-    Clean,
+    /// Zeros follow the last frame.
+    Clean { at: u64 },
     /// Bytes from `from` up to `until` (exclusive) were torn by a crash.
     Torn { from: u64, until: u64 },
 }
@@ -102,7 +102,7 @@ pub(super) fn judge_newest(
         return refuse(format!("{broken}, yet records up to {newest} were durable here"));
     }
     if until == walk.offset {
-        return Ok(Ending::Clean);
+        return Ok(Ending::Clean { at: until });
     }
     Ok(Ending::Torn { from: walk.offset, until })
 }

@@ -202,17 +202,18 @@ impl Opening<'_> {
         layout::check_follows(newest, due)?;
         let (file, content, ending) = self.newest(newest, &previous)?;
         let (cut_bytes, cut_file) = match ending {
-            Ending::Clean => (0, None),
+            Ending::Clean { .. } => (0, None),
             Ending::Torn { from, until } => {
                 (until - from, self.keep_aside(newest, from, until, &*file)?)
             }
         };
         let last = content.last.or(last);
-        let count = last.map_or(0, |tip| tip.position + 1);
-        let committed = committed.max(content.committed).min(count).checked_sub(1);
+        let durable = last.map_or(0, |tip| tip.position + 1);
+        let mark = Mark { durable, committed: committed.max(content.committed).min(durable) };
         let active = self
-            .rewrite(newest, &previous, &*file, &content, last, committed)
+            .rewrite(newest, &file, &content, ending, mark)
             .map_err(|error| layout::at(&newest.path, error))?;
+        let committed = mark.committed.checked_sub(1);
         segments.push(segment(&active, State::Open, content.offsets));
         Ok(FoundJournal { segments, active, last, committed, cut_bytes, cut_file })
     }
@@ -300,37 +301,66 @@ impl Opening<'_> {
         }
     }
 
-    /// Copies the good prefix to a new file, with a mark that it is durable, and puts that file in the
-    /// old one's place.
+    /// Makes the good prefix durable, with a mark that says so: in a new file that takes the old one's
+    /// place, or, where there is no room for one, by writing the same bytes where they are.
     fn rewrite(
         &self,
         named: &Named,
-        previous: &Link,
-        old: &dyn File,
+        old: &Arc<dyn File>,
         content: &Content,
-        last: Option<Tip>,
-        committed: Option<Position>,
+        ending: Ending,
+        mark: Mark,
     ) -> io::Result<Active> {
-        let cluster = self.options.cluster;
-        let header = Header { cluster, first: named.first, previous: *previous };
-        let file = self.blank_file()?;
-        file.write_at(&header.encode(), 0)?;
-        copy(old, FRAMES_AT, content.records_end, &*file, FRAMES_AT)?;
-        let count = bytes_u64(content.offsets.len());
-        let mut active =
-            Active::existing(Arc::clone(&file), cluster, named.first, count, content.records_end);
-        if count > 0 {
-            let durable = last.map_or(0, |tip| tip.position + 1);
-            let committed = committed.map_or(0, |position| position + 1);
-            active.push_mark(Mark { durable, committed });
-            active.flush()?;
-        }
+        let file = match self.blank_file() {
+            Ok(file) => file,
+            Err(error) if is_full(&error) => {
+                return self.rewrite_in_place(named, old, content, ending, mark);
+            }
+            Err(error) => return Err(error),
+        };
+        copy(&**old, 0, content.records_end, &*file, 0)?;
+        let active = self.marked(named, &file, content, mark)?;
         self.name(&*file, named.first)?;
         Ok(active)
     }
 
-    /// An allocated file of zeros under the name of the spare: the spare itself, if there is one, so
-    /// that a full disk can be opened too.
+    fn rewrite_in_place(
+        &self,
+        named: &Named,
+        file: &Arc<dyn File>,
+        content: &Content,
+        ending: Ending,
+        mark: Mark,
+    ) -> io::Result<Active> {
+        copy(&**file, 0, content.records_end, &**file, 0)?;
+        let until = match ending {
+            Ending::Clean { at } => at,
+            Ending::Torn { until, .. } => until,
+        };
+        blank(&**file, content.records_end, until)?;
+        let active = self.marked(named, file, content, mark)?;
+        file.sync_data()?;
+        Ok(active)
+    }
+
+    fn marked(
+        &self,
+        named: &Named,
+        file: &Arc<dyn File>,
+        content: &Content,
+        mark: Mark,
+    ) -> io::Result<Active> {
+        let count = bytes_u64(content.offsets.len());
+        let (cluster, end) = (self.options.cluster, content.records_end);
+        let mut active = Active::existing(Arc::clone(file), cluster, named.first, count, end);
+        if count > 0 {
+            active.push_mark(mark);
+            active.flush()?;
+        }
+        Ok(active)
+    }
+
+    /// An allocated file of zeros under the name of the spare: the spare itself, if there is one.
     fn blank_file(&self) -> io::Result<Arc<dyn File>> {
         let path = self.folder.join(SPARE);
         let file = match self.disk.open(&path) {
@@ -341,8 +371,13 @@ impl Opening<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.create(&path)?,
             Err(error) => return Err(error),
         };
-        file.allocate(self.options.segment_bytes)?;
-        Ok(file)
+        match file.allocate(self.options.segment_bytes) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                self.disk.remove(&path)?;
+                Err(error)
+            }
+        }
     }
 
     fn name(&self, file: &dyn File, first: Position) -> io::Result<()> {
@@ -381,6 +416,17 @@ fn copy(from: &dyn File, begin: u64, end: u64, to: &dyn File, at: u64) -> io::Re
         read_exact_at(from, &mut chunk, offset)?;
         to.write_at(&chunk, at + (offset - begin))?;
         offset += length;
+    }
+    Ok(())
+}
+
+fn blank(file: &dyn File, begin: u64, end: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 16];
+    let mut offset = begin;
+    while offset < end {
+        let length = usize::try_from((end - offset).min(1 << 16)).expect("a chunk fits in memory");
+        file.write_at(&zeros[..length], offset)?;
+        offset += bytes_u64(length);
     }
     Ok(())
 }

@@ -255,7 +255,7 @@ impl<'a> Chain<'a> {
         let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
         self.go_on(&walk, &content);
         Ok(match ending {
-            Ending::Clean => 0,
+            Ending::Clean { .. } => 0,
             Ending::Torn { from, until } => until - from,
         })
     }

@@ -5,3 +5,5 @@ mod rig;
 
 mod append;
 mod crash;
+mod damage;
+mod faults;
