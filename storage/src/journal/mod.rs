@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Positions start at 0 and have no gaps. A folder `journal/` holds one file per segment, named by its
-//! first position in 20 digits: `.open` while it is written or waits to be sealed, `.sealed` for ever
-//! after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
+//! first position in 20 digits: `.open` while it is written or waits, `.sealing` while its footer is
+//! written, `.sealed` for ever after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
 //! cut off.
 //!
 //! Errors: [`OpenError`] refuses to start, [`ReadError`] and [`Damage`] name file, offset and position,

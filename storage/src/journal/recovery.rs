@@ -15,7 +15,7 @@ use super::ending::{self, Content, Ending};
 use super::layout::{self, CUT_FOLDER, FOLDER, Named};
 use super::mark::Mark;
 use super::record::Tip;
-use super::segment::{FRAMES_AT, Header, Segment, State, file_name};
+use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
 use super::shared::{Memory, Shared};
 use super::tail::Tail;
 use super::walk::Walk;
@@ -189,9 +189,9 @@ impl Opening<'_> {
         let (newest, older) = named.split_last().expect("there is a segment");
         for (one, next) in older.iter().zip(&named[1..]) {
             layout::check_follows(one, due)?;
-            let found = match one.is_sealed {
-                true => self.sealed(one, &previous)?,
-                false => self.rolled(one, &previous, next.first)?,
+            let found = match one.suffix {
+                Suffix::Sealed => self.sealed(one, &previous)?,
+                Suffix::Open | Suffix::Sealing => self.rolled(one, &previous, next.first)?,
             };
             due = found.last.position + 1;
             previous = found.last.link;
@@ -237,6 +237,7 @@ impl Opening<'_> {
             end: footer.begins_at,
             bytes: footer.begins_at + footer.bytes(),
             state: State::Sealed,
+            is_sealing: false,
             offsets: Vec::new(),
             file: None,
         };
@@ -252,14 +253,27 @@ impl Opening<'_> {
         let (file, header) = layout::open(self.disk, named, &self.options.cluster, Some(previous))?;
         let mut walk = Walk::new(&*file, header)?;
         let (content, stop) = ending::walk_through(&mut walk, &mut |_, _| Ok(()), &named.path)?;
-        ending::check_rolled(&walk, stop, next_first, &named.path)?;
+        ending::check_rolled(&walk, stop, next_first, named)?;
         let (end, count) = (walk.offset, walk.due - named.first);
+        if named.suffix == Suffix::Sealing {
+            self.undo_sealing(named, &*file, end)
+                .map_err(|error| layout::at(&named.path, error))?;
+        }
         let last = content.last.ok_or_else(|| {
             Damage::new(&named.path, end, named.first, "a full segment without records")
         })?;
         let active = Active::existing(Arc::clone(&file), header.cluster, named.first, count, end);
         let segment = segment(&active, State::Rolled, content.offsets);
         Ok(FoundSegment { segment, last, committed: content.committed })
+    }
+
+    /// Cuts an unfinished footer off, and gives the segment the name of one that has none.
+    fn undo_sealing(&self, named: &Named, file: &dyn File, end: u64) -> io::Result<()> {
+        file.set_len(end)?;
+        file.sync_data()?;
+        let open = self.folder.join(file_name(named.first, Suffix::Open));
+        self.disk.rename(&named.path, &open)?;
+        self.disk.sync_folder(self.folder)
     }
 
     fn newest(
@@ -382,7 +396,7 @@ impl Opening<'_> {
 
     fn name(&self, file: &dyn File, first: Position) -> io::Result<()> {
         file.sync_data()?;
-        let path = self.folder.join(file_name(first, State::Open));
+        let path = self.folder.join(file_name(first, Suffix::Open));
         self.disk.rename(&self.folder.join(SPARE), &path)?;
         self.disk.sync_folder(self.folder)
     }
@@ -402,6 +416,7 @@ fn segment(active: &Active, state: State, offsets: Vec<u32>) -> Segment {
         end: active.end,
         bytes: active.end,
         state,
+        is_sealing: false,
         offsets,
         file: Some(Arc::clone(&active.file)),
     }

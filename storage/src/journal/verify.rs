@@ -6,7 +6,7 @@
 //! Torn bytes behind the newest record of a stopped node are counted and not damage, by the rules of
 //! `ending`. While the node runs, the walk stops at the position that was durable when it began.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::damage::{Damage, Fault};
@@ -14,7 +14,7 @@ use super::ending::{self, Ending};
 use super::footer::Footer;
 use super::layout::{self, FOLDER, Named};
 use super::record::{Record, Tip};
-use super::segment::{Header, Segment, State, file_name};
+use super::segment::{Header, Segment, State, Suffix, file_name};
 use super::walk::{Found, Stop, Walk};
 use super::{Journal, chain};
 use crate::disk::{Disk, File};
@@ -60,9 +60,9 @@ pub fn verify(
     };
     let mut chain = Chain::new(cluster, each);
     for (one, next) in older.iter().zip(&named[1..]) {
-        let result = match one.is_sealed {
-            true => chain.sealed(disk, one),
-            false => chain.rolled(disk, one, next.first),
+        let result = match one.suffix {
+            Suffix::Sealed => chain.sealed(disk, one),
+            Suffix::Open | Suffix::Sealing => chain.rolled(disk, one, next.first),
         };
         result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
     }
@@ -121,7 +121,7 @@ impl Journal {
             let index = memory.segments.iter().position(|one| one.first == first);
             let sealed = index.filter(|index| memory.segments[*index].state == State::Sealed);
             let Some(index) = sealed else {
-                let path = self.shared.folder.join(file_name(first, State::Sealed));
+                let path = self.shared.folder.join(file_name(first, Suffix::Sealed));
                 return Err(Damage::new(&path, 0, first, "no sealed segment begins here"));
             };
             let before = index.checked_sub(1).map(|before| self.place(&memory.segments[before]));
@@ -153,10 +153,12 @@ impl Journal {
     }
 
     fn place(&self, segment: &Segment) -> Place {
-        let path: PathBuf = self.shared.folder.join(file_name(segment.first, segment.state));
-        let is_sealed = segment.state == State::Sealed;
+        let suffix = match segment.state {
+            State::Sealed => Suffix::Sealed,
+            State::Open | State::Rolled => Suffix::Open,
+        };
         Place {
-            named: Named { first: segment.first, is_sealed, path },
+            named: Named { first: segment.first, suffix, path: segment.path(&self.shared.folder) },
             file: segment.file.as_ref().map(Arc::clone),
             end: segment.first + segment.count,
         }
@@ -240,7 +242,7 @@ impl<'a> Chain<'a> {
         let each = &mut self.each;
         let (content, stop) =
             ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
-        ending::check_rolled(&walk, stop, next, &named.path)?;
+        ending::check_rolled(&walk, stop, next, named)?;
         self.go_on(&walk, &content);
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::active::Active;
 use super::mark::Mark;
 use super::poison::Poisoned;
 use super::record::{Record, Tip};
-use super::segment::{FRAMES_AT, Header, Segment, State, file_name};
+use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
 use super::shared::{Job, Queued, Shared};
 use crate::disk::{File, is_full};
 use crate::vote::VoteFiles;
@@ -225,7 +225,7 @@ impl Writer {
         if std::mem::take(&mut self.is_unnamed) {
             let folder = &self.shared.folder;
             let first = self.active.first;
-            let name = file_name(first, State::Open);
+            let name = file_name(first, Suffix::Open);
             self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
             self.shared.disk.sync_folder(folder)?;
             self.votes.note_segment(first)?;
@@ -265,6 +265,7 @@ impl Writer {
             end: FRAMES_AT,
             bytes: FRAMES_AT,
             state: State::Open,
+            is_sealing: false,
             offsets: Vec::new(),
             file: Some(Arc::clone(&self.active.file)),
         });

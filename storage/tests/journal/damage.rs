@@ -344,8 +344,11 @@ fn an_unfinished_footer_is_cut_off_and_sealed_again() {
     };
     let mut bytes = contents(&disk, &rolled);
     let end = usize::try_from(end).unwrap();
-    bytes[end..end + 12].copy_from_slice(b"EKF\x01\0\0\0\0rest");
+    bytes[end..end + 13].copy_from_slice(b"EKF\x01 unfinish");
     put(&disk, &rolled, &bytes);
+    check_refused(&disk, "a footer in a segment that is not being sealed");
+    let sealing = rolled.with_extension("sealing");
+    disk.rename(&rolled, &sealing).unwrap();
     verify(&disk, folder(), None, &mut |_| Ok(())).unwrap();
     let mut rig = Rig::open(disk).unwrap();
     rig.journal.set_committed(120);
