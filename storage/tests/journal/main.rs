@@ -1,4 +1,5 @@
 //! The journal against a disk that crashes, loses and rots.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod random;
 mod rig;
@@ -7,3 +8,4 @@ mod append;
 mod crash;
 mod damage;
 mod faults;
+mod golden;
