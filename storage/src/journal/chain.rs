@@ -27,3 +27,18 @@ pub(super) fn link(
     hasher.update(&prefix).update(payload);
     Link(*hasher.finalize().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_hash_exactly_the_bytes_the_drawing_says() {
+        let cluster = *b"evenkeel testing";
+        let first = genesis(&cluster);
+        assert_eq!(first.0, *blake3::hash(b"evenkeel genesisevenkeel testing").as_bytes());
+        let header = [9; 32];
+        let whole = [&first.0[..], &cluster[..], &header[..], b"payload"].concat();
+        assert_eq!(link(&first, &cluster, &header, b"payload").0, *blake3::hash(&whole).as_bytes());
+    }
+}

@@ -17,8 +17,9 @@
 use std::path::Path;
 
 use super::damage::{Damage, Fault};
+use super::layout::Named;
 use super::record::{Record, Tip};
-use super::segment::FRAMES_AT;
+use super::segment::{FRAMES_AT, Suffix};
 use super::walk::{Found, Stop, Walk};
 use crate::Position;
 
@@ -39,8 +40,8 @@ pub(super) struct Content {
 /// What to do with the end of the newest segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Nothing follows the last record.
-    Clean,
+    /// Zeros follow the last frame.
+    Clean { at: u64 },
     /// Bytes from `from` up to `until` (exclusive) were torn by a crash.
     Torn { from: u64, until: u64 },
 }
@@ -97,42 +98,42 @@ pub(super) fn judge_newest(
     };
     let until = walk.last_byte_set()?.map_or(walk.offset, |last| last + 1);
     let claimed = content.claimed.max(walk.claimed_behind(until)?);
-    if claimed > walk.due {
+    if claimed > due {
         let newest = claimed - 1;
         return refuse(format!("{broken}, yet records up to {newest} were durable here"));
     }
     if until == walk.offset {
-        return Ok(Ending::Clean);
+        return Ok(Ending::Clean { at: until });
     }
     Ok(Ending::Torn { from: walk.offset, until })
 }
 
-/// Checks the end of a segment that others follow: whole, then zeros or a footer not yet finished.
+/// Checks the end of a segment that others follow: whole, then zeros, or whatever was to become its
+/// footer while it was being sealed.
 pub(super) fn check_rolled(
     walk: &Walk<'_>,
     stop: Stop,
     next_first: Position,
-    path: &Path,
+    named: &Named,
 ) -> Result<(), Fault> {
-    let refuse = |what: String| Err(Damage::new(path, walk.offset, walk.due, what).into());
+    let refuse = |what: String| Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
+    if walk.due == next_first && named.suffix == Suffix::Sealing {
+        return Ok(());
+    }
     match stop {
-        Stop::Broken(what) | Stop::Altered(what) => return refuse(what.to_owned()),
-        Stop::Footer => {}
-        Stop::Blank => {
-            if walk.due < next_first {
-                return refuse(format!("records up to {} are missing", next_first - 1));
-            }
-            if let Some(last) = walk.last_byte_set()? {
-                let what = format!("byte at offset {last} is not zero behind the last record");
-                return refuse(what);
-            }
+        Stop::Broken(what) | Stop::Altered(what) => refuse(what.to_owned()),
+        Stop::Footer => refuse("a footer in a segment that is not being sealed".to_owned()),
+        Stop::Blank if walk.due < next_first => {
+            refuse(format!("records up to {} are missing", next_first - 1))
         }
+        Stop::Blank if walk.due > next_first => {
+            refuse(format!("the next segment begins at {next_first} again"))
+        }
+        Stop::Blank => match walk.last_byte_set()? {
+            Some(last) => {
+                refuse(format!("byte at offset {last} is not zero behind the last record"))
+            }
+            None => Ok(()),
+        },
     }
-    if walk.due != next_first {
-        return refuse(format!(
-            "it ends before {}, the next segment begins at {next_first}",
-            walk.due
-        ));
-    }
-    Ok(())
 }

@@ -22,9 +22,8 @@ use crate::disk::{File, bytes_u64, read_exact_at};
 use crate::{Link, Position};
 
 pub(super) const MAGIC: [u8; 4] = *b"EKF\x01";
-/// The magic and four zeros: written and synced before the rest, so that an unfinished footer is known
-/// for what it is.
-pub(super) const HEAD_BYTES: usize = 8;
+/// The magic and four zeros.
+const HEAD_BYTES: usize = 8;
 const TRAILER_BYTES: usize = 128;
 const TRAILER_MAGIC: [u8; 4] = *b"EKE\x01";
 const ENTRY_BYTES: usize = 4;

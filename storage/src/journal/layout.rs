@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::damage::{Damage, Fault};
 use super::footer::Footer;
-use super::segment::{FRAMES_AT, HEADER_BYTES, Header, parse_name};
+use super::segment::{FRAMES_AT, HEADER_BYTES, Header, Suffix, parse_name};
 use crate::disk::{Disk, File};
 use crate::{ClusterId, Link, Position};
 
@@ -19,7 +19,7 @@ pub(super) const CUT_FOLDER: &str = "cut";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) first: Position,
-    pub(super) is_sealed: bool,
+    pub(super) suffix: Suffix,
     pub(super) path: PathBuf,
 }
 
@@ -28,8 +28,8 @@ pub(super) struct Named {
 pub(super) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Named>, Fault> {
     let mut segments: Vec<Named> = Vec::new();
     for name in disk.list(folder)? {
-        let Some((first, is_sealed)) = parse_name(&name) else { continue };
-        segments.push(Named { first, is_sealed, path: folder.join(name) });
+        let Some((first, suffix)) = parse_name(&name) else { continue };
+        segments.push(Named { first, suffix, path: folder.join(name) });
     }
     segments.sort_by_key(|segment| segment.first);
     for pair in segments.windows(2) {
@@ -42,7 +42,7 @@ pub(super) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Named>, Fault> 
         let what = "the segment that begins at 0 is missing";
         return Err(Damage::new(&oldest.path, 0, oldest.first, what).into());
     }
-    if let Some(newest) = segments.last().filter(|newest| newest.is_sealed) {
+    if let Some(newest) = segments.last().filter(|newest| newest.suffix != Suffix::Open) {
         let what = "the newest segment is sealed, the open one behind it is missing";
         return Err(Damage::new(&newest.path, 0, newest.first, what).into());
     }

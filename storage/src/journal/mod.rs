@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Positions start at 0 and have no gaps. A folder `journal/` holds one file per segment, named by its
-//! first position in 20 digits: `.open` while it is written or waits to be sealed, `.sealed` for ever
-//! after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
+//! first position in 20 digits: `.open` while it is written or waits, `.sealing` while its footer is
+//! written, `.sealed` for ever after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
 //! cut off.
 //!
 //! Errors: [`OpenError`] refuses to start, [`ReadError`] and [`Damage`] name file, offset and position,
@@ -30,6 +30,9 @@ mod poison;
 mod reader;
 mod record;
 mod recovery;
+mod reserve;
+mod rewrite;
+mod scrub;
 mod seal;
 mod segment;
 mod shared;
@@ -94,14 +97,13 @@ impl Journal {
     pub fn append(&self, records: Vec<NewRecord>, done: Completion) -> Result<(), Poisoned> {
         let mut head = self.shared.head();
         self.shared.memory().writable()?;
-        let mut due = head.map_or(0, |tip| tip.position + 1);
+        let due = head.map_or(0, |tip| tip.position + 1);
         let mut previous = head.map_or_else(|| self.shared.genesis(), |tip| tip.link);
         let mut linked = Vec::with_capacity(records.len());
-        for record in records {
+        for (due, record) in (due..).zip(records) {
             assert_eq!(record.position, due, "records are appended without gaps");
             let record = Record::new(record, &previous, &self.shared.options.cluster);
             previous = record.link;
-            due += 1;
             linked.push(Arc::new(record));
         }
         let mut memory = self.shared.memory();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::damage::Damage;
 use super::record::{self, Header, Record, Tip};
-use super::segment::{self, Segment, file_name};
+use super::segment::{self, Segment};
 use super::shared::{Memory, Shared};
 use super::{Journal, footer};
 use crate::disk::{File, bytes_u64, read_exact_at};
@@ -144,7 +144,7 @@ impl Shared {
         let count = segment.count - index;
         Place {
             file: segment.file.clone(),
-            path: self.folder.join(file_name(segment.first, segment.state)),
+            path: segment.path(&self.folder),
             segment_first: segment.first,
             from: position,
             count,

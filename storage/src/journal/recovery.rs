@@ -15,13 +15,13 @@ use super::ending::{self, Content, Ending};
 use super::layout::{self, CUT_FOLDER, FOLDER, Named};
 use super::mark::Mark;
 use super::record::Tip;
-use super::segment::{FRAMES_AT, Header, Segment, State, file_name};
+use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
 use super::shared::{Memory, Shared};
 use super::tail::Tail;
 use super::walk::Walk;
 use super::writer::{SPARE, Writer};
 use super::{Journal, Options, chain, reader};
-use crate::disk::{Disk, File, bytes_u64, is_full, read_exact_at};
+use crate::disk::{Disk, File};
 use crate::vote::{self, Vote, VoteError, VoteFiles};
 use crate::{Link, Position};
 
@@ -133,10 +133,10 @@ pub fn open(
     Ok((Journal { shared }, writer, recovery))
 }
 
-struct Opening<'a> {
-    disk: &'a dyn Disk,
-    folder: &'a Path,
-    options: &'a Options,
+pub(super) struct Opening<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) folder: &'a Path,
+    pub(super) options: &'a Options,
 }
 
 struct FoundJournal {
@@ -189,9 +189,9 @@ impl Opening<'_> {
         let (newest, older) = named.split_last().expect("there is a segment");
         for (one, next) in older.iter().zip(&named[1..]) {
             layout::check_follows(one, due)?;
-            let found = match one.is_sealed {
-                true => self.sealed(one, &previous)?,
-                false => self.rolled(one, &previous, next.first)?,
+            let found = match one.suffix {
+                Suffix::Sealed => self.sealed(one, &previous)?,
+                Suffix::Open | Suffix::Sealing => self.rolled(one, &previous, next.first)?,
             };
             due = found.last.position + 1;
             previous = found.last.link;
@@ -202,17 +202,18 @@ impl Opening<'_> {
         layout::check_follows(newest, due)?;
         let (file, content, ending) = self.newest(newest, &previous)?;
         let (cut_bytes, cut_file) = match ending {
-            Ending::Clean => (0, None),
+            Ending::Clean { .. } => (0, None),
             Ending::Torn { from, until } => {
                 (until - from, self.keep_aside(newest, from, until, &*file)?)
             }
         };
         let last = content.last.or(last);
-        let count = last.map_or(0, |tip| tip.position + 1);
-        let committed = committed.max(content.committed).min(count).checked_sub(1);
+        let durable = last.map_or(0, |tip| tip.position + 1);
+        let mark = Mark { durable, committed: committed.max(content.committed).min(durable) };
         let active = self
-            .rewrite(newest, &previous, &*file, &content, last, committed)
+            .rewrite(newest, &file, &content, ending, mark)
             .map_err(|error| layout::at(&newest.path, error))?;
+        let committed = mark.committed.checked_sub(1);
         segments.push(segment(&active, State::Open, content.offsets));
         Ok(FoundJournal { segments, active, last, committed, cut_bytes, cut_file })
     }
@@ -236,6 +237,7 @@ impl Opening<'_> {
             end: footer.begins_at,
             bytes: footer.begins_at + footer.bytes(),
             state: State::Sealed,
+            is_sealing: false,
             offsets: Vec::new(),
             file: None,
         };
@@ -251,14 +253,27 @@ impl Opening<'_> {
         let (file, header) = layout::open(self.disk, named, &self.options.cluster, Some(previous))?;
         let mut walk = Walk::new(&*file, header)?;
         let (content, stop) = ending::walk_through(&mut walk, &mut |_, _| Ok(()), &named.path)?;
-        ending::check_rolled(&walk, stop, next_first, &named.path)?;
+        ending::check_rolled(&walk, stop, next_first, named)?;
         let (end, count) = (walk.offset, walk.due - named.first);
+        if named.suffix == Suffix::Sealing {
+            self.undo_sealing(named, &*file, end)
+                .map_err(|error| layout::at(&named.path, error))?;
+        }
         let last = content.last.ok_or_else(|| {
             Damage::new(&named.path, end, named.first, "a full segment without records")
         })?;
         let active = Active::existing(Arc::clone(&file), header.cluster, named.first, count, end);
         let segment = segment(&active, State::Rolled, content.offsets);
         Ok(FoundSegment { segment, last, committed: content.committed })
+    }
+
+    /// Cuts an unfinished footer off, and gives the segment the name of one that has none.
+    fn undo_sealing(&self, named: &Named, file: &dyn File, end: u64) -> io::Result<()> {
+        file.set_len(end)?;
+        file.sync_data()?;
+        let open = self.folder.join(file_name(named.first, Suffix::Open));
+        self.disk.rename(&named.path, &open)?;
+        self.disk.sync_folder(self.folder)
     }
 
     fn newest(
@@ -271,85 +286,6 @@ impl Opening<'_> {
         let (content, stop) = ending::walk_through(&mut walk, &mut |_, _| Ok(()), &named.path)?;
         let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
         Ok((Arc::clone(&file), content, ending))
-    }
-
-    /// Copies torn bytes to `cut/`. On a full disk they are dropped: none was acknowledged.
-    fn keep_aside(
-        &self,
-        named: &Named,
-        from: u64,
-        until: u64,
-        file: &dyn File,
-    ) -> io::Result<Option<PathBuf>> {
-        let folder = self.folder.join(CUT_FOLDER);
-        let held = self.disk.list(&folder)?;
-        let stem = format!("{:020}-{from}", named.first);
-        let name = (0..).map(|number| format!("{stem}-{number}"));
-        let name = name.into_iter().find(|name| !held.contains(name)).expect("some name is free");
-        let path = folder.join(name);
-        let keep = || {
-            let kept = self.disk.create(&path)?;
-            copy(file, from, until, &*kept, 0)?;
-            kept.sync_data()?;
-            self.disk.sync_folder(&folder)
-        };
-        match keep() {
-            Ok(()) => Ok(Some(path)),
-            Err(error) if is_full(&error) => Ok(None),
-            Err(error) => Err(layout::at(&path, error)),
-        }
-    }
-
-    /// Copies the good prefix to a new file, with a mark that it is durable, and puts that file in the
-    /// old one's place.
-    fn rewrite(
-        &self,
-        named: &Named,
-        previous: &Link,
-        old: &dyn File,
-        content: &Content,
-        last: Option<Tip>,
-        committed: Option<Position>,
-    ) -> io::Result<Active> {
-        let cluster = self.options.cluster;
-        let header = Header { cluster, first: named.first, previous: *previous };
-        let file = self.blank_file()?;
-        file.write_at(&header.encode(), 0)?;
-        copy(old, FRAMES_AT, content.records_end, &*file, FRAMES_AT)?;
-        let count = bytes_u64(content.offsets.len());
-        let mut active =
-            Active::existing(Arc::clone(&file), cluster, named.first, count, content.records_end);
-        if count > 0 {
-            let durable = last.map_or(0, |tip| tip.position + 1);
-            let committed = committed.map_or(0, |position| position + 1);
-            active.push_mark(Mark { durable, committed });
-            active.flush()?;
-        }
-        self.name(&*file, named.first)?;
-        Ok(active)
-    }
-
-    /// An allocated file of zeros under the name of the spare: the spare itself, if there is one, so
-    /// that a full disk can be opened too.
-    fn blank_file(&self) -> io::Result<Arc<dyn File>> {
-        let path = self.folder.join(SPARE);
-        let file = match self.disk.open(&path) {
-            Ok(file) => {
-                file.set_len(0)?;
-                file
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.create(&path)?,
-            Err(error) => return Err(error),
-        };
-        file.allocate(self.options.segment_bytes)?;
-        Ok(file)
-    }
-
-    fn name(&self, file: &dyn File, first: Position) -> io::Result<()> {
-        file.sync_data()?;
-        let path = self.folder.join(file_name(first, State::Open));
-        self.disk.rename(&self.folder.join(SPARE), &path)?;
-        self.disk.sync_folder(self.folder)
     }
 }
 
@@ -367,20 +303,8 @@ fn segment(active: &Active, state: State, offsets: Vec<u32>) -> Segment {
         end: active.end,
         bytes: active.end,
         state,
+        is_sealing: false,
         offsets,
         file: Some(Arc::clone(&active.file)),
     }
-}
-
-fn copy(from: &dyn File, begin: u64, end: u64, to: &dyn File, at: u64) -> io::Result<()> {
-    const CHUNK_BYTES: u64 = 1 << 20;
-    let mut offset = begin;
-    while offset < end {
-        let length = (end - offset).min(CHUNK_BYTES);
-        let mut chunk = vec![0; usize::try_from(length).expect("a chunk fits in memory")];
-        read_exact_at(from, &mut chunk, offset)?;
-        to.write_at(&chunk, at + (offset - begin))?;
-        offset += length;
-    }
-    Ok(())
 }

@@ -1,18 +1,18 @@
 //! Closing a full segment for ever: a footer, the exact length, and a new name.
 //!
-//! The footer's head is synced before the rest is written, so that after a crash an unfinished footer
-//! is known for one; start-up cuts it off and the segment is sealed again.
+//! Before its footer is written the file is named `.sealing`, durably, so that after a crash an
+//! unfinished footer is known for one; start-up cuts it off and the segment is sealed again.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Journal;
-use super::footer::{self, Footer};
+use super::footer::Footer;
 use super::poison::Poisoned;
 use super::reader::{self, ReadError};
-use super::segment::{State, file_name};
+use super::segment::{State, Suffix, file_name};
 use crate::Position;
 use crate::disk::{File, bytes_u64, is_full};
 
@@ -38,6 +38,7 @@ pub enum SealError {
 }
 
 struct Rolled {
+    path: PathBuf,
     file: Arc<dyn File>,
     offsets: Vec<u32>,
     end: u64,
@@ -50,8 +51,7 @@ impl Journal {
         let rolled = self.rolled_segment(first)?;
         let tip_of = |offset: Option<&u32>| {
             let offset = u64::from(*offset.expect("a rolled segment has records"));
-            let path = self.shared.folder.join(file_name(first, State::Rolled));
-            reader::read_tip(&*rolled.file, &path, offset)
+            reader::read_tip(&*rolled.file, &rolled.path, offset)
         };
         let footer = Footer::new(
             rolled.end,
@@ -71,6 +71,7 @@ impl Journal {
         let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
         let segment = segment.expect("a rolled and committed segment is never removed");
         segment.state = State::Sealed;
+        segment.is_sealing = false;
         segment.file = None;
         segment.offsets = Vec::new();
         segment.bytes = rolled.end + bytes_u64(bytes.len());
@@ -87,19 +88,24 @@ impl Journal {
             return Err(SealError::NotCommitted(first));
         }
         let file = segment.file.as_ref().map(Arc::clone).ok_or(SealError::NotRolled(first))?;
-        Ok(Rolled { file, offsets: segment.offsets.clone(), end: segment.end })
+        let path = segment.path(&self.shared.folder);
+        Ok(Rolled { path, file, offsets: segment.offsets.clone(), end: segment.end })
     }
 
     fn write_footer(&self, rolled: &Rolled, first: Position, bytes: &[u8]) -> io::Result<()> {
         let folder: &Path = &self.shared.folder;
-        let (head, rest) = bytes.split_at(footer::HEAD_BYTES);
-        rolled.file.write_at(head, rolled.end)?;
-        rolled.file.sync_data()?;
-        rolled.file.write_at(rest, rolled.end + bytes_u64(head.len()))?;
+        let sealing = folder.join(file_name(first, Suffix::Sealing));
+        if rolled.path != sealing {
+            self.shared.disk.rename(&rolled.path, &sealing)?;
+            let mut memory = self.shared.memory();
+            let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
+            segment.expect("a rolled and committed segment is never removed").is_sealing = true;
+        }
+        self.shared.disk.sync_folder(folder)?;
+        rolled.file.write_at(bytes, rolled.end)?;
         rolled.file.set_len(rolled.end + bytes_u64(bytes.len()))?;
         rolled.file.sync_data()?;
-        let open = folder.join(file_name(first, State::Rolled));
-        self.shared.disk.rename(&open, &folder.join(file_name(first, State::Sealed)))?;
+        self.shared.disk.rename(&sealing, &folder.join(file_name(first, Suffix::Sealed)))?;
         self.shared.disk.sync_folder(folder)
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Segment {
     pub(super) end: u64,
     pub(super) bytes: u64,
     pub(super) state: State,
+    /// Rolled, and already named as being sealed.
+    pub(super) is_sealing: bool,
     /// Where each record begins; empty for a sealed one, whose footer has the table.
     pub(super) offsets: Vec<u32>,
     /// None for a sealed one: it is opened when read.
@@ -74,37 +76,60 @@ impl Segment {
         (self.count > 0).then(|| self.first + self.count - 1)
     }
 
+    pub(super) fn path(&self, folder: &Path) -> PathBuf {
+        let suffix = match self.state {
+            State::Sealed => Suffix::Sealed,
+            _ if self.is_sealing => Suffix::Sealing,
+            State::Open | State::Rolled => Suffix::Open,
+        };
+        folder.join(file_name(self.first, suffix))
+    }
+
     pub(super) fn info(&self, folder: &Path) -> SegmentInfo {
         SegmentInfo {
             first: self.first,
             last: self.last(),
-            path: folder.join(file_name(self.first, self.state)),
+            path: self.path(folder),
             bytes: self.bytes,
             state: self.state,
         }
     }
 }
 
-/// The name of a segment's file.
-pub(super) fn file_name(first: Position, state: State) -> String {
-    match state {
-        State::Open | State::Rolled => format!("{first:020}.open"),
-        State::Sealed => format!("{first:020}.sealed"),
-    }
+/// What a file's name says of its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suffix {
+    /// Open, or rolled: not a byte behind the last frame.
+    Open,
+    /// Rolled, and what stands behind the last frame may be an unfinished footer.
+    Sealing,
+    /// Whole, with its footer.
+    Sealed,
 }
 
-/// First position and whether it is sealed, from a file's name; `None` if it is no segment's.
-pub(super) fn parse_name(name: &str) -> Option<(Position, bool)> {
-    let (digits, sealed) = match name.split_once('.')? {
-        (digits, "open") => (digits, false),
-        (digits, "sealed") => (digits, true),
+/// The name of a segment's file.
+pub(super) fn file_name(first: Position, suffix: Suffix) -> String {
+    let suffix = match suffix {
+        Suffix::Open => "open",
+        Suffix::Sealing => "sealing",
+        Suffix::Sealed => "sealed",
+    };
+    format!("{first:020}.{suffix}")
+}
+
+/// What a file's name says; `None` if it is no segment's.
+pub(super) fn parse_name(name: &str) -> Option<(Position, Suffix)> {
+    let (digits, suffix) = match name.split_once('.')? {
+        (digits, "open") => (digits, Suffix::Open),
+        (digits, "sealing") => (digits, Suffix::Sealing),
+        (digits, "sealed") => (digits, Suffix::Sealed),
         _ => return None,
     };
     let all_digits = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits {
         return None;
     }
-    Some((digits.parse().ok()?, sealed))
+    Some((digits.parse().ok()?, suffix))
 }
 
 /// The head of a segment's file.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::active::Active;
 use super::record::{HEADER_BYTES, Header, Tip};
-use super::segment::{FRAMES_AT, State, file_name};
+use super::segment::{FRAMES_AT, State, Suffix, file_name};
 use super::writer::Writer;
 use crate::Position;
 use crate::disk::{is_full, read_exact_at};
@@ -34,7 +34,7 @@ impl Writer {
         let dropped = self.active.first;
         self.active = self.reopen_previous();
         self.votes.note_segment(self.active.first)?;
-        let path = self.shared.folder.join(file_name(dropped, State::Open));
+        let path = self.shared.folder.join(file_name(dropped, Suffix::Open));
         self.shared.disk.remove(&path)?;
         self.shared.disk.sync_folder(&self.shared.folder)
     }

@@ -6,17 +6,16 @@
 //! Torn bytes behind the newest record of a stopped node are counted and not damage, by the rules of
 //! `ending`. While the node runs, the walk stops at the position that was durable when it began.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
+use super::chain;
 use super::damage::{Damage, Fault};
 use super::ending::{self, Ending};
 use super::footer::Footer;
 use super::layout::{self, FOLDER, Named};
 use super::record::{Record, Tip};
-use super::segment::{Header, Segment, State, file_name};
+use super::segment::{Header, Suffix};
 use super::walk::{Found, Stop, Walk};
-use super::{Journal, chain};
 use crate::disk::{Disk, File};
 use crate::{ClusterId, Link, Position, vote};
 
@@ -35,7 +34,7 @@ pub struct Verified {
     pub torn_bytes: u64,
 }
 
-type Each<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
+pub(super) type Each<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
 
 /// Walks the journal of a data folder whose node is stopped (or a copy of one). `each` sees every
 /// record in order; what it refuses is damage at that record. Without `cluster` the first segment's
@@ -60,9 +59,9 @@ pub fn verify(
     };
     let mut chain = Chain::new(cluster, each);
     for (one, next) in older.iter().zip(&named[1..]) {
-        let result = match one.is_sealed {
-            true => chain.sealed(disk, one),
-            false => chain.rolled(disk, one, next.first),
+        let result = match one.suffix {
+            Suffix::Sealed => chain.sealed(disk, one),
+            Suffix::Open | Suffix::Sealing => chain.rolled(disk, one, next.first),
         };
         result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
     }
@@ -79,114 +78,21 @@ fn cluster_of(disk: &dyn Disk, first: &Named) -> Result<ClusterId, Damage> {
     Ok(header.map_err(|fault| fault.into_damage(&first.path, first.first))?.cluster)
 }
 
-impl Journal {
-    /// Walks this journal while it is being written, up to the position that is durable now. Should
-    /// uncommitted records be truncated meanwhile, it ends at them.
-    pub fn verify(&self, each: Each<'_>) -> Result<Verified, Damage> {
-        let (durable, truncations, places) = {
-            let memory = self.shared.memory();
-            let durable = memory.durable.map_or(0, |position| position + 1);
-            let places: Vec<Place> = memory.segments.iter().map(|one| self.place(one)).collect();
-            (durable, memory.truncations, places)
-        };
-        let disk = &*self.shared.disk;
-        let mut chain = Chain::new(self.shared.options.cluster, each);
-        let mut walked = 0;
-        for place in &places {
-            if chain.due >= durable && walked > 0 {
-                break;
-            }
-            let result = match &place.file {
-                None => chain.sealed(disk, &place.named),
-                Some(file) => chain.up_to(&**file, &place.named, place.end.min(durable)),
-            };
-            if let Err(fault) = result {
-                let damage = fault.into_damage(&place.named.path, chain.due);
-                let memory = self.shared.memory();
-                let may_be_cut = Some(damage.position) > memory.committed;
-                if may_be_cut && memory.truncations != truncations {
-                    break;
-                }
-                return Err(damage);
-            }
-            walked += 1;
-        }
-        Ok(chain.verified(walked, 0))
-    }
-
-    /// Walks one sealed segment whole, and compares its first link with the segment before it.
-    pub fn scrub(&self, first: Position) -> Result<(), Damage> {
-        let (named, previous) = {
-            let memory = self.shared.memory();
-            let index = memory.segments.iter().position(|one| one.first == first);
-            let sealed = index.filter(|index| memory.segments[*index].state == State::Sealed);
-            let Some(index) = sealed else {
-                let path = self.shared.folder.join(file_name(first, State::Sealed));
-                return Err(Damage::new(&path, 0, first, "no sealed segment begins here"));
-            };
-            let before = index.checked_sub(1).map(|before| self.place(&memory.segments[before]));
-            (self.place(&memory.segments[index]).named, before)
-        };
-        let disk = &*self.shared.disk;
-        let in_file = |fault: Fault| fault.into_damage(&named.path, first);
-        let previous = match previous {
-            Some(Place { named, file: None, .. }) => {
-                let file = disk.open(&named.path).map_err(|error| in_file(error.into()))?;
-                layout::read_footer(&*file, &named).map_err(in_file)?.last_link
-            }
-            Some(_) => self.link_before(&named)?,
-            None => self.shared.genesis(),
-        };
-        let mut ignore = |_: &Record| Ok(());
-        let mut chain = Chain::new(self.shared.options.cluster, &mut ignore);
-        chain.due = first;
-        chain.previous = previous;
-        chain.sealed(disk, &named).map_err(in_file)
-    }
-
-    fn link_before(&self, named: &Named) -> Result<Link, Damage> {
-        match self.tip_at(named.first - 1) {
-            Ok(Some(tip)) => Ok(tip.link),
-            Ok(None) => Err(Damage::new(&named.path, 0, named.first, "nothing comes before it")),
-            Err(error) => Err(Fault::Io(error).into_damage(&named.path, named.first)),
-        }
-    }
-
-    fn place(&self, segment: &Segment) -> Place {
-        let path: PathBuf = self.shared.folder.join(file_name(segment.first, segment.state));
-        let is_sealed = segment.state == State::Sealed;
-        Place {
-            named: Named { first: segment.first, is_sealed, path },
-            file: segment.file.as_ref().map(Arc::clone),
-            end: segment.first + segment.count,
-        }
-    }
-}
-
-/// A segment as it was when the walk began.
-struct Place {
-    named: Named,
-    /// None for a sealed one.
-    file: Option<Arc<dyn File>>,
-    /// One more than its last position.
-    end: Position,
-}
-
 /// The walk from segment to segment.
-struct Chain<'a> {
+pub(super) struct Chain<'a> {
     cluster: ClusterId,
-    due: Position,
-    previous: Link,
+    pub(super) due: Position,
+    pub(super) previous: Link,
     last: Option<Tip>,
     each: Each<'a>,
 }
 
 impl<'a> Chain<'a> {
-    fn new(cluster: ClusterId, each: Each<'a>) -> Self {
+    pub(super) fn new(cluster: ClusterId, each: Each<'a>) -> Self {
         Self { cluster, due: 0, previous: chain::genesis(&cluster), last: None, each }
     }
 
-    fn verified(&self, segments: usize, torn_bytes: u64) -> Verified {
+    pub(super) fn verified(&self, segments: usize, torn_bytes: u64) -> Verified {
         let (records, last, head) = (self.due, self.last, self.previous);
         Verified { segments, records, last, head, torn_bytes }
     }
@@ -206,7 +112,7 @@ impl<'a> Chain<'a> {
         self.last = content.last.or(self.last);
     }
 
-    fn sealed(&mut self, disk: &dyn Disk, named: &Named) -> Result<(), Fault> {
+    pub(super) fn sealed(&mut self, disk: &dyn Disk, named: &Named) -> Result<(), Fault> {
         let file = disk.open(&named.path)?;
         let header = self.begin(&*file, named)?;
         let footer = layout::read_footer(&*file, named)?;
@@ -240,7 +146,7 @@ impl<'a> Chain<'a> {
         let each = &mut self.each;
         let (content, stop) =
             ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
-        ending::check_rolled(&walk, stop, next, &named.path)?;
+        ending::check_rolled(&walk, stop, next, named)?;
         self.go_on(&walk, &content);
         Ok(())
     }
@@ -255,13 +161,18 @@ impl<'a> Chain<'a> {
         let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
         self.go_on(&walk, &content);
         Ok(match ending {
-            Ending::Clean => 0,
+            Ending::Clean { .. } => 0,
             Ending::Torn { from, until } => until - from,
         })
     }
 
     /// Walks a segment that is still in use up to `end` (exclusive), and not a byte further.
-    fn up_to(&mut self, file: &dyn File, named: &Named, end: Position) -> Result<(), Fault> {
+    pub(super) fn up_to(
+        &mut self,
+        file: &dyn File,
+        named: &Named,
+        end: Position,
+    ) -> Result<(), Fault> {
         let mut walk = Walk::new(file, self.begin(file, named)?)?;
         while walk.due < end {
             let (offset, due) = (walk.offset, walk.due);

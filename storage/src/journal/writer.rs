@@ -14,9 +14,9 @@ use super::active::Active;
 use super::mark::Mark;
 use super::poison::Poisoned;
 use super::record::{Record, Tip};
-use super::segment::{FRAMES_AT, Header, Segment, State, file_name};
+use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
 use super::shared::{Job, Queued, Shared};
-use crate::disk::{File, is_full};
+use crate::disk::File;
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
 
@@ -46,7 +46,7 @@ pub struct Writer {
     pub(super) active: Active,
     /// Whether the active segment is still called `spare`.
     is_unnamed: bool,
-    spare: Option<Arc<dyn File>>,
+    pub(super) spare: Option<Arc<dyn File>>,
     pub(super) votes: VoteFiles,
     /// The newest record on disk, synced or about to be.
     newest: Option<Tip>,
@@ -55,7 +55,7 @@ pub struct Writer {
     /// What the last mark said.
     marked: Mark,
     /// While the disk is full: where the active segment ends when it is asked again.
-    ask_again_at: u64,
+    pub(super) ask_again_at: u64,
 }
 
 impl Writer {
@@ -225,7 +225,7 @@ impl Writer {
         if std::mem::take(&mut self.is_unnamed) {
             let folder = &self.shared.folder;
             let first = self.active.first;
-            let name = file_name(first, State::Open);
+            let name = file_name(first, Suffix::Open);
             self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
             self.shared.disk.sync_folder(folder)?;
             self.votes.note_segment(first)?;
@@ -265,6 +265,7 @@ impl Writer {
             end: FRAMES_AT,
             bytes: FRAMES_AT,
             state: State::Open,
+            is_sealing: false,
             offsets: Vec::new(),
             file: Some(Arc::clone(&self.active.file)),
         });
@@ -303,46 +304,6 @@ impl Writer {
         segment.end = self.active.end;
         segment.bytes = self.active.end;
         Ok(())
-    }
-
-    fn should_reserve(&self) -> bool {
-        let quarter = self.shared.options.segment_bytes / 4;
-        self.spare.is_none() && self.active.end >= self.ask_again_at.max(quarter)
-    }
-
-    /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
-    /// still has room.
-    pub(super) fn reserve(&mut self) -> io::Result<()> {
-        if self.spare.is_some() {
-            return Ok(());
-        }
-        match self.reserve_file() {
-            Ok(file) => {
-                self.spare = Some(file);
-                self.shared.disk_full.store(false, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) if is_full(&error) => {
-                self.shared.disk_full.store(true, Ordering::Relaxed);
-                self.ask_again_at = self.active.end + self.shared.options.segment_bytes / 16;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn reserve_file(&self) -> io::Result<Arc<dyn File>> {
-        let path = self.shared.folder.join(SPARE);
-        let file = self.shared.disk.create(&path)?;
-        let reserved =
-            file.allocate(self.shared.options.segment_bytes).and_then(|()| file.sync_data());
-        match reserved {
-            Ok(()) => Ok(file),
-            Err(error) => {
-                self.shared.disk.remove(&path)?;
-                Err(error)
-            }
-        }
     }
 }
 

@@ -222,7 +222,7 @@ impl Story {
 
 #[test]
 fn acknowledged_records_survive_and_truncated_ones_never_come_back() {
-    let seeds = std::env::var("SEEDS").map_or(150, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("SEEDS").map_or(60, |seeds| seeds.parse().unwrap());
     let first = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
     for seed in first..first + seeds {
         println!("seed {seed}");
