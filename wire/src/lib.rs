@@ -26,3 +26,10 @@ pub mod codec;
 pub mod frame;
 pub mod limits;
 pub mod version;
+
+// Who is at the other end.
+pub mod identity;
+// The ports.
+pub mod endpoint;
+// The other side of the client port.
+pub mod client;

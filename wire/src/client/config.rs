@@ -1,0 +1,147 @@
+//! client.toml: the cluster, its authority, the key and the sites.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    id::{ClusterId, NodeId},
+    identity::{IdentityError, Trust},
+};
+
+/// The longest key that HELLO carries.
+const KEY_BYTES_MAX: usize = 128;
+
+/// What a client has to know of a cluster.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// The cluster that it means to talk to.
+    pub cluster: ClusterId,
+    /// The authority's certificates, PEM.
+    pub ca: PathBuf,
+    /// The key's text, `ek_…`.
+    pub key: String,
+    /// All sites.
+    pub sites: Vec<SiteAddress>,
+}
+
+/// Where a site's doors are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteAddress {
+    /// The site's name.
+    pub name: String,
+    /// Its node.
+    pub node: NodeId,
+    /// The port for clients (QUIC).
+    pub client: SocketAddr,
+    /// The port for HTTP: host and port.
+    pub http: String,
+}
+
+/// Why client.toml can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file can't be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file says something that can't be.
+    #[error("{}: {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What, with the line where there is one.
+        what: String,
+    },
+    /// The authority's file can't be used.
+    #[error(transparent)]
+    Ca(#[from] IdentityError),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    cluster: String,
+    ca: PathBuf,
+    key_file: PathBuf,
+    #[serde(default)]
+    sites: Vec<Site>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Site {
+    name: String,
+    node: NodeId,
+    client: String,
+    http: String,
+}
+
+impl ClientConfig {
+    /// Reads client.toml and the files that it names; their paths are relative to it. Host names are looked up.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let content = |what: String| ConfigError::Content { path: path.into(), what };
+        let file: File = toml::from_str(&read(path)?)
+            .map_err(|error| content(error.to_string().trim_end().to_owned()))?;
+        let cluster = ClusterId::parse(&file.cluster)
+            .map_err(|error| content(format!("cluster {:?} is {error}", file.cluster)))?;
+        if file.sites.is_empty() {
+            return Err(content("it names no site ([[sites]])".into()));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let ca = folder.join(&file.ca);
+        Trust::load(&ca, cluster)?;
+        let sites = file.sites.into_iter().map(SiteAddress::look_up).collect::<Result<_, _>>();
+        let key = key(&folder.join(&file.key_file))?;
+        Ok(Self { cluster, ca, key, sites: sites.map_err(content)? })
+    }
+}
+
+impl SiteAddress {
+    fn look_up(site: Site) -> Result<Self, String> {
+        let Site { name, node, client, http } = site;
+        let failed = |why: String| format!("site {name}: client = {client:?}: {why}");
+        let found = client.to_socket_addrs().map_err(|error| failed(error.to_string()))?.next();
+        match found {
+            Some(client) => Ok(Self { name, node, client, http }),
+            None => Err(failed("no address".into())),
+        }
+    }
+}
+
+impl std::fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key stays out of logs.
+        f.debug_struct("ClientConfig")
+            .field("cluster", &self.cluster)
+            .field("ca", &self.ca)
+            .field("sites", &self.sites)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.into(), error })
+}
+
+fn key(path: &Path) -> Result<String, ConfigError> {
+    let text = read(path)?;
+    let key = text.trim_end_matches(['\r', '\n']);
+    let one_word = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if one_word && key.len() <= KEY_BYTES_MAX {
+        return Ok(key.into());
+    }
+    let what = format!("not one line with a key of at most {KEY_BYTES_MAX} characters");
+    Err(ConfigError::Content { path: path.into(), what })
+}

@@ -1,0 +1,27 @@
+//! How a call can end without an answer.
+
+use crate::reply::Refusal;
+
+/// A call ended without an answer of the ledger. A rejection isn't one of these: it's an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request itself is bad: the same again would be refused again.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// No site could take it. Certainly nothing was done.
+    #[error("unavailable, nothing was done: {0}")]
+    Unavailable(String),
+    /// It may have been done, or may yet be. Ask again with the same ids.
+    #[error("the outcome is unknown, ask again with the same ids: {0}")]
+    Unknown(String),
+}
+
+impl Error {
+    /// The same error of a later part of a call whose first `decided` commands were decided.
+    pub(super) fn after(self, decided: usize) -> Self {
+        if decided == 0 {
+            return self;
+        }
+        Self::Unknown(format!("the first {decided} commands were decided, then: {self}"))
+    }
+}

@@ -1,0 +1,298 @@
+//! One connection to one site, nothing repeated and nothing hidden: for load generators and for tests.
+//!
+//! Frames are written as they are given; replies come as frames, in any order, with the number of their request.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{ClientConfig, SiteAddress};
+use crate::{
+    codec,
+    endpoint::{DialError, Dialler, FrameReceiver, FrameSender, Link, transport},
+    frame::{self, Frame},
+    identity::Trust,
+    reply::{OUTCOMES, Outcomes, REFUSED, Refusal, Refused, VIEW, ViewReply, WELCOME, Welcome},
+    request::{HELLO, Hello},
+    transfer::Text,
+};
+
+/// A connection without any sign of life for this long is given up.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long a handshake, and then the answer to HELLO, may take.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The site isn't reached, or something else answers there.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The connection was lost before the site's welcome.
+    #[error("{site}: {error}")]
+    Lost {
+        /// The site's name.
+        site: String,
+        /// What happened.
+        error: io::Error,
+    },
+    /// The site doesn't let this client in.
+    #[error("{site}: {refusal}")]
+    Refused {
+        /// The site's name.
+        site: String,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Makes connections, all from one UDP port.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    dialler: Dialler,
+    hello: Arc<[u8]>,
+}
+
+impl Connector {
+    /// Opens a port for the clients of this cluster. Needs tokio's runtime.
+    ///
+    /// # Errors
+    /// When the authority's file can't be used, the key is too long, or the system has no port.
+    pub fn new(config: &ClientConfig) -> io::Result<Self> {
+        Self::with_keep_alive(config, IDLE / 4)
+    }
+
+    /// The same, with a sign of life from the site at least this often.
+    pub(super) fn with_keep_alive(config: &ClientConfig, every: Duration) -> io::Result<Self> {
+        let trust = Trust::load(&config.ca, config.cluster).map_err(io::Error::other)?;
+        let key = Text::new(&config.key).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("the key is {error}"))
+        })?;
+        let ipv6 = config.sites.iter().any(|site| site.client.is_ipv6());
+        let transport = transport::to_node(IDLE, every);
+        let dialler = Dialler::for_client(&trust, ipv6, transport, CONNECT_MAX)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self { dialler, hello: frame::whole(HELLO, &Hello { key }).into() })
+    }
+
+    /// Connects to a site and shows the key.
+    ///
+    /// # Errors
+    /// When the site isn't reached or doesn't let us in.
+    pub async fn connect(&self, site: &SiteAddress) -> Result<RawConnection, ConnectError> {
+        let link = self.dialler.dial(site.node, site.client).await?;
+        let greeted = tokio::time::timeout(CONNECT_MAX, greet(&link, &self.hello)).await;
+        let lost = |error| ConnectError::Lost { site: site.name.clone(), error };
+        let (welcome, sender, receiver) = match greeted.map_err(|late| lost(late.into()))? {
+            Ok(Ok(greeted)) => greeted,
+            Ok(Err(refusal)) => {
+                return Err(ConnectError::Refused { site: site.name.clone(), refusal });
+            }
+            Err(error) => return Err(lost(error)),
+        };
+        let link = Arc::new(link);
+        let hello = self.hello.clone();
+        Ok(RawConnection {
+            welcome,
+            sender: RawSender { link: link.clone(), sender },
+            receiver: RawReceiver { link, receiver },
+            hello,
+        })
+    }
+}
+
+type Greeted = Result<(Welcome, FrameSender, FrameReceiver), Refusal>;
+
+async fn greet(link: &Link, hello: &[u8]) -> io::Result<Greeted> {
+    let (mut sender, mut receiver) = link.open_stream().await?;
+    sender.send(hello).await?;
+    let Some(first) = receiver.receive().await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+    match first.kind {
+        WELCOME => {
+            let welcome = codec::decode(&first.body).map_err(invalid)?;
+            Ok(Ok((welcome, sender, receiver)))
+        }
+        REFUSED => {
+            let refused: Refused = codec::decode(&first.body).map_err(invalid)?;
+            Ok(Err(refused.refusal))
+        }
+        other => {
+            let text = format!("the site began with a frame of type {other}");
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
+    }
+}
+
+/// A connection whose key was accepted. Closes when both halves are dropped.
+#[derive(Debug)]
+pub struct RawConnection {
+    welcome: Welcome,
+    sender: RawSender,
+    receiver: RawReceiver,
+    hello: Arc<[u8]>,
+}
+
+impl RawConnection {
+    /// What the site said of itself.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// See [`RawSender::send`]. While this waits nobody reads replies: with much in flight, [`Self::split`].
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.sender.send(frames).await
+    }
+
+    /// See [`RawReceiver::receive`].
+    ///
+    /// # Errors
+    /// When the connection is gone or what came is no frame.
+    pub async fn receive(&mut self) -> io::Result<Option<Frame>> {
+        self.receiver.receive().await
+    }
+
+    /// See [`RawReceiver::try_receive`].
+    ///
+    /// # Errors
+    /// When what came is no frame.
+    pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
+        self.receiver.try_receive()
+    }
+
+    /// Both directions, to be used at the same time.
+    #[must_use]
+    pub fn split(self) -> (RawSender, RawReceiver) {
+        (self.sender, self.receiver)
+    }
+
+    pub(super) fn asker(&self) -> Asker {
+        Asker { link: self.sender.link.clone(), hello: self.hello.clone() }
+    }
+}
+
+/// Asks a site who is primary now, by greeting it again on a stream of its own.
+#[derive(Debug)]
+pub(super) struct Asker {
+    link: Arc<Link>,
+    hello: Arc<[u8]>,
+}
+
+impl Asker {
+    pub(super) async fn ask(&self) -> Option<Welcome> {
+        match tokio::time::timeout(CONNECT_MAX, greet(&self.link, &self.hello)).await {
+            Ok(Ok(Ok((welcome, _, _)))) => Some(welcome),
+            _ => None,
+        }
+    }
+
+    /// How many datagrams have come from the site so far.
+    pub(super) fn datagrams(&self) -> u64 {
+        self.link.datagrams_received()
+    }
+
+    pub(super) fn close(&self) {
+        self.link.close("the client is done");
+    }
+}
+
+/// The direction to the site.
+#[derive(Debug)]
+pub struct RawSender {
+    link: Arc<Link>,
+    sender: FrameSender,
+}
+
+impl RawSender {
+    /// Writes whole frames, as many as there are.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.sender.send(frames).await
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send_bytes(&mut self, frames: Bytes) -> io::Result<()> {
+        self.sender.send_bytes(frames).await
+    }
+
+    /// Closes the connection at once, both directions.
+    pub fn close(&self) {
+        self.link.close("the client is done");
+    }
+}
+
+/// The direction from the site.
+#[derive(Debug)]
+pub struct RawReceiver {
+    link: Arc<Link>,
+    receiver: FrameReceiver,
+}
+
+impl RawReceiver {
+    /// The next reply, or `None` when the site ends the stream. Nothing is lost when the wait is given up.
+    ///
+    /// # Errors
+    /// When the connection is gone or what came is no frame.
+    pub async fn receive(&mut self) -> io::Result<Option<Frame>> {
+        self.receiver.receive().await
+    }
+
+    /// The next reply of those that were read already; never waits.
+    ///
+    /// # Errors
+    /// When what came is no frame.
+    pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
+        self.receiver.try_receive()
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+}
+
+/// What a site answers to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To a SUBMIT.
+    Outcomes(Outcomes),
+    /// To a READ.
+    View(ViewReply),
+    /// To either: no outcome.
+    Refused(Refused),
+}
+
+impl Reply {
+    /// Reads a reply.
+    ///
+    /// # Errors
+    /// When the frame isn't one.
+    pub fn read(frame: &Frame) -> Result<Self, codec::Error> {
+        match frame.kind {
+            OUTCOMES => codec::decode(&frame.body).map(Self::Outcomes),
+            VIEW => codec::decode(&frame.body).map(Self::View),
+            REFUSED => codec::decode(&frame.body).map(Self::Refused),
+            other => Err(codec::Error::Malformed(format!("a frame of type {other} is no reply"))),
+        }
+    }
+
+    /// The number of the request that a frame answers, without reading the rest.
+    #[must_use]
+    pub fn number(frame: &Frame) -> Option<u64> {
+        let known = matches!(frame.kind, OUTCOMES | VIEW | REFUSED);
+        let number = frame.body.first_chunk::<8>().filter(|_| known)?;
+        Some(u64::from_le_bytes(*number))
+    }
+}

@@ -1,0 +1,95 @@
+//! Which site is asked first, and which next.
+//!
+//! The primary, where one is known; but not a site that has just failed us: it rests for a moment.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{id::NodeId, reply::Welcome};
+
+/// How long a site that failed isn't asked first.
+const REST: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Route {
+    nodes: Vec<NodeId>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    first: usize,
+    rests_until: Vec<Option<Instant>>,
+    welcome: Option<Welcome>,
+}
+
+impl State {
+    fn rests(&self, site: usize, now: Instant) -> bool {
+        self.rests_until[site].is_some_and(|until| now < until)
+    }
+}
+
+impl Route {
+    pub(super) fn new(nodes: Vec<NodeId>) -> Self {
+        let state = State { first: 0, rests_until: vec![None; nodes.len()], welcome: None };
+        Self { nodes, state: Mutex::new(state) }
+    }
+
+    /// The site to ask: the first choice, else one that doesn't rest, else any; never one of `busy`.
+    pub(super) fn choose(&self, busy: &[usize], after: Option<usize>) -> Option<usize> {
+        let state = self.lock();
+        let now = Instant::now();
+        let sites = self.nodes.len();
+        let start = after.map_or(state.first, |last| last + 1);
+        let free = || (0..sites).map(|step| (start + step) % sites).filter(|s| !busy.contains(s));
+        free().find(|site| !state.rests(*site, now)).or_else(|| free().next())
+    }
+
+    /// A site said who it is and who is primary.
+    pub(super) fn heard(&self, welcome: Welcome) {
+        let mut state = self.lock();
+        let leader = welcome.primary.unwrap_or(welcome.node);
+        let now = Instant::now();
+        if let Some(site) = self.nodes.iter().position(|node| *node == leader)
+            && !state.rests(site, now)
+        {
+            state.first = site;
+        }
+        state.welcome = Some(welcome);
+    }
+
+    /// A site answered.
+    pub(super) fn answered(&self, site: usize) {
+        let mut state = self.lock();
+        state.rests_until[site] = None;
+        // Whom everybody asks first may be resting; then this one is at least known to answer.
+        let first = state.first;
+        if first != site && state.rests(first, Instant::now()) {
+            state.first = site;
+        }
+    }
+
+    /// A site failed: silent, lost, or unable to decide.
+    pub(super) fn failed(&self, site: usize) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.rests_until[site] = Some(now + REST);
+        if state.first == site {
+            let sites = self.nodes.len();
+            let next = (1..sites).map(|step| (site + step) % sites);
+            state.first = next.clone().find(|next| !state.rests(*next, now)).unwrap_or(site);
+        }
+    }
+
+    pub(super) fn welcome(&self) -> Option<Welcome> {
+        self.lock().welcome.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

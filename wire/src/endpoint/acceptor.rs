@@ -1,0 +1,119 @@
+//! Lets others in: proves their address, bounds their number, gives each handshake its time, and hands over only those
+//! that were checked. Everybody else is counted and named at debug level, never handed over.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use tokio::sync::{Mutex, mpsc};
+
+use super::{
+    link::{Link, why},
+    places::{Place, Places},
+};
+
+/// Links that were let in but not yet fetched.
+const ARRIVED_MAX: usize = 64;
+const REFUSED: VarInt = VarInt::from_u32(1);
+
+/// What is checked after the handshake; gives what is known of the other side, or why it's refused.
+pub(super) type Check<W> = fn(&Connection) -> Result<W, String>;
+
+/// Who may be inside.
+pub(super) struct Bounds {
+    pub(super) handshake: Duration,
+    pub(super) handshakes: Places,
+    pub(super) connections: Places,
+}
+
+/// The end where links come out.
+#[derive(Debug)]
+pub(super) struct Acceptor<W> {
+    arrived: Mutex<mpsc::Receiver<(W, Link)>>,
+    refused: Arc<AtomicU64>,
+}
+
+impl<W: Send + 'static> Acceptor<W> {
+    /// Starts letting others in; ends when the endpoint closes.
+    pub(super) fn start(endpoint: Endpoint, bounds: Bounds, check: Check<W>) -> Self {
+        let (arrivals, arrived) = mpsc::channel(ARRIVED_MAX);
+        let refused = Arc::new(AtomicU64::new(0));
+        let door = Door { bounds, check, arrivals, refused: refused.clone() };
+        tokio::spawn(Arc::new(door).watch(endpoint));
+        Self { arrived: Mutex::new(arrived), refused }
+    }
+
+    pub(super) async fn next(&self) -> Option<(W, Link)> {
+        self.arrived.lock().await.recv().await
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+struct Door<W> {
+    bounds: Bounds,
+    check: Check<W>,
+    arrivals: mpsc::Sender<(W, Link)>,
+    refused: Arc<AtomicU64>,
+}
+
+impl<W: Send + 'static> Door<W> {
+    async fn watch(self: Arc<Self>, endpoint: Endpoint) {
+        while let Some(incoming) = endpoint.accept().await {
+            if !incoming.remote_address_validated() {
+                // Costs the sender one more round, us no memory. May fail only for addresses that are proven.
+                let _ = incoming.retry();
+                continue;
+            }
+            let address = incoming.remote_address();
+            let (handshake, place) = (
+                self.bounds.handshakes.take(address.ip()),
+                self.bounds.connections.take(address.ip()),
+            );
+            let (Some(handshake), Some(place)) = (handshake, place) else {
+                self.refuse(address, "no place is free");
+                incoming.refuse();
+                continue;
+            };
+            let door = self.clone();
+            tokio::spawn(async move {
+                if let Err(reason) = door.greet(incoming, handshake, place).await {
+                    door.refuse(address, &reason);
+                }
+            });
+        }
+    }
+
+    async fn greet(
+        &self,
+        incoming: Incoming,
+        handshake: Place,
+        place: Place,
+    ) -> Result<(), String> {
+        let connecting = incoming.accept().map_err(|error| why(&error))?;
+        let connection = tokio::time::timeout(self.bounds.handshake, connecting)
+            .await
+            .map_err(|_| "the handshake took too long".to_owned())?
+            .map_err(|error| why(&error))?;
+        drop(handshake);
+        let who = (self.check)(&connection).inspect_err(|reason| {
+            connection.close(REFUSED, reason.as_bytes());
+        })?;
+        // Fails only when nobody fetches links any more; the link then closes.
+        let _ = self.arrivals.send((who, Link::new(connection, Some(place)))).await;
+        Ok(())
+    }
+
+    fn refuse(&self, address: SocketAddr, reason: &str) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%address, reason, "refused");
+    }
+}

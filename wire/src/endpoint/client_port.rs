@@ -1,0 +1,137 @@
+//! The port where clients enter.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use quinn::VarInt;
+
+use super::{
+    acceptor::{Acceptor, Bounds},
+    frames::{FrameReceiver, FrameSender},
+    link::Link,
+    peer_port::{open, three_quarters},
+    places::Places,
+    socket::BindError,
+    transport,
+    transport::{CLIENT_WINDOW, ClientSettings},
+};
+use crate::{identity::Identity, version::ALPN_CLIENT};
+
+/// A node's port for clients.
+#[derive(Debug)]
+pub struct ClientEndpoint {
+    endpoint: quinn::Endpoint,
+    acceptor: Acceptor<()>,
+    connections: Places,
+}
+
+impl ClientEndpoint {
+    /// Opens the port. Needs tokio's runtime, on which all of its work is done.
+    ///
+    /// # Errors
+    /// When the port is taken or can't be opened, or the certificate can't be used.
+    pub fn bind(
+        listen: SocketAddr,
+        identity: Identity,
+        settings: ClientSettings,
+    ) -> Result<Self, BindError> {
+        let tls = identity
+            .client_port_tls(ALPN_CLIENT)
+            .map_err(|error| BindError::Tls(error.to_string()))?;
+        let endpoint = open(listen, &identity, "client", tls, transport::to_clients(&settings))?;
+        let places = |all: usize| Places::new(all, three_quarters(all));
+        let connections = places(settings.connections_max);
+        let bounds = Bounds {
+            handshake: settings.handshake,
+            handshakes: places(settings.handshakes_max),
+            connections: connections.clone(),
+        };
+        let acceptor = Acceptor::start(endpoint.clone(), bounds, |_| Ok(()));
+        Ok(Self { endpoint, acceptor, connections })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system can't say.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// The next connection. Who it is isn't known yet. `None` when the port is closed.
+    pub async fn accept(&self) -> Option<ClientLink> {
+        let ((), link) = self.acceptor.next().await?;
+        Some(ClientLink { link: Arc::new(link) })
+    }
+
+    /// How many were refused so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.acceptor.refused()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.taken()
+    }
+
+    /// Closes the port and all of its connections.
+    pub fn close(&self) {
+        self.endpoint.close(VarInt::from_u32(0), b"the node is shutting down");
+    }
+
+    /// Waits until the clients were told; bound it.
+    pub async fn wait_closed(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+impl Drop for ClientEndpoint {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A client's connection. Closes when the last of its clones is dropped, its streams with it.
+#[derive(Clone, Debug)]
+pub struct ClientLink {
+    link: Arc<Link>,
+}
+
+impl ClientLink {
+    /// The next stream that the client opened.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn accept_lane(&self) -> io::Result<(FrameSender, FrameReceiver)> {
+        let (send, receive) = self.link.connection.accept_bi().await?;
+        Ok((FrameSender::new(send), FrameReceiver::new(receive)))
+    }
+
+    /// The client's key is good: from now on it may have as much unread as requests take. Until then it's 64 KiB.
+    pub fn welcome(&self) {
+        self.link.connection.set_receive_window(VarInt::from_u32(CLIENT_WINDOW));
+    }
+
+    /// The address at the other end.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.link.remote_address()
+    }
+
+    /// Closes it; the client is told why.
+    pub fn close(&self, why: &str) {
+        self.link.close(why);
+    }
+
+    /// Waits for its end; says why.
+    pub async fn closed(&self) -> String {
+        self.link.closed().await
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+}

@@ -1,0 +1,126 @@
+//! One connection, seen from either end and either port.
+
+use std::{io, net::SocketAddr};
+
+use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
+
+use super::{
+    frames::{FrameReceiver, FrameSender},
+    places::Place,
+};
+
+/// Closed in the course of things.
+const DONE: VarInt = VarInt::from_u32(0);
+/// What another's reason for closing may take up in our log.
+const REASON_BYTES_MAX: usize = 200;
+
+/// A connection that closes, and gives its place back, when nobody holds it any more.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) connection: Connection,
+    _place: Option<Place>,
+}
+
+impl Link {
+    pub(super) fn new(connection: Connection, place: Option<Place>) -> Self {
+        Self { connection, _place: place }
+    }
+
+    pub(crate) fn close(&self, why: &str) {
+        self.connection.close(DONE, why.as_bytes());
+    }
+
+    pub(crate) async fn open_stream(&self) -> io::Result<(FrameSender, FrameReceiver)> {
+        let (send, receive) = self.connection.open_bi().await?;
+        Ok((FrameSender::new(send), FrameReceiver::new(receive)))
+    }
+
+    pub(super) fn remote_address(&self) -> SocketAddr {
+        let address = self.connection.remote_address();
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    pub(crate) fn datagrams_received(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
+    pub(crate) async fn closed(&self) -> String {
+        why(&self.connection.closed().await)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.close_reason().is_some()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Does nothing when it's closed already.
+        self.close("");
+    }
+}
+
+/// Why a connection ended, for people. The other side's own words are cut and stripped: they may be hostile.
+pub(super) fn why(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::TimedOut => "no sign of life for the idle time".into(),
+        ConnectionError::LocallyClosed => "closed by this side".into(),
+        ConnectionError::Reset => "the other side has started anew".into(),
+        ConnectionError::ApplicationClosed(close) => {
+            format!("closed by the other side: {}", words(&close.reason))
+        }
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            "the other side is full or shutting down".into()
+        }
+        ConnectionError::ConnectionClosed(close) => match alert(close.error_code) {
+            Some(alert) => format!("refused by the other side: {alert}"),
+            None => {
+                format!("refused by the other side: {}: {}", close.error_code, words(&close.reason))
+            }
+        },
+        ConnectionError::TransportError(error) => handshake_error(&error.reason).into(),
+        other => other.to_string(),
+    }
+}
+
+/// What a TLS alert (RFC 8446 §6) means between us, carried in QUIC's error codes (RFC 9001 §4.8).
+fn alert(code: TransportErrorCode) -> Option<String> {
+    let number = u64::from(code).checked_sub(0x100).filter(|number| *number <= 0xff)?;
+    let text = match number {
+        42 | 43 | 46 => "our certificate isn't accepted there (another cluster's?)",
+        45 => "our certificate has expired, or isn't valid yet",
+        48 => "our certificate is signed by an authority that isn't trusted there",
+        116 => "a certificate is needed there",
+        120 => "another protocol is spoken there",
+        other => return Some(format!("tls alert {other}")),
+    };
+    Some(text.into())
+}
+
+/// What rustls says of a certificate, without its types' names around it.
+fn handshake_error(reason: &str) -> &str {
+    let certificate = reason.strip_prefix("invalid peer certificate: ").unwrap_or(reason);
+    let ours = certificate.strip_prefix("Other(OtherError(").and_then(|own| own.strip_suffix("))"));
+    ours.unwrap_or(certificate)
+}
+
+fn words(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(REASON_BYTES_MAX)];
+    let text: String =
+        String::from_utf8_lossy(shown).chars().filter(|letter| !letter.is_control()).collect();
+    if text.is_empty() { "no reason given".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_sides_words_are_cut_and_stripped() {
+        assert_eq!(words(b"\x1b[31mred\r\n"), "[31mred");
+        assert_eq!(words(&[b'a'; 4_000]).len(), REASON_BYTES_MAX);
+        assert_eq!(words(b"\0"), "no reason given");
+    }
+}

@@ -1,0 +1,226 @@
+//! The port where sites talk to each other.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::{Endpoint, ServerConfig, crypto::rustls::QuicServerConfig};
+
+use super::{
+    acceptor::{Acceptor, Bounds},
+    dial::{DialError, Dialler, subject_of},
+    frames::{FrameReceiver, FrameSender},
+    link::Link,
+    places::Places,
+    reset, socket,
+    socket::BindError,
+    transport,
+    transport::{INCOMING_BYTES_MAX, INCOMING_MAX, PeerSettings},
+};
+use crate::{
+    codec, frame,
+    id::NodeId,
+    identity::Identity,
+    peer::{LANE, Lane, LaneHello},
+    version::ALPN_PEER,
+};
+
+/// How long a lane's first frame may take: it's sent together with the stream.
+const LANE_HELLO_MAX: Duration = Duration::from_secs(5);
+
+/// A node's port for other nodes, in both directions.
+#[derive(Debug)]
+pub struct PeerEndpoint {
+    dialler: Dialler,
+    acceptor: Acceptor<NodeId>,
+}
+
+impl PeerEndpoint {
+    /// Opens the port. Needs tokio's runtime, on which all of its work is done.
+    ///
+    /// # Errors
+    /// When the port is taken or can't be opened, or the certificate can't be used.
+    pub fn bind(
+        listen: SocketAddr,
+        identity: Identity,
+        settings: PeerSettings,
+    ) -> Result<Self, BindError> {
+        let unusable = |error: rustls::Error| BindError::Tls(error.to_string());
+        let tls = identity.peer_port_tls(ALPN_PEER).map_err(unusable)?;
+        let dialler_tls = identity.dialler_tls(ALPN_PEER).map_err(unusable)?;
+        let transport = transport::between_sites(&settings);
+        let endpoint = open(listen, &identity, "peer", tls, transport.clone())?;
+        let bounds = Bounds {
+            handshake: settings.handshake,
+            handshakes: Places::new(
+                settings.handshakes_max,
+                three_quarters(settings.handshakes_max),
+            ),
+            connections: Places::new(settings.links_max, settings.links_max),
+        };
+        let acceptor = Acceptor::start(endpoint.clone(), bounds, |connection| {
+            subject_of(connection).map(|subject| subject.node)
+        });
+        let dialler = Dialler::new(endpoint, dialler_tls, transport, settings.handshake);
+        Ok(Self { dialler, acceptor })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system can't say.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.dialler.endpoint().local_addr()
+    }
+
+    /// Connects to a node and proves that it's this one. The other side judges our certificate a moment later: where it
+    /// refuses, the link is closed soon after it was given.
+    ///
+    /// # Errors
+    /// When the node isn't reached, or another one was.
+    pub async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<PeerLink, DialError> {
+        let link = self.dialler.dial(node, address).await?;
+        Ok(PeerLink { node, link: Arc::new(link) })
+    }
+
+    /// The next link that another node opened; its certificate is checked. `None` when the port is closed.
+    pub async fn accept(&self) -> Option<PeerLink> {
+        let (node, link) = self.acceptor.next().await?;
+        Some(PeerLink { node, link: Arc::new(link) })
+    }
+
+    /// How many were refused so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.acceptor.refused()
+    }
+
+    /// Closes the port and all of its links.
+    pub fn close(&self) {
+        self.dialler.endpoint().close(quinn::VarInt::from_u32(0), b"the node is shutting down");
+    }
+
+    /// Waits until the other sides were told; bound it.
+    pub async fn wait_closed(&self) {
+        self.dialler.endpoint().wait_idle().await;
+    }
+}
+
+impl Drop for PeerEndpoint {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A connection with another node. Closes when the last of its clones is dropped, its lanes with it.
+#[derive(Clone, Debug)]
+pub struct PeerLink {
+    node: NodeId,
+    link: Arc<Link>,
+}
+
+impl PeerLink {
+    /// Who is at the other end.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Opens a lane. Waits while too many are open.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub async fn open_lane(&self, lane: Lane) -> io::Result<(FrameSender, FrameReceiver)> {
+        let (mut sender, receiver) = self.link.open_stream().await?;
+        sender.set_priority(priority(lane))?;
+        sender.send(&frame::whole(LANE, &LaneHello { lane })).await?;
+        Ok((sender, receiver))
+    }
+
+    /// The next lane that the other side opened. Giving up the wait may lose a lane.
+    ///
+    /// # Errors
+    /// When the link is gone, or a stream doesn't begin like a lane: then close the link.
+    pub async fn accept_lane(&self) -> io::Result<(Lane, FrameSender, FrameReceiver)> {
+        let (send, receive) = self.link.connection.accept_bi().await?;
+        let (sender, mut receiver) = (FrameSender::new(send), FrameReceiver::new(receive));
+        let first = tokio::time::timeout(LANE_HELLO_MAX, receiver.receive()).await;
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+        let hello = match first.map_err(io::Error::from)?? {
+            Some(first) if first.kind == LANE => codec::decode::<LaneHello>(&first.body),
+            Some(other) => {
+                return Err(invalid(format!("a lane began with a frame of type {}", other.kind)));
+            }
+            None => return Err(invalid("a lane ended before it began".into())),
+        };
+        let lane = hello.map_err(|error| invalid(error.to_string()))?.lane;
+        sender.set_priority(priority(lane))?;
+        Ok((lane, sender, receiver))
+    }
+
+    /// Closes it; the other side is told why.
+    pub fn close(&self, why: &str) {
+        self.link.close(why);
+    }
+
+    /// The time that a datagram and its answer take at the moment.
+    #[must_use]
+    pub fn rtt(&self) -> Duration {
+        self.link.connection.rtt()
+    }
+
+    /// Waits for its end; says why.
+    pub async fn closed(&self) -> String {
+        self.link.closed().await
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// The address at the other end.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.link.remote_address()
+    }
+
+    /// Tells this link from every other one of the process.
+    #[must_use]
+    pub fn stable_id(&self) -> usize {
+        self.link.connection.stable_id()
+    }
+}
+
+fn priority(lane: Lane) -> i32 {
+    match lane {
+        Lane::Control => 10,
+        Lane::Append => 5,
+        Lane::Forward => 0,
+    }
+}
+
+pub(super) fn three_quarters(all: usize) -> usize {
+    (all - all / 4).max(1)
+}
+
+/// Opens a node's port.
+pub(super) fn open(
+    listen: SocketAddr,
+    identity: &Identity,
+    port: &str,
+    tls: rustls::ServerConfig,
+    transport: Arc<quinn::TransportConfig>,
+) -> Result<Endpoint, BindError> {
+    let tls = QuicServerConfig::try_from(tls).expect("ring has QUIC's initial cipher suite");
+    let mut server = ServerConfig::with_crypto(Arc::new(tls));
+    server
+        .transport_config(transport)
+        .migration(false)
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX);
+    let socket = socket::open(listen)?;
+    let runtime = quinn::default_runtime().expect("a port is opened on tokio's runtime");
+    Endpoint::new(reset::endpoint_config(identity, port), Some(server), socket, runtime)
+        .map_err(|error| BindError::new(listen, error))
+}

@@ -1,0 +1,75 @@
+//! The UDP socket under a port, with buffers that a burst of datagrams fits in.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// What both of the kernel's buffers should hold. Losses on fast lines are mostly these two being too small.
+const BUFFER_BYTES: usize = 8 << 20;
+
+/// Why a port can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another program listens there.
+    #[error("udp {0} is in use: another program, or this node a second time, listens there")]
+    InUse(SocketAddr),
+    /// The system refuses.
+    #[error("udp {address} can't be opened: {error}")]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The identity can't be used.
+    #[error("the certificate can't be used: {0}")]
+    Tls(String),
+}
+
+impl BindError {
+    pub(super) fn new(address: SocketAddr, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Self::InUse(address)
+        } else {
+            Self::Refused { address, error }
+        }
+    }
+}
+
+/// Opens a socket; says in the log where the kernel gives less than asked for.
+pub(super) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
+    let refused = |error| BindError::new(address, error);
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
+        .map_err(refused)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false).map_err(refused)?;
+    }
+    let asked = socket
+        .set_recv_buffer_size(BUFFER_BYTES)
+        .and_then(|()| socket.set_send_buffer_size(BUFFER_BYTES));
+    if let Err(error) = asked {
+        tracing::debug!(%address, %error, "the socket's buffers stay as the system made them");
+    }
+    socket.bind(&address.into()).map_err(refused)?;
+    let receive = given(socket.recv_buffer_size());
+    let send = given(socket.send_buffer_size());
+    if receive < BUFFER_BYTES || send < BUFFER_BYTES {
+        tracing::warn!(
+            %address,
+            receive,
+            send,
+            asked = BUFFER_BYTES,
+            "the kernel gives this port smaller buffers; bursts may lose datagrams: raise net.core.rmem_max and net.core.wmem_max"
+        );
+    }
+    Ok(socket.into())
+}
+
+fn given(size: io::Result<usize>) -> usize {
+    let size = size.unwrap_or(0);
+    // Linux reports the double, half of it for its own books.
+    if cfg!(target_os = "linux") { size / 2 } else { size }
+}

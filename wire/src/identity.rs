@@ -1,0 +1,414 @@
+//! Who is at the other end: a site's certificate and key, the authority that everybody trusts, and the TLS settings.
+//!
+//! A node's certificate names cluster and node in a URI, `evenkeel://<cluster>/node/<id>`; that, and nothing else, says
+//! who it is. TLS 1.3 only, no early data (it could be replayed), no resumption.
+//!
+//! Errors name the file and what is wrong with it. Keys are never printed and never logged.
+
+mod verifier;
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    RootCertStore,
+    client::{danger::ServerCertVerifier, verify_server_cert_signed_by_trust_anchor},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
+    server::{ParsedCertificate, danger::ClientCertVerifier},
+};
+use x509_parser::{extensions::GeneralName, prelude::FromDer};
+
+use crate::id::{ClusterId, NodeId};
+use verifier::{ClientVerifier, ServerVerifier};
+
+/// The name that a dialler asks for; who answers is judged by its certificate's URI.
+pub(crate) const SERVER_NAME: &str = "evenkeel";
+
+/// Whom a certificate names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// The node that it's for.
+    pub node: NodeId,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "evenkeel://{}/node/{}", self.cluster, self.node)
+    }
+}
+
+/// Why a certificate names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectError {
+    /// Not an X.509 certificate.
+    #[error("not a certificate: {0}")]
+    NotACertificate(String),
+    /// No URI of ours, or more than one.
+    #[error("it names {0} nodes (a URI evenkeel://CLUSTER/node/ID), where exactly one is needed")]
+    NotOneNode(usize),
+    /// The URI can't be read.
+    #[error("{0:?} isn't of the form evenkeel://CLUSTER/node/ID")]
+    Malformed(String),
+}
+
+impl Subject {
+    /// The node that a certificate names.
+    ///
+    /// # Errors
+    /// When it doesn't name exactly one.
+    pub fn of(certificate: &[u8]) -> Result<Self, SubjectError> {
+        let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate)
+            .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
+        let names = parsed
+            .subject_alternative_name()
+            .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
+        let ours: Vec<&str> = names
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+            .filter_map(|name| match name {
+                GeneralName::URI(uri) if uri.starts_with("evenkeel:") => Some(*uri),
+                _ => None,
+            })
+            .collect();
+        match ours.as_slice() {
+            [uri] => Self::parse(uri).ok_or_else(|| SubjectError::Malformed((*uri).into())),
+            others => Err(SubjectError::NotOneNode(others.len())),
+        }
+    }
+
+    fn parse(uri: &str) -> Option<Self> {
+        let (cluster, node) = uri.strip_prefix("evenkeel://")?.split_once("/node/")?;
+        let subject = Self { cluster: ClusterId::parse(cluster).ok()?, node: node.parse().ok()? };
+        // One node, one spelling: no leading zeros, no plus sign, no capital letters.
+        (subject.node > 0 && subject.to_string() == uri).then_some(subject)
+    }
+}
+
+/// Why an identity can't be taken from its files.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file can't be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others than its owner can read the key.
+    #[error("{}: a private key that others can read (mode {mode:03o}); make it 600", path.display())]
+    KeyReadable {
+        /// The key's file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file's content isn't what it should be.
+    #[error("{}: {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The certificate can't be used at this time or under this authority.
+    #[error("{}: not valid under {}: {reason}", path.display(), ca.display())]
+    NotValid {
+        /// The certificate's file.
+        path: PathBuf,
+        /// The authority's file.
+        ca: PathBuf,
+        /// Expired, not yet valid, signed by another …
+        reason: String,
+    },
+    /// The certificate is somebody else's.
+    #[error("{}: it's for {found}, not for {expected}", path.display())]
+    Other {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Whom it names.
+        found: Subject,
+        /// Whom it should name.
+        expected: Subject,
+    },
+}
+
+impl IdentityError {
+    fn content(path: &Path, what: impl Into<String>) -> Self {
+        Self::Content { path: path.into(), what: what.into() }
+    }
+}
+
+/// What a client believes: the authority, and the cluster that it means to talk to.
+#[derive(Clone)]
+pub struct Trust {
+    roots: Arc<RootCertStore>,
+    cluster: ClusterId,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Trust {
+    /// Takes the authority's certificates (one or, while they change, several) from a PEM file.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn load(ca: &Path, cluster: ClusterId) -> Result<Self, IdentityError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(ca)? {
+            roots
+                .add(certificate)
+                .map_err(|error| IdentityError::content(ca, format!("no authority: {error}")))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Ok(Self { roots: Arc::new(roots), cluster, provider })
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    fn server_verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(ServerVerifier::new(self.clone()))
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(certificate)?,
+            &self.roots,
+            intermediates,
+            now,
+            self.provider.signature_verification_algorithms.all,
+        )
+    }
+
+    /// TLS for a client that has no certificate.
+    pub(crate) fn client_tls(&self, alpn: &[u8]) -> rustls::ClientConfig {
+        let mut tls = client_builder(&self.provider, self.server_verifier()).with_no_client_auth();
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        tls.resumption = rustls::client::Resumption::disabled();
+        tls
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+/// A node's own certificate and key, and whom it trusts.
+#[derive(Clone)]
+pub struct Identity {
+    subject: Subject,
+    trust: Trust,
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+    certificate_path: PathBuf,
+    expires_at: i64,
+}
+
+impl Identity {
+    /// Takes a node's identity from its PEM files and checks that they belong together and are valid now.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn load_node(ca: &Path, cert: &Path, key: &Path) -> Result<Self, IdentityError> {
+        let chain = certificates(cert)?;
+        let own = chain.first().expect("certificates() gives at least one");
+        let subject =
+            Subject::of(own).map_err(|error| IdentityError::content(cert, error.to_string()))?;
+        let trust = Trust::load(ca, subject.cluster)?;
+        trust.verify_chain(own, &chain[1..], UnixTime::now()).map_err(|error| {
+            IdentityError::NotValid { path: cert.into(), ca: ca.into(), reason: plain(&error) }
+        })?;
+        let identity = Self {
+            subject,
+            trust,
+            key: Arc::new(private_key(key)?),
+            certificate_path: cert.into(),
+            expires_at: expiry(own).unwrap_or(i64::MAX),
+            chain,
+        };
+        // Whoever the key belongs to shows here, at the start, instead of at the first handshake.
+        let made = client_builder(&identity.trust.provider, identity.trust.server_verifier())
+            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key());
+        made.map_err(|error| {
+            let what = format!("not the key of {}: {}", cert.display(), plain(&error));
+            IdentityError::content(key, what)
+        })?;
+        Ok(identity)
+    }
+
+    /// Checks that the certificate is for this node of this cluster.
+    ///
+    /// # Errors
+    /// When it's for another.
+    pub fn must_be(&self, cluster: ClusterId, node: NodeId) -> Result<(), IdentityError> {
+        let expected = Subject { cluster, node };
+        if self.subject == expected {
+            return Ok(());
+        }
+        let path = self.certificate_path.clone();
+        Err(IdentityError::Other { path, found: self.subject, expected })
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterId {
+        self.subject.cluster
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.subject.node
+    }
+
+    /// When the certificate ends, seconds since the Unix epoch.
+    #[must_use]
+    pub fn expires_at(&self) -> i64 {
+        self.expires_at
+    }
+
+    /// The same secret after every start, another for every purpose.
+    pub(crate) fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(&format!("evenkeel 1 {purpose}"), self.key.secret_der())
+    }
+
+    /// TLS for dialling another site.
+    pub(crate) fn dialler_tls(&self, alpn: &[u8]) -> Result<rustls::ClientConfig, rustls::Error> {
+        let mut tls = client_builder(&self.trust.provider, self.trust.server_verifier())
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        tls.resumption = rustls::client::Resumption::disabled();
+        Ok(tls)
+    }
+
+    /// TLS for a port where only nodes of this cluster may enter.
+    pub(crate) fn peer_port_tls(&self, alpn: &[u8]) -> Result<rustls::ServerConfig, rustls::Error> {
+        let verifier: Arc<dyn ClientCertVerifier> = Arc::new(ClientVerifier::new(&self.trust)?);
+        self.port_tls(alpn, Some(verifier))
+    }
+
+    /// TLS for a port where clients enter; their key comes later, in HELLO.
+    pub(crate) fn client_port_tls(
+        &self,
+        alpn: &[u8],
+    ) -> Result<rustls::ServerConfig, rustls::Error> {
+        self.port_tls(alpn, None)
+    }
+
+    fn port_tls(
+        &self,
+        alpn: &[u8],
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<rustls::ServerConfig, rustls::Error> {
+        let builder = rustls::ServerConfig::builder_with_provider(self.trust.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut tls = builder.with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        tls.max_early_data_size = 0;
+        tls.send_tls13_tickets = 0;
+        Ok(tls)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+fn client_builder(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("ring speaks TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    fs::read(path).map_err(|error| IdentityError::Read { path: path.into(), error })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(IdentityError::content(path, "no certificate in it"))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(IdentityError::content(path, format!("not PEM: {error}"))),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    only_its_owner_reads(path)?;
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => IdentityError::content(path, "no private key in it"),
+        other => IdentityError::content(path, format!("not PEM: {other}")),
+    })
+}
+
+#[cfg(unix)]
+fn only_its_owner_reads(path: &Path) -> Result<(), IdentityError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let meta = fs::metadata(path).map_err(|error| IdentityError::Read { path: path.into(), error });
+    let mode = meta?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(IdentityError::KeyReadable { path: path.into(), mode })
+    }
+}
+
+#[cfg(not(unix))]
+fn only_its_owner_reads(_path: &Path) -> Result<(), IdentityError> {
+    Ok(())
+}
+
+fn expiry(certificate: &[u8]) -> Option<i64> {
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
+/// What rustls says of a certificate, without its type's name in front.
+pub(crate) fn plain(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "it has expired".into()
+        }
+        Error::InvalidCertificate(
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
+        ) => "it isn't valid yet".into(),
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "another authority signed it".into()
+        }
+        Error::InvalidCertificate(Certificate::BadSignature) => {
+            "another authority signed it, or it was changed since".into()
+        }
+        other => other.to_string(),
+    }
+}
