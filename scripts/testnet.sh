@@ -8,6 +8,9 @@ if ! command -v cargo >/dev/null; then
     echo "testnet.sh: cargo is missing: install a Rust toolchain (https://rustup.rs), then try again" >&2
     exit 1
 fi
-(cd "$root" && cargo build --release --locked --quiet -p evenkeel-node -p evenkeel-testnet) >&2
 target=$(cd "$root" && realpath -m -- "${CARGO_TARGET_DIR:-target}")
+if ! [ -x "$target/release/testnet" ]; then
+    echo "testnet.sh: building evenkeel (the first time takes some minutes)" >&2
+fi
+(cd "$root" && cargo build --release --locked --quiet -p evenkeel-node -p evenkeel-testnet) >&2
 exec "$target/release/testnet" "$@" --root "$root"

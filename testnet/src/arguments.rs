@@ -73,9 +73,7 @@ enum Verb {
         json: bool,
     },
     /// Run one row of an issue's table on real processes: main.a to main.n
-    Accept {
-        row: String,
-    },
+    Accept { row: String },
     #[command(hide = true)]
     Relay,
     #[command(hide = true)]
@@ -199,7 +197,9 @@ mod tests {
 
     #[test]
     fn percentages_become_parts_per_million() {
-        for (text, ppm) in [("0", 0), ("0.1", 1_000), ("1", 10_000), ("12.3456", 123_456), ("100", 1_000_000)] {
+        for (text, ppm) in
+            [("0", 0), ("0.1", 1_000), ("1", 10_000), ("12.3456", 123_456), ("100", 1_000_000)]
+        {
             assert_eq!(parts_per_million(text), Ok(ppm), "{text}");
         }
         for text in ["", ".5", "100.1", "-1", "1e2", "0.12345", "5%", "99999999999"] {

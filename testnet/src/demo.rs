@@ -79,7 +79,9 @@ pub async fn print(testnet: &Testnet, as_json: bool) -> anyhow::Result<()> {
             report.heads.values().next().map_or("-", String::as_str)
         ));
     }
-    progress("the sites stay up: `scripts/testnet.sh status` shows them, `scripts/testnet.sh down` stops them");
+    progress(
+        "the sites stay up: `scripts/testnet.sh status` shows them, `scripts/testnet.sh down` stops them",
+    );
     Ok(())
 }
 
@@ -103,7 +105,8 @@ async fn play(testnet: &Testnet) -> anyhow::Result<Report> {
     move_money(&load, &mut story, "two sites carry on").await?;
 
     // `burn` left exactly one site without a process: the one that was primary.
-    story.tell(format!("power is back at {}: its node starts on what its disk holds", primary.name));
+    story
+        .tell(format!("power is back at {}: its node starts on what its disk holds", primary.name));
     nodes::start(testnet, primary).await?;
     let now = up::await_caught_up(testnet, up::READY_PATIENCE).await?;
     story.tell(format!("{} has caught up and follows {}", primary.name, now.name));
@@ -149,7 +152,8 @@ async fn burn(testnet: &Testnet, load: &Load, story: &mut Story) -> anyhow::Resu
     process.signal(Signal::KILL)?;
     story.tell(format!("fire at {}: the primary's power is gone, without a word", primary.name));
     let rto = load.first_after_mark(PATIENCE).await?;
-    let promoted = testnet.primary().await.context("somebody acknowledges, but nobody is primary")?;
+    let promoted =
+        testnet.primary().await.context("somebody acknowledges, but nobody is primary")?;
     ensure!(promoted.name != primary.name, "{} is still primary", primary.name);
     story.tell(format!(
         "{} was promoted by a majority of sites: the first new movement is acknowledged {} ms after the fire",

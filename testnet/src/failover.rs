@@ -73,7 +73,10 @@ pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
     let mut rtos = Vec::new();
     for round in 1..=rounds {
         let (site, rto) = kill_once(testnet, &load).await?;
-        progress(&format!("round {round} of {rounds}: {site} killed, next commit after {} ms", ms(rto)));
+        progress(&format!(
+            "round {round} of {rounds}: {site} killed, next commit after {} ms",
+            ms(rto)
+        ));
         rtos.push(rto);
     }
     let history = load.finish().await?;
@@ -96,7 +99,9 @@ pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
 /// When the sites don't come up.
 pub async fn up_with_relay(testnet: &Testnet) -> anyhow::Result<()> {
     if testnet.made().is_some_and(|made| made.direct) {
-        progress("the testnet is set up without the relay: stopping it, to start it with the relay");
+        progress(
+            "the testnet is set up without the relay: stopping it, to start it with the relay",
+        );
         up::down(testnet).await?;
     }
     up::up(testnet, false, false).await

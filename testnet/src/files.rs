@@ -1,12 +1,6 @@
 //! The testnet's files: made by `evenkeel cluster new`, then pointed at the relay.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    process::Command,
-};
+use std::{fs, io, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, process::Command};
 
 use anyhow::{Context, bail};
 use toml::{Table, Value};
@@ -93,12 +87,10 @@ fn name_assets(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn change(
-    path: &Path,
-    how: impl FnOnce(&mut Table) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+fn change(path: &Path, how: impl FnOnce(&mut Table) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let name = || path.display().to_string();
-    let mut table: Table = fs::read_to_string(path).with_context(name)?.parse().with_context(name)?;
+    let mut table: Table =
+        fs::read_to_string(path).with_context(name)?.parse().with_context(name)?;
     how(&mut table).with_context(name)?;
     let new = path.with_extension("new");
     fs::write(&new, format!("{HEAD}{table}")).with_context(name)?;

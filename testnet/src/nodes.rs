@@ -1,6 +1,6 @@
 //! Starting and ending the sites' nodes and the relay.
 
-use std::{fs, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::future::join_all;
@@ -27,8 +27,22 @@ const LOG_LINES: usize = 8;
 /// # Errors
 /// When a port is taken, or the node ends or stays silent.
 pub async fn start(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
-    launch(testnet, site)?;
-    await_answer(testnet, site).await
+    let launched = launch(testnet, site)?;
+    await_launched(testnet, site, launched).await
+}
+
+/// Waits for what [`launch`] started. What ran already may have been dying: then it's started after all.
+///
+/// # Errors
+/// See [`start`].
+pub async fn await_launched(testnet: &Testnet, site: &Site, launched: bool) -> anyhow::Result<()> {
+    match await_answer(testnet, site).await {
+        Err(_) if !launched && testnet.node_process(site).is_none() => {
+            launch(testnet, site)?;
+            await_answer(testnet, site).await
+        }
+        answered => answered,
+    }
 }
 
 /// Starts a site's node without waiting for it; `false`: it ran already.
@@ -76,13 +90,22 @@ pub async fn await_answer(testnet: &Testnet, site: &Site) -> anyhow::Result<()> 
 }
 
 fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
-    if testnet.relay_process().is_some() {
-        return Ok(());
+    let folder = testnet.relay_folder();
+    let control = Control::new(folder.join("control.sock"));
+    if let Some(running) = testnet.relay_process() {
+        if control.order(Order::Tell).is_ok() {
+            return Ok(());
+        }
+        // On its way out, or stuck.
+        running.signal(Signal::KILL)?;
+        while !running.is_gone() {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
-    if let Some(taken) = relay_plans(testnet).iter().find_map(|plan| Port::Udp(plan.listen).taken()) {
+    if let Some(taken) = relay_plans(testnet).iter().find_map(|plan| Port::Udp(plan.listen).taken())
+    {
         bail!("the relay can't start: {taken}");
     }
-    let folder = testnet.relay_folder();
     let root = testnet.root().to_str().context("the path isn't UTF-8")?;
     let [verb, flag] = RELAY_WORDS;
     // This very program, even when it was built anew in the meantime.
@@ -90,12 +113,11 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
     let log = folder.join("relay.log");
     let pid = process::start(program, &[verb, flag, root], &log)?;
     process::write_pid(&folder.join("pid"), pid)?;
-    let control = Control::new(folder.join("control.sock"));
     for _ in 0..2_500 {
         if control.order(Order::Tell).is_ok() {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
     let said = fs::read_to_string(&log).unwrap_or_default();
     bail!("the relay doesn't start: {}", said.lines().last().unwrap_or("it says nothing"));

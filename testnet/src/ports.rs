@@ -33,6 +33,9 @@ fn owner(protocol: &str, port: u16) -> Option<String> {
         inodes.extend(sockets_on(&fs::read_to_string(table).unwrap_or_default(), port));
     }
     for entry in fs::read_dir("/proc").ok()?.filter_map(Result::ok) {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(handles) = fs::read_dir(entry.path().join("fd")) else { continue };
         let mut links = handles.filter_map(|handle| fs::read_link(handle.ok()?.path()).ok());
         let holds = links.any(|link| {
@@ -43,8 +46,7 @@ fn owner(protocol: &str, port: u16) -> Option<String> {
         if holds {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let pid = entry.file_name();
-            return Some(format!("by process {}: {}", pid.to_string_lossy(), line.trim()));
+            return Some(format!("by process {pid}: {}", line.trim()));
         }
     }
     None

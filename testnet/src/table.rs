@@ -8,8 +8,18 @@ use crate::{
     testnet::Testnet,
 };
 
-const HEAD: [&str; 10] =
-    ["SITE", "NODE", "PROCESS", "ROLE", "TERM", "PRIMARY", "COMMITTED", "APPLIED", "READY", "CHAIN HEAD"];
+const HEAD: [&str; 10] = [
+    "SITE",
+    "NODE",
+    "PROCESS",
+    "ROLE",
+    "TERM",
+    "PRIMARY",
+    "COMMITTED",
+    "APPLIED",
+    "READY",
+    "CHAIN HEAD",
+];
 
 /// Prints the table.
 ///

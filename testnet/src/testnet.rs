@@ -150,7 +150,9 @@ impl Testnet {
     /// When the testnet runs without one.
     pub fn relay(&self) -> anyhow::Result<Control> {
         if self.demand_made()?.direct {
-            bail!("the testnet is up with --direct, so nothing stands between the sites: `down`, then `up`");
+            bail!(
+                "the testnet is up with --direct, so nothing stands between the sites: `down`, then `up`"
+            );
         }
         Ok(Control::new(self.relay_folder().join("control.sock")))
     }
@@ -163,7 +165,8 @@ impl Testnet {
 
     /// Asks all nodes at once, by site.
     pub async fn statuses(&self) -> Vec<Result<Status, admin::Error>> {
-        let asked = self.sites.iter().map(|site| async { admin::status(&site.admin_socket()).await });
+        let asked =
+            self.sites.iter().map(|site| async { admin::status(&site.admin_socket()).await });
         join_all(asked).await
     }
 

@@ -22,13 +22,15 @@ pub const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// When that doesn't come about; the text says why.
 pub async fn up(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
     prepare(testnet, fresh, direct).await?;
+    let mut launched = Vec::new();
     for site in &testnet.sites {
-        if nodes::launch(testnet, site)? {
+        launched.push(nodes::launch(testnet, site)?);
+        if launched.last() == Some(&true) {
             progress(&format!("starting {}", site.name));
         }
     }
-    for site in &testnet.sites {
-        nodes::await_answer(testnet, site).await?;
+    for (site, launched) in testnet.sites.iter().zip(launched) {
+        nodes::await_launched(testnet, site, launched).await?;
     }
     let primary = await_caught_up(testnet, READY_PATIENCE).await?;
     progress(&format!("{} is primary, all are caught up", primary.name));

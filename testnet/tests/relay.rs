@@ -1,4 +1,5 @@
 //! The relay over real sockets: what passes, how late, how much, and what a cut lets through.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::{
     io,

@@ -38,7 +38,10 @@ pub(super) async fn demo(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result
 pub(super) async fn twenty_rounds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let report = failover::run(testnet, 20).await?;
-    sheet.hold(format!("{} acknowledged, {} lost", report.acknowledged, report.lost), report.lost == 0);
+    sheet.hold(
+        format!("{} acknowledged, {} lost", report.acknowledged, report.lost),
+        report.lost == 0,
+    );
     sheet.hold("sums zero, digests equal", report.sums_zero && report.digests_equal);
     sheet.at_most("median RTO", report.rto_ms.p50, 800, " ms");
     sheet.at_most("worst RTO", report.rto_ms.max, 2_000, " ms");

@@ -99,7 +99,8 @@ struct Counts {
 
 impl Stranded {
     async fn prepare(testnet: &Testnet, site: &Site) -> anyhow::Result<Self> {
-        let options = ClientOptions { deadline: Duration::from_secs(2), ..ClientOptions::default() };
+        let options =
+            ClientOptions { deadline: Duration::from_secs(2), ..ClientOptions::default() };
         let client = Client::connect(stage::only(testnet, site)?, options);
         let accounts = Arc::new(Accounts::draw(2));
         let mut history = History::new(Arc::clone(&accounts));

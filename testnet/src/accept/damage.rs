@@ -14,13 +14,7 @@ use super::{
     speed,
     stage::{self, PATIENCE},
 };
-use crate::{
-    admin, audit, nodes,
-    load::Load,
-    site::Site,
-    testnet::Testnet,
-    up,
-};
+use crate::{admin, audit, load::Load, nodes, site::Site, testnet::Testnet, up};
 
 /// Where a node keeps its checkpoints, below its data folder.
 const BALANCES: &str = "balances";
@@ -58,7 +52,11 @@ async fn rebuilt(
     up::await_caught_up(testnet, PATIENCE).await?;
     let line = line_with(&site.log_since(log), &["rebuil"]);
     sheet.hold(
-        format!("{}: balances {how}; the log says: {}", site.name, line.as_deref().unwrap_or("nothing")),
+        format!(
+            "{}: balances {how}; the log says: {}",
+            site.name,
+            line.as_deref().unwrap_or("nothing")
+        ),
         line.is_some(),
     );
     // A pause of the load leaves the sites idle, so that each takes a digest of the same state.
@@ -114,7 +112,8 @@ pub(super) async fn sealed_segment(testnet: &Testnet, sheet: &mut Sheet) -> anyh
     let text = said(&output);
     let code = output.status.code();
     sheet.hold(format!("evenkeel verify exits {code:?}"), code == Some(5));
-    let name = segment.file_name().and_then(|name| name.to_str()).context("a segment without a name")?;
+    let name =
+        segment.file_name().and_then(|name| name.to_str()).context("a segment without a name")?;
     let named = [name, "byte", "position"].iter().all(|word| text.contains(word));
     sheet.hold(format!("it names file, offset and position: {text}"), named);
 
@@ -156,9 +155,9 @@ async fn refuses_to_vote(
 
 fn first_sealed(site: &Site) -> anyhow::Result<PathBuf> {
     let journal = site.data().join(JOURNAL);
-    let sealed = files_below(&journal)?.into_iter().find(|path| {
-        path.extension().is_some_and(|extension| extension == "sealed")
-    });
+    let sealed = files_below(&journal)?
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "sealed"));
     sealed.with_context(|| format!("no sealed segment in {}", journal.display()))
 }
 

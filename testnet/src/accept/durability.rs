@@ -21,11 +21,12 @@ use super::{
     traced::{self, Call, Trace},
 };
 use crate::{
-    admin, nodes,
+    admin,
     load::{
         accounts::{self, Accounts},
         history::{Asked, History},
     },
+    nodes,
     site::Site,
     testnet::Testnet,
     up,
@@ -172,7 +173,10 @@ async fn told_volatile(memory: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()
     let connector = Connector::new(&config)?;
     for site in &config.sites {
         let volatile = connector.connect(site).await?.welcome().volatile;
-        sheet.hold(format!("{} on tmpfs tells its clients that it is volatile", site.name), volatile);
+        sheet.hold(
+            format!("{} on tmpfs tells its clients that it is volatile", site.name),
+            volatile,
+        );
     }
     let client = memory.client_config();
     let bench = ["bench", "--json", "--client", stage::text(&client)?];

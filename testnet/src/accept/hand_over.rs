@@ -35,7 +35,8 @@ pub(super) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::
     );
     sheet.at_most("pause as the switchover reports it", said_ms, 300.0, " ms");
     sheet.within("longest time without an acknowledgement, as the clients saw it", longest, PAUSE);
-    let failed = |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
+    let failed =
+        |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
     sheet.at_most("commands that failed", failed(&after) - failed(&before), 0, "");
     let now = up::await_caught_up(testnet, PATIENCE).await?;
     sheet.hold(format!("{} is primary", now.name), now.name == TO);

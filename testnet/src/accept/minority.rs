@@ -40,7 +40,8 @@ const SEND_EVERY: Duration = Duration::from_millis(10);
 pub(super) async fn one_then_two(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let primary = up::await_caught_up(testnet, PATIENCE).await?;
-    let others: Vec<&Site> = testnet.sites.iter().filter(|site| site.node != primary.node).collect();
+    let others: Vec<&Site> =
+        testnet.sites.iter().filter(|site| site.node != primary.node).collect();
     let [first, second] = others[..] else { anyhow::bail!("not three sites") };
 
     load.pulse().mark();
@@ -96,15 +97,15 @@ async fn two_down(
     let unanswered = stream.waiting.len();
     sheet.at_most("requests that were never answered", unanswered, 0, "");
     let unknown = early.iter().filter(|end| end.code == Some(RefusalCode::OutcomeUnknown));
-    let (slowest, count) = unknown.fold((Duration::ZERO, 0_u64), |(slowest, count), end| {
-        (slowest.max(end.took), count + 1)
-    });
+    let (slowest, count) = unknown
+        .fold((Duration::ZERO, 0_u64), |(slowest, count), end| (slowest.max(end.took), count + 1));
     sheet.at_least("under way when the second was lost: outcome_unknown", count, 1, "");
     sheet.within("… each by its deadline, the slowest after", slowest, DEADLINE + SLACK);
     let fair = |end: &&End| {
         matches!(end.code, None | Some(RefusalCode::OutcomeUnknown | RefusalCode::NoPrimary))
     };
-    sheet.hold("… and nothing else but outcomes and no_primary", early.iter().all(|end| fair(&end)));
+    sheet
+        .hold("… and nothing else but outcomes and no_primary", early.iter().all(|end| fair(&end)));
     let refused = late.iter().filter(|end| end.code == Some(RefusalCode::NoPrimary)).count();
     sheet.hold(
         format!("from 2 s after the loss: {refused} of {} got no_primary", late.len()),
@@ -119,7 +120,8 @@ async fn wallet(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> an
     let client = testnet.client_config();
     let client = stage::text(&client)?;
     let (from, to) = (accounts.get(5).id.to_string(), accounts.get(6).id.to_string());
-    let send = ["wallet", "--client", client, "send", "--from", &from, "--to", &to, "--amount", "1"];
+    let send =
+        ["wallet", "--client", client, "send", "--from", &from, "--to", &to, "--amount", "1"];
     let output = stage::evenkeel(testnet, &send).await?;
     let code = output.status.code();
     sheet.hold(format!("evenkeel wallet send exits {code:?}: {}", said(&output)), code == Some(4));

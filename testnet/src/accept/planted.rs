@@ -1,7 +1,12 @@
 //! Row m: bugs that were put in on purpose. A ledger that leaks one unit stops by itself; a bit that flips in the
 //! balances on disk never reaches an answer.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
@@ -15,11 +20,12 @@ use super::{
     stage::{self, PATIENCE},
 };
 use crate::{
-    audit, nodes, process,
+    audit,
     load::{
         accounts::{self, Accounts},
         history::{Asked, History},
     },
+    nodes, process,
     say::progress,
     site::Site,
     testnet::Testnet,
@@ -48,13 +54,14 @@ fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
 }
 
 /// One node of three leaks.
-async fn leak(testnet: &Testnet, planted: &PathBuf, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let site = stage::follower(testnet).await?;
     nodes::stop(testnet, site).await?;
     let log = site.log_length();
     let config = site.config();
-    let arguments = ["EVENKEEL_PLANT=leak", stage::text(planted)?, "run", "--config", stage::text(&config)?];
+    let arguments =
+        ["EVENKEEL_PLANT=leak", stage::text(planted)?, "run", "--config", stage::text(&config)?];
     let pid = process::start("/usr/bin/env".as_ref(), &arguments, &site.log())?;
     process::write_pid(&site.pid_file(), pid)?;
     nodes::await_answer(testnet, site).await?;
@@ -103,7 +110,10 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()>
     up::await_caught_up(testnet, PATIENCE).await?;
     let line = line_with(&site.log_since(log), &["rebuil"]);
     sheet.hold(
-        format!("one bit of a row flipped at byte {offset}; the log says: {}", line.as_deref().unwrap_or("nothing")),
+        format!(
+            "one bit of a row flipped at byte {offset}; the log says: {}",
+            line.as_deref().unwrap_or("nothing")
+        ),
         line.is_some(),
     );
     let (_, equal) = audit::compare_sites(testnet).await?;
@@ -114,7 +124,7 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()>
 }
 
 /// A byte in the densest stretch of the largest file: rows lie there, not padding.
-fn some_row(folder: &std::path::Path) -> anyhow::Result<(PathBuf, u64)> {
+fn some_row(folder: &Path) -> anyhow::Result<(PathBuf, u64)> {
     const STRETCH: usize = 256;
     let mut files = files_below(folder)?;
     files.sort_by_key(|path| fs::metadata(path).map_or(0, |metadata| metadata.len()));

@@ -22,13 +22,25 @@ impl Sheet {
     }
 
     /// A figure that must not be over its bound.
-    pub(super) fn at_most<T: PartialOrd + Display>(&mut self, what: &str, figure: T, bound: T, unit: &str) {
+    pub(super) fn at_most<T: PartialOrd + Display>(
+        &mut self,
+        what: &str,
+        figure: T,
+        bound: T,
+        unit: &str,
+    ) {
         let holds = figure <= bound;
         self.hold(format!("{what}: {figure}{unit} (at most {bound}{unit})"), holds);
     }
 
     /// A figure that must not be under its bound.
-    pub(super) fn at_least<T: PartialOrd + Display>(&mut self, what: &str, figure: T, bound: T, unit: &str) {
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        what: &str,
+        figure: T,
+        bound: T,
+        unit: &str,
+    ) {
         let holds = figure >= bound;
         self.hold(format!("{what}: {figure}{unit} (at least {bound}{unit})"), holds);
     }

@@ -51,7 +51,10 @@ pub(super) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> 
     let history = load.finish().await?;
     let verdict = audit::audit(testnet, history).await?;
     sheet.hold(
-        format!("{} acknowledged, {} lost (each once, with its outcome)", verdict.acknowledged, verdict.lost),
+        format!(
+            "{} acknowledged, {} lost (each once, with its outcome)",
+            verdict.acknowledged, verdict.lost
+        ),
         verdict.lost == 0,
     );
     sheet.hold("sums are zero, every balance is what was acknowledged", verdict.sums_zero);
@@ -91,6 +94,6 @@ pub(super) fn processes(testnet: &Testnet) -> anyhow::Result<Vec<Process>> {
 /// A site that isn't primary; of several, the last.
 pub(super) async fn follower(testnet: &Testnet) -> anyhow::Result<&Site> {
     let primary = testnet.primary().await?;
-    let others = testnet.sites.iter().filter(|site| site.node != primary.node);
-    others.last().context("a single site")
+    let mut others = testnet.sites.iter().filter(|site| site.node != primary.node);
+    others.next_back().context("a single site")
 }

@@ -38,17 +38,21 @@ pub(super) struct Trace {
 
 /// Says clearly when there is no strace.
 pub(super) fn demand_strace() -> anyhow::Result<()> {
-    let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found =
+        Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     match found {
         Ok(status) if status.success() => Ok(()),
-        _ => bail!("strace is missing: install it (apt-get install strace), then run this row again"),
+        _ => {
+            bail!("strace is missing: install it (apt-get install strace), then run this row again")
+        }
     }
 }
 
 /// The wall clock as strace reads it, microseconds since the Unix epoch.
 pub(super) fn wall() -> u64 {
     let now = clock_gettime(ClockId::Realtime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
 }
 
 impl Trace {

@@ -104,7 +104,11 @@ async fn settle(client: &Client, history: &mut History) -> anyhow::Result<u64> {
     Ok(u64::try_from(unknown.len())?)
 }
 
-async fn submit(client: &Client, history: &History, some: &[Asked]) -> anyhow::Result<Vec<Answered>> {
+async fn submit(
+    client: &Client,
+    history: &History,
+    some: &[Asked],
+) -> anyhow::Result<Vec<Answered>> {
     let commands: Vec<Command> =
         some.iter().map(|asked| asked.command(&history.accounts)).collect();
     let answers = client.submit(&commands).await.context("asking again")?;
@@ -147,7 +151,8 @@ async fn ask_again(client: &Client, history: &History) -> anyhow::Result<u64> {
         let some: Vec<Asked> = records.iter().map(|record| record.asked).collect();
         let answers = submit(client, history, &some).await?;
         let both = records.iter().zip(answers);
-        let lost: Vec<String> = both.filter_map(|(record, again)| differs(record, &again)).collect();
+        let lost: Vec<String> =
+            both.filter_map(|(record, again)| differs(record, &again)).collect();
         anyhow::Ok(lost)
     });
     let mut asked = stream::iter(batches).buffer_unordered(BATCHES);
@@ -166,7 +171,10 @@ async fn ask_again(client: &Client, history: &History) -> anyhow::Result<u64> {
 fn differs(record: &Record, again: &Answered) -> Option<String> {
     let Record { asked, position, outcome } = record;
     if !again.replayed {
-        return Some(format!("{} was acknowledged at position {position} and isn't known", asked.id));
+        return Some(format!(
+            "{} was acknowledged at position {position} and isn't known",
+            asked.id
+        ));
     }
     let same = again.stamp.position == *position && again.outcome == *outcome;
     (!same).then(|| {
@@ -219,7 +227,9 @@ fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
     }
     let mut known = BTreeMap::new();
     let all = statuses.iter().flat_map(|status| &status.digests);
-    Some(all.into_iter().all(|one| known.entry(one.position).or_insert(&one.digest) == &&one.digest))
+    Some(
+        all.into_iter().all(|one| known.entry(one.position).or_insert(&one.digest) == &&one.digest),
+    )
 }
 
 #[cfg(test)]

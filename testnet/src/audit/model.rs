@@ -23,7 +23,11 @@ pub fn follow(history: &History) -> anyhow::Result<Vec<i64>> {
     for record in &history.acknowledged {
         let place = (record.position, record.outcome.index);
         if let Some(other) = ordered.insert(place, record) {
-            bail!("{} and {} both have position and index {place:?}", other.asked.id, record.asked.id);
+            bail!(
+                "{} and {} both have position and index {place:?}",
+                other.asked.id,
+                record.asked.id
+            );
         }
     }
     let mut balances = vec![0; history.accounts.all.len()];
@@ -105,10 +109,7 @@ mod tests {
     fn outcomes_are_followed_in_the_order_of_the_journal() {
         let top_up = Asked::new(TransferKind::TopUp, 0, 5, 1_000);
         let transfer = Asked::new(TransferKind::Transfer, 5, 6, 300);
-        let all = [
-            (9, transfer, committed(0, 700, 300)),
-            (8, top_up, committed(3, -1_000, 1_000)),
-        ];
+        let all = [(9, transfer, committed(0, 700, 300)), (8, top_up, committed(3, -1_000, 1_000))];
         let balances = follow(&history(&all)).unwrap();
         assert_eq!((balances[0], balances[5], balances[6]), (-1_000, 700, 300));
     }

@@ -103,7 +103,10 @@ fn small(number: u64) -> u32 {
 }
 
 /// Opens them and gives every wallet something to move.
-pub(super) async fn open(
+///
+/// # Errors
+/// When any of that is rejected or isn't answered.
+pub async fn open(
     client: &Client,
     accounts: &Accounts,
     history: &mut History,

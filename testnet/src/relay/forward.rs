@@ -121,7 +121,15 @@ impl Forwarder {
             let source = &mut self.sources[number];
             source.used = now;
             let way = Way { from: plan.from, to: plan.to, target: plan.target };
-            pass(&way, &source.back, &mut source.there, &buffer[..bytes], now, shared, &mut self.chance);
+            pass(
+                &way,
+                &source.back,
+                &mut source.there,
+                &buffer[..bytes],
+                now,
+                shared,
+                &mut self.chance,
+            );
         }
     }
 
@@ -137,7 +145,15 @@ impl Forwarder {
             }
             let now = Instant::now();
             source.used = now;
-            pass(&way, &route.front, &mut source.home, &buffer[..bytes], now, shared, &mut self.chance);
+            pass(
+                &way,
+                &route.front,
+                &mut source.home,
+                &buffer[..bytes],
+                now,
+                shared,
+                &mut self.chance,
+            );
         }
     }
 

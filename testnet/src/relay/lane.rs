@@ -2,10 +2,7 @@
 //!
 //! Bounded in bytes: what finds the lane full is dropped, as a router drops it.
 
-use std::{
-    collections::VecDeque,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 

@@ -13,12 +13,7 @@ mod lane;
 mod route;
 pub mod rules;
 
-use std::{
-    io,
-    path::Path,
-    sync::Arc,
-    thread,
-};
+use std::{io, path::Path, sync::Arc, thread};
 
 pub use control::{Control, Order, State};
 pub use forward::Counts;

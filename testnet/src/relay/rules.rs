@@ -79,7 +79,8 @@ impl Rules {
 
     /// Whether a datagram that may pass is lost.
     pub fn loses(&self, chance: &mut Chance) -> bool {
-        self.link.loss_ppm > 0 && chance.below(u64::from(LOSS_PPM_MAX)) < u64::from(self.link.loss_ppm)
+        self.link.loss_ppm > 0
+            && chance.below(u64::from(LOSS_PPM_MAX)) < u64::from(self.link.loss_ppm)
     }
 
     /// How long a datagram is on the way.
