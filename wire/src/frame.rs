@@ -12,6 +12,9 @@ use crate::{limits::FRAME_BYTES_MAX, version::FRAME_VERSION};
 /// Bytes in front of a frame's body.
 pub const HEAD_BYTES: usize = 6;
 
+/// Bytes made ready for a frame of which only the head has come.
+const PROMISED_BYTES_MAX: usize = 1 << 20;
+
 /// Why a stream can't be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -80,7 +83,8 @@ pub fn take(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         return Err(FrameError::Version(*version));
     }
     if buffer.len() < 4 + bytes {
-        buffer.reserve(4 + bytes - buffer.len());
+        // A length is only a promise: room for all of it comes with the bytes.
+        buffer.reserve((4 + bytes - buffer.len()).min(PROMISED_BYTES_MAX));
         return Ok(None);
     }
     let mut frame = buffer.split_to(4 + bytes).freeze();

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod credulous;
+pub(crate) mod decoders;
 pub(crate) mod node;
+pub(crate) mod samples;
 
 use std::{
     fs,

@@ -1,0 +1,116 @@
+//! Every decoder that bytes from outside can reach. Each gives, for bytes that it takes, what encoding them again gives.
+
+use bytes::{Bytes, BytesMut};
+use evenkeel_wire::{
+    codec,
+    command::{Command, Commands},
+    entry::{EntryBody, EntryBuilder},
+    frame,
+    peer::{
+        APPEND, APPENDED, AppendReply, DIGEST, DigestNotice, FORWARD_READ, FORWARD_SUBMIT,
+        ForwardRead, ForwardSubmit, LANE, LaneHello, TRANSFER, TRANSFERRED, TransferLeader,
+        TransferReply, VOTE, VOTED, VoteReply, VoteRequest, read_append, write_append,
+    },
+    reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
+    request::{HELLO, Hello, READ, ReadRequest, SUBMIT, Submit},
+};
+
+fn again<T: bincode::Encode + bincode::Decode<()>>(body: &[u8]) -> Option<Vec<u8>> {
+    codec::decode::<T>(body).ok().map(|value| codec::encode(&value))
+}
+
+fn body(frame: &[u8]) -> Vec<u8> {
+    frame[frame::HEAD_BYTES..].to_vec()
+}
+
+/// Decodes a frame's body and encodes what was found; `None` when it's refused.
+pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
+    let shared = || Bytes::copy_from_slice(bytes);
+    let mut frame = Vec::new();
+    match kind {
+        HELLO => again::<Hello>(bytes),
+        READ => again::<ReadRequest>(bytes),
+        WELCOME => again::<Welcome>(bytes),
+        OUTCOMES => again::<Outcomes>(bytes),
+        VIEW => again::<ViewReply>(bytes),
+        REFUSED => again::<Refused>(bytes),
+        APPENDED => again::<AppendReply>(bytes),
+        VOTE => again::<VoteRequest>(bytes),
+        VOTED => again::<VoteReply>(bytes),
+        TRANSFER => again::<TransferLeader>(bytes),
+        TRANSFERRED => again::<TransferReply>(bytes),
+        FORWARD_READ => again::<ForwardRead>(bytes),
+        LANE => again::<LaneHello>(bytes),
+        DIGEST => again::<DigestNotice>(bytes),
+        SUBMIT => {
+            let submit = Submit::read(shared()).ok()?;
+            let Submit { number, deadline_ms, count, commands } = submit;
+            Submit::write(number, deadline_ms, count, &commands, &mut frame);
+            Some(body(&frame))
+        }
+        FORWARD_SUBMIT => {
+            ForwardSubmit::read(shared()).ok()?.write(&mut frame);
+            Some(body(&frame))
+        }
+        APPEND => {
+            let (head, records) = read_append(shared()).ok()?;
+            write_append(&head, records.iter(), &mut frame);
+            Some(body(&frame))
+        }
+        _ => None,
+    }
+}
+
+/// Every type of frame.
+pub(crate) const KINDS: [u8; 17] = [
+    HELLO,
+    SUBMIT,
+    READ,
+    WELCOME,
+    OUTCOMES,
+    VIEW,
+    REFUSED,
+    APPEND,
+    APPENDED,
+    VOTE,
+    VOTED,
+    TRANSFER,
+    TRANSFERRED,
+    FORWARD_SUBMIT,
+    FORWARD_READ,
+    LANE,
+    DIGEST,
+];
+
+/// The commands that bytes begin with.
+pub(crate) fn commands(bytes: &[u8]) -> Vec<Command> {
+    let whole = Commands::new(bytes).map_while(Result::ok).map(|(command, own)| {
+        assert_eq!(codec::encode(&command), own, "one command, one spelling");
+        command
+    });
+    whole.collect()
+}
+
+/// An entry's body, if the bytes are one.
+pub(crate) fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut entry = EntryBody::open(bytes).ok()?;
+    let mut again = EntryBuilder::new();
+    while let Some(group) = entry.next_group().ok()? {
+        if !again.fits(group.commands, group.bytes.len()) {
+            return None;
+        }
+        again.push(group.key, group.commands, group.bytes);
+    }
+    Some(again.finish())
+}
+
+/// The frames that a stream begins with.
+pub(crate) fn frames(bytes: &[u8]) -> usize {
+    let mut buffer = BytesMut::from(bytes);
+    let mut count = 0;
+    while let Ok(Some(frame)) = frame::take(&mut buffer) {
+        assert!(frame.body.len() <= bytes.len());
+        count += 1;
+    }
+    count
+}
