@@ -94,5 +94,7 @@ fn change(path: &Path, how: impl FnOnce(&mut Table) -> anyhow::Result<()>) -> an
     how(&mut table).with_context(name)?;
     let new = path.with_extension("new");
     fs::write(&new, format!("{HEAD}{table}")).with_context(name)?;
+    let mode = fs::metadata(path).with_context(name)?.permissions();
+    fs::set_permissions(&new, mode).with_context(name)?;
     fs::rename(&new, path).with_context(name)
 }

@@ -35,7 +35,7 @@ fn story() {
     after_crashes(&world);
     strangers(&world);
     world.does(&["down"]);
-    println!("the processes' story: ok");
+    evenkeel_testnet::say::data("the processes' story: ok");
 }
 
 fn up_again_and_down(world: &World) {

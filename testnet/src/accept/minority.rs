@@ -120,8 +120,8 @@ async fn wallet(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> an
     let client = testnet.client_config();
     let client = stage::text(&client)?;
     let (from, to) = (accounts.get(5).id.to_string(), accounts.get(6).id.to_string());
-    let send =
-        ["wallet", "--client", client, "send", "--from", &from, "--to", &to, "--amount", "1"];
+    let mut send = vec!["wallet", "--client", client, "send", "--from", &from, "--to", &to];
+    send.extend(["--amount", "1", "--asset", "KRW"]);
     let output = stage::evenkeel(testnet, &send).await?;
     let code = output.status.code();
     sheet.hold(format!("evenkeel wallet send exits {code:?}: {}", said(&output)), code == Some(4));
