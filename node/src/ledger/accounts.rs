@@ -17,6 +17,7 @@ use super::{
     digest,
     ids::{Hash, IdTable, Seed},
     memory,
+    rows::Rows,
     totals::KindTotals,
 };
 
@@ -61,7 +62,7 @@ pub(super) struct Opened {
 pub(super) struct Accounts {
     seed: Seed,
     shards: Vec<IdTable>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Rows,
     pub(super) opened: Vec<Opened>,
     pub(super) totals: KindTotals,
     /// The sum of all rows' digests.
@@ -75,7 +76,7 @@ impl Accounts {
         Self {
             seed,
             shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
-            rows: Vec::new(),
+            rows: Rows::default(),
             opened: Vec::new(),
             totals: KindTotals::default(),
             digest: 0,

@@ -137,7 +137,7 @@ impl Ledger {
             }
             self.prefetch_rows(&group);
             for prepared in group.drain(..) {
-                answers.push(self.decide(&prepared, &mut entry, firsts)?);
+                self.decide(&prepared, &mut entry, firsts, answers)?;
             }
         }
         self.check_sums(head.position)?;
@@ -181,7 +181,8 @@ impl Ledger {
         prepared: &Prepared<'a>,
         entry: &mut Entry<'a>,
         firsts: &mut dyn FirstAnswers,
-    ) -> Result<Answer, Unwell> {
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Unwell> {
         entry.commands.push(prepared.bytes);
         let (id, verdict) = match &prepared.command {
             Command::Transfer(transfer) => {
@@ -203,7 +204,8 @@ impl Ledger {
                 self.recent.keep(None, Decided { outcome: answer.outcome, replayed: true });
                 count(&mut entry.applied.replayed);
                 count(&mut entry.applied.commands);
-                return Ok(answer);
+                answers.push(answer);
+                return Ok(());
             }
         };
         let outcome = Outcome { index: entry.next_index, rejection, debit_after, credit_after };
@@ -219,7 +221,8 @@ impl Ledger {
         };
         self.recent.keep(own_id, Decided { outcome, replayed: false });
         self.outcomes.add(id, entry.head.position, &outcome);
-        Ok(Answer { outcome, first: None })
+        answers.push(Answer { outcome, first: None });
+        Ok(())
     }
 
     #[inline]

@@ -19,17 +19,17 @@ pub(super) fn prefetch<T>(place: &T) {
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Asks the kernel to back a large table with huge pages, so that fewer address translations are missed. A kernel that
-/// has none says no; then it's slower, and that's all.
-pub(super) fn prefer_huge_pages(table: &mut [u64]) {
-    let start = table.as_mut_ptr().cast::<u8>();
+/// Asks the kernel to back large memory with huge pages, so that fewer page faults are taken and fewer address
+/// translations missed. A kernel that has none says no; then it's slower, and that's all.
+pub(super) fn prefer_huge_pages<T>(memory: &mut [T]) {
+    let start = memory.as_mut_ptr().cast::<u8>();
     let before = start.align_offset(HUGE_PAGE_BYTES);
-    let rest = size_of_val(table).saturating_sub(before);
+    let rest = size_of_val(memory).saturating_sub(before);
     let length = rest.saturating_sub(rest % HUGE_PAGE_BYTES);
     if length == 0 {
         return;
     }
-    // SAFETY: these bytes lie inside `table`, which is ours alone; the advice doesn't change what they hold.
+    // SAFETY: these bytes lie inside `memory`, which is ours alone; the advice doesn't change what they hold.
     let _ = unsafe {
         let place = start.add(before).cast();
         rustix::mm::madvise(place, length, rustix::mm::Advice::LinuxHugepage)

@@ -18,6 +18,7 @@ mod accounts;
 mod first;
 mod ids;
 mod recent;
+mod rows;
 mod totals;
 
 mod audit;

@@ -12,6 +12,7 @@ use evenkeel_wire::{
 use super::{
     EntryHead,
     ids::{Hash, IdTable},
+    memory,
 };
 
 /// The commands of the first generation; each further one takes four times as many, up to 2^20.
@@ -167,11 +168,15 @@ impl Recent {
 impl Generation {
     fn new(commands_bits: u32) -> Self {
         let commands_max = 1 << commands_bits;
+        let mut ids = Vec::with_capacity(commands_max);
+        let mut decided = Vec::with_capacity(commands_max);
+        memory::prefer_huge_pages(ids.spare_capacity_mut());
+        memory::prefer_huge_pages(decided.spare_capacity_mut());
         Self {
             table: IdTable::new(commands_bits.saturating_add(1)),
             commands_max,
-            ids: Vec::with_capacity(commands_max),
-            decided: Vec::with_capacity(commands_max),
+            ids,
+            decided,
             entries: Vec::new(),
             oldest_ms: u64::MAX,
             newest_ms: 0,

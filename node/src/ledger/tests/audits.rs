@@ -55,9 +55,11 @@ fn an_audit_agrees_with_a_sound_ledger_again_and_again() {
     assert_eq!(World::empty().ledger.audit_next(9), Ok(AuditProgress::Agreed { accounts: 0 }));
 }
 
+type Change = (fn(&mut World), &'static str);
+
 #[test]
 fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
-    let changes: &[(fn(&mut World), &str)] = &[
+    let changes: &[Change] = &[
         (|world| world.ledger.accounts.rows[1].posted += 1, "the rows of KRW sum to 1, 0 was"),
         (|world| world.ledger.accounts.rows[2].posted -= 3, "the rows of POINT sum to -3"),
         (

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_storage::balances::{AccountRow, Marker, Row};
+use evenkeel_storage::balances::{AccountRow, Checkpoints, Marker, MemoryCheckpoints, Row};
+use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKind};
 use proptest::prelude::*;
 
 use super::{
@@ -60,12 +61,7 @@ fn checkpoint(ledger: &mut Ledger, stored: &mut Stored, all: bool) {
 }
 
 /// Goes on from a checkpoint and compares with whoever never stopped.
-fn check_goes_on(
-    stored: &Stored,
-    whole: &World,
-    digests: &[[u8; 32]],
-    answers: &[Vec<evenkeel_wire::outcome::Answer>],
-) {
+fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: &[Vec<Answer>]) {
     let mut world = World { ledger: stored.load().unwrap(), journal: whole.journal.clone() };
     let cut = world.ledger.position().unwrap();
     world.journal.sealed_through = Some(cut);
@@ -77,7 +73,7 @@ fn check_goes_on(
     }
 }
 
-type Lived = (World, Vec<[u8; 32]>, Vec<Vec<evenkeel_wire::outcome::Answer>>);
+type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
 
 fn live(history: &History) -> Lived {
     let mut whole = World::empty();
@@ -147,19 +143,48 @@ proptest! {
 }
 
 #[test]
+fn a_checkpoint_goes_through_the_storage_and_back() {
+    let mut world = World::founded();
+    let (bank, wallet) = (account(1), account(2));
+    world.open(bank, AccountKind::Bank, "KRW");
+    world.open(wallet, AccountKind::Wallet, "KRW");
+    let mut storage = MemoryCheckpoints::new();
+    for number in 1..4 {
+        let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
+        world.one(T0, &pay);
+        let generation = storage.begin().unwrap();
+        let head = world.ledger.checkpoint_begin(false).unwrap();
+        let mut more = true;
+        while more {
+            let mut rows = Vec::new();
+            more = world.ledger.checkpoint_next(1, &mut rows);
+            storage.put(&rows).unwrap();
+        }
+        storage.finish(head.marker(generation)).unwrap();
+        world.ledger.checkpoint_end(true);
+    }
+    let mut loader = Loader::new();
+    let marker = storage.load(&mut |row| loader.put(row)).unwrap().unwrap();
+    let loaded = loader.finish(&marker).unwrap();
+    assert_eq!(loaded.digest(), world.ledger.digest());
+    assert_eq!(loaded.account(wallet), world.ledger.account(wallet));
+    assert_eq!(loaded.last(), world.ledger.last());
+}
+
+#[test]
 fn only_rows_that_changed_are_copied_again() {
     let mut world = World::founded();
     for number in 1..=20 {
-        world.open(account(number), evenkeel_wire::account::AccountKind::Bank, "KRW");
+        world.open(account(number), AccountKind::Bank, "KRW");
     }
     let (bank, wallet) = (account(1), account(50));
-    world.open(wallet, evenkeel_wire::account::AccountKind::Wallet, "KRW");
+    world.open(wallet, AccountKind::Wallet, "KRW");
     let mut stored = Stored::default();
     checkpoint(&mut world.ledger, &mut stored, false);
     assert_eq!(stored.accounts.len(), 21, "the first one is of all rows");
 
     let top_up = |number| {
-        let kind = evenkeel_wire::transfer::TransferKind::TopUp;
+        let kind = TransferKind::TopUp;
         transfer(id(0, number), kind, (bank, wallet), 1, "KRW")
     };
     world.entry(T0, &[top_up(1), top_up(2)]);
@@ -208,9 +233,9 @@ fn a_ledger_without_entries_has_no_checkpoint() {
 fn sample() -> Stored {
     let mut world = World::founded();
     let (bank, wallet) = (account(1), account(2));
-    world.open(bank, evenkeel_wire::account::AccountKind::Bank, "KRW");
-    world.one(T0, &open(wallet, evenkeel_wire::account::AccountKind::Wallet, "KRW", "Mina"));
-    let kind = evenkeel_wire::transfer::TransferKind::TopUp;
+    world.open(bank, AccountKind::Bank, "KRW");
+    world.one(T0, &open(wallet, AccountKind::Wallet, "KRW", "Mina"));
+    let kind = TransferKind::TopUp;
     world.one(T0, &transfer(id(0, 1), kind, (bank, wallet), 70, "KRW"));
     let mut stored = Stored::default();
     checkpoint(&mut world.ledger, &mut stored, true);

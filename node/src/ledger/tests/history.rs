@@ -27,16 +27,6 @@ pub(super) enum Happening {
     Pass { time: u64 },
 }
 
-impl History {
-    /// A world that lived through all of it.
-    pub(super) fn live(&self, mut world: World) -> World {
-        for happening in self.0.iter() {
-            world.live(happening);
-        }
-        world
-    }
-}
-
 impl World {
     pub(super) fn live(&mut self, happening: &Happening) -> Vec<evenkeel_wire::outcome::Answer> {
         match happening {

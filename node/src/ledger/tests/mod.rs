@@ -1,4 +1,8 @@
 //! The ledger's promises, one file each.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows panics, and that's what it's for"
+)]
 
 mod audits;
 mod checkpoints;
@@ -12,4 +16,5 @@ mod model;
 mod openings;
 mod precedence;
 mod speed;
+mod tables;
 mod world;

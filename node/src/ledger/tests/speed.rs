@@ -16,6 +16,7 @@ use super::{super::AuditProgress, world::*};
 const RECENT: u128 = 2_000_000;
 const MEASURED: u128 = 1_000_000;
 const ENTRY_COMMANDS: u128 = 4_096;
+const GROUP_COMMANDS: u128 = 64;
 
 struct Numbers(u64);
 
@@ -32,28 +33,21 @@ fn wallet(number: u64) -> AccountId {
     account(u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-/// Applies transfers in entries of many groups; gives the time spent in `apply` alone.
-fn transfers(
-    world: &mut World,
-    numbers: &mut Numbers,
-    accounts: u64,
-    ids: std::ops::Range<u128>,
-) -> Duration {
-    let mut spent = Duration::ZERO;
-    let mut answers = Vec::new();
+/// Bodies of entries of many groups.
+fn bodies(numbers: &mut Numbers, accounts: u64, ids: std::ops::Range<u128>) -> Vec<(u64, Vec<u8>)> {
+    let mut bodies = Vec::new();
     let (mut next, end) = (ids.start, ids.end);
-    let mut position = world.ledger.position().unwrap();
     while next < end {
         let mut builder = EntryBuilder::new();
         let last = (next + ENTRY_COMMANDS).min(end);
         while next < last {
             let mut bytes = Vec::new();
-            let group = (last - next).min(64);
+            let group = (last - next).min(GROUP_COMMANDS);
             for _ in 0..group {
                 let debit = numbers.below(accounts);
                 let credit = (debit + 1 + numbers.below(accounts - 1)) % accounts;
                 let milliseconds = i64::try_from(next / 1_000).unwrap();
-                let random = u128::from(numbers.below(u64::MAX)) << 40 | next;
+                let random = (u128::from(numbers.below(u64::MAX)) << 40) | next;
                 let id = id(milliseconds, random);
                 let parties = (wallet(debit), wallet(credit));
                 let command = transfer(id, TransferKind::Transfer, parties, 1, "KRW");
@@ -62,17 +56,32 @@ fn transfers(
             }
             builder.push(OPERATOR_KEY, u32::try_from(group).unwrap(), &bytes);
         }
-        let body = builder.finish();
-        position += 1;
-        let time = T0 + u64::try_from(next).unwrap();
+        bodies.push((T0 + u64::try_from(next).unwrap(), builder.finish()));
+    }
+    bodies
+}
+
+/// Time passed and processor time used.
+fn timed(work: impl FnOnce()) -> (Duration, Duration) {
+    let (began, used) = (now(), processor_time());
+    work();
+    (began.elapsed(), processor_time().saturating_sub(used))
+}
+
+/// Of this thread. Other work on the machine doesn't count.
+fn processor_time() -> Duration {
+    let numbers = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(numbers.split(' ').next().unwrap().parse().unwrap())
+}
+
+fn apply(world: &mut World, bodies: &[(u64, Vec<u8>)]) {
+    let mut answers = Vec::new();
+    for (time, body) in bodies {
         answers.clear();
-        let head = head(position, time);
-        let began = now();
-        let applied = world.ledger.apply(&head, &body, &mut world.journal, &mut answers).unwrap();
-        spent += began.elapsed();
+        let head = head(world.ledger.position().unwrap() + 1, *time);
+        let applied = world.ledger.apply(&head, body, &mut world.journal, &mut answers).unwrap();
         assert_eq!(applied.committed, applied.commands);
     }
-    spent
 }
 
 #[expect(clippy::disallowed_methods, reason = "it measures")]
@@ -88,8 +97,7 @@ fn measure(accounts: u64) {
     let mut world = World::founded();
     let bank = account(1);
     world.open(bank, AccountKind::Bank, "KRW");
-    let mut opened = Duration::ZERO;
-    let mut answers = Vec::new();
+    let mut opening = Vec::new();
     for first in (0..accounts).step_by(4_000) {
         let numbers = first..(first + 4_000).min(accounts);
         let opens = numbers.clone().map(|n| open(wallet(n), AccountKind::Wallet, "KRW", ""));
@@ -97,19 +105,18 @@ fn measure(accounts: u64) {
             let id = id(0, u128::from(number));
             transfer(id, TransferKind::TopUp, (bank, wallet(number)), 1_000_000, "KRW")
         });
-        let body = body(&opens.chain(top_ups).collect::<Vec<_>>());
-        let head = head(world.ledger.position().unwrap() + 1, T0);
-        let began = now();
-        world.ledger.apply(&head, &body, &mut world.journal, &mut answers).unwrap();
-        opened += began.elapsed();
-        answers.clear();
+        opening.push((T0, body(&opens.chain(top_ups).collect::<Vec<_>>())));
     }
+    let (opened, _) = timed(|| apply(&mut world, &opening));
     let mut numbers = Numbers(1);
-    transfers(&mut world, &mut numbers, accounts, 0..RECENT);
-    let spent = transfers(&mut world, &mut numbers, accounts, RECENT..RECENT + MEASURED);
+    apply(&mut world, &bodies(&mut numbers, accounts, 0..RECENT));
+    let measured = bodies(&mut numbers, accounts, RECENT..RECENT + MEASURED);
+    let (passed, used) = timed(|| apply(&mut world, &measured));
     println!(
-        "{accounts} accounts, {RECENT} recent ids: {} ns a transfer; {} ns to open and top up",
-        nanoseconds_each(spent, MEASURED),
+        "{accounts} accounts, {RECENT} recent ids: a transfer takes {} ns, {} of them processor time; \
+         {} ns to open and top up",
+        nanoseconds_each(passed, MEASURED),
+        nanoseconds_each(used, MEASURED),
         nanoseconds_each(opened, u128::from(accounts)),
     );
     let began = now();
