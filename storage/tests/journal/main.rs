@@ -9,4 +9,5 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod race;
 mod threads;

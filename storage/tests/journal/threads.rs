@@ -22,7 +22,9 @@ fn read_about(journal: &Journal, seed: u64, stop: &AtomicBool) -> u64 {
     let mut records = 0;
     while !stop.load(Ordering::Relaxed) {
         let Some(last) = journal.last() else { continue };
-        let from = random.below(last.position + 1);
+        // Mostly near the end, where cuts are made.
+        let back = [last.position + 1, 40, 25, 15][usize::try_from(random.below(4)).unwrap()];
+        let from = last.position - random.below(back.min(last.position + 1));
         let found = journal.read(from, from + 1 + random.below(200), 8000).unwrap();
         for (held, due) in found.iter().zip(from..) {
             assert_eq!(held.position, due);
