@@ -1,1 +1,26 @@
-fn main() {}
+//! `testnet`: three sites on this machine, and what can happen to them. `scripts/testnet.sh` is its front door.
+
+mod arguments;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use evenkeel_testnet::{say, testnet::Usage};
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(arguments::run(arguments)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::progress(&format!("testnet: {error:#}"));
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}

@@ -50,6 +50,9 @@ pub struct ClientOptions {
     pub deadline: Duration,
     /// After this long without any sign from a site, others are asked too.
     pub silence: Duration,
+    /// A call ends as soon as no site could help and one of them said that there's no primary, instead of waiting for
+    /// one until its deadline.
+    pub no_primary_is_final: bool,
 }
 
 impl Default for ClientOptions {
@@ -58,6 +61,7 @@ impl Default for ClientOptions {
             connections: 1,
             deadline: Duration::from_millis(u64::from(DEADLINE_MS_DEFAULT)),
             silence: Duration::from_millis(300),
+            no_primary_is_final: false,
         }
     }
 }

@@ -48,12 +48,19 @@ impl Submit {
 
     /// Puts the frame behind what `buffer` holds.
     pub fn write(number: u64, deadline_ms: u32, count: u32, commands: &[u8], buffer: &mut Vec<u8>) {
+        let at = Self::start(number, deadline_ms, count, buffer);
+        buffer.extend_from_slice(commands);
+        frame::finish(buffer, at);
+    }
+
+    /// Starts the frame; commands are encoded straight behind it, then [`frame::finish`] completes it. Gives the place
+    /// where it starts.
+    pub fn start(number: u64, deadline_ms: u32, count: u32, buffer: &mut Vec<u8>) -> usize {
         let at = frame::start(buffer, SUBMIT);
         buffer.extend_from_slice(&number.to_le_bytes());
         buffer.extend_from_slice(&deadline_ms.to_le_bytes());
         buffer.extend_from_slice(&count.to_le_bytes());
-        buffer.extend_from_slice(commands);
-        frame::finish(buffer, at);
+        at
     }
 
     /// Reads a frame's body; the commands are judged later.

@@ -110,6 +110,10 @@ pub(super) struct Pursuit<'a> {
     last_site: Option<usize>,
     next_try: Option<Instant>,
     tries: u32,
+    /// A site has said that there's no primary.
+    no_primary: bool,
+    /// Sites that couldn't help during this call.
+    hopeless: Vec<usize>,
     uncertain: bool,
     why: String,
 }
@@ -133,6 +137,8 @@ impl<'a> Pursuit<'a> {
             last_site: None,
             next_try: None,
             tries: 0,
+            no_primary: false,
+            hopeless: Vec::new(),
             uncertain: false,
             why: "no site answered".into(),
         }
@@ -159,6 +165,9 @@ impl<'a> Pursuit<'a> {
                         return Err(self.out_of_time());
                     }
                     tries.extend(self.another().map(ask));
+                    if self.is_over() {
+                        return Err(Error::Unavailable(self.why));
+                    }
                 }
             }
         }
@@ -209,6 +218,9 @@ impl<'a> Pursuit<'a> {
                 continue;
             }
             asked.given_up = true;
+            if !self.hopeless.contains(&asked.site) {
+                self.hopeless.push(asked.site);
+            }
             if quiet >= silence {
                 self.shared.route.failed(asked.site);
                 if let Some(session) = session {
@@ -253,7 +265,10 @@ impl<'a> Pursuit<'a> {
                 self.pause(PAUSE_PATIENT);
                 None
             }
-            code if code.is_retryable() => self.again(site, refusal.to_string()),
+            code if code.is_retryable() => {
+                self.no_primary |= code == RefusalCode::NoPrimary;
+                self.again(site, refusal.to_string())
+            }
             _ if self.may_have_happened() => Some(Err(Error::Unknown(refusal.to_string()))),
             _ => Some(Err(Error::Refused(refusal))),
         }
@@ -264,8 +279,26 @@ impl<'a> Pursuit<'a> {
         self.why = format!("{}: {why}", self.shared.config.sites[site].name);
         self.shared.route.failed(site);
         self.last_site = Some(site);
+        if !self.hopeless.contains(&site) {
+            self.hopeless.push(site);
+        }
+        if self.is_over() {
+            return Some(Err(Error::Unavailable(self.why.clone())));
+        }
         self.pause(PAUSE_MIN);
         None
+    }
+
+    /// Whether no site could help, one said that there's no primary, and the caller doesn't want to wait for one.
+    fn is_over(&self) -> bool {
+        let everybody = match self.only {
+            Some(only) => self.hopeless.contains(&only),
+            None => (0..self.shared.config.sites.len()).all(|site| self.hopeless.contains(&site)),
+        };
+        self.shared.options.no_primary_is_final
+            && self.no_primary
+            && everybody
+            && !self.may_have_happened()
     }
 
     fn pause(&mut self, least: Duration) {

@@ -1,0 +1,86 @@
+//! The accounts of one run: a bank and wallets with money, all of them new.
+
+use bytes::Bytes;
+use evenkeel_wire::{
+    account::{AccountKind, OpenAccount},
+    amount::{Amount, Asset},
+    client::Client,
+    codec,
+    command::Command,
+    id::AccountId,
+    limits::COMMANDS_MAX,
+    transfer::{Text, Transfer, TransferKind},
+};
+
+use super::batch::Random;
+use crate::{
+    cli::{Exit, Failure, door::no_answer},
+    clock::{Clock, SystemClock},
+};
+
+/// What every wallet begins with: half of what a wallet may hold by default, so that neither end is near.
+pub(super) const OPENING_BALANCE: u64 = 1_000_000;
+
+pub(super) struct Accounts {
+    pub(super) asset: Asset,
+    pub(super) bank: AccountId,
+    pub(super) wallets: Vec<AccountId>,
+}
+
+impl Accounts {
+    pub(super) async fn open(
+        client: &Client,
+        wallets: usize,
+        asset: Asset,
+    ) -> Result<Self, Failure> {
+        let mut random = Random::new()?;
+        let bank = AccountId::new(random.wide());
+        let wallets: Vec<AccountId> = (0..wallets).map(|_| AccountId::new(random.wide())).collect();
+        let opening = |id, kind| {
+            let label = Text::new("bench").expect("shorter than the limit");
+            Command::OpenAccount(OpenAccount { id, kind, asset, label })
+        };
+        submit(client, [bank].iter().map(|id| opening(*id, AccountKind::Bank))).await?;
+        submit(client, wallets.iter().map(|id| opening(*id, AccountKind::Wallet))).await?;
+        let top_up = |credit: &AccountId| {
+            Command::Transfer(Transfer {
+                id: random.command_id(SystemClock.wall_millis()),
+                debit: bank,
+                credit: *credit,
+                amount: Amount(OPENING_BALANCE),
+                asset,
+                kind: TransferKind::TopUp,
+                reference: Text::default(),
+                memo: Text::default(),
+            })
+        };
+        submit(client, wallets.iter().map(top_up)).await?;
+        Ok(Self { asset, bank, wallets })
+    }
+}
+
+/// Has all of them decided, and takes nothing but yes for an answer.
+async fn submit(client: &Client, commands: impl Iterator<Item = Command>) -> Result<(), Failure> {
+    let mut commands = commands.peekable();
+    while commands.peek().is_some() {
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for command in commands.by_ref().take(COMMANDS_MAX) {
+            codec::encode_into(&command, &mut bytes);
+            count += 1;
+        }
+        let outcomes = client
+            .submit_encoded(count, Bytes::from(bytes))
+            .await
+            .map_err(|error| no_answer(&error))?;
+        if let Some(code) = outcomes.answers.iter().find_map(|answer| answer.outcome.rejection) {
+            return Err(Failure::new(
+                Exit::Rejected,
+                format!(
+                    "the accounts can't be made ready: {code}; is --asset one of the cluster's?"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Settings as they were written, each with its origin: a line of node.toml, a variable of the environment, or a flag.
+//!
+//! Knows which keys exist and in which shape they come; what they mean is `config`'s affair. An unknown key is an error
+//! that names the key and the line: a misspelt setting that is silently ignored is found out in the wrong night.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Overrides};
+
+/// Every key that isn't a member's, by section.
+const KEYS: &[(&str, &[&str])] = &[
+    ("cluster", &["id", "name", "profile"]),
+    ("node", &["id", "site", "data"]),
+    ("listen", &["peer", "client", "http"]),
+    ("tls", &["ca", "cert", "key"]),
+    ("admin", &["socket"]),
+    ("log", &["format", "filter"]),
+    (
+        "genesis",
+        &[
+            "assets",
+            "wallet_max_balance",
+            "id_horizon_s",
+            "id_tolerance_s",
+            "time_zone",
+            "operator_key",
+        ],
+    ),
+];
+const MEMBER_KEYS: &[&str] = &["node", "site", "peer", "client"];
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of the file, from 1.
+    Line(PathBuf, usize),
+    /// Nowhere: the file lacks it.
+    File(PathBuf),
+    /// A variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(flag) => write!(f, "--set {flag}"),
+        }
+    }
+}
+
+/// A value as it was written. The environment and flags only know texts.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(String),
+    List(Vec<String>),
+    Other(&'static str),
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    value: Value,
+    origin: Origin,
+}
+
+/// All that was written, by full key: `listen.peer`, `members[0].peer`.
+#[derive(Debug)]
+pub(super) struct Settings {
+    path: PathBuf,
+    values: BTreeMap<String, Setting>,
+    pub(super) members: usize,
+}
+
+impl Settings {
+    pub(super) fn read(
+        path: &Path,
+        text: &str,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Self { path: path.to_owned(), values: BTreeMap::new(), members: 0 };
+        settings.read_file(text)?;
+        for (name, value) in &overrides.environment {
+            if let Some(key) = environment_key(name)? {
+                settings.put(key, Value::Text(value.clone()), Origin::Environment(name.clone()));
+            }
+        }
+        for (key, value) in &overrides.flags {
+            let origin = Origin::Flag(key.clone());
+            if !is_known(key) {
+                return Err(unknown(origin, key));
+            }
+            settings.put(key.clone(), Value::Text(value.clone()), origin);
+        }
+        Ok(settings)
+    }
+
+    /// A setting that must be there.
+    pub(super) fn get<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let setting = self.values.get(key).ok_or_else(|| ConfigError::Invalid {
+            origin: Origin::File(self.path.clone()),
+            key: key.to_owned(),
+            problem: "is missing".to_owned(),
+        })?;
+        parse(&setting.value).map_err(|problem| ConfigError::Invalid {
+            origin: setting.origin.clone(),
+            key: key.to_owned(),
+            problem,
+        })
+    }
+
+    /// A setting with a default.
+    pub(super) fn get_or<T>(
+        &self,
+        key: &str,
+        default: T,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        if self.values.contains_key(key) { self.get(key, parse) } else { Ok(default) }
+    }
+
+    /// Says of a setting that it contradicts another one.
+    pub(super) fn wrong(&self, key: &str, problem: String) -> ConfigError {
+        let origin = self
+            .values
+            .get(key)
+            .map_or_else(|| Origin::File(self.path.clone()), |setting| setting.origin.clone());
+        ConfigError::Invalid { origin, key: key.to_owned(), problem }
+    }
+
+    fn put(&mut self, key: String, value: Value, origin: Origin) {
+        self.values.insert(key, Setting { value, origin });
+    }
+
+    fn read_file(&mut self, text: &str) -> Result<(), ConfigError> {
+        let line_of = |at: usize| {
+            let before = text.get(..at).unwrap_or(text);
+            before.matches('\n').count() + 1
+        };
+        let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+            origin: Origin::Line(
+                self.path.clone(),
+                error.span().map_or(1, |span| line_of(span.start)),
+            ),
+            problem: error.message().replace('\n', ", "),
+        })?;
+        for (section, value) in document.get_ref() {
+            let origin = Origin::Line(self.path.clone(), line_of(section.span().start));
+            let name = section.get_ref().as_ref();
+            match (name, value.get_ref()) {
+                ("members", DeValue::Array(members)) => {
+                    for member in members {
+                        let prefix = format!("members[{}]", self.members);
+                        let DeValue::Table(table) = member.get_ref() else {
+                            return Err(wrong_shape(origin, &prefix, "write [[members]]"));
+                        };
+                        self.read_table(&prefix, MEMBER_KEYS, table, &line_of)?;
+                        self.members += 1;
+                    }
+                }
+                (name, DeValue::Table(table)) => {
+                    let (_, keys) = KEYS
+                        .iter()
+                        .find(|(section, _)| *section == name)
+                        .ok_or_else(|| unknown(origin, name))?;
+                    self.read_table(name, keys, table, &line_of)?;
+                }
+                (name, _) if name == "members" || KEYS.iter().any(|(known, _)| *known == name) => {
+                    return Err(wrong_shape(origin, name, "is a section: write it in brackets"));
+                }
+                (name, _) => return Err(unknown(origin, name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_table(
+        &mut self,
+        prefix: &str,
+        keys: &[&str],
+        table: &DeTable<'_>,
+        line_of: &impl Fn(usize) -> usize,
+    ) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let origin = Origin::Line(self.path.clone(), line_of(key.span().start));
+            let full = format!("{prefix}.{}", key.get_ref());
+            if !keys.contains(&key.get_ref().as_ref()) {
+                return Err(unknown(origin, &full));
+            }
+            self.put(full, value_of(value.get_ref()), origin);
+        }
+        Ok(())
+    }
+}
+
+fn value_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => {
+            Value::Integer(number.as_str().replace('_', ""))
+        }
+        DeValue::Array(items) => {
+            let texts: Option<Vec<String>> =
+                items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
+            texts.map_or(Value::Other("a list of other things than texts"), Value::List)
+        }
+        other => Value::Other(other.type_str()),
+    }
+}
+
+/// The key that a variable sets. Variables of other programs that happen to start alike (orchestrators make
+/// `EVENKEEL_SERVICE_HOST` and such) have no section of ours and are left alone.
+fn environment_key(name: &str) -> Result<Option<String>, ConfigError> {
+    let Some(rest) = name.strip_prefix("EVENKEEL_") else { return Ok(None) };
+    if rest == "LOG" {
+        return Ok(Some("log.filter".to_owned()));
+    }
+    for (section, keys) in KEYS {
+        let Some(key) =
+            rest.strip_prefix(&section.to_ascii_uppercase()).and_then(|key| key.strip_prefix('_'))
+        else {
+            continue;
+        };
+        let key = key.to_ascii_lowercase();
+        let full = format!("{section}.{key}");
+        if !keys.contains(&key.as_str()) {
+            return Err(unknown(Origin::Environment(name.to_owned()), &full));
+        }
+        return Ok(Some(full));
+    }
+    Ok(None)
+}
+
+fn is_known(key: &str) -> bool {
+    key.split_once('.').is_some_and(|(section, key)| {
+        KEYS.iter().any(|(known, keys)| *known == section && keys.contains(&key))
+    })
+}
+
+fn unknown(origin: Origin, key: &str) -> ConfigError {
+    ConfigError::Unknown { origin, key: key.to_owned() }
+}
+
+fn wrong_shape(origin: Origin, key: &str, problem: &str) -> ConfigError {
+    ConfigError::Invalid { origin, key: key.to_owned(), problem: problem.to_owned() }
+}

@@ -1,0 +1,174 @@
+//! What a written value means: one function for each shape. Each says what it expected, never only that it's wrong.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use evenkeel_wire::{
+    amount::Asset,
+    id::{ClusterId, NodeId},
+    limits::{AMOUNT_MAX, ASSETS_MAX, NAME_BYTES_MAX},
+    transfer::Text,
+};
+
+use super::{Address, LogFormat, Profile, settings::Value};
+use crate::telemetry;
+
+pub(super) fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::Text(text) => Ok(text.clone()),
+        Value::Integer(_) => Err("a number; expected a text in quotes".to_owned()),
+        Value::List(_) => Err("a list; expected a text in quotes".to_owned()),
+        Value::Other(kind) => Err(format!("{kind}; expected a text in quotes")),
+    }
+}
+
+pub(super) fn number(value: &Value) -> Result<u64, String> {
+    let digits = match value {
+        Value::Text(digits) | Value::Integer(digits) => digits,
+        Value::List(_) => return Err("a list; expected a whole number".to_owned()),
+        Value::Other(kind) => return Err(format!("{kind}; expected a whole number")),
+    };
+    digits.parse().map_err(|_| format!("{digits:?} is no whole number from 0 up"))
+}
+
+/// Seconds as written, at least one, as milliseconds.
+pub(super) fn seconds(value: &Value) -> Result<u64, String> {
+    let seconds = number(value)?;
+    if seconds == 0 {
+        return Err("must be at least 1 s".to_owned());
+    }
+    seconds.checked_mul(1_000).ok_or_else(|| format!("{seconds} s is too long"))
+}
+
+pub(super) fn balance(value: &Value) -> Result<u64, String> {
+    let amount = number(value)?;
+    if (1..=AMOUNT_MAX).contains(&amount) {
+        Ok(amount)
+    } else {
+        Err(format!("{amount} is not within 1 and {AMOUNT_MAX}"))
+    }
+}
+
+/// From TOML a list, from the environment and flags a text with commas.
+pub(super) fn assets(value: &Value) -> Result<Vec<Asset>, String> {
+    let names: Vec<String> = match value {
+        Value::List(names) => names.clone(),
+        Value::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        _ => return Err("expected a list of asset names".to_owned()),
+    };
+    if names.is_empty() || names.len() > ASSETS_MAX {
+        return Err(format!("{} assets; expected 1 to {ASSETS_MAX}", names.len()));
+    }
+    let mut assets: Vec<Asset> = Vec::with_capacity(names.len());
+    for name in names {
+        let asset = Asset::parse(&name).map_err(|error| format!("{name:?}: {error}"))?;
+        if assets.contains(&asset) {
+            return Err(format!("{asset} is there twice"));
+        }
+        assets.push(asset);
+    }
+    Ok(assets)
+}
+
+pub(super) fn cluster_id(value: &Value) -> Result<ClusterId, String> {
+    let text = text(value)?;
+    ClusterId::parse(&text).map_err(|error| format!("{text:?}: {error}"))
+}
+
+pub(super) fn node_id(value: &Value) -> Result<NodeId, String> {
+    match number(value)? {
+        0 => Err("nodes are numbered from 1".to_owned()),
+        id => Ok(id),
+    }
+}
+
+pub(super) fn name(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(format!(
+            "{text:?}: a name has 1 to {NAME_BYTES_MAX} bytes, none of them control"
+        ));
+    }
+    Ok(text)
+}
+
+/// Why a text is no site's name: it becomes a folder and a label.
+pub(crate) fn check_site_name(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let well_formed = !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.starts_with('-')
+        && name.bytes().all(allowed);
+    if well_formed {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name:?}: a site's name has 1 to {NAME_BYTES_MAX} small letters, digits and hyphens"
+        ))
+    }
+}
+
+pub(super) fn site_name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    check_site_name(&name)?;
+    Ok(name)
+}
+
+pub(super) fn profile(value: &Value) -> Result<Profile, String> {
+    let name = text(value)?;
+    Profile::from_name(&name)
+        .ok_or_else(|| format!("{name:?} is no profile; there are metro, region and world"))
+}
+
+pub(super) fn socket_address(value: &Value) -> Result<SocketAddr, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| {
+        format!("{text:?}: to listen takes a number and a port, as 127.0.0.1:7100 or [::]:7100")
+    })
+}
+
+pub(super) fn address(value: &Value) -> Result<Address, String> {
+    text(value)?.parse().map_err(|error: super::AddressError| error.to_string())
+}
+
+/// Relative to the folder of node.toml, so that a node starts from anywhere.
+pub(super) fn path_in(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
+    |value| {
+        let text = text(value)?;
+        if text.is_empty() { Err("an empty path".to_owned()) } else { Ok(folder.join(text)) }
+    }
+}
+
+pub(super) fn log_format(value: &Value) -> Result<LogFormat, String> {
+    match text(value)?.as_str() {
+        "readable" => Ok(LogFormat::Readable),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("{other:?} is no format; there are readable and json")),
+    }
+}
+
+pub(super) fn log_filter(value: &Value) -> Result<String, String> {
+    let text = text(value)?;
+    telemetry::parse_filter(&text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// A machine without a time zone database can't tell; one with it can.
+pub(super) fn time_zone(value: &Value) -> Result<Text<NAME_BYTES_MAX>, String> {
+    let name = text(value)?;
+    let known =
+        jiff::tz::TimeZone::get(&name).is_ok() || jiff::tz::db().available().next().is_none();
+    if name.is_empty() || !known {
+        return Err(format!("{name:?} is no time zone; write its IANA name, as Asia/Seoul"));
+    }
+    Text::new(&name).map_err(|error| error.to_string())
+}
+
+pub(super) fn key_hash(value: &Value) -> Result<[u8; 32], String> {
+    let text = text(value)?;
+    blake3::Hash::from_hex(&text)
+        .map(|hash| *hash.as_bytes())
+        .map_err(|_| "expected 64 hex digits: blake3 of the operator key's text".to_owned())
+}

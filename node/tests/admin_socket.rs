@@ -1,0 +1,345 @@
+//! The admin socket: whose it is, what a crash leaves, and what its routes answer. The node behind it is played here.
+
+mod support;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use evenkeel_node::{
+    clock::SystemClock,
+    config::{LogConfig, LogFormat},
+    gateway::admin::{AdminDoor, AdminError, AdminSocket, BindError, Operations},
+    status::{Damage, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
+    telemetry::Telemetry,
+    timeline::Timeline,
+};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use support::{evenkeel, finish};
+use tempfile::TempDir;
+
+/// Plays a node that is primary at pangyo, with one damaged segment.
+#[derive(Default)]
+struct Played {
+    switchovers: AtomicU64,
+}
+
+impl Operations for Played {
+    fn status(&self) -> Status {
+        Status {
+            cluster: "644528e4-8ce5-46e4-9e92-4e05c831e139".to_owned(),
+            node: 1,
+            site: "pangyo".to_owned(),
+            role: Role::Primary,
+            term: 7,
+            primary: Some(Primary { node: 1, site: "pangyo".to_owned() }),
+            committed: Some(42),
+            applied: Some(42),
+            flushed: None,
+            chain_head: Some("ab".repeat(32)),
+            digests: Vec::new(),
+            business_date: None,
+            peers: vec![PeerStatus {
+                node: 2,
+                site: "sangam".to_owned(),
+                reachable: true,
+                matched: Some(41),
+                lag: Some(1),
+                last_heard_ms: Some(3),
+                rtt_ms: Some(0.25),
+            }],
+            ready: true,
+            version: "0.1.0".to_owned(),
+            uptime_s: 5,
+        }
+    }
+
+    fn switchover(&self, to: String) -> BoxFuture<'_, Result<Switchover, AdminError>> {
+        Box::pin(async move {
+            self.switchovers.fetch_add(1, Ordering::Relaxed);
+            match to.as_str() {
+                "busan" => {
+                    Ok(Switchover { from: "pangyo".to_owned(), to, term: 8, pause_ms: 12.5 })
+                }
+                "sangam" => Err(AdminError::Unavailable("sangam lags".to_owned())),
+                _ => Err(AdminError::Invalid(format!("no site is called {to}"))),
+            }
+        })
+    }
+
+    fn journal(
+        &self,
+        from: Option<u64>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
+        let entry = |position| JournalEntry {
+            position,
+            term: 7,
+            time: None,
+            kind: "blank".to_owned(),
+            commands: 0,
+            bytes: 0,
+            link: "cd".repeat(32),
+        };
+        let first = from.unwrap_or(40);
+        let entries = (first..).take(limit.min(3)).map(entry).collect();
+        Box::pin(async move { Ok(entries) })
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, AdminError>> {
+        let damage = Damage {
+            file: "journal/0001.seg".to_owned(),
+            offset: Some(4096),
+            position: Some(9),
+            what: "its link doesn't match".to_owned(),
+        };
+        let report = VerifyReport {
+            first: Some(0),
+            last: Some(42),
+            entries: 9,
+            head: None,
+            ok: false,
+            damage: Some(damage),
+            digest: None,
+        };
+        Box::pin(async move { Ok(report) })
+    }
+}
+
+struct Served {
+    folder: TempDir,
+    node: Arc<Played>,
+    _runtime: tokio::runtime::Runtime,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Served {
+    fn start() -> Self {
+        let folder = closed_folder();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let node = Arc::new(Played::default());
+        let door = AdminDoor {
+            operations: node.clone(),
+            timeline: Timeline::open(folder.path(), Arc::new(SystemClock)).expect("a timeline"),
+            telemetry: telemetry(),
+            clock: Arc::new(SystemClock),
+        };
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let path = folder.path().join("admin.sock");
+        let socket = runtime.block_on(async { AdminSocket::bind(&path) }).expect("bound");
+        runtime.spawn(door.serve(socket, async { drop(stopped.await) }));
+        Self { folder, node, _runtime: runtime, stop: Some(stop) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
+
+    fn admin(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = evenkeel();
+        command.arg("admin").arg("--socket").arg(self.path()).args(arguments);
+        finish(command.output().expect("the program starts"))
+    }
+
+    /// As curl would: status and body.
+    fn http(&self, request: &str) -> (u16, String) {
+        let mut stream = UnixStream::connect(self.path()).expect("somebody answers");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        (status.expect("a status"), body.expect("a body"))
+    }
+
+    fn timeline(&self) -> String {
+        fs::read_to_string(self.folder.path().join("timeline.jsonl")).expect("readable")
+    }
+}
+
+/// One log for all tests of this process.
+fn telemetry() -> Telemetry {
+    static LOG: std::sync::OnceLock<Telemetry> = std::sync::OnceLock::new();
+    LOG.get_or_init(|| {
+        let quiet = LogConfig { format: LogFormat::Json, filter: "off".to_owned() };
+        Telemetry::start(&quiet).expect("the first in this process")
+    })
+    .clone()
+}
+
+fn closed_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("mine");
+    folder
+}
+
+fn bind(path: &Path) -> Result<AdminSocket, BindError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { AdminSocket::bind(path) })
+}
+
+#[test]
+fn the_socket_is_closed_to_others_and_goes_with_the_node() {
+    let mut served = Served::start();
+    let mode = fs::metadata(served.path()).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(matches!(bind(&served.path()), Err(BindError::InUse(_))), "never over a living one");
+    assert!(served.path().exists());
+    served.stop.take().expect("running").send(()).expect("running");
+    for _ in 0..100 {
+        if !served.path().exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("the socket's file stays");
+}
+
+#[test]
+fn a_killed_nodes_socket_is_cleared_and_nothing_else_is() {
+    let folder = closed_folder();
+    let path = folder.path().join("admin.sock");
+    // The file stays when a listener is dropped, as it does when a node is killed.
+    drop(UnixListener::bind(&path).expect("bound"));
+    assert!(path.exists());
+    drop(bind(&path).expect("cleared and bound"));
+    fs::write(&path, "precious").expect("writable");
+    assert!(matches!(bind(&path), Err(BindError::Occupied(_))));
+    assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
+}
+
+#[test]
+fn an_open_folder_and_a_long_path_are_refused_by_name() {
+    let folder = closed_folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("mine");
+    let error = bind(&folder.path().join("admin.sock")).expect_err("others could enter");
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+    let inner = folder.path().join("inner");
+    drop(bind(&inner.join("admin.sock")).expect("a folder of its own is made closed"));
+    assert_eq!(fs::metadata(&inner).expect("there").permissions().mode() & 0o777, 0o700);
+    let long = folder.path().join("x".repeat(100)).join("admin.sock");
+    let error = bind(&long).expect_err("the kernel takes 107 bytes");
+    assert!(error.to_string().contains("107 at most"), "{error}");
+}
+
+#[test]
+fn people_get_words_and_programs_get_json() {
+    let served = Served::start();
+    let (code, out, error) = served.admin(&["status"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("primary in term 7") && out.contains("sangam"), "{out}");
+    let (code, out, _) = served.admin(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &status["committed"], &status["flushed"]), (0, &json!(42), &Value::Null));
+    assert_eq!(status["role"], "primary");
+    let (code, out, _) = served.admin(&["peers", "--json"]);
+    let peers: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &peers[0]["rtt_ms"]), (0, &json!(0.25)));
+    let (code, out, _) = served.admin(&["journal", "--from", "5", "--limit", "2", "--json"]);
+    let entries: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, &entries[1]["position"]), (0, &json!(6)));
+}
+
+#[test]
+fn damage_a_refusal_and_an_unavailable_site_have_their_own_exit_codes() {
+    let served = Served::start();
+    let (code, out, error) = served.admin(&["verify"]);
+    assert_eq!(code, 5, "{out}");
+    assert!(error.contains("journal/0001.seg at byte 4096, position 9"), "{error}");
+    let (code, out, error) = served.admin(&["switchover", "--to", "busan"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("busan is primary in term 8"), "{out}");
+    assert_eq!(served.admin(&["switchover", "--to", "sangam"]).0, 4);
+    let (code, _, error) = served.admin(&["switchover", "--to", "nowhere"]);
+    assert_eq!((code, error.contains("no site is called nowhere")), (2, true), "{error}");
+    assert_eq!(served.admin(&["log-level", "inof"]).0, 2);
+    assert_eq!(served.admin(&["log-level", "error"]).0, 0);
+    assert_eq!(served.admin(&["nonsense"]).0, 2);
+}
+
+#[test]
+fn an_act_is_on_disk_before_it_is_done_and_not_done_otherwise() {
+    let served = Served::start();
+    assert_eq!(served.admin(&["switchover", "--to", "busan"]).0, 0);
+    let (_, out, _) = served.admin(&["timeline", "--since", "1h", "--json"]);
+    let events: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(events[0]["event"], "admin_act");
+    assert_eq!((&events[0]["what"], &events[0]["to"]), (&json!("switchover"), &json!("busan")));
+    assert!(events[0]["uid"].is_u64() && events[0]["pid"].is_i64(), "{out}");
+    assert!(served.timeline().lines().count() >= 1);
+
+    let file = served.folder.path().join("timeline.jsonl");
+    fs::remove_file(&file).expect("there");
+    fs::create_dir(&file).expect("free");
+    let (code, _, error) = served.admin(&["switchover", "--to", "busan"]);
+    assert_eq!(code, 4, "{error}");
+    assert!(error.contains("isn't on disk isn't done"), "{error}");
+    assert_eq!(served.node.switchovers.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn bad_requests_get_problems_and_the_socket_goes_on() {
+    let served = Served::start();
+    let get = |route: &str| format!("GET {route} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let put = |length: usize, body: &str| {
+        format!(
+            "POST /switchover HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let big = "x".repeat(70_000);
+    let cases = [
+        (get("/nowhere"), 404),
+        (get("/switchover"), 405),
+        (get("/journal?limit=0"), 400),
+        (get("/journal?limit=1&limit=2"), 400),
+        (get("/journal?form=1"), 400),
+        (get("/timeline?since=yesterday"), 400),
+        (put(2, "{}"), 400),
+        (put(26, "{\"to\":\"busan\",\"force\":true}"), 400),
+        (put(big.len(), &big), 413),
+        (get("/timeline?since=2026-10-15T15:19:00%2B09:00"), 200),
+        (get("/timeline?since=2026-10-15T15:19:00+09:00"), 200),
+    ];
+    for (request, expected) in cases {
+        let (status, body) = served.http(&request);
+        assert_eq!(status, expected, "{}: {body}", request.lines().next().unwrap_or_default());
+        if expected != 200 {
+            let problem: Value = serde_json::from_str(&body).expect("JSON");
+            assert_eq!(problem["status"], expected);
+            assert!(problem["code"].is_string() && problem["detail"].is_string(), "{body}");
+        }
+    }
+    let mut garbage = UnixStream::connect(served.path()).expect("somebody answers");
+    garbage.write_all(&[0xff; 40_000]).expect("sent");
+    assert_eq!(served.http(&get("/status")).0, 200);
+}
+
+#[test]
+fn a_node_that_is_down_is_unavailable() {
+    let folder = closed_folder();
+    let path = folder.path().join("admin.sock");
+    let ask = || {
+        let mut command = evenkeel();
+        command.arg("admin").arg("--socket").arg(&path).arg("status");
+        finish(command.output().expect("the program starts"))
+    };
+    assert_eq!(ask().0, 4, "no socket");
+    drop(UnixListener::bind(&path).expect("bound"));
+    let (code, _, error) = ask();
+    assert_eq!((code, error.contains("the node is down")), (4, true), "{error}");
+    assert_eq!(finish(evenkeel().args(["admin", "status"]).output().expect("starts")).0, 2);
+}

@@ -1,0 +1,117 @@
+//! `cluster new` and `cluster cert`: what they write is what a node loads, and nobody else can read it.
+
+mod support;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use evenkeel_node::config::{Config, Overrides};
+use evenkeel_wire::identity::Identity;
+use support::{Files, run};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn modes(folder: &Path, found: &mut Vec<(String, u32)>) {
+    for entry in fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
+        let mode = path.metadata().expect("there").permissions().mode() & 0o777;
+        found.push((path.display().to_string(), mode));
+        if path.is_dir() {
+            modes(&path, found);
+        }
+    }
+}
+
+#[test]
+fn nobody_else_can_read_anything() {
+    let files = Files::new();
+    let mut found = Vec::new();
+    modes(&files.out(), &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    for (path, mode) in found {
+        let expected = if Path::new(&path).is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, expected, "{path}: {mode:o}");
+    }
+}
+
+#[test]
+fn every_nodes_certificate_names_cluster_and_node_and_is_taken() {
+    let files = Files::new();
+    for (site, node) in [("pangyo", 1), ("sangam", 2), ("busan", 3)] {
+        let toml = files.site(site).join("node.toml");
+        let config = Config::load(&toml, &Overrides::default()).expect("it loads");
+        let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)
+            .expect("a node takes it");
+        assert_eq!(identity.cluster(), config.cluster);
+        assert_eq!(identity.node(), node);
+    }
+}
+
+#[test]
+fn a_certificate_for_a_joining_node_comes_from_the_same_authority() {
+    let files = Files::new();
+    let out = files.folder.path().join("daegu");
+    let ca = files.out().join("ca");
+    let arguments =
+        ["cluster", "cert", "--ca", text(&ca), "--site", "daegu=daegu.example:7400", "--node", "4"];
+    let (code, _, error) = run(&[&arguments[..], &["--out", text(&out)]].concat());
+    assert_eq!(code, 0, "{error}");
+    let identity = Identity::load_node(
+        &files.site("pangyo").join("tls/ca.pem"),
+        &out.join("node.pem"),
+        &out.join("node.key"),
+    )
+    .expect("the others' authority vouches for it");
+    assert_eq!(identity.node(), 4);
+
+    let (code, _, error) = run(&[&arguments[..], &["--out", text(&out)]].concat());
+    assert_eq!(code, 1, "a key is never overwritten: {error}");
+    let other = Files::new();
+    fs::copy(other.out().join("ca/ca.key"), ca.join("ca.key")).expect("copied");
+    let elsewhere = files.folder.path().join("elsewhere");
+    let (code, _, error) = run(&[&arguments[..], &["--out", text(&elsewhere)]].concat());
+    assert_eq!(code, 1);
+    assert!(error.contains("ca.key is not the key of ca.pem"), "{error}");
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn what_is_there_is_never_overwritten() {
+    let files = Files::new();
+    let out = files.out();
+    let key = fs::read(out.join("operator.key")).expect("readable");
+    let (code, _, error) =
+        run(&["cluster", "new", "--out", text(&out), "--site", "daegu=127.0.0.1:7400"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("is there already"), "{error}");
+    assert!(!out.join("daegu").exists());
+    assert_eq!(fs::read(out.join("operator.key")).expect("readable"), key);
+}
+
+#[test]
+fn sites_that_cannot_work_are_refused_as_wrong_usage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("cluster");
+    let cases: &[(&[&str], &str)] = &[
+        (&["--site", "a=h:7100", "--site", "b=h:7200"], "two sites can't tell a fire from a cut"),
+        (&["--site", "a=h:7100", "--site", "b=h:7102", "--site", "c=h:7200"], "both need h:7102"),
+        (&["--site", "a=h:7100", "--site", "a=h:7200", "--site", "c=h:7300"], "the same name"),
+        (&["--site", "a=h:65534"], "port 65534 is too high"),
+        (&["--site", "A=h:7100"], "small letters"),
+        (&["--site", "a"], "NAME=HOST:PORT"),
+        (&[], "--site"),
+        (&["--site", "a=h:7100", "--profile", "mars"], "metro, region and world"),
+        (&["--site", "a=h:7100", "--asset", "won"], "capital letters"),
+    ];
+    for (arguments, expected) in cases {
+        let (code, _, error) =
+            run(&[&["cluster", "new", "--out", text(&out)], *arguments].concat());
+        assert_eq!(code, 2, "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+        assert!(!out.exists(), "{arguments:?} left something behind");
+    }
+    let two = ["cluster", "new", "--out", text(&out), "--site", "a=h:7100", "--site", "b=h:7200"];
+    let (code, _, error) = run(&[&two[..], &["--no-failover", "--json"]].concat());
+    assert_eq!(code, 0, "{error}");
+}

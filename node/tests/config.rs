@@ -1,0 +1,117 @@
+//! node.toml: every error names the key and where it was written.
+
+mod support;
+
+use evenkeel_node::config::{Config, LogFormat, Overrides, Profile};
+use support::Files;
+
+fn overrides(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Overrides {
+    let owned = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    Overrides { environment: owned(environment), flags: owned(flags) }
+}
+
+#[test]
+fn a_new_clusters_configuration_loads() {
+    let files = Files::new();
+    let config = Config::load(&files.node_toml(), &Overrides::default()).expect("it loads");
+    assert_eq!((config.node, config.site.as_str()), (1, "pangyo"));
+    assert_eq!(config.profile, Profile::Metro);
+    assert_eq!(config.members.len(), 3);
+    assert_eq!(config.own().client.to_string(), "127.0.0.1:7101");
+    assert_eq!(config.listen.http.to_string(), "127.0.0.1:7102");
+    assert_eq!(config.data, files.site("pangyo").join("data"));
+    assert_eq!(config.genesis.cluster, config.cluster);
+    assert_eq!(config.genesis.wallet_max_balance, 2_000_000);
+    assert_eq!(config.genesis.id_horizon_ms, 7 * 24 * 3_600_000);
+    assert_eq!(config.genesis.id_tolerance_ms, 5 * 60_000);
+    let key = std::fs::read_to_string(files.out().join("operator.key")).expect("readable");
+    let key = key.trim_end();
+    assert!(key.starts_with("ek_") && key.len() == 67, "{key}");
+    assert_eq!(config.genesis.operator_key, *blake3::hash(key.as_bytes()).as_bytes());
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_flags_over_both() {
+    let files = Files::new();
+    let load = |environment, flags| {
+        Config::load(&files.node_toml(), &overrides(environment, flags)).expect("it loads")
+    };
+    let config = load(&[("EVENKEEL_LOG_FORMAT", "json"), ("EVENKEEL_LOG", "debug")], &[]);
+    assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "debug"));
+    let config = load(
+        &[("EVENKEEL_LISTEN_PEER", "127.0.0.1:9"), ("EVENKEEL_GENESIS_ASSETS", "KRW, POINT")],
+        &[("listen.peer", "127.0.0.1:10")],
+    );
+    assert_eq!(config.listen.peer.port(), 10);
+    assert_eq!(config.genesis.assets.len(), 2);
+    // What an orchestrator puts there for a service of this name is nobody's setting.
+    load(&[("EVENKEEL_SERVICE_HOST", "10.0.0.1"), ("EVENKEEL_PORT", "tcp://10.0.0.1")], &[]);
+}
+
+#[test]
+fn an_error_names_the_key_and_the_line() {
+    let cases = [
+        ("[node]\n", "[node]\nsiet = 1\n", "node.toml:10: unknown key node.siet"),
+        ("[log]\n", "[logs]\n", "node.toml:27: unknown key logs"),
+        ("id = 1\n", "id = 0\n", "node.toml:10: node.id: nodes are numbered from 1"),
+        ("id = 1\n", "id = \"x\"\n", "node.toml:10: node.id: \"x\" is no whole number"),
+        ("id = 1\n", "id = 4\n", "node.toml:10: node.id: node 4 is not among the [[members]]"),
+        (
+            "site = \"pangyo\"",
+            "site = \"busan\"",
+            "node.toml:11: node.site: busan here, but node 1 is",
+        ),
+        ("profile = \"metro\"", "profile = \"mars\"", "node.toml:7: cluster.profile: \"mars\""),
+        ("\"127.0.0.1:7100\"", "\"localhost\"", "node.toml:15: listen.peer: \"localhost\""),
+        ("[\"KRW\"]", "[\"won\"]", "genesis.assets: \"won\": an asset is"),
+        ("[\"KRW\"]", "[]", "genesis.assets: 0 assets"),
+        ("2000000", "0", "genesis.wallet_max_balance: 0 is not within 1 and 9007199254740991"),
+        ("\"Asia/Seoul\"", "\"Asia/Soul\"", "genesis.time_zone: \"Asia/Soul\" is no time zone"),
+        ("filter = \"info\"", "filter = \"inof\"", "log.filter: \"inof\" is no filter"),
+        ("[admin]\n", "[admin\n", "node.toml:24: "),
+        ("\nnode = 2", "\nnode = 1", "members[1].node: node 1 is there twice"),
+        (
+            "peer = \"127.0.0.1:7200\"",
+            "peer = \"127.0.0.1:7100\"",
+            "members[1].peer: 127.0.0.1:7100 is there twice",
+        ),
+        ("client = \"127.0.0.1:7301\"", "clinet = 1", "unknown key members[2].clinet"),
+        ("operator_key = \"", "operator_key = \"x", "genesis.operator_key: expected 64 hex digits"),
+        ("[tls]\nca = \"tls/ca.pem\"\n", "[tls]\n", "tls.ca: is missing"),
+    ];
+    let files = Files::new();
+    let good = std::fs::read(files.node_toml()).expect("readable");
+    for (from, to, expected) in cases {
+        std::fs::write(files.node_toml(), &good).expect("writable");
+        files.edit(from, to);
+        let error = Config::load(&files.node_toml(), &Overrides::default())
+            .expect_err(expected)
+            .to_string();
+        assert!(error.contains(expected), "{to:?}: {error}");
+    }
+}
+
+#[test]
+fn an_error_names_the_variable_or_the_flag() {
+    let files = Files::new();
+    let check = |environment, flags, expected: &str| {
+        let error = Config::load(&files.node_toml(), &overrides(environment, flags))
+            .expect_err(expected)
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(
+        &[("EVENKEEL_NODE_SIET", "x")],
+        &[],
+        "environment variable EVENKEEL_NODE_SIET: unknown key node.siet",
+    );
+    check(
+        &[("EVENKEEL_NODE_ID", "x")],
+        &[],
+        "environment variable EVENKEEL_NODE_ID: node.id: \"x\"",
+    );
+    check(&[], &[("node.siet", "x")], "--set node.siet: unknown key node.siet");
+    check(&[], &[("listen.http", "x")], "--set listen.http: listen.http: \"x\"");
+}

@@ -1,0 +1,92 @@
+//! What tests of the program share: running it, and a cluster's files to run it on.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub(crate) mod played_site;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// The program, without anything of this shell's environment that would reach it.
+pub(crate) fn evenkeel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EVENKEEL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program to its end: exit code, stdout, stderr.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    finish(evenkeel().args(arguments).output().expect("the program starts"))
+}
+
+pub(crate) fn finish(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("not killed"), text(output.stdout), text(output.stderr))
+}
+
+/// A new cluster's files, three sites on this machine.
+pub(crate) struct Files {
+    pub(crate) folder: TempDir,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let files = Self { folder: tempfile::tempdir().expect("a folder") };
+        let out = files.out();
+        let (code, _, error) = run(&[
+            "cluster",
+            "new",
+            "--out",
+            out.to_str().expect("UTF-8"),
+            "--site",
+            "pangyo=127.0.0.1:7100",
+            "--site",
+            "sangam=127.0.0.1:7200",
+            "--site",
+            "busan=127.0.0.1:7300",
+        ]);
+        assert_eq!(code, 0, "{error}");
+        files
+    }
+
+    pub(crate) fn out(&self) -> PathBuf {
+        self.folder.path().join("cluster")
+    }
+
+    pub(crate) fn site(&self, name: &str) -> PathBuf {
+        self.out().join(name)
+    }
+
+    pub(crate) fn client_toml(&self) -> PathBuf {
+        self.out().join("client.toml")
+    }
+
+    /// Leaves the first site alone in client.toml.
+    pub(crate) fn keep_one_site(&self) {
+        let text = std::fs::read_to_string(self.client_toml()).expect("readable");
+        let end = text.match_indices("[[sites]]").nth(1).expect("more than one").0;
+        std::fs::write(self.client_toml(), &text[..end]).expect("writable");
+    }
+
+    pub(crate) fn node_toml(&self) -> PathBuf {
+        self.site("pangyo").join("node.toml")
+    }
+
+    /// Replaces a text that must be there in node.toml.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        replace(&self.node_toml(), from, to);
+    }
+}
+
+pub(crate) fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).expect("readable");
+    assert!(text.contains(from), "{from:?} isn't in {}", path.display());
+    std::fs::write(path, text.replacen(from, to, 1)).expect("writable");
+}

@@ -1,0 +1,44 @@
+//! Row f: the primary hands over on purpose, under load.
+
+use std::time::Duration;
+
+use super::{
+    sheet::Sheet,
+    stage::{self, PATIENCE},
+};
+use crate::{admin, testnet::Testnet, up};
+
+const TO: &str = "busan";
+const PAUSE: Duration = Duration::from_millis(300);
+
+pub(super) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let load = stage::under_load(testnet).await?;
+    let mut from = up::await_caught_up(testnet, PATIENCE).await?;
+    if from.name == TO {
+        let other = stage::follower(testnet).await?;
+        admin::switchover(&from.admin_socket(), &other.name).await?;
+        from = up::await_caught_up(testnet, PATIENCE).await?;
+    }
+    load.acknowledged_more(5_000, PATIENCE).await?;
+    let before = load.pulse().counts();
+    load.pulse().mark();
+    let answer = admin::switchover(&from.admin_socket(), TO).await?;
+    load.first_after_mark(PATIENCE).await?;
+    load.acknowledged_more(5_000, PATIENCE).await?;
+    let longest = load.pulse().longest_gap();
+    let after = load.pulse().counts();
+
+    let said_ms = answer.pause_ms.as_f64().unwrap_or(f64::INFINITY);
+    sheet.hold(
+        format!("{} → {} in term {}", answer.from, answer.to, answer.term),
+        answer.from == from.name && answer.to == TO,
+    );
+    sheet.at_most("pause as the switchover reports it", said_ms, 300.0, " ms");
+    sheet.within("longest time without an acknowledgement, as the clients saw it", longest, PAUSE);
+    let failed =
+        |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
+    sheet.at_most("commands that failed", failed(&after) - failed(&before), 0, "");
+    let now = up::await_caught_up(testnet, PATIENCE).await?;
+    sheet.hold(format!("{} is primary", now.name), now.name == TO);
+    stage::settle(testnet, load, sheet).await
+}

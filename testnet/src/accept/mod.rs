@@ -1,0 +1,85 @@
+//! `accept main.g`: one row of an issue's table of what must be seen to hold, on real processes.
+//!
+//! Each row prints its figures beside their bounds, then pass or FAIL. Rows wipe the testnet first.
+
+mod crash;
+mod cuts;
+mod damage;
+mod durability;
+mod footprint;
+mod hand_over;
+mod minority;
+mod pause;
+mod planted;
+mod sheet;
+mod speed;
+mod stage;
+mod traced;
+
+use anyhow::bail;
+
+use crate::{
+    say::{data, progress},
+    testnet::{Testnet, Usage},
+};
+use sheet::Sheet;
+
+/// Every row: its name and what it shows.
+const ROWS: [(&str, &str); 14] = [
+    ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
+    ("main.b", "20 kills of the primary under load"),
+    ("main.c", "all three killed at once under load"),
+    ("main.d", "the primary cut off: both ways, only in, only out"),
+    ("main.e", "the primary paused for 10 s: no stale read, nothing twice"),
+    ("main.f", "a planned switchover under load"),
+    ("main.g", "one of three down, then two of three"),
+    ("main.h", "balances deleted, then damaged: rebuilt from the journal"),
+    ("main.i", "one byte of a sealed segment flipped"),
+    ("main.j", "throughput in large batches"),
+    ("main.k", "single transfers from 1, 64 and 1,024 callers"),
+    ("main.l", "what is on disk before an answer, by strace; nodes on tmpfs"),
+    ("main.m", "a planted leak of one unit, a flipped bit in balances"),
+    ("main.n", "memory, disk and start after 2 million transfers"),
+];
+
+/// Runs a row and prints it.
+///
+/// # Errors
+/// When the row can't be run to its end, or doesn't hold.
+pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
+    let Some((name, what)) = ROWS.iter().find(|(name, _)| *name == row) else {
+        let names: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
+        return Err(Usage(format!("no row is called {row}; there are {}", names.join(" "))).into());
+    };
+    data(&format!("{name}  {what}"));
+    progress(&format!("{name}: {what}"));
+    let mut sheet = Sheet::default();
+    let ended = Box::pin(row_of(testnet, row, &mut sheet)).await;
+    if let Err(error) = &ended {
+        sheet.hold(format!("could not go on: {error:#}"), false);
+    }
+    if !sheet.print(name) {
+        bail!("{name} doesn't hold");
+    }
+    Ok(())
+}
+
+async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Result<()> {
+    match row {
+        "main.a" => crash::demo(testnet, sheet).await,
+        "main.b" => crash::twenty_rounds(testnet, sheet).await,
+        "main.c" => crash::all_at_once(testnet, sheet).await,
+        "main.d" => cuts::all_directions(testnet, sheet).await,
+        "main.e" => pause::ten_seconds(testnet, sheet).await,
+        "main.f" => hand_over::switchover(testnet, sheet).await,
+        "main.g" => minority::one_then_two(testnet, sheet).await,
+        "main.h" => damage::balances(testnet, sheet).await,
+        "main.i" => damage::sealed_segment(testnet, sheet).await,
+        "main.j" => speed::large_batches(testnet, sheet).await,
+        "main.k" => speed::single_transfers(testnet, sheet).await,
+        "main.l" => durability::traced(testnet, sheet).await,
+        "main.m" => planted::bugs(testnet, sheet).await,
+        "main.n" => footprint::after_two_million(testnet, sheet).await,
+        other => bail!("{other} has no function"),
+    }
+}

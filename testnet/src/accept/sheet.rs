@@ -1,0 +1,78 @@
+//! What a row of the table found: figures beside their bounds, each of which holds or doesn't.
+
+use std::{fmt::Display, process::Output, time::Duration};
+
+use anyhow::{Context, anyhow};
+use serde_json::Value;
+
+use crate::say::{data, progress};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
+    lines: Vec<(String, bool)>,
+}
+
+impl Sheet {
+    /// Notes a claim and whether it holds.
+    pub(super) fn hold(&mut self, claim: impl Into<String>, holds: bool) {
+        let claim = claim.into();
+        progress(&format!("  {} {claim}", if holds { "ok  " } else { "FAIL" }));
+        self.lines.push((claim, holds));
+    }
+
+    /// A figure that must not be over its bound.
+    pub(super) fn at_most<T: PartialOrd + Display>(
+        &mut self,
+        what: &str,
+        figure: T,
+        bound: T,
+        unit: &str,
+    ) {
+        let holds = figure <= bound;
+        self.hold(format!("{what}: {figure}{unit} (at most {bound}{unit})"), holds);
+    }
+
+    /// A figure that must not be under its bound.
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        what: &str,
+        figure: T,
+        bound: T,
+        unit: &str,
+    ) {
+        let holds = figure >= bound;
+        self.hold(format!("{what}: {figure}{unit} (at least {bound}{unit})"), holds);
+    }
+
+    /// A time that must not be over its bound.
+    pub(super) fn within(&mut self, what: &str, time: Duration, bound: Duration) {
+        self.at_most(what, crate::failover::ms(time), crate::failover::ms(bound), " ms");
+    }
+
+    /// Prints all lines; whether all hold.
+    pub(super) fn print(&self, row: &str) -> bool {
+        let passes = !self.lines.is_empty() && self.lines.iter().all(|(_, holds)| *holds);
+        for (claim, holds) in &self.lines {
+            data(&format!("{row}  {}  {claim}", if *holds { "ok  " } else { "FAIL" }));
+        }
+        data(&format!("{row}  {}", if passes { "pass" } else { "FAIL" }));
+        passes
+    }
+}
+
+/// A program's stdout as JSON.
+pub(super) fn json_of(output: &Output) -> anyhow::Result<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(anyhow!("{}: {}", output.status, said(output)));
+    }
+    serde_json::from_str(text.trim()).with_context(|| text.into_owned())
+}
+
+/// All that a program printed.
+pub(super) fn said(output: &Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    format!("{} {}", out.trim(), err.trim()).trim().to_owned()
+}

@@ -1,0 +1,65 @@
+//! Rows j and k: how fast, with all three nodes and the load on this machine.
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::{
+    sheet::{Sheet, json_of},
+    stage,
+};
+use crate::{testnet::Testnet, up};
+
+pub(super) const TWO_MILLION: u64 = 2_000_000;
+pub(super) const ACCOUNTS: u64 = 10_000;
+
+pub(super) async fn large_batches(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(testnet, true, true).await?;
+    let report = bench(testnet, TWO_MILLION, 8_192, 4).await?;
+    let per_second = number(&report, &["per_second"])?;
+    sheet.at_least("committed transfers per second", per_second, 350_000.0, "");
+    tell_latency(&report, sheet)
+}
+
+pub(super) async fn single_transfers(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(testnet, true, true).await?;
+    let one = bench(testnet, 5_000, 1, 1).await?;
+    sheet.at_most("1 caller: p50", number(&one, &["latency_ms", "p50"])?, 0.9, " ms");
+    let some = bench(testnet, 300_000, 1, 64).await?;
+    sheet.at_least("64 callers: per second", number(&some, &["per_second"])?, 30_000.0, "");
+    let many = bench(testnet, TWO_MILLION, 1, 1_024).await?;
+    sheet.at_least("1,024 callers: per second", number(&many, &["per_second"])?, 150_000.0, "");
+    sheet.at_most("1,024 callers: p99", number(&many, &["latency_ms", "p99"])?, 25.0, " ms");
+    Ok(())
+}
+
+/// The bench checks by itself that balances agree with what was acknowledged, and fails if they don't.
+pub(super) async fn bench(
+    testnet: &Testnet,
+    transfers: u64,
+    batch: u64,
+    callers: u64,
+) -> anyhow::Result<Value> {
+    let client = testnet.client_config();
+    let numbers = [transfers, ACCOUNTS, batch, callers].map(|number| number.to_string());
+    let [transfers, accounts, batch, callers] = numbers.each_ref().map(String::as_str);
+    let client = stage::text(&client)?;
+    let mut arguments = vec!["bench", "--json", "--client", client, "--transfers", transfers];
+    arguments.extend(["--accounts", accounts, "--batch", batch, "--callers", callers]);
+    let report = json_of(&stage::evenkeel(testnet, &arguments).await?).context("bench")?;
+    if number(&report, &["unknown"])? != 0.0 || number(&report, &["rejected"])? != 0.0 {
+        bail!("the bench had rejections or unknown outcomes: {report}");
+    }
+    Ok(report)
+}
+
+fn number(report: &Value, path: &[&str]) -> anyhow::Result<f64> {
+    let found = path.iter().try_fold(report, |value, key| value.get(key));
+    found.and_then(Value::as_f64).with_context(|| format!("no {} in {report}", path.join(".")))
+}
+
+fn tell_latency(report: &Value, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let p50 = number(report, &["latency_ms", "p50"])?;
+    let p99 = number(report, &["latency_ms", "p99"])?;
+    sheet.hold(format!("latency of a batch: p50 {p50} ms, p99 {p99} ms"), true);
+    Ok(())
+}

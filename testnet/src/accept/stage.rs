@@ -1,0 +1,99 @@
+//! What the rows have in common: sites up and under load, and the node's program run by hand.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context;
+use evenkeel_wire::client::ClientConfig;
+use tokio::time::sleep;
+
+use super::sheet::Sheet;
+use crate::{
+    audit,
+    load::{Load, Plan},
+    process::Process,
+    site::Site,
+    testnet::Testnet,
+    up,
+};
+
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// New sites with the relay between them, and load on them.
+pub(super) async fn under_load(testnet: &Testnet) -> anyhow::Result<Load> {
+    up::up(testnet, true, false).await?;
+    begin_load(testnet).await
+}
+
+/// Load on the sites as they are; returns when it flows.
+pub(super) async fn begin_load(testnet: &Testnet) -> anyhow::Result<Load> {
+    let load = Load::start(client_config(testnet)?, Plan::default()).await?;
+    load.acknowledged_more(2_000, PATIENCE).await?;
+    Ok(load)
+}
+
+pub(super) fn client_config(testnet: &Testnet) -> anyhow::Result<ClientConfig> {
+    Ok(ClientConfig::load(&testnet.client_config())?)
+}
+
+/// A client's view of one site alone.
+pub(super) fn only(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
+    let mut config = client_config(testnet)?;
+    config.sites.retain(|known| known.node == site.node);
+    Ok(config)
+}
+
+/// Ends the load and checks all that it knows.
+pub(super) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let history = load.finish().await?;
+    let verdict = audit::audit(testnet, history).await?;
+    sheet.hold(
+        format!(
+            "{} acknowledged, {} lost (each once, with its outcome)",
+            verdict.acknowledged, verdict.lost
+        ),
+        verdict.lost == 0,
+    );
+    sheet.hold("sums are zero, every balance is what was acknowledged", verdict.sums_zero);
+    sheet.hold("chain heads and digests of all sites are equal", verdict.digests_equal);
+    Ok(())
+}
+
+/// Runs the node's program to its end, without holding up anything else.
+pub(super) async fn evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
+    run(&testnet.evenkeel, arguments).await
+}
+
+/// Runs a program to its end, without holding up anything else.
+pub(super) async fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let name = || format!("{} {}", program.display(), arguments.join(" "));
+    let child = command.spawn().with_context(name)?;
+    let ended = std::thread::Builder::new().spawn(move || child.wait_with_output())?;
+    while !ended.is_finished() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let output = ended.join().ok().context("the waiting thread panicked")?;
+    output.with_context(name)
+}
+
+/// A path as an argument.
+pub(super) fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
+}
+
+/// All nodes' processes, by site.
+pub(super) fn processes(testnet: &Testnet) -> anyhow::Result<Vec<Process>> {
+    testnet.sites.iter().map(|site| testnet.demand_process(site)).collect()
+}
+
+/// A site that isn't primary; of several, the last.
+pub(super) async fn follower(testnet: &Testnet) -> anyhow::Result<&Site> {
+    let primary = testnet.primary().await?;
+    let mut others = testnet.sites.iter().filter(|site| site.node != primary.node);
+    others.next_back().context("a single site")
+}

@@ -1,0 +1,129 @@
+//! What the testnet asks a node's admin socket. It reads the public contract's JSON and nothing else, so that a
+//! change of the contract shows here.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, task::JoinSet, time::timeout};
+
+/// How long a healthy node may take for its status.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no answer: {0}")]
+    Silent(String),
+    #[error("{status}: {body}")]
+    Refused { status: u16, body: String },
+    #[error("not what the contract says: {0}: {1}")]
+    Odd(serde_json::Error, String),
+}
+
+/// `GET /status`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Status {
+    pub node: u64,
+    pub site: String,
+    pub role: String,
+    pub term: u64,
+    pub primary: Option<Primary>,
+    pub committed: Option<u64>,
+    pub applied: Option<u64>,
+    pub flushed: Option<u64>,
+    pub chain_head: Option<String>,
+    pub digests: Vec<Digest>,
+    pub ready: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Primary {
+    pub node: u64,
+    pub site: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Digest {
+    pub position: u64,
+    pub digest: String,
+}
+
+/// `POST /switchover`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Switchover {
+    pub from: String,
+    pub to: String,
+    pub term: u64,
+    /// May have a fraction.
+    pub pause_ms: serde_json::Number,
+}
+
+impl Status {
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.role == "primary"
+    }
+}
+
+/// Asks a node how it is.
+///
+/// # Errors
+/// When it doesn't answer in time or not by the contract.
+pub async fn status(socket: &Path) -> Result<Status, Error> {
+    ask(socket, "GET", "/status", None, PATIENCE).await
+}
+
+/// Asks for a planned hand-over.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, Error> {
+    let body = serde_json::json!({ "to": to }).to_string();
+    ask(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
+}
+
+async fn ask<T: DeserializeOwned>(
+    socket: &Path,
+    method: &str,
+    route: &str,
+    body: Option<String>,
+    patience: Duration,
+) -> Result<T, Error> {
+    let exchange = timeout(patience, exchange(socket, method, route, body));
+    let (status, body) = match exchange.await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => return Err(Error::Silent(format!("{}: {error}", socket.display()))),
+        Err(_) => return Err(Error::Silent(format!("{}: not in time", socket.display()))),
+    };
+    if !(200..300).contains(&status) {
+        return Err(Error::Refused { status, body });
+    }
+    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+}
+
+async fn exchange(
+    socket: &Path,
+    method: &str,
+    route: &str,
+    body: Option<String>,
+) -> anyhow::Result<(u16, String)> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::builder()
+        .method(method)
+        .uri(route)
+        .header("host", "admin")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
+    // Ends with this function, however that ends: a paused node may never answer.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}

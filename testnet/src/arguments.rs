@@ -1,0 +1,209 @@
+//! The verbs and their flags, and which function does each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use evenkeel_testnet::{
+    accept, demo, failover, nodes, process,
+    relay::{self, Cut, Link, Order, rules},
+    say::progress,
+    table,
+    testnet::Testnet,
+    up,
+};
+use rustix::process::Signal;
+
+/// Three evenkeel sites on this machine: pangyo, sangam, busan
+#[derive(Debug, Parser)]
+#[command(name = "testnet.sh")]
+pub(crate) struct Arguments {
+    /// The repository, whose testnet/ holds the site files and everything that runs
+    #[arg(long, global = true, hide = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
+    root: PathBuf,
+    /// Another node program than the one beside this one
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    evenkeel: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start the three sites, and wait until one is primary and all are caught up
+    Up {
+        /// Forget everything that was there
+        #[arg(long)]
+        fresh: bool,
+        /// Leave the relay out, for speed; then there is nothing to cut
+        #[arg(long)]
+        direct: bool,
+    },
+    /// Stop all sites, gracefully
+    Down,
+    /// Show all sites
+    Status,
+    /// SIGKILL a site's node
+    Kill(Where),
+    /// Start a site's node; returns when its admin socket answers
+    Start(Where),
+    /// Stop a site's node, gracefully
+    Stop(Where),
+    /// Hold a site's node (SIGSTOP)
+    Pause(Where),
+    /// Let it go on (SIGCONT)
+    Resume(Where),
+    /// Drop a site's peer traffic: both ways, or one
+    Cut(Direction),
+    /// Let it flow again
+    Heal(Direction),
+    /// How the links between all sites are from now on
+    Link(LinkFlags),
+    /// The story of the fire, with measured RTO and RPO
+    Demo {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Kill the primary under load, again and again, and measure the time to the next commit
+    Failover {
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        rounds: u16,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run one row of an issue's table on real processes: main.a to main.n
+    Accept { row: String },
+    #[command(hide = true)]
+    Relay,
+    #[command(hide = true)]
+    Detach {
+        program: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Where {
+    site: String,
+}
+
+#[derive(Debug, Args)]
+struct Direction {
+    site: String,
+    /// Only what comes to the site
+    #[arg(long = "in")]
+    incoming: bool,
+    /// Only what leaves it
+    #[arg(long = "out")]
+    outgoing: bool,
+}
+
+#[derive(Debug, Args)]
+struct LinkFlags {
+    /// Round trip that is added between every two sites, milliseconds
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
+    rtt: u64,
+    /// Datagrams lost, with up to four decimals
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parts_per_million)]
+    loss: u32,
+    /// Added one way, evenly spread from nothing to this, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
+    jitter: u64,
+}
+
+/// A percentage with up to four decimals.
+fn parts_per_million(text: &str) -> Result<u32, String> {
+    let wrong = || "a percentage from 0 to 100 with up to four decimals".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > 4 || !digits(whole) || !digits(part) {
+        return Err(wrong());
+    }
+    let whole: u32 = whole.parse().map_err(|_| wrong())?;
+    let part: u32 = format!("{part:0<4}").parse().map_err(|_| wrong())?;
+    let ppm = whole.checked_mul(10_000).and_then(|ppm| ppm.checked_add(part));
+    ppm.filter(|ppm| *ppm <= rules::LOSS_PPM_MAX).ok_or_else(wrong)
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { root, evenkeel, verb } = arguments;
+    if let Verb::Detach { program, arguments } = &verb {
+        return Err(process::detach(program, arguments).into());
+    }
+    let testnet = Testnet::open(&root, evenkeel)?;
+    match verb {
+        Verb::Up { fresh, direct } => up::up_and_tell(&testnet, fresh, direct).await,
+        Verb::Down => up::down(&testnet).await,
+        Verb::Status => table::print(&testnet).await,
+        Verb::Kill(at) => nodes::kill(&testnet, testnet.site(&at.site)?).await,
+        Verb::Start(at) => start(&testnet, &at.site).await,
+        Verb::Stop(at) => nodes::stop(&testnet, testnet.site(&at.site)?).await,
+        Verb::Pause(at) => signal(&testnet, &at.site, Signal::STOP),
+        Verb::Resume(at) => signal(&testnet, &at.site, Signal::CONT),
+        Verb::Cut(flags) => order(&testnet, |node, cut| Order::Cut { node, cut }, &flags),
+        Verb::Heal(flags) => order(&testnet, |node, cut| Order::Heal { node, cut }, &flags),
+        Verb::Link(LinkFlags { rtt, loss, jitter }) => {
+            let link = Link { rtt_ms: rtt, jitter_ms: jitter, loss_ppm: loss };
+            testnet.relay()?.order(Order::Link(link))?;
+            Ok(())
+        }
+        Verb::Demo { json } => demo::print(&testnet, json).await,
+        Verb::Failover { rounds, json } => failover::print(&testnet, rounds.into(), json).await,
+        Verb::Accept { row } => accept::run(&testnet, &row).await,
+        Verb::Relay => {
+            let socket = testnet.relay_folder().join("control.sock");
+            let seed = std::process::id().into();
+            Ok(relay::run(&nodes::relay_plans(&testnet), &socket, seed)?)
+        }
+        Verb::Detach { .. } => Ok(()),
+    }
+}
+
+async fn start(testnet: &Testnet, site: &str) -> anyhow::Result<()> {
+    let site = testnet.site(site)?;
+    if testnet.node_process(site).is_some() {
+        progress(&format!("{} runs already", site.name));
+    }
+    nodes::start(testnet, site).await
+}
+
+fn signal(testnet: &Testnet, site: &str, signal: Signal) -> anyhow::Result<()> {
+    Ok(testnet.demand_process(testnet.site(site)?)?.signal(signal)?)
+}
+
+fn order(
+    testnet: &Testnet,
+    make: impl FnOnce(u64, Cut) -> Order,
+    flags: &Direction,
+) -> anyhow::Result<()> {
+    let site = testnet.site(&flags.site)?;
+    let cut = Cut::named(flags.incoming, flags.outgoing);
+    testnet.relay()?.order(make(site.node, cut))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn percentages_become_parts_per_million() {
+        for (text, ppm) in
+            [("0", 0), ("0.1", 1_000), ("1", 10_000), ("12.3456", 123_456), ("100", 1_000_000)]
+        {
+            assert_eq!(parts_per_million(text), Ok(ppm), "{text}");
+        }
+        for text in ["", ".5", "100.1", "-1", "1e2", "0.12345", "5%", "99999999999"] {
+            assert!(parts_per_million(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The audit after a load: everything that was acknowledged is there once, with the outcome that was acknowledged.
+//!
+//! It believes no site's word for itself: it follows all outcomes with its own model, reads every balance, asks for
+//! every id again (the answer must be a replay of the first), and compares heads and digests of all sites.
+
+pub mod model;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use evenkeel_wire::{
+    client::{Answered, Client, ClientConfig, ClientOptions},
+    command::Command,
+    limits::COMMANDS_MAX,
+    reply::View,
+    request::{Consistency, Query},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    admin::Status,
+    load::history::{Asked, History, Record},
+    say::progress,
+    testnet::Testnet,
+    up,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const IDLE_PATIENCE: Duration = Duration::from_secs(20);
+/// Batches under way at once.
+const BATCHES: usize = 4;
+/// The most losses that are told one by one.
+const TOLD_MAX: u64 = 5;
+
+/// What the audit found. Everything that isn't a count is true, or it would be an error.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Acknowledged during the load.
+    pub acknowledged: u64,
+    /// Of these, gone or changed.
+    pub lost: u64,
+    /// Without an answer during the load, and settled since.
+    pub settled: u64,
+    pub heads: BTreeMap<String, String>,
+    pub digests_equal: bool,
+    pub sums_zero: bool,
+}
+
+/// Checks everything. All sites must run and be reachable.
+///
+/// # Errors
+/// When a promise is broken or the cluster can't be asked. Losses are counted, not an error of this function.
+pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Verdict> {
+    if let Some(why) = history.refused.first() {
+        bail!("{} commands were refused as bad, the first: {why}", history.refused.len());
+    }
+    let acknowledged = history.acknowledged.len();
+    up::await_caught_up(testnet, up::READY_PATIENCE).await?;
+    let config = ClientConfig::load(&testnet.client_config())?;
+    let options = ClientOptions { deadline: DEADLINE, ..ClientOptions::default() };
+    let client = Client::connect(config, options);
+
+    let settled = settle(&client, &mut history).await?;
+    let balances = model::follow(&history)?;
+    compare_balances(&client, &history, &balances).await?;
+    let sums_zero = sums_are_zero(&client).await?;
+    progress(&format!("asking for all {} ids again", history.acknowledged.len()));
+    let lost = ask_again(&client, &history).await?;
+    let (heads, digests_equal) = compare_sites(testnet).await?;
+    Ok(Verdict {
+        acknowledged: u64::try_from(acknowledged)?,
+        lost,
+        settled,
+        heads,
+        digests_equal,
+        sums_zero,
+    })
+}
+
+impl Verdict {
+    /// Nothing lost, nothing unequal.
+    ///
+    /// # Errors
+    /// Says what is broken.
+    pub fn demand_clean(&self) -> anyhow::Result<()> {
+        ensure!(self.lost == 0, "{} of {} acknowledged are lost", self.lost, self.acknowledged);
+        ensure!(self.sums_zero, "the sums aren't zero");
+        ensure!(self.digests_equal, "the digests differ");
+        Ok(())
+    }
+}
+
+/// Asks again for what had no answer: with the same id that's always safe, and then it is known.
+async fn settle(client: &Client, history: &mut History) -> anyhow::Result<u64> {
+    let unknown = std::mem::take(&mut history.unknown);
+    for some in unknown.chunks(COMMANDS_MAX) {
+        let answers = submit(client, history, some).await?;
+        for (asked, answered) in some.iter().zip(&answers) {
+            history.acknowledge(*asked, answered);
+        }
+    }
+    Ok(u64::try_from(unknown.len())?)
+}
+
+async fn submit(
+    client: &Client,
+    history: &History,
+    some: &[Asked],
+) -> anyhow::Result<Vec<Answered>> {
+    let commands: Vec<Command> =
+        some.iter().map(|asked| asked.command(&history.accounts)).collect();
+    let answers = client.submit(&commands).await.context("asking again")?;
+    ensure!(answers.len() == some.len(), "{} answers to {}", answers.len(), some.len());
+    Ok(answers)
+}
+
+async fn compare_balances(
+    client: &Client,
+    history: &History,
+    balances: &[i64],
+) -> anyhow::Result<()> {
+    let reads = history.accounts.all.iter().zip(balances).map(|(account, expected)| async move {
+        let reply = client.read(Query::Account(account.id), Consistency::Linearizable).await?;
+        let View::Account(view) = reply.view else { bail!("not an account: {:?}", reply.view) };
+        ensure!(
+            view.posted == *expected,
+            "account {} holds {}, acknowledged is {expected}",
+            account.id,
+            view.posted
+        );
+        Ok(())
+    });
+    stream::iter(reads).buffer_unordered(64).try_collect().await
+}
+
+async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
+    let reply = client.read(Query::Totals, Consistency::Linearizable).await?;
+    let View::Totals(totals) = reply.view else { bail!("not totals: {:?}", reply.view) };
+    ensure!(!totals.assets.is_empty(), "totals of no assets");
+    let sum = |row: &evenkeel_wire::reply::AssetTotals| {
+        row.wallet + row.merchant + row.bank + row.fee + row.issuer
+    };
+    Ok(totals.assets.iter().all(|row| sum(row) == 0))
+}
+
+/// Every acknowledged id again: gives how many aren't answered with a replay of what was acknowledged.
+async fn ask_again(client: &Client, history: &History) -> anyhow::Result<u64> {
+    let batches = history.acknowledged.chunks(COMMANDS_MAX).map(|records| async move {
+        let some: Vec<Asked> = records.iter().map(|record| record.asked).collect();
+        let answers = submit(client, history, &some).await?;
+        let both = records.iter().zip(answers);
+        let lost: Vec<String> =
+            both.filter_map(|(record, again)| differs(record, &again)).collect();
+        anyhow::Ok(lost)
+    });
+    let mut asked = stream::iter(batches).buffer_unordered(BATCHES);
+    let mut lost = 0;
+    while let Some(some) = asked.try_next().await? {
+        for text in some {
+            lost += 1;
+            if lost <= TOLD_MAX {
+                progress(&format!("LOST: {text}"));
+            }
+        }
+    }
+    Ok(lost)
+}
+
+fn differs(record: &Record, again: &Answered) -> Option<String> {
+    let Record { asked, position, outcome } = record;
+    if !again.replayed {
+        return Some(format!(
+            "{} was acknowledged at position {position} and isn't known",
+            asked.id
+        ));
+    }
+    let same = again.stamp.position == *position && again.outcome == *outcome;
+    (!same).then(|| {
+        format!(
+            "{} was acknowledged at position {position} with {outcome:?}; now {} with {:?}",
+            asked.id, again.stamp.position, again.outcome
+        )
+    })
+}
+
+/// Waits until nothing moves; gives the heads, and whether the digests agree.
+///
+/// # Errors
+/// When a site is silent, or they don't come to rest at one head.
+pub async fn compare_sites(testnet: &Testnet) -> anyhow::Result<(BTreeMap<String, String>, bool)> {
+    let start = Instant::now();
+    loop {
+        let mut statuses = Vec::new();
+        for status in testnet.statuses().await {
+            statuses.push(status?);
+        }
+        let heads: BTreeMap<_, _> = statuses
+            .iter()
+            .map(|status| (status.site.clone(), status.chain_head.clone().unwrap_or_default()))
+            .collect();
+        if let Some(equal) = digests_of_the_head(&statuses) {
+            return Ok((heads, equal));
+        }
+        if start.elapsed() > IDLE_PATIENCE {
+            bail!("the sites don't come to one head with a digest each: {statuses:?}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// `None`: not all sites stand at the same entry yet, each with a digest of it. Else whether those, and all others for
+/// the same positions, are equal.
+fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
+    let first = statuses.first()?;
+    let head = (first.applied?, first.chain_head.as_ref()?);
+    for status in statuses {
+        let own = (status.applied?, status.chain_head.as_ref()?);
+        let newest = status.digests.iter().map(|digest| digest.position).max()?;
+        if own.0 != head.0 || newest != head.0 {
+            return None;
+        }
+        if own.1 != head.1 {
+            return Some(false);
+        }
+    }
+    let mut known = BTreeMap::new();
+    let all = statuses.iter().flat_map(|status| &status.digests);
+    Some(
+        all.into_iter().all(|one| known.entry(one.position).or_insert(&one.digest) == &&one.digest),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Digest;
+
+    fn status(applied: u64, head: &str, digests: &[(u64, &str)]) -> Status {
+        let digest = |(position, digest): &(u64, &str)| Digest {
+            position: *position,
+            digest: (*digest).to_owned(),
+        };
+        Status {
+            node: 1,
+            site: "pangyo".into(),
+            role: "follower".into(),
+            term: 1,
+            primary: None,
+            committed: Some(applied),
+            applied: Some(applied),
+            flushed: Some(applied),
+            chain_head: Some(head.into()),
+            digests: digests.iter().map(digest).collect(),
+            ready: true,
+        }
+    }
+
+    #[test]
+    fn sites_agree_when_head_and_all_shared_digests_are_equal() {
+        let whole = status(9, "ab", &[(4, "x"), (9, "y")]);
+        let behind = status(8, "aa", &[(4, "x")]);
+        let not_yet = status(9, "ab", &[(4, "x")]);
+        let newer = status(9, "ab", &[(9, "y")]);
+        let other = status(9, "ab", &[(4, "z"), (9, "y")]);
+        let split = status(9, "cd", &[(9, "y")]);
+        for (second, expected) in [
+            (&whole, Some(true)),
+            (&behind, None),
+            (&not_yet, None),
+            (&newer, Some(true)),
+            (&other, Some(false)),
+            (&split, Some(false)),
+        ] {
+            let pair = [whole.clone(), second.clone()];
+            assert_eq!(digests_of_the_head(&pair), expected, "{second:?}");
+        }
+    }
+}

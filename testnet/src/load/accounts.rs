@@ -1,0 +1,134 @@
+//! The accounts that the load moves money between: nobody else touches them, so that a model can follow every won.
+
+use anyhow::{Context, bail};
+use evenkeel_wire::{
+    account::{AccountKind, OpenAccount},
+    amount::Asset,
+    client::Client,
+    command::Command,
+    id::AccountId,
+    transfer::{Text, TransferKind},
+};
+use uuid::Uuid;
+
+use super::history::{Asked, History};
+use crate::relay::rules::Chance;
+
+/// What every wallet is given before the load begins; half of what it may hold.
+const STARTING_AMOUNT: u32 = 1_000_000;
+/// More than any wallet holds: asked for now and then, to have rejections.
+const TOO_MUCH: u32 = 1_900_000_000;
+const MERCHANTS: u16 = 4;
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub id: AccountId,
+    pub kind: AccountKind,
+    pub asset: Asset,
+}
+
+/// All of them. For each asset: its source, its merchants, its wallets, in one row.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    pub all: Vec<Account>,
+    wallets: u16,
+}
+
+impl Accounts {
+    /// New ones, under ids that nobody has seen; at least two wallets of each asset.
+    #[must_use]
+    pub fn draw(wallets: u16) -> Self {
+        let wallets = wallets.max(2);
+        let mut all = Vec::new();
+        for (asset, source) in [("KRW", AccountKind::Bank), ("POINT", AccountKind::Issuer)] {
+            let asset = Asset::parse(asset).expect("a name of capital letters");
+            let mut add = |kind| {
+                let id = AccountId::new(Uuid::now_v7().as_u128());
+                all.push(Account { id, kind, asset });
+            };
+            add(source);
+            (0..MERCHANTS).for_each(|_| add(AccountKind::Merchant));
+            (0..wallets).for_each(|_| add(AccountKind::Wallet));
+        }
+        Self { all, wallets }
+    }
+
+    #[must_use]
+    pub fn get(&self, place: u16) -> &Account {
+        &self.all[usize::from(place)]
+    }
+
+    /// What is asked next.
+    pub(super) fn ask(&self, chance: &mut Chance) -> Asked {
+        // One in five moves points.
+        let first = if chance.below(5) == 0 { self.row() } else { 0 };
+        let debit = self.wallet(first, chance);
+        let amount = 1 + small(chance.below(100));
+        let (kind, credit, amount) = match chance.below(100) {
+            0..60 => (TransferKind::Transfer, self.wallet(first, chance), amount),
+            60..90 => {
+                let merchant = 1 + u16::try_from(chance.below(MERCHANTS.into())).expect("few");
+                (TransferKind::Payment, first + merchant, amount)
+            }
+            90..95 if first == 0 => (TransferKind::CashOut, 0, amount),
+            _ => (TransferKind::Transfer, self.wallet(first, chance), TOO_MUCH),
+        };
+        Asked::new(kind, debit, credit, amount)
+    }
+
+    fn row(&self) -> u16 {
+        1 + MERCHANTS + self.wallets
+    }
+
+    fn wallet(&self, first: u16, chance: &mut Chance) -> u16 {
+        let number = chance.below(self.wallets.into());
+        first + 1 + MERCHANTS + u16::try_from(number).expect("below a u16")
+    }
+
+    fn starting(&self) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        for (first, kind) in [(0, TransferKind::TopUp), (self.row(), TransferKind::Grant)] {
+            for wallet in 0..self.wallets {
+                let credit = first + 1 + MERCHANTS + wallet;
+                asked.push(Asked::new(kind, first, credit, STARTING_AMOUNT));
+            }
+        }
+        asked
+    }
+}
+
+fn small(number: u64) -> u32 {
+    u32::try_from(number).expect("bounded by its maker")
+}
+
+/// Opens them and gives every wallet something to move.
+///
+/// # Errors
+/// When any of that is rejected or isn't answered.
+pub async fn open(
+    client: &Client,
+    accounts: &Accounts,
+    history: &mut History,
+) -> anyhow::Result<()> {
+    let open = |account: &Account| {
+        let Account { id, kind, asset } = account.clone();
+        Command::OpenAccount(OpenAccount { id, kind, asset, label: Text::default() })
+    };
+    let commands: Vec<Command> = accounts.all.iter().map(open).collect();
+    for answered in client.submit(&commands).await.context("opening accounts")? {
+        if let Some(rejection) = answered.outcome.rejection {
+            bail!("opening an account was rejected: {rejection}");
+        }
+    }
+    let starting = accounts.starting();
+    let commands: Vec<Command> = starting.iter().map(|asked| asked.command(accounts)).collect();
+    let answers = client.submit(&commands).await.context("topping up")?;
+    for (asked, answered) in starting.into_iter().zip(answers) {
+        if let Some(rejection) = answered.outcome.rejection {
+            bail!("a top-up was rejected: {rejection}");
+        }
+        history.acknowledge(asked, &answered);
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The callers: each sends one command, waits for its answer, and sends the next; and a probe that never waits.
+//!
+//! While the cluster is down all callers hang on commands that were sent before. The probe sends a new one every few
+//! milliseconds all the same, so that the end of an outage is seen by a command that was sent within it.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use evenkeel_wire::client::{Client, Error};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, LocalSet},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    Plan,
+    accounts::Accounts,
+    history::{Asked, History},
+    pulse::{End, Pulse},
+};
+use crate::relay::rules::Chance;
+
+const PROBE_EVERY: Duration = Duration::from_millis(4);
+/// The most probes under way: over ten seconds' worth.
+const PROBES_MAX: usize = 2_500;
+const HELD_WAIT: Duration = Duration::from_millis(1);
+
+/// One way of asking, shared by whoever asks over the same client.
+struct Asking {
+    client: Client,
+    accounts: Arc<Accounts>,
+    pulse: Arc<Pulse>,
+    history: RefCell<History>,
+    chance: RefCell<Chance>,
+}
+
+/// Runs all callers until the pulse ends, and gathers what they know.
+pub(super) async fn run_all(
+    clients: &[Client],
+    plan: Plan,
+    accounts: &Arc<Accounts>,
+    pulse: &Arc<Pulse>,
+    history: &mut History,
+) {
+    let local = LocalSet::new();
+    let askings: Vec<Rc<Asking>> = clients
+        .iter()
+        .zip(0_u64..)
+        .map(|(client, number)| {
+            Rc::new(Asking {
+                client: client.clone(),
+                accounts: Arc::clone(accounts),
+                pulse: Arc::clone(pulse),
+                history: RefCell::new(History::new(Arc::clone(accounts))),
+                chance: RefCell::new(Chance::new(plan.seed + number)),
+            })
+        })
+        .collect();
+    let mut tasks = JoinSet::new();
+    for asking in askings.iter().cycle().take(plan.callers) {
+        tasks.spawn_local_on(call(Rc::clone(asking)), &local);
+    }
+    for asking in &askings {
+        let every = PROBE_EVERY * u32::try_from(clients.len()).expect("a few");
+        tasks.spawn_local_on(probe(Rc::clone(asking), every), &local);
+    }
+    local.run_until(async { while tasks.join_next().await.is_some() {} }).await;
+    for asking in askings {
+        let known = asking.history.replace(History::new(Arc::clone(accounts)));
+        history.merge(known);
+    }
+}
+
+async fn call(asking: Rc<Asking>) {
+    while !asking.pulse.has_ended() {
+        if !ask(&asking).await {
+            sleep(HELD_WAIT).await;
+        }
+    }
+}
+
+async fn probe(asking: Rc<Asking>, every: Duration) {
+    let places = Arc::new(Semaphore::new(PROBES_MAX));
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut probes = JoinSet::new();
+    while !asking.pulse.has_ended() {
+        tick.tick().await;
+        while probes.try_join_next().is_some() {}
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let asking = Rc::clone(&asking);
+            probes.spawn_local(async move {
+                ask(&asking).await;
+                drop(place);
+            });
+        }
+    }
+    while probes.join_next().await.is_some() {}
+}
+
+/// Asks one thing and keeps what came of it; `false`: the load is held.
+async fn ask(asking: &Asking) -> bool {
+    let Some(sent) = asking.pulse.send() else { return false };
+    let asked: Asked = asking.accounts.ask(&mut asking.chance.borrow_mut());
+    let answers = asking.client.submit(&[asked.command(&asking.accounts)]).await;
+    let mut history = asking.history.borrow_mut();
+    let end = match answers {
+        Ok(answers) => match answers.first() {
+            Some(answered) => {
+                history.acknowledge(asked, answered);
+                End::Acknowledged { rejected: answered.outcome.rejection.is_some() }
+            }
+            None => {
+                history.refused.push("an answer without an outcome".into());
+                End::Refused
+            }
+        },
+        Err(Error::Unavailable(_)) => End::Unavailable,
+        Err(Error::Unknown(_)) => {
+            history.unknown.push(asked);
+            End::Unknown
+        }
+        Err(Error::Refused(refusal)) => {
+            history.refused.push(refusal.to_string());
+            End::Refused
+        }
+    };
+    asking.pulse.ended_with(sent, end);
+    true
+}

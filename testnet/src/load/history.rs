@@ -1,0 +1,88 @@
+//! What the callers know: every acknowledged command with its outcome, and those whose outcome isn't known.
+
+use std::sync::Arc;
+
+use evenkeel_wire::{
+    amount::Amount,
+    client::Answered,
+    command::Command,
+    id::CommandId,
+    outcome::Outcome,
+    transfer::{Text, Transfer, TransferKind},
+};
+use uuid::Uuid;
+
+use super::accounts::Accounts;
+
+/// A command, small enough to keep millions; accounts by their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub id: CommandId,
+    pub amount: u32,
+    pub debit: u16,
+    pub credit: u16,
+    pub kind: TransferKind,
+}
+
+impl Asked {
+    /// Under a new id.
+    #[must_use]
+    pub fn new(kind: TransferKind, debit: u16, credit: u16, amount: u32) -> Self {
+        let id = CommandId::new(Uuid::now_v7().as_u128()).expect("it is of version 7");
+        Self { id, amount, debit, credit, kind }
+    }
+
+    /// The same command every time.
+    #[must_use]
+    pub fn command(&self, accounts: &Accounts) -> Command {
+        let (debit, credit) = (accounts.get(self.debit), accounts.get(self.credit));
+        Command::Transfer(Transfer {
+            id: self.id,
+            debit: debit.id,
+            credit: credit.id,
+            amount: Amount(self.amount.into()),
+            asset: debit.asset,
+            kind: self.kind,
+            reference: Text::default(),
+            memo: Text::default(),
+        })
+    }
+}
+
+/// A command and the ledger's first answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub asked: Asked,
+    pub position: u64,
+    pub outcome: Outcome,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct History {
+    pub accounts: Arc<Accounts>,
+    pub acknowledged: Vec<Record>,
+    pub unknown: Vec<Asked>,
+    /// Why commands were refused as bad: there must be none.
+    pub refused: Vec<String>,
+}
+
+impl History {
+    #[must_use]
+    pub fn new(accounts: Arc<Accounts>) -> Self {
+        Self { accounts, acknowledged: Vec::new(), unknown: Vec::new(), refused: Vec::new() }
+    }
+
+    /// Keeps an answer.
+    pub fn acknowledge(&mut self, asked: Asked, answered: &Answered) {
+        let (position, outcome) = (answered.stamp.position, answered.outcome);
+        self.acknowledged.push(Record { asked, position, outcome });
+    }
+
+    /// Takes over what another caller knows.
+    pub fn merge(&mut self, other: Self) {
+        self.acknowledged.extend(other.acknowledged);
+        self.unknown.extend(other.unknown);
+        self.refused.extend(other.refused);
+    }
+}

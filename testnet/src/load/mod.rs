@@ -1,0 +1,175 @@
+//! Load: several connections of single transfers, and a record of every acknowledged one with its outcome.
+//!
+//! Runs on a thread of its own, so that what the testnet does to the sites doesn't disturb what is measured.
+//!
+//! It never forgets an acknowledgement, and never takes silence for a failure: a command without an answer is
+//! *unknown* until the audit has asked again.
+
+pub mod accounts;
+mod caller;
+pub mod history;
+mod pulse;
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use evenkeel_wire::client::{Client, ClientConfig, ClientOptions};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+
+use accounts::Accounts;
+use history::History;
+pub use pulse::{Counts, Pulse};
+
+/// How long a caller waits for one command.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Connections: each a client that finds the primary by itself.
+    pub clients: usize,
+    /// Callers, spread over the clients, each with one command in flight.
+    pub callers: usize,
+    /// Wallets of each asset.
+    pub wallets: u16,
+    /// From which what is asked is drawn.
+    pub seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { clients: 4, callers: 32, wallets: 200, seed: 1 }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Load {
+    pulse: Arc<Pulse>,
+    thread: JoinHandle<anyhow::Result<History>>,
+}
+
+impl Load {
+    /// Opens the accounts, tops them up, and begins.
+    ///
+    /// # Errors
+    /// When the accounts can't be opened.
+    pub async fn start(config: ClientConfig, plan: Plan) -> anyhow::Result<Self> {
+        let pulse = Arc::new(Pulse::new());
+        let shared = Arc::clone(&pulse);
+        let (begun, beginning) = oneshot::channel();
+        let body = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(run(config, plan, shared, begun))
+        };
+        let thread = thread::Builder::new().name("load".into()).spawn(body)?;
+        if beginning.await.is_err() {
+            // The sender was dropped: the thread ended before it began.
+            return Err(join(thread).err().context("the load didn't begin")?);
+        }
+        Ok(Self { pulse, thread })
+    }
+
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Holds all callers; returns when nothing is under way.
+    pub async fn pause(&self) {
+        self.pulse.hold();
+        while self.pulse.under_way() > 0 && !self.thread.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub fn resume(&self) {
+        self.pulse.release();
+    }
+
+    /// Runs on until this many more are acknowledged.
+    ///
+    /// # Errors
+    /// When they aren't within the time.
+    pub async fn acknowledged_more(&self, more: u64, patience: Duration) -> anyhow::Result<()> {
+        let goal = self.pulse.counts().acknowledged + more;
+        let start = Instant::now();
+        while self.pulse.counts().acknowledged < goal {
+            if start.elapsed() > patience {
+                let counts = self.pulse.counts();
+                return Err(anyhow!("the load stands still after {patience:?}: {counts:?}"));
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// The first acknowledgement of a command that was sent after the mark.
+    ///
+    /// # Errors
+    /// When it doesn't come within the time.
+    pub async fn first_after_mark(&self, patience: Duration) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        loop {
+            if let Some(after) = self.pulse.first_after_mark() {
+                return Ok(after);
+            }
+            if start.elapsed() > patience {
+                return Err(anyhow!("nothing was acknowledged within {patience:?} of the fault"));
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Ends all callers when their command is answered, and hands over what they know.
+    ///
+    /// # Errors
+    /// When the load had failed.
+    pub async fn finish(self) -> anyhow::Result<History> {
+        self.pulse.end();
+        while !self.thread.is_finished() {
+            sleep(Duration::from_millis(2)).await;
+        }
+        join(self.thread)
+    }
+}
+
+fn join(thread: JoinHandle<anyhow::Result<History>>) -> anyhow::Result<History> {
+    thread.join().map_err(|_| anyhow!("the load panicked"))?
+}
+
+async fn run(
+    config: ClientConfig,
+    plan: Plan,
+    pulse: Arc<Pulse>,
+    begun: oneshot::Sender<()>,
+) -> anyhow::Result<History> {
+    let accounts = Arc::new(Accounts::draw(plan.wallets));
+    let clients: Vec<Client> = (0..plan.clients).map(|number| client(&config, number)).collect();
+    let first = clients.first().context("a load of no clients")?;
+    let mut history = History::new(Arc::clone(&accounts));
+    accounts::open(first, &accounts, &mut history).await?;
+    pulse.release();
+    // Whoever started the load may have given up; then nobody will end it.
+    if begun.send(()).is_err() {
+        return Ok(history);
+    }
+    caller::run_all(&clients, plan, &accounts, &pulse, &mut history).await;
+    Ok(history)
+}
+
+/// Each client begins at another site, so that the load sees the cluster from every side.
+fn client(config: &ClientConfig, number: usize) -> Client {
+    let mut config = config.clone();
+    let sites = config.sites.len().max(1);
+    config.sites.rotate_left(number % sites);
+    let options = ClientOptions { connections: 1, deadline: DEADLINE, ..ClientOptions::default() };
+    Client::connect(config, options)
+}

@@ -1,0 +1,146 @@
+//! How the relay is told what to do: one JSON line in, one out, over a unix socket in the run folder.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::id::NodeId;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    forward::{Counts, Shared},
+    rules::{Cut, LINK_MS_MAX, LOSS_PPM_MAX, Link, Rules},
+};
+
+const LINE_BYTES_MAX: u64 = 4_096;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the relay can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// Drop these directions of a site, from the answer on.
+    Cut { node: NodeId, cut: Cut },
+    /// Let them flow again.
+    Heal { node: NodeId, cut: Cut },
+    /// All links are like this from now on.
+    Link(Link),
+    /// Change nothing.
+    Tell,
+}
+
+/// The rules that hold now, and what became of the datagrams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub rules: Rules,
+    pub counts: Counts,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Done(State),
+    Refused(String),
+}
+
+/// Listens for orders until the process ends.
+pub(super) fn serve(listener: &UnixListener, shared: &Mutex<Shared>) {
+    for stream in listener.incoming().filter_map(Result::ok) {
+        // One that hangs up in the middle has only itself to blame.
+        let _ = answer(&stream, shared);
+    }
+}
+
+/// Binds the control socket; one that a dead relay left behind makes room.
+pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+    if UnixStream::connect(path).is_ok() {
+        let text = format!("another relay answers at {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(path).map_err(|error| named(&error, path))
+}
+
+fn answer(stream: &UnixStream, shared: &Mutex<Shared>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let line = read_line(stream)?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(order) => carry_out(order, shared),
+        Err(error) => Reply::Refused(error.to_string()),
+    };
+    write_line(stream, &serde_json::to_string(&reply)?)
+}
+
+fn carry_out(order: Order, shared: &Mutex<Shared>) -> Reply {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    match order {
+        Order::Cut { node, cut } => shared.rules.cut(node, cut),
+        Order::Heal { node, cut } => shared.rules.heal(node, cut),
+        Order::Link(link) => {
+            let slowest_ms = link.rtt_ms.max(link.jitter_ms);
+            if slowest_ms > LINK_MS_MAX || link.loss_ppm > LOSS_PPM_MAX {
+                return Reply::Refused(format!("a link is at most {LINK_MS_MAX} ms and 100 %"));
+            }
+            shared.rules.link = link;
+        }
+        Order::Tell => {}
+    }
+    Reply::Done(State { rules: shared.rules.clone(), counts: shared.counts })
+}
+
+/// Talks to a running relay.
+#[derive(Clone, Debug)]
+pub struct Control {
+    path: PathBuf,
+}
+
+impl Control {
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Gives an order; when this returns, it holds for every datagram.
+    ///
+    /// # Errors
+    /// When no relay answers, or it refuses.
+    pub fn order(&self, order: Order) -> io::Result<State> {
+        let stream = UnixStream::connect(&self.path).map_err(|error| named(&error, &self.path))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        write_line(&stream, &serde_json::to_string(&order)?)?;
+        match serde_json::from_str(&read_line(&stream)?)? {
+            Reply::Done(state) => Ok(state),
+            Reply::Refused(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+        }
+    }
+}
+
+fn named(error: &io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("relay's control socket {}: {error}", path.display()))
+}
+
+fn read_line(stream: &UnixStream) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line)?;
+    Ok(line)
+}
+
+fn write_line(mut stream: &UnixStream, line: &str) -> io::Result<()> {
+    stream.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Shared between [`serve`] and the forwarding thread.
+#[must_use]
+pub(super) fn share() -> Arc<Mutex<Shared>> {
+    Arc::default()
+}

@@ -1,0 +1,254 @@
+//! The relay's one thread: takes datagrams from where they come, and hands them on when the rules say so.
+//!
+//! The rules are locked while a turn is made, so that a cut holds for every datagram from its answer on.
+//! A site that is cut loses what is on the way, too.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::id::NodeId;
+use rustix::{
+    event::{Timespec, epoll},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    lane::Lane,
+    route::{Plan, Route, Source},
+    rules::{Chance, Rules},
+};
+
+/// The most addresses served at once; the one that was quiet for longest makes room.
+const SOURCES_MAX: usize = 64;
+/// The most datagrams taken from one socket before the next has its turn.
+const TURN_DATAGRAMS_MAX: usize = 64;
+const DATAGRAM_BYTES_MAX: usize = 65_536;
+const BACK: u64 = 1 << 32;
+
+/// What became of all datagrams so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub forwarded: u64,
+    /// By the link's loss.
+    pub lost: u64,
+    /// On a direction that is cut.
+    pub cut: u64,
+    /// For want of room, or refused by the kernel.
+    pub overflowed: u64,
+}
+
+/// What the control socket and the thread share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) rules: Rules,
+    pub(super) counts: Counts,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Forwarder {
+    epoll: OwnedFd,
+    routes: Vec<Route>,
+    sources: Vec<Source>,
+    chance: Chance,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Forwarder {
+    /// Opens all ports.
+    pub(super) fn open(plans: &[Plan], seed: u64, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let routes = plans.iter().map(|plan| Route::open(*plan)).collect::<io::Result<Vec<_>>>()?;
+        for (number, route) in routes.iter().enumerate() {
+            watch(&epoll, &route.front, token(number, false))?;
+        }
+        Ok(Self { epoll, routes, sources: Vec::new(), chance: Chance::new(seed), shared })
+    }
+
+    /// Runs until the process ends or the kernel refuses to wait.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(SOURCES_MAX);
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+        loop {
+            let until = self.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+            events.clear();
+            match self.wait(&mut events, until) {
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let shared = Arc::clone(&self.shared);
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            for event in &events {
+                let number = event.data.u64();
+                if number & BACK == 0 {
+                    self.take_front(place(number), &mut buffer, &mut shared);
+                } else {
+                    self.take_back(place(number & !BACK), &mut buffer, &mut shared);
+                }
+            }
+            self.deliver(&mut shared);
+        }
+    }
+
+    fn wait(&self, events: &mut Vec<epoll::Event>, until: Option<Duration>) -> Result<(), Errno> {
+        let until = until.map(|time| Timespec::try_from(time).expect("a link's delay is bounded"));
+        let spare = rustix::buffer::spare_capacity(events);
+        epoll::wait(&self.epoll, spare, until.as_ref()).map(|_| ())
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let lanes = self.sources.iter().flat_map(|source| [&source.there, &source.home]);
+        lanes.filter_map(Lane::due).min()
+    }
+
+    /// Datagrams of the site that sends to this route's port.
+    fn take_front(&mut self, route: usize, buffer: &mut [u8], shared: &mut Shared) {
+        for _ in 0..TURN_DATAGRAMS_MAX {
+            let Ok((bytes, address)) = self.routes[route].front.recv_from(buffer) else { return };
+            let now = Instant::now();
+            let Ok(number) = self.source_of(route, address, now) else {
+                shared.counts.overflowed += 1;
+                continue;
+            };
+            let plan = self.routes[route].plan;
+            let source = &mut self.sources[number];
+            source.used = now;
+            let way = Way { from: plan.from, to: plan.to, target: plan.target };
+            pass(
+                &way,
+                &source.back,
+                &mut source.there,
+                &buffer[..bytes],
+                now,
+                shared,
+                &mut self.chance,
+            );
+        }
+    }
+
+    /// Replies to one of the addresses.
+    fn take_back(&mut self, number: usize, buffer: &mut [u8], shared: &mut Shared) {
+        let Some(source) = self.sources.get_mut(number) else { return };
+        let route = &self.routes[source.route];
+        let way = Way { from: route.plan.to, to: route.plan.from, target: source.address };
+        for _ in 0..TURN_DATAGRAMS_MAX {
+            let Ok((bytes, address)) = source.back.recv_from(buffer) else { return };
+            if address != route.plan.target {
+                continue;
+            }
+            let now = Instant::now();
+            source.used = now;
+            pass(
+                &way,
+                &route.front,
+                &mut source.home,
+                &buffer[..bytes],
+                now,
+                shared,
+                &mut self.chance,
+            );
+        }
+    }
+
+    fn source_of(&mut self, route: usize, address: SocketAddr, now: Instant) -> io::Result<usize> {
+        let known = |source: &Source| source.route == route && source.address == address;
+        if let Some(number) = self.sources.iter().position(known) {
+            return Ok(number);
+        }
+        let source = Source::open(route, address, now)?;
+        if self.sources.len() < SOURCES_MAX {
+            let number = self.sources.len();
+            watch(&self.epoll, &source.back, token(number, true))?;
+            self.sources.push(source);
+            return Ok(number);
+        }
+        let quiet = self.sources.iter().enumerate().min_by_key(|(_, source)| source.used);
+        let (number, _) = quiet.expect("there are as many as there can be");
+        watch(&self.epoll, &source.back, token(number, true))?;
+        // Closing the old socket ends its watch.
+        self.sources[number] = source;
+        Ok(number)
+    }
+
+    /// Hands on what has arrived at the end of its way.
+    fn deliver(&mut self, shared: &mut Shared) {
+        let now = Instant::now();
+        for source in &mut self.sources {
+            let route = &self.routes[source.route];
+            let Plan { from, to, target, .. } = route.plan;
+            while let Some(datagram) = source.there.pop(now) {
+                Way { from, to, target }.finish(&source.back, &datagram, shared);
+            }
+            while let Some(datagram) = source.home.pop(now) {
+                let way = Way { from: to, to: from, target: source.address };
+                way.finish(&route.front, &datagram, shared);
+            }
+        }
+    }
+}
+
+/// From where to where a datagram goes.
+struct Way {
+    from: NodeId,
+    to: NodeId,
+    target: SocketAddr,
+}
+
+impl Way {
+    fn finish(&self, socket: &UdpSocket, datagram: &[u8], shared: &mut Shared) {
+        if !shared.rules.is_open(self.from, self.to) {
+            shared.counts.cut += 1;
+        } else if socket.send_to(datagram, self.target).is_ok() {
+            shared.counts.forwarded += 1;
+        } else {
+            shared.counts.overflowed += 1;
+        }
+    }
+}
+
+/// A datagram that has come: gone, on its way, or handed on at once.
+fn pass(
+    way: &Way,
+    socket: &UdpSocket,
+    lane: &mut Lane,
+    datagram: &[u8],
+    now: Instant,
+    shared: &mut Shared,
+    chance: &mut Chance,
+) {
+    if !shared.rules.is_open(way.from, way.to) {
+        shared.counts.cut += 1;
+        return;
+    }
+    if shared.rules.loses(chance) {
+        shared.counts.lost += 1;
+        return;
+    }
+    let delay = shared.rules.delay(chance);
+    if delay.is_zero() && lane.is_empty() {
+        way.finish(socket, datagram, shared);
+    } else if !lane.push(now, delay, datagram) {
+        shared.counts.overflowed += 1;
+    }
+}
+
+fn watch(epoll: &OwnedFd, socket: impl AsFd, token: u64) -> io::Result<()> {
+    let data = epoll::EventData::new_u64(token);
+    Ok(epoll::add(epoll, socket, data, epoll::EventFlags::IN)?)
+}
+
+fn token(number: usize, back: bool) -> u64 {
+    let number = u64::try_from(number).expect("a handful");
+    if back { number | BACK } else { number }
+}
+
+fn place(number: u64) -> usize {
+    usize::try_from(number).expect("made from a place")
+}
