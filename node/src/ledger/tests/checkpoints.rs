@@ -148,7 +148,7 @@ fn a_checkpoint_goes_through_the_storage_and_back() {
     let (bank, wallet) = (account(1), account(2));
     world.open(bank, AccountKind::Bank, "KRW");
     world.open(wallet, AccountKind::Wallet, "KRW");
-    let mut storage = MemoryCheckpoints::new();
+    let mut storage = MemoryCheckpoints::new(1);
     for number in 1..4 {
         let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
         world.one(T0, &pay);
