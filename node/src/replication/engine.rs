@@ -12,6 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Raft,
     batcher::{Batcher, Queue},
+    digests::Comparison,
     forwarder::{Forwarder, There},
     freshness::Freshness,
     gate::GateTimes,
@@ -134,6 +135,13 @@ impl Replication {
             clock: parts.clock.clone(),
             freshness: freshness.clone(),
             joining: joining.clone(),
+            state: parts.state.clone(),
+        };
+        let comparison = Comparison {
+            peers: peers.clone(),
+            state: parts.state.clone(),
+            lead: lead.clone(),
+            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -154,6 +162,7 @@ impl Replication {
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
         tasks.spawn(batcher.run());
+        tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();

@@ -23,7 +23,7 @@ use openraft::raft::{
 use tokio::time::Instant;
 
 use super::{
-    Raft,
+    Raft, digests,
     freshness::Freshness,
     joining::Joining,
     transport::LaneEnds,
@@ -32,7 +32,7 @@ use super::{
         vote_from_wire, vote_to_wire,
     },
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, state::State};
 
 type Request = AppendEntriesRequest<Types>;
 
@@ -44,6 +44,7 @@ pub struct PeerDoor {
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
     pub joining: Arc<Joining>,
+    pub state: Arc<State>,
 }
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -77,6 +78,11 @@ impl PeerDoor {
             },
             peer::VOTE => self.vote(from, &frame).await,
             peer::TRANSFER => self.transfer(from, &frame).await,
+            peer::DIGEST | peer::DIGEST_AGREED => {
+                let notice: peer::DigestNotice = codec::decode(&frame.body).map_err(invalid)?;
+                let agreed = frame.kind == peer::DIGEST_AGREED;
+                Ok(frame::whole(peer::DIGEST, &digests::answer(&self.state, &notice, agreed)))
+            }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }
     }
