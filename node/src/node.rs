@@ -52,8 +52,10 @@ use peering::Peering;
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{0}; to bring a damaged segment back from a peer see docs/OPERATIONS.md")]
-    Damaged(OpenError),
+    #[error(
+        "{0}; this copy neither votes nor serves: bring the segment back from a peer, see docs/OPERATIONS.md"
+    )]
+    Damaged(String),
     #[error(transparent)]
     Journal(OpenError),
     #[error(transparent)]
@@ -91,6 +93,7 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.must_be(config.cluster, config.node)?;
+    warn_of_expiry(&identity, &*clock);
     let opened = folder::open(&config)?;
     let timeline =
         Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
@@ -110,6 +113,18 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     // The journal's writer has ended; whatever task hangs is of no consequence any more.
     raft.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// A certificate that ends takes the site out of the cluster: say so in time.
+fn warn_of_expiry(identity: &Identity, clock: &dyn Clock) {
+    let now = i64::try_from(clock.wall_millis() / 1_000).unwrap_or(i64::MAX);
+    let days = identity.expires_at().saturating_sub(now) / 86_400;
+    if days < 30 {
+        tracing::warn!(
+            days,
+            "this node's certificate ends soon: make a new one with `evenkeel cluster cert`"
+        );
+    }
 }
 
 async fn live(

@@ -62,7 +62,8 @@ impl Comparison {
         let mut agreeing = 1;
         let mut differing = Vec::new();
         for (at, client) in clients.iter_mut().enumerate() {
-            let Ok(body) = client.ask(frame::whole(peer::DIGEST, &notice), peer::DIGEST, PATIENCE).await
+            let Ok(body) =
+                client.ask(frame::whole(peer::DIGEST, &notice), peer::DIGEST, PATIENCE).await
             else {
                 continue;
             };

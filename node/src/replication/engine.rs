@@ -120,7 +120,7 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = Here::new(queue.clone());
+        let (here, reads) = Here::new(queue.clone(), parts.journal.clone());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = Stamps::new(
@@ -155,6 +155,7 @@ impl Replication {
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
+            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         });
         let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
         let forwarder =
