@@ -1,11 +1,24 @@
-//! The evenkeel node: where what crosses the network and what stays on disk meet.
+//! The evenkeel node: a replicated wallet ledger, one binary per site.
 //!
-//! `main.rs` is the program `evenkeel`; everything it does is in here, so that tests can call it.
+//! A request takes one road: door ([`gateway`]) → [`admission`] → [`road`] → [`replication`] → [`ledger`] → reply. What a node
+//! is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
 
+pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod history;
+pub mod keeper;
+pub mod ledger;
+pub mod limits;
+pub mod node;
+pub mod operations;
+pub mod recovery;
+pub mod replication;
+pub mod road;
+pub mod state;
 pub mod status;
 pub mod telemetry;
 pub mod timeline;
+pub mod verify;

@@ -32,6 +32,16 @@ pub enum Error {
     Trailing(usize),
 }
 
+/// What can be decoded from bytes: other packages name it without knowing bincode.
+pub trait Message: Decode<()> {}
+
+impl<T: Decode<()>> Message for T {}
+
+/// What can be encoded: other packages name it without knowing bincode.
+pub trait Wire: Encode {}
+
+impl<T: Encode> Wire for T {}
+
 /// What a decoder says of a command id that isn't a UUIDv7: [`decode`] tells it apart by this text.
 pub(crate) const ID_NOT_UUID_V7: &str = "id_not_uuid_v7";
 

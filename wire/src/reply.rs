@@ -114,6 +114,14 @@ impl RefusalCode {
     }
 }
 
+impl RefusalCode {
+    /// Whether the request has certainly had no effect and may be tried elsewhere at once.
+    #[must_use]
+    pub fn says_nothing_was_done(self) -> bool {
+        matches!(self, Self::NoPrimary | Self::Overloaded | Self::Stopping | Self::Recovering)
+    }
+}
+
 /// A request got no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Refused {

@@ -9,7 +9,9 @@ mod config_check;
 mod door;
 mod exit;
 mod output;
+mod run;
 mod verdict;
+mod verify;
 mod version;
 mod wallet;
 
@@ -36,6 +38,8 @@ struct Cli {
 enum Verb {
     /// Make a cluster's files, or a certificate for one of its nodes
     Cluster(cluster::Args),
+    /// Run one node, in the foreground
+    Run(run::Args),
     /// Look at a node's configuration without starting it
     #[command(subcommand)]
     Config(config_check::Verb),
@@ -45,6 +49,8 @@ enum Verb {
     Wallet(wallet::Args),
     /// Drive a running cluster, measure it, and check its balances
     Bench(bench::Args),
+    /// Check a data folder: the chain, and the balances against it
+    Verify(verify::Args),
     /// Say which version this is
     Version(version::Args),
 }
@@ -54,10 +60,12 @@ enum Verb {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Cluster(args) => cluster::run(&args),
+        Verb::Run(args) => run::run(&args),
         Verb::Config(verb) => config_check::run(&verb),
         Verb::Admin(args) => admin::run(&args),
         Verb::Wallet(args) => wallet::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Version(args) => version::run(&args),
     };
     match done {

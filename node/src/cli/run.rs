@@ -1,7 +1,10 @@
-//! `evenkeel run`: one node, in the foreground, until it's told to stop.
+//! `evenkeel run`: one node, in the foreground, until SIGTERM or SIGINT.
 
-use super::{Failure, config_check::Source};
-use crate::telemetry::Telemetry;
+use super::{Exit, Failure, config_check::Source};
+use crate::{
+    node::{self, RunError},
+    telemetry::Telemetry,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -12,5 +15,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.source.load()?;
     let telemetry = Telemetry::start(&config.log).map_err(Failure::usage)?;
-    crate::node::run(config, telemetry).map_err(Failure::failed)
+    node::run(config, telemetry).map_err(|error| {
+        tracing::error!(%error, "the node has stopped");
+        let exit = match error {
+            RunError::Damaged(_) => Exit::Damaged,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    })
 }

@@ -1,3 +1,6 @@
-//! The doors: bytes in, bytes out. They translate; they never decide.
+//! The doors: bytes in, bytes out. They decide nothing: a door parses, asks admission, and puts the request on the road.
 
 pub mod admin;
+pub mod client;
+pub mod forward;
+pub mod outbox;

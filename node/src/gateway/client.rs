@@ -1,0 +1,232 @@
+//! The QUIC door for clients: one stream, many requests under way, replies as they come.
+//!
+//! A stream that breaks the protocol is told why and closed. Reading stops while too many requests are under way, so a client
+//! that doesn't read its replies stops itself.
+
+use std::{io, sync::Arc, time::Duration};
+
+use evenkeel_wire::{
+    codec,
+    endpoint::{ClientEndpoint, ClientLink, FrameReceiver, FrameSender},
+    frame,
+    frame::Frame,
+    id::{ClusterId, NodeId},
+    limits::{NAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
+    reply::{self, AsOf, Refusal, RefusalCode, Refused, Welcome},
+    request::{self, Consistency, Hello, ReadRequest, Submit},
+    transfer::Text,
+};
+use tokio::time::{Instant, timeout};
+
+use super::outbox::{Outbox, write_reply};
+use crate::{
+    admission,
+    limits::HELLO_PATIENCE,
+    replication::freshness::Freshness,
+    road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
+    state::State,
+};
+
+/// What every client's stream needs.
+pub struct ClientDoor {
+    pub road: Arc<Road>,
+    pub state: Arc<State>,
+    pub freshness: Arc<Freshness>,
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub site: Text<NAME_BYTES_MAX>,
+    /// The data folder is on a file system in memory.
+    pub volatile: bool,
+    /// Set when the node begins to stop.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+/// How long a client may take no more bytes.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+impl ClientDoor {
+    /// Takes connections until the port is closed.
+    pub async fn serve(self: Arc<Self>, endpoint: Arc<ClientEndpoint>) {
+        while let Some(link) = endpoint.accept().await {
+            let door = self.clone();
+            tokio::spawn(async move {
+                let from = link.remote_address();
+                if let Err(error) = door.connection(link).await {
+                    tracing::debug!(%from, %error, "a client's connection ended");
+                }
+            });
+        }
+    }
+
+    async fn connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
+        let lane = timeout(HELLO_PATIENCE, link.accept_lane());
+        let (mut sender, mut receiver) = lane.await.map_err(io::Error::from)??;
+        let caller = match self.hello(&mut receiver).await {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
+                sender.send(&refused).await?;
+                return timeout(WRITE_PATIENCE, sender.finish()).await.map_err(io::Error::from)?;
+            }
+        };
+        link.welcome();
+        sender.send(&frame::whole(reply::WELCOME, &self.welcome())).await?;
+        self.stream(caller, sender, receiver).await
+    }
+
+    async fn hello(&self, receiver: &mut FrameReceiver) -> Result<Caller, Refusal> {
+        let malformed = |detail: &str| Refusal::new(RefusalCode::Malformed, detail);
+        let first = timeout(HELLO_PATIENCE, receiver.receive())
+            .await
+            .map_err(|_| malformed("no hello within 5 s"))?
+            .map_err(|error| malformed(&error.to_string()))?;
+        let frame = first.filter(|frame| frame.kind == request::HELLO);
+        let frame = frame.ok_or_else(|| malformed("a stream begins with a hello"))?;
+        let hello: Hello =
+            codec::decode(&frame.body).map_err(|error| malformed(&error.to_string()))?;
+        admission::authenticate(&self.state, admission::key_hash(hello.key.as_str()))
+    }
+
+    fn welcome(&self) -> Welcome {
+        let primary = match self.road.lead() {
+            Lead::Here(_) => Some(self.node),
+            Lead::There(node) => Some(node),
+            Lead::Nowhere => None,
+        };
+        Welcome {
+            cluster: self.cluster,
+            node: self.node,
+            site: self.site.clone(),
+            primary,
+            volatile: self.volatile,
+        }
+    }
+
+    async fn stream(
+        &self,
+        caller: Caller,
+        mut sender: FrameSender,
+        mut receiver: FrameReceiver,
+    ) -> io::Result<()> {
+        let outbox = Outbox::new();
+        let mut under_way = 0;
+        let mut open = true;
+        let mut frames = Vec::new();
+        while open || under_way > 0 {
+            tokio::select! {
+                biased;
+                replies = outbox.take(), if under_way > 0 => {
+                    under_way -= replies.len();
+                    for (number, reply) in replies {
+                        write_reply(number, reply, &mut frames);
+                    }
+                    timeout(WRITE_PATIENCE, sender.send(&frames)).await.map_err(io::Error::from)??;
+                    frames.clear();
+                    frames.shrink_to(1 << 20);
+                }
+                received = receiver.receive(), if open && under_way < REQUESTS_OUTSTANDING_MAX => {
+                    let Some(frame) = received? else {
+                        open = false;
+                        continue;
+                    };
+                    self.request(caller, frame, &outbox)?;
+                    under_way += 1;
+                    while under_way < REQUESTS_OUTSTANDING_MAX {
+                        let Some(frame) = receiver.try_receive()? else { break };
+                        self.request(caller, frame, &outbox)?;
+                        under_way += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a request on the road; every request gets exactly one reply.
+    fn request(&self, caller: Caller, frame: Frame, outbox: &Arc<Outbox>) -> io::Result<()> {
+        let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        match frame.kind {
+            request::SUBMIT => {
+                let submit = Submit::read(frame.body).map_err(invalid)?;
+                let number = submit.number;
+                let checked = self
+                    .check_open()
+                    .and_then(|()| admission::check_deadline(submit.deadline_ms))
+                    .and_then(|()| admission::check_commands(submit.count, &submit.commands));
+                if let Err(refusal) = checked {
+                    outbox.deliver(number, Reply::Refused(refusal));
+                    return Ok(());
+                }
+                let errand = Errand::Submit { count: submit.count, commands: submit.commands };
+                self.road.route(ticket(caller, errand, submit.deadline_ms, outbox, number));
+            }
+            request::READ => {
+                let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;
+                self.read(caller, read, outbox);
+            }
+            other => {
+                let error = codec::Error::Malformed(format!("a frame of type {other}"));
+                return Err(invalid(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::new(
+                RefusalCode::Stopping,
+                "this site is shutting down; nothing was done",
+            ));
+        }
+        Ok(())
+    }
+
+    fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
+        let number = read.number;
+        if let Err(refusal) =
+            self.check_open().and_then(|()| admission::check_deadline(read.deadline_ms))
+        {
+            return outbox.deliver(number, Reply::Refused(refusal));
+        }
+        match read.consistency {
+            Consistency::Linearizable => {
+                let errand = Errand::Read(read.query);
+                self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
+            }
+            Consistency::Local => {
+                let reply = match self.state.query(&read.query) {
+                    Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
+                    Err(refusal) => Reply::Refused(refusal),
+                };
+                outbox.deliver(number, reply);
+            }
+        }
+    }
+
+    /// How old what this node knows may be. A node that has never been current since its start says so with the largest age.
+    fn as_of(&self) -> AsOf {
+        let position = self.state.position();
+        let age = self.freshness.age(Instant::now(), position);
+        let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        AsOf { position: position.unwrap_or(0), age_ms }
+    }
+}
+
+fn ticket(
+    caller: Caller,
+    errand: Errand,
+    deadline_ms: u32,
+    outbox: &Arc<Outbox>,
+    token: u64,
+) -> Ticket {
+    Ticket {
+        caller,
+        errand,
+        deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
+        waiting_since: None,
+        proposed: false,
+        sink: outbox.clone(),
+        token,
+    }
+}

@@ -1,0 +1,306 @@
+//! What happens off the road: segments are sealed and indexed, checkpoints written, rows audited, digests taken when idle.
+//!
+//! One turn does one bounded piece and says how long to rest; a low-priority thread takes the turns in production, a task in
+//! the simulation. Nothing here is waited for by a command. The order is what a start relies on: a segment's index is
+//! durable before the segment counts as sealed, and a checkpoint's marker is written only when the segment that it ends
+//! is sealed.
+
+use std::{io, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use evenkeel_storage::{
+    balances::{CheckpointError, Checkpoints, Row},
+    disk::Disk,
+    journal::{
+        self, Journal, SegmentInfo,
+        index::{Builder, CommandRow, Sealed},
+    },
+};
+use evenkeel_wire::{codec, command::Command};
+
+use crate::{
+    history::{History, commands, outcome_to_row},
+    ledger::{AuditProgress, Decided},
+    limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
+    recovery::SETTING_MEMBERSHIP,
+    replication::types::kind,
+    state::{Begun, State},
+};
+
+/// The id-seconds of a segment whose index is there: it says itself which ones it has.
+pub const PERMANENT_SECONDS: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// Makes an empty place for checkpoints after the old one was set aside.
+pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
+
+/// How long to rest before the next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There is more to do.
+    For(Duration),
+    /// Nothing to do at the moment.
+    Idle,
+}
+
+/// Takes the turns.
+pub struct Keeper {
+    state: Arc<State>,
+    history: Arc<History>,
+    journal: Journal,
+    disk: Arc<dyn Disk>,
+    checkpoints: Option<Box<dyn Checkpoints>>,
+    reopen: Reopen,
+    writing: Option<Writing>,
+    /// How fast background writing may be: called with bytes written, it sleeps.
+    pace: Box<dyn FnMut(usize) + Send>,
+    position_before: Option<u64>,
+    audited: u64,
+}
+
+/// A checkpoint that is being written.
+struct Writing {
+    begun: Begun,
+    generation: u64,
+    copied: bool,
+}
+
+impl Keeper {
+    pub fn new(
+        state: Arc<State>,
+        history: Arc<History>,
+        journal: Journal,
+        disk: Arc<dyn Disk>,
+        checkpoints: Box<dyn Checkpoints>,
+        reopen: Reopen,
+        pace: Box<dyn FnMut(usize) + Send>,
+    ) -> Self {
+        Self {
+            state,
+            history,
+            journal,
+            disk,
+            checkpoints: Some(checkpoints),
+            reopen,
+            writing: None,
+            pace,
+            position_before: None,
+            audited: 0,
+        }
+    }
+
+    /// One piece of work.
+    ///
+    /// # Errors
+    /// When the node must stop: money doesn't add up, or a segment can't be sealed.
+    pub fn turn(&mut self) -> Result<Rest, String> {
+        self.rest_digest();
+        if self.seal_next().map_err(|error| format!("sealing a segment: {error}"))? {
+            return Ok(Rest::For(Duration::from_millis(1)));
+        }
+        if let Some(rest) = self.checkpoint() {
+            return Ok(rest);
+        }
+        self.audit()
+    }
+
+    /// Takes a digest when nothing was applied since the last turn that had nothing else to do.
+    fn rest_digest(&mut self) {
+        let position = self.state.position();
+        if position == self.position_before && position.is_some() {
+            self.state.digest_now();
+        }
+        self.position_before = position;
+    }
+
+    /// Seals the oldest rolled segment once all of it is applied.
+    fn seal_next(&mut self) -> io::Result<bool> {
+        let Some(segment) = self.journal.rolled() else { return Ok(false) };
+        let Some(last) = segment.last else { return Ok(false) };
+        let settled =
+            self.state.position().min(self.journal.durable()).min(self.journal.committed());
+        if settled < Some(last) {
+            return Ok(false);
+        }
+        let sealed = Sealed { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
+        write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace)?;
+        match self.journal.seal(segment.first) {
+            Ok(()) => {}
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        self.history.indexes().add(sealed).map_err(io::Error::other)?;
+        let forgotten = self.state.with_ledger(|ledger| ledger.forget_through(last));
+        drop(forgotten);
+        tracing::debug!(first = segment.first, last, "sealed a segment");
+        Ok(true)
+    }
+
+    /// Writes the next slice of a checkpoint; its marker when the segment that it ends is sealed.
+    fn checkpoint(&mut self) -> Option<Rest> {
+        if self.writing.is_none() {
+            let begun = self.state.begun_checkpoint()?;
+            match self.begin(begun) {
+                Ok(writing) => self.writing = Some(writing),
+                Err(error) => return Some(self.give_up(&error)),
+            }
+        }
+        let writing = self.writing.as_ref()?;
+        if !writing.copied {
+            return Some(match self.copy_slice() {
+                Ok(rest) => rest,
+                Err(error) => self.give_up(&error),
+            });
+        }
+        let position = writing.begun.head.position;
+        if self.history.indexes().last() < Some(position) {
+            return None;
+        }
+        let done = self.finish();
+        Some(match done {
+            Ok(()) => Rest::For(Duration::from_millis(1)),
+            Err(error) => self.give_up(&error),
+        })
+    }
+
+    fn store(&mut self) -> Result<&mut dyn Checkpoints, CheckpointError> {
+        if self.checkpoints.is_none() {
+            self.checkpoints = Some((self.reopen)()?);
+        }
+        let store = self.checkpoints.as_mut().expect("opened above");
+        Ok(&mut **store)
+    }
+
+    fn begin(&mut self, begun: Begun) -> Result<Writing, CheckpointError> {
+        let generation = self.store()?.begin()?;
+        if let Some((place, payload)) = &begun.membership {
+            let value = codec::encode(&(place.term, place.position, payload.to_vec()));
+            self.store()?.put(&[Row::Setting { name: SETTING_MEMBERSHIP.to_owned(), value }])?;
+        }
+        Ok(Writing { begun, generation, copied: false })
+    }
+
+    fn copy_slice(&mut self) -> Result<Rest, CheckpointError> {
+        let mut rows = Vec::new();
+        let more = self
+            .state
+            .with_ledger(|ledger| ledger.checkpoint_next(CHECKPOINT_SLICE_ROWS, &mut rows));
+        self.store()?.put(&rows)?;
+        if let Some(writing) = &mut self.writing {
+            writing.copied = !more;
+        }
+        let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Rest::For(Duration::from_millis(
+            rows.saturating_mul(1_000) / CHECKPOINT_ROWS_PER_SECOND,
+        )))
+    }
+
+    fn finish(&mut self) -> Result<(), CheckpointError> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let head = &writing.begun.head;
+        let marker = head.marker(writing.generation);
+        self.store()?.finish(marker)?;
+        self.state.end_checkpoint(true);
+        tracing::debug!(position = head.position, accounts = head.accounts, "wrote a checkpoint");
+        Ok(())
+    }
+
+    /// A checkpoint is never worth a stop: it's given up, and the next one is written whole.
+    fn give_up(&mut self, error: &CheckpointError) -> Rest {
+        tracing::error!(
+            %error,
+            "a checkpoint of the balances wasn't written; the journal has everything, the next one begins anew"
+        );
+        self.writing = None;
+        self.checkpoints = None;
+        self.state.end_checkpoint(false);
+        Rest::For(Duration::from_secs(1))
+    }
+
+    /// Looks at the next rows; sums and digest must be what was kept along.
+    fn audit(&mut self) -> Result<Rest, String> {
+        let position = self.state.position().unwrap_or(0);
+        if position == self.audited {
+            return Ok(Rest::Idle);
+        }
+        let progress = self.state.with_ledger(|ledger| ledger.audit_next(CHECKPOINT_SLICE_ROWS));
+        match progress.map_err(|unwell| unwell.to_string())? {
+            AuditProgress::Underway { .. } => Ok(Rest::For(Duration::from_millis(20))),
+            AuditProgress::Agreed { .. } => {
+                self.audited = position;
+                Ok(Rest::Idle)
+            }
+        }
+    }
+}
+
+/// A sealed segment, as the indexes want to know it.
+pub fn sealed(segment: &SegmentInfo) -> Option<Sealed> {
+    let last = segment.last?;
+    (segment.state == journal::State::Sealed).then_some(Sealed {
+        first: segment.first,
+        last,
+        id_seconds: PERMANENT_SECONDS,
+    })
+}
+
+/// Writes the index of a segment all of whose entries are applied and still remembered by the ledger.
+///
+/// # Errors
+/// When the journal can't be read, the ledger has forgotten an entry, or the disk refuses.
+pub fn write_index(
+    journal: &Journal,
+    state: &State,
+    disk: &dyn Disk,
+    segment: &Sealed,
+    pace: &mut dyn FnMut(usize),
+) -> io::Result<()> {
+    let mut builder = Builder::new(segment.first);
+    let mut next = segment.first;
+    while next <= segment.last {
+        let records =
+            journal.read(next, segment.last + 1, READ_BYTES_MAX).map_err(io::Error::other)?;
+        let Some(last) = records.last() else {
+            return Err(io::Error::other(format!("the record at {next} is gone")));
+        };
+        next = last.position + 1;
+        for record in &records {
+            if record.kind == kind::COMMANDS {
+                index_record(&mut builder, state, record)?;
+            } else {
+                builder.record(record.position, 0);
+            }
+            pace(record.payload.len());
+        }
+    }
+    builder.finish(disk, &journal.folder(), pace)
+}
+
+fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) -> io::Result<()> {
+    let position = record.position;
+    let decided: Option<Vec<Decided>> =
+        state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
+    let decided = decided.ok_or_else(|| {
+        io::Error::other(format!("the outcomes of entry {position} are forgotten"))
+    })?;
+    let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
+    builder.record(position, count);
+    for (next, decided) in commands(&record.payload).zip(&decided) {
+        let (_, _, command, _) = next.map_err(io::Error::other)?;
+        builder.command(&row(&command, decided));
+    }
+    Ok(())
+}
+
+/// What the index keeps of a command: only first answers are found by id, only committed movements by account.
+fn row(command: &Command, decided: &Decided) -> CommandRow {
+    let outcome = outcome_to_row(decided);
+    let Command::Transfer(transfer) = command else {
+        return CommandRow { id: 0, debit: 0, credit: 0, outcome };
+    };
+    let first = decided.is_recorded();
+    let moved = first && decided.outcome.rejection.is_none();
+    CommandRow {
+        id: if first { transfer.id.number() } else { 0 },
+        debit: if moved { transfer.debit.number() } else { 0 },
+        credit: if moved { transfer.credit.number() } else { 0 },
+        outcome,
+    }
+}

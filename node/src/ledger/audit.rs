@@ -1,0 +1,148 @@
+//! The audit: every row looked at again, in slices, while entries are applied in between.
+//!
+//! Sums and digest are kept along with every change; the audit computes them anew from the rows. A row behind the
+//! cursor that changes is carried over into the audit's own sums, so both must be equal when the cursor arrives.
+
+use super::{
+    Ledger, Unwell,
+    accounts::{Accounts, Row, index},
+    digest,
+    totals::KindTotals,
+};
+
+/// How far an audit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditProgress {
+    /// So many of the rows are looked at.
+    Underway {
+        /// Looked at so far.
+        checked: usize,
+        /// Accounts in all.
+        accounts: usize,
+    },
+    /// All of them: sums and digest agree with the rows. The next call begins anew.
+    Agreed {
+        /// Accounts in all.
+        accounts: usize,
+    },
+}
+
+/// A running audit.
+#[derive(Debug)]
+pub(super) struct Audit {
+    next: usize,
+    totals: KindTotals,
+    digest: u64,
+}
+
+impl Audit {
+    fn new(assets: usize) -> Self {
+        Self { next: 0, totals: KindTotals::new(assets), digest: 0 }
+    }
+
+    /// A row got another balance.
+    #[inline]
+    pub(super) fn changed(&mut self, slot: u32, row: &Row, change: i64, digest_change: u64) {
+        if index(slot) < self.next {
+            self.totals.change(row.asset_index, row.kind, change);
+            self.digest = self.digest.wrapping_add(digest_change);
+        }
+    }
+}
+
+impl Ledger {
+    /// Looks at the next rows; begins anew after the last.
+    ///
+    /// # Errors
+    /// When the rows don't amount to what was kept along: names the account, or the asset and its sum.
+    pub fn audit_next(&mut self, rows_max: usize) -> Result<AuditProgress, Unwell> {
+        if let Some(unwell) = &self.unwell {
+            return Err(unwell.clone());
+        }
+        let progress = audit(&mut self.accounts, rows_max);
+        let position = self.last.map_or(0, |last| last.position);
+        progress.map_err(|what| {
+            let what = match &self.founded {
+                Some(founded) => {
+                    what.naming(position, |asset| founded.genesis.assets[asset].name().to_owned())
+                }
+                None => what.naming(position, |asset| asset.to_string()),
+            };
+            self.unwell = Some(what.clone());
+            what
+        })
+    }
+}
+
+/// What an audit found.
+enum Disagreement {
+    Account(String),
+    Sum { asset: usize, rows: i128, kept: i128 },
+    Kinds,
+    Digest,
+}
+
+impl Disagreement {
+    fn naming(&self, position: u64, name: impl Fn(usize) -> String) -> Unwell {
+        let what = match self {
+            Self::Account(what) => what.clone(),
+            Self::Sum { asset, rows, kept } => {
+                format!("the rows of {} sum to {rows}, {kept} was kept along", name(*asset))
+            }
+            Self::Kinds => "the rows' sums by kind aren't what was kept along".into(),
+            Self::Digest => "the rows' digest isn't what was kept along".into(),
+        };
+        Unwell(format!("audit at position {position}: {what}"))
+    }
+}
+
+fn audit(accounts: &mut Accounts, rows_max: usize) -> Result<AuditProgress, Disagreement> {
+    let assets = accounts.totals.rows().len();
+    let mut audit = accounts.audit.take().unwrap_or_else(|| Audit::new(assets));
+    let count = accounts.count();
+    let end = audit.next.saturating_add(rows_max.max(1)).min(count);
+    for slot in audit.next..end {
+        let row = &accounts.rows[slot];
+        check(accounts, slot, row)?;
+        audit.totals.change(row.asset_index, row.kind, row.posted);
+        audit.digest = audit.digest.wrapping_add(digest::row(row));
+    }
+    audit.next = end;
+    if end < count {
+        accounts.audit = Some(audit);
+        return Ok(AuditProgress::Underway { checked: end, accounts: count });
+    }
+    compare(accounts, &audit)?;
+    Ok(AuditProgress::Agreed { accounts: count })
+}
+
+/// What can be said of one row alone.
+fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement> {
+    let wrong = |what: &str| Err(Disagreement::Account(format!("account {}: {what}", row.id)));
+    if digest::fixed(row, &accounts.opened[slot]) != row.fixed {
+        return wrong("what it was opened with has changed");
+    }
+    if accounts.find(row.id).map(index) != Some(slot) {
+        return wrong("it isn't found by its id");
+    }
+    if usize::from(row.asset_index) >= accounts.totals.rows().len() {
+        return wrong("its asset is unknown");
+    }
+    Ok(())
+}
+
+fn compare(accounts: &Accounts, audit: &Audit) -> Result<(), Disagreement> {
+    for asset in 0..accounts.totals.rows().len() {
+        let (rows, kept) = (audit.totals.sum(asset), accounts.totals.sum(asset));
+        if rows != kept {
+            return Err(Disagreement::Sum { asset, rows, kept });
+        }
+    }
+    if audit.totals.rows() != accounts.totals.rows() {
+        return Err(Disagreement::Kinds);
+    }
+    if audit.digest != accounts.digest {
+        return Err(Disagreement::Digest);
+    }
+    Ok(())
+}

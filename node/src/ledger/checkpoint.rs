@@ -1,0 +1,290 @@
+//! Checkpoints: a consistent state at one position, copied in slices while entries are applied in between.
+//!
+//! A row that the running checkpoint still needs is set aside the moment before it changes. Which rows changed is
+//! known by epochs: each checkpoint ends one, and a row carries the epoch in which it last changed, so that beginning
+//! costs the same however many rows there are.
+
+use evenkeel_storage::{
+    Link,
+    balances::{self as stored, Marker},
+};
+use evenkeel_wire::{amount::Asset, codec};
+
+use super::{
+    Ledger,
+    accounts::{Accounts, Opened, Row, index, limit},
+    digest::OutcomesDigest,
+    genesis::Founded,
+    load::STATUS_OPEN,
+};
+
+/// The format of settings, rows and digest.
+///
+/// - 1: the first.
+pub const LEDGER_FORMAT: u16 = 1;
+
+/// The setting that holds the genesis with its stamp and index.
+pub(super) const SETTING_GENESIS: &str = "genesis";
+/// The setting that holds the ledger's time, the number of outcomes and their digest: three u64.
+pub(super) const SETTING_LEDGER: &str = "ledger";
+
+/// What a checkpoint says about itself: the state at its very position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointHead {
+    /// [`LEDGER_FORMAT`].
+    pub format: u16,
+    /// The newest entry in it.
+    pub position: u64,
+    /// That entry's term.
+    pub term: u64,
+    /// That entry's time.
+    pub time: u64,
+    /// That entry's link.
+    pub link: [u8; 32],
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// Each asset's sum.
+    pub sums: Vec<(u64, i128)>,
+    /// The digest.
+    pub digest: [u8; 32],
+    /// Whether it consists of all rows, not only of those that changed since the last finished checkpoint.
+    pub all: bool,
+}
+
+impl CheckpointHead {
+    /// As the checkpoint's last word, under the generation that it was given.
+    #[must_use]
+    pub fn marker(&self, generation: u64) -> Marker {
+        Marker {
+            generation,
+            position: self.position,
+            term: self.term,
+            time: self.time,
+            link: Link(self.link),
+            accounts: self.accounts,
+            digest: self.digest,
+            sums: self.sums.clone(),
+            format: self.format,
+        }
+    }
+}
+
+/// Which rows changed, and the checkpoint that is being copied.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// Rows that changed since the last checkpoint began carry this.
+    epoch: u32,
+    /// Those rows, each once.
+    changed: Vec<u32>,
+    /// Nothing is known of what the last checkpoint lacks.
+    all_needed: bool,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    settings: Vec<stored::Row>,
+    walk: Walk,
+    /// Balances as they were, of rows that changed before the walk came to them.
+    set_aside: Vec<(u32, Balance)>,
+}
+
+#[derive(Debug)]
+enum Walk {
+    /// Every row below `end`; those below `next` are copied.
+    All { next: u32, end: u32 },
+    /// The rows of an epoch; those that are copied carry [`COPIED`] or a later epoch.
+    Changed { slots: Vec<u32>, next: usize, epoch: u32 },
+}
+
+/// The part of a row that changes.
+#[derive(Clone, Copy, Debug)]
+struct Balance {
+    posted: i64,
+    changed_position: u64,
+}
+
+/// No row changed in this epoch.
+const COPIED: u32 = 0;
+
+impl Changes {
+    pub(super) fn new() -> Self {
+        Self { epoch: 1, changed: Vec::new(), all_needed: true, running: None }
+    }
+
+    /// The rows are those of a finished checkpoint.
+    pub(super) fn none_since_checkpoint(&mut self) {
+        *self = Self { all_needed: false, ..Self::new() };
+    }
+
+    /// Must be told before a row changes, and when one is new.
+    #[inline]
+    pub(super) fn before_change(&mut self, slot: u32, row: &mut Row) {
+        if row.epoch != self.epoch {
+            self.first_change(slot, row);
+        }
+    }
+
+    fn first_change(&mut self, slot: u32, row: &mut Row) {
+        if let Some(running) = &mut self.running
+            && running.walk.needs(slot, row)
+        {
+            running.set_aside.push((slot, Balance::of(row)));
+        }
+        row.epoch = self.epoch;
+        self.changed.push(slot);
+    }
+}
+
+impl Walk {
+    /// Whether the walk has yet to copy a row that is as it was when the checkpoint began.
+    fn needs(&self, slot: u32, row: &Row) -> bool {
+        match self {
+            Self::All { next, end } => (*next..*end).contains(&slot),
+            Self::Changed { epoch, .. } => row.epoch == *epoch,
+        }
+    }
+
+    /// The next row to look at.
+    fn step(&mut self) -> Option<u32> {
+        match self {
+            Self::All { next, end } => {
+                let slot = (*next < *end).then_some(*next)?;
+                *next = next.wrapping_add(1);
+                Some(slot)
+            }
+            Self::Changed { slots, next, .. } => {
+                let slot = slots.get(*next).copied()?;
+                *next = next.wrapping_add(1);
+                Some(slot)
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::All { next, end } => next >= end,
+            Self::Changed { slots, next, .. } => *next >= slots.len(),
+        }
+    }
+}
+
+impl Running {
+    fn is_over(&self) -> bool {
+        self.settings.is_empty() && self.set_aside.is_empty() && self.walk.is_over()
+    }
+}
+
+impl Balance {
+    fn of(row: &Row) -> Self {
+        Self { posted: row.posted, changed_position: row.changed_position }
+    }
+}
+
+/// See [`Ledger::checkpoint_begin`]. A checkpoint that is still running counts as not written.
+pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
+    if ledger.unwell.is_some() {
+        return None;
+    }
+    let last = ledger.last?;
+    let digest = ledger.digest();
+    let settings = settings(ledger.founded.as_ref(), ledger.time, ledger.outcomes);
+    let sums = sums(ledger);
+    let accounts = u32::try_from(ledger.accounts.count()).expect("rows are numbered by u32");
+
+    let changes = &mut ledger.accounts.changes;
+    let all = all || changes.all_needed || changes.running.is_some();
+    let slots = std::mem::take(&mut changes.changed);
+    let walk = if all {
+        Walk::All { next: 0, end: accounts }
+    } else {
+        Walk::Changed { slots, next: 0, epoch: changes.epoch }
+    };
+    changes.epoch = changes.epoch.checked_add(1).expect("2^32 checkpoints take ages");
+    changes.all_needed = true;
+    changes.running = Some(Running { settings, walk, set_aside: Vec::new() });
+    Some(CheckpointHead {
+        format: LEDGER_FORMAT,
+        position: last.position,
+        term: last.term,
+        time: last.time,
+        link: last.link,
+        accounts: u64::from(accounts),
+        sums,
+        digest,
+        all,
+    })
+}
+
+impl Ledger {
+    /// Copies the next rows of the checkpoint that was begun; looks at `rows_max` rows at the most. True: more to come.
+    pub fn checkpoint_next(&mut self, rows_max: usize, out: &mut Vec<stored::Row>) -> bool {
+        let Accounts { rows, opened, changes, .. } = &mut self.accounts;
+        let Some(running) = &mut changes.running else { return false };
+        out.append(&mut running.settings);
+        for _ in 0..rows_max.max(1) {
+            if let Some((slot, balance)) = running.set_aside.pop() {
+                out.push(copy(&rows[index(slot)], balance, &opened[index(slot)]));
+                continue;
+            }
+            let Some(slot) = running.walk.step() else { break };
+            let row = &mut rows[index(slot)];
+            match &running.walk {
+                // Changed since the checkpoint began: it was set aside then.
+                _ if row.epoch == changes.epoch => continue,
+                Walk::All { .. } => {}
+                Walk::Changed { .. } => row.epoch = COPIED,
+            }
+            out.push(copy(row, Balance::of(row), &opened[index(slot)]));
+        }
+        !running.is_over()
+    }
+
+    /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows.
+    pub fn checkpoint_end(&mut self, written: bool) {
+        let changes = &mut self.accounts.changes;
+        if let Some(running) = changes.running.take() {
+            changes.all_needed = !(written && running.is_over());
+        }
+    }
+}
+
+/// A row as it's stored. Holds, limits by day and states of accounts come with later rules; until then they're empty.
+fn copy(row: &Row, balance: Balance, opened: &Opened) -> stored::Row {
+    stored::Row::Account(stored::AccountRow {
+        id: row.id.number(),
+        kind: row.kind.byte(),
+        status: STATUS_OPEN,
+        asset: row.asset.number(),
+        posted: balance.posted,
+        held: 0,
+        incoming_holds: 0,
+        debited_today: 0,
+        debited_date: 0,
+        max_balance: limit(row.max_balance),
+        per_transfer: None,
+        daily_debit: None,
+        opened_at: opened.at,
+        opened_position: opened.position,
+        opened_index: opened.index,
+        changed_position: balance.changed_position,
+        label: opened.label.as_str().to_owned(),
+    })
+}
+
+fn settings(founded: Option<&Founded>, time: u64, outcomes: OutcomesDigest) -> Vec<stored::Row> {
+    let setting = |name: &str, value| stored::Row::Setting { name: name.to_owned(), value };
+    let mut settings =
+        vec![setting(SETTING_LEDGER, codec::encode(&(time, outcomes.count, outcomes.sum)))];
+    if let Some(founded) = founded {
+        settings.push(setting(SETTING_GENESIS, founded.encode()));
+    }
+    settings
+}
+
+/// Each asset's sum.
+pub(super) fn sums(ledger: &Ledger) -> Vec<(u64, i128)> {
+    let assets: &[Asset] = ledger.founded.as_ref().map_or(&[], |founded| &founded.genesis.assets);
+    let totals = ledger.accounts.totals();
+    assets.iter().enumerate().map(|(at, asset)| (asset.number(), totals.sum(at))).collect()
+}

@@ -1,0 +1,87 @@
+//! The digest of all replicated state, kept along while the state changes, so that it can be asked for at any time.
+//!
+//! Rows and outcomes are each mixed to 64 bits and added up, so their order in memory doesn't matter. It finds nodes
+//! that differ by a bug or by damage; it's no defence against anybody who writes into a node's memory. Ids that are
+//! still in memory aren't part of it (when they leave is each node's own affair), the outcomes given under them are.
+
+use evenkeel_wire::outcome::{Outcome, Rejection};
+
+use super::{
+    Ledger,
+    accounts::{Opened, Row},
+    mix::{ROOTS, fold, halves},
+};
+
+const DOMAIN: &[u8] = b"evenkeel ledger digest 1";
+
+/// Over everything.
+pub(super) fn of(ledger: &Ledger) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut number = |number: u64| {
+        hasher.update(&number.to_le_bytes());
+    };
+    number(ledger.position().map_or(0, |position| position.wrapping_add(1)));
+    number(ledger.time);
+    number(ledger.outcomes.count);
+    number(ledger.outcomes.sum);
+    number(u64::try_from(ledger.accounts.count()).expect("usize fits in 64 bits"));
+    number(ledger.accounts.digest);
+    hasher.update(DOMAIN);
+    hasher.update(&ledger.founded.as_ref().map_or([0; 32], |founded| founded.digest));
+    for row in ledger.accounts.totals().rows() {
+        for sum in row {
+            hasher.update(&sum.to_le_bytes());
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// Of what balances don't touch. Only computed when an account is opened, loaded or audited.
+pub(super) fn fixed(row: &Row, opened: &Opened) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&row.id.number().to_le_bytes());
+    hasher.update(&[row.kind.byte()]);
+    hasher.update(&row.asset.number().to_le_bytes());
+    hasher.update(&row.max_balance.to_le_bytes());
+    hasher.update(&opened.at.to_le_bytes());
+    hasher.update(&opened.position.to_le_bytes());
+    hasher.update(&opened.index.to_le_bytes());
+    hasher.update(opened.label.as_str().as_bytes());
+    let hash = hasher.finalize();
+    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
+}
+
+/// Of a row.
+#[inline]
+pub(super) fn row(row: &Row) -> u64 {
+    let balance = fold(row.fixed ^ ROOTS[0], bits(row.posted) ^ ROOTS[1]);
+    fold(balance ^ ROOTS[2], row.changed_position ^ ROOTS[3])
+}
+
+/// Every outcome that was ever given: replays apart, since they give none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OutcomesDigest {
+    pub(super) count: u64,
+    pub(super) sum: u64,
+}
+
+impl OutcomesDigest {
+    #[inline]
+    pub(super) fn add(&mut self, id: u128, position: u64, outcome: &Outcome) {
+        let (low, high) = halves(id);
+        let code = outcome.rejection.map_or(0, Rejection::byte);
+        let code = (u64::from(outcome.index) << 8) | u64::from(code);
+        let id = fold(low ^ ROOTS[0], high ^ ROOTS[1]);
+        let place = fold(position ^ ROOTS[2], code ^ ROOTS[3]);
+        let balances =
+            fold(bits(outcome.debit_after) ^ ROOTS[4], bits(outcome.credit_after) ^ ROOTS[5]);
+        let mixed = fold(fold(id ^ ROOTS[6], place ^ ROOTS[7]) ^ ROOTS[0], balances ^ ROOTS[2]);
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(mixed);
+    }
+}
+
+#[inline]
+fn bits(balance: i64) -> u64 {
+    u64::from_le_bytes(balance.to_le_bytes())
+}

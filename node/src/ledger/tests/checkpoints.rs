@@ -1,0 +1,326 @@
+//! A checkpoint and the rest of the journal amount to the whole journal.
+
+use std::collections::BTreeMap;
+
+use evenkeel_storage::balances::{AccountRow, Checkpoints, Marker, MemoryCheckpoints, Row};
+use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKind};
+use proptest::prelude::*;
+
+use super::{
+    super::{Ledger, Loader},
+    history::*,
+    world::*,
+};
+
+/// What a checkpoint store holds after its last finished checkpoint.
+#[derive(Clone, Default)]
+struct Stored {
+    accounts: BTreeMap<u128, AccountRow>,
+    settings: BTreeMap<String, Vec<u8>>,
+    marker: Option<Marker>,
+}
+
+impl Stored {
+    fn put(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            match row {
+                Row::Account(account) => drop(self.accounts.insert(account.id, account)),
+                Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+            }
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let settings = self.settings.iter();
+        let settings =
+            settings.map(|(name, value)| Row::Setting { name: name.clone(), value: value.clone() });
+        self.accounts.values().cloned().map(Row::Account).chain(settings).collect()
+    }
+
+    fn load(&self) -> Result<Ledger, String> {
+        load(self.rows(), self.marker.as_ref().unwrap())
+    }
+}
+
+fn load(rows: Vec<Row>, marker: &Marker) -> Result<Ledger, String> {
+    let mut loader = Loader::new();
+    for row in rows {
+        loader.put(row)?;
+    }
+    loader.finish(marker)
+}
+
+/// All at once.
+fn checkpoint(ledger: &mut Ledger, stored: &mut Stored, all: bool) {
+    let head = ledger.checkpoint_begin(all).unwrap();
+    let mut rows = Vec::new();
+    while ledger.checkpoint_next(3, &mut rows) {}
+    ledger.checkpoint_end(true);
+    stored.put(rows);
+    stored.marker = Some(head.marker(1));
+}
+
+/// Goes on from a checkpoint and compares with whoever never stopped.
+fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: &[Vec<Answer>]) {
+    let mut world = World { ledger: stored.load().unwrap(), journal: whole.journal.clone() };
+    let cut = world.ledger.position().unwrap();
+    world.journal.sealed_through = Some(cut);
+    let at = |world: &World| usize::try_from(world.ledger.position().unwrap()).unwrap();
+    assert_eq!(world.ledger.digest(), digests[at(&world)], "as loaded, at {cut}");
+    while let Some(found) = world.step(&whole.journal) {
+        assert_eq!(found, answers[at(&world)], "from {cut}");
+        assert_eq!(world.ledger.digest(), digests[at(&world)], "from {cut}");
+    }
+}
+
+type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
+
+fn live(history: &History) -> Lived {
+    let mut whole = World::empty();
+    let (mut digests, mut answers) = (Vec::new(), Vec::new());
+    for happening in history.0.iter() {
+        answers.push(whole.live(happening));
+        digests.push(whole.ledger.digest());
+    }
+    (whole, digests, answers)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_start_at_any_cut_ends_where_the_whole_journal_ends(history in histories()) {
+        let (whole, digests, answers) = live(&history);
+        let mut cutting = World::empty();
+        let mut kept = Stored::default();
+        for happening in history.0.iter() {
+            cutting.live(happening);
+            let mut fresh = Stored::default();
+            checkpoint(&mut cutting.ledger, &mut fresh, true);
+            check_goes_on(&fresh, &whole, &digests, &answers);
+        }
+        let mut cutting = World::empty();
+        for happening in history.0.iter() {
+            cutting.live(happening);
+            checkpoint(&mut cutting.ledger, &mut kept, false);
+            check_goes_on(&kept, &whole, &digests, &answers);
+        }
+    }
+
+    #[test]
+    fn slices_taken_while_entries_are_applied_are_of_one_position(
+        history in histories(),
+        choices in proptest::collection::vec((1..4_usize, 0..8_u8), 30),
+    ) {
+        let (whole, digests, answers) = live(&history);
+        let mut world = World::empty();
+        let mut stored = Stored::default();
+        let mut under_way: Option<(Stored, Marker)> = None;
+        let mut choices = choices.into_iter().cycle();
+        for happening in history.0.iter() {
+            world.live(happening);
+            let (rows_max, chance) = choices.next().unwrap();
+            let (mut copy, marker) = under_way.take().unwrap_or_else(|| {
+                let head = world.ledger.checkpoint_begin(chance == 7).unwrap();
+                (stored.clone(), head.marker(1))
+            });
+            let mut rows = Vec::new();
+            let more = world.ledger.checkpoint_next(rows_max, &mut rows);
+            copy.put(rows);
+            if more {
+                under_way = Some((copy, marker));
+                continue;
+            }
+            let written = chance != 0;
+            world.ledger.checkpoint_end(written);
+            if written {
+                stored = copy;
+                stored.marker = Some(marker);
+                check_goes_on(&stored, &whole, &digests, &answers);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_goes_through_the_storage_and_back() {
+    let mut world = World::founded();
+    let (bank, wallet) = (account(1), account(2));
+    world.open(bank, AccountKind::Bank, "KRW");
+    world.open(wallet, AccountKind::Wallet, "KRW");
+    let mut storage = MemoryCheckpoints::new();
+    for number in 1..4 {
+        let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
+        world.one(T0, &pay);
+        let generation = storage.begin().unwrap();
+        let head = world.ledger.checkpoint_begin(false).unwrap();
+        let mut more = true;
+        while more {
+            let mut rows = Vec::new();
+            more = world.ledger.checkpoint_next(1, &mut rows);
+            storage.put(&rows).unwrap();
+        }
+        storage.finish(head.marker(generation)).unwrap();
+        world.ledger.checkpoint_end(true);
+    }
+    let mut loader = Loader::new();
+    let marker = storage.load(&mut |row| loader.put(row)).unwrap().unwrap();
+    let loaded = loader.finish(&marker).unwrap();
+    assert_eq!(loaded.digest(), world.ledger.digest());
+    assert_eq!(loaded.account(wallet), world.ledger.account(wallet));
+    assert_eq!(loaded.last(), world.ledger.last());
+}
+
+#[test]
+fn only_rows_that_changed_are_copied_again() {
+    let mut world = World::founded();
+    for number in 1..=20 {
+        world.open(account(number), AccountKind::Bank, "KRW");
+    }
+    let (bank, wallet) = (account(1), account(50));
+    world.open(wallet, AccountKind::Wallet, "KRW");
+    let mut stored = Stored::default();
+    checkpoint(&mut world.ledger, &mut stored, false);
+    assert_eq!(stored.accounts.len(), 21, "the first one is of all rows");
+
+    let top_up = |number| {
+        let kind = TransferKind::TopUp;
+        transfer(id(0, number), kind, (bank, wallet), 1, "KRW")
+    };
+    world.entry(T0, &[top_up(1), top_up(2)]);
+    assert!(!world.ledger.checkpoint_begin(false).unwrap().all);
+    world.entry(T0, &[top_up(3)]);
+    let mut rows = Vec::new();
+    while world.ledger.checkpoint_next(1, &mut rows) {}
+    let posted = |rows: &[Row]| -> BTreeMap<u128, i64> {
+        let accounts = rows.iter().filter_map(|row| match row {
+            Row::Account(account) => Some((account.id, account.posted)),
+            Row::Setting { .. } => None,
+        });
+        accounts.collect()
+    };
+    assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
+    assert_eq!(rows.len(), 4, "each once, and two settings");
+
+    // It wasn't written: the next one is of all rows again.
+    world.ledger.checkpoint_end(false);
+    let head = world.ledger.checkpoint_begin(false).unwrap();
+    assert!(head.all);
+    let mut rows = Vec::new();
+    while world.ledger.checkpoint_next(100, &mut rows) {}
+    assert_eq!(posted(&rows).len(), 21);
+    // An end before all was copied counts for nothing, and neither does a beginning over another.
+    world.ledger.checkpoint_end(true);
+    assert!(!world.ledger.checkpoint_begin(false).unwrap().all);
+    world.entry(T0, &[top_up(4)]);
+    assert!(world.ledger.checkpoint_begin(false).unwrap().all);
+    world.ledger.checkpoint_end(true);
+    assert!(world.ledger.checkpoint_begin(false).unwrap().all);
+}
+
+#[test]
+fn a_ledger_without_entries_has_no_checkpoint() {
+    let mut world = World::empty();
+    assert_eq!(world.ledger.checkpoint_begin(true), None);
+    assert!(!world.ledger.checkpoint_next(1, &mut Vec::new()));
+    world.pass(0);
+    let mut stored = Stored::default();
+    checkpoint(&mut world.ledger, &mut stored, false);
+    let digest = world.ledger.digest();
+    assert_eq!(stored.load().unwrap().digest(), digest, "before genesis");
+}
+
+fn sample() -> Stored {
+    let mut world = World::founded();
+    let (bank, wallet) = (account(1), account(2));
+    world.open(bank, AccountKind::Bank, "KRW");
+    world.one(T0, &open(wallet, AccountKind::Wallet, "KRW", "Mina"));
+    let kind = TransferKind::TopUp;
+    world.one(T0, &transfer(id(0, 1), kind, (bank, wallet), 70, "KRW"));
+    let mut stored = Stored::default();
+    checkpoint(&mut world.ledger, &mut stored, true);
+    stored
+}
+
+#[test]
+fn a_changed_field_is_refused_whichever_it_is() {
+    let changes: &[fn(&mut AccountRow)] = &[
+        |row| row.id += 1,
+        |row| row.kind = if row.kind == 1 { 3 } else { 4 },
+        |row| row.kind = 9,
+        |row| row.status = 2,
+        |row| row.asset = asset("POINT").number(),
+        |row| row.asset = asset("EUR").number(),
+        |row| row.asset = 1,
+        |row| row.posted += 1,
+        |row| row.posted = -row.posted,
+        |row| row.held = 1,
+        |row| row.incoming_holds = 1,
+        |row| row.debited_today = 1,
+        |row| row.debited_date = 1,
+        |row| row.max_balance = if row.max_balance.is_some() { None } else { Some(1 << 53) },
+        |row| row.per_transfer = Some(1),
+        |row| row.daily_debit = Some(1),
+        |row| row.opened_at += 1,
+        |row| row.opened_position -= 1,
+        |row| row.opened_index += 1,
+        |row| row.changed_position -= 1,
+        |row| row.changed_position += 1,
+        |row| row.label.push('!'),
+        |row| row.label = "x".repeat(65),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        for account in [1, 2] {
+            let mut stored = sample();
+            change(stored.accounts.get_mut(&account).unwrap());
+            assert!(stored.load().is_err(), "change {number} of account {account}");
+        }
+    }
+    assert!(sample().load().is_ok());
+}
+
+#[test]
+fn balances_that_were_swapped_or_shifted_are_refused() {
+    let mut shifted = sample();
+    shifted.accounts.get_mut(&1).unwrap().posted -= 1;
+    shifted.accounts.get_mut(&2).unwrap().posted += 1;
+    assert_eq!(shifted.load().err().unwrap(), "the digest isn't the marker's");
+    let mut lacking = sample();
+    lacking.accounts.remove(&2);
+    assert_eq!(lacking.load().err().unwrap(), "1 accounts, the marker says 2");
+    let mut rows = sample().rows();
+    rows.push(rows[0].clone());
+    let twice = load(rows, sample().marker.as_ref().unwrap()).err().unwrap();
+    assert!(twice.contains("twice"), "{twice}");
+}
+
+#[test]
+fn changed_settings_and_markers_are_refused() {
+    let good = sample();
+    for name in good.settings.keys() {
+        let mut lacking = good.clone();
+        lacking.settings.remove(name);
+        assert!(lacking.load().is_err(), "without {name}");
+        for at in 0..good.settings[name].len() {
+            let mut changed = good.clone();
+            changed.settings.get_mut(name).unwrap()[at] ^= 1;
+            assert!(changed.load().is_err(), "byte {at} of {name}");
+        }
+    }
+    let mut unknown = good.clone();
+    unknown.settings.insert("other".into(), Vec::new());
+    assert_eq!(unknown.load().err().unwrap(), "setting other: unknown");
+    let changes: &[fn(&mut Marker)] = &[
+        |marker| marker.format += 1,
+        |marker| marker.position += 1,
+        |marker| marker.position -= 1,
+        |marker| marker.accounts += 1,
+        |marker| marker.digest[31] ^= 1,
+        |marker| marker.sums[0].1 += 1,
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut changed = good.clone();
+        change(changed.marker.as_mut().unwrap());
+        assert!(changed.load().is_err(), "change {number} of the marker");
+    }
+}

@@ -1,0 +1,20 @@
+//! The ledger's promises, one file each.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows panics, and that's what it's for"
+)]
+
+mod audits;
+mod checkpoints;
+mod determinism;
+mod digests;
+mod entries;
+mod history;
+mod kinds;
+mod known_ids;
+mod model;
+mod openings;
+mod precedence;
+mod speed;
+mod tables;
+mod world;

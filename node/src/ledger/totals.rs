@@ -1,0 +1,75 @@
+//! Sums by asset and kind of account. They change only together with a row, so their total tells whether money leaked.
+
+use evenkeel_wire::{account::AccountKind, amount::Asset, limits::ASSETS_MAX, reply::AssetTotals};
+
+const KINDS: usize = AccountKind::ALL.len();
+
+const _: () = assert!(ASSETS_MAX <= 64, "assets that an entry touched are bits of a u64");
+
+/// One row for each asset of genesis, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KindTotals {
+    rows: Vec<[i128; KINDS]>,
+    touched: u64,
+}
+
+impl KindTotals {
+    pub(super) fn new(assets: usize) -> Self {
+        Self { rows: vec![[0; KINDS]; assets], touched: 0 }
+    }
+
+    /// Counts a change of one balance.
+    #[inline]
+    pub(super) fn change(&mut self, asset_index: u8, kind: AccountKind, change: i64) {
+        let sum = &mut self.rows[usize::from(asset_index)][column(kind)];
+        *sum = sum.checked_add(i128::from(change)).expect("2^64 balances fit in an i128");
+        self.touched |= 1_u64.wrapping_shl(u32::from(asset_index));
+    }
+
+    /// The first asset that was touched since the last call and doesn't sum to zero, with its sum.
+    pub(super) fn leak(&mut self) -> Option<(usize, i128)> {
+        let mut touched = std::mem::take(&mut self.touched);
+        while touched != 0 {
+            let asset = usize::try_from(touched.trailing_zeros()).expect("below 64");
+            touched &= touched.wrapping_sub(1);
+            let sum = self.sum(asset);
+            if sum != 0 {
+                return Some((asset, sum));
+            }
+        }
+        None
+    }
+
+    /// An asset's sum over all kinds.
+    pub(super) fn sum(&self, asset: usize) -> i128 {
+        self.rows[asset].iter().sum()
+    }
+
+    /// Each row, in the order of genesis.
+    pub(super) fn rows(&self) -> &[[i128; KINDS]] {
+        &self.rows
+    }
+
+    /// As clients see it. A sum that no i64 holds (it takes a thousand accounts at their bound) shows as the nearest.
+    pub(super) fn views(&self, assets: &[Asset]) -> Vec<AssetTotals> {
+        let shown =
+            |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
+        assets
+            .iter()
+            .zip(&self.rows)
+            .map(|(asset, row)| AssetTotals {
+                asset: *asset,
+                wallet: shown(row[column(AccountKind::Wallet)]),
+                merchant: shown(row[column(AccountKind::Merchant)]),
+                bank: shown(row[column(AccountKind::Bank)]),
+                fee: shown(row[column(AccountKind::Fee)]),
+                issuer: shown(row[column(AccountKind::Issuer)]),
+            })
+            .collect()
+    }
+}
+
+#[inline]
+fn column(kind: AccountKind) -> usize {
+    usize::from(kind.byte().wrapping_sub(1))
+}

@@ -1,0 +1,305 @@
+//! One node from start to stop: opens what is on disk, connects to its peers, supervises, and shuts down in order.
+//!
+//! ```text
+//! journal   a thread: write, fdatasync, tell                    keeper     a low-priority thread: seal, checkpoint, audit
+//! raft      a runtime of one thread: replication, peers, apply   doors      a runtime of one thread: clients, admin
+//! ```
+//! It stops by itself, and says why, when money doesn't add up, the disk refuses, or replication can't go on.
+
+mod doors;
+mod folder;
+mod peering;
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use evenkeel_storage::{
+    balances::CheckpointError,
+    journal::{Journal, OpenError},
+    superblock::ClaimError,
+};
+use evenkeel_wire::{
+    endpoint::BindError,
+    identity::{Identity, IdentityError},
+};
+use serde_json::json;
+use tokio::{runtime, sync::watch, time::Instant};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    gateway::admin,
+    keeper::{Keeper, Rest},
+    operations::NodeOperations,
+    recovery::{RecoveryError, check_genesis},
+    replication::{
+        engine::{Parts, Replication, StartError},
+        quorum,
+        types::vote_from_storage,
+    },
+    road::Lead,
+    telemetry::Telemetry,
+    timeline::Timeline,
+};
+use doors::Doors;
+use folder::Opened;
+use peering::Peering;
+
+/// Why a node didn't start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{0}; to bring a damaged segment back from a peer see docs/OPERATIONS.md")]
+    Damaged(OpenError),
+    #[error(transparent)]
+    Journal(OpenError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("the balances' folder: {0}")]
+    Balances(#[from] CheckpointError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: io::Error },
+    #[error("stopped: {0}")]
+    Unwell(String),
+}
+
+fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |source| RunError::Io { what, source }
+}
+
+/// How long a stop may take before it's cut short.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a node until it's told to stop (SIGTERM, SIGINT) or can't go on.
+///
+/// # Errors
+/// Why it didn't start, or why it stopped by itself.
+pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
+    identity.must_be(config.cluster, config.node)?;
+    let opened = folder::open(&config)?;
+    let timeline =
+        Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
+    timeline
+        .record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
+    let config = Arc::new(config);
+    let raft = runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name("raft")
+        .build()
+        .map_err(at("starting a runtime"))?;
+    let result = raft.block_on(live(config, identity, opened, timeline.clone(), telemetry, clock));
+    match &result {
+        Ok(()) => timeline.record("stopped", json!({})),
+        Err(error) => timeline.record("stopped_by_itself", json!({ "why": error.to_string() })),
+    }
+    // The journal's writer has ended; whatever task hangs is of no consequence any more.
+    raft.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn live(
+    config: Arc<Config>,
+    identity: Identity,
+    opened: Opened,
+    timeline: Timeline,
+    telemetry: Telemetry,
+    clock: Arc<dyn Clock>,
+) -> Result<(), RunError> {
+    let Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile } =
+        opened;
+    check_genesis(&recovered.state, &config.genesis)?;
+    let (stop, stopping) = watch::channel(false);
+    let peering = Peering::bind(&config, identity.clone())?;
+    let doors = Doors::bind(&config, identity, stopping.clone())?;
+    let writer = spawn("journal", move || writer.run())?;
+    let state = recovered.state.clone();
+    let keeper = Keeper::new(
+        state.clone(),
+        state.history().clone(),
+        journal.clone(),
+        disk.clone(),
+        checkpoints,
+        reopen,
+        Box::new(|bytes| {
+            thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)))
+        }),
+    );
+    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
+    let replication = Replication::start(Parts {
+        node: config.node,
+        members: config.members.iter().map(|member| member.node).collect(),
+        timing: config.profile.timing(),
+        disk: disk.clone(),
+        data: config.data.clone(),
+        journal: journal.clone(),
+        vote: recovery.vote.map(vote_from_storage),
+        applied: recovered.applied,
+        membership: recovered.membership,
+        state: state.clone(),
+        clock: clock.clone(),
+        transport: peering.transport().clone(),
+        timeline: Some(timeline.clone()),
+        genesis: config.genesis.clone(),
+    })
+    .await?;
+    let peering_task = peering.serve(&replication, state.clone());
+    let operations = Arc::new(NodeOperations {
+        config: config.clone(),
+        started: Instant::now(),
+        raft: replication.raft.clone(),
+        state: state.clone(),
+        journal: journal.clone(),
+        peers: replication.peers.clone(),
+        transport: peering.transport().clone(),
+        freshness: replication.freshness.clone(),
+        lead: replication.lead.clone(),
+        timeline: timeline.clone(),
+    });
+    let doors =
+        doors.open(&replication, &state, operations, timeline, telemetry, clock, volatile)?;
+    tracing::info!(
+        site = config.site,
+        node = config.node,
+        peer = %config.listen.peer,
+        client = %config.listen.client,
+        admin = %config.socket.display(),
+        "running"
+    );
+    let why = supervise(&replication, &journal, &state).await;
+    if why.is_none() {
+        tracing::info!("asked to stop");
+        leave(&replication).await;
+    }
+    stop.send_replace(true);
+    doors.close().await;
+    peering_task.abort();
+    let stopped = tokio::time::timeout(STOP_PATIENCE, replication.stop()).await;
+    if stopped.is_err() {
+        tracing::warn!("replication didn't stop in time");
+    }
+    peering.close().await;
+    journal.close();
+    join(keeper, "keeper");
+    join(writer, "journal");
+    drop(claim);
+    match why {
+        None => Ok(()),
+        Some(why) => Err(RunError::Unwell(why)),
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, RunError> {
+    thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
+}
+
+fn join(thread: JoinHandle<()>, name: &str) {
+    if thread.join().is_err() {
+        tracing::error!(name, "a thread ended by a panic");
+    }
+}
+
+/// Takes the keeper's turns until the node stops.
+fn spawn_keeper(
+    mut keeper: Keeper,
+    state: &Arc<crate::state::State>,
+    stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, RunError> {
+    let state = state.clone();
+    spawn("keeper", move || {
+        lower_priority();
+        while !*stopping.borrow() {
+            let rest = match keeper.turn() {
+                Ok(Rest::For(rest)) => rest,
+                Ok(Rest::Idle) => Duration::from_millis(200),
+                Err(why) => return state.fail(&why),
+            };
+            thread::sleep(rest);
+        }
+    })
+}
+
+/// The keeper must never take time from the road.
+fn lower_priority() {
+    let own = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(own), 19) {
+        tracing::warn!(%error, "the keeper runs at normal priority");
+    }
+}
+
+/// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
+async fn supervise(
+    replication: &Replication,
+    journal: &Journal,
+    state: &crate::state::State,
+) -> Option<String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut failed = state.failed();
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return Some("signals can't be heard".into());
+    };
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return None,
+            _ = interrupt.recv() => return None,
+            _ = failed.changed() => return failed.borrow().clone(),
+            _ = look.tick() => {
+                if let Some(why) = journal.poisoned() {
+                    return Some(format!("the journal can't be written: {why}"));
+                }
+                if let Some(why) = quorum::look(&replication.raft).stopped {
+                    let known = failed.borrow().clone();
+                    return Some(known.unwrap_or(format!("replication has stopped: {why}")));
+                }
+            }
+        }
+    }
+}
+
+/// A primary hands its role over before it stops, so that nobody waits for an election.
+async fn leave(replication: &Replication) {
+    if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
+        return;
+    }
+    let seen = quorum::look(&replication.raft);
+    let now = Instant::now();
+    let answering = |node| {
+        let heard = replication.peers.heard(node);
+        heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < Duration::from_secs(1))
+    };
+    let best = seen.followers.iter().filter(|p| answering(p.node)).max_by_key(|p| p.matched);
+    let Some(best) = best else {
+        return tracing::warn!("no peer answers: stopping without handing the primary role over");
+    };
+    if let Err(error) = quorum::hand_over(&replication.raft, best.node).await {
+        return tracing::warn!(%error, "can't hand the primary role over");
+    }
+    let mut lead = replication.lead.clone();
+    let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
+    match tokio::time::timeout(Duration::from_secs(3), handed).await {
+        Ok(Ok(_)) => tracing::info!(to = best.node, "handed the primary role over"),
+        _ => tracing::warn!(to = best.node, "the primary role wasn't taken over in time"),
+    }
+    // Requests that came back from the batcher find their way to the new primary.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}

@@ -1,0 +1,140 @@
+//! The doors' own runtime, on a thread of its own: a flood of clients must not delay a heartbeat.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use evenkeel_wire::{
+    endpoint::{ClientEndpoint, ClientSettings},
+    identity::Identity,
+    transfer::Text,
+};
+use tokio::{runtime::Runtime, sync::watch};
+
+use super::{RunError, at};
+use crate::{
+    clock::Clock,
+    config::Config,
+    gateway::{
+        admin::{AdminDoor, AdminSocket},
+        client::ClientDoor,
+    },
+    limits::CLIENT_CONNECTIONS_MAX,
+    operations::NodeOperations,
+    replication::engine::Replication,
+    state::State,
+    telemetry::Telemetry,
+    timeline::Timeline,
+};
+
+/// Bound, but not open yet: a port that is taken refuses the start before anything runs.
+pub(super) struct Doors {
+    runtime: Runtime,
+    clients: ClientEndpoint,
+    admin: AdminSocket,
+    config: Arc<Config>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Open doors.
+pub(super) struct OpenDoors {
+    thread: JoinHandle<()>,
+}
+
+impl Doors {
+    pub(super) fn bind(
+        config: &Arc<Config>,
+        identity: Identity,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Self, RunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("doors")
+            .build()
+            .map_err(at("starting a runtime"))?;
+        let inside = runtime.enter();
+        let settings =
+            ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
+        let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
+        let admin = AdminSocket::bind(&config.socket)?;
+        drop(inside);
+        Ok(Self { runtime, clients, admin, config: config.clone(), stopping })
+    }
+
+    pub(super) fn open(
+        self,
+        replication: &Replication,
+        state: &Arc<State>,
+        operations: Arc<NodeOperations>,
+        timeline: Timeline,
+        telemetry: Telemetry,
+        clock: Arc<dyn Clock>,
+        volatile: bool,
+    ) -> Result<OpenDoors, RunError> {
+        let Self { runtime, clients, admin, config, stopping } = self;
+        let client_door = Arc::new(ClientDoor {
+            road: replication.road.clone(),
+            state: state.clone(),
+            freshness: replication.freshness.clone(),
+            cluster: config.cluster,
+            node: config.node,
+            site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
+            volatile,
+            stopping: stopping.clone(),
+        });
+        let admin_door = AdminDoor { operations, timeline, telemetry, clock };
+        let serve = async move {
+            let clients = Arc::new(clients);
+            let mut stop = stopping.clone();
+            tokio::join!(
+                admin_door.serve(admin, async move { stopped(&mut stop).await }),
+                serve_clients(client_door, clients, stopping)
+            );
+        };
+        let thread = thread::Builder::new()
+            .name("doors".into())
+            .spawn(move || {
+                runtime.block_on(serve);
+                runtime.shutdown_timeout(Duration::from_secs(1));
+            })
+            .map_err(at("starting a thread"))?;
+        Ok(OpenDoors { thread })
+    }
+}
+
+/// Waits until the node is stopping.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    while !*stopping.borrow_and_update() {
+        if stopping.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Until the node stops; then what is under way has a moment to be answered.
+async fn serve_clients(
+    door: Arc<ClientDoor>,
+    clients: Arc<ClientEndpoint>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let serving = tokio::spawn(door.serve(clients.clone()));
+    stopped(&mut stopping).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    clients.close();
+    serving.abort();
+    let _told_or_not =
+        tokio::time::timeout(Duration::from_millis(500), clients.wait_closed()).await;
+}
+
+impl OpenDoors {
+    /// Waits until the doors are closed; they close when the node is stopping.
+    pub(super) async fn close(self) {
+        // Not on this thread: replication still has replies to hand out.
+        let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the doors ended by a panic");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Opens a data folder: claims it, recovers journal and ledger, sets damaged balances aside. Says what it did.
+
+use std::{path::Path, sync::Arc};
+
+use evenkeel_storage::{
+    balances::{self, Checkpoints},
+    disk::{Disk, RealDisk},
+    journal::{self, Journal, Options, Recovery as JournalRecovery, Writer},
+    superblock::{self, Claim},
+};
+
+use super::{RunError, at};
+use crate::{
+    config::Config,
+    keeper::Reopen,
+    recovery::{Recovered, Recovery, balances_folder},
+};
+
+/// Everything that a data folder holds, open and recovered.
+pub(super) struct Opened {
+    pub(super) claim: Claim,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) journal: Journal,
+    pub(super) writer: Writer,
+    pub(super) recovery: JournalRecovery,
+    pub(super) recovered: Recovered,
+    pub(super) checkpoints: Box<dyn Checkpoints>,
+    pub(super) reopen: Reopen,
+    pub(super) volatile: bool,
+}
+
+pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
+    let claim = superblock::claim(&config.data, config.cluster.0, config.node)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let opened = journal::open(disk.clone(), &config.data, Options::new(config.cluster.0));
+    let (journal, writer, recovery) = opened.map_err(|error| {
+        if error.is_damage() { RunError::Damaged(error) } else { RunError::Journal(error) }
+    })?;
+    if recovery.cut_bytes > 0 {
+        let kept = recovery.cut_file.as_ref().map(|path| path.display().to_string());
+        tracing::warn!(
+            bytes = recovery.cut_bytes,
+            kept,
+            "cut bytes off the journal's end that were never acknowledged: the last write was torn"
+        );
+    }
+    let volatile = is_volatile(&config.data)?;
+    if volatile {
+        tracing::warn!(
+            "the data folder is on a file system in memory: nothing survives a power cut"
+        );
+    }
+    let (recovered, checkpoints) = recover(config, &disk, &journal)?;
+    let folder = balances_folder(&config.data);
+    let reopen: Reopen = Box::new(move || {
+        // What can't be written can't be believed either.
+        set_aside(&folder)?;
+        Ok(Box::new(balances::open(&folder)?))
+    });
+    Ok(Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile })
+}
+
+fn recover(
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+    journal: &Journal,
+) -> Result<(Recovered, Box<dyn Checkpoints>), RunError> {
+    let folder = balances_folder(&config.data);
+    let mut checkpoints: Box<dyn Checkpoints> = match balances::open(&folder) {
+        Ok(open) => Box::new(open),
+        Err(error) if error.is_damage() => {
+            say_set_aside(&folder, &error.to_string())?;
+            Box::new(balances::open(&folder)?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut told = 0;
+    let mut progress = |done: u64, all: u64| {
+        if done / 100_000 > told {
+            told = done / 100_000;
+            tracing::info!(done, all, "replaying the journal");
+        }
+    };
+    let recovered = Recovery {
+        disk: disk.clone(),
+        journal: journal.clone(),
+        checkpoints: &mut *checkpoints,
+        progress: &mut progress,
+    }
+    .run()?;
+    let report = &recovered.report;
+    if let Some(why) = &report.checkpoint_refused {
+        drop(checkpoints);
+        say_set_aside(&folder, why)?;
+        checkpoints = Box::new(balances::open(&folder)?);
+    }
+    tracing::info!(
+        checkpoint = report.checkpoint,
+        replayed = report.replayed,
+        indexes_rebuilt = report.indexes_rebuilt,
+        position = recovered.state.position(),
+        accounts = recovered.state.with_ledger(|ledger| ledger.account_count()),
+        "recovered the ledger"
+    );
+    Ok((recovered, checkpoints))
+}
+
+fn say_set_aside(folder: &Path, why: &str) -> Result<(), RunError> {
+    set_aside(folder).map_err(at("setting damaged balances aside"))?;
+    tracing::error!(
+        why,
+        "the balances' checkpoint can't be believed: set aside, and rebuilt from the journal"
+    );
+    Ok(())
+}
+
+fn set_aside(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() {
+        let kept = balances::quarantine(folder)?;
+        tracing::warn!(kept = %kept.display(), "kept what was there");
+    }
+    Ok(())
+}
+
+/// Whether the folder is on a file system in memory.
+fn is_volatile(data: &Path) -> Result<bool, RunError> {
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58f6;
+    let found = rustix::fs::statfs(data).map_err(|e| at("asking for the file system")(e.into()))?;
+    let kind = u64::try_from(found.f_type).unwrap_or(0) & 0xffff_ffff;
+    Ok(kind == TMPFS || kind == RAMFS)
+}

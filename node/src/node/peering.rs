@@ -1,0 +1,101 @@
+//! The port where peers come in: members only, each lane to whoever serves it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use evenkeel_wire::{
+    endpoint::{PeerEndpoint, PeerLink, PeerSettings},
+    identity::Identity,
+    peer::Lane,
+};
+use tokio::task::JoinHandle;
+
+use super::RunError;
+use crate::{
+    config::Config,
+    gateway::forward::ForwardDoor,
+    replication::{
+        engine::Replication,
+        quic::{QuicTransport, ends},
+        serve::PeerDoor,
+    },
+    state::State,
+};
+
+pub(super) struct Peering {
+    endpoint: Arc<PeerEndpoint>,
+    transport: Arc<QuicTransport>,
+    members: Vec<u64>,
+}
+
+/// Who serves the lanes of one peer.
+#[derive(Clone)]
+struct Lanes {
+    peer: PeerDoor,
+    forward: Arc<ForwardDoor>,
+}
+
+impl Peering {
+    pub(super) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
+        let timing = config.profile.timing();
+        let idle = (timing.election_max * 2).max(Duration::from_secs(2));
+        let settings = PeerSettings { idle, ..PeerSettings::default() };
+        let endpoint = Arc::new(PeerEndpoint::bind(config.listen.peer, identity, settings)?);
+        let transport = Arc::new(QuicTransport::new(endpoint.clone(), &config.members));
+        let members = config.members.iter().map(|member| member.node).collect();
+        Ok(Self { endpoint, transport, members })
+    }
+
+    pub(super) fn transport(&self) -> &Arc<QuicTransport> {
+        &self.transport
+    }
+
+    /// Takes peers' connections until the port is closed.
+    pub(super) fn serve(&self, replication: &Replication, state: Arc<State>) -> JoinHandle<()> {
+        let forward = Arc::new(ForwardDoor { road: replication.road.clone(), state });
+        let lanes = Lanes { peer: replication.door.clone(), forward };
+        let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
+        tokio::spawn(async move {
+            while let Some(link) = endpoint.accept().await {
+                let from = link.node();
+                if !members.contains(&from) {
+                    tracing::warn!(node = from, "refused a node that is no member");
+                    link.close("not a member");
+                    continue;
+                }
+                tokio::spawn(lanes.clone().serve(link));
+            }
+        })
+    }
+
+    pub(super) async fn close(&self) {
+        self.endpoint.close();
+        let _told_or_not =
+            tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
+    }
+}
+
+impl Lanes {
+    async fn serve(self, link: PeerLink) {
+        let from = link.node();
+        loop {
+            let (lane, sender, receiver) = match link.accept_lane().await {
+                Ok(lane) => lane,
+                Err(error) => {
+                    tracing::debug!(peer = from, %error, "a peer's connection ended");
+                    return link.close("no further lanes");
+                }
+            };
+            let (lanes, ends) = (self.clone(), ends(link.clone(), sender, receiver));
+            tokio::spawn(async move {
+                let served: io::Result<()> = match lane {
+                    Lane::Control => lanes.peer.serve_control(from, ends).await,
+                    Lane::Append => lanes.peer.serve_append(from, ends).await,
+                    Lane::Forward => lanes.forward.serve(ends).await,
+                };
+                if let Err(error) = served {
+                    tracing::debug!(peer = from, ?lane, %error, "a lane ended");
+                }
+            });
+        }
+    }
+}

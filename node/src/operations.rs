@@ -1,0 +1,265 @@
+//! What the admin socket can ask of a running node. It never moves money.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::{entry::EntryBody, id::NodeId};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    clock::rfc3339,
+    config::Config,
+    gateway::admin::{AdminError, Operations},
+    limits::READ_BYTES_MAX,
+    replication::{
+        Raft, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum, types::kind,
+    },
+    road::Lead,
+    state::{Place, State},
+    status::{Digest, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
+    timeline::Timeline,
+};
+
+/// A running node, as its operator sees it.
+pub struct NodeOperations {
+    pub config: Arc<Config>,
+    pub started: Instant,
+    pub raft: Raft,
+    pub state: Arc<State>,
+    pub journal: Journal,
+    pub peers: Arc<Peers>,
+    pub transport: Arc<QuicTransport>,
+    pub freshness: Arc<Freshness>,
+    pub lead: watch::Receiver<Lead>,
+    pub timeline: Timeline,
+}
+
+impl NodeOperations {
+    fn site_of(&self, node: NodeId) -> String {
+        let member = self.config.members.iter().find(|member| member.node == node);
+        member.map_or_else(|| format!("node {node}"), |member| member.site.clone())
+    }
+
+    fn patience(&self) -> Duration {
+        let timing = self.config.profile.timing();
+        timing.election_max + timing.heartbeat * 4
+    }
+
+    fn peer_statuses(&self, seen: &quorum::Snapshot, now: Instant) -> Vec<PeerStatus> {
+        let last = self.journal.last().map(|tip| tip.position);
+        let others = self.config.members.iter().filter(|member| member.node != self.config.node);
+        others
+            .map(|member| {
+                let progress = seen.followers.iter().find(|progress| progress.node == member.node);
+                let matched = progress.and_then(|progress| progress.matched);
+                let heard = self.peers.heard(member.node).map(|heard| heard.at);
+                let from_primary = self
+                    .freshness
+                    .last_heard()
+                    .filter(|_| *self.lead.borrow() == Lead::There(member.node));
+                let heard = heard.max(from_primary);
+                let silence = heard.map(|at| now.saturating_duration_since(at));
+                PeerStatus {
+                    node: member.node,
+                    site: member.site.clone(),
+                    reachable: silence.is_some_and(|silence| silence <= self.patience()),
+                    matched,
+                    lag: if seen.is_primary { Some(lag(last, matched)) } else { None },
+                    last_heard_ms: silence
+                        .map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+                    rtt_ms: self.transport.rtt(member.node).map(millis),
+                }
+            })
+            .collect()
+    }
+
+    /// Caught up, and part of a majority.
+    fn is_ready(&self, lead: Lead, now: Instant) -> bool {
+        match lead {
+            Lead::Here(_) => true,
+            Lead::There(_) => {
+                let age = self.freshness.age(now, self.state.position());
+                age.is_some_and(|age| age <= self.patience())
+            }
+            Lead::Nowhere => false,
+        }
+    }
+
+    async fn hand_over(&self, to: String) -> Result<Switchover, AdminError> {
+        let target = self.config.members.iter().find(|member| member.site == to);
+        let target = target.ok_or_else(|| {
+            let sites: Vec<_> = self.config.members.iter().map(|m| m.site.as_str()).collect();
+            AdminError::Invalid(format!(
+                "there is no site {to}; the sites are {}",
+                sites.join(", ")
+            ))
+        })?;
+        let seen = quorum::look(&self.raft);
+        if !seen.is_primary {
+            let primary =
+                seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
+            return Err(AdminError::Conflict(format!(
+                "this site isn't the primary ({primary}): ask there"
+            )));
+        }
+        if target.node == self.config.node {
+            return Err(AdminError::Conflict(format!("{to} is the primary already")));
+        }
+        let now = Instant::now();
+        let status = self.peer_statuses(&seen, now);
+        let status = status.iter().find(|peer| peer.node == target.node);
+        if !status.is_some_and(|peer| peer.reachable) {
+            return Err(AdminError::Conflict(format!("{to} doesn't answer; nothing was done")));
+        }
+        self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
+        let mut applied = self.state.applied();
+        let mut last_of_old = now;
+        quorum::hand_over(&self.raft, target.node).await.map_err(AdminError::Failed)?;
+        let new_term = async {
+            loop {
+                if applied.changed().await.is_err() {
+                    return None;
+                }
+                let at = Instant::now();
+                match *applied.borrow_and_update() {
+                    Some(Place { term, .. }) if term > seen.term => return Some((term, at)),
+                    _ => last_of_old = at,
+                }
+            }
+        };
+        let done = tokio::time::timeout(quorum::HAND_OVER_PATIENCE, new_term).await;
+        let Ok(Some((term, at))) = done else {
+            return Err(AdminError::Unknown(format!(
+                "{to} hasn't committed within {} s; see `evenkeel admin status`",
+                quorum::HAND_OVER_PATIENCE.as_secs()
+            )));
+        };
+        let pause_ms = millis(at.saturating_duration_since(last_of_old));
+        let from = self.config.site.clone();
+        self.timeline.record(
+            "switchover",
+            json!({ "from": from, "to": to, "term": term, "pause_ms": pause_ms }),
+        );
+        tracing::info!(%to, term, pause_ms, "handed the primary role over");
+        Ok(Switchover { from, to, term, pause_ms })
+    }
+
+    fn entries(&self, from: Option<u64>, limit: usize) -> Result<Vec<JournalEntry>, AdminError> {
+        let Some(last) = self.journal.last().map(|tip| tip.position) else { return Ok(Vec::new()) };
+        let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
+        let from = from.unwrap_or_else(|| (last + 1).saturating_sub(limit_u64));
+        let end = from.saturating_add(limit_u64).min(last + 1);
+        let mut entries = Vec::new();
+        let mut next = from;
+        while next < end {
+            let records = self.journal.read(next, end, READ_BYTES_MAX);
+            let records = records.map_err(|error| AdminError::Failed(error.to_string()))?;
+            let Some(newest) = records.last() else { break };
+            next = newest.position + 1;
+            entries.extend(records.iter().map(|record| JournalEntry {
+                position: record.position,
+                term: record.term,
+                time: (record.kind == kind::COMMANDS).then(|| rfc3339(record.time)),
+                kind: kind_name(record.kind).to_owned(),
+                commands: if record.kind == kind::COMMANDS { count(&record.payload) } else { 0 },
+                bytes: u64::try_from(record.payload.len()).unwrap_or(u64::MAX),
+                link: record.link.to_string(),
+            }));
+        }
+        Ok(entries)
+    }
+}
+
+fn lag(last: Option<u64>, matched: Option<u64>) -> u64 {
+    let records = |position: Option<u64>| position.map_or(0, |position| position + 1);
+    records(last).saturating_sub(records(matched))
+}
+
+#[expect(clippy::float_arithmetic, reason = "milliseconds for people, with a fraction")]
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn kind_name(record_kind: u8) -> &'static str {
+    match record_kind {
+        kind::BLANK => "blank",
+        kind::COMMANDS => "commands",
+        kind::MEMBERSHIP => "membership",
+        _ => "unknown",
+    }
+}
+
+fn count(body: &[u8]) -> u32 {
+    let Ok(mut entry) = EntryBody::open(body) else { return 0 };
+    let mut commands = 0;
+    while let Ok(Some(group)) = entry.next_group() {
+        commands += group.commands;
+    }
+    commands
+}
+
+impl Operations for NodeOperations {
+    fn status(&self) -> Status {
+        let now = Instant::now();
+        let seen = quorum::look(&self.raft);
+        let lead = *self.lead.borrow();
+        let role = match lead {
+            Lead::Here(_) => Role::Primary,
+            _ if seen.is_candidate => Role::Candidate,
+            _ => Role::Follower,
+        };
+        let primary = match lead {
+            Lead::Here(_) => Some(self.config.node),
+            Lead::There(node) => Some(node),
+            Lead::Nowhere => None,
+        };
+        let primary = primary.map(|node| Primary { node, site: self.site_of(node) });
+        let digests = self.state.digests().into_iter();
+        let head = self.state.with_ledger(|ledger| ledger.last().copied());
+        Status {
+            cluster: self.config.cluster.to_string(),
+            node: self.config.node,
+            site: self.config.site.clone(),
+            role,
+            term: seen.term,
+            primary,
+            committed: seen.committed,
+            applied: self.state.position(),
+            flushed: self.journal.durable(),
+            chain_head: head.map(|head| evenkeel_storage::Link(head.link).to_string()),
+            digests: digests
+                .map(|(position, digest)| Digest {
+                    position,
+                    digest: evenkeel_storage::Link(digest).to_string(),
+                })
+                .collect(),
+            business_date: None,
+            peers: self.peer_statuses(&seen, now),
+            ready: self.is_ready(lead, now),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: now.saturating_duration_since(self.started).as_secs(),
+        }
+    }
+
+    fn switchover(&self, to: String) -> BoxFuture<'_, Result<Switchover, AdminError>> {
+        Box::pin(self.hand_over(to))
+    }
+
+    fn journal(
+        &self,
+        from: Option<u64>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
+        Box::pin(async move { self.entries(from, limit) })
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, AdminError>> {
+        Box::pin(async move {
+            let journal = self.journal.clone();
+            let walked = tokio::task::spawn_blocking(move || crate::verify::online(&journal));
+            walked.await.map_err(|error| AdminError::Failed(error.to_string()))
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! Gathers requests from all doors into entries: while a few entries are on their way to a majority, the next one fills.
+//!
+//! Nothing waits when the road is free. Everything that waits is bounded, and every request ends by its deadline.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::{entry::EntryBuilder, reply::RefusalCode};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWriteResult};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use super::{
+    Raft,
+    stamps::Stamps,
+    types::{Batch, Types},
+};
+use crate::{
+    limits::{
+        ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
+        QUEUED_REQUESTS_MAX,
+    },
+    road::{Errand, Exit, Lead, Reply, Road, Ticket},
+};
+
+/// The queue in front of the journal.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    tickets: VecDeque<Ticket>,
+    commands: usize,
+    bytes: usize,
+}
+
+fn size(ticket: &Ticket) -> (usize, usize) {
+    match &ticket.errand {
+        Errand::Submit { count, commands } => {
+            (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
+        }
+        Errand::Read(_) => (0, 0),
+    }
+}
+
+impl Exit for Queue {
+    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
+        let (commands, bytes) = size(&ticket);
+        let mut waiting = self.waiting();
+        let full = waiting.tickets.len() >= QUEUED_REQUESTS_MAX
+            || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
+            || waiting.bytes.saturating_add(bytes) > QUEUED_BYTES_MAX;
+        if full {
+            return Err(Box::new(ticket));
+        }
+        waiting.commands += commands;
+        waiting.bytes += bytes;
+        waiting.tickets.push_back(ticket);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many commands wait.
+    pub fn depth(&self) -> usize {
+        self.waiting().commands
+    }
+
+    /// Takes as many as fit in one entry; `None` when nobody waits.
+    fn fill(&self) -> Option<(EntryBuilder, Vec<Flying>)> {
+        let mut waiting = self.waiting();
+        let mut entry = EntryBuilder::new();
+        let mut flying = Vec::new();
+        let mut bytes_taken = 0;
+        while let Some(ticket) = waiting.tickets.front() {
+            let Errand::Submit { count, commands } = &ticket.errand else {
+                unreachable!("only submits are queued");
+            };
+            if !entry.fits(*count, commands.len())
+                || (bytes_taken > 0 && bytes_taken + commands.len() > ENTRY_BYTES_TARGET)
+            {
+                break;
+            }
+            let first = entry.commands();
+            entry.push(ticket.caller.key, *count, commands);
+            bytes_taken += commands.len();
+            let ticket = waiting.tickets.pop_front().expect("it's in front");
+            let (commands, bytes) = size(&ticket);
+            waiting.commands -= commands;
+            waiting.bytes -= bytes;
+            flying.push(Flying { ticket: Some(ticket), first });
+        }
+        (!flying.is_empty()).then_some((entry, flying))
+    }
+
+    fn take_all(&self) -> VecDeque<Ticket> {
+        std::mem::take(&mut *self.waiting()).tickets
+    }
+
+    fn expire(&self, now: Instant) -> Vec<Ticket> {
+        let mut waiting = self.waiting();
+        if waiting.tickets.iter().all(|ticket| ticket.deadline > now) {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut *waiting);
+        let (expired, rest): (Vec<_>, Vec<_>) =
+            all.tickets.into_iter().partition(|ticket| ticket.deadline <= now);
+        for ticket in rest {
+            let (commands, bytes) = size(&ticket);
+            waiting.commands += commands;
+            waiting.bytes += bytes;
+            waiting.tickets.push_back(ticket);
+        }
+        expired
+    }
+}
+
+/// A request inside an entry that is under way. The ticket is gone when the deadline was first.
+struct Flying {
+    ticket: Option<Ticket>,
+    first: usize,
+}
+
+/// An entry that is under way.
+struct Flight {
+    requests: Vec<Flying>,
+    next_deadline: Instant,
+}
+
+type Landing = BoxFuture<'static, (u64, Option<ClientWriteResult<Types>>)>;
+
+/// Makes entries of what waits, for as long as this node is the primary.
+pub struct Batcher {
+    queue: Arc<Queue>,
+    raft: Raft,
+    road: Arc<Road>,
+    stamps: Stamps,
+    lead: watch::Receiver<Lead>,
+    flights: BTreeMap<u64, Flight>,
+    landings: FuturesUnordered<Landing>,
+    next_flight: u64,
+}
+
+impl Batcher {
+    pub fn new(
+        queue: Arc<Queue>,
+        raft: Raft,
+        road: Arc<Road>,
+        stamps: Stamps,
+        lead: watch::Receiver<Lead>,
+    ) -> Self {
+        Self {
+            queue,
+            raft,
+            road,
+            stamps,
+            lead,
+            flights: BTreeMap::new(),
+            landings: FuturesUnordered::new(),
+            next_flight: 0,
+        }
+    }
+
+    /// Runs until the engine stops.
+    pub async fn run(mut self) {
+        let queue = self.queue.clone();
+        let mut lead_changes = self.lead.clone();
+        let mut lead = *self.lead.borrow();
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            while matches!(lead, Lead::Here(_)) && self.flights.len() < ENTRIES_IN_FLIGHT_MAX {
+                let Some((entry, requests)) = queue.fill() else { break };
+                if !self.take_off(entry, requests).await {
+                    return;
+                }
+            }
+            tokio::select! {
+                biased;
+                Some((number, result)) = self.landings.next(), if !self.landings.is_empty() => {
+                    self.land(number, result);
+                }
+                changed = lead_changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now_lead = *lead_changes.borrow_and_update();
+                    if now_lead != lead {
+                        lead = now_lead;
+                        self.lead_changed(lead);
+                    }
+                }
+                () = queue.wake.notified() => {}
+                _ = tick.tick() => self.expire(Instant::now()),
+            }
+        }
+    }
+
+    /// Proposes an entry. `false`: the engine has stopped.
+    async fn take_off(&mut self, entry: EntryBuilder, requests: Vec<Flying>) -> bool {
+        let time = self.stamps.next();
+        let batch = Batch { time, body: entry.finish().into(), expected_link: None };
+        let number = self.next_flight;
+        self.next_flight += 1;
+        let next_deadline = next_deadline(&requests);
+        self.flights.insert(number, Flight { requests, next_deadline });
+        let (responder, result) = OneshotResponder::new_pair();
+        if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
+            self.land(number, None);
+            return false;
+        }
+        self.landings.push(result.map(move |result| (number, result.ok())).boxed());
+        true
+    }
+
+    fn land(&mut self, number: u64, result: Option<ClientWriteResult<Types>>) {
+        let Some(flight) = self.flights.remove(&number) else { return };
+        match result {
+            Some(Ok(response)) => {
+                let decided = response.data.expect("an entry of commands has outcomes");
+                for Flying { ticket, first } in flight.requests {
+                    let Some(ticket) = ticket else { continue };
+                    let end = first + size(&ticket).0;
+                    ticket.reply(Reply::Decided(decided.clone(), first..end));
+                }
+            }
+            Some(Err(ClientWriteError::ForwardToLeader(_))) => self.again(flight, false),
+            Some(Err(_)) | None => self.again(flight, true),
+        }
+    }
+
+    /// Tries the requests of a flight again, wherever the primary is now.
+    fn again(&self, flight: Flight, proposed: bool) {
+        for mut ticket in flight.requests.into_iter().filter_map(|flying| flying.ticket) {
+            ticket.proposed |= proposed;
+            self.road.wait(ticket);
+        }
+    }
+
+    fn lead_changed(&mut self, lead: Lead) {
+        if matches!(lead, Lead::Here(_)) {
+            return;
+        }
+        for ticket in self.queue.take_all() {
+            self.road.wait(ticket);
+        }
+        // A primary that only lost sight of its majority keeps its entries under way: they may still commit.
+        if matches!(lead, Lead::There(_)) {
+            for (_, flight) in std::mem::take(&mut self.flights) {
+                self.again(flight, true);
+            }
+            self.landings.clear();
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        for ticket in self.queue.expire(now) {
+            if ticket.proposed {
+                ticket.give_up("");
+            } else {
+                ticket.refuse(
+                    RefusalCode::Overloaded,
+                    "it waited until its deadline; nothing was done",
+                );
+            }
+        }
+        for flight in self.flights.values_mut().filter(|flight| flight.next_deadline <= now) {
+            for flying in &mut flight.requests {
+                if flying.ticket.as_ref().is_some_and(|ticket| ticket.deadline <= now) {
+                    let mut ticket = flying.ticket.take().expect("looked at above");
+                    ticket.proposed = true;
+                    ticket.give_up("");
+                }
+            }
+            flight.next_deadline = next_deadline(&flight.requests);
+        }
+    }
+}
+
+fn next_deadline(requests: &[Flying]) -> Instant {
+    let far = Instant::now() + Duration::from_secs(3600);
+    requests
+        .iter()
+        .filter_map(|flying| flying.ticket.as_ref().map(|ticket| ticket.deadline))
+        .min()
+        .unwrap_or(far)
+}

@@ -1,0 +1,218 @@
+//! Starts the engine with its settings, and everything that stands around it on the road.
+//!
+//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote always.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use evenkeel_storage::{disk::Disk, journal::Journal};
+use evenkeel_wire::id::NodeId;
+use openraft::{Config, SnapshotPolicy, errors::RaftError};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Raft,
+    batcher::{Batcher, Queue},
+    forwarder::{Forwarder, There},
+    freshness::Freshness,
+    gate::GateTimes,
+    joining::Joining,
+    lead::{LeadKeeper, Leading},
+    log_store::LogStore,
+    network::Network,
+    peers::{PeerTimes, Peers},
+    reads::{self, Here},
+    serve::PeerDoor,
+    stamps::Stamps,
+    state_machine::StateMachine,
+    transport::PeerTransport,
+    types::{LogId, StoredMembership, Vote},
+};
+use crate::{
+    clock::Clock,
+    config::Timing,
+    road::{Lead, Road},
+    state::State,
+    timeline::Timeline,
+};
+
+/// What replication is made of.
+pub struct Parts {
+    pub node: NodeId,
+    pub members: Vec<NodeId>,
+    pub timing: Timing,
+    pub disk: Arc<dyn Disk>,
+    pub data: PathBuf,
+    pub journal: Journal,
+    pub vote: Option<Vote>,
+    /// Everything up to here is committed, and applied to the ledger in `state`.
+    pub applied: Option<LogId>,
+    pub membership: StoredMembership,
+    pub state: Arc<State>,
+    pub clock: Arc<dyn Clock>,
+    pub transport: Arc<dyn PeerTransport>,
+    pub timeline: Option<Timeline>,
+    pub genesis: evenkeel_wire::genesis::Genesis,
+}
+
+/// Running replication.
+pub struct Replication {
+    pub raft: Raft,
+    pub road: Arc<Road>,
+    pub queue: Arc<Queue>,
+    pub peers: Arc<Peers>,
+    pub freshness: Arc<Freshness>,
+    pub joining: Arc<Joining>,
+    pub lead: watch::Receiver<Lead>,
+    pub door: PeerDoor,
+    tasks: JoinSet<()>,
+}
+
+/// Why replication can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("replication can't start: {0}")]
+    Engine(String),
+    #[error("the marker of an empty copy can't be read or written: {0}")]
+    Joining(std::io::Error),
+}
+
+impl Replication {
+    /// Starts the engine and its tasks on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// When the engine refuses what the journal holds, or the data folder can't be written.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let empty = parts.journal.last().is_none();
+        let joining =
+            Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
+        let joining = Arc::new(joining);
+        let times = peer_times(&parts.timing);
+        let peers = Arc::new(Peers::new(
+            parts.transport.clone(),
+            parts.journal.clone(),
+            parts.clock.clone(),
+            times,
+        ));
+        let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
+        let machine = StateMachine::new(
+            parts.state.clone(),
+            parts.journal.clone(),
+            parts.applied,
+            parts.membership.clone(),
+        );
+        let engine = |why: String| StartError::Engine(why);
+        let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
+        let network = Network::new(peers.clone());
+        let raft = Raft::build(parts.node, Arc::new(config), network, store, machine)
+            .await
+            .map_err(|error| engine(error.to_string()))?;
+        peers.attach(raft.clone());
+        raft.runtime_config().elect(empty || !joining.is_joining());
+        raft.run();
+        if empty {
+            found(&raft, &parts.members).await.map_err(engine)?;
+        }
+        Ok(Self::around(raft, parts, peers, joining))
+    }
+
+    fn around(raft: Raft, parts: Parts, peers: Arc<Peers>, joining: Arc<Joining>) -> Self {
+        let freshness = Arc::new(Freshness::default());
+        let (lead_sender, lead) = watch::channel(Lead::Nowhere);
+        let queue = Arc::new(Queue::default());
+        let (here, reads) = Here::new(queue.clone());
+        let (there, forwards) = There::new();
+        let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
+        let stamps = Stamps::new(
+            parts.clock.clone(),
+            peers.clone(),
+            parts.state.clone(),
+            parts.members.len(),
+        );
+        let door = PeerDoor {
+            raft: raft.clone(),
+            journal: parts.journal.clone(),
+            clock: parts.clock.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+        };
+        let keeper = LeadKeeper::new(Leading {
+            raft: raft.clone(),
+            journal: parts.journal.clone(),
+            state: parts.state.clone(),
+            peers: peers.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            timing: parts.timing,
+            genesis: parts.genesis,
+            clock: parts.clock.clone(),
+            timeline: parts.timeline,
+            lead: lead_sender,
+        });
+        let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
+        let forwarder =
+            Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
+        tasks.spawn(batcher.run());
+        tasks.spawn(forwarder.run());
+        tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
+        let attended = road.clone();
+        tasks.spawn(async move { attended.attend().await });
+        Self { raft, road, queue, peers, freshness, joining, lead, door, tasks }
+    }
+
+    /// Stops the engine and every task. Nothing that was acknowledged depends on it.
+    pub async fn stop(mut self) {
+        let _already_stopped = self.raft.shutdown().await;
+        self.tasks.shutdown().await;
+    }
+}
+
+/// The first membership of an empty journal. Every site writes the same record, so it doesn't matter whose election wins.
+async fn found(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
+    let members: BTreeMap<NodeId, super::types::EngineNode> =
+        members.iter().map(|node| (*node, super::types::EngineNode::default())).collect();
+    match raft.initialize(members).await {
+        Ok(()) => Ok(()),
+        // A peer was faster: its records are here already.
+        Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn peer_times(timing: &Timing) -> PeerTimes {
+    let lease = timing.election_max;
+    PeerTimes {
+        gate: GateTimes {
+            lease: lease + timing.heartbeat * 2,
+            mute: lease + timing.election_max + timing.election_max / 2,
+            window: lease,
+        },
+        append_reply: (timing.election_max * 2).max(Duration::from_secs(1)),
+        redial: timing.heartbeat,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a profile's times are short")
+}
+
+fn config(timing: &Timing) -> Config {
+    Config {
+        cluster_name: "evenkeel".into(),
+        heartbeat_interval: millis(timing.heartbeat),
+        heartbeat_min_interval: Some(millis(timing.heartbeat / 2)),
+        election_timeout_min: millis(timing.election_min),
+        election_timeout_max: millis(timing.election_max),
+        install_snapshot_timeout: 600_000,
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX / 2,
+        purge_batch_size: 65_536,
+        max_payload_entries: 4_096,
+        max_append_entries: Some(4_096),
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        ..Config::default()
+    }
+}

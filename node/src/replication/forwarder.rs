@@ -1,0 +1,261 @@
+//! A follower's exit of the road: requests go to the primary over one lane, and come back as its replies.
+//!
+//! When the lane breaks, whatever was on it may have been decided: it goes back to the road, marked as such.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use evenkeel_wire::{
+    codec, frame,
+    frame::Frame,
+    id::NodeId,
+    limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
+    peer::{self, Lane},
+    reply,
+    reply::RefusalCode,
+    request::{Consistency, ReadRequest, Submit},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+
+use super::transport::{LaneEnds, PeerTransport};
+use crate::{
+    limits::FORWARDS_MAX,
+    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
+};
+
+/// Where tickets for the primary are handed in.
+pub struct There {
+    tickets: mpsc::Sender<Ticket>,
+}
+
+impl There {
+    /// The exit, and what the forwarder takes from.
+    pub fn new() -> (Self, mpsc::Receiver<Ticket>) {
+        let (tickets, waiting) = mpsc::channel(FORWARDS_MAX);
+        (Self { tickets }, waiting)
+    }
+}
+
+impl Exit for There {
+    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
+        self.tickets.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
+    }
+}
+
+/// A request at the primary.
+struct Outstanding {
+    ticket: Ticket,
+    /// Whether an earlier attempt may have reached a journal.
+    proposed_before: bool,
+}
+
+/// Carries tickets to whoever is the primary.
+pub struct Forwarder {
+    transport: Arc<dyn PeerTransport>,
+    road: Arc<Road>,
+    lead: watch::Receiver<Lead>,
+    waiting: mpsc::Receiver<Ticket>,
+    lane: Option<(NodeId, LaneEnds)>,
+    outstanding: BTreeMap<u64, Outstanding>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    next_number: u64,
+}
+
+impl Forwarder {
+    pub fn new(
+        transport: Arc<dyn PeerTransport>,
+        road: Arc<Road>,
+        lead: watch::Receiver<Lead>,
+        waiting: mpsc::Receiver<Ticket>,
+    ) -> Self {
+        Self {
+            transport,
+            road,
+            lead,
+            waiting,
+            lane: None,
+            outstanding: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Runs until the road is gone.
+    pub async fn run(mut self) {
+        let mut lead = self.lead.clone();
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                reply = receive(&mut self.lane) => match reply {
+                    Ok(Some(frame)) => self.replied(frame),
+                    Ok(None) => self.lane_lost("the primary closed the lane"),
+                    Err(error) => self.lane_lost(&error.to_string()),
+                },
+                changed = lead.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let target = self.lane.as_ref().map(|(node, _)| *node);
+                    if target.is_some_and(|node| *lead.borrow_and_update() != Lead::There(node)) {
+                        self.lane_lost("another site is the primary now");
+                    }
+                }
+                received = self.waiting.recv_many(&mut batch, 1024) => {
+                    if received == 0 {
+                        return;
+                    }
+                    self.send(std::mem::take(&mut batch)).await;
+                }
+                _ = tick.tick() => self.expire(Instant::now()),
+            }
+        }
+    }
+
+    async fn send(&mut self, tickets: Vec<Ticket>) {
+        let Lead::There(primary) = *self.lead.borrow() else {
+            // The lead moved on between the road and here.
+            return tickets.into_iter().for_each(|ticket| self.road.wait(ticket));
+        };
+        if let Err(error) = self.ensure_lane(primary).await {
+            tracing::debug!(primary, %error, "can't reach the primary to forward requests");
+            return tickets.into_iter().for_each(|ticket| self.road.wait(ticket));
+        }
+        let mut frames = Vec::new();
+        let now = Instant::now();
+        for mut ticket in tickets {
+            let number = self.next_number;
+            self.next_number += 1;
+            write_forward(&ticket, number, now, &mut frames);
+            let proposed_before = ticket.proposed;
+            ticket.proposed |= matches!(ticket.errand, Errand::Submit { .. });
+            self.deadlines.insert((ticket.deadline, number));
+            self.outstanding.insert(number, Outstanding { ticket, proposed_before });
+        }
+        let Some((_, ends)) = self.lane.as_mut() else { return };
+        match timeout(Duration::from_secs(2), ends.out.send(frames.into())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lane_lost(&error.to_string()),
+            Err(_) => self.lane_lost("the primary takes no more"),
+        }
+    }
+
+    async fn ensure_lane(&mut self, primary: NodeId) -> io::Result<()> {
+        if self.lane.as_ref().is_some_and(|(node, _)| *node == primary) {
+            return Ok(());
+        }
+        self.lane_lost("another site is the primary now");
+        let opened =
+            timeout(Duration::from_millis(500), self.transport.open(primary, Lane::Forward));
+        let ends = opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        self.lane = Some((primary, ends));
+        Ok(())
+    }
+
+    fn lane_lost(&mut self, why: &str) {
+        if self.lane.take().is_some() {
+            tracing::debug!(
+                why,
+                outstanding = self.outstanding.len(),
+                "the lane to the primary is gone"
+            );
+        }
+        self.deadlines.clear();
+        for (_, Outstanding { ticket, .. }) in std::mem::take(&mut self.outstanding) {
+            self.road.wait(ticket);
+        }
+    }
+
+    fn replied(&mut self, frame: Frame) {
+        let (number, reply) = match read_reply(&frame) {
+            Ok(reply) => reply,
+            Err(error) => return self.lane_lost(&error.to_string()),
+        };
+        let Some(Outstanding { mut ticket, proposed_before }) = self.outstanding.remove(&number)
+        else {
+            return;
+        };
+        self.deadlines.remove(&(ticket.deadline, number));
+        if let Reply::Refused(refusal) = &reply
+            && refusal.code.says_nothing_was_done()
+        {
+            // This attempt certainly did nothing; an earlier one may have.
+            ticket.proposed = proposed_before;
+            if refusal.code == RefusalCode::NoPrimary || ticket.proposed {
+                return self.road.wait(ticket);
+            }
+        }
+        ticket.reply(reply);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some((deadline, number)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(Outstanding { ticket, .. }) = self.outstanding.remove(&number) {
+                ticket.give_up("the primary didn't answer in time");
+            }
+        }
+    }
+}
+
+/// The next reply on the lane; for ever when there is none.
+async fn receive(lane: &mut Option<(NodeId, LaneEnds)>) -> io::Result<Option<Frame>> {
+    match lane {
+        Some((_, ends)) => ends.inbound.receive().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn write_forward(ticket: &Ticket, number: u64, now: Instant, frames: &mut Vec<u8>) {
+    let left = ticket.deadline.saturating_duration_since(now).as_millis();
+    let deadline_ms =
+        u32::try_from(left).unwrap_or(DEADLINE_MS_MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
+    match &ticket.errand {
+        Errand::Submit { count, commands } => {
+            let submit = Submit { number, deadline_ms, count: *count, commands: commands.clone() };
+            peer::ForwardSubmit { key: ticket.caller.hash, submit }.write(frames);
+        }
+        Errand::Read(query) => {
+            let read = ReadRequest {
+                number,
+                deadline_ms,
+                consistency: Consistency::Linearizable,
+                query: query.clone(),
+            };
+            let at = frame::start(frames, peer::FORWARD_READ);
+            codec::encode_into(&peer::ForwardRead { key: ticket.caller.hash, read }, frames);
+            frame::finish(frames, at);
+        }
+    }
+}
+
+fn read_reply(frame: &Frame) -> Result<(u64, Reply), codec::Error> {
+    Ok(match frame.kind {
+        reply::OUTCOMES => {
+            let outcomes: reply::Outcomes = codec::decode(&frame.body)?;
+            let count = outcomes.answers.len();
+            let decided = Decided { stamp: outcomes.stamp, answers: outcomes.answers };
+            (outcomes.number, Reply::Decided(Arc::new(decided), 0..count))
+        }
+        reply::VIEW => {
+            let view: reply::ViewReply = codec::decode(&frame.body)?;
+            (view.number, Reply::View(Box::new(view.view), view.as_of))
+        }
+        reply::REFUSED => {
+            let refused: reply::Refused = codec::decode(&frame.body)?;
+            (refused.number, Reply::Refused(refused.refusal))
+        }
+        other => return Err(codec::Error::Malformed(format!("a frame of type {other}"))),
+    })
+}

@@ -1,0 +1,91 @@
+//! How old this node's view is: when it last knew that it had everything that was committed at the time.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::limits::FRESHNESS_NOTES_MAX;
+
+/// A follower's memory of what its primary said was committed, and when.
+#[derive(Debug, Default)]
+pub struct Freshness {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Heard from the primary, but not applied up to there yet.
+    pending: VecDeque<(Instant, u64)>,
+    current: Option<Instant>,
+    heard: Option<Instant>,
+}
+
+impl Freshness {
+    /// The primary spoke, and said that everything up to `committed` is.
+    pub fn heard(&self, now: Instant, committed: Option<u64>) {
+        let mut state = self.state();
+        state.heard = Some(now);
+        let Some(committed) = committed else { return };
+        if let Some((at, last)) = state.pending.back_mut()
+            && *last == committed
+        {
+            *at = now;
+            return;
+        }
+        if state.pending.len() < FRESHNESS_NOTES_MAX {
+            state.pending.push_back((now, committed));
+        }
+    }
+
+    /// A primary that a majority answered at `now` has everything.
+    pub fn confirmed(&self, now: Instant) {
+        let mut state = self.state();
+        state.pending.clear();
+        state.current = state.current.max(Some(now));
+    }
+
+    /// How old the view is that has applied everything up to `applied`; `None`: never was current since start.
+    pub fn age(&self, now: Instant, applied: Option<u64>) -> Option<Duration> {
+        let mut state = self.state();
+        while let Some((at, committed)) = state.pending.front().copied()
+            && Some(committed) <= applied
+        {
+            state.current = state.current.max(Some(at));
+            state.pending.pop_front();
+        }
+        state.current.map(|current| now.saturating_duration_since(current))
+    }
+
+    /// When the primary last spoke.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.state().heard
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_is_as_old_as_the_last_word_of_the_primary_that_it_has_caught_up_with() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let freshness = Freshness::default();
+        assert_eq!(freshness.age(at(0), None), None);
+        freshness.heard(at(10), Some(5));
+        assert_eq!(freshness.age(at(20), Some(4)), None, "not applied yet");
+        assert_eq!(freshness.age(at(20), Some(5)), Some(Duration::from_millis(10)));
+        freshness.heard(at(30), Some(5));
+        freshness.heard(at(40), Some(9));
+        assert_eq!(freshness.age(at(50), Some(8)), Some(Duration::from_millis(20)));
+        assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
+    }
+}

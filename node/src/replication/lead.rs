@@ -1,0 +1,176 @@
+//! Watches who leads: tells the road, founds the ledger, notes what an operator must know.
+//!
+//! A node calls itself primary only while a majority answers it and its ledger has everything of earlier terms.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::{
+    codec, command::Command, entry::EntryBuilder, genesis::Genesis, id::OPERATOR_KEY,
+};
+use openraft::async_runtime::watch::WatchReceiver;
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch};
+use crate::{clock::Clock, config::Timing, road::Lead, state::State, timeline::Timeline};
+
+/// What leading depends on.
+pub struct Leading {
+    pub raft: Raft,
+    pub journal: Journal,
+    pub state: Arc<State>,
+    pub peers: Arc<Peers>,
+    pub freshness: Arc<Freshness>,
+    pub joining: Arc<Joining>,
+    pub timing: Timing,
+    pub genesis: Genesis,
+    pub clock: Arc<dyn Clock>,
+    pub timeline: Option<Timeline>,
+    pub lead: watch::Sender<Lead>,
+}
+
+/// Keeps [`Lead`] true.
+pub struct LeadKeeper {
+    on: Leading,
+    /// The last primary that was announced, and its term.
+    announced: Option<(u64, u64)>,
+    elect: Option<bool>,
+}
+
+impl LeadKeeper {
+    pub fn new(on: Leading) -> Self {
+        Self { on, announced: None, elect: None }
+    }
+
+    /// Runs until the engine stops.
+    pub async fn run(mut self) {
+        let mut metrics = self.on.raft.server_metrics();
+        let mut applied = self.on.state.applied();
+        let pace = (self.on.timing.heartbeat / 2).min(Duration::from_millis(50));
+        let mut tick = tokio::time::interval(pace);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let waits_for_ledger =
+                self.on.raft.is_leader() && *self.on.lead.borrow() == Lead::Nowhere;
+            tokio::select! {
+                changed = metrics.changed() => if changed.is_err() { break },
+                changed = applied.changed(), if waits_for_ledger => if changed.is_err() { break },
+                _ = tick.tick() => {}
+            }
+            let now = Instant::now();
+            self.look_after_joining(now);
+            let lead = self.look(now).await;
+            self.on.lead.send_if_modified(|current| std::mem::replace(current, lead) != lead);
+        }
+        self.on.lead.send_replace(Lead::Nowhere);
+    }
+
+    async fn look(&mut self, now: Instant) -> Lead {
+        let patience = self.on.timing.election_max + self.on.timing.heartbeat * 2;
+        if let Ok(leader) = self.on.raft.as_leader() {
+            let term = leader.term();
+            let answered = self.on.peers.majority_heard(now).unwrap_or(now);
+            let caught_up = self.on.state.applied_term() == Some(term);
+            if caught_up && !self.on.state.founded() {
+                self.found().await;
+            }
+            if !caught_up || now.saturating_duration_since(answered) > patience {
+                return Lead::Nowhere;
+            }
+            self.on.freshness.confirmed(answered);
+            self.announce_here(term);
+            return if self.on.state.founded() { Lead::Here(term) } else { Lead::Nowhere };
+        }
+        let (leader, term) = {
+            let metrics = self.on.raft.server_metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.current_leader, metrics.vote.leader_id.term)
+        };
+        let heard = self.on.freshness.last_heard();
+        let heard = heard.is_some_and(|at| now.saturating_duration_since(at) <= patience);
+        match leader {
+            Some(node) if heard => {
+                self.announce_there(node, term);
+                Lead::There(node)
+            }
+            _ => Lead::Nowhere,
+        }
+    }
+
+    /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
+    async fn found(&self) {
+        let command = codec::encode(&Command::Genesis(Box::new(self.on.genesis.clone())));
+        let mut entry = EntryBuilder::new();
+        entry.push(OPERATOR_KEY, 1, &command);
+        let batch = Batch {
+            time: self.on.clock.wall_micros(),
+            body: entry.finish().into(),
+            expected_link: None,
+        };
+        let written = timeout(Duration::from_secs(5), self.on.raft.client_write(batch)).await;
+        match written {
+            Ok(Ok(_)) => tracing::info!("founded the ledger"),
+            Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't founded yet"),
+            Err(_) => tracing::warn!("the ledger isn't founded yet: no majority within 5 s"),
+        }
+    }
+
+    /// A copy that began empty elects nobody, itself included, until it has caught up.
+    fn look_after_joining(&mut self, now: Instant) {
+        let elect = !self.on.joining.is_joining()
+            || self.on.journal.last().is_none_or(|tip| tip.position == 0);
+        if self.elect != Some(elect) {
+            self.on.raft.runtime_config().elect(elect);
+            self.elect = Some(elect);
+        }
+        if !self.on.joining.is_joining() {
+            return;
+        }
+        let durable = self.on.journal.durable().min(self.on.state.position());
+        let leads = matches!(*self.on.lead.borrow(), Lead::Here(_));
+        if leads || self.on.freshness.age(now, durable).is_some() {
+            match self.on.joining.caught_up() {
+                Ok(()) => {
+                    tracing::info!(
+                        position = durable,
+                        "this copy began empty and has caught up: it votes from now on"
+                    );
+                    self.note("caught_up", json!({ "position": durable }));
+                }
+                Err(error) => tracing::error!(%error, "can't remove the marker of an empty copy"),
+            }
+        }
+    }
+
+    fn announce_here(&mut self, term: u64) {
+        let node = *self.on.raft.node_id();
+        if self.announced.replace((node, term)) != Some((node, term)) {
+            let position = self.on.state.position();
+            tracing::info!(term, position, "this site is the primary now: a majority elected it");
+            self.note("became_primary", json!({ "term": term, "position": position }));
+        }
+    }
+
+    fn announce_there(&mut self, node: u64, term: u64) {
+        let before = self.announced.replace((node, term));
+        if before != Some((node, term)) {
+            let own = *self.on.raft.node_id();
+            if before.is_some_and(|(before, _)| before == own) {
+                tracing::warn!(term, primary = node, "this site is no longer the primary");
+            } else {
+                tracing::info!(term, primary = node, "following a primary");
+            }
+            self.note("follows", json!({ "primary": node, "term": term }));
+        }
+    }
+
+    fn note(&self, event: &str, details: serde_json::Value) {
+        if let Some(timeline) = &self.on.timeline {
+            timeline.record(event, details);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Lanes over QUIC: one connection per direction and pair of sites, dialled when first needed and again when it's lost.
+//!
+//! A restarted peer answers the packets of its former life with a stateless reset (RFC 9000 §10.3), which ends the stale
+//! connection at once.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_wire::{
+    endpoint::{FrameReceiver, FrameSender, PeerEndpoint, PeerLink},
+    frame::Frame,
+    id::NodeId,
+    peer::Lane,
+};
+use futures_util::future::BoxFuture;
+
+use super::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport};
+use crate::config::{Address, Member};
+
+/// Dials peers and opens lanes.
+pub struct QuicTransport {
+    endpoint: Arc<PeerEndpoint>,
+    addresses: BTreeMap<NodeId, Address>,
+    links: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
+    open: Mutex<BTreeMap<NodeId, PeerLink>>,
+}
+
+impl QuicTransport {
+    pub fn new(endpoint: Arc<PeerEndpoint>, members: &[Member]) -> Self {
+        let addresses = members.iter().map(|member| (member.node, member.peer.clone())).collect();
+        let links =
+            members.iter().map(|member| (member.node, tokio::sync::Mutex::new(()))).collect();
+        Self { endpoint, addresses, links, open: Mutex::default() }
+    }
+
+    fn open_links(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, PeerLink>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, to: NodeId) -> Option<PeerLink> {
+        self.open_links().get(&to).filter(|link| !link.is_closed()).cloned()
+    }
+
+    /// The time that a datagram and its answer take, where a connection is open.
+    pub fn rtt(&self, to: NodeId) -> Option<Duration> {
+        self.link(to).map(|link| link.rtt())
+    }
+
+    async fn connect(&self, to: NodeId) -> io::Result<PeerLink> {
+        if let Some(link) = self.link(to) {
+            return Ok(link);
+        }
+        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("node {to} is no member"));
+        let _one_dials = self.links.get(&to).ok_or_else(unknown)?.lock().await;
+        if let Some(link) = self.link(to) {
+            return Ok(link);
+        }
+        let address = resolve(self.addresses.get(&to).ok_or_else(unknown)?).await?;
+        let link = self.endpoint.dial(to, address).await.map_err(io::Error::other)?;
+        self.open_links().insert(to, link.clone());
+        Ok(link)
+    }
+}
+
+async fn resolve(address: &Address) -> io::Result<SocketAddr> {
+    let text = address.to_string();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let mut found = tokio::net::lookup_host(text.clone()).await?;
+    found
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{text} has no address")))
+}
+
+impl PeerTransport for QuicTransport {
+    fn open(&self, to: NodeId, lane: Lane) -> BoxFuture<'_, io::Result<LaneEnds>> {
+        Box::pin(async move {
+            let link = self.connect(to).await?;
+            let (sender, receiver) = link.open_lane(lane).await?;
+            Ok(ends(link, sender, receiver))
+        })
+    }
+}
+
+/// A lane's ends; the connection lives at least as long as they do.
+pub fn ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
+    LaneEnds { out: Box::new(Out { sender, _link: link }), inbound: Box::new(In(receiver)) }
+}
+
+struct Out {
+    sender: FrameSender,
+    _link: PeerLink,
+}
+
+impl LaneOut for Out {
+    fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(self.sender.send_bytes(frames))
+    }
+}
+
+struct In(FrameReceiver);
+
+impl LaneIn for In {
+    fn receive(&mut self) -> BoxFuture<'_, io::Result<Option<Frame>>> {
+        Box::pin(self.0.receive())
+    }
+}

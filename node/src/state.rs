@@ -1,0 +1,262 @@
+//! What this node has applied: the ledger behind its lock, its digests, and who waits for it.
+//!
+//! Apply and reads take the lock for one entry or one answer; checkpoints and audits for one slice.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::{
+    id::KeyId,
+    outcome::Answer,
+    reply::{Refusal, RefusalCode, View},
+    request::Query,
+};
+use tokio::sync::watch;
+
+use crate::{
+    history::History,
+    ledger::{CheckpointHead, EntryHead, Ledger, Unwell},
+    limits::{DIGEST_EVERY, DIGESTS_KEPT},
+};
+
+/// An entry's place: its term and position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub term: u64,
+    pub position: u64,
+}
+
+/// The applied state. Shared by replication, doors and the keeper.
+pub struct State {
+    inner: Mutex<Inner>,
+    history: Arc<History>,
+    journal: Journal,
+    applied: watch::Sender<Option<Place>>,
+    failed: watch::Sender<Option<String>>,
+}
+
+struct Inner {
+    ledger: Ledger,
+    digests: VecDeque<(u64, [u8; 32])>,
+    /// A checkpoint that was begun and that the keeper hasn't taken over yet.
+    begun: Option<Begun>,
+    checkpoint_busy: bool,
+    checkpoint_from: u64,
+    membership: Option<(Place, Bytes)>,
+}
+
+/// A checkpoint whose rows wait to be copied.
+#[derive(Debug)]
+pub struct Begun {
+    pub head: CheckpointHead,
+    /// The newest membership record at that position.
+    pub membership: Option<(Place, Bytes)>,
+}
+
+impl State {
+    pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
+        let inner = Inner {
+            ledger,
+            digests: VecDeque::new(),
+            begun: None,
+            checkpoint_busy: false,
+            checkpoint_from: 0,
+            membership: None,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            history,
+            journal,
+            applied: watch::Sender::new(place),
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was decided before.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Looks at the ledger.
+    pub fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.inner().ledger)
+    }
+
+    /// Applies an entry of commands; one answer for each of them.
+    ///
+    /// # Errors
+    /// When the ledger is unwell: the node must stop.
+    pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, Unwell> {
+        let mut answers = Vec::new();
+        let mut inner = self.inner();
+        self.begin_checkpoint_at_boundary(&mut inner, head);
+        let mut firsts = self.history.firsts(head.position);
+        inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        self.applied_entry(inner, head);
+        Ok(answers)
+    }
+
+    /// Passes over an entry that carries no commands.
+    pub fn pass(&self, head: &EntryHead) {
+        let mut inner = self.inner();
+        self.begin_checkpoint_at_boundary(&mut inner, head);
+        inner.ledger.pass(head);
+        self.applied_entry(inner, head);
+    }
+
+    fn applied_entry(&self, mut inner: MutexGuard<'_, Inner>, head: &EntryHead) {
+        if head.position.is_multiple_of(DIGEST_EVERY) {
+            inner.take_digest();
+        }
+        drop(inner);
+        self.applied.send_replace(Some(Place { term: head.term, position: head.position }));
+    }
+
+    /// The state in front of a segment's first entry is what a checkpoint holds: then every entry after it is in a
+    /// segment that isn't sealed, and a start finds all outcomes either there or in an index.
+    fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
+        if inner.checkpoint_busy || head.position == 0 || head.position < inner.checkpoint_from {
+            return;
+        }
+        if self.journal.begins_segment(head.position)
+            && let Some(begun) = inner.ledger.checkpoint_begin(false)
+        {
+            inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
+            inner.checkpoint_busy = true;
+        }
+    }
+
+    /// No checkpoint of a state in front of this position is begun: while replaying, only the newest one is worth it.
+    pub fn checkpoint_only_from(&self, position: u64) {
+        self.inner().checkpoint_from = position;
+    }
+
+    /// The newest membership record: its place and payload.
+    pub fn membership(&self) -> Option<(Place, Bytes)> {
+        self.inner().membership.clone()
+    }
+
+    /// Notes a membership record that is about to be passed.
+    pub fn set_membership(&self, place: Place, payload: Bytes) {
+        self.inner().membership = Some((place, payload));
+    }
+
+    /// A checkpoint that was begun and waits to be written.
+    pub fn begun_checkpoint(&self) -> Option<Begun> {
+        self.inner().begun.take()
+    }
+
+    /// The checkpoint is written, or given up.
+    pub fn end_checkpoint(&self, written: bool) {
+        let mut inner = self.inner();
+        inner.ledger.checkpoint_end(written);
+        inner.checkpoint_busy = false;
+    }
+
+    /// Takes a digest of the state as it stands, once for each position.
+    pub fn digest_now(&self) {
+        self.inner().take_digest();
+    }
+
+    /// The last digests, oldest first.
+    pub fn digests(&self) -> Vec<(u64, [u8; 32])> {
+        self.inner().digests.iter().copied().collect()
+    }
+
+    /// Tells when an entry was applied.
+    pub fn applied(&self) -> watch::Receiver<Option<Place>> {
+        self.applied.subscribe()
+    }
+
+    /// The newest applied entry's position.
+    pub fn position(&self) -> Option<u64> {
+        self.applied.borrow().map(|place| place.position)
+    }
+
+    /// The newest applied entry's term.
+    pub fn applied_term(&self) -> Option<u64> {
+        self.applied.borrow().map(|place| place.term)
+    }
+
+    /// The ledger's time, microseconds since the Unix epoch.
+    pub fn last_time(&self) -> u64 {
+        self.inner().ledger.time()
+    }
+
+    /// Whether genesis is applied.
+    pub fn founded(&self) -> bool {
+        self.inner().ledger.founded().is_some()
+    }
+
+    /// The number of the key whose text has this blake3.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
+        self.inner().ledger.key(hash)
+    }
+
+    /// Answers from what is applied.
+    ///
+    /// # Errors
+    /// When what is asked for isn't there or can't be read.
+    pub fn query(&self, query: &Query) -> Result<View, Refusal> {
+        match query {
+            Query::Account(id) => self
+                .with_ledger(|ledger| ledger.account(*id))
+                .map(View::Account)
+                .ok_or_else(|| Refusal::new(RefusalCode::NotFound, &format!("no account {id}"))),
+            Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
+            Query::Transfer(id) => {
+                let recent = self.with_ledger(|ledger| ledger.find_recent(*id));
+                self.history.transfer(*id, recent).map(|view| View::Transfer(Box::new(view)))
+            }
+            Query::History { account, limit, before } => {
+                if self.with_ledger(|ledger| ledger.account(*account)).is_none() {
+                    return Err(Refusal::new(
+                        RefusalCode::NotFound,
+                        &format!("no account {account}"),
+                    ));
+                }
+                let committed = |position| {
+                    self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))
+                };
+                let newest = self.position();
+                self.history.page(*account, *limit, *before, newest, &committed).map(View::History)
+            }
+        }
+    }
+
+    /// The node can't go on; says why.
+    pub fn fail(&self, why: &str) {
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert_with(|| why.to_owned());
+            first
+        });
+    }
+
+    /// Tells when the node can't go on.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.subscribe()
+    }
+}
+
+impl Inner {
+    fn take_digest(&mut self) {
+        let Some(position) = self.ledger.position() else { return };
+        if self.digests.back().is_some_and(|(last, _)| *last == position) {
+            return;
+        }
+        if self.digests.len() == DIGESTS_KEPT {
+            self.digests.pop_front();
+        }
+        self.digests.push_back((position, self.ledger.digest()));
+    }
+}

@@ -1,0 +1,305 @@
+//! The checkpoint in sled, on a thread of its own.
+//!
+//! sled can panic, and it can wait for ever (an I/O thread that panics or meets a full disk leaves
+//! its waiters asleep). So every call runs on one thread that catches panics, and the caller waits
+//! a limited time. After an error that leaves the table in doubt the handle is closed for good.
+//!
+//! Dropping the handle waits until sled is gone and its file unlocked: the folder can then be
+//! renamed and opened anew in the same process. A thread that never ends is left behind, as are
+//! its files, by then in quarantine. A caught panic still prints through the panic hook.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::generations::Generations;
+use super::sled_table::{SledTable, wait_until_released};
+use super::{CheckpointError, Checkpoints, Marker, Row};
+
+/// How many rows `load` brings over from sled's thread at once.
+const LOAD_ROWS: usize = 1024;
+const LOAD_CHUNKS: usize = 4;
+
+type Job = Box<dyn FnOnce(&mut Generations<SledTable>) + Send>;
+
+/// How long sled may take before it counts as stuck.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Opening: sled may walk its whole file.
+    pub open: Duration,
+    /// One call; in `load`, one chunk of rows.
+    pub call: Duration,
+    /// Closing, flush included.
+    pub close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            open: Duration::from_secs(120),
+            call: Duration::from_secs(120),
+            close: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The checkpoint in a folder. Made by [`super::open`].
+#[derive(Debug)]
+pub struct SledCheckpoints {
+    folder: PathBuf,
+    limits: Limits,
+    /// None once closed.
+    jobs: Option<SyncSender<Job>>,
+    /// Disconnects when the thread is done with sled.
+    ended: Receiver<()>,
+    closed_by: String,
+}
+
+enum Loading {
+    Rows(Vec<Row>),
+    Done(Result<Option<Marker>, CheckpointError>),
+}
+
+impl SledCheckpoints {
+    /// Opens with limits other than the usual ones.
+    pub fn open(folder: &Path, limits: Limits) -> Result<Self, CheckpointError> {
+        let (jobs, queue) = sync_channel::<Job>(1);
+        let (opened, answer) = sync_channel(1);
+        let (alive, ended) = sync_channel(0);
+        let owned_folder = folder.to_owned();
+        thread::Builder::new().name("balances".into()).spawn(move || {
+            serve(&owned_folder, &opened, &queue);
+            drop(alive);
+        })?;
+        wait(&answer, "opening", limits.open)??;
+        let (folder, closed_by) = (folder.to_owned(), String::new());
+        Ok(Self { folder, limits, jobs: Some(jobs), ended, closed_by })
+    }
+
+    fn submit(&mut self, job: Job) -> Result<(), CheckpointError> {
+        let Some(jobs) = &self.jobs else {
+            return Err(CheckpointError::Closed(self.closed_by.clone()));
+        };
+        jobs.send(job).map_err(|_| thread_gone())
+    }
+
+    fn call<R: Send + 'static>(
+        &mut self,
+        doing: &'static str,
+        job: impl FnOnce(&mut Generations<SledTable>) -> Result<R, CheckpointError> + Send + 'static,
+    ) -> Result<R, CheckpointError> {
+        let (answer, answered) = sync_channel(1);
+        let result = self
+            .submit(Box::new(move |generations| {
+                // An answer nobody waits for any more is no loss.
+                let _ = answer.send(caught(doing, || job(generations)));
+            }))
+            .and_then(|()| wait(&answered, doing, self.limits.call)?);
+        self.closing_on_doubt(result)
+    }
+
+    fn closing_on_doubt<R>(
+        &mut self,
+        result: Result<R, CheckpointError>,
+    ) -> Result<R, CheckpointError> {
+        if let Err(error) = &result
+            && error.ends_use()
+        {
+            self.closed_by = error.to_string();
+            self.close();
+        }
+        result
+    }
+
+    fn close(&mut self) {
+        if self.jobs.take().is_none() {
+            return;
+        }
+        if self.ended.recv_timeout(self.limits.close) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(folder = %self.folder.display(), "sled does not end; left behind");
+        }
+    }
+}
+
+impl Drop for SledCheckpoints {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Checkpoints for SledCheckpoints {
+    fn begin(&mut self) -> Result<u64, CheckpointError> {
+        self.call("beginning a generation", Generations::begin)
+    }
+
+    fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
+        let rows = rows.to_vec();
+        self.call("putting rows", move |generations| generations.put(&rows))
+    }
+
+    fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
+        self.call("finishing a generation", move |generations| generations.finish(marker))
+    }
+
+    fn load(
+        &mut self,
+        each: &mut dyn FnMut(Row) -> Result<(), String>,
+    ) -> Result<Option<Marker>, CheckpointError> {
+        let (sender, receiver) = sync_channel(LOAD_CHUNKS);
+        let limit = self.limits.call;
+        let result = self
+            .submit(Box::new(move |generations| {
+                let loaded = caught("loading", || load_in_chunks(generations, &sender));
+                // An answer nobody waits for any more is no loss.
+                let _ = sender.send(Loading::Done(loaded));
+            }))
+            .and_then(|()| receive_rows(&receiver, limit, each));
+        self.closing_on_doubt(result)
+    }
+}
+
+/// The thread: opens sled, does one job after the other, and ends when the handle is gone.
+fn serve(folder: &Path, opened: &SyncSender<Result<(), CheckpointError>>, queue: &Receiver<Job>) {
+    let table = match caught("opening", || SledTable::open(folder)) {
+        Ok(table) => table,
+        Err(error) => {
+            wait_until_released(folder);
+            // Nobody waits any more if opening took too long.
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    let mut generations = Generations::new(table);
+    if opened.send(Ok(())).is_ok() {
+        for job in queue {
+            job(&mut generations);
+        }
+    }
+    let closed = caught("closing", || {
+        drop(generations);
+        Ok(())
+    });
+    if let Err(error) = closed {
+        tracing::warn!(folder = %folder.display(), %error, "closing the balances failed");
+    }
+    wait_until_released(folder);
+}
+
+fn load_in_chunks(
+    generations: &mut Generations<SledTable>,
+    sender: &SyncSender<Loading>,
+) -> Result<Option<Marker>, CheckpointError> {
+    let hand_over = |rows| {
+        let refused = |_| CheckpointError::Refused("the load was given up".into());
+        sender.send(Loading::Rows(rows)).map_err(refused)
+    };
+    let mut chunk = Vec::with_capacity(LOAD_ROWS);
+    let marker = generations.load(&mut |row| {
+        chunk.push(row);
+        if chunk.len() < LOAD_ROWS {
+            return Ok(());
+        }
+        hand_over(std::mem::replace(&mut chunk, Vec::with_capacity(LOAD_ROWS)))
+    })?;
+    hand_over(chunk)?;
+    Ok(marker)
+}
+
+fn receive_rows(
+    receiver: &Receiver<Loading>,
+    limit: Duration,
+    each: &mut dyn FnMut(Row) -> Result<(), String>,
+) -> Result<Option<Marker>, CheckpointError> {
+    loop {
+        match wait(receiver, "loading", limit)? {
+            Loading::Done(result) => return result,
+            Loading::Rows(rows) => {
+                for row in rows {
+                    each(row).map_err(CheckpointError::Refused)?;
+                }
+            }
+        }
+    }
+}
+
+fn wait<R>(
+    receiver: &Receiver<R>,
+    doing: &'static str,
+    limit: Duration,
+) -> Result<R, CheckpointError> {
+    receiver.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => CheckpointError::Stalled { doing, seconds: limit.as_secs() },
+        RecvTimeoutError::Disconnected => thread_gone(),
+    })
+}
+
+fn thread_gone() -> CheckpointError {
+    CheckpointError::Damaged("sled's thread is gone".into())
+}
+
+/// Runs a part that calls sled; a panic becomes damage.
+fn caught<R>(
+    doing: &str,
+    part: impl FnOnce() -> Result<R, CheckpointError>,
+) -> Result<R, CheckpointError> {
+    catch_unwind(AssertUnwindSafe(part)).unwrap_or_else(|panic| {
+        let message = panic_message(panic.as_ref());
+        Err(CheckpointError::Damaged(format!("sled panicked while {doing}: {message}")))
+    })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quarantine;
+    use super::*;
+
+    #[test]
+    fn a_panic_in_sled_is_damage_and_ends_the_use_of_the_handle() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("balances");
+        let mut checkpoints = super::super::open(&folder).unwrap();
+        let error = checkpoints.call::<()>("putting rows", |_| panic!("page {}", 7)).unwrap_err();
+        assert!(error.is_damage());
+        assert_eq!(
+            error.to_string(),
+            "balances are damaged: sled panicked while putting rows: page 7"
+        );
+        assert!(matches!(checkpoints.begin(), Err(CheckpointError::Closed(_))));
+
+        // The handle is still there, sled is gone: set aside and open anew at once.
+        quarantine(&folder).unwrap();
+        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+    }
+
+    #[test]
+    fn sled_that_never_answers_is_left_behind() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("balances");
+        let short = Duration::from_millis(50);
+        let limits = Limits { call: short, close: short, ..Limits::default() };
+        let mut checkpoints = SledCheckpoints::open(&folder, limits).unwrap();
+        let (release, asleep) = sync_channel::<()>(0);
+        let error = checkpoints
+            .call("flushing", move |_| {
+                let _ = asleep.recv();
+                Ok(())
+            })
+            .unwrap_err();
+        assert!(matches!(error, CheckpointError::Stalled { doing: "flushing", .. }), "{error}");
+        assert!(error.is_damage());
+        drop(checkpoints);
+
+        // Its files are locked still, and out of the way once they are renamed.
+        quarantine(&folder).unwrap();
+        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+        drop(release);
+    }
+}

@@ -1,0 +1,144 @@
+//! Writing a generation so that the one before survives a crash at any point.
+//!
+//! A row's two slots hold its two newest versions. A new version goes over the older of the two,
+//! or over what this same generation put before; the newest version of the finished generation is
+//! never touched.
+
+use super::marker::MarkerRow;
+use super::rows::{self, Row, RowHash};
+use super::table::Table;
+use super::totals::{Totals, damaged_row};
+use super::{CheckpointError, Marker};
+
+pub(super) struct Generations<T> {
+    pub(super) table: T,
+    pub(super) finished: Option<Finished>,
+    pub(super) draft: Option<Draft>,
+}
+
+/// The newest finished generation, once loaded. Generation 0 is the empty one before the first.
+#[derive(Clone)]
+pub(super) struct Finished {
+    pub(super) generation: u64,
+    pub(super) totals: Totals,
+}
+
+/// The generation being written.
+pub(super) struct Draft {
+    generation: u64,
+    totals: Totals,
+}
+
+/// A row's version as it lies in one slot.
+struct Version {
+    generation: u64,
+    row: Row,
+    hash: RowHash,
+}
+
+impl<T: Table> Generations<T> {
+    pub(super) fn new(table: T) -> Self {
+        Self { table, finished: None, draft: None }
+    }
+
+    pub(super) fn begin(&mut self) -> Result<u64, CheckpointError> {
+        let finished = match self.finished.take() {
+            Some(finished) if self.draft.is_none() => finished,
+            // Never loaded, or a draft was abandoned: its rows must go, or they would count.
+            _ => {
+                self.load(&mut |_| Ok(()))?;
+                self.finished.take().expect("load says what is finished")
+            }
+        };
+        self.finished = Some(finished.clone());
+        let generation = finished.generation.checked_add(1).expect("2^64 generations");
+        self.draft = Some(Draft { generation, totals: finished.totals });
+        Ok(generation)
+    }
+
+    pub(super) fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
+        for row in rows {
+            row.check_size()?;
+        }
+        let Some(mut draft) = self.draft.take() else {
+            return Err(CheckpointError::OutOfOrder("put without begin".into()));
+        };
+        // In the order of keys, neighbours meet the same page. A stable sort: the last row wins.
+        let mut keyed: Vec<_> = rows.iter().map(|row| (row.key(), row)).collect();
+        keyed.sort_by(|(left, _), (right, _)| left.cmp(right));
+        let put = keyed.into_iter().try_for_each(|(key, row)| self.put_row(&mut draft, key, row));
+        self.draft = Some(draft);
+        put
+    }
+
+    fn put_row(
+        &mut self,
+        draft: &mut Draft,
+        mut key: Vec<u8>,
+        row: &Row,
+    ) -> Result<(), CheckpointError> {
+        let versions = [self.version(&mut key, 0)?, self.version(&mut key, 1)?];
+        let generations = versions.each_ref().map(|version| version.as_ref().map(|v| v.generation));
+        if generations[0].is_some() && generations[0] == generations[1]
+            || generations.iter().flatten().any(|generation| *generation > draft.generation)
+        {
+            return Err(CheckpointError::Damaged(format!(
+                "generation {} meets a row with the generations {generations:?}",
+                draft.generation
+            )));
+        }
+
+        // None sorts below every generation: an empty slot is the older one.
+        let newest = usize::from(generations[1] > generations[0]);
+        let mut slot = 1 - newest;
+        if let Some(living) = &versions[newest] {
+            draft.totals.take(&living.row, &living.hash);
+            if living.generation == draft.generation {
+                slot = newest;
+            }
+        }
+        set_slot(&mut key, slot);
+        let (value, hash) = rows::seal(&key, draft.generation, &row.fields());
+        self.table.insert(&key, &value)?;
+        draft.totals.add(row, &hash);
+        Ok(())
+    }
+
+    fn version(&self, key: &mut [u8], slot: usize) -> Result<Option<Version>, CheckpointError> {
+        set_slot(key, slot);
+        let Some(value) = self.table.get(key)? else {
+            return Ok(None);
+        };
+        let read = || {
+            let unsealed = rows::unseal(key, &value)?;
+            let row = Row::read(key, unsealed.fields)?;
+            Ok(Version { generation: unsealed.generation, row, hash: unsealed.hash })
+        };
+        read().map(Some).map_err(|error| damaged_row(key, error))
+    }
+
+    pub(super) fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
+        let Some(draft) = &self.draft else {
+            return Err(CheckpointError::OutOfOrder("finish without begin".into()));
+        };
+        if marker.generation != draft.generation {
+            return Err(CheckpointError::OutOfOrder(format!(
+                "a marker of generation {} in generation {}",
+                marker.generation, draft.generation
+            )));
+        }
+        let row = MarkerRow::new(marker, &draft.totals)?;
+
+        self.table.flush()?;
+        self.table.insert(&MarkerRow::key(draft.generation), &row.value())?;
+        self.table.flush()?;
+        self.table.note_finished(draft.generation)?;
+        let Draft { generation, totals } = self.draft.take().expect("looked at above");
+        self.finished = Some(Finished { generation, totals });
+        Ok(())
+    }
+}
+
+fn set_slot(key: &mut [u8], slot: usize) {
+    *key.last_mut().expect("a key is never empty") = u8::from(slot == 1);
+}

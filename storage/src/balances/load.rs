@@ -1,0 +1,174 @@
+//! Loading the newest finished generation, and removing what an unfinished one left behind.
+//!
+//! Nothing is believed: each row's checksum, then the count, the sums and the digest of the living
+//! rows against the marker. Removes only rows newer than the marker, and only after all the rest
+//! was found right.
+
+use super::generations::{Finished, Generations};
+use super::marker::MarkerRow;
+use super::rows::{self, KIND_MARKER, Row, RowHash};
+use super::table::Table;
+use super::totals::{Totals, damaged_row};
+use super::{CheckpointError, Marker};
+
+/// How many keys of an unfinished generation are held at once; when there are more, the table is
+/// walked again.
+const LEFTOVERS_MAX: usize = 1 << 16;
+
+/// What `load` does with each living row.
+pub(super) type Each<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
+
+impl<T: Table> Generations<T> {
+    pub(super) fn load(&mut self, each: Each<'_>) -> Result<Option<Marker>, CheckpointError> {
+        self.finished = None;
+        self.draft = None;
+        let marker = self.marker()?;
+        let generation = marker.as_ref().map_or(0, |row| row.marker.generation);
+
+        let mut walk = Walk::new(generation);
+        self.table.scan(&mut |key, value| walk.visit(key, value, each))?;
+        walk.settle(each)?;
+        if let Some(marker) = &marker {
+            marker.verify(&walk.totals)?;
+        }
+        match self.table.noted_finished()? {
+            Some(noted) if noted > generation => {
+                return Err(CheckpointError::Damaged(format!(
+                    "generation {noted} was finished here, and the newest marker is of {generation}"
+                )));
+            }
+            _ => {}
+        }
+        self.remove_leftovers(walk.leftovers, generation)?;
+        self.finished = Some(Finished { generation, totals: walk.totals });
+        Ok(marker.map(|row| row.marker))
+    }
+
+    fn marker(&self) -> Result<Option<MarkerRow>, CheckpointError> {
+        let mut newest: Option<MarkerRow> = None;
+        for key in [MarkerRow::key(0), MarkerRow::key(1)] {
+            let Some(value) = self.table.get(&key)? else { continue };
+            let row = MarkerRow::read(&key, &value).map_err(|error| damaged_row(&key, error))?;
+            if newest.as_ref().is_none_or(|other| other.marker.generation < row.marker.generation) {
+                newest = Some(row);
+            }
+        }
+        Ok(newest)
+    }
+
+    fn remove_leftovers(
+        &mut self,
+        mut leftovers: Vec<Vec<u8>>,
+        generation: u64,
+    ) -> Result<(), CheckpointError> {
+        while !leftovers.is_empty() {
+            for key in &leftovers {
+                self.table.remove(key)?;
+            }
+            self.table.flush()?;
+            if leftovers.len() < LEFTOVERS_MAX {
+                break;
+            }
+            let mut walk = Walk::new(generation);
+            self.table.scan(&mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
+            leftovers = walk.leftovers;
+        }
+        Ok(())
+    }
+}
+
+/// A walk over all rows in the order of their keys: the versions of one row follow each other.
+struct Walk {
+    generation: u64,
+    totals: Totals,
+    leftovers: Vec<Vec<u8>>,
+    last_key: Vec<u8>,
+    /// The newest version so far of the row being walked over.
+    living: Option<Living>,
+}
+
+struct Living {
+    key: Vec<u8>,
+    generation: u64,
+    fields: Vec<u8>,
+    hash: RowHash,
+}
+
+impl Walk {
+    fn new(generation: u64) -> Self {
+        let (totals, leftovers, last_key) = Default::default();
+        Self { generation, totals, leftovers, last_key, living: None }
+    }
+
+    fn visit(&mut self, key: &[u8], value: &[u8], each: Each<'_>) -> Result<(), CheckpointError> {
+        if key <= self.last_key.as_slice() {
+            return Err(CheckpointError::Damaged("keys are out of order".into()));
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        if key.len() == 2 && key[0] == KIND_MARKER && key[1] <= 1 {
+            return Ok(());
+        }
+
+        let row = rows::unseal(key, value).map_err(|error| damaged_row(key, error))?;
+        if row.generation > self.generation {
+            return self.leave(key, row.generation);
+        }
+        if let Some(living) = &mut self.living
+            && is_same_row(&living.key, key)
+        {
+            if living.generation == row.generation {
+                return Err(CheckpointError::Damaged(format!(
+                    "a row has two versions of generation {}",
+                    row.generation
+                )));
+            }
+            if living.generation > row.generation {
+                return Ok(());
+            }
+        } else {
+            self.settle(each)?;
+        }
+        self.living = Some(Living {
+            key: key.to_vec(),
+            generation: row.generation,
+            fields: row.fields.to_vec(),
+            hash: row.hash,
+        });
+        Ok(())
+    }
+
+    /// A row of the unfinished generation: the one right after the finished one, or sled has lost
+    /// a marker.
+    fn leave(&mut self, key: &[u8], generation: u64) -> Result<(), CheckpointError> {
+        if generation - self.generation > 1 {
+            return Err(CheckpointError::Damaged(format!(
+                "a row of generation {generation} after a marker of generation {}",
+                self.generation
+            )));
+        }
+        if self.leftovers.len() < LEFTOVERS_MAX {
+            self.leftovers.push(key.to_vec());
+        }
+        Ok(())
+    }
+
+    /// No further version of the row can come: the newest one lives.
+    fn settle(&mut self, each: Each<'_>) -> Result<(), CheckpointError> {
+        let Some(living) = self.living.take() else {
+            return Ok(());
+        };
+        let row = Row::read(&living.key, &living.fields)
+            .map_err(|error| damaged_row(&living.key, error))?;
+        self.totals.add(&row, &living.hash);
+        each(row)
+    }
+}
+
+/// Whether two keys differ in the slot only.
+fn is_same_row(left: &[u8], right: &[u8]) -> bool {
+    match (left.split_last(), right.split_last()) {
+        (Some((_, left)), Some((_, right))) => left == right,
+        _ => false,
+    }
+}

@@ -1,0 +1,268 @@
+//! Checkpoints in memory, for the simulation: the same rows, the same generations, the same
+//! verification as over sled, and a crash that keeps any part of what was not flushed.
+//!
+//! Deterministic from its seed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::generations::Generations;
+use super::table::{Table, Visit};
+use super::{CheckpointError, Checkpoints, Marker, Row};
+
+/// A checkpoint whose bytes outlive the handle: [`Self::reopen`] gives the next one.
+pub struct MemoryCheckpoints {
+    bytes: Arc<Mutex<Bytes>>,
+    generations: Generations<MemoryTable>,
+}
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+struct Bytes {
+    current: Rows,
+    flushed: Rows,
+    /// What was done since the last flush: a key and its value, or its removal.
+    since_flush: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    finished_note: Option<u64>,
+    /// Handles opened before the last crash belong to a process that is gone.
+    crashes: u64,
+    /// How many more writes and flushes succeed; None: all.
+    writes_left: Option<u64>,
+    random: u64,
+}
+
+struct MemoryTable {
+    bytes: Arc<Mutex<Bytes>>,
+    opened_at_crash: u64,
+}
+
+impl MemoryCheckpoints {
+    /// An empty checkpoint.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::over(Arc::new(Mutex::new(Bytes {
+            current: Rows::new(),
+            flushed: Rows::new(),
+            since_flush: Vec::new(),
+            finished_note: None,
+            crashes: 0,
+            writes_left: None,
+            random: seed,
+        })))
+    }
+
+    fn over(bytes: Arc<Mutex<Bytes>>) -> Self {
+        let opened_at_crash = lock(&bytes).crashes;
+        let table = MemoryTable { bytes: Arc::clone(&bytes), opened_at_crash };
+        Self { bytes, generations: Generations::new(table) }
+    }
+
+    /// Opens the same bytes anew, as a restarted process would.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        Self::over(Arc::clone(&self.bytes))
+    }
+
+    /// After so many more writes and flushes the disk refuses all others, until the next crash.
+    pub fn fail_after(&self, writes: u64) {
+        lock(&self.bytes).writes_left = Some(writes);
+    }
+
+    /// The power fails: of what was not flushed, any part stays. Older handles are of no use
+    /// afterwards.
+    pub fn crash(&self) {
+        let mut bytes = lock(&self.bytes);
+        for (key, value) in std::mem::take(&mut bytes.since_flush) {
+            if bytes.next_random().is_multiple_of(2) {
+                change(&mut bytes.flushed, key, value);
+            }
+        }
+        bytes.current = bytes.flushed.clone();
+        bytes.writes_left = None;
+        bytes.crashes += 1;
+    }
+
+    /// Flips one bit in one row or marker, if there is any. The next load finds it.
+    pub fn flip_a_bit(&self) {
+        let mut bytes = lock(&self.bytes);
+        let (which, bit) = (bytes.next_random(), bytes.next_random());
+        let Some(row) = pick(which, bytes.current.len()) else {
+            return;
+        };
+        let (key, mut value) =
+            bytes.current.iter().nth(row).map(|(k, v)| (k.clone(), v.clone())).expect("picked");
+        let bit = pick(bit, value.len() * 8).expect("no row is empty");
+        value[bit / 8] ^= 1 << (bit % 8);
+        bytes.current.insert(key.clone(), value.clone());
+        bytes.flushed.insert(key, value);
+    }
+
+    /// Removes everything, as setting the folder aside does.
+    pub fn set_aside(&self) {
+        let mut bytes = lock(&self.bytes);
+        bytes.current.clear();
+        bytes.flushed.clear();
+        bytes.since_flush.clear();
+        bytes.finished_note = None;
+        bytes.crashes += 1;
+    }
+}
+
+impl Checkpoints for MemoryCheckpoints {
+    fn begin(&mut self) -> Result<u64, CheckpointError> {
+        self.generations.begin()
+    }
+
+    fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
+        self.generations.put(rows)
+    }
+
+    fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
+        self.generations.finish(marker)
+    }
+
+    fn load(
+        &mut self,
+        each: &mut dyn FnMut(Row) -> Result<(), String>,
+    ) -> Result<Option<Marker>, CheckpointError> {
+        self.generations.load(&mut |row| each(row).map_err(CheckpointError::Refused))
+    }
+}
+
+impl MemoryTable {
+    fn bytes(&self) -> Result<MutexGuard<'_, Bytes>, CheckpointError> {
+        let bytes = lock(&self.bytes);
+        if bytes.crashes == self.opened_at_crash {
+            return Ok(bytes);
+        }
+        Err(CheckpointError::Closed("this handle was opened before the crash".into()))
+    }
+
+    fn bytes_to_write(&self) -> Result<MutexGuard<'_, Bytes>, CheckpointError> {
+        let mut bytes = self.bytes()?;
+        if let Some(left) = bytes.writes_left {
+            bytes.writes_left = Some(
+                left.checked_sub(1).ok_or(io::ErrorKind::StorageFull).map_err(io::Error::from)?,
+            );
+        }
+        Ok(bytes)
+    }
+}
+
+impl Table for MemoryTable {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError> {
+        Ok(self.bytes()?.current.get(key).cloned())
+    }
+
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        self.bytes_to_write()?.write(key, Some(value.to_vec()));
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), CheckpointError> {
+        self.bytes_to_write()?.write(key, None);
+        Ok(())
+    }
+
+    fn scan(&self, visit: Visit<'_>) -> Result<(), CheckpointError> {
+        self.bytes()?.current.iter().try_for_each(|(key, value)| visit(key, value))
+    }
+
+    fn flush(&mut self) -> Result<(), CheckpointError> {
+        let mut bytes = self.bytes_to_write()?;
+        for (key, value) in std::mem::take(&mut bytes.since_flush) {
+            change(&mut bytes.flushed, key, value);
+        }
+        Ok(())
+    }
+
+    fn note_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
+        self.bytes_to_write()?.finished_note = Some(generation);
+        Ok(())
+    }
+
+    fn noted_finished(&self) -> Result<Option<u64>, CheckpointError> {
+        Ok(self.bytes()?.finished_note)
+    }
+}
+
+impl Bytes {
+    fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) {
+        change(&mut self.current, key.to_vec(), value.clone());
+        self.since_flush.push((key.to_vec(), value));
+    }
+
+    /// splitmix64.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+fn change(rows: &mut Rows, key: Vec<u8>, value: Option<Vec<u8>>) {
+    match value {
+        Some(value) => rows.insert(key, value),
+        None => rows.remove(&key),
+    };
+}
+
+fn pick(random: u64, count: usize) -> Option<usize> {
+    let count = u64::try_from(count).ok()?;
+    usize::try_from(random.checked_rem(count)?).ok()
+}
+
+/// A panic while the lock was held left whole rows behind; the load verifies them anyway.
+fn lock(bytes: &Mutex<Bytes>) -> MutexGuard<'_, Bytes> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Book, Random, read, write};
+    use super::*;
+
+    /// A store that forgets the newest version of a row brings its last one back. Counts and sums
+    /// agree when both sides of a transfer are forgotten; the digest does not.
+    #[test]
+    fn a_row_that_came_back_from_the_past_is_damage() {
+        let mut checkpoints = MemoryCheckpoints::new(1);
+        let mut random = Random(6);
+        let mut book = Book::default();
+        for _ in 0..2 {
+            let changed = book.change(&mut random, 20);
+            write(&mut checkpoints, &book, &changed).unwrap();
+        }
+        assert_eq!(read(&mut checkpoints.reopen()).unwrap().1, book);
+
+        let whole = lock(&checkpoints.bytes).current.clone();
+        let has_both = |key: &&Vec<u8>| {
+            let mut other = (*key).clone();
+            *other.last_mut().unwrap() ^= 1;
+            key[0] != super::super::rows::KIND_MARKER && whole.contains_key(&other)
+        };
+        let mut tried = 0;
+        for key in whole.keys().filter(has_both) {
+            lock(&checkpoints.bytes).current.remove(key);
+            match read(&mut checkpoints.reopen()) {
+                // It was the older version: no longer needed.
+                Ok((_, found)) => assert_eq!(found, book),
+                Err(error) => {
+                    assert!(error.is_damage(), "{error}");
+                    tried += 1;
+                }
+            }
+            lock(&checkpoints.bytes).current = whole.clone();
+        }
+        assert!(tried > 3, "only {tried} rows had two versions");
+
+        // All of the newest generation's rows at once: money is conserved, the rows are old.
+        let generation = |value: &[u8]| u64::from_le_bytes(*value[1..].first_chunk().unwrap());
+        let is_old = |key: &Vec<u8>| key[0] == super::super::rows::KIND_MARKER || !has_both(&key);
+        lock(&checkpoints.bytes).current.retain(|key, value| is_old(key) || generation(value) < 2);
+        assert!(read(&mut checkpoints.reopen()).unwrap_err().is_damage());
+    }
+}

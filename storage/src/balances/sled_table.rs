@@ -1,0 +1,175 @@
+//! sled 0.34.7 as a table, and what has to be done around it.
+//!
+//! - A crash while sled writes `snap.N.generating` makes it refuse to open: such files go first.
+//! - `flush` writes with `sync_file_range`: neither the file's length nor the disk's own cache is
+//!   synced, and files in `blobs/` are never synced at all. We sync all of these ourselves.
+//! - sled's I/O threads may hold the file, and so its lock, a moment longer than the database:
+//!   [`wait_until_released`].
+//! - It may panic, or wait for ever, on damaged files: callers catch and limit (checkpoint.rs).
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::CheckpointError;
+use super::table::{Table, Visit};
+
+const CACHE_BYTES: u64 = 64 << 20;
+const RELEASE_TRIES: u32 = 5_000;
+const RELEASE_PAUSE: Duration = Duration::from_millis(1);
+/// The newest finished generation: u64 little-endian, then the first 8 bytes of its blake3.
+const FINISHED_FILE: &str = "finished";
+const FINISHED_FILE_NEW: &str = "finished.new";
+
+pub(super) struct SledTable {
+    db: sled::Db,
+    /// Our own view of sled's file, opened before anything is written, so that no write error is
+    /// reported to somebody else.
+    file: File,
+    folder: PathBuf,
+}
+
+impl SledTable {
+    pub(super) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        remove_half_written_snapshots(folder)?;
+        let db = sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_BYTES)
+            .mode(sled::Mode::LowSpace)
+            .flush_every_ms(None)
+            .open()?;
+        let file = File::open(folder.join("db"))?;
+        sync_folder(folder)?;
+        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_folder(parent)?;
+        }
+        Ok(Self { db, file, folder: folder.to_owned() })
+    }
+}
+
+impl Table for SledTable {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError> {
+        Ok(self.db.get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
+        self.db.insert(key, value)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), CheckpointError> {
+        self.db.remove(key)?;
+        Ok(())
+    }
+
+    fn scan(&self, visit: Visit<'_>) -> Result<(), CheckpointError> {
+        for row in self.db.iter() {
+            let (key, value) = row?;
+            visit(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), CheckpointError> {
+        self.db.flush()?;
+        let blobs = self.folder.join("blobs");
+        for blob in fs::read_dir(&blobs)? {
+            match File::open(blob?.path()) {
+                Ok(blob) => blob.sync_all()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        sync_folder(&blobs)?;
+        self.file.sync_all()?;
+        Ok(())
+    }
+
+    fn note_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
+        let new = self.folder.join(FINISHED_FILE_NEW);
+        let mut file = File::create(&new)?;
+        file.write_all(&finished_note(generation))?;
+        file.sync_all()?;
+        fs::rename(new, self.folder.join(FINISHED_FILE))?;
+        sync_folder(&self.folder)?;
+        Ok(())
+    }
+
+    fn noted_finished(&self) -> Result<Option<u64>, CheckpointError> {
+        let note = match fs::read(self.folder.join(FINISHED_FILE)) {
+            Ok(note) => note,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let generation = note.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        match generation {
+            Some(generation) if note == finished_note(generation) => Ok(Some(generation)),
+            _ => Err(CheckpointError::Damaged(format!("the file {FINISHED_FILE} is damaged"))),
+        }
+    }
+}
+
+/// Returns when nobody holds the lock on sled's file any more, or after five seconds.
+pub(super) fn wait_until_released(folder: &Path) {
+    let Ok(file) = File::open(folder.join("db")) else {
+        return;
+    };
+    for _ in 0..RELEASE_TRIES {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
+                std::thread::sleep(RELEASE_PAUSE);
+            }
+            _ => return,
+        }
+    }
+    tracing::warn!(folder = %folder.display(), "sled did not let go of its file");
+}
+
+fn finished_note(generation: u64) -> [u8; 16] {
+    let mut note = [0; 16];
+    let (number, checksum) = note.split_at_mut(8);
+    number.copy_from_slice(&generation.to_le_bytes());
+    checksum.copy_from_slice(&blake3::hash(number).as_bytes()[..8]);
+    note
+}
+
+fn remove_half_written_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+impl From<sled::Error> for CheckpointError {
+    /// A file that ends too early or misses is damage; any other refusal of the disk is not.
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof
+                        | io::ErrorKind::NotFound
+                        | io::ErrorKind::InvalidData
+                        | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Self::Io(error)
+            }
+            error => Self::Damaged(format!("sled: {error}")),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A disk in memory that crashes like a real one, the same way for the same seed.
+//!
+//! A crash keeps what was synced. Of the rest it keeps, sector by sector, some, and loses or scrambles
+//! the others; of the names made since their folder was last synced it keeps the first few. Files
+//! opened before a crash answer with an error ever after. After a failed sync the next one succeeds
+//! and makes nothing of the old writes durable, as real kernels do.
+
+mod content;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Disk, File};
+use content::{Content, Random};
+
+/// The disk. Clones share the content.
+#[derive(Clone)]
+pub struct MemoryDisk {
+    machine: Arc<Mutex<Machine>>,
+}
+
+struct Machine {
+    random: Random,
+    crashes: u64,
+    full: bool,
+    sync_failures: u32,
+    syncs: u64,
+    files: Vec<Content>,
+    folders: BTreeMap<PathBuf, Folder>,
+}
+
+/// Names of one folder: as seen now, as they would be after a crash, and the steps between.
+#[derive(Default)]
+struct Folder {
+    live: BTreeMap<String, usize>,
+    durable: BTreeMap<String, usize>,
+    pending: Vec<NameChange>,
+}
+
+enum NameChange {
+    Put(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
+struct MemoryFile {
+    machine: Arc<Mutex<Machine>>,
+    crashes: u64,
+    file: usize,
+}
+
+impl MemoryDisk {
+    /// An empty disk. The seed decides what every crash keeps.
+    pub fn new(seed: u64) -> Self {
+        let machine = Machine {
+            random: Random(seed),
+            crashes: 0,
+            full: false,
+            sync_failures: 0,
+            syncs: 0,
+            files: Vec::new(),
+            folders: BTreeMap::new(),
+        };
+        Self { machine: Arc::new(Mutex::new(machine)) }
+    }
+
+    /// Cuts the power: what was not synced may be gone, torn or scrambled; open files are dead.
+    pub fn crash(&self) {
+        self.machine().crash();
+    }
+
+    /// The next `sync_data` of any file fails, and its writes may never reach the disk.
+    pub fn fail_next_sync(&self) {
+        self.machine().sync_failures += 1;
+    }
+
+    /// While full, what needs new room fails; what was written or allocated can be written again.
+    pub fn full(&self, full: bool) {
+        self.machine().full = full;
+    }
+
+    /// How often a file was synced so far.
+    pub fn syncs(&self) -> u64 {
+        self.machine().syncs
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().expect("no method of the memory disk panics")
+    }
+
+    fn handle(&self, crashes: u64, file: usize) -> Arc<dyn File> {
+        Arc::new(MemoryFile { machine: Arc::clone(&self.machine), crashes, file })
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut machine = self.machine();
+        if machine.full {
+            return Err(no_space());
+        }
+        let file = machine.files.len();
+        let (folder, name) = machine.folder(path)?;
+        if folder.live.contains_key(&name) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, shown(path)));
+        }
+        folder.change(NameChange::Put(name, file));
+        machine.files.push(Content::default());
+        Ok(self.handle(machine.crashes, file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut machine = self.machine();
+        let (folder, name) = machine.folder(path)?;
+        let file = *folder.live.get(&name).ok_or_else(|| not_found(path))?;
+        Ok(self.handle(machine.crashes, file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        if from.parent() != to.parent() {
+            let text = format!("{} is in another folder than {}", shown(to), shown(from));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let (_, to) = machine.folder(to)?;
+        let (folder, name) = machine.folder(from)?;
+        if !folder.live.contains_key(&name) {
+            return Err(not_found(from));
+        }
+        folder.change(NameChange::Rename(name, to));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        let (folder, name) = machine.folder(path)?;
+        if !folder.live.contains_key(&name) {
+            return Err(not_found(path));
+        }
+        folder.change(NameChange::Remove(name));
+        Ok(())
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let machine = self.machine();
+        let folder = machine.folders.get(folder).ok_or_else(|| not_found(folder))?;
+        Ok(folder.live.keys().cloned().collect())
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        for folder in folder.ancestors() {
+            machine.folders.entry(folder.to_path_buf()).or_default();
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        let folder = machine.folders.get_mut(folder).ok_or_else(|| not_found(folder))?;
+        folder.durable = folder.live.clone();
+        folder.pending.clear();
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn folder(&mut self, path: &Path) -> io::Result<(&mut Folder, String)> {
+        let parent = path.parent().ok_or_else(|| not_found(path))?;
+        let name =
+            path.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_found(path))?;
+        let folder = self.folders.get_mut(parent).ok_or_else(|| not_found(path))?;
+        Ok((folder, name.to_owned()))
+    }
+
+    fn crash(&mut self) {
+        self.crashes += 1;
+        for folder in self.folders.values_mut() {
+            let kept = self.random.below(folder.pending.len() + 1);
+            for change in folder.pending.drain(..).take(kept) {
+                change.apply(&mut folder.durable);
+            }
+            folder.live = folder.durable.clone();
+        }
+        let named: BTreeSet<usize> =
+            self.folders.values().flat_map(|folder| folder.live.values().copied()).collect();
+        for (file, content) in self.files.iter_mut().enumerate() {
+            match named.contains(&file) {
+                true => content.crash(&mut self.random),
+                false => *content = Content::default(),
+            }
+        }
+    }
+}
+
+impl Folder {
+    fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.live);
+        self.pending.push(change);
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Put(name, file) => {
+                names.insert(name.clone(), *file);
+            }
+            Self::Rename(from, to) => {
+                if let Some(file) = names.remove(from) {
+                    names.insert(to.clone(), file);
+                }
+            }
+            Self::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
+}
+
+impl MemoryFile {
+    fn content<R>(
+        &self,
+        act: impl FnOnce(&mut Content, &mut Faults) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut machine = self.machine.lock().expect("no method of the memory disk panics");
+        if machine.crashes != self.crashes {
+            return Err(io::Error::other("the machine has crashed since this file was opened"));
+        }
+        let mut faults = Faults { full: machine.full, sync_failures: machine.sync_failures };
+        let result = act(&mut machine.files[self.file], &mut faults);
+        machine.sync_failures = faults.sync_failures;
+        result
+    }
+}
+
+struct Faults {
+    full: bool,
+    sync_failures: u32,
+}
+
+impl File for MemoryFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.content(|content, _| Ok(content.read(buffer, offset)))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.content(|content, faults| content.write(bytes, offset, faults.full))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.content(|content, faults| {
+            if faults.sync_failures > 0 {
+                faults.sync_failures -= 1;
+                content.fail_sync();
+                return Err(io::Error::other("sync failed as asked"));
+            }
+            content.sync();
+            Ok(())
+        })?;
+        self.machine.lock().expect("no method of the memory disk panics").syncs += 1;
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        self.content(|content, faults| {
+            if faults.full && bytes > content.reserved() {
+                return Err(no_space());
+            }
+            content.allocate(bytes);
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.content(|content, _| {
+            content.set_len(bytes);
+            Ok(())
+        })
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.content(|content, _| Ok(content.length()))
+    }
+}
+
+fn no_space() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "the disk is full")
+}
+
+fn not_found(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

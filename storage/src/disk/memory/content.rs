@@ -1,0 +1,184 @@
+//! What one file in memory holds, and what a crash would leave of it.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::no_space;
+use crate::disk::bytes_u64;
+
+const PAGE_BYTES: usize = 4096;
+const SECTOR_BYTES: usize = 512;
+
+type Page = Box<[u8; PAGE_BYTES]>;
+
+#[derive(Default)]
+pub(super) struct Content {
+    pages: BTreeMap<u64, Page>,
+    bytes: u64,
+    bytes_durable: u64,
+    bytes_reserved: u64,
+    /// Pages written since the last sync, as they were before; `None` was all zero.
+    unsynced: BTreeMap<u64, Option<Page>>,
+    /// Pages whose sync failed: clean to the kernel, and not on the disk.
+    forsaken: BTreeMap<u64, Option<Page>>,
+}
+
+impl Content {
+    pub(super) fn length(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn reserved(&self) -> u64 {
+        self.bytes_reserved
+    }
+
+    pub(super) fn allocate(&mut self, bytes: u64) {
+        self.bytes = self.bytes.max(bytes);
+        self.bytes_reserved = self.bytes_reserved.max(bytes);
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], offset: u64, full: bool) -> io::Result<()> {
+        let end = offset + bytes_u64(bytes.len());
+        let grows = end > self.bytes_reserved.max(self.bytes);
+        let hole =
+            |page| page_start(page) >= self.bytes_reserved && !self.pages.contains_key(&page);
+        if full && (grows || pages_of(offset, end).any(hole)) {
+            return Err(no_space());
+        }
+        for page in pages_of(offset, end) {
+            let from = page_start(page).max(offset);
+            let until = page_start(page + 1).min(end);
+            let target = self.page_for_writing(page);
+            let within = in_memory(from - page_start(page))..in_memory(until - page_start(page));
+            target[within]
+                .copy_from_slice(&bytes[in_memory(from - offset)..in_memory(until - offset)]);
+        }
+        self.bytes = self.bytes.max(end);
+        Ok(())
+    }
+
+    fn page_for_writing(&mut self, page: u64) -> &mut Page {
+        if let Some(before) = self.forsaken.remove(&page) {
+            self.unsynced.insert(page, before);
+        }
+        if !self.unsynced.contains_key(&page) {
+            self.unsynced.insert(page, self.pages.get(&page).cloned());
+        }
+        self.pages.entry(page).or_insert_with(zero_page)
+    }
+
+    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let end = self.bytes.min(offset + bytes_u64(buffer.len()));
+        if end <= offset {
+            return 0;
+        }
+        for page in pages_of(offset, end) {
+            let from = page_start(page).max(offset);
+            let until = page_start(page + 1).min(end);
+            let target = &mut buffer[in_memory(from - offset)..in_memory(until - offset)];
+            let within = in_memory(from - page_start(page))..in_memory(until - page_start(page));
+            match self.pages.get(&page) {
+                Some(page) => target.copy_from_slice(&page[within]),
+                None => target.fill(0),
+            }
+        }
+        in_memory(end - offset)
+    }
+
+    pub(super) fn set_len(&mut self, bytes: u64) {
+        if bytes < self.bytes {
+            let gone: Vec<u64> = self.pages.range(bytes / 4096..).map(|(page, _)| *page).collect();
+            for page in gone {
+                let keep = in_memory(bytes.saturating_sub(page_start(page))).min(PAGE_BYTES);
+                self.page_for_writing(page)[keep..].fill(0);
+            }
+            self.bytes_reserved = self.bytes_reserved.min(bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.unsynced.clear();
+        self.bytes_durable = self.bytes;
+    }
+
+    pub(super) fn fail_sync(&mut self) {
+        for (page, before) in std::mem::take(&mut self.unsynced) {
+            self.forsaken.entry(page).or_insert(before);
+        }
+    }
+
+    pub(super) fn crash(&mut self, random: &mut Random) {
+        let mut doubtful = std::mem::take(&mut self.forsaken);
+        doubtful.append(&mut self.unsynced);
+        // Per file: lose all, keep all, or decide sector by sector.
+        let mood = random.below(4);
+        for (page, before) in doubtful {
+            let before = before.unwrap_or_else(zero_page);
+            let now = self.pages.entry(page).or_insert_with(zero_page);
+            for sector in (0..PAGE_BYTES).step_by(SECTOR_BYTES) {
+                let sector = sector..sector + SECTOR_BYTES;
+                let keep = mood == 1 || (mood >= 2 && random.below(2) == 0);
+                if keep || now[sector.clone()] == before[sector.clone()] {
+                    continue;
+                }
+                let was_blank = before[sector.clone()].iter().all(|byte| *byte == 0);
+                now[sector.clone()].copy_from_slice(&before[sector.clone()]);
+                if was_blank && mood == 3 && random.below(8) == 0 {
+                    now[sector].fill_with(|| random.byte());
+                }
+            }
+        }
+        if random.below(2) == 0 {
+            self.bytes = self.bytes_durable;
+        }
+        self.bytes_durable = self.bytes;
+        self.bytes_reserved = self.bytes_reserved.min(self.bytes);
+        self.forget_beyond_the_end();
+    }
+
+    fn forget_beyond_the_end(&mut self) {
+        let bytes = self.bytes;
+        self.pages.retain(|page, _| page_start(*page) < bytes);
+        if let Some(page) = self.pages.get_mut(&(bytes / 4096)) {
+            page[in_memory(bytes % 4096)..].fill(0);
+        }
+    }
+}
+
+/// SplitMix64: small, and the same on every machine.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        in_memory(self.next() % bytes_u64(bound))
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+}
+
+fn pages_of(from: u64, until: u64) -> std::ops::Range<u64> {
+    from / 4096..until.div_ceil(4096)
+}
+
+fn page_start(page: u64) -> u64 {
+    page * 4096
+}
+
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("a file in memory fits in memory")
+}
+
+fn zero_page() -> Page {
+    Box::new([0; PAGE_BYTES])
+}

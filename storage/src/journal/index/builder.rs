@@ -1,0 +1,226 @@
+//! Building the index of one segment.
+//!
+//! Fed record by record in journal order, then written in one go. Memory: 80 bytes a command and 4
+//! a record, and 24 for each distinct account while writing. It never reads a journal file and
+//! never works for long without a chance to rest: the caller rests between records, and in `pace`
+//! while writing.
+
+use std::io;
+use std::path::Path;
+
+use super::filter::{self, Filter};
+use super::header::Header;
+use super::layout::{ACCOUNTS, Counts, HEADER_BLOCK, IDS, Layout, OUTCOMES, POSTINGS, RECORDS};
+use super::output::Output;
+use super::row::OUTCOME_BYTES;
+use super::runs::{Keyed, Merged, Runs};
+use super::seconds::Seconds;
+use super::{CommandRow, Position, id_second, partial_path_of, path_of};
+use crate::disk::{Disk, File};
+
+/// Commands are numbered within their record by a `u16`.
+const RECORD_COMMANDS_MAX: u32 = 1 << 16;
+
+/// Collects what is known of one segment's commands.
+#[derive(Debug)]
+pub struct Builder {
+    first: Position,
+    record_starts: Vec<u32>,
+    commands_announced: u32,
+    outcomes: Vec<[u8; OUTCOME_BYTES]>,
+    ids: Runs,
+    postings: Runs,
+}
+
+impl Builder {
+    /// An index of the segment that begins at `first`.
+    pub fn new(first: Position) -> Self {
+        Self {
+            first,
+            record_starts: Vec::new(),
+            commands_announced: 0,
+            outcomes: Vec::new(),
+            ids: Runs::default(),
+            postings: Runs::default(),
+        }
+    }
+
+    /// Begins the record at `position`, also one without commands. Panics when records are left out
+    /// or commands of the record before it are missing: the index would answer wrongly.
+    pub fn record(&mut self, position: Position, commands: u32) {
+        let records = u64::try_from(self.record_starts.len()).expect("a length fits 64 bits");
+        assert_eq!(position, self.first + records, "records come without gaps");
+        assert!(commands <= RECORD_COMMANDS_MAX, "{commands} commands in the record at {position}");
+        self.assert_complete();
+        self.record_starts.push(self.commands_announced);
+        let announced = self.commands_announced.checked_add(commands);
+        self.commands_announced = announced.expect("a segment holds less than 2^32 commands");
+    }
+
+    /// Adds the next command of the record begun last. Panics when the record has all its commands.
+    pub fn command(&mut self, command: &CommandRow) {
+        let ordinal = self.ordinal();
+        assert!(ordinal < self.commands_announced, "more commands than the record announced");
+        self.outcomes.push(command.outcome.to_bytes());
+        if command.id != 0 {
+            self.ids.push(Keyed::new(command.id, ordinal));
+        }
+        if command.debit != 0 {
+            self.postings.push(Keyed::new(command.debit, ordinal));
+        }
+        if command.credit != 0 && command.credit != command.debit {
+            self.postings.push(Keyed::new(command.credit, ordinal));
+        }
+    }
+
+    /// Writes the index, replacing an older one, and returns when it is durable. `pace` is called
+    /// with every few milliseconds' worth of bytes written, so that the caller can sleep. After an
+    /// error the older index, if any, still stands, or the new one does whole; it may be built
+    /// again.
+    pub fn finish(
+        self,
+        disk: &dyn Disk,
+        folder: &Path,
+        pace: &mut dyn FnMut(usize),
+    ) -> io::Result<()> {
+        self.assert_complete();
+        assert!(!self.record_starts.is_empty(), "a sealed segment has a record");
+        let path = path_of(folder, self.first);
+        let partial = partial_path_of(folder, self.first);
+        remove_if_there(disk, &partial)?;
+        let file = disk.create(&partial)?;
+        let written = self.write(&*file, pace).and_then(|()| disk.rename(&partial, &path));
+        if let Err(error) = written {
+            // What was written takes room that the journal needs. The first error tells more than
+            // one from here.
+            let _ = disk.remove(&partial);
+            return Err(error);
+        }
+        disk.sync_folder(folder)
+    }
+
+    fn ordinal(&self) -> u32 {
+        u32::try_from(self.outcomes.len()).expect("counted as announced")
+    }
+
+    fn assert_complete(&self) {
+        assert_eq!(self.ordinal(), self.commands_announced, "a record misses commands");
+    }
+
+    fn write(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
+        let first = self.first;
+        let ids_max = u32::try_from(self.ids.len()).expect("at most one id a command");
+        let postings = u32::try_from(self.postings.len()).map_err(io::Error::other)?;
+        let mut counts = Counts {
+            records: u32::try_from(self.record_starts.len()).map_err(io::Error::other)?,
+            commands: self.commands_announced,
+            ids: ids_max,
+            accounts: 0,
+            postings,
+            id_filter_lines: filter::lines_for(ids_max),
+            account_filter_lines: 0,
+        };
+        // A full disk shows here and not halfway. Accounts are not counted yet; they are few.
+        file.allocate(Layout::new(&counts).file_bytes())?;
+
+        let mut out = Output::new(file, first, HEADER_BLOCK + 1, pace);
+        out.section(OUTCOMES, self.outcomes.iter())?;
+        drop(self.outcomes);
+        out.section(RECORDS, self.record_starts.iter().map(|start| start.to_le_bytes()))?;
+        drop(self.record_starts);
+
+        let accounts = write_postings(&mut out, self.postings)?;
+        counts.accounts = out.section(ACCOUNTS, accounts.iter().map(AccountRow::to_bytes))?;
+        counts.account_filter_lines = filter::lines_for(counts.accounts);
+        let (id_filter, seconds);
+        (counts.ids, id_filter, seconds) = write_ids(&mut out, self.ids, ids_max)?;
+
+        let mut account_filter = Filter::for_keys(counts.accounts);
+        accounts.iter().for_each(|row| account_filter.insert(row.account));
+        drop(accounts);
+        let layout = Layout::new(&counts);
+        assert_eq!(out.next_block(), layout.account_filter.first_block, "written as laid out");
+        out.lines(account_filter.into_lines(first, layout.account_filter.first_line()))?;
+        out.lines(id_filter.into_lines(first, layout.id_filter.first_line()))?;
+        out.finish()?;
+
+        let header = Header { first, counts, seconds };
+        file.write_at(&header.to_block(), 0)?;
+        // Duplicate ids make the file shorter than was reserved.
+        file.set_len(layout.file_bytes())?;
+        file.sync_data()
+    }
+}
+
+struct AccountRow {
+    account: u128,
+    start: u32,
+    count: u32,
+}
+
+impl AccountRow {
+    fn to_bytes(&self) -> [u8; ACCOUNTS.row_bytes] {
+        let mut bytes = [0; ACCOUNTS.row_bytes];
+        bytes[..16].copy_from_slice(&self.account.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.start.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.count.to_le_bytes());
+        bytes
+    }
+}
+
+/// Writes the postings and returns where those of each account are.
+fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<AccountRow>> {
+    let mut accounts: Vec<AccountRow> = Vec::new();
+    let mut written = 0;
+    let ordinals = postings.into_merged().map(|posting| {
+        match accounts.last_mut() {
+            Some(row) if row.account == posting.key() => row.count += 1,
+            _ => accounts.push(AccountRow { account: posting.key(), start: written, count: 1 }),
+        }
+        written += 1;
+        posting.ordinal().to_le_bytes()
+    });
+    out.section(POSTINGS, ordinals)?;
+    Ok(accounts)
+}
+
+/// Writes the ids, each with the first command that has it; returns their number, filter and
+/// seconds.
+fn write_ids(out: &mut Output<'_>, ids: Runs, ids_max: u32) -> io::Result<(u32, Filter, Seconds)> {
+    let mut filter = Filter::for_keys(ids_max);
+    let mut seconds = Seconds::default();
+    let rows = FirstOfEach { keys: ids.into_merged(), last: 0 }.map(|id| {
+        filter.insert(id.key());
+        seconds.push(id_second(id.key()));
+        let mut row = [0; IDS.row_bytes];
+        row[..16].copy_from_slice(&id.key().to_le_bytes());
+        row[16..].copy_from_slice(&id.ordinal().to_le_bytes());
+        row
+    });
+    let count = out.section(IDS, rows)?;
+    Ok((count, filter, seconds.closed()))
+}
+
+/// Of keys in order, the first of each. No key is 0.
+struct FirstOfEach {
+    keys: Merged,
+    last: u128,
+}
+
+impl Iterator for FirstOfEach {
+    type Item = Keyed;
+
+    fn next(&mut self) -> Option<Keyed> {
+        let last = self.last;
+        let next = self.keys.find(|keyed| keyed.key() != last)?;
+        self.last = next.key();
+        Some(next)
+    }
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,273 @@
+//! The indexes of all sealed segments of one node.
+//!
+//! An index that is missing, or found damaged while being read, is *recovering* until `add` brings
+//! the new one. Answers that may need it are refused as `Recovering`; all others go on. It never
+//! rebuilds by itself: that takes the commands, which storage cannot decode.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::open_files::OpenFiles;
+use super::shelf::Shelf;
+use super::{IndexError, Located, OutcomeRow, Position, SegmentIndex, id_second};
+use crate::disk::Disk;
+
+/// Files held open at a time; more segments than that are opened when asked.
+const OPEN_FILES_MAX: usize = 256;
+
+/// A sealed segment, as the journal knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its first position.
+    pub first: Position,
+    /// Its last position.
+    pub last: Position,
+    /// The seconds that its ids can be of, from what was accepted when it was written. Only asked
+    /// while there is no index: an id of another second is known not to be there. `0..=u64::MAX`
+    /// when nothing is known.
+    pub id_seconds: RangeInclusive<u64>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    /// The answer may be in a segment whose index is being rebuilt.
+    #[error("the index of the segment at {first} is being rebuilt")]
+    Recovering {
+        /// The segment's first position.
+        first: Position,
+    },
+}
+
+/// An index that has to be rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovering {
+    /// The first position of its segment.
+    pub first: Position,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The indexes of all sealed segments. Shared between threads; a reader never waits for a disk
+/// while it holds the lock.
+pub struct Indexes {
+    files: Arc<OpenFiles>,
+    all: RwLock<All>,
+}
+
+#[derive(Default)]
+struct All {
+    segments: BTreeMap<Position, Segment>,
+    ready_seconds: Shelf,
+    recovering_seconds: BTreeMap<Position, RangeInclusive<u64>>,
+}
+
+struct Segment {
+    sealed: Sealed,
+    index: Result<Arc<SegmentIndex>, String>,
+}
+
+/// What a segment has to say: its index, or that it is recovering.
+type Answering = (Position, Option<Arc<SegmentIndex>>);
+
+impl Indexes {
+    /// Opens the indexes of these segments. Those that cannot be opened are recovering.
+    pub fn open_all(disk: Arc<dyn Disk>, folder: &Path, sealed: &[Sealed]) -> Self {
+        let files = Arc::new(OpenFiles::new(disk, folder, OPEN_FILES_MAX));
+        let indexes = Self { files, all: RwLock::default() };
+        for segment in sealed {
+            // The error is kept with the segment: `recovering` tells it.
+            let _ = indexes.add(segment.clone());
+        }
+        indexes
+    }
+
+    /// Opens the index of a segment just sealed, or one just rebuilt. On an error the segment is
+    /// recovering.
+    pub fn add(&self, sealed: Sealed) -> Result<(), IndexError> {
+        match self.open_checked(&sealed) {
+            Ok(index) => {
+                self.write().put(sealed, Ok(Arc::new(index)));
+                Ok(())
+            }
+            Err(error) => {
+                self.write().put(sealed, Err(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The indexes to be rebuilt, oldest first.
+    pub fn recovering(&self) -> Vec<Recovering> {
+        let all = self.read();
+        let broken = all.segments.iter().filter_map(|(first, segment)| {
+            let why = segment.index.as_ref().err()?.clone();
+            Some(Recovering { first: *first, why })
+        });
+        broken.collect()
+    }
+
+    /// The last position under a sealed segment; what comes after is not indexed here.
+    pub fn last(&self) -> Option<Position> {
+        self.read().segments.values().next_back().map(|segment| segment.sealed.last)
+    }
+
+    /// The index of the segment at `first`, if it is there; for a scrubber to `verify`.
+    pub fn segment(&self, first: Position) -> Option<Arc<SegmentIndex>> {
+        self.read().segments.get(&first)?.index.as_ref().ok().cloned()
+    }
+
+    /// Gives up the index of the segment at `first` until `add` brings a new one. `why` is what
+    /// `verify` said.
+    pub fn mark_damaged(&self, first: Position, why: &IndexError) {
+        let mut all = self.write();
+        if let Some(segment) = all.segments.get(&first) {
+            let sealed = segment.sealed.clone();
+            all.put(sealed, Err(why.to_string()));
+        }
+    }
+
+    /// The first command with this id. An id of a second that no sealed segment knows reads
+    /// nothing.
+    pub fn find(&self, id: u128) -> Result<Option<Located>, FindError> {
+        let mut unknown = None;
+        let asked = self.read().of_second(id_second(id));
+        for (first, index) in asked {
+            let Some(index) = index else {
+                unknown = unknown.or(Some(first));
+                continue;
+            };
+            match self.answer(&index, index.find_id(id)) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(_) => unknown = unknown.or(Some(first)),
+            }
+        }
+        unknown.map_or(Ok(None), |first| Err(FindError::Recovering { first }))
+    }
+
+    /// The commands that an account took part in, newest first: at most `limit` of those before
+    /// `before`.
+    pub fn history(
+        &self,
+        account: u128,
+        before: Option<(Position, u16)>,
+        limit: usize,
+    ) -> Result<Vec<Located>, FindError> {
+        let mut page = Vec::new();
+        // Before the first command of a record there is nothing in that record, nor need its
+        // segment be asked.
+        let mut segments_from = match before {
+            None => Some(Position::MAX),
+            Some((position, 0)) => position.checked_sub(1),
+            Some((position, _)) => Some(position),
+        };
+        while let Some(from) = segments_from
+            && page.len() < limit
+        {
+            let Some((first, index)) = self.read().at_or_before(from) else { break };
+            let index = index.ok_or(FindError::Recovering { first })?;
+            let more = index.account_history(account, before, limit - page.len());
+            page.extend(self.answer(&index, more)?);
+            segments_from = first.checked_sub(1);
+        }
+        Ok(page)
+    }
+
+    /// What came of a command; `None` if no sealed segment has it.
+    pub fn outcome(
+        &self,
+        position: Position,
+        command: u16,
+    ) -> Result<Option<OutcomeRow>, FindError> {
+        let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
+        match index {
+            Some(index) => self.answer(&index, index.outcome_at(position, command)),
+            None => Err(FindError::Recovering { first }),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn files_open(&self) -> usize {
+        self.files.count()
+    }
+
+    fn open_checked(&self, sealed: &Sealed) -> Result<SegmentIndex, IndexError> {
+        let index = SegmentIndex::open_among(Arc::clone(&self.files), sealed.first)?;
+        if index.last() == sealed.last {
+            return Ok(index);
+        }
+        let (first, expected, found) = (sealed.first, sealed.last, index.last());
+        Err(IndexError::OtherSegment { first, expected, found })
+    }
+
+    /// Gives up an index that could not be read.
+    fn answer<T>(
+        &self,
+        index: &Arc<SegmentIndex>,
+        read: Result<T, IndexError>,
+    ) -> Result<T, FindError> {
+        read.map_err(|error| {
+            let first = index.first();
+            tracing::error!(%error, "segment index is unreadable and must be rebuilt");
+            let mut all = self.write();
+            if let Some(segment) = all.segments.get(&first) {
+                // A rebuilt one may have come while this one was read.
+                if segment.index.as_ref().is_ok_and(|current| Arc::ptr_eq(current, index)) {
+                    let sealed = segment.sealed.clone();
+                    all.put(sealed, Err(error.to_string()));
+                }
+            }
+            FindError::Recovering { first }
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, All> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, All> {
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn put(&mut self, sealed: Sealed, index: Result<Arc<SegmentIndex>, String>) {
+        let first = sealed.first;
+        if let Some(replaced) = self.segments.remove(&first) {
+            match replaced.index {
+                Ok(_) => self.ready_seconds.remove(first),
+                Err(_) => drop(self.recovering_seconds.remove(&first)),
+            }
+        }
+        match &index {
+            Ok(index) => self.ready_seconds.add(first, index.second_ranges()),
+            Err(_) => {
+                self.recovering_seconds.insert(first, sealed.id_seconds.clone());
+            }
+        }
+        self.segments.insert(first, Segment { sealed, index });
+    }
+
+    /// The segments that may have an id of this second, oldest first: the first answer is the one
+    /// that counts.
+    fn of_second(&self, second: u64) -> Vec<Answering> {
+        let recovering = self.recovering_seconds.iter().filter(|(_, all)| all.contains(&second));
+        let mut firsts: Vec<_> = self.ready_seconds.of_second(second).collect();
+        firsts.extend(recovering.map(|(first, _)| *first));
+        firsts.sort_unstable();
+        firsts.into_iter().map(|first| self.answering(first)).collect()
+    }
+
+    fn at_or_before(&self, position: Position) -> Option<Answering> {
+        let (first, _) = self.segments.range(..=position).next_back()?;
+        Some(self.answering(*first))
+    }
+
+    fn answering(&self, first: Position) -> Answering {
+        let index = self.segments[&first].index.as_ref();
+        (first, index.ok().map(Arc::clone))
+    }
+}

@@ -1,0 +1,85 @@
+//! The index files held open: the few asked last, not one for every segment ever sealed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Position, path_of};
+use crate::disk::{Disk, File};
+
+pub(super) struct OpenFiles {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    files_max: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    files: BTreeMap<Reader, Used>,
+    readers: u64,
+    uses: u64,
+}
+
+struct Used {
+    file: Arc<dyn File>,
+    at: u64,
+}
+
+/// Who keeps a file open. A rebuilt index is a new reader, so it never meets the file it replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reader(u64);
+
+impl OpenFiles {
+    pub(super) fn new(disk: Arc<dyn Disk>, folder: &Path, files_max: usize) -> Self {
+        Self { disk, folder: folder.to_path_buf(), files_max, kept: Mutex::default() }
+    }
+
+    pub(super) fn reader(&self) -> Reader {
+        let mut kept = self.lock();
+        kept.readers += 1;
+        Reader(kept.readers)
+    }
+
+    /// Opens the index of the segment at `first`; keeping it is the caller's choice.
+    pub(super) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
+        self.disk.open(&path_of(&self.folder, first))
+    }
+
+    pub(super) fn kept(&self, reader: Reader) -> Option<Arc<dyn File>> {
+        let mut kept = self.lock();
+        kept.uses += 1;
+        let at = kept.uses;
+        let used = kept.files.get_mut(&reader)?;
+        used.at = at;
+        Some(Arc::clone(&used.file))
+    }
+
+    pub(super) fn keep(&self, reader: Reader, file: Arc<dyn File>) {
+        let mut kept = self.lock();
+        if kept.files.len() >= self.files_max {
+            let longest_unused = kept.files.iter().min_by_key(|(_, used)| used.at);
+            if let Some(unused) = longest_unused.map(|(reader, _)| *reader) {
+                kept.files.remove(&unused);
+            }
+        }
+        kept.uses += 1;
+        let at = kept.uses;
+        kept.files.insert(reader, Used { file, at });
+    }
+
+    pub(super) fn forget(&self, reader: Reader) {
+        self.lock().files.remove(&reader);
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.lock().files.len()
+    }
+
+    /// A panic elsewhere leaves nothing half done: every change is a single step.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

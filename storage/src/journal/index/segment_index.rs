@@ -1,0 +1,281 @@
+//! Reading the index of one sealed segment.
+//!
+//! In memory: the header and where the sections are, a few hundred bytes. The rest is read when
+//! asked for, through the page cache: 64 bytes for an absent id, some ten blocks for a present one.
+//! It never writes.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::block::{self, BLOCK_BYTES, Blocks};
+use super::filter;
+use super::header::Header;
+use super::layout::{HEADER_BLOCK, Layout};
+use super::open_files::{OpenFiles, Reader};
+use super::seconds::SecondRange;
+use super::{IndexError, Located, OutcomeRow, Position, verify};
+use crate::bytes_at::{read_u32, read_u128};
+use crate::disk::{Disk, File};
+
+/// The index of one sealed segment.
+pub struct SegmentIndex {
+    header: Header,
+    layout: Layout,
+    files: Arc<OpenFiles>,
+    reader: Reader,
+}
+
+impl SegmentIndex {
+    /// Opens the index of the segment that begins at `first`. Checks header and length; the rest is
+    /// checked as it is read, or all of it by `verify`.
+    pub fn open(disk: Arc<dyn Disk>, folder: &Path, first: Position) -> Result<Self, IndexError> {
+        Self::open_among(Arc::new(OpenFiles::new(disk, folder, 1)), first)
+    }
+
+    pub(super) fn open_among(files: Arc<OpenFiles>, first: Position) -> Result<Self, IndexError> {
+        let (file, header) = open_file(&files, first)?;
+        let layout = Layout::new(&header.counts);
+        verify::check_length(&*file, first, &layout)?;
+        let reader = files.reader();
+        files.keep(reader, file);
+        Ok(Self { header, layout, files, reader })
+    }
+
+    /// The segment's first position.
+    pub fn first(&self) -> Position {
+        self.header.first
+    }
+
+    /// The segment's last position.
+    pub fn last(&self) -> Position {
+        self.header.last()
+    }
+
+    /// How many commands the segment holds.
+    pub fn commands(&self) -> u32 {
+        self.header.counts.commands
+    }
+
+    /// Says whether an id of the segment may be of this second. `false` is certain; `true` too,
+    /// unless its ids are from hundreds of separate times.
+    pub fn contains_second(&self, second: u64) -> bool {
+        self.header.seconds.contains(second)
+    }
+
+    /// The first command with this id.
+    pub fn find(&self, id: u128) -> io::Result<Option<Located>> {
+        Ok(self.find_id(id)?)
+    }
+
+    /// The commands that an account took part in, newest first: at most `limit` of those before
+    /// `before`.
+    pub fn history(
+        &self,
+        account: u128,
+        before: Option<(Position, u16)>,
+        limit: usize,
+    ) -> io::Result<Vec<Located>> {
+        Ok(self.account_history(account, before, limit)?)
+    }
+
+    /// What came of a command; `None` if the segment has no such command.
+    pub fn outcome(&self, position: Position, command: u16) -> io::Result<Option<OutcomeRow>> {
+        Ok(self.outcome_at(position, command)?)
+    }
+
+    /// Reads the whole file and checks every byte of it.
+    pub fn verify(&self) -> Result<(), IndexError> {
+        verify::verify(&*self.file()?, self.first(), &self.layout)
+    }
+
+    pub(super) fn second_ranges(&self) -> &[SecondRange] {
+        self.header.seconds.ranges()
+    }
+
+    pub(super) fn find_id(&self, id: u128) -> Result<Option<Located>, IndexError> {
+        if id == 0 || !self.passes_filter(id)? {
+            return Ok(None);
+        }
+        let file = self.file()?;
+        let mut blocks = Blocks::new(&*file, self.first());
+        let Some(number) = self.layout.ids.last_at_most(&mut blocks, id)? else { return Ok(None) };
+        let row = self.layout.ids.row(&mut blocks, number)?;
+        let (found, ordinal) = (read_u128(row, 0), read_u32(row, 16));
+        if found != id {
+            return Ok(None);
+        }
+        self.locate(&mut blocks, ordinal).map(Some)
+    }
+
+    pub(super) fn account_history(
+        &self,
+        account: u128,
+        before: Option<(Position, u16)>,
+        limit: usize,
+    ) -> Result<Vec<Located>, IndexError> {
+        let file = self.file()?;
+        let at = self.layout.account_filter;
+        if account == 0 || limit == 0 || !filter::may_contain(&*file, self.first(), at, account)? {
+            return Ok(Vec::new());
+        }
+        let mut blocks = Blocks::new(&*file, self.first());
+        let ordinal_end = match before {
+            None => self.commands(),
+            Some((position, _)) if position < self.first() => return Ok(Vec::new()),
+            Some((position, _)) if position > self.last() => self.commands(),
+            Some((position, command)) => {
+                let (start, end) = self.ordinals_of(&mut blocks, position)?;
+                start.saturating_add(u32::from(command)).min(end)
+            }
+        };
+        let Some((start, count)) = self.postings_of(&mut blocks, account)? else {
+            return Ok(Vec::new());
+        };
+        let end = self.postings_below(&mut blocks, start, count, ordinal_end)?;
+        let wanted = end - start;
+        let wanted = u32::try_from(limit).map_or(wanted, |limit| wanted.min(limit));
+        let mut page = Vec::with_capacity(usize::try_from(wanted).expect("a u32 fits"));
+        for number in (end - wanted..end).rev() {
+            let ordinal = read_u32(self.layout.postings.row(&mut blocks, number)?, 0);
+            page.push(self.locate(&mut blocks, ordinal)?);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn outcome_at(
+        &self,
+        position: Position,
+        command: u16,
+    ) -> Result<Option<OutcomeRow>, IndexError> {
+        if position < self.first() || position > self.last() {
+            return Ok(None);
+        }
+        let file = self.file()?;
+        let mut blocks = Blocks::new(&*file, self.first());
+        let (start, end) = self.ordinals_of(&mut blocks, position)?;
+        match start.checked_add(u32::from(command)) {
+            Some(ordinal) if ordinal < end => self.outcome_of(&mut blocks, ordinal).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {
+        filter::may_contain(&*self.file()?, self.first(), self.layout.id_filter, id)
+    }
+
+    /// Which postings are the account's: the first and how many.
+    fn postings_of(
+        &self,
+        blocks: &mut Blocks<'_>,
+        account: u128,
+    ) -> Result<Option<(u32, u32)>, IndexError> {
+        let Some(number) = self.layout.accounts.last_at_most(blocks, account)? else {
+            return Ok(None);
+        };
+        let row = self.layout.accounts.row(blocks, number)?;
+        if read_u128(row, 0) != account {
+            return Ok(None);
+        }
+        let (start, count) = (read_u32(row, 16), read_u32(row, 20));
+        match start.checked_add(count) {
+            Some(end) if end <= self.layout.postings.rows() => Ok(Some((start, count))),
+            _ => Err(self.damaged(0, "an account's postings are not there")),
+        }
+    }
+
+    /// The end of those postings, of `count` from `start` on, whose ordinal is below `ordinal_end`.
+    fn postings_below(
+        &self,
+        blocks: &mut Blocks<'_>,
+        start: u32,
+        count: u32,
+        ordinal_end: u32,
+    ) -> Result<u32, IndexError> {
+        let (mut low, mut high) = (start, start + count);
+        while low < high {
+            let middle = low.midpoint(high);
+            if read_u32(self.layout.postings.row(blocks, middle)?, 0) < ordinal_end {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The ordinals of the record at `position`, which is in the segment: the first and the one
+    /// behind the last.
+    fn ordinals_of(
+        &self,
+        blocks: &mut Blocks<'_>,
+        position: Position,
+    ) -> Result<(u32, u32), IndexError> {
+        let records = &self.layout.records;
+        let number = u32::try_from(position - self.first()).expect("within the segment");
+        let start = read_u32(records.row(blocks, number)?, 0);
+        let end = match number + 1 {
+            next if next < records.rows() => read_u32(records.row(blocks, next)?, 0),
+            _ => self.commands(),
+        };
+        if start > end || end > self.commands() {
+            return Err(self.damaged(0, "a record's commands are out of order"));
+        }
+        Ok((start, end))
+    }
+
+    fn locate(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<Located, IndexError> {
+        let outcome = self.outcome_of(blocks, ordinal)?;
+        // Of records that begin at the same ordinal only the last has commands.
+        let records = &self.layout.records;
+        let number = records
+            .last_at_most(blocks, u128::from(ordinal))?
+            .ok_or_else(|| self.damaged(0, "a command is in no record"))?;
+        let start = read_u32(records.row(blocks, number)?, 0);
+        let command = u16::try_from(ordinal - start)
+            .map_err(|_| self.damaged(0, "a record has too many commands"))?;
+        Ok(Located { position: self.first() + u64::from(number), command, outcome })
+    }
+
+    fn outcome_of(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<OutcomeRow, IndexError> {
+        if ordinal >= self.commands() {
+            return Err(self.damaged(0, "a command is not there"));
+        }
+        Ok(OutcomeRow::from_bytes(self.layout.outcomes.row(blocks, ordinal)?))
+    }
+
+    /// The file, opened again if others were asked meanwhile. It must be the one this index was
+    /// opened with.
+    fn file(&self) -> Result<Arc<dyn File>, IndexError> {
+        if let Some(file) = self.files.kept(self.reader) {
+            return Ok(file);
+        }
+        let (file, header) = open_file(&self.files, self.first())?;
+        if header != self.header {
+            return Err(self.damaged(0, "replaced by another file"));
+        }
+        self.files.keep(self.reader, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn damaged(&self, offset: u64, what: &'static str) -> IndexError {
+        IndexError::Damaged { first: self.first(), offset, what }
+    }
+}
+
+impl Drop for SegmentIndex {
+    fn drop(&mut self) {
+        self.files.forget(self.reader);
+    }
+}
+
+fn open_file(files: &OpenFiles, first: Position) -> Result<(Arc<dyn File>, Header), IndexError> {
+    let file = files.open(first).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => IndexError::Missing { first },
+        _ => IndexError::Io { first, source },
+    })?;
+    let mut block = [0; BLOCK_BYTES];
+    block::read_unit(&*file, first, HEADER_BLOCK, &mut block)?;
+    let header = Header::from_block(first, &block)?;
+    Ok((file, header))
+}

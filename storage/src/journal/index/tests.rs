@@ -1,0 +1,142 @@
+//! What every test of the index starts from: a segment, and answers found by looking at all of it.
+
+mod crash;
+mod damage;
+mod golden;
+mod measure;
+mod model;
+mod node;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Builder, CommandRow, Located, OutcomeRow, SegmentIndex};
+use crate::Position;
+use crate::disk::{Disk, MemoryDisk};
+
+pub(super) const FOLDER: &str = "/data/journal";
+
+/// A segment's commands, record by record, and the slow answers.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) first: Position,
+    pub(super) records: Vec<Vec<CommandRow>>,
+}
+
+impl Segment {
+    pub(super) fn last(&self) -> Position {
+        self.first + u64::try_from(self.records.len()).unwrap() - 1
+    }
+
+    pub(super) fn build(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.build_at_pace(disk, &mut |_| ())
+    }
+
+    pub(super) fn build_at_pace(
+        &self,
+        disk: &dyn Disk,
+        pace: &mut dyn FnMut(usize),
+    ) -> io::Result<()> {
+        let mut builder = Builder::new(self.first);
+        for (position, commands) in (self.first..).zip(&self.records) {
+            builder.record(position, u32::try_from(commands.len()).unwrap());
+            commands.iter().for_each(|command| builder.command(command));
+        }
+        builder.finish(disk, Path::new(FOLDER), pace)
+    }
+
+    pub(super) fn find(&self, id: u128) -> Option<Located> {
+        self.located().find(|(command, _)| id != 0 && command.id == id).map(|(_, at)| at)
+    }
+
+    pub(super) fn history(
+        &self,
+        account: u128,
+        before: Option<(Position, u16)>,
+        limit: usize,
+    ) -> Vec<Located> {
+        let mut all: Vec<_> = self
+            .located()
+            .filter(|(c, _)| account != 0 && (c.debit == account || c.credit == account))
+            .map(|(_, at)| at)
+            .filter(|at| before.is_none_or(|before| (at.position, at.command) < before))
+            .collect();
+        all.reverse();
+        all.truncate(limit);
+        all
+    }
+
+    pub(super) fn outcome(&self, position: Position, command: u16) -> Option<OutcomeRow> {
+        let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
+        Some(self.records.get(record)?.get(usize::from(command))?.outcome)
+    }
+
+    pub(super) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
+        (self.first..).zip(&self.records).flat_map(|(position, commands)| {
+            (0_u16..).zip(commands).map(move |(command, row)| {
+                (row, Located { position, command, outcome: row.outcome })
+            })
+        })
+    }
+}
+
+pub(super) fn disk(seed: u64) -> MemoryDisk {
+    let disk = MemoryDisk::new(seed);
+    disk.create_folder(Path::new(FOLDER)).unwrap();
+    disk.sync_folder(Path::new("/data")).unwrap();
+    disk
+}
+
+pub(super) fn open(disk: &MemoryDisk, first: Position) -> SegmentIndex {
+    SegmentIndex::open(Arc::new(disk.clone()), Path::new(FOLDER), first).unwrap()
+}
+
+/// A UUIDv7 of a millisecond; `random` tells ids of one millisecond apart.
+pub(super) fn id_at(millisecond: u64, random: u64) -> u128 {
+    let version = (0x7 << 76) | (0b10 << 62);
+    (u128::from(millisecond) << 80) | version | u128::from(random & 0xffff_ffff)
+}
+
+/// Numbers that look random and are the same every time.
+pub(super) struct Scatter(pub(super) u64);
+
+impl Scatter {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 13
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// A segment of `records` records with up to `commands_max` commands each, over few accounts, one
+/// of them hot.
+pub(super) fn segment(first: Position, records: u64, commands_max: u64, seed: u64) -> Segment {
+    let mut scatter = Scatter(seed);
+    let mut millisecond = 1_790_000_000_000 + first * 10;
+    let records = (0..records).map(|_| {
+        let commands = scatter.below(commands_max + 1);
+        let rows = (0..commands).map(|_| {
+            millisecond += scatter.below(4);
+            let far = scatter.below(300);
+            CommandRow {
+                id: if far == 0 { 0 } else { id_at(millisecond, scatter.next()) },
+                debit: u128::from(1 + scatter.below(400)) << 64,
+                credit: if far.is_multiple_of(2) { 7 } else { u128::from(scatter.below(3)) },
+                outcome: OutcomeRow {
+                    code: u8::try_from(scatter.below(256)).unwrap(),
+                    flags: u8::try_from(scatter.below(4)).unwrap(),
+                    index: u16::try_from(scatter.below(8192)).unwrap(),
+                    debit_after: scatter.next().cast_signed(),
+                    credit_after: -scatter.next().cast_signed(),
+                },
+            }
+        });
+        rows.collect()
+    });
+    Segment { first, records: records.collect() }
+}

@@ -1,0 +1,161 @@
+//! All indexes of a node: which segments are asked, and what is refused while one is missing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{FOLDER, Segment, disk, id_at, segment};
+use crate::disk::{Disk, MemoryDisk};
+use crate::journal::index::{FindError, IndexError, Indexes, Sealed, id_second, path_of};
+
+/// Three segments side by side; their ids are some seconds apart.
+fn three() -> Vec<Segment> {
+    let mut from = 0;
+    let each = |seed| {
+        let mut one = segment(from, 300, 4, seed);
+        for command in one.records.iter_mut().flatten().filter(|command| command.id != 0) {
+            command.id += u128::from(seed * 100_000) << 80;
+        }
+        from = one.last() + 1;
+        one
+    };
+    (1..=3).map(each).collect()
+}
+
+fn sealed(model: &Segment) -> Sealed {
+    let seconds = model.located().filter(|(c, _)| c.id != 0).map(|(c, _)| id_second(c.id));
+    let (first, last) = seconds.fold((u64::MAX, 0), |(a, b), s| (a.min(s), b.max(s)));
+    Sealed { first: model.first, last: model.last(), id_seconds: first..=last }
+}
+
+fn open(disk: &MemoryDisk, models: &[Segment]) -> Indexes {
+    let all: Vec<_> = models.iter().map(sealed).collect();
+    Indexes::open_all(Arc::new(disk.clone()), Path::new(FOLDER), &all)
+}
+
+fn built(models: &[Segment]) -> MemoryDisk {
+    let disk = disk(1);
+    models.iter().for_each(|model| model.build(&disk).unwrap());
+    disk
+}
+
+fn some_id(model: &Segment) -> u128 {
+    model.located().map(|(command, _)| command.id).filter(|id| *id != 0).last().unwrap()
+}
+
+#[test]
+fn answers_come_from_all_segments() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    assert!(indexes.recovering().is_empty());
+    assert_eq!(indexes.last(), Some(models[2].last()));
+    for model in &models {
+        for (command, at) in model.located().step_by(7).filter(|(c, _)| c.id != 0) {
+            assert_eq!(indexes.find(command.id), Ok(Some(at)));
+            assert_eq!(indexes.outcome(at.position, at.command), Ok(Some(at.outcome)));
+        }
+    }
+    assert_eq!(indexes.outcome(models[2].last() + 1, 0), Ok(None));
+
+    let newest_first = || models.iter().rev();
+    let all: Vec<_> = newest_first().flat_map(|m| m.history(7, None, usize::MAX)).collect();
+    assert_eq!(indexes.history(7, None, usize::MAX), Ok(all.clone()));
+    let mut walked = Vec::new();
+    while walked.len() < all.len() {
+        let before = walked.last().map(|at: &super::Located| (at.position, at.command));
+        walked.extend(indexes.history(7, before, 60).unwrap());
+    }
+    assert_eq!(walked, all);
+}
+
+#[test]
+fn only_answers_that_need_a_missing_index_are_refused() {
+    let models = three();
+    let disk = built(&models);
+    disk.remove(&path_of(Path::new(FOLDER), models[1].first)).unwrap();
+    let indexes = open(&disk, &models);
+    let first = models[1].first;
+    let recovering = Err(FindError::Recovering { first });
+    assert_eq!(indexes.recovering()[0].first, first);
+    assert!(indexes.recovering()[0].why.ends_with("has no index"));
+
+    assert_eq!(indexes.find(some_id(&models[0])), Ok(models[0].find(some_id(&models[0]))));
+    assert_eq!(indexes.find(some_id(&models[1])), recovering);
+    assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
+    let fresh = id_at(1_900_000_000_000, 1);
+    assert_eq!(indexes.find(fresh), Ok(None), "a fresh id never waits for a rebuild");
+    let absent = some_id(&models[1]) ^ 1;
+    assert_eq!(indexes.find(absent), recovering);
+
+    assert_eq!(indexes.history(7, None, 9), Ok(models[2].history(7, None, 9)));
+    assert!(indexes.history(7, None, usize::MAX).is_err());
+    assert_eq!(indexes.history(7, Some((first, 0)), 9), Ok(models[0].history(7, None, 9)));
+    assert!(indexes.outcome(first, 0).is_err());
+
+    models[1].build(&disk).unwrap();
+    indexes.add(sealed(&models[1])).unwrap();
+    assert!(indexes.recovering().is_empty());
+    assert_eq!(indexes.find(some_id(&models[1])), Ok(models[1].find(some_id(&models[1]))));
+    assert_eq!(indexes.find(absent), Ok(None));
+}
+
+#[test]
+fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    let file = disk.open(&path_of(Path::new(FOLDER), models[1].first)).unwrap();
+    for block in 1..file.len().unwrap() / 4096 {
+        file.write_at(&[0xa5; 3], block * 4096 + 8).unwrap();
+    }
+    let (first, id) = (models[1].first, some_id(&models[1]));
+    assert!(indexes.recovering().is_empty());
+    assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
+    assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
+    assert!(indexes.recovering()[0].why.contains("checksum does not match"));
+    assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
+
+    models[1].build(&disk).unwrap();
+    indexes.add(sealed(&models[1])).unwrap();
+    assert_eq!(indexes.find(id), Ok(models[1].find(id)));
+
+    let why = IndexError::Missing { first };
+    indexes.mark_damaged(first, &why);
+    assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
+    assert!(indexes.segment(first).is_none() && indexes.segment(0).is_some());
+}
+
+#[test]
+fn an_index_that_ends_elsewhere_than_its_segment_is_not_used() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models[..1]);
+    let longer = Sealed { last: models[1].last() + 1, ..sealed(&models[1]) };
+    assert!(matches!(indexes.add(longer), Err(IndexError::OtherSegment { .. })));
+    assert_eq!(indexes.recovering().len(), 1);
+}
+
+#[test]
+fn more_segments_than_open_files_all_answer() {
+    let models: Vec<_> = (0..600)
+        .map(|n| {
+            let mut one = segment(n * 3, 2, 3, n + 1);
+            one.records.push(vec![super::CommandRow {
+                id: id_at(n * 5_000, n),
+                debit: 1,
+                credit: 7,
+                outcome: super::OutcomeRow::default(),
+            }]);
+            one
+        })
+        .collect();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    for n in (0..600).chain([0, 599]) {
+        let found = indexes.find(id_at(n * 5_000, n)).unwrap().unwrap();
+        assert_eq!(found.position, n * 3 + 2);
+    }
+    let expected: usize = models.iter().map(|m| m.history(7, None, usize::MAX).len()).sum();
+    assert_eq!(indexes.history(7, None, usize::MAX).unwrap().len(), expected);
+    assert!(indexes.files_open() <= 256);
+}

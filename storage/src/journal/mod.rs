@@ -1,0 +1,226 @@
+//! The journal: the truth of a node. Records in order, each linked to the one before, kept whole.
+//!
+//! ```text
+//!  Journal (handles)                      Writer (one thread, or one task of a simulation)
+//!  append ──┐ links computed, readable    step: takes what waits, writes it, ONE fdatasync,
+//!  truncate ├─▶ tail in memory ─▶ queue ─▶      then tells everyone in the order they asked
+//!  vote  ───┘                                   │
+//!  read ◀── tail, or ◀───────────────────────── segments on disk
+//! ```
+//!
+//! Positions start at 0 and have no gaps. A folder `journal/` holds one file per segment, named by its
+//! first position in 20 digits: `.open` while it is written or waits, `.sealing` while its footer is
+//! written, `.sealed` for ever after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
+//! cut off.
+//!
+//! Errors: [`OpenError`] refuses to start, [`ReadError`] and [`Damage`] name file, offset and position,
+//! [`Poisoned`] is final. It never purges, never truncates a sealed segment or below the committed
+//! position, and never tries a failed write again.
+
+pub mod index;
+
+mod active;
+mod chain;
+mod damage;
+mod ending;
+mod footer;
+mod layout;
+mod mark;
+mod poison;
+mod reader;
+mod record;
+mod recovery;
+mod reserve;
+mod rewrite;
+mod scrub;
+mod seal;
+mod segment;
+mod shared;
+mod tail;
+mod truncation;
+mod verify;
+mod walk;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use chain::genesis;
+pub use damage::Damage;
+pub use poison::Poisoned;
+pub use reader::ReadError;
+pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
+pub use recovery::{OpenError, Recovery, open};
+pub use seal::SealError;
+pub use segment::{SegmentInfo, State};
+pub use verify::{Verified, verify};
+pub use writer::{Step, Writer};
+
+use crate::vote::Vote;
+use crate::{ClusterId, Position};
+use shared::{Job, Shared, Wake};
+
+/// How a journal is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Hashed into every link.
+    pub cluster: ClusterId,
+    /// The size at which a segment is rolled. A larger record gets a segment of its own.
+    pub segment_bytes: u64,
+    /// How much of durable records stays in memory.
+    pub tail_bytes_max: usize,
+}
+
+impl Options {
+    /// What production uses: segments of 64 MiB, 32 MiB of tail.
+    pub fn new(cluster: ClusterId) -> Self {
+        Self { cluster, segment_bytes: 64 << 20, tail_bytes_max: 32 << 20 }
+    }
+}
+
+/// Called on the writer's thread when the work is durable, in the order it was asked for.
+pub type Completion = Box<dyn FnOnce(Result<(), Poisoned>) + Send>;
+
+/// A handle on the journal. Clones are cheap and see the same.
+///
+/// Effects on memory are seen at once, effects on disk when the [`Writer`] gets there. The queue
+/// between them is bounded by whoever appends. Where a method answers `Err`, its completion is never
+/// called.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+impl Journal {
+    /// Appends records, which can be read when this returns. Panics unless positions go on by one.
+    pub fn append(&self, records: Vec<NewRecord>, done: Completion) -> Result<(), Poisoned> {
+        let mut head = self.shared.head();
+        self.shared.memory().writable()?;
+        let due = head.map_or(0, |tip| tip.position + 1);
+        let mut previous = head.map_or_else(|| self.shared.genesis(), |tip| tip.link);
+        let mut linked = Vec::with_capacity(records.len());
+        for (due, record) in (due..).zip(records) {
+            assert_eq!(record.position, due, "records are appended without gaps");
+            let record = Record::new(record, &previous, &self.shared.options.cluster);
+            previous = record.link;
+            linked.push(Arc::new(record));
+        }
+        let mut memory = self.shared.memory();
+        memory.writable()?;
+        for record in &linked {
+            memory.tail.push(Arc::clone(record));
+        }
+        if let Some(newest) = linked.last() {
+            *head = Some(newest.tip());
+            memory.last = *head;
+        }
+        self.shared.queue(memory, Job::Append(linked), done);
+        Ok(())
+    }
+
+    /// Forgets every record after `last`, or all. Panics below the committed position and below the
+    /// end of the last sealed segment: what was decided is never undone.
+    pub fn truncate_after(&self, last: Option<Position>, done: Completion) -> Result<(), Poisoned> {
+        let mut head = self.shared.head();
+        let tip = match last {
+            None => None,
+            Some(position) => match self.tip_at(position) {
+                Ok(Some(tip)) => Some(tip),
+                Ok(None) => panic!("truncation after {position}, which is not in the journal"),
+                Err(error) => {
+                    let reason = format!("truncation after {position} cannot read it: {error}");
+                    return Err(self.shared.poison(&reason));
+                }
+            },
+        };
+        let mut memory = self.shared.memory();
+        memory.writable()?;
+        let (committed, sealed) = (memory.committed, memory.sealed_last());
+        assert!(last >= committed, "truncation after {last:?} with {committed:?} committed");
+        assert!(last >= sealed, "truncation after {last:?} with {sealed:?} sealed");
+        memory.tail.truncate_after(last);
+        memory.durable = memory.durable.min(last);
+        memory.truncations += 1;
+        *head = tip;
+        memory.last = tip;
+        self.shared.queue(memory, Job::Truncate(tip), done);
+        Ok(())
+    }
+
+    /// Saves the vote, after everything queued before and ahead of everything queued later.
+    pub fn save_vote(&self, vote: Vote, done: Completion) -> Result<(), Poisoned> {
+        let memory = self.shared.memory();
+        memory.writable()?;
+        self.shared.queue(memory, Job::Vote(vote), done);
+        Ok(())
+    }
+
+    /// Notes that all up to `position` is committed. Written with a later mark; never goes back.
+    pub fn set_committed(&self, position: Position) {
+        let mut memory = self.shared.memory();
+        memory.committed = memory.committed.max(Some(position));
+    }
+
+    /// The newest record, durable or not.
+    pub fn last(&self) -> Option<Tip> {
+        self.shared.memory().last
+    }
+
+    /// The newest position known to be synced on this disk.
+    pub fn durable(&self) -> Option<Position> {
+        self.shared.memory().durable
+    }
+
+    /// The newest position known to be committed.
+    pub fn committed(&self) -> Option<Position> {
+        self.shared.memory().committed
+    }
+
+    /// All segments on disk, oldest first.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        let memory = self.shared.memory();
+        memory.segments.iter().map(|segment| segment.info(&self.shared.folder)).collect()
+    }
+
+    /// Whether a segment that isn't sealed begins with the record at this position. Cheap: asked for
+    /// every entry that is applied.
+    pub fn begins_segment(&self, position: Position) -> bool {
+        self.shared.memory().begins_segment(position)
+    }
+
+    /// The oldest segment that is full and not sealed.
+    pub fn rolled(&self) -> Option<SegmentInfo> {
+        let memory = self.shared.memory();
+        let rolled = memory.segments.iter().find(|segment| segment.state == State::Rolled)?;
+        Some(rolled.info(&self.shared.folder))
+    }
+
+    /// Why the journal has stopped, if it has.
+    pub fn poisoned(&self) -> Option<String> {
+        self.shared.memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
+    }
+
+    /// Whether there was no room to reserve the next segment: take no new commands. What is under way
+    /// still has the rest of the open segment, and votes have room of their own.
+    pub fn disk_full(&self) -> bool {
+        self.shared.disk_full.load(Ordering::Relaxed)
+    }
+
+    /// What to call whenever a job is queued. [`Writer::run`] needs none.
+    pub fn set_wake(&self, wake: Wake) {
+        let mut slot = self.shared.wake.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *slot = Some(wake);
+    }
+
+    /// Takes no more work; [`Writer::run`] finishes what is queued and returns.
+    pub fn close(&self) {
+        self.shared.memory().closed = true;
+        self.shared.notify();
+    }
+
+    /// The folder of the segments and of what is derived from them.
+    pub fn folder(&self) -> PathBuf {
+        self.shared.folder.clone()
+    }
+}

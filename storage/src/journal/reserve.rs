@@ -1,0 +1,51 @@
+//! The next segment, reserved on the disk ahead of need, so that a full disk is known while the open
+//! segment still has room.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::writer::{SPARE, Writer};
+use crate::disk::{File, is_full};
+
+impl Writer {
+    pub(super) fn should_reserve(&self) -> bool {
+        let quarter = self.shared.options.segment_bytes / 4;
+        self.spare.is_none() && self.active.end >= self.ask_again_at.max(quarter)
+    }
+
+    /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
+    /// still has room.
+    pub(super) fn reserve(&mut self) -> io::Result<()> {
+        if self.spare.is_some() {
+            return Ok(());
+        }
+        match self.reserve_file() {
+            Ok(file) => {
+                self.spare = Some(file);
+                self.shared.disk_full.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) if is_full(&error) => {
+                self.shared.disk_full.store(true, Ordering::Relaxed);
+                self.ask_again_at = self.active.end + self.shared.options.segment_bytes / 16;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn reserve_file(&self) -> io::Result<Arc<dyn File>> {
+        let path = self.shared.folder.join(SPARE);
+        let file = self.shared.disk.create(&path)?;
+        let reserved =
+            file.allocate(self.shared.options.segment_bytes).and_then(|()| file.sync_data());
+        match reserved {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                self.shared.disk.remove(&path)?;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Whose data folder this is, and the lock that keeps a second process out.
+//!
+//! ```text
+//!  0 magic "EKS\x01"
+//!  4 u16   format version of the data folder: 1
+//!  6 u16   zero
+//!  8 [16]  cluster
+//! 24 u64   node
+//! 32 u32   crc32 of bytes 0..32
+//! 36 [28]  zero
+//! ```
+//! Version 1: the first. Real files only: a lock means nothing on a disk that is simulated.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::ClusterId;
+use crate::bytes_at::{read_array, read_u16, read_u32, read_u64};
+use crate::bytes_at::{write_array, write_u16, write_u32, write_u64};
+use crate::disk::{Disk, RealDisk};
+
+const NAME: &str = "superblock";
+const UNFINISHED: &str = "superblock.new";
+const LOCK: &str = "lock";
+const MAGIC: [u8; 4] = *b"EKS\x01";
+const VERSION: u16 = 1;
+const BYTES: usize = 64;
+
+/// Whose data a folder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node in it.
+    pub node: u64,
+}
+
+/// Why a data folder was not claimed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// It belongs to another cluster or node.
+    #[error(
+        "{} belongs to cluster {} node {}, not to cluster {} node {}",
+        folder.display(), hex(&found.cluster), found.node, hex(&wanted.cluster), wanted.node
+    )]
+    Foreign {
+        /// The data folder.
+        folder: PathBuf,
+        /// Whose it is.
+        found: Superblock,
+        /// Who asked.
+        wanted: Superblock,
+    },
+    /// Another process has it.
+    #[error("{} is in use: another process holds the lock", path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+    },
+    /// The superblock is damaged.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The superblock's file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// There is data, and no superblock.
+    #[error("{} holds a journal or a vote but no superblock", folder.display())]
+    Missing {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The disk does not answer.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the disk said.
+        source: io::Error,
+    },
+}
+
+/// Holds the lock until it is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    /// Whose data the folder holds.
+    pub superblock: Superblock,
+    _lock: fs::File,
+}
+
+/// Locks a data folder for this process, and makes it if it is new.
+pub fn claim(data_folder: &Path, cluster: ClusterId, node: u64) -> Result<Claim, ClaimError> {
+    let wanted = Superblock { cluster, node };
+    let at_folder = |source| ClaimError::Io { path: data_folder.to_path_buf(), source };
+    RealDisk.create_folder(data_folder).map_err(at_folder)?;
+    let lock = lock(data_folder)?;
+    if !data_folder.join(NAME).exists() {
+        if holds_data(data_folder) {
+            return Err(ClaimError::Missing { folder: data_folder.to_path_buf() });
+        }
+        write(data_folder, wanted).map_err(at_folder)?;
+    }
+    let superblock = read(data_folder)?;
+    if superblock != wanted {
+        let folder = data_folder.to_path_buf();
+        return Err(ClaimError::Foreign { folder, found: superblock, wanted });
+    }
+    Ok(Claim { superblock, _lock: lock })
+}
+
+/// Whose data a folder holds, without locking it.
+pub fn read(data_folder: &Path) -> Result<Superblock, ClaimError> {
+    let path = data_folder.join(NAME);
+    let bytes = fs::read(&path).map_err(|source| ClaimError::Io { path: path.clone(), source })?;
+    decode(&bytes).map_err(|what| ClaimError::Damaged { path, what })
+}
+
+fn lock(data_folder: &Path) -> Result<fs::File, ClaimError> {
+    let path = data_folder.join(LOCK);
+    let at_disk = |source| ClaimError::Io { path: path.clone(), source };
+    let mut options = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(at_disk)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(ClaimError::Locked { path }),
+        Err(fs::TryLockError::Error(source)) => Err(at_disk(source)),
+    }
+}
+
+fn holds_data(data_folder: &Path) -> bool {
+    ["journal", "vote.a", "vote.b"].iter().any(|name| data_folder.join(name).exists())
+}
+
+fn write(data_folder: &Path, superblock: Superblock) -> io::Result<()> {
+    let path = data_folder.join(UNFINISHED);
+    match RealDisk.remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = RealDisk.create(&path)?;
+    file.write_at(&encode(superblock), 0)?;
+    file.sync_data()?;
+    RealDisk.rename(&path, &data_folder.join(NAME))?;
+    RealDisk.sync_folder(data_folder)?;
+    match data_folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => RealDisk.sync_folder(parent),
+        None => RealDisk.sync_folder(Path::new(".")),
+    }
+}
+
+fn encode(superblock: Superblock) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    write_array(&mut bytes, 0, &MAGIC);
+    write_u16(&mut bytes, 4, VERSION);
+    write_array(&mut bytes, 8, &superblock.cluster);
+    write_u64(&mut bytes, 24, superblock.node);
+    let checksum = crc32fast::hash(&bytes[..32]);
+    write_u32(&mut bytes, 32, checksum);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<Superblock, String> {
+    if bytes.len() != BYTES {
+        return Err(format!("{} bytes where {BYTES} were expected", bytes.len()));
+    }
+    if bytes[..4] != MAGIC {
+        return Err("another magic".to_owned());
+    }
+    if crc32fast::hash(&bytes[..32]) != read_u32(bytes, 32) {
+        return Err("checksum does not match".to_owned());
+    }
+    let version = read_u16(bytes, 4);
+    if version != VERSION {
+        return Err(format!("format version {version}, known is {VERSION}"));
+    }
+    if bytes[6..8] != [0; 2] || bytes[36..] != [0; 28] {
+        return Err("reserved bytes are not zero".to_owned());
+    }
+    Ok(Superblock { cluster: read_array(bytes, 8), node: read_u64(bytes, 24) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,129 @@
+//! Disks that fail while the journal runs: the first failure is the last, and a full disk is foreseen.
+
+use std::sync::{Arc, Mutex};
+
+use evenkeel_storage::journal::{SealError, Step};
+use evenkeel_storage::vote::Vote;
+
+use crate::rig::{Rig, ignore, record};
+
+#[test]
+fn a_failed_sync_poisons_for_ever_and_everyone_who_waits_is_told_in_order() {
+    let mut rig = Rig::new(1);
+    rig.write(1, &[10]);
+    let told: Arc<Mutex<Vec<(u64, bool)>>> = Arc::default();
+    for position in 1..4 {
+        let told = Arc::clone(&told);
+        let done = Box::new(move |result: Result<(), _>| {
+            told.lock().unwrap().push((position, result.is_ok()));
+        });
+        rig.journal.append(vec![record(position, 1, 10)], done).unwrap();
+    }
+    rig.disk.fail_next_sync();
+    assert_eq!(rig.writer.step(2), Step::Poisoned);
+    assert_eq!(*told.lock().unwrap(), [(1, false), (2, false), (3, false)]);
+    assert!(rig.journal.poisoned().unwrap().contains("appending: sync failed"));
+    assert!(rig.journal.append(vec![record(4, 1, 1)], ignore()).is_err());
+    assert!(rig.journal.truncate_after(Some(0), ignore()).is_err());
+    let vote = Vote { term: 1, node: 1, committed: false };
+    assert!(rig.journal.save_vote(vote, ignore()).is_err());
+    assert_eq!(rig.writer.step(2), Step::Poisoned);
+    assert_eq!(rig.journal.durable(), Some(0));
+    // Killed and started again without a power cut, the page cache still shows the unsynced records.
+    let disk = rig.disk.clone();
+    let again = rig.reopen().unwrap();
+    assert_eq!(again.journal.durable(), Some(2), "the third was never written");
+    disk.crash();
+    assert_eq!(again.reopen().unwrap().terms().len(), 3, "what opening answers for is durable");
+}
+
+#[test]
+fn a_vote_that_cannot_be_synced_poisons() {
+    let mut rig = Rig::new(2);
+    let vote = Vote { term: 1, node: 1, committed: false };
+    rig.journal.save_vote(vote, ignore()).unwrap();
+    rig.disk.fail_next_sync();
+    assert_eq!(rig.writer.step(1), Step::Poisoned);
+    assert!(rig.journal.poisoned().unwrap().contains("saving the vote"));
+}
+
+#[test]
+fn a_full_disk_is_noticed_ahead_of_need_and_votes_still_go_through() {
+    let mut rig = Rig::new(3);
+    while rig.journal.segments().len() < 2 {
+        rig.write(1, &[300]);
+    }
+    rig.write(1, &[300]);
+    rig.disk.full(true);
+    while !rig.journal.disk_full() {
+        assert_eq!(rig.journal.segments().len(), 2, "said before the open segment is full");
+        rig.write(1, &[300]);
+        rig.writer.idle();
+    }
+    rig.journal.save_vote(Vote { term: 9, node: 1, committed: true }, ignore()).unwrap();
+    rig.settle();
+    rig.write(1, &[100]);
+    let count = rig.terms().len();
+
+    let mut rig = rig.reopen().unwrap();
+    assert_eq!(rig.terms().len(), count, "opens on a full disk");
+    rig.journal.save_vote(Vote { term: 10, node: 1, committed: true }, ignore()).unwrap();
+    rig.settle();
+    rig.disk.full(false);
+    rig.writer.idle();
+    assert!(!rig.journal.disk_full());
+    for _ in 0..40 {
+        rig.write(1, &[300]);
+    }
+    assert!(rig.journal.segments().len() > 3);
+}
+
+#[test]
+fn a_disk_that_stays_full_stops_the_journal_without_losing_anything() {
+    let mut rig = Rig::new(4);
+    rig.write(1, &[3000]);
+    rig.disk.full(true);
+    let mut written = 1;
+    loop {
+        rig.append(1, &[700]);
+        if rig.writer.step(1) == Step::Poisoned {
+            break;
+        }
+        written += 1;
+    }
+    assert!(written > 2, "the reserved segment was used");
+    assert_eq!(rig.acknowledged(), written);
+    rig.disk.full(false);
+    rig.disk.crash();
+    assert_eq!(rig.reopen().unwrap().terms().len(), usize::try_from(written).unwrap());
+}
+
+#[test]
+fn sealing_on_a_full_disk_can_be_tried_again() {
+    let mut rig = Rig::new(5);
+    // A record larger than a segment: its footer lies beyond what was reserved.
+    rig.write(1, &[9000]);
+    rig.write(1, &[10]);
+    rig.journal.set_committed(1);
+    rig.disk.full(true);
+    assert!(matches!(rig.journal.seal(0), Err(SealError::DiskFull(0))));
+    assert_eq!(rig.journal.poisoned(), None);
+    rig.disk.full(false);
+    rig.journal.seal(0).unwrap();
+    assert!(matches!(rig.journal.seal(0), Err(SealError::NotRolled(0))));
+    assert_eq!(rig.reopen().unwrap().terms().len(), 2);
+}
+
+#[test]
+fn a_seal_whose_sync_fails_poisons() {
+    let mut rig = Rig::new(6);
+    rig.write(1, &[3900]);
+    rig.write(1, &[3900]);
+    rig.journal.set_committed(1);
+    rig.disk.fail_next_sync();
+    assert!(matches!(rig.journal.seal(0), Err(SealError::Poisoned(_))));
+    assert!(rig.journal.append(vec![record(2, 1, 1)], ignore()).is_err());
+    assert_eq!(rig.writer.step(1), Step::Poisoned);
+    rig.disk.crash();
+    assert_eq!(rig.reopen().unwrap().terms().len(), 2);
+}
