@@ -148,10 +148,9 @@ async fn move_money(load: &Load, story: &mut Story, what: &str) -> anyhow::Resul
 async fn burn(testnet: &Testnet, load: &Load, story: &mut Story) -> anyhow::Result<Duration> {
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
-    load.pulse().mark();
-    process.signal(Signal::KILL)?;
+    load.pulse().fault(|| process.signal(Signal::KILL))?;
     story.tell(format!("fire at {}: the primary's power is gone, without a word", primary.name));
-    let rto = load.first_after_mark(PATIENCE).await?;
+    let rto = load.first_after_fault(PATIENCE).await?;
     let promoted =
         testnet.primary().await.context("somebody acknowledges, but nobody is primary")?;
     ensure!(promoted.name != primary.name, "{} is still primary", primary.name);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use evenkeel_wire::client::ClientConfig;
+use rustix::process::Signal;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -114,9 +115,8 @@ async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Du
     up::await_caught_up(testnet, up::READY_PATIENCE).await?;
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
-    load.pulse().mark();
-    process.signal(rustix::process::Signal::KILL)?;
-    let rto = load.first_after_mark(PATIENCE).await?;
+    load.pulse().fault(|| process.signal(Signal::KILL))?;
+    let rto = load.first_after_fault(PATIENCE).await?;
     load.acknowledged_more(AFTERMATH, PATIENCE).await?;
     process.gone_within(Duration::from_secs(5)).await;
     nodes::start(testnet, primary).await?;

@@ -52,7 +52,6 @@ pub(super) async fn all_at_once(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
     let load = stage::under_load(testnet).await?;
     load.acknowledged_more(20_000, PATIENCE).await?;
     let processes = stage::processes(testnet)?;
-    load.pulse().mark();
     for process in &processes {
         process.signal(Signal::KILL)?;
     }

@@ -60,10 +60,9 @@ async fn one_direction(
     let stranded = Stranded::prepare(testnet, old).await?;
     let relay = testnet.relay()?;
     let start = Instant::now();
-    load.pulse().mark();
-    relay.order(Order::Cut { node: old.node, cut })?;
+    load.pulse().fault(|| relay.order(Order::Cut { node: old.node, cut }))?;
     let stranded = stranded.begin();
-    let rto = load.first_after_mark(PATIENCE).await?;
+    let rto = load.first_after_fault(PATIENCE).await?;
     sheet.within(&format!("{name}: next commit at a new primary"), rto, NEW_PRIMARY_WITHIN);
     let new = testnet.primary().await?;
     sheet.hold(format!("{name}: {} took over from {}", new.name, old.name), new.node != old.node);

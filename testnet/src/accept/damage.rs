@@ -16,25 +16,29 @@ use super::{
 };
 use crate::{admin, audit, load::Load, nodes, site::Site, testnet::Testnet, up};
 
-/// Where a node keeps its checkpoints, below its data folder.
-const BALANCES: &str = "balances";
 const JOURNAL: &str = "journal";
 
 pub(super) async fn balances(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
-    let load = stage::under_load(testnet).await?;
-    load.acknowledged_more(50_000, PATIENCE).await?;
-    load.pause().await;
+    up::up(testnet, true, false).await?;
     let site = stage::follower(testnet).await?;
-    let folder = site.data().join(BALANCES);
+    let folder = stage::balances(site);
+    stage::await_checkpoint(testnet, site).await?;
+    let load = stage::begin_load(testnet).await?;
+    load.acknowledged_more(20_000, PATIENCE).await?;
+    load.pause().await;
 
     nodes::stop(testnet, site).await?;
     fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    rebuilt(testnet, site, &load, "deleted", sheet).await?;
+    let from_the_first = |line: &str| line.contains("recovered") && !line.contains("checkpoint=");
+    rebuilt(testnet, site, &load, "deleted", from_the_first, sheet).await?;
+    stage::await_checkpoint(testnet, site).await?;
 
     nodes::stop(testnet, site).await?;
     let flipped = flip_all(&folder)?;
     ensure!(flipped > 0, "{} holds nothing to damage", folder.display());
-    rebuilt(testnet, site, &load, &format!("{flipped} bytes flipped"), sheet).await?;
+    let how = format!("{flipped} bytes flipped");
+    let set_aside = |line: &str| line.contains("rebuilt from the journal");
+    rebuilt(testnet, site, &load, &how, set_aside, sheet).await?;
     load.resume();
     load.acknowledged_more(1_000, PATIENCE).await?;
     stage::settle(testnet, load, sheet).await
@@ -45,18 +49,16 @@ async fn rebuilt(
     site: &Site,
     load: &Load,
     how: &str,
+    says_so: impl Fn(&str) -> bool,
     sheet: &mut Sheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
-    let line = line_with(&site.log_since(log), &["rebuil"]);
+    let log = site.log_since(log);
+    let line = log.lines().find(|line| says_so(line));
     sheet.hold(
-        format!(
-            "{}: balances {how}; the log says: {}",
-            site.name,
-            line.as_deref().unwrap_or("nothing")
-        ),
+        format!("{}: balances {how}; the log says: {}", site.name, line.unwrap_or("nothing")),
         line.is_some(),
     );
     // A pause of the load leaves the sites idle, so that each takes a digest of the same state.

@@ -52,7 +52,7 @@ fn disks(testnet: &Testnet) -> anyhow::Result<Vec<u64>> {
 }
 
 /// What a folder occupies on disk, preallocated segments included.
-fn occupied(folder: &Path) -> anyhow::Result<u64> {
+pub(super) fn occupied(folder: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;

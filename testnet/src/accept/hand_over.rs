@@ -21,9 +21,8 @@ pub(super) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::
     }
     load.acknowledged_more(5_000, PATIENCE).await?;
     let before = load.pulse().counts();
-    load.pulse().mark();
+    load.pulse().fault(|| ());
     let answer = admin::switchover(&from.admin_socket(), TO).await?;
-    load.first_after_mark(PATIENCE).await?;
     load.acknowledged_more(5_000, PATIENCE).await?;
     let longest = load.pulse().longest_gap();
     let after = load.pulse().counts();

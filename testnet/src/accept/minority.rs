@@ -44,7 +44,7 @@ pub(super) async fn one_then_two(testnet: &Testnet, sheet: &mut Sheet) -> anyhow
         testnet.sites.iter().filter(|site| site.node != primary.node).collect();
     let [first, second] = others[..] else { anyhow::bail!("not three sites") };
 
-    load.pulse().mark();
+    load.pulse().fault(|| ());
     nodes::kill(testnet, first).await?;
     load.acknowledged_more(10_000, PATIENCE).await?;
     sheet.within(

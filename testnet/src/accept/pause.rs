@@ -54,9 +54,8 @@ pub(super) async fn ten_seconds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
     let before = register.reads.load(SeqCst);
     ensure!(before > 0, "no read was answered before the pause");
 
-    load.pulse().mark();
-    process.signal(Signal::STOP)?;
-    let rto = load.first_after_mark(PATIENCE).await?;
+    load.pulse().fault(|| process.signal(Signal::STOP))?;
+    let rto = load.first_after_fault(PATIENCE).await?;
     sheet.within("next commit at a new primary", rto, Duration::from_secs(5));
     sleep(PAUSE.saturating_sub(rto)).await;
     let written = register.acknowledged.load(SeqCst);

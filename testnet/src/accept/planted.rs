@@ -97,18 +97,18 @@ async fn put_back(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::
 
 /// One bit in the middle of the largest file of the balances.
 async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let site = stage::follower(testnet).await?;
+    stage::await_checkpoint(testnet, site).await?;
     let load = stage::begin_load(testnet).await?;
     load.acknowledged_more(20_000, PATIENCE).await?;
     load.pause().await;
-    let site = stage::follower(testnet).await?;
     nodes::stop(testnet, site).await?;
-    let folder = site.data().join("balances");
-    let (file, offset) = some_row(&folder)?;
+    let (file, offset) = some_row(&stage::balances(site))?;
     flip_one(&file, offset)?;
     let log = site.log_length();
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
-    let line = line_with(&site.log_since(log), &["rebuil"]);
+    let line = line_with(&site.log_since(log), &["rebuilt from the journal"]);
     sheet.hold(
         format!(
             "one bit of a row flipped at byte {offset}; the log says: {}",

@@ -30,7 +30,7 @@ impl Sheet {
         unit: &str,
     ) {
         let holds = figure <= bound;
-        self.hold(format!("{what}: {figure}{unit} (at most {bound}{unit})"), holds);
+        self.hold(format!("{what}: {figure:.2}{unit} (at most {bound:.2}{unit})"), holds);
     }
 
     /// A figure that must not be under its bound.
@@ -42,7 +42,7 @@ impl Sheet {
         unit: &str,
     ) {
         let holds = figure >= bound;
-        self.hold(format!("{what}: {figure}{unit} (at least {bound}{unit})"), holds);
+        self.hold(format!("{what}: {figure:.2}{unit} (at least {bound:.2}{unit})"), holds);
     }
 
     /// A time that must not be over its bound.
@@ -70,9 +70,10 @@ pub(super) fn json_of(output: &Output) -> anyhow::Result<Value> {
     serde_json::from_str(text.trim()).with_context(|| text.into_owned())
 }
 
-/// All that a program printed.
+/// All that a program printed, in one line.
 pub(super) fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
-    format!("{} {}", out.trim(), err.trim()).trim().to_owned()
+    let lines = out.lines().chain(err.lines()).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
 }

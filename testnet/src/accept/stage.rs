@@ -1,16 +1,16 @@
 //! What the rows have in common: sites up and under load, and the node's program run by hand.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use evenkeel_wire::client::ClientConfig;
 use tokio::time::sleep;
 
-use super::sheet::Sheet;
+use super::{sheet::Sheet, speed};
 use crate::{
     audit,
     load::{Load, Plan},
@@ -44,6 +44,27 @@ pub(super) fn only(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfi
     let mut config = client_config(testnet)?;
     config.sites.retain(|known| known.node == site.node);
     Ok(config)
+}
+
+/// Where a node keeps its checkpoints.
+pub(super) fn balances(site: &Site) -> PathBuf {
+    site.data().join("balances")
+}
+
+/// Transfers until a site has written a checkpoint: that is when a segment is full.
+pub(super) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+    /// Ten thousand rows take more, an empty store less.
+    const WRITTEN_BYTES: u64 = 256 << 10;
+    for _ in 0..4 {
+        speed::bench(testnet, speed::TWO_MILLION / 2, 8_192, 4).await?;
+        for _ in 0..100 {
+            if super::footprint::occupied(&balances(site))? > WRITTEN_BYTES {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    bail!("{} has written no checkpoint after 4 million transfers", site.name)
 }
 
 /// Ends the load and checks all that it knows.

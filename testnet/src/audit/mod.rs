@@ -29,8 +29,8 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const IDLE_PATIENCE: Duration = Duration::from_secs(20);
-/// Batches under way at once.
-const BATCHES: usize = 4;
+/// Replays are the dearest thing that a ledger can be asked, and the audit is no load test.
+const REPLAYS: usize = 1_024;
 /// The most losses that are told one by one.
 const TOLD_MAX: u64 = 5;
 
@@ -67,7 +67,7 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Ve
     compare_balances(&client, &history, &balances).await?;
     let sums_zero = sums_are_zero(&client).await?;
     progress(&format!("asking for all {} ids again", history.acknowledged.len()));
-    let lost = ask_again(&client, &history).await?;
+    let lost = ask_again(&client, &mut history).await?;
     let (heads, digests_equal) = compare_sites(testnet).await?;
     Ok(Verdict {
         acknowledged: u64::try_from(acknowledged)?,
@@ -146,19 +146,16 @@ async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
 }
 
 /// Every acknowledged id again: gives how many aren't answered with a replay of what was acknowledged.
-async fn ask_again(client: &Client, history: &History) -> anyhow::Result<u64> {
-    let batches = history.acknowledged.chunks(COMMANDS_MAX).map(|records| async move {
+async fn ask_again(client: &Client, history: &mut History) -> anyhow::Result<u64> {
+    // In the order of the journal, so that a site reads each entry once.
+    history.acknowledged.sort_by_key(|record| (record.position, record.outcome.index));
+    let history = &*history;
+    let mut lost = 0;
+    for records in history.acknowledged.chunks(REPLAYS) {
         let some: Vec<Asked> = records.iter().map(|record| record.asked).collect();
         let answers = submit(client, history, &some).await?;
         let both = records.iter().zip(answers);
-        let lost: Vec<String> =
-            both.filter_map(|(record, again)| differs(record, &again)).collect();
-        anyhow::Ok(lost)
-    });
-    let mut asked = stream::iter(batches).buffer_unordered(BATCHES);
-    let mut lost = 0;
-    while let Some(some) = asked.try_next().await? {
-        for text in some {
+        for text in both.filter_map(|(record, again)| differs(record, &again)) {
             lost += 1;
             if lost <= TOLD_MAX {
                 progress(&format!("LOST: {text}"));

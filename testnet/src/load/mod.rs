@@ -111,14 +111,14 @@ impl Load {
         Ok(())
     }
 
-    /// The first acknowledgement of a command that was sent after the mark.
+    /// The first acknowledgement of a command that was sent after the fault.
     ///
     /// # Errors
     /// When it doesn't come within the time.
-    pub async fn first_after_mark(&self, patience: Duration) -> anyhow::Result<Duration> {
+    pub async fn first_after_fault(&self, patience: Duration) -> anyhow::Result<Duration> {
         let start = Instant::now();
         loop {
-            if let Some(after) = self.pulse.first_after_mark() {
+            if let Some(after) = self.pulse.first_after_fault() {
                 return Ok(after);
             }
             if start.elapsed() > patience {

@@ -1,4 +1,4 @@
-//! What the load shows while it runs: how much is acknowledged, since when nothing was, and what came first after a mark.
+//! What the load shows while it runs: how much is acknowledged, since when nothing was, and what came first after a fault.
 //!
 //! Times are microseconds since the pulse was made.
 
@@ -40,8 +40,9 @@ pub struct Pulse {
     refused: AtomicU64,
     last: AtomicU64,
     longest_gap: AtomicU64,
+    t0: AtomicU64,
     mark: AtomicU64,
-    first_after_mark: AtomicU64,
+    first_after_fault: AtomicU64,
 }
 
 /// How one command ended.
@@ -67,8 +68,9 @@ impl Pulse {
             refused: AtomicU64::new(0),
             last: AtomicU64::new(0),
             longest_gap: AtomicU64::new(0),
+            t0: AtomicU64::new(0),
             mark: AtomicU64::new(NEVER),
-            first_after_mark: AtomicU64::new(NEVER),
+            first_after_fault: AtomicU64::new(NEVER),
         }
     }
 
@@ -135,26 +137,32 @@ impl Pulse {
         let gap = now.saturating_sub(self.last.swap(now, SeqCst));
         self.longest_gap.fetch_max(gap, SeqCst);
         if sent > self.mark.load(SeqCst) {
-            self.first_after_mark.fetch_min(now, SeqCst);
+            self.first_after_fault.fetch_min(now, SeqCst);
         }
     }
 
-    /// t0: from now on, the first acknowledgement of a later command and the longest silence are looked for.
-    pub fn mark(&self) {
+    /// Does harm. t0 is just before it; from its end on, the first acknowledgement of a command that is sent from now
+    /// on, and the longest silence, are looked for.
+    pub fn fault<T>(&self, harm: impl FnOnce() -> T) -> T {
+        let t0 = self.now();
+        let done = harm();
         self.mark.store(NEVER, SeqCst);
-        self.first_after_mark.store(NEVER, SeqCst);
+        self.t0.store(t0, SeqCst);
+        self.first_after_fault.store(NEVER, SeqCst);
         self.longest_gap.store(0, SeqCst);
+        // What was sent while the harm was being done may have got through before it.
         self.mark.store(self.now(), SeqCst);
+        done
     }
 
-    /// From the mark to the first acknowledgement of a command that was sent after it.
+    /// From t0 to the first acknowledgement of a command that was sent after the fault.
     #[must_use]
-    pub fn first_after_mark(&self) -> Option<Duration> {
-        let first = self.first_after_mark.load(SeqCst);
-        (first != NEVER).then(|| Duration::from_micros(first - self.mark.load(SeqCst)))
+    pub fn first_after_fault(&self) -> Option<Duration> {
+        let first = self.first_after_fault.load(SeqCst);
+        (first != NEVER).then(|| Duration::from_micros(first - self.t0.load(SeqCst)))
     }
 
-    /// The longest time without any acknowledgement that ended after the mark.
+    /// The longest time without any acknowledgement that ended after the fault.
     #[must_use]
     pub fn longest_gap(&self) -> Duration {
         Duration::from_micros(self.longest_gap.load(SeqCst))
@@ -177,20 +185,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_command_sent_after_the_mark_ends_the_outage() {
+    fn only_a_command_sent_after_the_fault_ends_the_outage() {
         let pulse = Pulse::new();
         pulse.release();
         let before = pulse.send().unwrap();
-        pulse.mark();
+        pulse.fault(|| ());
         std::thread::sleep(Duration::from_millis(2));
         pulse.ended_with(before, End::Acknowledged { rejected: false });
-        assert_eq!(pulse.first_after_mark(), None);
+        assert_eq!(pulse.first_after_fault(), None);
         let unknown = pulse.send().unwrap();
         pulse.ended_with(unknown, End::Unknown);
-        assert_eq!(pulse.first_after_mark(), None);
+        assert_eq!(pulse.first_after_fault(), None);
         let after = pulse.send().unwrap();
         pulse.ended_with(after, End::Acknowledged { rejected: true });
-        assert!(pulse.first_after_mark().unwrap() >= Duration::from_millis(2));
+        assert!(pulse.first_after_fault().unwrap() >= Duration::from_millis(2));
         let counts = pulse.counts();
         assert_eq!((counts.acknowledged, counts.rejected, counts.unknown), (2, 1, 1));
         assert_eq!(pulse.under_way(), 0);
