@@ -1,1 +1,3 @@
+//! Three evenkeel sites on one machine. Needed by nothing in production.
 
+pub mod simulation;
