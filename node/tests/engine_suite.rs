@@ -265,7 +265,6 @@ impl RaftSnapshotBuilder<Types> for Machine {
         let meta = SnapshotMetaOf::<Types> {
             last_log_id: self.applied,
             last_membership: self.membership.clone(),
-            snapshot_id: "the only one".into(),
         };
         *self.built.lock().expect("nobody panics here") = Some(meta.clone());
         Ok(SnapshotOf::<Types, ()> { meta, snapshot: () })

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use evenkeel_storage::journal::Record;
 use evenkeel_wire::id::NodeId;
 
-use super::Held;
-
 /// The one chain, as the sites' applied entries show it.
 #[derive(Default)]
 pub struct Chain {
