@@ -10,42 +10,42 @@
 //! Not simulated: QUIC, threads, sled. They are tested with real processes.
 
 #[cfg(evenkeel_simulation)]
-mod client;
+pub mod client;
 #[cfg(evenkeel_simulation)]
-mod clock;
+pub mod clock;
 #[cfg(evenkeel_simulation)]
-mod disk;
+pub mod disk;
 #[cfg(evenkeel_simulation)]
-mod fault;
+pub mod fault;
 #[cfg(evenkeel_simulation)]
-mod invariants;
+pub mod invariants;
 #[cfg(evenkeel_simulation)]
-mod life;
+pub mod life;
 #[cfg(evenkeel_simulation)]
-mod model;
+pub mod model;
 #[cfg(evenkeel_simulation)]
-mod network;
-mod output;
+pub mod network;
+pub mod output;
 #[cfg(evenkeel_simulation)]
-mod panics;
+pub mod panics;
 #[cfg(evenkeel_simulation)]
-mod plan;
+pub mod plan;
 #[cfg(evenkeel_simulation)]
-mod random;
+pub mod random;
 #[cfg(evenkeel_simulation)]
-mod runner;
+pub mod runner;
 #[cfg(evenkeel_simulation)]
-mod site;
+pub mod site;
 #[cfg(all(test, evenkeel_simulation))]
 mod tests;
 #[cfg(evenkeel_simulation)]
-mod trace;
+pub mod trace;
 #[cfg(evenkeel_simulation)]
-mod watch;
+pub mod watch;
 #[cfg(evenkeel_simulation)]
-mod workload;
+pub mod workload;
 #[cfg(evenkeel_simulation)]
-mod world;
+pub mod world;
 
 use std::process::ExitCode;
 
