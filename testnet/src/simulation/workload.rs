@@ -87,6 +87,11 @@ pub struct Client {
     pub tally: Tally,
 }
 
+/// All accounts that clients use.
+pub fn accounts() -> impl Iterator<Item = AccountId> {
+    (0..WALLETS).map(|number| AccountId::new(100 + number)).chain([BANK, MERCHANT])
+}
+
 fn wallet(random: &mut Random) -> AccountId {
     AccountId::new(100 + u128::from(random.next()) % WALLETS)
 }

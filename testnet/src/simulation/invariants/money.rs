@@ -1,10 +1,14 @@
-//! Every asset sums to zero at every site, and equal positions have equal digests.
+//! Every asset sums to zero at every site, every balance is what a second ledger makes of the same entries, and equal positions have
+//! equal digests.
 
 use std::collections::BTreeMap;
 
-use evenkeel_wire::{id::NodeId, reply::Totals};
+use evenkeel_wire::{
+    id::{AccountId, NodeId},
+    reply::Totals,
+};
 
-use super::Held;
+use super::{super::model::Model, Held};
 
 #[derive(Default)]
 pub struct Money {
@@ -39,5 +43,26 @@ impl Money {
             }
         }
         Ok(())
+    }
+
+    /// A site's balance of an account.
+    ///
+    /// # Errors
+    /// When it isn't the model's.
+    pub fn balance(
+        &self,
+        model: &Model,
+        node: NodeId,
+        position: u64,
+        account: AccountId,
+        posted: Option<i64>,
+    ) -> Held {
+        let expected = model.balance_at(account, position);
+        if posted == expected {
+            return Ok(());
+        }
+        Err(format!(
+            "balances: node {node} has {posted:?} on account {account} at position {position}, it should be {expected:?}"
+        ))
     }
 }
