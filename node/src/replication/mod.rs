@@ -20,6 +20,8 @@ pub mod peers;
 pub mod quic;
 pub mod quorum;
 pub mod reads;
+#[cfg(evenkeel_simulation)]
+pub mod seeded;
 pub mod serve;
 pub mod stamps;
 pub mod state_machine;

@@ -11,7 +11,7 @@ use openraft::{
     type_config::alias::{SnapshotMetaOf, SnapshotOf},
 };
 
-use super::types::{Entry, LogId, StoredMembership, Types, encode_membership};
+use super::types::{Entry, LogId, StoredMembership, Types, encode_membership, term_of};
 use crate::{
     ledger::EntryHead,
     road::Decided,
@@ -43,6 +43,14 @@ impl StateMachine {
             .journal
             .tip_at(position)?
             .ok_or_else(|| io::Error::other(format!("the record at {position} is gone")))?;
+        if tip.term != term_of(&entry.log_id) {
+            // Applying it would move money that nobody agreed on.
+            return Err(io::Error::other(format!(
+                "the engine gave an entry of term {} to apply at {position}, the journal's is of term {}",
+                term_of(&entry.log_id),
+                tip.term
+            )));
+        }
         let head = EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
         let decided = match &entry.payload {
             EntryPayload::Normal(batch) => {

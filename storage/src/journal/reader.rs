@@ -122,8 +122,10 @@ impl Shared {
                     found.append(&mut memory.tail.range(next, end, room, found.is_empty()));
                     return Ok(found);
                 }
+                // Behind the tail's beginning the disk may still hold what a truncation has taken back.
+                let end_on_disk = memory.tail.first().map_or(end, |first| end.min(first));
                 let mut place = self.place(&memory, next);
-                place.limit = place.count.min(end - next);
+                place.limit = place.count.min(end_on_disk - next);
                 place
             };
             let records = self.read_place(place, room, found.is_empty())?;

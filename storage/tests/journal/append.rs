@@ -168,3 +168,27 @@ fn a_writer_on_its_own_thread_finishes_and_returns_when_closed() {
     assert_eq!(acknowledged.load(std::sync::atomic::Ordering::SeqCst), 100);
     assert!(journal.append(Vec::new(), ignore()).is_err());
 }
+
+/// A node restarts with an uncommitted record at its end, and a new primary replaces that record. Until the writer comes to the
+/// truncation the disk still holds the dead record, behind a live one that is read from the disk: reading on must not bring it
+/// back. It did, and a follower applied a transfer that was never committed.
+#[test]
+fn a_truncated_record_is_never_read_again_while_the_writer_is_behind() {
+    let mut rig = Rig::new(4);
+    rig.write(1, &[10, 10, 10]);
+    let mut rig = rig.reopen().unwrap();
+    rig.truncate_after(Some(1));
+    rig.append(2, &[20, 20]);
+    assert_eq!(rig.terms(), [1, 1, 2, 2]);
+    for from in 0..4 {
+        for until in from + 1..=4 {
+            let read = rig.journal.read(from, until, usize::MAX).unwrap();
+            let terms: Vec<u64> = read.iter().map(|record| record.term).collect();
+            let all = [1, 1, 2, 2];
+            let range = usize::try_from(from).unwrap()..usize::try_from(until).unwrap();
+            assert_eq!(terms, all[range], "from {from} to {until}");
+        }
+    }
+    rig.settle();
+    assert_eq!(rig.terms(), [1, 1, 2, 2]);
+}

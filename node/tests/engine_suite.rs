@@ -1,0 +1,272 @@
+//! The engine's own storage suite, run against our log store: the production store over a production journal with its writer's
+//! thread, on a disk in memory.
+//!
+//! The suite expects what evenkeel never does: purging, snapshots, logs that begin in the middle. A wrapper that exists only here
+//! adds those on top: records below the purged one are hidden, gaps at the front are filled with hidden ones.
+
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Bound, RangeBounds},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use evenkeel_node::replication::{
+    log_store::LogStore,
+    types::{Entry, LogId, StoredMembership, Types, Vote, kind, log_id},
+};
+use evenkeel_storage::{
+    disk::MemoryDisk,
+    journal::{self, Journal, NewRecord, Options},
+};
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, RaftLogReader, RaftSnapshotBuilder, StorageError,
+    storage::{EntryResponder, IOFlushed, LogState, RaftLogStorage, RaftStateMachine},
+    testing::log::{StoreBuilder, Suite},
+    type_config::alias::{SnapshotMetaOf, SnapshotOf},
+};
+
+#[tokio::test]
+async fn the_engines_own_suite_passes_against_the_log_store() {
+    Suite::test_all(Builder).await.expect("the suite passes");
+}
+
+struct Builder;
+
+/// Ends the writer's thread with the test that it served.
+struct Closing(Journal);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl StoreBuilder<Types, Hiding, Machine, Closing> for Builder {
+    async fn build(&self) -> Result<(Closing, Hiding, Machine), StorageError<Types>> {
+        let disk = Arc::new(MemoryDisk::new(1));
+        let options = Options { segment_bytes: 8 << 10, ..Options::new([7; 16]) };
+        let (journal, writer, _) =
+            journal::open(disk, Path::new("/data"), options).expect("an empty disk opens");
+        std::thread::spawn(move || writer.run());
+        let inner = LogStore::new(journal.clone(), None, None);
+        let hiding =
+            Hiding { inner, journal: journal.clone(), visible_from: Arc::default(), purged: None };
+        Ok((Closing(journal), hiding, Machine::default()))
+    }
+}
+
+/// The log store, with its front hidden.
+struct Hiding {
+    inner: LogStore,
+    journal: Journal,
+    visible_from: Arc<AtomicU64>,
+    purged: Option<LogId>,
+}
+
+impl Hiding {
+    fn last(&self) -> Option<LogId> {
+        let tip = self.journal.last();
+        let tip = tip.filter(|tip| tip.position >= self.visible_from.load(Ordering::Relaxed));
+        tip.map(|tip| log_id(tip.term, tip.position))
+    }
+
+    /// Fills what lies between the journal's end and a log that begins further on.
+    fn fill_up_to(&self, first: u64) -> Result<(), io::Error> {
+        let due = self.journal.last().map_or(0, |tip| tip.position + 1);
+        if due >= first {
+            return Ok(());
+        }
+        let fillers = (due..first).map(|position| NewRecord {
+            position,
+            term: 0,
+            time: 0,
+            kind: kind::BLANK,
+            payload: bytes::Bytes::new(),
+        });
+        self.visible_from.store(first, Ordering::Relaxed);
+        self.journal.append(fillers.collect(), Box::new(|_| ())).map_err(io::Error::other)
+    }
+}
+
+/// Reads through the production store, but nothing that is hidden.
+struct Reader {
+    inner: LogStore,
+    visible_from: Arc<AtomicU64>,
+}
+
+impl Reader {
+    fn visible(&self, range: &impl RangeBounds<u64>) -> (Bound<u64>, Bound<u64>) {
+        let from = self.visible_from.load(Ordering::Relaxed);
+        let start = match range.start_bound() {
+            Bound::Included(start) => (*start).max(from),
+            Bound::Excluded(before) => (*before + 1).max(from),
+            Bound::Unbounded => from,
+        };
+        (Bound::Included(start), range.end_bound().cloned())
+    }
+}
+
+impl RaftLogReader<Types> for Reader {
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+    where
+        R: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let visible = self.visible(&range);
+        self.inner.try_get_log_entries(visible).await
+    }
+
+    async fn entries_stream<R>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = Result<Entry, io::Error>> + Send
+    where
+        R: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let visible = self.visible(&range);
+        self.inner.entries_stream(visible).await.boxed()
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        self.inner.read_vote().await
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let start = start.max(self.visible_from.load(Ordering::Relaxed));
+        self.inner.limited_get_log_entries(start, end).await
+    }
+}
+
+impl RaftLogStorage<Types> for Hiding {
+    type LogReader = Reader;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        let last_log_id = self.last().max(self.purged);
+        Ok(LogState { last_purged_log_id: self.purged, last_log_id })
+    }
+
+    async fn get_log_reader(&mut self) -> Reader {
+        let inner = self.inner.get_log_reader().await;
+        Reader { inner, visible_from: self.visible_from.clone() }
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        self.inner.save_vote(vote).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        self.inner.save_committed(committed).await
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        // The production store was told at its start; this is what the next start would tell it.
+        let Some(position) = self.journal.committed() else { return Ok(None) };
+        let tip = self.journal.tip_at(position).map_err(io::Error::other)?;
+        Ok(tip.map(|tip| log_id(tip.term, tip.position)))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        if let Some(first) = entries.first() {
+            self.fill_up_to(first.log_id.index())?;
+        }
+        self.inner.append(entries, callback).await
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        // The engine never truncates behind the journal's end; the suite does once.
+        if last.map(|id| id.index()) > self.journal.last().map(|tip| tip.position) {
+            return Ok(());
+        }
+        self.inner.truncate_after(last).await
+    }
+
+    async fn purge(&mut self, id: LogId) -> Result<(), io::Error> {
+        assert!(self.inner.purge(id).await.is_err(), "the production store never purges");
+        self.purged = self.purged.max(Some(id));
+        self.visible_from.fetch_max(id.index() + 1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A state machine that has no state but its place.
+#[derive(Clone, Default)]
+struct Machine {
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    snapshot: Option<SnapshotMetaOf<Types>>,
+    built: Arc<std::sync::Mutex<Option<SnapshotMetaOf<Types>>>>,
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = ();
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + Send,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            self.applied = Some(entry.log_id);
+            if let EntryPayload::Membership(members) = &entry.payload {
+                self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
+            }
+            if let Some(responder) = responder {
+                responder.send(None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<Types>,
+        _snapshot: (),
+    ) -> Result<(), io::Error> {
+        self.applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.snapshot = Some(meta.clone());
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, ()>>, io::Error> {
+        let built = self.built.lock().expect("nobody panics here").clone();
+        let meta = built.or_else(|| self.snapshot.clone());
+        Ok(meta.map(|meta| SnapshotOf::<Types, ()> { meta, snapshot: () }))
+    }
+}
+
+impl RaftSnapshotBuilder<Types> for Machine {
+    type SnapshotData = ();
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, ()>, io::Error> {
+        let meta = SnapshotMetaOf::<Types> {
+            last_log_id: self.applied,
+            last_membership: self.membership.clone(),
+        };
+        *self.built.lock().expect("nobody panics here") = Some(meta.clone());
+        Ok(SnapshotOf::<Types, ()> { meta, snapshot: () })
+    }
+}

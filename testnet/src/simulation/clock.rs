@@ -1,0 +1,40 @@
+//! Wall clocks of simulated sites: simulated time, and what is wrong with each site's idea of it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use evenkeel_node::clock::Clock;
+use tokio::time::Instant;
+
+/// When every simulation begins: microseconds since the Unix epoch, in September 2026.
+const BEGINNING: u64 = 1_790_000_000_000_000;
+
+/// One site's clock.
+pub struct SimulatedClock {
+    start: Instant,
+    offset: AtomicI64,
+}
+
+impl SimulatedClock {
+    /// A clock that is this many microseconds ahead of the others.
+    #[must_use]
+    pub fn new(start: Instant, offset: i64) -> Self {
+        Self { start, offset: AtomicI64::new(offset) }
+    }
+
+    /// Steps by so many microseconds.
+    pub fn step(&self, by: i64) {
+        self.offset.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Sets how far ahead it is.
+    pub fn set(&self, offset: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn wall_micros(&self) -> u64 {
+        let elapsed = u64::try_from(self.start.elapsed().as_micros()).expect("a run is short");
+        BEGINNING.saturating_add(elapsed).saturating_add_signed(self.offset.load(Ordering::Relaxed))
+    }
+}

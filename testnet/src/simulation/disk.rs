@@ -1,0 +1,200 @@
+//! A site's disk as one life of its process sees it: it can be slow, hang, and lose its power in the middle of anything.
+//!
+//! What survives a power loss is decided by the disk in memory underneath; this decides when it happens, and that a dead
+//! process writes nothing more.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use evenkeel_storage::{
+    balances::MemoryCheckpoints,
+    disk::{Disk, File, MemoryDisk},
+};
+use tokio::sync::Notify;
+
+/// Whether a life still goes on. Shared by everything that belongs to it.
+pub struct Pulse {
+    alive: AtomicBool,
+    armed: Mutex<Option<Armed>>,
+    disk: MemoryDisk,
+    checkpoints: MemoryCheckpoints,
+    ended: Notify,
+}
+
+/// A death that waits for its moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Armed {
+    /// Counting begins with the first touch of a vote file; else with the next operation of any kind.
+    pub from_vote: bool,
+    /// How many operations still succeed.
+    pub operations: u64,
+    /// Whether what wasn't synced is lost, too.
+    pub power: bool,
+}
+
+impl Pulse {
+    #[must_use]
+    pub fn new(disk: MemoryDisk, checkpoints: MemoryCheckpoints) -> Self {
+        Self {
+            alive: AtomicBool::new(true),
+            armed: Mutex::default(),
+            disk,
+            checkpoints,
+            ended: Notify::new(),
+        }
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Ends the life. With `power`, what wasn't synced may be lost, torn or scrambled.
+    pub fn end(&self, power: bool) {
+        if self.alive.swap(false, Ordering::Relaxed) {
+            if power {
+                self.disk.crash();
+                self.checkpoints.crash();
+            }
+            self.ended.notify_waiters();
+        }
+    }
+
+    /// Lets the life end in the middle of something.
+    pub fn arm(&self, armed: Armed) {
+        *self.armed() = Some(armed);
+    }
+
+    /// It doesn't end in the middle of anything after all.
+    pub fn disarm(&self) {
+        *self.armed() = None;
+    }
+
+    /// Returns when the life is over.
+    pub async fn over(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if self.is_alive() {
+            ended.await;
+        }
+    }
+
+    fn armed(&self) -> MutexGuard<'_, Option<Armed>> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every operation comes by here before it happens.
+    fn operation(&self, is_vote: bool) -> io::Result<()> {
+        let mut now = None;
+        if let Some(armed) = &mut *self.armed() {
+            armed.from_vote &= !is_vote;
+            if !armed.from_vote {
+                match armed.operations.checked_sub(1) {
+                    Some(left) => armed.operations = left,
+                    None => now = Some(armed.power),
+                }
+            }
+        }
+        if let Some(power) = now {
+            self.end(power);
+        }
+        if self.is_alive() { Ok(()) } else { Err(io::Error::other("this machine is down")) }
+    }
+}
+
+/// The disk of one life.
+pub struct LifeDisk {
+    inner: MemoryDisk,
+    pulse: Arc<Pulse>,
+}
+
+impl LifeDisk {
+    #[must_use]
+    pub fn new(inner: MemoryDisk, pulse: Arc<Pulse>) -> Self {
+        Self { inner, pulse }
+    }
+
+    fn file(&self, path: &Path, inner: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(LifeFile { inner, pulse: self.pulse.clone(), is_vote: is_vote(path) })
+    }
+}
+
+fn is_vote(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("vote."))
+}
+
+impl Disk for LifeDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.pulse.operation(is_vote(path))?;
+        Ok(self.file(path, self.inner.create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(self.file(path, self.inner.open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.pulse.operation(is_vote(to))?;
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.pulse.operation(false)?;
+        self.inner.remove(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.inner.list(folder)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.inner.create_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.pulse.operation(false)?;
+        self.inner.sync_folder(folder)
+    }
+}
+
+struct LifeFile {
+    inner: Arc<dyn File>,
+    pulse: Arc<Pulse>,
+    is_vote: bool,
+}
+
+impl File for LifeFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.pulse.operation(self.is_vote)?;
+        self.inner.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.pulse.operation(self.is_vote)?;
+        self.inner.sync_data()
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        self.pulse.operation(self.is_vote)?;
+        self.inner.allocate(bytes)
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.pulse.operation(self.is_vote)?;
+        self.inner.set_len(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+}

@@ -1,0 +1,15 @@
+//! What must hold in every run, one promise a file. Each looks at what it is shown and says what broke it.
+
+pub mod acknowledged;
+pub mod answered;
+pub mod chain;
+pub mod checkpoint;
+pub mod durable;
+pub mod money;
+pub mod one_primary;
+pub mod progress;
+pub mod reads;
+pub mod time;
+
+/// What broke a promise.
+pub type Held = Result<(), String>;

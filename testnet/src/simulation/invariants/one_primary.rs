@@ -1,0 +1,31 @@
+//! A term has one primary at the most: nobody else ever sends an append in it (Raft §5.2, Election Safety).
+
+use std::collections::BTreeMap;
+
+use evenkeel_wire::id::NodeId;
+
+use super::Held;
+
+#[derive(Default)]
+pub struct OnePrimary {
+    by_term: BTreeMap<u64, NodeId>,
+}
+
+impl OnePrimary {
+    /// A node speaks as the primary of a term.
+    ///
+    /// # Errors
+    /// When another one did before.
+    pub fn speaks(&mut self, term: u64, node: NodeId) -> Held {
+        let first = *self.by_term.entry(term).or_insert(node);
+        if first == node {
+            return Ok(());
+        }
+        Err(format!("one primary: nodes {first} and {node} both lead term {term}"))
+    }
+
+    /// How many terms had a primary.
+    pub fn terms(&self) -> usize {
+        self.by_term.len()
+    }
+}

@@ -1,0 +1,134 @@
+//! Many seeds: each on its own runtime and thread, told in order, the first failure last of all.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use evenkeel_node::replication::seeded::seeded;
+use tokio::runtime::{Builder, RngSeed};
+
+use super::{
+    Args, output, panics,
+    plan::{CASES, Plan},
+    random::Random,
+    world::{self, Verdict},
+};
+
+/// What a seed came to.
+struct Run {
+    seed: u64,
+    verdict: Verdict,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(case) = args.case
+        && !CASES.contains(&case)
+    {
+        output::line(&format!("there is no case {case}; there are {CASES:?}"));
+        return ExitCode::from(2);
+    }
+    panics::remember();
+    let (runs, failed) = run_all(args);
+    let count = runs.len();
+    let Some(failed) = failed else {
+        output::line(&format!("{count} runs, every promise held"));
+        return ExitCode::SUCCESS;
+    };
+    if !args.story {
+        failed.verdict.story.iter().for_each(|line| output::line(line));
+    }
+    let case = args.case.map(|case| format!(" --case {case}")).unwrap_or_default();
+    let broken = failed.verdict.broken.as_deref().unwrap_or("it was another run the second time");
+    output::line(&format!("seed {}: {broken}", failed.seed));
+    output::line(&format!(
+        "again: scripts/testnet.sh simulate --seed {}{case} --story",
+        failed.seed
+    ));
+    ExitCode::FAILURE
+}
+
+fn run_all(args: &Args) -> (Vec<Run>, Option<Run>) {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = if args.story { 1 } else { args.jobs.unwrap_or(cores).max(1) };
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let done = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= args.runs {
+                        return;
+                    }
+                    let run = one(args.seed + number, args);
+                    output::line(&told(&run));
+                    if run.verdict.broken.is_some() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(run.seed, run);
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (broken, held): (Vec<Run>, Vec<Run>) =
+        done.into_values().partition(|run| run.verdict.broken.is_some());
+    (held, broken.into_iter().next())
+}
+
+/// One seed, twice where that is asked for.
+fn one(seed: u64, args: &Args) -> Run {
+    let mut verdict = simulate(seed, args.case, args.story);
+    let twice = args.twice || args.case == Some(20);
+    if twice && verdict.broken.is_none() {
+        let again = simulate(seed, args.case, false);
+        if (&again.trace, again.events) != (&verdict.trace, verdict.events) {
+            let differ = verdict.story.iter().zip(&again.story).find(|(one, two)| one != two);
+            verdict.broken = Some(format!(
+                "repeatable: trace {} of {} events, then {} of {}; first difference told: {differ:?}",
+                verdict.trace, verdict.events, again.trace, again.events
+            ));
+        }
+    }
+    Run { seed, verdict }
+}
+
+fn told(run: &Run) -> String {
+    let Verdict { trace, simulated, faults, terms, entries, tally, checked, broken, .. } =
+        &run.verdict;
+    format!(
+        "seed {:<6} {}  trace {trace}  {:>3} s, {faults} faults, {terms} terms, {entries} entries, \
+         {} commands ({} acknowledged, {} unknown, {} refused), {} reads, {checked} answers checked",
+        run.seed,
+        if broken.is_none() { "held  " } else { "BROKEN" },
+        simulated.as_secs(),
+        tally.commands,
+        tally.acknowledged,
+        tally.unknown,
+        tally.refused,
+        tally.reads,
+    )
+}
+
+/// One run of a seed, on this thread.
+pub(super) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
+    let plan = case.map_or_else(
+        || Plan::swarm(seed),
+        |case| Plan::case(case, seed).expect("the case was checked"),
+    );
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .rng_seed(RngSeed::from_bytes(&seed.to_le_bytes()))
+        .build()
+        .expect("a runtime without threads and sockets");
+    let engine = Random::of(seed, 4).next();
+    runtime.block_on(seeded(engine, world::run(seed, plan, aloud)))
+}

@@ -1,0 +1,345 @@
+//! Three sites, a network, clients, and what befalls them: one run from its seed to its verdict.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_node::{admission::key_hash, clock::Clock, config::Profile, replication::quorum};
+use evenkeel_wire::{amount::Asset, genesis::Genesis, id::ClusterId, transfer::Text};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{
+    client::OPERATOR,
+    clock::SimulatedClock,
+    fault::{Fault, Way, Who, kill},
+    invariants::progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN},
+    network::{Network, Weather},
+    plan::{Act, Expect, Plan},
+    random::Random,
+    site::{DiskMood, Settings, Site},
+    trace::Trace,
+    watch::Watch,
+    workload::{Client, Tally},
+};
+
+/// No run is shorter.
+const LASTS: Duration = Duration::from_secs(60);
+/// A run that takes longer than this hangs.
+const LASTS_MAX: Duration = Duration::from_secs(600);
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub broken: Option<String>,
+    pub trace: String,
+    pub events: u64,
+    pub simulated: Duration,
+    pub faults: usize,
+    pub terms: usize,
+    pub entries: u64,
+    pub tally: Tally,
+    pub checked: u64,
+    pub story: Vec<String>,
+}
+
+/// Everything there is.
+pub struct World {
+    pub sites: Vec<Arc<Site>>,
+    pub network: Arc<Network>,
+    pub trace: Arc<Trace>,
+    pub watch: Arc<Watch>,
+    seed: u64,
+    plan: Plan,
+}
+
+/// Runs a plan to its end, on a runtime whose time is simulated.
+pub async fn run(seed: u64, plan: Plan, aloud: bool) -> Verdict {
+    let begun = Instant::now();
+    let world = Arc::new(World::new(seed, plan, aloud));
+    let tally = match timeout(LASTS_MAX, world.clone().unfold()).await {
+        Ok(tally) => tally,
+        Err(_) => {
+            world.watch.broken(format!("progress: the run wasn't over after {LASTS_MAX:?}"));
+            Tally::default()
+        }
+    };
+    if let Some(panic) = super::panics::taken() {
+        world.watch.broken(format!("panic: {panic}"));
+    }
+    let (trace, events) = world.trace.sum();
+    let inner = world.watch.inner();
+    let faults = world.plan.acts.iter().map(|(_, act)| act.faults()).sum();
+    Verdict {
+        broken: inner.first_broken(),
+        trace,
+        events,
+        simulated: begun.elapsed(),
+        faults,
+        terms: inner.primaries.terms(),
+        entries: inner.chain.len(),
+        tally,
+        checked: inner.acknowledged.checked + inner.reads.checked,
+        story: world.trace.story(),
+    }
+}
+
+impl Act {
+    fn faults(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Together(all) => all.len(),
+            Self::Expect(Expect::NewPrimary { .. } | Expect::SamePrimary { .. }) => 1,
+            Self::Expect(_) => 0,
+        }
+    }
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        cluster: ClusterId([0xe7; 16]),
+        assets: vec![Asset::parse("KRW").expect("a name"), Asset::parse("POINT").expect("a name")],
+        wallet_max_balance: 2_000_000,
+        id_horizon_ms: 7 * 24 * 3_600_000,
+        id_tolerance_ms: 300_000,
+        time_zone: Text::new("Asia/Seoul").expect("short"),
+        operator_key: key_hash(OPERATOR),
+    }
+}
+
+impl World {
+    fn new(seed: u64, plan: Plan, aloud: bool) -> Self {
+        let start = Instant::now();
+        let trace = Arc::new(Trace::new(aloud));
+        let watch = Watch::new(trace.clone());
+        let network = Network::new(seed, trace.clone(), watch.clone());
+        let settings = Settings {
+            seed,
+            members: vec![1, 2, 3],
+            timing: Profile::Metro.timing(),
+            segment_bytes: plan.segment_bytes,
+            genesis: genesis(),
+        };
+        let site = |(node, offset): (u64, i64)| {
+            let clock = Arc::new(SimulatedClock::new(start, offset * 1_000));
+            let (network, trace, watch) = (network.clone(), trace.clone(), watch.clone());
+            Site::new(node, settings.clone(), clock, network, trace, watch)
+        };
+        let sites = (1..).zip(plan.clocks).map(site).collect();
+        Self { sites, network, trace, watch, seed, plan }
+    }
+
+    async fn unfold(self: Arc<Self>) -> Tally {
+        let begun = Instant::now();
+        tokio::spawn(self.network.clone().reap());
+        tokio::spawn(self.clone().look());
+        self.sites.iter().for_each(|site| site.start());
+        let mut first = self.client(0);
+        first.open_accounts().await;
+        self.trace.say("accounts are open");
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut working = Vec::new();
+        for number in 1..=self.plan.habits.clients {
+            let (client, stopped) = (self.client(number), stopped.clone());
+            working.push(tokio::spawn(client.work(stopped)));
+        }
+        for (calm, act) in &self.plan.acts {
+            sleep(Duration::from_millis(*calm)).await;
+            self.perform(act).await;
+            if self.watch.first_broken().is_some() {
+                return Tally::default();
+            }
+        }
+        self.heal().await;
+        self.demand_commands(&mut first).await;
+        sleep_until(begun + LASTS - Duration::from_secs(1)).await;
+        stop.send_replace(true);
+        let mut tally = first.tally;
+        for client in join_all(working).await {
+            tally.add(client.unwrap_or_default());
+        }
+        self.demand_agreement().await;
+        sleep_until(begun + LASTS).await;
+        self.end();
+        tally
+    }
+
+    fn client(&self, number: u64) -> Client {
+        let random = Random::of(self.seed, 100 + number);
+        Client::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
+    }
+
+    /// Looks at everybody, again and again.
+    async fn look(self: Arc<Self>) {
+        loop {
+            for site in &self.sites {
+                if let Some(life) = site.life() {
+                    self.watch.look(site.node, &life.journal, &life.state);
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn perform(&self, act: &Act) {
+        match act {
+            Act::One(fault) => self.strike(*fault).await,
+            Act::Together(faults) => {
+                join_all(faults.iter().map(|fault| self.strike(*fault))).await;
+            }
+            Act::Expect(expect) => {
+                if let Err(why) = self.expect(*expect).await {
+                    self.watch.broken(why);
+                }
+            }
+        }
+    }
+
+    async fn expect(&self, expect: Expect) -> Result<(), String> {
+        match expect {
+            Expect::NewPrimary { who, way } => self.new_primary_while_cut(who, way).await,
+            Expect::SamePrimary { isolated } => self.same_primary_after(isolated).await,
+            Expect::Truncated => self.seen("a truncation", self.watch.inner().truncations),
+            Expect::AppliedAheadOfDisk => self.seen(
+                "a site that applied more than its disk held",
+                self.watch.inner().applied_ahead_of_disk,
+            ),
+            Expect::RepliesAgain => {
+                let (replays, reuses) = {
+                    let inner = self.watch.inner();
+                    (inner.acknowledged.replays, inner.acknowledged.reuses)
+                };
+                self.seen("a first answer again", replays)?;
+                self.seen("an id used for something else", reuses)
+            }
+        }
+    }
+
+    fn seen(&self, what: &str, times: u64) -> Result<(), String> {
+        self.trace.say(&format!("seen {times} times: {what}"));
+        if times == 0 { Err(format!("case: the run never came to {what}")) } else { Ok(()) }
+    }
+
+    /// Cuts the primary off, and demands that another one decides while the cut lasts.
+    async fn new_primary_while_cut(&self, who: Who, way: Way) -> Result<(), String> {
+        let old = self.primary().ok_or("case: there is no primary to cut off")?;
+        let rest: Vec<_> =
+            self.sites.iter().filter(|site| site.node != old.node).cloned().collect();
+        let cut = self.strike(Fault::Cut { who, way, lasts: 9_000 });
+        let begun = Instant::now();
+        let other = async {
+            let mut client = self.client(90);
+            sleep(Duration::from_millis(20)).await;
+            let decided = client.through(&rest[0], FAILOVER_WITHIN).await;
+            let took = begun.elapsed();
+            let led_by = self.primary().map(|site| site.node);
+            (decided, took, led_by)
+        };
+        let ((), (decided, took, led_by)) = tokio::join!(cut, other);
+        self.trace.say(&format!("a new primary decided after {took:?}: node {led_by:?}"));
+        decided.map_err(|why| format!("failover: {why}"))?;
+        if led_by == Some(old.node) {
+            return Err(format!("failover: node {} still leads behind its cut", old.node));
+        }
+        Ok(())
+    }
+
+    /// Cuts a follower off for a while, and demands that nothing changed when it's back.
+    async fn same_primary_after(&self, isolated: u64) -> Result<(), String> {
+        let before = self.led();
+        self.strike(Fault::Cut { who: Who::Follower(0), way: Way::Both, lasts: isolated }).await;
+        sleep(Duration::from_secs(3)).await;
+        let after = self.led();
+        if before.is_none() || before != after {
+            return Err(format!(
+                "case: {before:?} led before a follower came back, {after:?} after"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who leads, in which term.
+    fn led(&self) -> Option<(u64, u64)> {
+        let primary = self.primary()?;
+        let seen = quorum::look(&primary.life()?.door.raft);
+        Some((primary.node, seen.term))
+    }
+
+    async fn heal(&self) {
+        self.trace.say("everything is healed");
+        self.network.heal();
+        self.network.weather(Weather::METRO);
+        for site in &self.sites {
+            site.mood(DiskMood::FAST);
+            if let Some(pulse) = site.pulse() {
+                pulse.disarm();
+            }
+            site.start();
+        }
+        sleep(Duration::from_millis(100)).await;
+        self.sites.iter().for_each(|site| site.start());
+    }
+
+    async fn demand_commands(&self, client: &mut Client) {
+        let begun = Instant::now();
+        for site in &self.sites {
+            let left = COMMANDS_WITHIN.saturating_sub(begun.elapsed());
+            if let Err(why) = client.through(site, left).await {
+                self.watch.broken(format!("progress: after healing {why}"));
+            }
+        }
+        self.trace.say(&format!("commands are decided at every site after {:?}", begun.elapsed()));
+    }
+
+    async fn demand_agreement(&self) {
+        let until = Instant::now() + AGREEMENT_WITHIN;
+        loop {
+            let states: Vec<_> = self
+                .sites
+                .iter()
+                .map(|site| {
+                    let life = site.life()?;
+                    Some(life.state.with_ledger(|ledger| (ledger.position(), ledger.digest())))
+                })
+                .collect();
+            if states[0].is_some() && states.iter().all(|state| *state == states[0]) {
+                return self.trace.say(&format!("all sites agree at {:?}", states[0].map(|s| s.0)));
+            }
+            if Instant::now() >= until {
+                let positions: Vec<_> = states.iter().map(|s| s.map(|s| s.0)).collect();
+                let what = format!(
+                    "progress: sites don't agree within {AGREEMENT_WITHIN:?}: {positions:?}"
+                );
+                return self.watch.broken(what);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The whole of every journal, and everything that clients were told, once more.
+    fn end(&self) {
+        for site in &self.sites {
+            let Some(life) = site.life() else { continue };
+            self.watch.look(site.node, &life.journal, &life.state);
+            let Some(applied) = life.state.position() else { continue };
+            let mut inner = self.watch.inner();
+            let held = inner.whole(site.node, &life.journal, applied);
+            drop(inner);
+            self.watch.held(held);
+        }
+        let inner = self.watch.inner();
+        let mut held = inner.acknowledged.end(&inner.model);
+        for asset in genesis().assets {
+            let sum = inner.model.sum(asset);
+            if sum != 0 && held.is_ok() {
+                held = Err(format!("sums: the model's {asset} adds up to {sum}"));
+            }
+        }
+        if inner.reads.unresolved() > 0 && held.is_ok() {
+            held = Err("reads: an answer came from a position that nobody applied".into());
+        }
+        drop(inner);
+        self.watch.held(held);
+        let times: Vec<u64> = self.sites.iter().map(|site| site.clock.wall_micros()).collect();
+        self.trace.event(6, &times, &[]);
+        self.sites.iter().for_each(|site| kill(site, false));
+    }
+}
