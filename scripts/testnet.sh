@@ -13,4 +13,4 @@ if ! [ -x "$target/release/testnet" ]; then
     echo "testnet.sh: building evenkeel (the first time takes some minutes)" >&2
 fi
 (cd "$root" && cargo build --release --locked --quiet -p evenkeel-node -p evenkeel-testnet) >&2
-exec "$target/release/testnet" "$@" --root "$root"
+exec "$target/release/testnet" --root "$root" "$@"

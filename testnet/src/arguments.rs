@@ -7,7 +7,7 @@ use evenkeel_testnet::{
     accept, demo, failover, nodes, process,
     relay::{self, Cut, Link, Order, rules},
     say::progress,
-    table,
+    simulate, table,
     testnet::Testnet,
     up,
 };
@@ -72,6 +72,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// The seeded simulation: --seed N [--runs K], more with --help
+    #[command(disable_help_flag = true)]
+    Simulate {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run one row of an issue's table on real processes: main.a to main.n
     Accept { row: String },
     #[command(hide = true)]
@@ -132,6 +138,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Verb::Detach { program, arguments } = &verb {
         return Err(process::detach(program, arguments).into());
     }
+    if let Verb::Simulate { arguments } = &verb {
+        return simulate::become_simulation(&root, arguments);
+    }
     let testnet = Testnet::open(&root, evenkeel)?;
     match verb {
         Verb::Up { fresh, direct } => up::up_and_tell(&testnet, fresh, direct).await,
@@ -157,7 +166,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let seed = std::process::id().into();
             Ok(relay::run(&nodes::relay_plans(&testnet), &socket, seed)?)
         }
-        Verb::Detach { .. } => Ok(()),
+        Verb::Detach { .. } | Verb::Simulate { .. } => Ok(()),
     }
 }
 
