@@ -54,6 +54,9 @@ pub struct Keeper {
     pace: Box<dyn FnMut(usize) + Send>,
     position_before: Option<u64>,
     audited: u64,
+    waiting_for_room: bool,
+    /// The sealed segment that the scrubber walks next: its first position.
+    scrub_next: u64,
 }
 
 /// A checkpoint that is being written.
@@ -62,6 +65,9 @@ struct Writing {
     generation: u64,
     copied: bool,
 }
+
+/// How often the scrubber walks a segment.
+const SCRUB_REST: Duration = Duration::from_secs(5);
 
 impl Keeper {
     pub fn new(
@@ -84,6 +90,8 @@ impl Keeper {
             pace,
             position_before: None,
             audited: 0,
+            waiting_for_room: false,
+            scrub_next: 0,
         }
     }
 
@@ -93,9 +101,13 @@ impl Keeper {
     /// When the node must stop: money doesn't add up, or a segment can't be sealed.
     pub fn turn(&mut self) -> Result<Rest, String> {
         self.rest_digest();
-        if self.seal_next().map_err(|error| format!("sealing a segment: {error}"))? {
-            return Ok(Rest::For(Duration::from_millis(1)));
+        match self.seal_next() {
+            Ok(false) => {}
+            Ok(true) => return Ok(Rest::For(Duration::from_millis(1))),
+            Err(SealTrouble::DiskFull) => return Ok(self.wait_for_room()),
+            Err(SealTrouble::Broken(why)) => return Err(format!("sealing a segment: {why}")),
         }
+        self.waiting_for_room = false;
         if let Some(rest) = self.checkpoint() {
             return Ok(rest);
         }
@@ -112,7 +124,7 @@ impl Keeper {
     }
 
     /// Seals the oldest rolled segment once all of it is applied.
-    fn seal_next(&mut self) -> io::Result<bool> {
+    fn seal_next(&mut self) -> Result<bool, SealTrouble> {
         let Some(segment) = self.journal.rolled() else { return Ok(false) };
         let Some(last) = segment.last else { return Ok(false) };
         let settled =
@@ -122,15 +134,19 @@ impl Keeper {
         }
         let sealed = Sealed { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
         write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace)?;
-        match self.journal.seal(segment.first) {
-            Ok(()) => {}
-            Err(error) => return Err(io::Error::other(error)),
-        }
-        self.history.indexes().add(sealed).map_err(io::Error::other)?;
+        self.journal.seal(segment.first)?;
+        self.history.indexes().add(sealed).map_err(|e| SealTrouble::Broken(e.to_string()))?;
         let forgotten = self.state.with_ledger(|ledger| ledger.forget_through(last));
         drop(forgotten);
         tracing::debug!(first = segment.first, last, "sealed a segment");
         Ok(true)
+    }
+
+    fn wait_for_room(&mut self) -> Rest {
+        if !std::mem::replace(&mut self.waiting_for_room, true) {
+            tracing::error!("the disk is full: a segment waits to be sealed; make room");
+        }
+        Rest::For(Duration::from_secs(1))
     }
 
     /// Writes the next slice of a checkpoint; its marker when the segment that it ends is sealed.
@@ -218,7 +234,7 @@ impl Keeper {
     fn audit(&mut self) -> Result<Rest, String> {
         let position = self.state.position().unwrap_or(0);
         if position == self.audited {
-            return Ok(Rest::Idle);
+            return self.scrub();
         }
         let progress = self.state.with_ledger(|ledger| ledger.audit_next(CHECKPOINT_SLICE_ROWS));
         match progress.map_err(|unwell| unwell.to_string())? {
@@ -227,6 +243,47 @@ impl Keeper {
                 self.audited = position;
                 Ok(Rest::Idle)
             }
+        }
+    }
+
+    /// Walks one sealed segment, oldest first, and begins anew after the newest: rot must be found while peers have a good copy.
+    fn scrub(&mut self) -> Result<Rest, String> {
+        let segments = self.journal.segments();
+        let mut sealed = segments.iter().filter_map(sealed);
+        let Some(segment) = sealed.find(|segment| segment.first >= self.scrub_next) else {
+            self.scrub_next = 0;
+            return Ok(Rest::Idle);
+        };
+        self.journal.scrub(segment.first).map_err(|damage| {
+            format!("{damage}; bring the segment back from a peer, see docs/OPERATIONS.md")
+        })?;
+        self.scrub_next = segment.last + 1;
+        Ok(Rest::For(SCRUB_REST))
+    }
+}
+
+/// Why a segment isn't sealed.
+enum SealTrouble {
+    /// It may be tried again when there's room.
+    DiskFull,
+    Broken(String),
+}
+
+impl From<io::Error> for SealTrouble {
+    fn from(error: io::Error) -> Self {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::DiskFull
+        } else {
+            Self::Broken(error.to_string())
+        }
+    }
+}
+
+impl From<journal::SealError> for SealTrouble {
+    fn from(error: journal::SealError) -> Self {
+        match error {
+            journal::SealError::DiskFull(_) => Self::DiskFull,
+            error => Self::Broken(error.to_string()),
         }
     }
 }

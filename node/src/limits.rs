@@ -33,9 +33,6 @@ pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
 pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;
 /// How long a connection may stay without saying who it is.
 pub const HELLO_PATIENCE: Duration = Duration::from_secs(5);
-/// Replies that wait to be written to one client, bytes; a client that doesn't read them is cut off.
-pub const REPLY_BYTES_MAX: usize = 32 << 20;
-
 /// Digests that a node remembers.
 pub const DIGESTS_KEPT: usize = 16;
 /// A digest is taken at positions divisible by this.
@@ -50,3 +47,6 @@ pub const TIME_AGREEMENT: Duration = Duration::from_secs(2);
 pub const CHECKPOINT_SLICE_ROWS: usize = 4_096;
 /// Rows of a checkpoint that are written in a second at the most.
 pub const CHECKPOINT_ROWS_PER_SECOND: u64 = 40_000;
+
+/// Bytes of sealed segments, newest first, that a start walks before the node may vote. The keeper walks the rest at leisure.
+pub const START_SCRUB_BYTES: u64 = 1 << 30;

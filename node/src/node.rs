@@ -45,15 +45,17 @@ use crate::{
     telemetry::Telemetry,
     timeline::Timeline,
 };
-use doors::Doors;
+use doors::{Doors, OpenDoors};
 use folder::Opened;
 use peering::Peering;
 
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{0}; to bring a damaged segment back from a peer see docs/OPERATIONS.md")]
-    Damaged(OpenError),
+    #[error(
+        "{0}; this copy neither votes nor serves: bring the segment back from a peer, see docs/OPERATIONS.md"
+    )]
+    Damaged(String),
     #[error(transparent)]
     Journal(OpenError),
     #[error(transparent)]
@@ -91,6 +93,7 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.must_be(config.cluster, config.node)?;
+    warn_of_expiry(&identity, &*clock);
     let opened = folder::open(&config)?;
     let timeline =
         Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
@@ -112,6 +115,18 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     result
 }
 
+/// A certificate that ends takes the site out of the cluster: say so in time.
+fn warn_of_expiry(identity: &Identity, clock: &dyn Clock) {
+    let now = i64::try_from(clock.wall_millis() / 1_000).unwrap_or(i64::MAX);
+    let days = identity.expires_at().saturating_sub(now) / 86_400;
+    if days < 30 {
+        tracing::warn!(
+            days,
+            "this node's certificate ends soon: make a new one with `evenkeel cluster cert`"
+        );
+    }
+}
+
 async fn live(
     config: Arc<Config>,
     identity: Identity,
@@ -125,21 +140,21 @@ async fn live(
     check_genesis(&recovered.state, &config.genesis)?;
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
-    let doors = Doors::bind(&config, identity, stopping.clone())?;
+    let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
+    let history = state.history().clone();
+    let pace = Box::new(slowly);
     let keeper = Keeper::new(
         state.clone(),
-        state.history().clone(),
+        history,
         journal.clone(),
         disk.clone(),
         checkpoints,
         reopen,
-        Box::new(|bytes| {
-            thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)))
-        }),
+        pace,
     );
-    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
+    let keeper = spawn_keeper(keeper, &state, stopping)?;
     let replication = Replication::start(Parts {
         node: config.node,
         members: config.members.iter().map(|member| member.node).collect(),
@@ -170,8 +185,21 @@ async fn live(
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
     });
-    let doors =
-        doors.open(&replication, &state, operations, timeline, telemetry, clock, volatile)?;
+    let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
+    let running =
+        Running { stop, doors, peering, peering_task, replication, journal, keeper, writer };
+    say_running(&config);
+    let why = supervise(&running.replication, &running.journal, &state).await;
+    if why.is_none() {
+        tracing::info!("asked to stop");
+        leave(&running.replication).await;
+    }
+    running.stop().await;
+    drop(claim);
+    why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
+}
+
+fn say_running(config: &Config) {
     tracing::info!(
         site = config.site,
         node = config.node,
@@ -180,26 +208,33 @@ async fn live(
         admin = %config.socket.display(),
         "running"
     );
-    let why = supervise(&replication, &journal, &state).await;
-    if why.is_none() {
-        tracing::info!("asked to stop");
-        leave(&replication).await;
-    }
-    stop.send_replace(true);
-    doors.close().await;
-    peering_task.abort();
-    let stopped = tokio::time::timeout(STOP_PATIENCE, replication.stop()).await;
-    if stopped.is_err() {
-        tracing::warn!("replication didn't stop in time");
-    }
-    peering.close().await;
-    journal.close();
-    join(keeper, "keeper");
-    join(writer, "journal");
-    drop(claim);
-    match why {
-        None => Ok(()),
-        Some(why) => Err(RunError::Unwell(why)),
+}
+
+/// What has to be stopped, in this order.
+struct Running {
+    stop: watch::Sender<bool>,
+    doors: OpenDoors,
+    peering: Peering,
+    peering_task: tokio::task::JoinHandle<()>,
+    replication: Replication,
+    journal: Journal,
+    keeper: JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.doors.close().await;
+        self.peering_task.abort();
+        let stopped = tokio::time::timeout(STOP_PATIENCE, self.replication.stop()).await;
+        if stopped.is_err() {
+            tracing::warn!("replication didn't stop in time");
+        }
+        self.peering.close().await;
+        self.journal.close();
+        join(self.keeper, "keeper");
+        join(self.writer, "journal");
     }
 }
 
@@ -214,6 +249,11 @@ fn join(thread: JoinHandle<()>, name: &str) {
     if thread.join().is_err() {
         tracing::error!(name, "a thread ended by a panic");
     }
+}
+
+/// Background writing at 64 MB/s at the most.
+fn slowly(bytes: usize) {
+    thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
 }
 
 /// Takes the keeper's turns until the node stops.

@@ -64,7 +64,11 @@ impl NodeOperations {
                 PeerStatus {
                     node: member.node,
                     site: member.site.clone(),
-                    reachable: silence.is_some_and(|silence| silence <= self.patience()),
+                    // Followers say nothing to each other but keep the connection alive, which ends when the other is gone.
+                    reachable: match silence {
+                        Some(silence) => silence <= self.patience(),
+                        None => self.transport.rtt(member.node).is_some(),
+                    },
                     matched,
                     lag: if seen.is_primary { Some(lag(last, matched)) } else { None },
                     last_heard_ms: silence

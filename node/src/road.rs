@@ -101,6 +101,19 @@ impl Ticket {
         self.reply(Reply::Refused(Refusal::new(code, detail)));
     }
 
+    /// Ends a request that this attempt certainly didn't decide; an earlier attempt may have.
+    pub fn refuse_nothing_done(self, code: RefusalCode, detail: &str) {
+        if self.proposed {
+            self.give_up(detail);
+        } else {
+            self.refuse(code, detail);
+        }
+    }
+
+    fn refuse_full(self) {
+        self.refuse_nothing_done(RefusalCode::Overloaded, "the queues are full; nothing was done");
+    }
+
     /// Ends a request that nobody decided: unknown if an attempt may have reached a journal.
     pub fn give_up(self, detail: &str) {
         if self.proposed {
@@ -200,16 +213,6 @@ impl Road {
             } else {
                 self.wait(ticket);
             }
-        }
-    }
-}
-
-impl Ticket {
-    fn refuse_full(self) {
-        if self.proposed {
-            self.give_up("");
-        } else {
-            self.refuse(RefusalCode::Overloaded, "the queues are full; nothing was done");
         }
     }
 }

@@ -92,7 +92,9 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, Error> {
     }
     let own = own.unwrap_or_else(|| "info".to_owned());
     let libraries = if matches!(own.as_str(), "off" | "error") { own.as_str() } else { "warn" };
-    let mut directives = vec![libraries.to_owned()];
+    // The engine warns of every heartbeat that a dead peer misses; what an operator must know of it, we say ourselves.
+    let engine = if own == "off" { "off" } else { "error" };
+    let mut directives = vec![libraries.to_owned(), format!("openraft={engine}")];
     directives.extend(OWN_TARGETS.iter().map(|target| format!("{target}={own}")));
     directives.extend(named);
     EnvFilter::builder().parse(directives.join(",")).map_err(|_| wrong())
@@ -115,6 +117,8 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_evenkeels_and_libraries_stay_quiet() {
+        let filter = parse_filter("info").expect("a filter").to_string();
+        assert!(filter.contains("openraft=error"), "{filter}");
         let filter = parse_filter("debug").expect("a filter").to_string();
         assert!(filter.contains("evenkeel_node=debug") && filter.contains("warn"), "{filter}");
         let filter = parse_filter("INFO,openraft=trace").expect("a filter").to_string();

@@ -32,8 +32,10 @@ pub const FORWARD_SUBMIT: u8 = 135;
 pub const FORWARD_READ: u8 = 136;
 /// Frame type: [`LaneHello`]: the first frame of every lane.
 pub const LANE: u8 = 137;
-/// Frame type: [`DigestNotice`].
+/// Frame type: [`DigestNotice`]; answered with the receiver's own.
 pub const DIGEST: u8 = 138;
+/// Frame type: [`DigestNotice`] that a majority agrees with: a receiver that differs is broken.
+pub const DIGEST_AGREED: u8 = 139;
 
 /// What a stream between sites is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]

@@ -58,9 +58,28 @@ impl ClientDoor {
         }
     }
 
+    /// A client's connection: a stream for its requests, and now and then a short one that asks again who is primary.
     async fn connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
-        let lane = timeout(HELLO_PATIENCE, link.accept_lane());
-        let (mut sender, mut receiver) = lane.await.map_err(io::Error::from)??;
+        let first = timeout(HELLO_PATIENCE, link.accept_lane()).await;
+        let mut lane = first.map_err(io::Error::from)??;
+        loop {
+            let (door, link_kept) = (self.clone(), link.clone());
+            let (sender, receiver) = lane;
+            tokio::spawn(async move {
+                if let Err(error) = door.lane(&link_kept, sender, receiver).await {
+                    tracing::debug!(from = %link_kept.remote_address(), %error, "a client's stream ended");
+                }
+            });
+            lane = link.accept_lane().await?;
+        }
+    }
+
+    async fn lane(
+        &self,
+        link: &ClientLink,
+        mut sender: FrameSender,
+        mut receiver: FrameReceiver,
+    ) -> io::Result<()> {
         let caller = match self.hello(&mut receiver).await {
             Ok(caller) => caller,
             Err(refusal) => {

@@ -4,10 +4,8 @@
 //! overlaps.
 
 use evenkeel_wire::{
-    command::{Command, Commands},
-    entry::EntryBody,
+    command::Command,
     genesis::Genesis,
-    limits::COMMANDS_MAX,
     outcome::{Answer, Outcome, Rejection},
     transfer::Transfer,
 };
@@ -17,6 +15,7 @@ use super::{
     first::{self, Current, FirstAnswers, Known},
     genesis::{self, Founded, IdWindow},
     ids::Hash,
+    reader::Reader,
     recent::Decided,
     transfer,
 };
@@ -290,56 +289,4 @@ fn unfounded(entry: &Entry<'_>) -> Unwell {
 #[inline]
 fn count(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
-}
-
-/// Reads an entry's commands, group by group as they came from the doors.
-struct Reader<'a> {
-    position: u64,
-    body: EntryBody<'a>,
-    group: Commands<'a>,
-    left_in_group: u32,
-    commands: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn open(position: u64, body: &'a [u8]) -> Result<Self, Unwell> {
-        let body =
-            EntryBody::open(body).map_err(|what| Unwell(format!("position {position}: {what}")))?;
-        Ok(Self { position, body, group: Commands::new(&[]), left_in_group: 0, commands: 0 })
-    }
-
-    #[inline]
-    fn next_command(&mut self) -> Result<Option<(Command, &'a [u8])>, Unwell> {
-        loop {
-            match self.group.next() {
-                Some(Ok(command)) if self.left_in_group > 0 => {
-                    self.left_in_group = self.left_in_group.wrapping_sub(1);
-                    self.commands = self.commands.wrapping_add(1);
-                    if self.commands > COMMANDS_MAX {
-                        return Err(self.wrong("more commands than an entry takes"));
-                    }
-                    return Ok(Some(command));
-                }
-                Some(Ok(_)) => return Err(self.wrong("a group has more commands than it says")),
-                Some(Err(what)) => return Err(self.wrong(&what.to_string())),
-                None if self.left_in_group > 0 => {
-                    return Err(self.wrong("a group has fewer commands than it says"));
-                }
-                None => {}
-            }
-            match self.body.next_group() {
-                Ok(Some(group)) => {
-                    self.left_in_group = group.commands;
-                    self.group = Commands::new(group.bytes);
-                }
-                Ok(None) => return Ok(None),
-                Err(what) => return Err(self.wrong(&what.to_string())),
-            }
-        }
-    }
-
-    #[cold]
-    fn wrong(&self, what: &str) -> Unwell {
-        Unwell(format!("position {}, command {}: {what}", self.position, self.commands))
-    }
 }

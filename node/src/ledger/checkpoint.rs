@@ -193,7 +193,7 @@ pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     let accounts = u32::try_from(ledger.accounts.count()).expect("rows are numbered by u32");
 
     let changes = &mut ledger.accounts.changes;
-    let all = all || changes.all_needed || changes.running.is_some();
+    let all = all || changes.all_needed;
     let slots = std::mem::take(&mut changes.changed);
     let walk = if all {
         Walk::All { next: 0, end: accounts }
@@ -201,6 +201,7 @@ pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
         Walk::Changed { slots, next: 0, epoch: changes.epoch }
     };
     changes.epoch = changes.epoch.checked_add(1).expect("2^32 checkpoints take ages");
+    // Until this one is written; one that is still running never will be.
     changes.all_needed = true;
     changes.running = Some(Running { settings, walk, set_aside: Vec::new() });
     Some(CheckpointHead {

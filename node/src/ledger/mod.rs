@@ -12,6 +12,7 @@
 mod account;
 mod apply;
 mod genesis;
+mod reader;
 mod transfer;
 
 mod accounts;

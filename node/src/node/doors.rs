@@ -36,6 +36,7 @@ pub(super) struct Doors {
     admin: AdminSocket,
     config: Arc<Config>,
     stopping: watch::Receiver<bool>,
+    volatile: bool,
 }
 
 /// Open doors.
@@ -48,6 +49,7 @@ impl Doors {
         config: &Arc<Config>,
         identity: Identity,
         stopping: watch::Receiver<bool>,
+        volatile: bool,
     ) -> Result<Self, RunError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -60,7 +62,7 @@ impl Doors {
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
         drop(inside);
-        Ok(Self { runtime, clients, admin, config: config.clone(), stopping })
+        Ok(Self { runtime, clients, admin, config: config.clone(), stopping, volatile })
     }
 
     pub(super) fn open(
@@ -71,9 +73,8 @@ impl Doors {
         timeline: Timeline,
         telemetry: Telemetry,
         clock: Arc<dyn Clock>,
-        volatile: bool,
     ) -> Result<OpenDoors, RunError> {
-        let Self { runtime, clients, admin, config, stopping } = self;
+        let Self { runtime, clients, admin, config, stopping, volatile } = self;
         let client_door = Arc::new(ClientDoor {
             road: replication.road.clone(),
             state: state.clone(),

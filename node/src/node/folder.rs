@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use evenkeel_storage::{
     balances::{self, Checkpoints},
     disk::{Disk, RealDisk},
-    journal::{self, Journal, Options, Recovery as JournalRecovery, Writer},
+    journal::{self, Journal, Options, Recovery as JournalRecovery, State, Writer},
     superblock::{self, Claim},
 };
 
@@ -13,7 +13,8 @@ use super::{RunError, at};
 use crate::{
     config::Config,
     keeper::Reopen,
-    recovery::{Recovered, Recovery, balances_folder},
+    limits::START_SCRUB_BYTES,
+    recovery::{Recovered, Recovery, RecoveryError, balances_folder},
 };
 
 /// Everything that a data folder holds, open and recovered.
@@ -34,7 +35,11 @@ pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let opened = journal::open(disk.clone(), &config.data, Options::new(config.cluster.0));
     let (journal, writer, recovery) = opened.map_err(|error| {
-        if error.is_damage() { RunError::Damaged(error) } else { RunError::Journal(error) }
+        if error.is_damage() {
+            RunError::Damaged(error.to_string())
+        } else {
+            RunError::Journal(error)
+        }
     })?;
     if recovery.cut_bytes > 0 {
         let kept = recovery.cut_file.as_ref().map(|path| path.display().to_string());
@@ -44,6 +49,7 @@ pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
             "cut bytes off the journal's end that were never acknowledged: the last write was torn"
         );
     }
+    scrub_newest(&journal)?;
     let volatile = is_volatile(&config.data)?;
     if volatile {
         tracing::warn!(
@@ -58,6 +64,20 @@ pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
         Ok(Box::new(balances::open(&folder)?))
     });
     Ok(Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile })
+}
+
+/// Walks the newest sealed segments: what is damaged there must be known before this node votes.
+fn scrub_newest(journal: &Journal) -> Result<(), RunError> {
+    let mut walked = 0;
+    let segments = journal.segments();
+    for segment in segments.iter().rev().filter(|segment| segment.state == State::Sealed) {
+        if walked >= START_SCRUB_BYTES {
+            break;
+        }
+        journal.scrub(segment.first).map_err(|damage| RunError::Damaged(damage.to_string()))?;
+        walked += segment.bytes;
+    }
+    Ok(())
 }
 
 fn recover(
@@ -87,7 +107,11 @@ fn recover(
         checkpoints: &mut *checkpoints,
         progress: &mut progress,
     }
-    .run()?;
+    .run()
+    .map_err(|error| match error {
+        RecoveryError::Journal { .. } => RunError::Damaged(error.to_string()),
+        error => error.into(),
+    })?;
     let report = &recovered.report;
     if let Some(why) = &report.checkpoint_refused {
         drop(checkpoints);

@@ -213,7 +213,7 @@ impl Batcher {
 
     /// Proposes an entry. `false`: the engine has stopped.
     async fn take_off(&mut self, entry: EntryBuilder, requests: Vec<Flying>) -> bool {
-        let time = self.stamps.next();
+        let time = self.stamps.stamp();
         let batch = Batch { time, body: entry.finish().into(), expected_link: None };
         let number = self.next_flight;
         self.next_flight += 1;

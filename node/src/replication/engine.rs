@@ -12,6 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Raft,
     batcher::{Batcher, Queue},
+    digests::Comparison,
     forwarder::{Forwarder, There},
     freshness::Freshness,
     gate::GateTimes,
@@ -119,7 +120,7 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = Here::new(queue.clone());
+        let (here, reads) = Here::new(queue.clone(), parts.journal.clone());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = Stamps::new(
@@ -134,6 +135,13 @@ impl Replication {
             clock: parts.clock.clone(),
             freshness: freshness.clone(),
             joining: joining.clone(),
+            state: parts.state.clone(),
+        };
+        let comparison = Comparison {
+            peers: peers.clone(),
+            state: parts.state.clone(),
+            lead: lead.clone(),
+            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -147,6 +155,7 @@ impl Replication {
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
+            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         });
         let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
         let forwarder =
@@ -154,6 +163,7 @@ impl Replication {
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
         tasks.spawn(batcher.run());
+        tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();

@@ -1,6 +1,7 @@
 //! A follower's exit of the road: requests go to the primary over one lane, and come back as its replies.
 //!
-//! When the lane breaks, whatever was on it may have been decided: it goes back to the road, marked as such.
+//! When the lane breaks, whatever was on it may have been decided: it goes back to the road, marked as such. Neither a dial nor a
+//! primary that takes no more keeps a request beyond its deadline.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +20,10 @@ use evenkeel_wire::{
     reply::RefusalCode,
     request::{Consistency, ReadRequest, Submit},
 };
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, timeout},
+    time::{Instant, Interval, timeout},
 };
 
 use super::transport::{LaneEnds, PeerTransport};
@@ -63,6 +65,9 @@ pub struct Forwarder {
     lead: watch::Receiver<Lead>,
     waiting: mpsc::Receiver<Ticket>,
     lane: Option<(NodeId, LaneEnds)>,
+    dial: Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
+    /// Waits for the dial.
+    held: Vec<Ticket>,
     outstanding: BTreeMap<u64, Outstanding>,
     deadlines: BTreeSet<(Instant, u64)>,
     next_number: u64,
@@ -81,6 +86,8 @@ impl Forwarder {
             lead,
             waiting,
             lane: None,
+            dial: None,
+            held: Vec::new(),
             outstanding: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             next_number: 0,
@@ -101,35 +108,94 @@ impl Forwarder {
                     Ok(None) => self.lane_lost("the primary closed the lane"),
                     Err(error) => self.lane_lost(&error.to_string()),
                 },
+                (primary, opened) = dialled(&mut self.dial) => {
+                    self.dial = None;
+                    let held = std::mem::take(&mut self.held);
+                    match opened {
+                        Ok(ends) => self.lane = Some((primary, ends)),
+                        Err(error) => {
+                            tracing::debug!(primary, %error, "can't reach the primary to forward requests");
+                            held.into_iter().for_each(|ticket| self.road.wait(ticket));
+                            continue;
+                        }
+                    }
+                    self.send(held, &mut tick).await;
+                }
                 changed = lead.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let target = self.lane.as_ref().map(|(node, _)| *node);
-                    if target.is_some_and(|node| *lead.borrow_and_update() != Lead::There(node)) {
-                        self.lane_lost("another site is the primary now");
-                    }
+                    self.lead_changed(*lead.borrow_and_update());
                 }
-                received = self.waiting.recv_many(&mut batch, 1024) => {
+                received = self.waiting.recv_many(&mut batch, 1024), if self.held.len() < FORWARDS_MAX => {
                     if received == 0 {
                         return;
                     }
-                    self.send(std::mem::take(&mut batch)).await;
+                    self.send(std::mem::take(&mut batch), &mut tick).await;
                 }
                 _ = tick.tick() => self.expire(Instant::now()),
             }
         }
     }
 
-    async fn send(&mut self, tickets: Vec<Ticket>) {
+    fn lead_changed(&mut self, lead: Lead) {
+        if self.lane.as_ref().is_some_and(|(node, _)| lead != Lead::There(*node)) {
+            self.lane_lost("another site is the primary now");
+        }
+        if self.dial.as_ref().is_some_and(|(node, _)| lead != Lead::There(*node)) {
+            self.dial = None;
+            std::mem::take(&mut self.held).into_iter().for_each(|ticket| self.road.wait(ticket));
+        }
+    }
+
+    async fn send(&mut self, tickets: Vec<Ticket>, tick: &mut Interval) {
         let Lead::There(primary) = *self.lead.borrow() else {
             // The lead moved on between the road and here.
             return tickets.into_iter().for_each(|ticket| self.road.wait(ticket));
         };
-        if let Err(error) = self.ensure_lane(primary).await {
-            tracing::debug!(primary, %error, "can't reach the primary to forward requests");
-            return tickets.into_iter().for_each(|ticket| self.road.wait(ticket));
+        if self.lane.as_ref().is_some_and(|(node, _)| *node != primary) {
+            self.lane_lost("another site is the primary now");
         }
+        let Some((node, mut ends)) = self.lane.take() else {
+            self.held.extend(tickets);
+            return self.start_dial(primary);
+        };
+        let frames = self.write(tickets);
+        let sent = {
+            let sending = timeout(Duration::from_secs(2), ends.out.send(frames.into()));
+            futures_util::pin_mut!(sending);
+            loop {
+                // While the primary takes no more, deadlines pass all the same.
+                tokio::select! {
+                    biased;
+                    sent = &mut sending => break sent,
+                    _ = tick.tick() => self.expire(Instant::now()),
+                }
+            }
+        };
+        self.lane = Some((node, ends));
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lane_lost(&error.to_string()),
+            Err(_) => self.lane_lost("the primary takes no more"),
+        }
+    }
+
+    fn start_dial(&mut self, primary: NodeId) {
+        if self.dial.as_ref().is_some_and(|(node, _)| *node == primary) {
+            return;
+        }
+        let transport = self.transport.clone();
+        let dial = async move {
+            let opened =
+                timeout(Duration::from_millis(500), transport.open(primary, Lane::Forward));
+            opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        };
+        self.dial = Some((primary, dial.boxed()));
+    }
+
+    /// The tickets as frames; from here on they count as sent.
+    fn write(&mut self, tickets: Vec<Ticket>) -> Vec<u8> {
         let mut frames = Vec::new();
         let now = Instant::now();
         for mut ticket in tickets {
@@ -141,24 +207,7 @@ impl Forwarder {
             self.deadlines.insert((ticket.deadline, number));
             self.outstanding.insert(number, Outstanding { ticket, proposed_before });
         }
-        let Some((_, ends)) = self.lane.as_mut() else { return };
-        match timeout(Duration::from_secs(2), ends.out.send(frames.into())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.lane_lost(&error.to_string()),
-            Err(_) => self.lane_lost("the primary takes no more"),
-        }
-    }
-
-    async fn ensure_lane(&mut self, primary: NodeId) -> io::Result<()> {
-        if self.lane.as_ref().is_some_and(|(node, _)| *node == primary) {
-            return Ok(());
-        }
-        self.lane_lost("another site is the primary now");
-        let opened =
-            timeout(Duration::from_millis(500), self.transport.open(primary, Lane::Forward));
-        let ends = opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        self.lane = Some((primary, ends));
-        Ok(())
+        frames
     }
 
     fn lane_lost(&mut self, why: &str) {
@@ -206,6 +255,25 @@ impl Forwarder {
                 ticket.give_up("the primary didn't answer in time");
             }
         }
+        if self.held.iter().any(|ticket| ticket.deadline <= now) {
+            let (expired, held) = std::mem::take(&mut self.held)
+                .into_iter()
+                .partition(|ticket: &Ticket| ticket.deadline <= now);
+            self.held = held;
+            for ticket in expired {
+                ticket.give_up("the primary can't be reached; nothing was done");
+            }
+        }
+    }
+}
+
+/// What the dial came to; for ever when there is none.
+async fn dialled(
+    dial: &mut Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
+) -> (NodeId, io::Result<LaneEnds>) {
+    match dial {
+        Some((node, dial)) => (*node, dial.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -49,7 +49,7 @@ impl Joining {
 
     /// Whether a candidate whose newest record is at `last` may get this node's vote.
     pub fn may_vote_for(&self, last: Option<u64>) -> bool {
-        !self.is_joining() || last.is_none_or(|last| last <= FOUNDING_POSITION)
+        !self.is_joining() || last.is_none_or(|last| last == FOUNDING_POSITION)
     }
 
     /// The copy holds durably all that was committed: from now on it elects like any other.

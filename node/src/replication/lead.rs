@@ -2,11 +2,15 @@
 //!
 //! A node calls itself primary only while a majority answers it and its ledger has everything of earlier terms.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    codec, command::Command, entry::EntryBuilder, genesis::Genesis, id::OPERATOR_KEY,
+    codec,
+    command::Command,
+    entry::EntryBuilder,
+    genesis::Genesis,
+    id::{NodeId, OPERATOR_KEY},
 };
 use openraft::async_runtime::watch::WatchReceiver;
 use serde_json::json;
@@ -31,6 +35,7 @@ pub struct Leading {
     pub clock: Arc<dyn Clock>,
     pub timeline: Option<Timeline>,
     pub lead: watch::Sender<Lead>,
+    pub others: Vec<NodeId>,
 }
 
 /// Keeps [`Lead`] true.
@@ -39,11 +44,14 @@ pub struct LeadKeeper {
     /// The last primary that was announced, and its term.
     announced: Option<(u64, u64)>,
     elect: Option<bool>,
+    /// The peers that don't answer this primary.
+    lost: BTreeSet<NodeId>,
+    primary_since: Option<Instant>,
 }
 
 impl LeadKeeper {
     pub fn new(on: Leading) -> Self {
-        Self { on, announced: None, elect: None }
+        Self { on, announced: None, elect: None, lost: BTreeSet::new(), primary_since: None }
     }
 
     /// Runs until the engine stops.
@@ -82,7 +90,8 @@ impl LeadKeeper {
                 return Lead::Nowhere;
             }
             self.on.freshness.confirmed(answered);
-            self.announce_here(term);
+            self.announce_here(term, now);
+            self.look_for_peers(now, patience);
             return if self.on.state.founded() { Lead::Here(term) } else { Lead::Nowhere };
         }
         let (leader, term) = {
@@ -146,12 +155,35 @@ impl LeadKeeper {
         }
     }
 
-    fn announce_here(&mut self, term: u64) {
+    fn announce_here(&mut self, term: u64, now: Instant) {
         let node = *self.on.raft.node_id();
         if self.announced.replace((node, term)) != Some((node, term)) {
             let position = self.on.state.position();
             tracing::info!(term, position, "this site is the primary now: a majority elected it");
             self.note("became_primary", json!({ "term": term, "position": position }));
+            self.lost.clear();
+            self.primary_since = Some(now);
+        }
+    }
+
+    /// A primary says which peer it has lost, and when it's back.
+    fn look_for_peers(&mut self, now: Instant, patience: Duration) {
+        let settled = self
+            .primary_since
+            .is_some_and(|since| now.saturating_duration_since(since) > patience * 2);
+        if !settled {
+            return;
+        }
+        for node in self.on.others.clone() {
+            let heard = self.on.peers.heard(node).map(|heard| heard.at);
+            let silent = heard.is_none_or(|at| now.saturating_duration_since(at) > patience * 2);
+            if silent && self.lost.insert(node) {
+                tracing::warn!(peer = node, "lost a peer: it doesn't answer");
+                self.note("lost_peer", json!({ "node": node }));
+            } else if !silent && self.lost.remove(&node) {
+                tracing::info!(peer = node, "a lost peer answers again");
+                self.note("found_peer", json!({ "node": node }));
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl LogStore {
     /// Entries from `start` on, at least one where there is one, about `bytes` at the most.
     fn entries(&self, start: u64, end: u64, bytes: usize) -> Result<Vec<Entry>, io::Error> {
         let records = self.journal.read(start, end, bytes).map_err(io::Error::other)?;
-        records.iter().map(|record| entry(record)).collect()
+        records.iter().map(entry).collect()
     }
 
     fn check_link(&self, entry: &Entry) -> Result<(), io::Error> {

@@ -49,7 +49,7 @@ impl Network {
     }
 
     fn client(&self, to: NodeId, lane: Lane) -> PeerClient {
-        PeerClient { peers: self.peers.clone(), to, lane, ends: None }
+        PeerClient::new(self.peers.clone(), to, lane)
     }
 }
 
@@ -83,6 +83,10 @@ fn broken(why: &str) -> io::Error {
 }
 
 impl PeerClient {
+    pub fn new(peers: Arc<Peers>, to: NodeId, lane: Lane) -> Self {
+        Self { peers, to, lane, ends: None }
+    }
+
     async fn take_lane(&mut self, lane: Lane, patience: Duration) -> io::Result<LaneEnds> {
         if let Some(ends) = self.ends.take() {
             return Ok(ends);
@@ -93,7 +97,7 @@ impl PeerClient {
     }
 
     /// One question and its answer on a control lane.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         question: Vec<u8>,
         answer: u8,

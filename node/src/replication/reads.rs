@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use evenkeel_storage::journal::Journal;
 use evenkeel_wire::reply::RefusalCode;
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::timeout_at};
@@ -18,20 +19,26 @@ use crate::{
 /// The primary's exit of the road: commands to the batcher's queue, reads to the reader.
 pub struct Here {
     queue: Arc<Queue>,
+    journal: Journal,
     reads: mpsc::Sender<Ticket>,
 }
 
 impl Here {
     /// The exit, and what the reader takes from.
-    pub fn new(queue: Arc<Queue>) -> (Self, mpsc::Receiver<Ticket>) {
+    pub fn new(queue: Arc<Queue>, journal: Journal) -> (Self, mpsc::Receiver<Ticket>) {
         let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, reads }, waiting)
+        (Self { queue, journal, reads }, waiting)
     }
 }
 
 impl Exit for Here {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         match ticket.errand {
+            Errand::Submit { .. } if self.journal.disk_full() => {
+                let detail = "the primary's disk is full; nothing was done";
+                ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
+                Ok(())
+            }
             Errand::Submit { .. } => self.queue.offer(ticket),
             Errand::Read(_) => {
                 self.reads.try_send(ticket).map_err(|error| Box::new(error.into_inner()))

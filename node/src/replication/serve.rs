@@ -3,9 +3,9 @@
 //! It believes nothing that the certificate doesn't say: a vote in a message must be the sender's own.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use evenkeel_storage::journal::Journal;
@@ -23,7 +23,7 @@ use openraft::raft::{
 use tokio::time::Instant;
 
 use super::{
-    Raft,
+    Raft, digests,
     freshness::Freshness,
     joining::Joining,
     transport::LaneEnds,
@@ -32,7 +32,7 @@ use super::{
         vote_from_wire, vote_to_wire,
     },
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, state::State};
 
 type Request = AppendEntriesRequest<Types>;
 
@@ -44,6 +44,7 @@ pub struct PeerDoor {
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
     pub joining: Arc<Joining>,
+    pub state: Arc<State>,
 }
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -66,17 +67,24 @@ impl PeerDoor {
     async fn control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
         match frame.kind {
             peer::APPEND => match self.append_request(from, frame)? {
-                Ok(request) => {
+                Ok((request, word)) => {
                     let previous = request.prev_log_id;
                     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
                     let response =
                         self.raft.append_entries(request).await.map_err(io::Error::other)?;
-                    Ok(self.appended(response.into_stream_result(previous, last)))
+                    let result = response.into_stream_result(previous, last);
+                    self.believe(&word, &result);
+                    Ok(self.appended(result))
                 }
                 Err(mismatch) => Ok(self.reply(mismatch)),
             },
             peer::VOTE => self.vote(from, &frame).await,
             peer::TRANSFER => self.transfer(from, &frame).await,
+            peer::DIGEST | peer::DIGEST_AGREED => {
+                let notice: peer::DigestNotice = codec::decode(&frame.body).map_err(invalid)?;
+                let agreed = frame.kind == peer::DIGEST_AGREED;
+                Ok(frame::whole(peer::DIGEST, &digests::answer(&self.state, &notice, agreed)))
+            }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }
     }
@@ -88,16 +96,23 @@ impl PeerDoor {
     pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
         let LaneEnds { mut out, inbound } = ends;
         let trouble: Arc<Mutex<Option<Trouble>>> = Arc::default();
-        let noted = trouble.clone();
+        let words: Arc<Mutex<VecDeque<Word>>> = Arc::default();
+        let (noted, spoken) = (trouble.clone(), words.clone());
         let door = self.clone();
         let requests = stream::unfold(Some(inbound), move |inbound| {
-            let (door, noted) = (door.clone(), noted.clone());
+            let (door, noted, spoken) = (door.clone(), noted.clone(), spoken.clone());
             async move {
                 let mut inbound = inbound?;
                 let found = match inbound.receive().await {
                     Ok(Some(frame)) if frame.kind == peer::APPEND => {
                         match door.append_request(from, frame) {
-                            Ok(Ok(request)) => return Some((request, Some(inbound))),
+                            Ok(Ok((request, word))) => {
+                                spoken
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .push_back(word);
+                                return Some((request, Some(inbound)));
+                            }
                             Ok(Err(mismatch)) => Trouble::Mismatch(mismatch),
                             Err(error) => Trouble::Broken(error),
                         }
@@ -117,6 +132,10 @@ impl PeerDoor {
         futures_util::pin_mut!(results);
         while let Some(result) = results.next().await {
             let result = result.map_err(io::Error::other)?;
+            let word = words.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if let Some(word) = word {
+                self.believe(&word, &result);
+            }
             out.send(self.appended(result).into()).await?;
         }
         let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -132,7 +151,7 @@ impl PeerDoor {
         &self,
         from: NodeId,
         frame: Frame,
-    ) -> io::Result<Result<Request, AppendResult>> {
+    ) -> io::Result<Result<(Request, Word), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
@@ -150,9 +169,6 @@ impl PeerDoor {
             }
         }
         let committed = head.committed.map(log_id_from_wire);
-        // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
-        let proven = head.committed.filter(|id| id.term == head.vote.term);
-        self.freshness.heard(Instant::now(), proven.map(|id| id.position));
         let mut expected_link = head.previous_link;
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
@@ -167,12 +183,23 @@ impl PeerDoor {
             .map_err(invalid)?;
             entries.push(entry);
         }
-        Ok(Ok(Request {
+        let request = Request {
             vote: vote_from_wire(head.vote),
             prev_log_id: head.previous.map(log_id_from_wire),
             entries,
             leader_commit: committed,
-        }))
+        };
+        // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
+        let proven = head.committed.filter(|id| id.term == head.vote.term);
+        let word = Word { at: Instant::now(), committed: proven.map(|id| id.position) };
+        Ok(Ok((request, word)))
+    }
+
+    /// A deposed primary's word counts for nothing: only after the engine's verdict is it the primary's.
+    fn believe(&self, word: &Word, verdict: &StreamAppendResult<Types>) {
+        if !matches!(verdict, Err(StreamAppendError::HigherVote(_))) {
+            self.freshness.heard(word.at, word.committed);
+        }
     }
 
     fn check_sender(&self, from: NodeId, vote: peer::Vote) -> io::Result<()> {
@@ -252,11 +279,14 @@ impl PeerDoor {
     }
 }
 
+/// What a sender said of the commitment, before it's known whether it's the primary still.
+struct Word {
+    at: Instant,
+    committed: Option<u64>,
+}
+
 /// Why no more requests come from a lane.
 enum Trouble {
     Broken(io::Error),
     Mismatch(AppendResult),
 }
-
-/// How long a lane may stay without its first frame.
-pub const LANE_HELLO_PATIENCE: Duration = Duration::from_secs(5);

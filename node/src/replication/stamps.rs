@@ -32,7 +32,7 @@ impl Stamps {
     }
 
     /// The next entry's time, microseconds since the Unix epoch.
-    pub fn next(&mut self) -> u64 {
+    pub fn stamp(&mut self) -> u64 {
         let last = self.last.max(self.state.last_time());
         let now = self.clock.wall_micros();
         let step = Duration::from_micros(now.saturating_sub(last));

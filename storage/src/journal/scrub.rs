@@ -15,11 +15,11 @@ impl Journal {
     /// Walks this journal while it is being written, up to the position that is durable now. Should
     /// uncommitted records be truncated meanwhile, it ends at them.
     pub fn verify(&self, each: Each<'_>) -> Result<Verified, Damage> {
-        let (durable, truncations, places) = {
+        let (durable, committed, truncations, places) = {
             let memory = self.shared.memory();
             let durable = memory.durable.map_or(0, |position| position + 1);
             let places: Vec<Place> = memory.segments.iter().map(|one| self.place(one)).collect();
-            (durable, memory.truncations, places)
+            (durable, memory.committed, memory.truncations, places)
         };
         let disk = &*self.shared.disk;
         let mut chain = Chain::new(self.shared.options.cluster, each);
@@ -34,9 +34,9 @@ impl Journal {
             };
             if let Err(fault) = result {
                 let damage = fault.into_damage(&place.named.path, chain.due);
-                let memory = self.shared.memory();
-                let may_be_cut = Some(damage.position) > memory.committed;
-                if may_be_cut && memory.truncations != truncations {
+                // Committed by now or not: what was not when the walk began may have been cut since.
+                let may_be_cut = Some(damage.position) > committed;
+                if may_be_cut && self.shared.memory().truncations != truncations {
                     break;
                 }
                 return Err(damage);

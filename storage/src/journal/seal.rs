@@ -80,7 +80,9 @@ impl Journal {
 
     fn rolled_segment(&self, first: Position) -> Result<Rolled, SealError> {
         let memory = self.shared.memory();
-        memory.writable()?;
+        if let Some(poisoned) = &memory.poisoned {
+            return Err(poisoned.clone().into());
+        }
         let segment = memory.segments.iter().find(|segment| segment.first == first);
         let segment = segment.filter(|segment| segment.state == State::Rolled);
         let segment = segment.ok_or(SealError::NotRolled(first))?;

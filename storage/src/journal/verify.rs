@@ -181,6 +181,8 @@ impl<'a> Chain<'a> {
                     (self.each)(&record)
                         .map_err(|what| Damage::new(&named.path, offset, due, what))?;
                     self.last = Some(record.tip());
+                    self.due = walk.due;
+                    self.previous = walk.previous;
                 }
                 Found::Mark(_) => {}
                 Found::Stop(Stop::Broken(what) | Stop::Altered(what)) => {
@@ -192,8 +194,6 @@ impl<'a> Chain<'a> {
                 }
             }
         }
-        self.due = walk.due;
-        self.previous = walk.previous;
         Ok(())
     }
 }

@@ -9,3 +9,5 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod race;
+mod threads;

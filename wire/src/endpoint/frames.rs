@@ -11,6 +11,9 @@ use crate::frame::{self, Frame};
 const PIECES_MAX: usize = 64;
 
 /// Writes frames. Dropping it ends the stream cleanly; what was written is still sent while the connection lives.
+///
+/// Write many small frames together: quinn keeps each write as a piece of its own until it's acknowledged, and walks
+/// over those pieces for every datagram.
 #[derive(Debug)]
 pub struct FrameSender {
     stream: SendStream,
@@ -31,6 +34,7 @@ impl FrameSender {
     /// # Errors
     /// When the stream or its connection is gone.
     pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
+        let_others_run().await;
         Ok(self.stream.write_all(frames).await?)
     }
 
@@ -39,6 +43,7 @@ impl FrameSender {
     /// # Errors
     /// See [`Self::send`].
     pub async fn send_bytes(&mut self, frames: Bytes) -> io::Result<()> {
+        let_others_run().await;
         Ok(self.stream.write_chunk(frames).await?)
     }
 
@@ -54,6 +59,12 @@ impl FrameSender {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// As long as the window has room a write never waits; without this a busy writer on a runtime of one thread would keep
+/// the connection itself from being driven, until it times out.
+async fn let_others_run() {
+    tokio::task::consume_budget().await;
 }
 
 /// Reads frames. Dropping it tells the sender to stop.

@@ -44,6 +44,17 @@ fn a_leak_of_one_unit_stops_the_ledger_at_its_entry() {
 }
 
 #[test]
+fn a_leak_is_found_in_every_asset() {
+    let mut world = world();
+    let issuer = account(9);
+    world.open(issuer, AccountKind::Issuer, "POINT");
+    world.ledger.planted_leak = true;
+    let grant = transfer(id(0, 2), TransferKind::Grant, (issuer, account(3)), 7, "POINT");
+    let unwell = world.try_body(T0, body(&[grant])).unwrap_err();
+    assert_eq!(unwell.to_string(), "position 6: POINT sums to 1 instead of 0");
+}
+
+#[test]
 fn an_audit_agrees_with_a_sound_ledger_again_and_again() {
     let mut world = world();
     for _ in 0..3 {

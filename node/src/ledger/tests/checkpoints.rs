@@ -1,6 +1,6 @@
 //! A checkpoint and the rest of the journal amount to the whole journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_storage::balances::{AccountRow, Checkpoints, Marker, MemoryCheckpoints, Row};
 use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKind};
@@ -116,6 +116,7 @@ proptest! {
         let mut world = World::empty();
         let mut stored = Stored::default();
         let mut under_way: Option<(Stored, Marker)> = None;
+        let mut copied = BTreeSet::new();
         let mut choices = choices.into_iter().cycle();
         for happening in history.0.iter() {
             world.live(happening);
@@ -126,11 +127,18 @@ proptest! {
             });
             let mut rows = Vec::new();
             let more = world.ledger.checkpoint_next(rows_max, &mut rows);
+            for row in &rows {
+                if let Row::Account(account) = row {
+                    prop_assert!(copied.insert(account.id), "each row once");
+                    prop_assert!(account.changed_position <= marker.position);
+                }
+            }
             copy.put(rows);
             if more {
                 under_way = Some((copy, marker));
                 continue;
             }
+            copied.clear();
             let written = chance != 0;
             world.ledger.checkpoint_end(written);
             if written {
@@ -148,7 +156,7 @@ fn a_checkpoint_goes_through_the_storage_and_back() {
     let (bank, wallet) = (account(1), account(2));
     world.open(bank, AccountKind::Bank, "KRW");
     world.open(wallet, AccountKind::Wallet, "KRW");
-    let mut storage = MemoryCheckpoints::new();
+    let mut storage = MemoryCheckpoints::new(1);
     for number in 1..4 {
         let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
         world.one(T0, &pay);
@@ -165,10 +173,11 @@ fn a_checkpoint_goes_through_the_storage_and_back() {
     }
     let mut loader = Loader::new();
     let marker = storage.load(&mut |row| loader.put(row)).unwrap().unwrap();
-    let loaded = loader.finish(&marker).unwrap();
+    let mut loaded = loader.finish(&marker).unwrap();
     assert_eq!(loaded.digest(), world.ledger.digest());
     assert_eq!(loaded.account(wallet), world.ledger.account(wallet));
     assert_eq!(loaded.last(), world.ledger.last());
+    assert!(!loaded.checkpoint_begin(false).unwrap().all, "the storage has all of it");
 }
 
 #[test]
@@ -201,6 +210,11 @@ fn only_rows_that_changed_are_copied_again() {
     };
     assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
     assert_eq!(rows.len(), 4, "each once, and two settings");
+    for row in &rows {
+        if let Row::Account(account) = row {
+            assert_eq!(account.changed_position, 22);
+        }
+    }
 
     // It wasn't written: the next one is of all rows again.
     world.ledger.checkpoint_end(false);
