@@ -58,21 +58,22 @@ pub async fn up_and_tell(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow
 }
 
 async fn prepare(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
-    let made = testnet.made();
-    if fresh || made.is_none() {
-        nodes::kill_all(testnet).await?;
-        let _turn = testnet.turn()?;
-        // Another `up` may have made them while this one waited for its turn.
-        if fresh || testnet.made().is_none() {
-            progress("making the files of a new cluster");
-            files::make(testnet, direct)?;
-        }
-        return Ok(());
-    }
-    if made.is_some_and(|made| made.direct == direct) {
-        return Ok(());
-    }
+    // Held to the end, so that nobody starts a node on files that are about to go.
     let _turn = testnet.turn()?;
+    match testnet.made() {
+        Some(made) if !fresh => repoint(testnet, made.direct, direct),
+        _ => {
+            nodes::kill_all(testnet).await?;
+            progress("making the files of a new cluster");
+            files::make(testnet, direct)
+        }
+    }
+}
+
+fn repoint(testnet: &Testnet, was_direct: bool, direct: bool) -> anyhow::Result<()> {
+    if was_direct == direct {
+        return Ok(());
+    }
     if testnet.sites.iter().any(|site| testnet.node_process(site).is_some()) {
         let other = if direct { "with the relay" } else { "with --direct" };
         bail!("the testnet is up {other}: say `down` first");
