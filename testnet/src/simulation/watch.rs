@@ -177,7 +177,8 @@ impl Inner {
         seen.time = time;
         self.money.totals(node, &totals)?;
         for account in super::workload::accounts() {
-            let posted = state.with_ledger(|ledger| ledger.account(account)).map(|view| view.posted);
+            let posted =
+                state.with_ledger(|ledger| ledger.account(account)).map(|view| view.posted);
             self.money.balance(&self.model, node, applied, account, posted)?;
         }
         if let Some(position) = place {
