@@ -2,12 +2,13 @@
 //!
 //! Never by lease: a follower that restarted may vote inside it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::reply::RefusalCode;
+use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
-use tokio::{sync::mpsc, time::timeout_at};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{Raft, batcher::Queue};
 use crate::{
@@ -47,30 +48,90 @@ impl Exit for Here {
     }
 }
 
-/// Answers reads until the road is gone.
+/// Reads that wait for the majority's answer to one question.
+struct Round {
+    tickets: Vec<Ticket>,
+    confirmed: BoxFuture<'static, bool>,
+}
+
+impl Round {
+    fn ask(raft: &Raft, tickets: Vec<Ticket>) -> Self {
+        let raft = raft.clone();
+        let confirmed = async move {
+            let Ok(linearizer) = raft.get_read_linearizer(ReadPolicy::ReadIndex).await else {
+                return false;
+            };
+            linearizer.await_ready(&raft).await.is_ok()
+        };
+        Self { tickets, confirmed: confirmed.boxed() }
+    }
+}
+
+/// Answers reads until the road is gone. Those that come while a question is under way share the next one: it was asked
+/// before they came. No majority's silence keeps one beyond its deadline.
 pub async fn serve(
     mut waiting: mpsc::Receiver<Ticket>,
     raft: Raft,
     road: Arc<Road>,
     state: Arc<State>,
 ) {
-    let mut tickets = Vec::new();
-    while waiting.recv_many(&mut tickets, 1024).await > 0 {
-        let deadline = tickets.iter().map(|ticket| ticket.deadline).max();
-        let deadline = deadline.expect("at least one was received");
-        let confirmed = timeout_at(deadline, async {
-            let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await.ok()?;
-            linearizer.await_ready(&raft).await.ok()
-        })
-        .await;
-        let confirmed = matches!(confirmed, Ok(Some(_)));
-        for ticket in tickets.drain(..) {
-            if confirmed {
-                answer(&state, ticket);
-            } else {
-                road.wait(ticket);
+    let mut round: Option<Round> = None;
+    let mut next: Vec<Ticket> = Vec::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        if round.is_none() && !next.is_empty() {
+            round = Some(Round::ask(&raft, std::mem::take(&mut next)));
+        }
+        let room = QUEUED_REQUESTS_MAX.saturating_sub(next.len()).min(1024);
+        tokio::select! {
+            biased;
+            confirmed = answered(&mut round) => {
+                let tickets = round.take().map(|round| round.tickets);
+                for ticket in tickets.into_iter().flatten() {
+                    if confirmed {
+                        answer(&state, ticket);
+                    } else {
+                        road.wait(ticket);
+                    }
+                }
+            }
+            received = waiting.recv_many(&mut next, room), if room > 0 => {
+                if received == 0 {
+                    return;
+                }
+            }
+            _ = tick.tick(), if round.is_some() => {
+                let now = Instant::now();
+                expire(&mut next, now);
+                if round.as_mut().is_some_and(|round| {
+                    expire(&mut round.tickets, now);
+                    round.tickets.is_empty()
+                }) {
+                    round = None;
+                }
             }
         }
+    }
+}
+
+/// Whether the majority confirmed the round; for ever when there is none.
+async fn answered(round: &mut Option<Round>) -> bool {
+    match round {
+        Some(round) => (&mut round.confirmed).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn expire(tickets: &mut Vec<Ticket>, now: Instant) {
+    if tickets.iter().all(|ticket| ticket.deadline > now) {
+        return;
+    }
+    let (expired, rest) =
+        std::mem::take(tickets).into_iter().partition(|ticket: &Ticket| ticket.deadline <= now);
+    *tickets = rest;
+    for ticket in expired {
+        ticket.give_up("no majority of sites answered in time");
     }
 }
 

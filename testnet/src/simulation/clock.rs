@@ -25,11 +25,6 @@ impl SimulatedClock {
     pub fn step(&self, by: i64) {
         self.offset.fetch_add(by, Ordering::Relaxed);
     }
-
-    /// Sets how far ahead it is.
-    pub fn set(&self, offset: i64) {
-        self.offset.store(offset, Ordering::Relaxed);
-    }
 }
 
 impl Clock for SimulatedClock {

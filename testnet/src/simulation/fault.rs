@@ -56,8 +56,6 @@ pub enum Fault {
     HandOver { to: usize },
     /// A clock steps.
     ClockStep { who: Who, millis: i64, lasts: u64 },
-    /// Nothing happens.
-    Calm { lasts: u64 },
 }
 
 fn millis(millis: u64) -> Duration {
@@ -150,7 +148,6 @@ impl World {
                 sleep(millis(lasts)).await;
                 site.clock.step(-by * 1_000);
             }
-            Fault::Calm { lasts } => sleep(millis(lasts)).await,
         }
     }
 

@@ -7,7 +7,7 @@ use evenkeel_node::{
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
-    recovery::Recovery,
+    recovery::{Recovery, Report},
     replication::{
         engine::{Parts, Replication},
         quorum,
@@ -71,14 +71,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     .run()
     .map_err(|error| format!("recovering: {error}"))?;
     site.watch.started(site.node, &recovered.report, &journal);
-    site.trace.say(&format!(
-        "node {} starts life {number}: journal to {:?}, checkpoint {:?}, replayed {}, vote {:?}",
-        site.node,
-        journal.last().map(|tip| (tip.term, tip.position)),
-        recovered.report.checkpoint,
-        recovered.report.replayed,
-        found.vote.map(|vote| (vote.term, vote.node)),
-    ));
+    tell_start(&site, number, &journal, &found, &recovered.report);
     let state = recovered.state.clone();
     tokio::spawn(write(writer, journal.clone(), site.clone(), pulse.clone(), seed));
     tokio::spawn(keep(keeper(&site, &journal, &state, disk.clone()), state.clone(), pulse.clone()));
@@ -120,6 +113,23 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     life.journal.close();
     let _too_slow = timeout(Duration::from_secs(20), replication.stop()).await;
     ended
+}
+
+fn tell_start(
+    site: &Site,
+    number: u64,
+    journal: &Journal,
+    found: &journal::Recovery,
+    report: &Report,
+) {
+    site.trace.say(&format!(
+        "node {} starts life {number}: journal to {:?}, checkpoint {:?}, replayed {}, vote {:?}",
+        site.node,
+        journal.last().map(|tip| (tip.term, tip.position)),
+        report.checkpoint,
+        report.replayed,
+        found.vote.map(|vote| (vote.term, vote.node)),
+    ));
 }
 
 fn keeper(site: &Site, journal: &Journal, state: &Arc<State>, disk: Arc<dyn Disk>) -> Keeper {
@@ -216,7 +226,7 @@ fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
         life.pulse.clone(),
         Arc::new(move |from, lane, ends| {
             let (door, forward, pulse) = (door.clone(), forward.clone(), pulse.clone());
-            let seed = random.lock().expect("nobody panics here").next();
+            let seed = random.lock().expect("nobody panics here").draw();
             let serve = async move {
                 let served = async {
                     match lane {

@@ -68,7 +68,7 @@ impl Plan {
     fn basis(random: &mut Random) -> Self {
         let skew = |random: &mut Random| {
             let range = i64::try_from(random.between(1, 900)).expect("small");
-            i64::try_from(random.next() % 2_000).expect("small") % (2 * range) - range
+            i64::try_from(random.draw() % 2_000).expect("small") % (2 * range) - range
         };
         Self {
             habits: if random.chance(30) { Habits::INSISTENT } else { Habits::USUAL },

@@ -7,20 +7,15 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// A stream of its own for each purpose, so that a new question somewhere doesn't change all others.
     #[must_use]
     pub fn of(seed: u64, purpose: u64) -> Self {
         let mut own = Self(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95));
-        own.next();
+        own.draw();
         own
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +25,7 @@ impl Random {
 
     /// 0 to `bound` − 1.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// Both inclusive.
@@ -53,6 +48,6 @@ impl Random {
     }
 
     pub fn wide(&mut self) -> u128 {
-        u128::from(self.next()) << 64 | u128::from(self.next())
+        u128::from(self.draw()) << 64 | u128::from(self.draw())
     }
 }

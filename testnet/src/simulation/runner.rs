@@ -129,6 +129,6 @@ pub(super) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
         .rng_seed(RngSeed::from_bytes(&seed.to_le_bytes()))
         .build()
         .expect("a runtime without threads and sockets");
-    let engine = Random::of(seed, 4).next();
+    let engine = Random::of(seed, 4).draw();
     runtime.block_on(seeded(engine, world::run(seed, plan, aloud)))
 }

@@ -110,7 +110,7 @@ impl Site {
             (process.lives, pulse)
         };
         let site = self.clone();
-        let seed = Random::of(self.settings.seed ^ self.node, number).next();
+        let seed = Random::of(self.settings.seed ^ self.node, number).draw();
         tokio::spawn(seeded(seed, async move {
             let buried = tokio::spawn(site.clone().bury(pulse.clone()));
             if let Err(why) = live(site.clone(), number, pulse.clone()).await

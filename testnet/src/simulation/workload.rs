@@ -93,7 +93,7 @@ pub fn accounts() -> impl Iterator<Item = AccountId> {
 }
 
 fn wallet(random: &mut Random) -> AccountId {
-    AccountId::new(100 + u128::from(random.next()) % WALLETS)
+    AccountId::new(100 + u128::from(random.draw()) % WALLETS)
 }
 
 fn won() -> Asset {
