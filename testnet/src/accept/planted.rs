@@ -2,6 +2,7 @@
 //! balances on disk never reaches an answer.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -95,15 +96,18 @@ async fn put_back(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::
     Ok(())
 }
 
-/// One bit in the middle of the largest file of the balances.
+/// One bit of one account's row.
 async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
+    let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
+    let accounts = Accounts::draw(50);
+    accounts::open(&client, &accounts, &mut History::new(accounts.clone().into())).await?;
     stage::await_checkpoint(testnet, site).await?;
     let load = stage::begin_load(testnet).await?;
     load.acknowledged_more(20_000, PATIENCE).await?;
     load.pause().await;
     nodes::stop(testnet, site).await?;
-    let (file, offset) = some_row(&stage::balances(site))?;
+    let (file, offset) = row_of_one(&stage::balances(site), &accounts)?;
     flip_one(&file, offset)?;
     let log = site.log_length();
     nodes::start(testnet, site).await?;
@@ -111,7 +115,8 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()>
     let line = line_with(&site.log_since(log), &["rebuilt from the journal"]);
     sheet.hold(
         format!(
-            "one bit of a row flipped at byte {offset}; the log says: {}",
+            "one bit of a row flipped, {} byte {offset}; the log says: {}",
+            file.display(),
             line.as_deref().unwrap_or("nothing")
         ),
         line.is_some(),
@@ -123,17 +128,25 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()>
     stage::settle(testnet, load, sheet).await
 }
 
-/// A byte in the densest stretch of the largest file: rows lie there, not padding.
-fn some_row(folder: &Path) -> anyhow::Result<(PathBuf, u64)> {
-    const STRETCH: usize = 256;
-    let mut files = files_below(folder)?;
-    files.sort_by_key(|path| fs::metadata(path).map_or(0, |metadata| metadata.len()));
-    let Some(file) = files.pop() else { bail!("{} holds no files", folder.display()) };
-    let bytes = fs::read(&file)?;
-    let filled = |stretch: &&[u8]| stretch.iter().filter(|byte| **byte != 0).count();
-    let stretches = bytes.chunks(STRETCH).enumerate();
-    let (number, _) =
-        stretches.max_by_key(|(_, stretch)| filled(stretch)).context("an empty file")?;
-    let offset = u64::try_from(number * STRETCH + STRETCH / 2)?;
-    Ok((file, offset.min(u64::try_from(bytes.len())?.saturating_sub(1))))
+/// Where the newest row of any of these accounts lies: the random half of its id gives it away, whichever way round
+/// it's written.
+fn row_of_one(folder: &Path, accounts: &Accounts) -> anyhow::Result<(PathBuf, u64)> {
+    let mut ids = BTreeSet::new();
+    for account in &accounts.all {
+        let [first @ .., _, _, _, _, _, _, _, _] = account.id.number().to_le_bytes();
+        ids.insert(first);
+        let mut turned = first;
+        turned.reverse();
+        ids.insert(turned);
+    }
+    for file in files_below(folder)?.into_iter().rev() {
+        let bytes = fs::read(&file)?;
+        let found = bytes.windows(8).rposition(|window| {
+            <[u8; 8]>::try_from(window).is_ok_and(|window| ids.contains(&window))
+        });
+        if let Some(offset) = found {
+            return Ok((file, u64::try_from(offset)?));
+        }
+    }
+    bail!("{} holds no row of {} known accounts", folder.display(), accounts.all.len())
 }
