@@ -3,7 +3,7 @@
 //! Sealed segments are asked through their indexes, open ones through the ledger's memory of recent entries. Commands are
 //! always read from the journal: there is no second copy of them.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use evenkeel_storage::journal::{
     Journal, Record,
@@ -85,7 +85,7 @@ impl History {
 
     /// What apply asks while it's at the entry `applying`: only what lies before it counts as decided.
     pub fn firsts(&self, applying: u64) -> Firsts<'_> {
-        Firsts { history: self, applying }
+        Firsts { history: self, applying, opened: None }
     }
 
     fn record(&self, position: u64) -> Result<Arc<Record>, String> {
@@ -318,13 +318,48 @@ fn outcome_from_row(row: &OutcomeRow) -> Outcome {
 pub struct Firsts<'a> {
     history: &'a History,
     applying: u64,
+    /// The entry that was asked about last: whoever retries a batch asks for its commands one after the other.
+    opened: Option<OpenedEntry>,
+}
+
+/// An entry of commands, with the place of each.
+struct OpenedEntry {
+    record: Arc<Record>,
+    commands: Vec<(KeyId, Range<usize>)>,
+}
+
+impl OpenedEntry {
+    fn new(record: Arc<Record>) -> Result<Self, String> {
+        let start = record.payload.as_ptr().addr();
+        let mut places = Vec::new();
+        for next in commands(&record.payload) {
+            let (_, key, _, bytes) = next?;
+            let at = bytes.as_ptr().addr() - start;
+            places.push((key, at..at + bytes.len()));
+        }
+        Ok(Self { record, commands: places })
+    }
+}
+
+impl Firsts<'_> {
+    fn entry(&mut self, position: u64) -> Result<&OpenedEntry, String> {
+        let opened = match self.opened.take() {
+            Some(opened) if opened.record.position == position => opened,
+            _ => OpenedEntry::new(self.history.record(position)?)?,
+        };
+        Ok(self.opened.insert(opened))
+    }
 }
 
 impl FirstAnswers for Firsts<'_> {
     fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
-        let (stamp, key, _, bytes) =
-            self.history.command(position, command).map_err(Unwell::new)?;
-        Ok(RecordedCommand { stamp, bytes, key })
+        let entry = self.entry(position).map_err(Unwell::new)?;
+        let (key, place) = entry
+            .commands
+            .get(usize::from(command))
+            .ok_or_else(|| Unwell::new(format!("entry {position} has no command {command}")))?;
+        let bytes = entry.record.payload[place.clone()].to_vec();
+        Ok(RecordedCommand { stamp: stamp(&entry.record), bytes, key: *key })
     }
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
