@@ -66,7 +66,7 @@ pub async fn print(testnet: &Testnet, rounds: usize, as_json: bool) -> anyhow::R
 /// Brings the sites up where they aren't, and kills the primary in every round.
 ///
 /// # Errors
-/// See [`print`].
+/// See [`print()`].
 pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
     up_with_relay(testnet).await?;
     let config = ClientConfig::load(&testnet.client_config())?;
