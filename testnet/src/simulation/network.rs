@@ -21,8 +21,6 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{disk::Pulse, random::Random, trace::Trace, watch::Watch};
 use lane::{Pipe, ends};
 
-/// How long a connection lives without hearing anything.
-const IDLE: Duration = Duration::from_secs(2);
 /// How long a dial is tried.
 const DIAL: Duration = Duration::from_secs(2);
 
@@ -53,6 +51,8 @@ struct Up {
 pub struct Network {
     trace: Arc<Trace>,
     pub watch: Arc<Watch>,
+    /// How long a connection lives without hearing anything.
+    idle: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -97,7 +97,7 @@ impl Link {
 
 impl Network {
     #[must_use]
-    pub fn new(seed: u64, trace: Arc<Trace>, watch: Arc<Watch>) -> Arc<Self> {
+    pub fn new(seed: u64, idle: Duration, trace: Arc<Trace>, watch: Arc<Watch>) -> Arc<Self> {
         let inner = Inner {
             random: Random::of(seed, 1),
             weather: Weather::METRO,
@@ -105,7 +105,7 @@ impl Network {
             up: BTreeMap::new(),
             links: BTreeMap::new(),
         };
-        Arc::new(Self { trace, watch, inner: Mutex::new(inner) })
+        Arc::new(Self { trace, watch, idle, inner: Mutex::new(inner) })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -193,7 +193,10 @@ impl Network {
         let up: BTreeSet<NodeId> =
             inner.up.iter().filter(|(_, up)| up.pulse.is_alive()).map(|(node, _)| *node).collect();
         let silent = |from: NodeId, to: NodeId, link: &Link| {
-            inner.cuts.get(&(from, to)).is_some_and(|since| now - (*since).max(link.since) > IDLE)
+            inner
+                .cuts
+                .get(&(from, to))
+                .is_some_and(|since| now - (*since).max(link.since) > self.idle)
         };
         let mut gone = Vec::new();
         for ((from, to), link) in &inner.links {
@@ -216,8 +219,9 @@ impl Network {
             let of_node = |ends: &(NodeId, NodeId)| ends.0 == node || ends.1 == node;
             inner.links.iter().filter(|(ends, _)| of_node(ends)).map(|(_, l)| l.clone()).collect()
         };
+        let idle = self.idle;
         tokio::spawn(async move {
-            sleep(IDLE).await;
+            sleep(idle).await;
             links.iter().for_each(|link| link.break_off());
         });
     }

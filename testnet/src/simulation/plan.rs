@@ -1,5 +1,7 @@
 //! What goes wrong in a run, and when: drawn from the seed, or written down for a case.
 
+use std::time::Duration;
+
 use super::{
     fault::{Fault, Way, Who},
     random::Random,
@@ -11,6 +13,9 @@ use super::{
 pub struct Plan {
     pub habits: Habits,
     pub segment_bytes: u64,
+    /// How long a connection lives without hearing anything. QUIC's idle time alone ends a one-way cut; where it's long, only
+    /// the mute gate can.
+    pub idle: Duration,
     /// Offsets of the three clocks, milliseconds.
     pub clocks: [i64; 3],
     /// Each with the calm in front of it, milliseconds; the next begins when it's over.
@@ -73,6 +78,7 @@ impl Plan {
         Self {
             habits: if random.chance(30) { Habits::INSISTENT } else { Habits::USUAL },
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10, 1 << 20]),
+            idle: Duration::from_secs(*random.pick(&[2, 2, 2, 30])),
             clocks: [skew(random), skew(random), skew(random)],
             acts: Vec::new(),
         }
@@ -85,8 +91,11 @@ impl Plan {
         let mut plan = Self::basis(&mut random);
         match number {
             1 | 20 => return Some(Self::swarm(seed)),
-            2 => plan.expect_three(Expect::NewPrimary { who: Who::Primary, way: Way::In }),
-            3 => plan.expect_three(Expect::NewPrimary { who: Who::Primary, way: Way::Out }),
+            2 | 3 => {
+                let way = if number == 2 { Way::In } else { Way::Out };
+                plan.idle = Duration::from_secs(if seed.is_multiple_of(2) { 2 } else { 30 });
+                plan.expect_three(Expect::NewPrimary { who: Who::Primary, way });
+            }
             6 => {
                 for isolated in [3_000, 9_000, 15_000] {
                     plan.acts.push((2_000, Act::Expect(Expect::SamePrimary { isolated })));

@@ -110,7 +110,7 @@ impl World {
         let start = Instant::now();
         let trace = Arc::new(Trace::new(aloud));
         let watch = Watch::new(trace.clone());
-        let network = Network::new(seed, trace.clone(), watch.clone());
+        let network = Network::new(seed, plan.idle, trace.clone(), watch.clone());
         let settings = Settings {
             seed,
             members: vec![1, 2, 3],
