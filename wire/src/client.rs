@@ -129,7 +129,7 @@ impl Client {
             }
             let count = u32::try_from(batch.len()).expect("at most COMMANDS_MAX");
             let outcomes = self
-                .submit_encoded(count, bytes.into())
+                .submit_encoded(count, false, bytes.into())
                 .await
                 .map_err(|error| error.after(answered.len()))?;
             answered.extend(outcomes.answers.iter().map(|answer| Answered {
@@ -141,12 +141,18 @@ impl Client {
         Ok(answered)
     }
 
-    /// The same for commands that are encoded already, one behind the other, at most `COMMANDS_MAX` of them.
+    /// The same for commands that are encoded already, one behind the other, at most `COMMANDS_MAX` of them. Where they are
+    /// `atomic`, all of them are committed or none.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn submit_encoded(&self, count: u32, commands: Bytes) -> Result<Outcomes, Error> {
-        match self.pursue(Request::Submit { count, commands }, None).await? {
+    pub async fn submit_encoded(
+        &self,
+        count: u32,
+        atomic: bool,
+        commands: Bytes,
+    ) -> Result<Outcomes, Error> {
+        match self.pursue(Request::Submit { count, atomic, commands }, None).await? {
             Reply::Outcomes(outcomes) => Ok(outcomes),
             _ => Err(Error::Unknown("the site answered something else than outcomes".into())),
         }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! 0 u16 rules version   2 u16 zero   4 u32 groups, then for each:
-//!   0 u32 key   4 u32 commands   8 u32 bytes   12 the commands, one behind the other
+//!   0 u32 key   4 u16 commands   6 u16 flags: 1 atomic   8 u32 bytes   12 the commands, one behind the other
 //! ```
+//! An atomic group is decided as one: when one of its commands is rejected, none of them changes anything.
 
 use crate::{
     id::KeyId,
@@ -13,6 +14,7 @@ use crate::{
 
 const HEAD_BYTES: usize = 8;
 const GROUP_HEAD_BYTES: usize = 12;
+const ATOMIC: u16 = 1;
 
 /// Why bytes are no entry body: a broken belief, since only a primary makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,11 +59,13 @@ impl EntryBuilder {
     ///
     /// # Panics
     /// When it doesn't fit: ask [`Self::fits`] first.
-    pub fn push(&mut self, key: KeyId, commands: u32, bytes: &[u8]) {
+    pub fn push(&mut self, key: KeyId, atomic: bool, commands: u32, bytes: &[u8]) {
         assert!(self.fits(commands, bytes.len()), "a group is added only when it fits");
         let length = u32::try_from(bytes.len()).expect("it fits in an entry");
+        let count = u16::try_from(commands).expect("at most COMMANDS_MAX");
         self.bytes.extend_from_slice(&key.0.to_le_bytes());
-        self.bytes.extend_from_slice(&commands.to_le_bytes());
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+        self.bytes.extend_from_slice(&(if atomic { ATOMIC } else { 0 }).to_le_bytes());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(bytes);
         self.groups += 1;
@@ -87,6 +91,8 @@ impl EntryBuilder {
 pub struct Group<'a> {
     /// The key that its commands came with.
     pub key: KeyId,
+    /// All of its commands are committed, or none.
+    pub atomic: bool,
     /// How many commands it holds.
     pub commands: u32,
     /// The commands, one behind the other.
@@ -140,9 +146,15 @@ impl<'a> EntryBody<'a> {
         let number =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let length = usize::try_from(number(8)).expect("a u32 fits in usize");
+        let atomic = match u16::from_le_bytes([head[6], head[7]]) {
+            0 => false,
+            ATOMIC => true,
+            _ => return Err(EntryError("a group has flags that this program doesn't know")),
+        };
+        let commands = u32::from(u16::from_le_bytes([head[4], head[5]]));
         let bytes = rest.get(..length).ok_or(EntryError("a group is cut short"))?;
         self.rest = &rest[length..];
         self.groups -= 1;
-        Ok(Some(Group { key: KeyId(number(0)), commands: number(4), bytes }))
+        Ok(Some(Group { key: KeyId(number(0)), atomic, commands, bytes }))
     }
 }

@@ -105,6 +105,9 @@ impl<C> Decode<C> for CommandId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct KeyId(pub u32);
 
+/// No key at all: what nodes make for themselves and for the admin socket comes with it.
+pub const NODES: KeyId = KeyId(0);
+
 /// The operator key that genesis brings.
 pub const OPERATOR_KEY: KeyId = KeyId(1);
 

@@ -10,10 +10,15 @@
 pub mod account;
 pub mod amount;
 pub mod command;
+pub mod day;
 pub mod entry;
 pub mod genesis;
+pub mod hold;
 pub mod id;
+pub mod key;
 pub mod outcome;
+pub mod refund;
+pub mod reversal;
 pub mod transfer;
 
 // Who says what to whom.

@@ -22,6 +22,12 @@ pub const DETAIL_BYTES_MAX: usize = 255;
 pub const AMOUNT_MAX: u64 = (1 << 53) - 1;
 /// The most transfers on one page of a history.
 pub const HISTORY_PAGE_MAX: u32 = 1_000;
+/// The longest that a hold may stand, milliseconds: 31 days.
+pub const HOLD_MS_MAX: u64 = 31 * 24 * 3_600 * 1_000;
+/// The most holds that one entry releases because their time is up.
+pub const EXPIRIES_MAX: usize = 4_096;
+/// The most keys that a ledger knows, revoked ones included.
+pub const KEYS_MAX: usize = 65_536;
 /// The most requests of one client connection that may wait for their reply.
 pub const REQUESTS_OUTSTANDING_MAX: usize = 4_096;
 /// The shortest and the longest deadline that a client may ask for, milliseconds.

@@ -248,7 +248,7 @@ pub enum TransferReply {
 /// Commands that a client gave to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardSubmit {
-    /// blake3 of the key's text; the primary looks it up itself.
+    /// blake3 of the key's text; the primary looks it up itself. All zeros: the node asks for itself or for its operator.
     pub key: [u8; 32],
     /// As the client sent it, with the follower's own number.
     pub submit: crate::request::Submit,
@@ -259,10 +259,10 @@ impl ForwardSubmit {
     pub fn write(&self, buffer: &mut Vec<u8>) {
         let at = frame::start(buffer, FORWARD_SUBMIT);
         buffer.extend_from_slice(&self.key);
-        buffer.extend_from_slice(&self.submit.number.to_le_bytes());
-        buffer.extend_from_slice(&self.submit.deadline_ms.to_le_bytes());
-        buffer.extend_from_slice(&self.submit.count.to_le_bytes());
-        buffer.extend_from_slice(&self.submit.commands);
+        let crate::request::Submit { number, deadline_ms, count, atomic, ref commands } =
+            self.submit;
+        crate::request::Submit::put_head(number, deadline_ms, count, atomic, buffer);
+        buffer.extend_from_slice(commands);
         frame::finish(buffer, at);
     }
 
@@ -282,7 +282,7 @@ impl ForwardSubmit {
 /// A read that a client gave to a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ForwardRead {
-    /// blake3 of the key's text.
+    /// See [`ForwardSubmit::key`].
     pub key: [u8; 32],
     /// As the client sent it, with the follower's own number.
     pub read: ReadRequest,

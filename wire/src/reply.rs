@@ -10,14 +10,17 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    account::AccountKind,
+    account::{AccountKind, AccountStatus},
     amount::Asset,
     codec::byte_enum,
-    id::{AccountId, ClusterId, NodeId},
+    day::BusinessDate,
+    hold::{Hold, HoldStatus},
+    id::{AccountId, ClusterId, CommandId, KeyId, NodeId},
+    key::Role,
     limits::{DETAIL_BYTES_MAX, LABEL_BYTES_MAX, NAME_BYTES_MAX},
     outcome::{Answer, Stamp},
     request::Cursor,
-    transfer::{Text, Transfer},
+    transfer::{Text, Transfer, TransferKind},
 };
 
 /// Frame type: [`Welcome`].
@@ -185,6 +188,14 @@ pub enum View {
     History(HistoryPage),
     /// The sums.
     Totals(Totals),
+    /// One hold.
+    Hold(Box<HoldView>),
+    /// A closed business day.
+    Day(Box<DayView>),
+    /// Keys: all of them, or the one that was asked for.
+    Keys(Vec<KeyView>),
+    /// The newest position that the answering site has applied.
+    Position(u64),
 }
 
 /// An account as it stands.
@@ -198,10 +209,20 @@ pub struct AccountView {
     pub asset: Asset,
     /// For people.
     pub label: Text<LABEL_BYTES_MAX>,
+    /// What can be done with it.
+    pub status: AccountStatus,
     /// The settled balance.
     pub posted: i64,
+    /// What its own open holds have set aside; never below 0. What is available is `posted - held`.
+    pub held: i64,
     /// The most that it may hold, where there's a limit.
     pub max_balance: Option<u64>,
+    /// The most that one debit may take, where there's a limit.
+    pub per_transfer: Option<u64>,
+    /// The most that a day's debits may take, where there's a limit.
+    pub daily_debit: Option<u64>,
+    /// What the debits that count have taken in the current business day.
+    pub debited_today: u64,
     /// When it was opened, microseconds since the Unix epoch.
     pub opened_at: u64,
     /// The newest entry that the answer contains.
@@ -211,12 +232,86 @@ pub struct AccountView {
 /// A transfer that was committed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct TransferView {
-    /// What moved.
+    /// What moved. A capture shows as a payment; a refund and a reversal as movements of those kinds, with the amount that
+    /// moved, and a reversal's reason as its memo.
     pub transfer: Transfer,
+    /// For a payment: what its refunds have paid back so far.
+    pub refunded: Option<u64>,
+    /// The reversal that undid it.
+    pub reversed_by: Option<CommandId>,
     /// Where and when it was decided.
     pub stamp: Stamp,
     /// Its number among the outcomes of its entry.
     pub index: u16,
+}
+
+/// A hold that was taken up, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HoldView {
+    /// What was asked for.
+    pub hold: Hold,
+    /// What became of it.
+    pub status: HoldStatus,
+    /// When its time is up, microseconds since the Unix epoch.
+    pub expires_at: u64,
+    /// The capture or void that closed it; `None` while it's open, and when its time was up.
+    pub closed_by: Option<CommandId>,
+    /// What was taken of it; 0 unless it was captured.
+    pub captured: u64,
+    /// Where and when it was decided.
+    pub stamp: Stamp,
+    /// Its number among the outcomes of its entry.
+    pub index: u16,
+}
+
+/// A closed business day.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DayView {
+    /// Which day.
+    pub date: BusinessDate,
+    /// One row for each asset, in the order of genesis.
+    pub assets: Vec<DayAsset>,
+    /// The first entry that counts for it.
+    pub first_position: u64,
+    /// Its marker's entry.
+    pub last_position: u64,
+    /// That entry's link.
+    pub link: [u8; 32],
+}
+
+/// One asset's day. For each kind of account, opening and movements make closing.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DayAsset {
+    /// The sums when the day began.
+    pub opening: AssetTotals,
+    /// The sums when it ended.
+    pub closing: AssetTotals,
+    /// What moved, one row for each kind that did, in the order of the kinds' numbers.
+    pub movements: Vec<DayMovements>,
+}
+
+/// The movements of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DayMovements {
+    /// Which kind. A capture counts as a payment.
+    pub kind: TransferKind,
+    /// How many.
+    pub count: u64,
+    /// How much in all, minor units. A sum that no u64 holds shows as the nearest.
+    pub sum: u64,
+}
+
+/// A key, without anything that could be used as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct KeyView {
+    /// Its number.
+    pub key: KeyId,
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is.
+    pub account: Option<AccountId>,
+    /// It's refused since.
+    pub revoked: bool,
 }
 
 /// A part of an account's history, newest first.

@@ -7,7 +7,8 @@ pub const FRAME_VERSION: u8 = 1;
 
 /// The rules by which the ledger judges the commands of an entry; replay uses those that the entry names.
 ///
-/// - 1: accounts, the six kinds of transfer, the wallet's balance limit.
+/// - 1: accounts, the six kinds of transfer, the wallet's balance limit; holds, refunds, reversals, limits, states of
+///   accounts, business days, keys.
 pub const RULES_VERSION: u16 = 1;
 
 /// ALPN of the port where sites talk to each other.

@@ -79,11 +79,16 @@ fn stamp() -> impl Strategy<Value = Stamp> {
 
 fn answer() -> impl Strategy<Value = Answer> {
     let rejection = proptest::option::of(select(Rejection::ALL));
-    let outcome = (any::<u16>(), rejection, any::<[i64; 2]>());
-    (outcome, proptest::option::of(stamp())).prop_map(|((index, rejection, after), first)| {
-        let [debit_after, credit_after] = after;
-        Answer { outcome: Outcome { index, rejection, debit_after, credit_after }, first }
-    })
+    let outcome = (any::<u16>(), rejection, any::<u64>(), any::<[i64; 2]>());
+    (outcome, proptest::option::of(stamp())).prop_map(
+        |((index, rejection, amount, after), first)| {
+            let [debit_after, credit_after] = after;
+            Answer {
+                outcome: Outcome { index, rejection, amount, debit_after, credit_after },
+                first,
+            }
+        },
+    )
 }
 
 proptest! {

@@ -157,7 +157,9 @@ async fn calls_against_a_fake_node() {
     while began.elapsed() < Duration::from_secs(2) {
         let mut frames = Vec::new();
         for number in 0..512 {
-            Submit::write(number, 5_000, 1, &a_transfer(number.into()), &mut frames);
+            let commands = a_transfer(number.into()).into();
+            Submit { number, deadline_ms: 5_000, count: 1, atomic: false, commands }
+                .write(&mut frames);
         }
         raw.send(&frames).await.unwrap();
         for _ in 0..512 {

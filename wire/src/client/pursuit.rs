@@ -33,7 +33,7 @@ const PAUSE_PATIENT: Duration = Duration::from_millis(20);
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    Submit { count: u32, commands: Bytes },
+    Submit { count: u32, atomic: bool, commands: Bytes },
     Read { query: Query, consistency: Consistency },
 }
 
@@ -52,8 +52,10 @@ impl Request {
         let deadline_ms =
             u32::try_from(left).unwrap_or(u32::MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
         match self {
-            Self::Submit { count, commands } => {
-                Submit::write(number, deadline_ms, *count, commands, buffer);
+            Self::Submit { count, atomic, commands } => {
+                let at = Submit::start(number, deadline_ms, *count, *atomic, buffer);
+                buffer.extend_from_slice(commands);
+                frame::finish(buffer, at);
             }
             Self::Read { query, consistency } => {
                 let (query, consistency) = (query.clone(), *consistency);

@@ -43,9 +43,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         LANE => again::<LaneHello>(bytes),
         DIGEST => again::<DigestNotice>(bytes),
         SUBMIT => {
-            let submit = Submit::read(shared()).ok()?;
-            let Submit { number, deadline_ms, count, commands } = submit;
-            Submit::write(number, deadline_ms, count, &commands, &mut frame);
+            Submit::read(shared()).ok()?.write(&mut frame);
             Some(body(&frame))
         }
         FORWARD_SUBMIT => {
@@ -99,7 +97,7 @@ pub(crate) fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
         if !again.fits(group.commands, group.bytes.len()) {
             return None;
         }
-        again.push(group.key, group.commands, group.bytes);
+        again.push(group.key, group.atomic, group.commands, group.bytes);
     }
     Some(again.finish())
 }

@@ -229,7 +229,8 @@ impl State {
             book.decided.entry(*id).or_insert(stamp);
             // The balance says which command this is the answer to.
             let debit_after = i64::try_from(id & 0xffff_ffff).unwrap();
-            let outcome = Outcome { index: 0, rejection: None, debit_after, credit_after: 0 };
+            let outcome =
+                Outcome { index: 0, rejection: None, amount: 0, debit_after, credit_after: 0 };
             Answer { outcome, first }
         });
         let outcomes = Outcomes { number, stamp, answers: answers.collect() };

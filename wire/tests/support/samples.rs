@@ -78,10 +78,17 @@ pub(crate) fn stamp() -> Stamp {
 }
 
 pub(crate) fn outcomes() -> Outcomes {
-    let committed = Outcome { index: 0, rejection: None, debit_after: -1, credit_after: i64::MAX };
+    let committed = Outcome {
+        index: 0,
+        rejection: None,
+        amount: 12_500,
+        debit_after: -1,
+        credit_after: i64::MAX,
+    };
     let rejected = Outcome {
         index: 1,
         rejection: Some(Rejection::InsufficientFunds),
+        amount: 0,
         debit_after: 0,
         credit_after: 0,
     };
@@ -136,7 +143,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
 
 fn submit() -> Submit {
     let commands = commands().split_off(1);
-    Submit { number: 9, deadline_ms: 5_000, count: 2, commands: encoded(&commands) }
+    Submit { number: 9, deadline_ms: 5_000, count: 2, atomic: true, commands: encoded(&commands) }
 }
 
 fn read(query: Query) -> ReadRequest {
@@ -190,9 +197,8 @@ pub(crate) fn golden() -> Vec<(String, Vec<u8>)> {
 
 fn client_frames() -> Vec<(String, Vec<u8>)> {
     let hello = Hello { key: Text::new("ek_0123456789abcdef").unwrap() };
-    let Submit { number, deadline_ms, count, commands } = submit();
     let mut submitted = Vec::new();
-    Submit::write(number, deadline_ms, count, &commands, &mut submitted);
+    submit().write(&mut submitted);
     let welcome = Welcome {
         cluster: ClusterId([0x11; 16]),
         node: 1,
