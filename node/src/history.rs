@@ -133,9 +133,7 @@ impl History {
         }
         let (stamp, _, command, _) = self.command(position, command).map_err(|e| unreadable(&e))?;
         match command {
-            Command::Transfer(transfer) => {
-                Ok(TransferView { transfer, stamp, index: outcome.index })
-            }
+            Command::Transfer(transfer) => Ok(plain_view(transfer, stamp, outcome.index)),
             _ => Err(not_found()),
         }
     }
@@ -194,9 +192,7 @@ impl History {
     ) -> Result<Option<TransferView>, String> {
         let (stamp, _, command, _) = self.command(position, command)?;
         Ok(match command {
-            Command::Transfer(transfer) => {
-                Some(TransferView { transfer, stamp, index: outcome.index })
-            }
+            Command::Transfer(transfer) => Some(plain_view(transfer, stamp, outcome.index)),
             _ => None,
         })
     }
@@ -256,11 +252,15 @@ impl History {
                 && outcome.outcome.rejection.is_none()
             {
                 let index = outcome.outcome.index;
-                found.push((cursor, TransferView { transfer, stamp: stamp(record), index }));
+                found.push((cursor, plain_view(transfer, stamp(record), index)));
             }
         }
         Ok(())
     }
+}
+
+fn plain_view(transfer: Transfer, stamp: Stamp, index: u16) -> TransferView {
+    TransferView { transfer, refunded: None, reversed_by: None, stamp, index }
 }
 
 fn concerns(transfer: &Transfer, account: AccountId) -> bool {
@@ -309,6 +309,7 @@ fn outcome_from_row(row: &OutcomeRow) -> Outcome {
     Outcome {
         index: row.index,
         rejection,
+        amount: 0,
         debit_after: row.debit_after,
         credit_after: row.credit_after,
     }

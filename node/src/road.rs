@@ -45,8 +45,8 @@ pub struct Caller {
 /// What is asked.
 #[derive(Clone, Debug)]
 pub enum Errand {
-    /// Decide these commands, already checked for form, in one entry.
-    Submit { count: u32, commands: Bytes },
+    /// Decide these commands, already checked for form, in one entry; `atomic`: all of them or none.
+    Submit { count: u32, atomic: bool, commands: Bytes },
     /// Read, after everything that was acknowledged before.
     Read(Query),
 }

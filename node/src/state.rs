@@ -212,6 +212,9 @@ impl State {
                 .with_ledger(|ledger| ledger.account(*id))
                 .map(View::Account)
                 .ok_or_else(|| Refusal::new(RefusalCode::NotFound, &format!("no account {id}"))),
+            Query::Hold(_) | Query::Day(_) | Query::Keys | Query::Key(_) | Query::Position => {
+                Err(Refusal::new(RefusalCode::NotFound, "not yet"))
+            }
             Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
             Query::Transfer(id) => {
                 let recent = self.with_ledger(|ledger| ledger.find_recent(*id));

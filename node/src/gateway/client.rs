@@ -167,7 +167,7 @@ impl ClientDoor {
         match frame.kind {
             request::SUBMIT => {
                 let submit = Submit::read(frame.body).map_err(invalid)?;
-                let number = submit.number;
+                let (number, deadline_ms) = (submit.number, submit.deadline_ms);
                 let checked = self
                     .check_open()
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
@@ -176,8 +176,9 @@ impl ClientDoor {
                     outbox.deliver(number, Reply::Refused(refusal));
                     return Ok(());
                 }
-                let errand = Errand::Submit { count: submit.count, commands: submit.commands };
-                self.road.route(ticket(caller, errand, submit.deadline_ms, outbox, number));
+                let Submit { count, atomic, commands, .. } = submit;
+                let errand = Errand::Submit { count, atomic, commands };
+                self.road.route(ticket(caller, errand, deadline_ms, outbox, number));
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;

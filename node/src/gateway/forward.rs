@@ -7,6 +7,7 @@ use evenkeel_wire::{
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     peer::{self, ForwardRead, ForwardSubmit},
     reply::Refusal,
+    request::Submit,
 };
 use tokio::time::{Instant, timeout};
 
@@ -68,8 +69,9 @@ impl ForwardDoor {
                 if let Err(refusal) = checked {
                     return refuse(outbox, submit.number, refusal);
                 }
-                let errand = Errand::Submit { count: submit.count, commands: submit.commands };
-                (submit.number, submit.deadline_ms, forward.key, errand)
+                let Submit { number, deadline_ms, count, atomic, commands } = submit;
+                let errand = Errand::Submit { count, atomic, commands };
+                (number, deadline_ms, forward.key, errand)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;

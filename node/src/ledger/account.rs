@@ -65,6 +65,12 @@ fn again(
         // The stamp is the whole entry's: any of its commands has it.
         firsts.recorded(opened.position, 0)?.stamp
     };
-    let outcome = Outcome { index: opened.index, rejection: None, debit_after: 0, credit_after: 0 };
+    let outcome = Outcome {
+        index: opened.index,
+        rejection: None,
+        amount: 0,
+        debit_after: 0,
+        credit_after: 0,
+    };
     Ok(Verdict::Again(Answer { outcome, first: Some(first) }))
 }

@@ -2,7 +2,7 @@
 //! with everything that must change with it: sums, digest, and what a running checkpoint or audit has to know.
 
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, AccountStatus, OpenAccount},
     amount::Asset,
     id::AccountId,
     limits::{AMOUNT_MAX, LABEL_BYTES_MAX},
@@ -199,8 +199,13 @@ impl Accounts {
             kind: row.kind,
             asset: row.asset,
             label: opened.label.clone(),
+            status: AccountStatus::Open,
             posted: row.posted,
+            held: 0,
             max_balance: limit(row.max_balance),
+            per_transfer: None,
+            daily_debit: None,
+            debited_today: 0,
             opened_at: opened.at,
             position,
         }

@@ -195,6 +195,7 @@ impl Ledger {
                 (open.id.number(), verdict)
             }
             Command::Genesis(genesis) => (0, self.found(genesis, entry)?),
+            _ => return Err(Unwell("not yet".into())),
         };
         let (rejection, debit_after, credit_after) = match verdict {
             Verdict::Committed { debit_after, credit_after } => (None, debit_after, credit_after),
@@ -207,7 +208,8 @@ impl Ledger {
                 return Ok(());
             }
         };
-        let outcome = Outcome { index: entry.next_index, rejection, debit_after, credit_after };
+        let outcome =
+            Outcome { index: entry.next_index, rejection, amount: 0, debit_after, credit_after };
         entry.next_index = entry.next_index.wrapping_add(1);
         count(&mut entry.applied.commands);
         count(match rejection {
@@ -216,7 +218,7 @@ impl Ledger {
         });
         let own_id = match &prepared.command {
             Command::Transfer(transfer) => Some((transfer.id, prepared.hash)),
-            Command::OpenAccount(_) | Command::Genesis(_) => None,
+            _ => None,
         };
         self.recent.keep(own_id, Decided { outcome, replayed: false });
         self.outcomes.add(id, entry.head.position, &outcome);

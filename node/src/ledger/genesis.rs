@@ -39,8 +39,13 @@ impl Founded {
 
     /// The first answer, for whoever sends it again.
     pub(super) fn answer(&self) -> Answer {
-        let outcome =
-            Outcome { index: self.index, rejection: None, debit_after: 0, credit_after: 0 };
+        let outcome = Outcome {
+            index: self.index,
+            rejection: None,
+            amount: 0,
+            debit_after: 0,
+            credit_after: 0,
+        };
         Answer { outcome, first: Some(self.stamp) }
     }
 }

@@ -45,7 +45,7 @@ struct Waiting {
 
 fn size(ticket: &Ticket) -> (usize, usize) {
     match &ticket.errand {
-        Errand::Submit { count, commands } => {
+        Errand::Submit { count, commands, .. } => {
             (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
         }
         Errand::Read(_) => (0, 0),
@@ -88,7 +88,7 @@ impl Queue {
         let mut flying = Vec::new();
         let mut bytes_taken = 0;
         while let Some(ticket) = waiting.tickets.front() {
-            let Errand::Submit { count, commands } = &ticket.errand else {
+            let Errand::Submit { count, atomic, commands } = &ticket.errand else {
                 unreachable!("only submits are queued");
             };
             if !entry.fits(*count, commands.len())
@@ -97,7 +97,7 @@ impl Queue {
                 break;
             }
             let first = entry.commands();
-            entry.push(ticket.caller.key, *count, commands);
+            entry.push(ticket.caller.key, *atomic, *count, commands);
             bytes_taken += commands.len();
             let ticket = waiting.tickets.pop_front().expect("it's in front");
             let (commands, bytes) = size(&ticket);

@@ -290,8 +290,9 @@ fn write_forward(ticket: &Ticket, number: u64, now: Instant, frames: &mut Vec<u8
     let deadline_ms =
         u32::try_from(left).unwrap_or(DEADLINE_MS_MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
     match &ticket.errand {
-        Errand::Submit { count, commands } => {
-            let submit = Submit { number, deadline_ms, count: *count, commands: commands.clone() };
+        Errand::Submit { count, atomic, commands } => {
+            let (count, atomic, commands) = (*count, *atomic, commands.clone());
+            let submit = Submit { number, deadline_ms, count, atomic, commands };
             peer::ForwardSubmit { key: ticket.caller.hash, submit }.write(frames);
         }
         Errand::Read(query) => {

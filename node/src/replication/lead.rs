@@ -114,7 +114,7 @@ impl LeadKeeper {
     async fn found(&self) {
         let command = codec::encode(&Command::Genesis(Box::new(self.on.genesis.clone())));
         let mut entry = EntryBuilder::new();
-        entry.push(OPERATOR_KEY, 1, &command);
+        entry.push(OPERATOR_KEY, false, 1, &command);
         let batch = Batch {
             time: self.on.clock.wall_micros(),
             body: entry.finish().into(),

@@ -170,7 +170,9 @@ impl Stream {
             let command = Asked::new(TransferKind::TopUp, 0, 5, 1).command(&self.accounts);
             let mut frame = Vec::new();
             let deadline_ms = u32::try_from(DEADLINE.as_millis())?;
-            Submit::write(self.next, deadline_ms, 1, &codec::encode(&command), &mut frame);
+            let commands = codec::encode(&command).into();
+            Submit { number: self.next, deadline_ms, count: 1, atomic: false, commands }
+                .write(&mut frame);
             self.waiting.insert(self.next, Instant::now());
             self.next += 1;
             self.sender.send(&frame).await?;

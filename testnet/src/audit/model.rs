@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn committed(index: u16, debit_after: i64, credit_after: i64) -> Outcome {
-        Outcome { index, rejection: None, debit_after, credit_after }
+        Outcome { index, rejection: None, amount: 0, debit_after, credit_after }
     }
 
     #[test]

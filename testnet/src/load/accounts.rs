@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::Asset,
     client::Client,
     command::Command,
@@ -113,7 +113,13 @@ pub async fn open(
 ) -> anyhow::Result<()> {
     let open = |account: &Account| {
         let Account { id, kind, asset } = account.clone();
-        Command::OpenAccount(OpenAccount { id, kind, asset, label: Text::default() })
+        Command::OpenAccount(OpenAccount {
+            id,
+            kind,
+            asset,
+            label: Text::default(),
+            limits: Limits::default(),
+        })
     };
     let commands: Vec<Command> = accounts.all.iter().map(open).collect();
     for answered in client.submit(&commands).await.context("opening accounts")? {

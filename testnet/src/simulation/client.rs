@@ -134,7 +134,7 @@ fn outcome(reply: Reply, is_read: bool) -> Attempt {
 #[must_use]
 pub fn submit(commands: &[Bytes]) -> Errand {
     let count = u32::try_from(commands.len()).expect("a few commands");
-    Errand::Submit { count, commands: commands.concat().into() }
+    Errand::Submit { count, atomic: false, commands: commands.concat().into() }
 }
 
 /// The errand of a question.

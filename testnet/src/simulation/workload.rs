@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::Command,
@@ -109,7 +109,13 @@ impl Client {
     /// Opens the accounts that everyone uses, until they are open.
     pub async fn open_accounts(&mut self) {
         let account = |id, kind| {
-            Command::OpenAccount(OpenAccount { id, kind, asset: won(), label: Text::default() })
+            Command::OpenAccount(OpenAccount {
+                id,
+                kind,
+                asset: won(),
+                label: Text::default(),
+                limits: Limits::default(),
+            })
         };
         let wallets = (0..WALLETS).map(|n| account(AccountId::new(100 + n), AccountKind::Wallet));
         let all = [account(BANK, AccountKind::Bank), account(MERCHANT, AccountKind::Merchant)];

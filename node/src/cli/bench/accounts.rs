@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     client::Client,
     codec,
@@ -38,7 +38,7 @@ impl Accounts {
         let wallets: Vec<AccountId> = (0..wallets).map(|_| AccountId::new(random.wide())).collect();
         let opening = |id, kind| {
             let label = Text::new("bench").expect("shorter than the limit");
-            Command::OpenAccount(OpenAccount { id, kind, asset, label })
+            Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })
         };
         submit(client, [bank].iter().map(|id| opening(*id, AccountKind::Bank))).await?;
         submit(client, wallets.iter().map(|id| opening(*id, AccountKind::Wallet))).await?;
@@ -70,7 +70,7 @@ async fn submit(client: &Client, commands: impl Iterator<Item = Command>) -> Res
             count += 1;
         }
         let outcomes = client
-            .submit_encoded(count, Bytes::from(bytes))
+            .submit_encoded(count, false, Bytes::from(bytes))
             .await
             .map_err(|error| no_answer(&error))?;
         if let Some(code) = outcomes.answers.iter().find_map(|answer| answer.outcome.rejection) {

@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
         Box::pin(async move {
             let mut bytes = Vec::new();
             batch.encode_into(plan, &mut bytes);
-            let answered = client.submit_encoded(batch.count(), Bytes::from(bytes)).await;
+            let answered = client.submit_encoded(batch.count(), false, Bytes::from(bytes)).await;
             (caller, batch, answered)
         })
     }

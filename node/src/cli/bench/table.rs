@@ -55,7 +55,7 @@ impl<'a> Table<'a> {
             self.callers[caller] = Caller::Done;
             return;
         };
-        let at = Submit::start(number_of(caller), DEADLINE_MS, batch.count(), outgoing);
+        let at = Submit::start(number_of(caller), DEADLINE_MS, batch.count(), false, outgoing);
         batch.encode_into(self.plan, outgoing);
         frame::finish(outgoing, at);
         // What is measured begins when the request is ready to go.

@@ -1,7 +1,7 @@
 //! Verbs that change something: open an account, move money.
 
 use evenkeel_wire::{
-    account::OpenAccount,
+    account::{Limits, OpenAccount},
     amount::{Amount, Asset},
     client::{Client, Error},
     command::Command,
@@ -35,6 +35,7 @@ pub(super) async fn open(client: &Client, open: &Open, json: bool) -> Result<(),
         kind: open.kind,
         asset: open.asset,
         label: text(&open.label, "--label")?,
+        limits: Limits::default(),
     };
     submit(client, Command::OpenAccount(account), json).await
 }

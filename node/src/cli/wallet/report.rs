@@ -82,7 +82,7 @@ fn outcome_json(command: &Command, answered: &Answered) -> Value {
             });
             fields.insert("account".to_owned(), account);
         }
-        (Command::Genesis(_), None) => {}
+        (_, None) => {}
     }
     value
 }
@@ -111,7 +111,7 @@ fn id(command: &Command) -> String {
     match command {
         Command::OpenAccount(open) => open.id.to_string(),
         Command::Transfer(transfer) => transfer.id.to_string(),
-        Command::Genesis(genesis) => genesis.cluster.to_string(),
+        other => other.id().map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -129,7 +129,7 @@ fn words(command: &Command) -> String {
             };
             format!("{kind} {id} of {amount} {asset}")
         }
-        Command::Genesis(_) => "genesis".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 
