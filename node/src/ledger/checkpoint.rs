@@ -269,6 +269,7 @@ fn copy(row: &Row, balance: Balance, opened: &Opened) -> stored::Row {
         opened_position: opened.position,
         opened_index: opened.index,
         changed_position: balance.changed_position,
+        opening_hash: 0,
         label: opened.label.as_str().to_owned(),
     })
 }

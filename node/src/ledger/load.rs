@@ -50,6 +50,9 @@ impl Loader {
             stored::Row::Setting { name, value } => {
                 self.setting(&name, &value).map_err(|what| format!("setting {name}: {what}"))
             }
+            stored::Row::Entry { table, key, .. } => {
+                Err(format!("entry {key:032x}: table {table} is unknown"))
+            }
         }
     }
 
@@ -111,7 +114,8 @@ impl Loader {
             || account.debited_today != 0
             || account.debited_date != 0
             || account.per_transfer.is_some()
-            || account.daily_debit.is_some();
+            || account.daily_debit.is_some()
+            || account.opening_hash != 0;
         if later_rules {
             return Err("it has what only later rules know".into());
         }

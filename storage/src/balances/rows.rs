@@ -1,9 +1,10 @@
 //! Rows as bytes. Version 1; a change of any byte is a new version and a line in docs/STORAGE.md.
 //!
 //! ```text
-//! key    0 u8 kind: 1 marker, 2 account, 3 setting
+//! key    0 u8 kind: 1 marker, 2 account, 3 setting, 4 entry
 //!          account: 1 u128 id, big-endian, so that rows are sorted by id
 //!          setting: 1 u16 length of the name, big-endian   3 name
+//!          entry:   1 u8 table         2 u128 key, big-endian
 //!        last u8 slot, 0 or 1
 //!
 //! value  0 u8 version      1 u64 generation      9 fields
@@ -15,21 +16,27 @@
 //!       42 u8 limits set: 1 max balance, 2 per transfer, 4 daily debit (0 where not set)
 //!       43 u64 max balance   51 u64 per transfer   59 u64 daily debit
 //!       67 u64 opened at     75 u64 opened position 83 u16 opened index 85 u64 changed position
-//!       93 u16 length of the label                 95 label, UTF-8
+//!       93 u64 opening hash 101 u16 length of the label               103 label, UTF-8
 //!
 //! setting fields: the value, as it is
+//! entry fields: the value, as it is; none: the entry is gone (removed.rs)
 //! ```
 
 use super::fields::{Fields, LayoutError};
-use super::{CheckpointError, LABEL_BYTES_MAX, SETTING_NAME_BYTES_MAX, SETTING_VALUE_BYTES_MAX};
+use super::{
+    CheckpointError, ENTRY_VALUE_BYTES_MAX, LABEL_BYTES_MAX, SETTING_NAME_BYTES_MAX,
+    SETTING_VALUE_BYTES_MAX,
+};
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
-const ACCOUNT_BYTES_MIN: usize = 95;
+const ACCOUNT_BYTES_MIN: usize = 103;
 
 pub(super) const KIND_MARKER: u8 = 1;
 pub(super) const KIND_ACCOUNT: u8 = 2;
 pub(super) const KIND_SETTING: u8 = 3;
+/// The last one: a scan from here on meets entries only.
+pub(super) const KIND_ENTRY: u8 = 4;
 
 /// One row of the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +48,15 @@ pub enum Row {
         /// Its name, unique among settings.
         name: String,
         /// Its value. Settings are not removed: an empty value is as empty as it gets.
+        value: Vec<u8>,
+    },
+    /// A row of one of the small tables beside the accounts, opaque here.
+    Entry {
+        /// Its table.
+        table: u8,
+        /// Its key, unique within the table.
+        key: u128,
+        /// Its value. Empty: the entry is gone, and `load` doesn't know it any more.
         value: Vec<u8>,
     },
 }
@@ -66,6 +82,7 @@ pub struct AccountRow {
     pub opened_position: u64,
     pub opened_index: u16,
     pub changed_position: u64,
+    pub opening_hash: u64,
     pub label: String,
 }
 
@@ -133,7 +150,19 @@ impl Row {
                 key.push(0);
                 key
             }
+            Self::Entry { table, key: entry, .. } => {
+                let mut key = Vec::with_capacity(19);
+                key.extend_from_slice(&[KIND_ENTRY, *table]);
+                key.extend_from_slice(&entry.to_be_bytes());
+                key.push(0);
+                key
+            }
         }
+    }
+
+    /// Whether this only says that there is no such row any more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Entry { value, .. } if value.is_empty())
     }
 
     /// Refuses what could not be read back.
@@ -152,13 +181,16 @@ impl Row {
                 limited("a setting's name", name.len(), SETTING_NAME_BYTES_MAX)?;
                 limited("a setting's value", value.len(), SETTING_VALUE_BYTES_MAX)
             }
+            Self::Entry { value, .. } => {
+                limited("an entry's value", value.len(), ENTRY_VALUE_BYTES_MAX)
+            }
         }
     }
 
     pub(super) fn fields(&self) -> Vec<u8> {
         match self {
             Self::Account(account) => account.fields(),
-            Self::Setting { value, .. } => value.clone(),
+            Self::Setting { value, .. } | Self::Entry { value, .. } => value.clone(),
         }
     }
 
@@ -181,6 +213,12 @@ impl Row {
                 }
                 let name = std::str::from_utf8(name).map_err(|_| LayoutError::Key)?.to_owned();
                 Ok(Self::Setting { name, value: fields.to_vec() })
+            }
+            KIND_ENTRY => {
+                let (table, key) = rest.split_first().ok_or(LayoutError::Key)?;
+                let key = key.try_into().map_err(|_| LayoutError::Key)?;
+                let value = fields.to_vec();
+                Ok(Self::Entry { table: *table, key: u128::from_be_bytes(key), value })
             }
             _ => Err(LayoutError::Key),
         }
@@ -212,6 +250,7 @@ impl AccountRow {
         fields.extend_from_slice(&self.opened_position.to_le_bytes());
         fields.extend_from_slice(&self.opened_index.to_le_bytes());
         fields.extend_from_slice(&self.changed_position.to_le_bytes());
+        fields.extend_from_slice(&self.opening_hash.to_le_bytes());
         fields.extend_from_slice(&label_bytes.to_le_bytes());
         fields.extend_from_slice(self.label.as_bytes());
         fields
@@ -239,6 +278,7 @@ impl AccountRow {
         let opened_position = fields.u64()?;
         let opened_index = fields.u16()?;
         let changed_position = fields.u64()?;
+        let opening_hash = fields.u64()?;
         let label_bytes = fields.u16()?;
         let label = std::str::from_utf8(fields.bytes(usize::from(label_bytes))?)
             .map_err(|_| LayoutError::Field("label"))?
@@ -261,6 +301,7 @@ impl AccountRow {
             opened_position,
             opened_index,
             changed_position,
+            opening_hash,
             label,
         })
     }

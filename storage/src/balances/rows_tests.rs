@@ -20,8 +20,9 @@ fn golden_account() {
         concat!(
             "0106000000000000000100d203000000000000fbffffffffffffff0300000000000000010000",
             "00bc02000000000000295100000540420f000000000000000000000000008813000000000000",
-            "00e025dafe5b06000c00000000000000030063000000000000000500636166c3a94b6b343f1a",
-            "13971b"
+            "00e025dafe5b06000c0000000000000003006300000000000000",
+            "0102030405060708",
+            "0500636166c3a98bced3c8005eeef3"
         )
     );
 }
@@ -32,6 +33,19 @@ fn golden_setting() {
     let (value, _) = seal(&row.key(), 0x0203, &row.fields());
     assert_eq!(hex(&row.key()), "0300046b65797300");
     assert_eq!(hex(&value), "010302000000000000010203025a3619fb184b05");
+}
+
+#[test]
+fn golden_entry() {
+    let row = Row::Entry { table: 5, key: 0x0102, value: vec![1, 2, 3] };
+    let gone = Row::Entry { table: 5, key: 0x0102, value: vec![] };
+    assert_eq!(hex(&row.key()), "04050000000000000000000000000000010200");
+    assert_eq!(gone.key(), row.key());
+    assert_eq!(
+        hex(&seal(&row.key(), 6, &row.fields()).0),
+        "0106000000000000000102038792f2debd0d4a8d"
+    );
+    assert_eq!(hex(&seal(&gone.key(), 6, &gone.fields()).0), "01060000000000000088089e8358481e52");
 }
 
 #[test]
@@ -68,7 +82,7 @@ fn keys_of_one_row_are_neighbours() {
 fn any_account() -> impl Strategy<Value = AccountRow> {
     let numbers = any::<(u128, u8, u8, u64, i64, i64, u32, u64, u32)>();
     let limits = any::<(Option<u64>, Option<u64>, Option<u64>)>();
-    let opened = any::<(u64, u64, u16, u64)>();
+    let opened = any::<(u64, u64, u16, u64, u64)>();
     (numbers, limits, opened, ".{0,64}").prop_map(|(numbers, limits, opened, label)| AccountRow {
         id: numbers.0,
         kind: numbers.1,
@@ -86,6 +100,7 @@ fn any_account() -> impl Strategy<Value = AccountRow> {
         opened_position: opened.1,
         opened_index: opened.2,
         changed_position: opened.3,
+        opening_hash: opened.4,
         label,
     })
 }
@@ -95,6 +110,11 @@ fn any_row() -> impl Strategy<Value = Row> {
     prop_oneof![
         any_account().prop_map(Row::Account),
         setting.prop_map(|(name, value)| Row::Setting { name, value }),
+        any::<(u8, u128, Vec<u8>)>().prop_map(|(table, key, value)| Row::Entry {
+            table,
+            key,
+            value
+        }),
     ]
 }
 
@@ -123,7 +143,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_panic_and_one_way_only(
-        kind in 0..5_u8, key: Vec<u8>, fields in prop::collection::vec(any::<u8>(), 0..120),
+        kind in 0..6_u8, key: Vec<u8>, fields in prop::collection::vec(any::<u8>(), 0..120),
     ) {
         let key = [&[kind], key.as_slice()].concat();
         let _ = unseal(&key, &fields);

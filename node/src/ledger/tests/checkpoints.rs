@@ -26,6 +26,7 @@ impl Stored {
             match row {
                 Row::Account(account) => drop(self.accounts.insert(account.id, account)),
                 Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+                Row::Entry { table, .. } => panic!("an entry of table {table}"),
             }
         }
     }
@@ -204,7 +205,7 @@ fn only_rows_that_changed_are_copied_again() {
     let posted = |rows: &[Row]| -> BTreeMap<u128, i64> {
         let accounts = rows.iter().filter_map(|row| match row {
             Row::Account(account) => Some((account.id, account.posted)),
-            Row::Setting { .. } => None,
+            Row::Setting { .. } | Row::Entry { .. } => None,
         });
         accounts.collect()
     };
