@@ -294,6 +294,7 @@ pub fn outcome_to_row(decided: &ledger::Decided) -> OutcomeRow {
         code: decided.outcome.rejection.map_or(0, Rejection::byte),
         flags: if decided.replayed { REPLAYED } else { 0 },
         index: decided.outcome.index,
+        amount: decided.outcome.amount,
         debit_after: decided.outcome.debit_after,
         credit_after: decided.outcome.credit_after,
     }
@@ -309,7 +310,7 @@ fn outcome_from_row(row: &OutcomeRow) -> Outcome {
     Outcome {
         index: row.index,
         rejection,
-        amount: 0,
+        amount: row.amount,
         debit_after: row.debit_after,
         credit_after: row.credit_after,
     }

@@ -350,12 +350,13 @@ fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) 
 fn row(command: &Command, decided: &Decided) -> CommandRow {
     let outcome = outcome_to_row(decided);
     let Command::Transfer(transfer) = command else {
-        return CommandRow { id: 0, debit: 0, credit: 0, outcome };
+        return CommandRow { id: 0, also: 0, debit: 0, credit: 0, outcome };
     };
     let first = decided.is_recorded();
     let moved = first && decided.outcome.rejection.is_none();
     CommandRow {
         id: if first { transfer.id.number() } else { 0 },
+        also: 0,
         debit: if moved { transfer.debit.number() } else { 0 },
         credit: if moved { transfer.credit.number() } else { 0 },
         outcome,

@@ -1,11 +1,13 @@
 //! Building the index of one segment.
 //!
-//! Fed record by record in journal order, then written in one go. Memory: 80 bytes a command and 4
-//! a record, and 24 for each distinct account while writing. It never reads a journal file and
+//! Fed record by record in journal order, then written in one go. Memory: 88 bytes a command, 20
+//! more where it is found under another id too, 4 a record, and 24 for each distinct account while
+//! writing. It never reads a journal file and
 //! never works for long without a chance to rest: the caller rests between records, and in `pace`
 //! while writing.
 
 use std::io;
+use std::iter::Peekable;
 use std::path::Path;
 
 use super::filter::{self, Filter};
@@ -29,6 +31,7 @@ pub struct Builder {
     commands_announced: u32,
     outcomes: Vec<[u8; OUTCOME_BYTES]>,
     ids: Runs,
+    also: Runs,
     postings: Runs,
 }
 
@@ -41,6 +44,7 @@ impl Builder {
             commands_announced: 0,
             outcomes: Vec::new(),
             ids: Runs::default(),
+            also: Runs::default(),
             postings: Runs::default(),
         }
     }
@@ -64,6 +68,9 @@ impl Builder {
         self.outcomes.push(command.outcome.to_bytes());
         if command.id != 0 {
             self.ids.push(Keyed::new(command.id, ordinal));
+        }
+        if command.also != 0 {
+            self.also.push(Keyed::new(command.also, ordinal));
         }
         if command.debit != 0 {
             self.postings.push(Keyed::new(command.debit, ordinal));
@@ -109,7 +116,7 @@ impl Builder {
 
     fn write(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
         let first = self.first;
-        let ids_max = u32::try_from(self.ids.len()).expect("at most one id a command");
+        let ids_max = u32::try_from(self.ids.len() + self.also.len()).map_err(io::Error::other)?;
         let postings = u32::try_from(self.postings.len()).map_err(io::Error::other)?;
         let mut counts = Counts {
             records: u32::try_from(self.record_starts.len()).map_err(io::Error::other)?,
@@ -133,7 +140,8 @@ impl Builder {
         counts.accounts = out.section(ACCOUNTS, accounts.iter().map(AccountRow::to_bytes))?;
         counts.account_filter_lines = filter::lines_for(counts.accounts);
         let (id_filter, seconds);
-        (counts.ids, id_filter, seconds) = write_ids(&mut out, self.ids, ids_max)?;
+        let ids = AllIds::new(self.ids, self.also);
+        (counts.ids, id_filter, seconds) = write_ids(&mut out, ids, ids_max)?;
 
         let mut account_filter = Filter::for_keys(counts.accounts);
         accounts.iter().for_each(|row| account_filter.insert(row.account));
@@ -184,14 +192,20 @@ fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<Accoun
     Ok(accounts)
 }
 
-/// Writes the ids, each with the first command that has it; returns their number, filter and
-/// seconds.
-fn write_ids(out: &mut Output<'_>, ids: Runs, ids_max: u32) -> io::Result<(u32, Filter, Seconds)> {
+/// Writes the ids, each with the first command that has it; returns their number, their filter, and
+/// the seconds of those that commands have as their own.
+fn write_ids(
+    out: &mut Output<'_>,
+    ids: AllIds,
+    ids_max: u32,
+) -> io::Result<(u32, Filter, Seconds)> {
     let mut filter = Filter::for_keys(ids_max);
     let mut seconds = Seconds::default();
-    let rows = FirstOfEach { keys: ids.into_merged(), last: 0 }.map(|id| {
+    let rows = FirstOfEach { keys: ids, last: 0 }.map(|(id, is_own)| {
         filter.insert(id.key());
-        seconds.push(id_second(id.key()));
+        if is_own {
+            seconds.push(id_second(id.key()));
+        }
         let mut row = [0; IDS.row_bytes];
         row[..16].copy_from_slice(&id.key().to_le_bytes());
         row[16..].copy_from_slice(&id.ordinal().to_le_bytes());
@@ -201,19 +215,46 @@ fn write_ids(out: &mut Output<'_>, ids: Runs, ids_max: u32) -> io::Result<(u32, 
     Ok((count, filter, seconds.closed()))
 }
 
-/// Of keys in order, the first of each. No key is 0.
+/// All ids in order, each with whether it is a command's own.
+struct AllIds {
+    own: Peekable<Merged>,
+    also: Peekable<Merged>,
+}
+
+impl AllIds {
+    fn new(own: Runs, also: Runs) -> Self {
+        Self { own: own.into_merged().peekable(), also: also.into_merged().peekable() }
+    }
+}
+
+impl Iterator for AllIds {
+    type Item = (Keyed, bool);
+
+    fn next(&mut self) -> Option<(Keyed, bool)> {
+        let also_is_next = match (self.own.peek(), self.also.peek()) {
+            (Some(own), Some(also)) => also < own,
+            (own, _) => own.is_none(),
+        };
+        if also_is_next {
+            return self.also.next().map(|keyed| (keyed, false));
+        }
+        self.own.next().map(|keyed| (keyed, true))
+    }
+}
+
+/// Of ids in order, the first of each. No id is 0.
 struct FirstOfEach {
-    keys: Merged,
+    keys: AllIds,
     last: u128,
 }
 
 impl Iterator for FirstOfEach {
-    type Item = Keyed;
+    type Item = (Keyed, bool);
 
-    fn next(&mut self) -> Option<Keyed> {
+    fn next(&mut self) -> Option<(Keyed, bool)> {
         let last = self.last;
-        let next = self.keys.find(|keyed| keyed.key() != last)?;
-        self.last = next.key();
+        let next = self.keys.find(|(keyed, _)| keyed.key() != last)?;
+        self.last = next.0.key();
         Some(next)
     }
 }

@@ -1,8 +1,8 @@
 //! What the index is told of one command, and what it answers about one.
 //!
-//! An outcome on disk is 20 bytes, little-endian:
+//! An outcome on disk is 28 bytes, little-endian:
 //! ```text
-//!  0 u8 code   1 u8 flags   2 u16 index   4 i64 debit after   12 i64 credit after
+//!  0 u8 code   1 u8 flags   2 u16 index   4 u64 amount   12 i64 debit after   20 i64 credit after
 //! ```
 
 use super::Position;
@@ -13,6 +13,10 @@ use crate::bytes_at::{read_u16, read_u64};
 pub struct CommandRow {
     /// The command's UUIDv7, or 0 when it is not to be found under an id.
     pub id: u128,
+    /// Another id under which it is to be found, or 0 for none. Never one that a command has as its
+    /// own. It says nothing of when it was made, so it is found only from a position on
+    /// ([`Indexes::find_from`](super::Indexes::find_from)).
+    pub also: u128,
     /// The account debited, or 0 for none.
     pub debit: u128,
     /// The account credited, or 0 for none. Equal to `debit`, it is listed once.
@@ -30,6 +34,8 @@ pub struct OutcomeRow {
     pub flags: u8,
     /// The outcome's number among the new outcomes of its record.
     pub index: u16,
+    /// What it was about, in minor units.
+    pub amount: u64,
     /// The debited account's posted balance afterwards, in minor units.
     pub debit_after: i64,
     /// The credited account's posted balance afterwards, in minor units.
@@ -48,7 +54,7 @@ pub struct Located {
 }
 
 /// Bytes of one outcome on disk.
-pub(super) const OUTCOME_BYTES: usize = 20;
+pub(super) const OUTCOME_BYTES: usize = 28;
 
 impl OutcomeRow {
     pub(super) fn to_bytes(self) -> [u8; OUTCOME_BYTES] {
@@ -56,8 +62,9 @@ impl OutcomeRow {
         bytes[0] = self.code;
         bytes[1] = self.flags;
         bytes[2..4].copy_from_slice(&self.index.to_le_bytes());
-        bytes[4..12].copy_from_slice(&self.debit_after.to_le_bytes());
-        bytes[12..20].copy_from_slice(&self.credit_after.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.amount.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.debit_after.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.credit_after.to_le_bytes());
         bytes
     }
 
@@ -67,8 +74,9 @@ impl OutcomeRow {
             code: bytes[0],
             flags: bytes[1],
             index: read_u16(bytes, 2),
-            debit_after: read_u64(bytes, 4).cast_signed(),
-            credit_after: read_u64(bytes, 12).cast_signed(),
+            amount: read_u64(bytes, 4),
+            debit_after: read_u64(bytes, 12).cast_signed(),
+            credit_after: read_u64(bytes, 20).cast_signed(),
         }
     }
 }

@@ -84,6 +84,11 @@ impl SegmentIndex {
         Ok(self.outcome_at(position, command)?)
     }
 
+    /// What came of each command of a record, in order; `None` if the segment has no such record.
+    pub fn outcomes(&self, position: Position) -> io::Result<Option<Vec<OutcomeRow>>> {
+        Ok(self.outcomes_at(position)?)
+    }
+
     /// Reads the whole file and checks every byte of it.
     pub fn verify(&self) -> Result<(), IndexError> {
         verify::verify(&*self.file()?, self.first(), &self.layout)
@@ -158,6 +163,22 @@ impl SegmentIndex {
             Some(ordinal) if ordinal < end => self.outcome_of(&mut blocks, ordinal).map(Some),
             _ => Ok(None),
         }
+    }
+
+    pub(super) fn outcomes_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<Vec<OutcomeRow>>, IndexError> {
+        if position < self.first() || position > self.last() {
+            return Ok(None);
+        }
+        let file = self.file()?;
+        let mut blocks = Blocks::new(&*file, self.first());
+        let (start, end) = self.ordinals_of(&mut blocks, position)?;
+        (start..end)
+            .map(|ordinal| self.outcome_of(&mut blocks, ordinal))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     pub(super) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {

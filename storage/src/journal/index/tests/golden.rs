@@ -4,19 +4,21 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{FOLDER, Segment, disk, id_at};
+use super::{FOLDER, Segment, also_of, disk, id_at};
 use crate::disk::Disk;
 use crate::journal::index::{CommandRow, OutcomeRow, path_of};
 
 fn small_segment() -> Segment {
     let row = |n: u64, debit, credit, code| CommandRow {
         id: id_at(1_790_000_000_000 + 1_500 * n, 0xa0 + n),
+        also: if n == 5 { also_of(id_at(1_789_000_000_000, 0xb0)) } else { 0 },
         debit,
         credit,
         outcome: OutcomeRow {
             code,
             flags: 1,
             index: 2,
+            amount: 0x99aa,
             debit_after: -3,
             credit_after: 0x1122_3344_5566_7788,
         },
@@ -67,7 +69,7 @@ fn the_upper_levels_are_these_bytes() {
     assert_eq!(blake3::hash(&bytes).to_hex().as_str(), GOLDEN_HASH_OF_LEVELS);
 }
 
-const GOLDEN_HASH: &str = "330fc14bbfdc829af72d3476925587069e0a4aed1e3646658e0032343ed902cf";
+const GOLDEN_HASH: &str = "94fc7e6c2f5035837704af78f562d1312660cfa53b9bfda84e9df513d342fe9e";
 const GOLDEN_HASH_OF_LEVELS: &str =
-    "6bb2d37ef02a41be4b900da21a324ac4ced5f397e4890631f63c9cdf1dcaa9bb";
+    "b824bd4380c84f4a17a1bc1366227c16108cbc3421db813ae158da0922b28c46";
 const GOLDEN_ROWS: &str = include_str!("small.golden");
