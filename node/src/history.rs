@@ -73,6 +73,12 @@ pub fn commands(
     })
 }
 
+/// Where a slice of a body lies in it.
+pub fn place_of(bytes: &[u8], body: &[u8]) -> Range<usize> {
+    let start = bytes.as_ptr().addr() - body.as_ptr().addr();
+    start..start + bytes.len()
+}
+
 impl History {
     pub fn new(journal: Journal, indexes: Arc<Indexes>) -> Self {
         Self { journal, indexes }
@@ -332,12 +338,10 @@ struct OpenedEntry {
 
 impl OpenedEntry {
     fn new(record: Arc<Record>) -> Result<Self, String> {
-        let start = record.payload.as_ptr().addr();
         let mut places = Vec::new();
         for next in commands(&record.payload) {
             let (_, key, _, bytes) = next?;
-            let at = bytes.as_ptr().addr() - start;
-            places.push((key, at..at + bytes.len()));
+            places.push((key, place_of(bytes, &record.payload)));
         }
         Ok(Self { record, commands: places })
     }

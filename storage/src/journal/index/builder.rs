@@ -1,6 +1,6 @@
 //! Building the index of one segment.
 //!
-//! Fed record by record in journal order, then written in one go. Memory: 88 bytes a command, 20
+//! Fed record by record in journal order, then written in one go. Memory: 100 bytes a command, 20
 //! more where it is found under another id too, 4 a record, and 24 for each distinct account while
 //! writing. It never reads a journal file and
 //! never works for long without a chance to rest: the caller rests between records, and in `pace`
@@ -12,9 +12,9 @@ use std::path::Path;
 
 use super::filter::{self, Filter};
 use super::header::Header;
-use super::layout::{ACCOUNTS, Counts, HEADER_BLOCK, IDS, Layout, OUTCOMES, POSTINGS, RECORDS};
+use super::layout::{ACCOUNTS, COMMANDS, Counts, HEADER_BLOCK, IDS, Layout, POSTINGS, RECORDS};
 use super::output::Output;
-use super::row::OUTCOME_BYTES;
+use super::row::{COMMAND_BYTES, command_to_bytes};
 use super::runs::{Keyed, Merged, Runs};
 use super::seconds::Seconds;
 use super::{CommandRow, Position, id_second, partial_path_of, path_of};
@@ -29,7 +29,7 @@ pub struct Builder {
     first: Position,
     record_starts: Vec<u32>,
     commands_announced: u32,
-    outcomes: Vec<[u8; OUTCOME_BYTES]>,
+    commands: Vec<[u8; COMMAND_BYTES]>,
     ids: Runs,
     also: Runs,
     postings: Runs,
@@ -42,7 +42,7 @@ impl Builder {
             first,
             record_starts: Vec::new(),
             commands_announced: 0,
-            outcomes: Vec::new(),
+            commands: Vec::new(),
             ids: Runs::default(),
             also: Runs::default(),
             postings: Runs::default(),
@@ -65,7 +65,7 @@ impl Builder {
     pub fn command(&mut self, command: &CommandRow) {
         let ordinal = self.ordinal();
         assert!(ordinal < self.commands_announced, "more commands than the record announced");
-        self.outcomes.push(command.outcome.to_bytes());
+        self.commands.push(command_to_bytes(&command.outcome, &command.part));
         if command.id != 0 {
             self.ids.push(Keyed::new(command.id, ordinal));
         }
@@ -107,7 +107,7 @@ impl Builder {
     }
 
     fn ordinal(&self) -> u32 {
-        u32::try_from(self.outcomes.len()).expect("counted as announced")
+        u32::try_from(self.commands.len()).expect("counted as announced")
     }
 
     fn assert_complete(&self) {
@@ -131,8 +131,8 @@ impl Builder {
         file.allocate(Layout::new(&counts).file_bytes())?;
 
         let mut out = Output::new(file, first, HEADER_BLOCK + 1, pace);
-        out.section(OUTCOMES, self.outcomes.iter())?;
-        drop(self.outcomes);
+        out.section(COMMANDS, self.commands.iter())?;
+        drop(self.commands);
         out.section(RECORDS, self.record_starts.iter().map(|start| start.to_le_bytes()))?;
         drop(self.record_starts);
 

@@ -193,15 +193,11 @@ impl Indexes {
         Ok(page)
     }
 
-    /// What came of a command; `None` if no sealed segment has it.
-    pub fn outcome(
-        &self,
-        position: Position,
-        command: u16,
-    ) -> Result<Option<OutcomeRow>, FindError> {
+    /// The command with this number in its record; `None` if no sealed segment has it.
+    pub fn command(&self, position: Position, command: u16) -> Result<Option<Located>, FindError> {
         let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
         match index {
-            Some(index) => self.answer(&index, index.outcome_at(position, command)),
+            Some(index) => self.answer(&index, index.command_at(position, command)),
             None => Err(FindError::Recovering { first }),
         }
     }

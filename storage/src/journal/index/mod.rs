@@ -9,7 +9,7 @@
 //! One file per segment, `<first position, 20 digits>.index`, in blocks of 4 KiB (`block`):
 //! ```text
 //! header          1 block     counts, and the seconds its ids were made in          (`header`)
-//! outcomes        28 bytes    one per command, in ordinal order                     (`row`)
+//! commands        40 bytes    outcome and place of each, in ordinal order           (`row`)
 //! records          4 bytes    u32 first ordinal, one per record      search tree    (`section`)
 //! postings         4 bytes    u32 ordinal, ascending within an account
 //! accounts        24 bytes    u128 account, u32 first posting, u32 postings         search tree
@@ -53,6 +53,7 @@ pub use segment_index::SegmentIndex;
 
 use std::path::{Path, PathBuf};
 
+use super::Part;
 use crate::Position;
 
 /// The index file of the segment that begins at `first`.

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Builder, CommandRow, Located, OutcomeRow, SegmentIndex};
+use super::{Builder, CommandRow, Located, OutcomeRow, Part, SegmentIndex};
 use crate::Position;
 use crate::disk::{Disk, MemoryDisk};
 
@@ -69,9 +69,10 @@ impl Segment {
         all
     }
 
-    pub(super) fn outcome(&self, position: Position, command: u16) -> Option<OutcomeRow> {
+    pub(super) fn command(&self, position: Position, command: u16) -> Option<Located> {
         let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
-        Some(self.records.get(record)?.get(usize::from(command))?.outcome)
+        let row = self.records.get(record)?.get(usize::from(command))?;
+        Some(Located { position, command, outcome: row.outcome, part: row.part })
     }
 
     pub(super) fn outcomes(&self, position: Position) -> Option<Vec<OutcomeRow>> {
@@ -82,7 +83,7 @@ impl Segment {
     pub(super) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
         (self.first..).zip(&self.records).flat_map(|(position, commands)| {
             (0_u16..).zip(commands).map(move |(command, row)| {
-                (row, Located { position, command, outcome: row.outcome })
+                (row, Located { position, command, outcome: row.outcome, part: row.part })
             })
         })
     }
@@ -148,6 +149,11 @@ pub(super) fn segment(first: Position, records: u64, commands_max: u64, seed: u6
                     amount: scatter.next(),
                     debit_after: scatter.next().cast_signed(),
                     credit_after: -scatter.next().cast_signed(),
+                },
+                part: Part {
+                    offset: u32::try_from(scatter.below(1 << 22)).unwrap(),
+                    bytes: u32::try_from(scatter.below(300)).unwrap(),
+                    checksum: u32::try_from(scatter.below(1 << 32)).unwrap(),
                 },
             }
         });

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::{Scatter, id_at};
 use crate::disk::RealDisk;
-use crate::journal::index::{Builder, CommandRow, OutcomeRow, SegmentIndex};
+use crate::journal::index::{Builder, CommandRow, OutcomeRow, Part, SegmentIndex};
 
 const COMMANDS: u64 = 1_000_000;
 const HOT: u128 = 42;
@@ -32,6 +32,7 @@ fn command(n: u64, accounts: u64, scatter: &mut Scatter) -> CommandRow {
         debit: u128::from(100 + scatter.below(accounts)) << 60 | u128::from(scatter.below(2)),
         credit: HOT,
         outcome: OutcomeRow { debit_after: 5, credit_after: 6, ..OutcomeRow::default() },
+        part: Part { offset: 8, bytes: 140, checksum: 7 },
     }
 }
 

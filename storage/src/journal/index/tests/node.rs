@@ -52,10 +52,10 @@ fn answers_come_from_all_segments() {
     for model in &models {
         for (command, at) in model.located().step_by(7).filter(|(c, _)| c.id != 0) {
             assert_eq!(indexes.find(command.id), Ok(Some(at)));
-            assert_eq!(indexes.outcome(at.position, at.command), Ok(Some(at.outcome)));
+            assert_eq!(indexes.command(at.position, at.command), Ok(Some(at)));
         }
     }
-    assert_eq!(indexes.outcome(models[2].last() + 1, 0), Ok(None));
+    assert_eq!(indexes.command(models[2].last() + 1, 0), Ok(None));
     assert_eq!(indexes.outcomes(models[2].last() + 1), Ok(None));
     assert_eq!(indexes.outcomes(models[1].first), Ok(models[1].outcomes(models[1].first)));
 
@@ -119,7 +119,7 @@ fn only_answers_that_need_a_missing_index_are_refused() {
     assert_eq!(indexes.history(7, None, 9), Ok(models[2].history(7, None, 9)));
     assert!(indexes.history(7, None, usize::MAX).is_err());
     assert_eq!(indexes.history(7, Some((first, 0)), 9), Ok(models[0].history(7, None, 9)));
-    assert!(indexes.outcome(first, 0).is_err());
+    assert!(indexes.command(first, 0).is_err());
 
     models[1].build(&disk).unwrap();
     indexes.add(sealed(&models[1])).unwrap();
@@ -175,6 +175,7 @@ fn more_segments_than_open_files_all_answer() {
                 debit: 1,
                 credit: 7,
                 outcome: super::OutcomeRow::default(),
+                part: super::Part::default(),
             }]);
             one
         })
