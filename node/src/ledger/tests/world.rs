@@ -7,6 +7,7 @@ use evenkeel_wire::{
     amount::{Amount, Asset},
     codec,
     command::{Command, Commands},
+    day::BusinessDate,
     entry::{EntryBody, EntryBuilder},
     genesis::Genesis,
     id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
@@ -196,6 +197,7 @@ pub(super) fn genesis() -> Genesis {
         id_tolerance_ms: TOLERANCE_MS,
         time_zone: Text::new("Asia/Seoul").unwrap(),
         operator_key: [9; 32],
+        first_date: BusinessDate::parse("2023-11-15").unwrap(),
     }
 }
 
