@@ -22,6 +22,14 @@ mod recent;
 mod rows;
 mod totals;
 
+mod day_report;
+mod days;
+mod flows;
+mod keys;
+mod refunds;
+mod reversals;
+mod sorted;
+
 mod audit;
 mod checkpoint;
 mod digest;
