@@ -9,17 +9,32 @@
 //! every further entry. It never logs, never blocks and never iterates over all accounts at once.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
-mod account;
 mod apply;
+mod atomic;
+mod decide;
 mod genesis;
 mod reader;
+mod undo;
+
+mod account;
+mod checks;
+mod hold;
+mod limits;
+mod status;
 mod transfer;
 
 mod accounts;
+mod extra;
 mod first;
+mod holds;
 mod ids;
+mod opening_limits;
 mod recent;
+mod reserved;
 mod rows;
+mod sorted;
+mod standing;
+mod tables;
 mod totals;
 
 mod day_report;
@@ -42,6 +57,7 @@ mod mix;
 mod tests;
 
 use evenkeel_wire::{
+    day::BusinessDate,
     genesis::Genesis,
     id::{AccountId, CommandId, KeyId, OPERATOR_KEY},
     outcome::Outcome,
@@ -53,11 +69,13 @@ pub use audit::AuditProgress;
 pub use checkpoint::{CheckpointHead, LEDGER_FORMAT};
 pub use first::{FirstAnswers, RecordedCommand};
 pub use genesis::check as check_genesis;
+pub use holds::OpenHold;
 pub use load::Loader;
 pub use recent::{Decided, Forgotten};
 
 use self::{
-    accounts::Accounts, digest::OutcomesDigest, genesis::Founded, ids::Seed, recent::Recent,
+    accounts::Accounts, digest::OutcomesDigest, genesis::Founded, holds::Holds, ids::Seed,
+    recent::Recent, undo::Undo,
 };
 
 /// What the journal says of an entry besides its body.
@@ -89,12 +107,16 @@ impl Unwell {
 pub struct Ledger {
     founded: Option<Founded>,
     accounts: Accounts,
+    holds: Holds,
     recent: Recent,
     outcomes: OutcomesDigest,
     last: Option<EntryHead>,
     /// The latest stamp of any entry: time never runs backwards.
     time: u64,
     seed: Seed,
+    undo: Undo,
+    /// The audit has looked at all accounts and is at the tables besides them.
+    audits_tables: bool,
     unwell: Option<Unwell>,
     #[cfg(any(test, evenkeel_planted))]
     planted_leak: bool,
@@ -117,11 +139,14 @@ impl Ledger {
         Self {
             founded: None,
             accounts: Accounts::new(seed),
+            holds: Holds::default(),
             recent: Recent::new(),
             outcomes: OutcomesDigest::default(),
             last: None,
             time: 0,
             seed,
+            undo: Undo::default(),
+            audits_tables: false,
             unwell: None,
             #[cfg(any(test, evenkeel_planted))]
             planted_leak: planted("leak"),
@@ -168,7 +193,43 @@ impl Ledger {
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<AccountView> {
         let slot = self.accounts.find(id)?;
-        Some(self.accounts.view(slot, self.position().unwrap_or(0)))
+        Some(self.accounts.view(slot, self.position().unwrap_or(0), self.date_number()))
+    }
+
+    /// A hold, while it's open. Its time may be up and its release not written yet.
+    #[must_use]
+    pub fn hold(&self, id: CommandId) -> Option<OpenHold> {
+        self.holds.get(id).copied()
+    }
+
+    /// The open holds whose time is up at `now` (microseconds since the Unix epoch), at most `max`, in the order of their
+    /// times and ids: whoever makes entries releases them.
+    #[must_use]
+    pub fn due_holds(&self, now: u64, max: usize) -> Vec<CommandId> {
+        self.holds.due(now, max)
+    }
+
+    /// When the time of the next open hold is up, microseconds since the Unix epoch.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.holds.next_due()
+    }
+
+    /// The entry and the command's number that closed a hold, where the ledger still remembers it.
+    #[must_use]
+    pub fn resolution_recent(&self, hold: CommandId) -> Option<(u64, u16)> {
+        self.recent.resolution(hold)
+    }
+
+    /// The business date; `None` before genesis.
+    #[must_use]
+    pub fn business_date(&self) -> Option<BusinessDate> {
+        self.founded().map(|genesis| genesis.first_date)
+    }
+
+    /// The business date as rows have it; 0 before genesis.
+    fn date_number(&self) -> u32 {
+        self.business_date().map_or(0, BusinessDate::number)
     }
 
     /// The sums by asset and kind of account.

@@ -31,6 +31,15 @@ pub(super) struct Sorted<V> {
     /// The keys that changed since the last checkpoint began; `None`: the next one must be of all rows.
     changed: Option<BTreeSet<u128>>,
     walk: Option<Walk<V>>,
+    audit: Option<Audit>,
+}
+
+/// A running audit.
+#[derive(Debug, Default)]
+struct Audit {
+    /// The last key that was looked at.
+    last: Option<u128>,
+    digest: u64,
 }
 
 /// A checkpoint that is being copied.
@@ -52,7 +61,7 @@ enum Keys {
 
 impl<V: Value> Default for Sorted<V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), digest: 0, changed: None, walk: None }
+        Self { rows: BTreeMap::new(), digest: 0, changed: None, walk: None, audit: None }
     }
 }
 
@@ -82,15 +91,18 @@ impl<V: Value> Sorted<V> {
 
     /// Sets a row, or takes it away with `None`. Gives back what was there: setting that again undoes it without a trace.
     pub(super) fn set(&mut self, key: u128, value: Option<V>) -> Option<V> {
-        if let Some(value) = &value {
-            self.digest = self.digest.wrapping_add(row_digest(key, value));
-        }
+        let added = value.as_ref().map_or(0, |value| row_digest(key, value));
         let before = match value {
             Some(value) => self.rows.insert(key, value),
             None => self.rows.remove(&key),
         };
-        if let Some(before) = &before {
-            self.digest = self.digest.wrapping_sub(row_digest(key, before));
+        let removed = before.as_ref().map_or(0, |before| row_digest(key, before));
+        let change = added.wrapping_sub(removed);
+        self.digest = self.digest.wrapping_add(change);
+        if let Some(audit) = &mut self.audit
+            && audit.last.is_some_and(|last| key <= last)
+        {
+            audit.digest = audit.digest.wrapping_add(change);
         }
         if let Some(changed) = &mut self.changed {
             changed.insert(key);
@@ -110,6 +122,30 @@ impl<V: Value> Sorted<V> {
         }
         self.set(key, Some(V::decode(key, bytes)?));
         Ok(())
+    }
+
+    /// Looks at the next rows, at most `left` of them, and counts `left` down; `check` says whether a row alone is sound.
+    /// `None`: there are more. Else whether all of them are sound and amount to the digest that was kept along.
+    pub(super) fn audit_next(
+        &mut self,
+        left: &mut usize,
+        check: &mut dyn FnMut(u128, &V) -> bool,
+    ) -> Option<bool> {
+        let mut audit = self.audit.take().unwrap_or_default();
+        let from = audit.last.map_or(Bound::Unbounded, Bound::Excluded);
+        for (key, value) in self.rows.range((from, Bound::Unbounded)) {
+            if *left == 0 {
+                self.audit = Some(audit);
+                return None;
+            }
+            *left = left.wrapping_sub(1);
+            if !check(*key, value) {
+                return Some(false);
+            }
+            audit.digest = audit.digest.wrapping_add(row_digest(*key, value));
+            audit.last = Some(*key);
+        }
+        Some(audit.digest == self.digest)
     }
 
     /// The rows are those of a finished checkpoint.

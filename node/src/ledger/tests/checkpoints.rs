@@ -263,6 +263,8 @@ fn a_changed_field_is_refused_whichever_it_is() {
         |row| row.kind = if row.kind == 1 { 3 } else { 4 },
         |row| row.kind = 9,
         |row| row.status = 2,
+        |row| row.status = 3,
+        |row| row.status = 4,
         |row| row.asset = asset("POINT").number(),
         |row| row.asset = asset("EUR").number(),
         |row| row.asset = 1,
