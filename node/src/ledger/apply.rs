@@ -56,6 +56,8 @@ pub(super) struct Entry<'a> {
     pub(super) applied: Applied,
     /// The atomic group under way.
     pub(super) group: Option<Group>,
+    /// Nothing comes before its first command, or after.
+    pub(super) is_of_one_command: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -137,6 +139,7 @@ impl Ledger {
             next_index: 0,
             applied: Applied::default(),
             group: None,
+            is_of_one_command: false,
         };
         self.recent.begin(head);
         let mut ahead = Vec::with_capacity(AHEAD_COMMANDS);
@@ -149,6 +152,7 @@ impl Ledger {
             if ahead.is_empty() {
                 break;
             }
+            entry.is_of_one_command = entry.commands.is_empty() && ahead.len() == 1;
             self.prefetch_rows(&ahead);
             for prepared in ahead.drain(..) {
                 self.decide(&prepared, &mut entry, firsts, answers)?;
@@ -285,6 +289,9 @@ fn subject(command: &Command) -> u128 {
         Command::Transfer(transfer) => transfer.id.number(),
         Command::OpenAccount(open) => open.id.number(),
         Command::ExpireHold(expire) => expire.hold.number(),
+        Command::CloseDay(close) => close.closed.number().into(),
+        Command::CreateKey(create) => create.account.map_or(0, AccountId::number),
+        Command::RevokeKey(revoke) => revoke.key.0.into(),
         other => other.id().map_or(0, CommandId::number),
     }
 }

@@ -90,21 +90,18 @@ impl Ledger {
     /// Accounts first, then the tables besides them.
     fn audit_step(&mut self, mut left: usize) -> Result<AuditProgress, Disagreement> {
         let accounts = self.accounts.count();
-        if !self.audits_tables {
+        if self.audits_table.is_none() {
             let checked = audit(&mut self.accounts, &mut left)?;
             if checked < accounts {
                 return Ok(AuditProgress::Underway { checked, accounts });
             }
-            self.audits_tables = true;
         }
-        match tables::audit_next(self, &mut left) {
-            None => Ok(AuditProgress::Underway { checked: accounts, accounts }),
-            Some(sound) => {
-                self.audits_tables = false;
-                sound.map_err(Disagreement::Table)?;
-                Ok(AuditProgress::Agreed { accounts })
-            }
+        let mut table = self.audits_table.take().unwrap_or(0);
+        if tables::audit_next(self, &mut table, &mut left).map_err(Disagreement::Table)? {
+            return Ok(AuditProgress::Agreed { accounts });
         }
+        self.audits_table = Some(table);
+        Ok(AuditProgress::Underway { checked: accounts, accounts })
     }
 }
 

@@ -96,6 +96,7 @@ impl Ledger {
         let position = entry.head.position;
         self.accounts.set_posted(debit, debit_after, debited, position)?;
         self.accounts.set_posted(credit, credit_after, None, position)?;
+        self.count_movement(transfer.kind, (debit, credit), transfer.amount.0)?;
         Ok(Verdict::Committed { amount: transfer.amount.0, debit_after, credit_after })
     }
 
@@ -128,7 +129,14 @@ impl Ledger {
             Command::Capture(capture) => self.capture(capture, entry, firsts),
             Command::Void(void) => self.void(void.hold, entry, firsts),
             Command::ExpireHold(expire) => self.expire(expire.hold, entry),
-            _ => Err(Unwell("not yet".into())),
+            Command::Refund(refund) => self.refund(refund, entry, firsts),
+            Command::Reversal(reversal) => self.reverse(reversal, entry, firsts),
+            Command::CloseDay(close) => self.close_day(close, entry),
+            Command::CreateKey(create) => self.create_key(create, entry, firsts),
+            Command::RevokeKey(revoke) => Ok(self.revoke_key(*revoke)),
+            Command::Transfer(_) | Command::Genesis(_) => {
+                Err(Unwell(format!("position {position}: judged elsewhere")))
+            }
         }
     }
 
@@ -163,6 +171,8 @@ impl Ledger {
         genesis::check(genesis)
             .map_err(|what| Unwell(format!("position {}: {what}", entry.head.position)))?;
         self.accounts.found(&genesis.assets, genesis.wallet_max_balance);
+        self.days.found(&genesis.assets, genesis.first_date);
+        self.keys.found(genesis.operator_key, entry.head.position, entry.next_index);
         entry.window = Some(IdWindow::at(self.time, genesis));
         let stamp = first::stamp(&entry.head);
         self.founded = Some(Founded::new(genesis.clone(), stamp, entry.next_index));

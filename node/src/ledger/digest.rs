@@ -34,6 +34,15 @@ pub(super) fn of(ledger: &Ledger) -> [u8; 32] {
     number(ledger.accounts.digest);
     number(u64::try_from(ledger.holds.len()).expect("usize fits in 64 bits"));
     number(ledger.holds.digest());
+    for (count, digest) in [
+        (ledger.refunds.len(), ledger.refunds.digest()),
+        (ledger.reversals.len(), ledger.reversals.digest()),
+        (ledger.keys.rows.len(), ledger.keys.rows.digest()),
+    ] {
+        number(u64::try_from(count).expect("usize fits in 64 bits"));
+        number(digest);
+    }
+    number(ledger.days.digest());
     hasher.update(DOMAIN);
     hasher.update(&ledger.founded.as_ref().map_or([0; 32], |founded| founded.digest));
     for row in ledger.accounts.totals().rows() {

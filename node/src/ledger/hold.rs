@@ -8,6 +8,7 @@ use evenkeel_wire::{
     hold::{Capture, Hold},
     id::{AccountId, CommandId},
     outcome::Rejection,
+    transfer::TransferKind,
 };
 
 use super::{
@@ -74,6 +75,7 @@ impl Ledger {
         };
         self.carry_out(&plan)?;
         self.close_hold(capture.hold, entry);
+        self.count_movement(TransferKind::Payment, parties, amount)?;
         let (debit_after, credit_after) = (plan.debit.1.posted, plan.credit.1.posted);
         Ok(Verdict::Committed { amount, debit_after, credit_after })
     }

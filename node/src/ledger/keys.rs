@@ -131,6 +131,15 @@ impl Keys {
         }
     }
 
+    /// See [`Sorted::audit_next`]. Every key is found by its hash.
+    pub(super) fn audit_next(&mut self, left: &mut usize) -> Option<bool> {
+        let (seed, by_hash) = (self.seed, &self.by_hash);
+        self.rows.audit_next(left, &mut |number, row| {
+            let is_it = |found: u32| u128::from(found) == number;
+            by_hash.find(place(seed, &row.hash), is_it).is_some()
+        })
+    }
+
     /// After the rows of a checkpoint were loaded: makes keys findable.
     pub(super) fn loaded(&mut self, operator_key: Option<&[u8; 32]>) -> Result<(), String> {
         if self.rows.len() > KEYS_MAX {
@@ -173,7 +182,7 @@ impl Keys {
         if self.by_hash.is_crowded() {
             self.by_hash.grow();
         }
-        self.by_hash.insert(self.place(hash), key.0);
+        self.by_hash.insert(place(self.seed, hash), key.0);
     }
 
     /// The number of the key with this hash.
@@ -182,13 +191,13 @@ impl Keys {
     /// of how many bytes are right.
     fn number(&self, hash: &[u8; 32]) -> Option<KeyId> {
         let is_it = |number| self.row(KeyId(number)).is_some_and(|row| same(&row.hash, hash));
-        self.by_hash.find(self.place(hash), is_it).map(KeyId)
+        self.by_hash.find(place(self.seed, hash), is_it).map(KeyId)
     }
+}
 
-    fn place(&self, hash: &[u8; 32]) -> Hash {
-        let (halves, _) = hash.as_chunks::<16>();
-        self.seed.hash(u128::from_le_bytes(halves[0]) ^ u128::from_le_bytes(halves[1]))
-    }
+fn place(seed: Seed, hash: &[u8; 32]) -> Hash {
+    let (halves, _) = hash.as_chunks::<16>();
+    seed.hash(u128::from_le_bytes(halves[0]) ^ u128::from_le_bytes(halves[1]))
 }
 
 /// Looks at every byte, whatever the first ones are.

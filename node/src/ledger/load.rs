@@ -111,6 +111,7 @@ impl Loader {
         if ledger.digest() != marker.digest {
             return Err("the digest isn't the marker's".into());
         }
+        tables::loaded(ledger)?;
         if let Some(founded) = &ledger.founded {
             let window = IdWindow::at(ledger.time, &founded.genesis);
             ledger.recent = Recent::after_checkpoint(window.newest_ms);

@@ -1,8 +1,8 @@
 //! The way back for an atomic group that fails: what it changed besides accounts, as it was. Costs nothing outside of one.
 
-use evenkeel_wire::id::CommandId;
+use evenkeel_wire::id::{CommandId, KeyId};
 
-use super::{Ledger, holds::OpenHold};
+use super::{Ledger, days::Today, flows::Flow, holds::OpenHold};
 
 /// One change, and what undoes it.
 #[derive(Clone, Debug)]
@@ -11,6 +11,18 @@ pub(super) enum Step {
     Hold(CommandId, Option<OpenHold>),
     /// It was noted what closed a hold.
     Resolved(CommandId),
+    /// A payment was refunded: so much of it was before.
+    Refunded(CommandId, u64),
+    /// A movement was reversed.
+    Reversed(CommandId),
+    /// A movement of an asset was counted.
+    Moved(Flow, u8, u64),
+    /// A day was closed: it was this.
+    DayClosed(Today),
+    /// A key was made.
+    KeyMade(KeyId),
+    /// A key was revoked: whether it was before.
+    KeyRevoked(KeyId, bool),
 }
 
 /// The changes of the group under way.
@@ -49,6 +61,14 @@ impl Ledger {
             match step {
                 Step::Hold(id, before) => drop(self.holds.set(id, before)),
                 Step::Resolved(hold) => self.recent.unresolve(hold),
+                Step::Refunded(payment, before) => self.refunds.put_back(payment, before),
+                Step::Reversed(movement) => self.reversals.take_back(movement),
+                Step::Moved(flow, asset_index, amount) => {
+                    self.days.take_back(flow, asset_index, amount);
+                }
+                Step::DayClosed(day) => self.days.reopen(day),
+                Step::KeyMade(key) => self.keys.take_back(key),
+                Step::KeyRevoked(key, before) => self.keys.set_revoked(key, before),
             }
         }
     }

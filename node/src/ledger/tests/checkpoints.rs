@@ -209,7 +209,7 @@ fn only_rows_that_changed_are_copied_again() {
         accounts.collect()
     };
     assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
-    assert_eq!(rows.len(), 4, "each once, and two settings");
+    assert_eq!(rows.len(), 5, "each once, two settings and the day under way");
     for row in &rows {
         if let Row::Account(account) = row {
             assert_eq!(account.changed_position, 22);
