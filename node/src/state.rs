@@ -197,9 +197,9 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The number of the key whose text has this blake3.
+    /// The number of the key whose text has this blake3, unless it was revoked.
     pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
-        self.inner().ledger.key(hash)
+        self.inner().ledger.key(hash).filter(|key| !key.revoked).map(|key| key.key)
     }
 
     /// Answers from what is applied.

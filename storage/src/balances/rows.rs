@@ -16,7 +16,7 @@
 //!       42 u8 limits set: 1 max balance, 2 per transfer, 4 daily debit (0 where not set)
 //!       43 u64 max balance   51 u64 per transfer   59 u64 daily debit
 //!       67 u64 opened at     75 u64 opened position 83 u16 opened index 85 u64 changed position
-//!       93 u64 opening hash 101 u16 length of the label               103 label, UTF-8
+//!       93 u16 length of the label                 95 label, UTF-8
 //!
 //! setting fields: the value, as it is
 //! entry fields: the value, as it is; none: the entry is gone (removed.rs)
@@ -30,7 +30,7 @@ use super::{
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
-const ACCOUNT_BYTES_MIN: usize = 103;
+const ACCOUNT_BYTES_MIN: usize = 95;
 
 pub(super) const KIND_MARKER: u8 = 1;
 pub(super) const KIND_ACCOUNT: u8 = 2;
@@ -82,7 +82,6 @@ pub struct AccountRow {
     pub opened_position: u64,
     pub opened_index: u16,
     pub changed_position: u64,
-    pub opening_hash: u64,
     pub label: String,
 }
 
@@ -250,7 +249,6 @@ impl AccountRow {
         fields.extend_from_slice(&self.opened_position.to_le_bytes());
         fields.extend_from_slice(&self.opened_index.to_le_bytes());
         fields.extend_from_slice(&self.changed_position.to_le_bytes());
-        fields.extend_from_slice(&self.opening_hash.to_le_bytes());
         fields.extend_from_slice(&label_bytes.to_le_bytes());
         fields.extend_from_slice(self.label.as_bytes());
         fields
@@ -278,7 +276,6 @@ impl AccountRow {
         let opened_position = fields.u64()?;
         let opened_index = fields.u16()?;
         let changed_position = fields.u64()?;
-        let opening_hash = fields.u64()?;
         let label_bytes = fields.u16()?;
         let label = std::str::from_utf8(fields.bytes(usize::from(label_bytes))?)
             .map_err(|_| LayoutError::Field("label"))?
@@ -301,7 +298,6 @@ impl AccountRow {
             opened_position,
             opened_index,
             changed_position,
-            opening_hash,
             label,
         })
     }

@@ -20,9 +20,8 @@ fn golden_account() {
         concat!(
             "0106000000000000000100d203000000000000fbffffffffffffff0300000000000000010000",
             "00bc02000000000000295100000540420f000000000000000000000000008813000000000000",
-            "00e025dafe5b06000c0000000000000003006300000000000000",
-            "0102030405060708",
-            "0500636166c3a98bced3c8005eeef3"
+            "00e025dafe5b06000c00000000000000030063000000000000000500636166c3a94b6b343f1a",
+            "13971b"
         )
     );
 }
@@ -82,7 +81,7 @@ fn keys_of_one_row_are_neighbours() {
 fn any_account() -> impl Strategy<Value = AccountRow> {
     let numbers = any::<(u128, u8, u8, u64, i64, i64, u32, u64, u32)>();
     let limits = any::<(Option<u64>, Option<u64>, Option<u64>)>();
-    let opened = any::<(u64, u64, u16, u64, u64)>();
+    let opened = any::<(u64, u64, u16, u64)>();
     (numbers, limits, opened, ".{0,64}").prop_map(|(numbers, limits, opened, label)| AccountRow {
         id: numbers.0,
         kind: numbers.1,
@@ -100,7 +99,6 @@ fn any_account() -> impl Strategy<Value = AccountRow> {
         opened_position: opened.1,
         opened_index: opened.2,
         changed_position: opened.3,
-        opening_hash: opened.4,
         label,
     })
 }

@@ -42,7 +42,6 @@ pub(super) fn account(id: u128, asset: u64, posted: i64) -> AccountRow {
         opened_position: 12,
         opened_index: 3,
         changed_position: 99,
-        opening_hash: 0x0807_0605_0403_0201,
         label: format!("account {id}"),
     }
 }
