@@ -32,6 +32,6 @@ impl OpeningLimits {
     /// The limits of a number that [`Self::number`] gave.
     pub(super) fn get(&self, number: u32) -> Limits {
         let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        at.map_or_else(Limits::default, |at| self.all[at])
+        at.and_then(|at| self.all.get(at)).copied().unwrap_or_default()
     }
 }
