@@ -4,15 +4,18 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    id::KeyId,
+    key::Role,
     outcome::Answer,
-    reply::{Refusal, RefusalCode, View},
+    reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
 use tokio::sync::watch;
@@ -36,6 +39,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     applied: watch::Sender<Option<Place>>,
+    key_changes: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -73,6 +77,7 @@ impl State {
             history,
             journal,
             applied: watch::Sender::new(place),
+            key_changes: AtomicU64::new(0),
             failed: watch::Sender::new(None),
         }
     }
@@ -197,9 +202,15 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The number of the key whose text has this blake3.
-    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
-        self.inner().ledger.key(hash)
+    /// The key whose text has this blake3.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        let key = self.inner().ledger.key(hash)?;
+        Some(KeyView { key, role: Role::Operator, account: None, revoked: false })
+    }
+
+    /// How often the keys have changed, so that whoever remembers some knows when to ask again.
+    pub fn key_changes(&self) -> u64 {
+        self.key_changes.load(Ordering::Acquire)
     }
 
     /// Answers from what is applied.

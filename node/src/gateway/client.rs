@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission,
+    admission::{self, Keyring},
     limits::HELLO_PATIENCE,
     replication::freshness::Freshness,
     road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
@@ -31,6 +31,7 @@ use crate::{
 pub struct ClientDoor {
     pub road: Arc<Road>,
     pub state: Arc<State>,
+    pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
     pub cluster: ClusterId,
     pub node: NodeId,
@@ -103,7 +104,7 @@ impl ClientDoor {
         let frame = frame.ok_or_else(|| malformed("a stream begins with a hello"))?;
         let hello: Hello =
             codec::decode(&frame.body).map_err(|error| malformed(&error.to_string()))?;
-        admission::authenticate(&self.state, admission::key_hash(hello.key.as_str()))
+        self.keyring.authenticate(admission::key_hash(hello.key.as_str())).await
     }
 
     fn welcome(&self) -> Welcome {
@@ -170,8 +171,12 @@ impl ClientDoor {
                 let (number, deadline_ms) = (submit.number, submit.deadline_ms);
                 let checked = self
                     .check_open()
+                    .and_then(|()| self.keyring.recheck(&caller))
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
-                    .and_then(|()| admission::check_commands(submit.count, &submit.commands));
+                    .and_then(|()| {
+                        let Submit { count, commands, .. } = &submit;
+                        admission::check_commands(&caller, &*self.state, *count, commands)
+                    });
                 if let Err(refusal) = checked {
                     outbox.deliver(number, Reply::Refused(refusal));
                     return Ok(());
@@ -204,9 +209,12 @@ impl ClientDoor {
 
     fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
         let number = read.number;
-        if let Err(refusal) =
-            self.check_open().and_then(|()| admission::check_deadline(read.deadline_ms))
-        {
+        let checked = self
+            .check_open()
+            .and_then(|()| self.keyring.recheck(&caller))
+            .and_then(|()| admission::check_deadline(read.deadline_ms))
+            .and_then(|()| admission::check_query(&caller, &read.query));
+        if let Err(refusal) = checked {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
         match read.consistency {
@@ -215,7 +223,7 @@ impl ClientDoor {
                 self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
             }
             Consistency::Local => {
-                let reply = match self.state.query(&read.query) {
+                let reply = match admission::read(&self.state, &caller, &read.query) {
                     Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
                     Err(refusal) => Reply::Refused(refusal),
                 };

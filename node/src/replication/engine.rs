@@ -29,6 +29,7 @@ use super::{
     types::{LogId, StoredMembership, Vote},
 };
 use crate::{
+    admission::Keyring,
     clock::Clock,
     config::Timing,
     road::{Lead, Road},
@@ -59,6 +60,7 @@ pub struct Parts {
 pub struct Replication {
     pub raft: Raft,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub queue: Arc<Queue>,
     pub peers: Arc<Peers>,
     pub freshness: Arc<Freshness>,
@@ -168,7 +170,8 @@ impl Replication {
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.attend().await });
-        Self { raft, road, queue, peers, freshness, joining, lead, door, tasks }
+        let keyring = Arc::new(Keyring::new(parts.state.clone(), road.clone()));
+        Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.

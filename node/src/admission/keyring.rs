@@ -1,0 +1,152 @@
+//! Whose key is this? Remembers what the ledger says, so that a request costs no look at the ledger, until the keys change.
+//!
+//! A key that this node doesn't know may be new to it alone: the primary is asked, behind a majority, before anybody is told
+//! that there's no such key. Only hashes are compared, found by hash: the time it takes tells nothing about a key's text.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use evenkeel_wire::{
+    limits::KEYS_MAX,
+    reply::{KeyView, Refusal, RefusalCode, View},
+    request::Query,
+};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::unauthorized;
+use crate::{
+    limits::{KEY_PATIENCE, KEYS_ASKED_MAX, STRANGERS_MAX, STRANGERS_REMEMBERED},
+    road::{Caller, Errand, Reply, Road},
+    state::State,
+};
+
+/// What a node knows of keys. Shared by its doors.
+pub struct Keyring {
+    state: Arc<State>,
+    road: Arc<Road>,
+    known: Mutex<Known>,
+    asking: Semaphore,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What it all rests on: see [`State::key_changes`].
+    changes: u64,
+    keys: HashMap<[u8; 32], KeyView>,
+    /// Hashes that the primary didn't know, oldest first, and until when that's believed.
+    strangers: VecDeque<([u8; 32], Instant)>,
+}
+
+impl Keyring {
+    pub fn new(state: Arc<State>, road: Arc<Road>) -> Self {
+        Self { state, road, known: Mutex::default(), asking: Semaphore::new(KEYS_ASKED_MAX) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who holds the key with this hash, asking the primary where this node doesn't know.
+    ///
+    /// # Errors
+    /// When there's no such key, it was revoked, or nobody can tell.
+    pub async fn authenticate(&self, hash: [u8; 32]) -> Result<Caller, Refusal> {
+        if !self.state.founded() {
+            return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
+        }
+        let key = match self.look(&hash) {
+            Some(key) => key,
+            None => self.ask(hash).await?,
+        };
+        admit(&key, hash)
+    }
+
+    /// Who holds the key with this hash, as far as this node knows: for requests that follow one that was authenticated, and
+    /// for those that another site has authenticated.
+    ///
+    /// # Errors
+    /// When this node knows no such key, or it was revoked.
+    pub fn recognise(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
+        let key = self.look(hash).ok_or_else(unauthorized)?;
+        admit(&key, *hash)
+    }
+
+    /// Whether a caller's key is still good, as far as this node knows; cheap enough for every request. A key that only the
+    /// primary knows so far is.
+    ///
+    /// # Errors
+    /// When it was revoked.
+    pub fn recheck(&self, caller: &Caller) -> Result<(), Refusal> {
+        match self.look(&caller.hash) {
+            Some(key) if key.revoked => Err(unauthorized()),
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        let changes = self.state.key_changes();
+        let mut known = self.known();
+        if known.changes != changes {
+            known.changes = changes;
+            known.keys.clear();
+        }
+        if let Some(key) = known.keys.get(hash) {
+            return Some(*key);
+        }
+        let key = self.state.key(hash)?;
+        // The ledger bounds them too.
+        if known.keys.len() < KEYS_MAX {
+            known.keys.insert(*hash, key);
+        }
+        Some(key)
+    }
+
+    /// What the primary says of a key that this node doesn't know.
+    async fn ask(&self, hash: [u8; 32]) -> Result<KeyView, Refusal> {
+        if self.is_stranger(&hash, Instant::now()) {
+            return Err(unauthorized());
+        }
+        let Ok(_place) = self.asking.try_acquire() else {
+            let detail = "too many keys that this site doesn't know; nothing was done";
+            return Err(Refusal::new(RefusalCode::Overloaded, detail));
+        };
+        let errand = Errand::Read(Query::Key(hash));
+        match self.road.ask(Caller::NODE, errand, KEY_PATIENCE).await {
+            Reply::View(view, _) => {
+                let found = match *view {
+                    View::Keys(keys) => keys.first().copied(),
+                    _ => None,
+                };
+                found.ok_or_else(|| self.note_stranger(hash))
+            }
+            Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => {
+                Err(self.note_stranger(hash))
+            }
+            Reply::Refused(refusal) => Err(refusal),
+            Reply::Decided(..) => unreachable!("a question has no outcome"),
+        }
+    }
+
+    fn is_stranger(&self, hash: &[u8; 32], now: Instant) -> bool {
+        let mut known = self.known();
+        while known.strangers.front().is_some_and(|(_, until)| *until <= now) {
+            known.strangers.pop_front();
+        }
+        known.strangers.iter().any(|(stranger, _)| stranger == hash)
+    }
+
+    fn note_stranger(&self, hash: [u8; 32]) -> Refusal {
+        let mut known = self.known();
+        if known.strangers.len() >= STRANGERS_MAX {
+            known.strangers.pop_front();
+        }
+        known.strangers.push_back((hash, Instant::now() + STRANGERS_REMEMBERED));
+        unauthorized()
+    }
+}
+
+fn admit(key: &KeyView, hash: [u8; 32]) -> Result<Caller, Refusal> {
+    if key.revoked { Err(unauthorized()) } else { Ok(Caller::with_key(key, hash)) }
+}
