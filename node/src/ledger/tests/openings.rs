@@ -56,7 +56,7 @@ fn a_second_genesis_changes_nothing() {
     let first = stamp(&world.journal.entries[0].0);
     let digest_of_genesis = world.ledger.founded.clone();
     let same = world.one(T0 + 1, &Command::Genesis(Box::new(genesis())));
-    let outcome = Outcome { index: 0, rejection: None, debit_after: 0, credit_after: 0 };
+    let outcome = Outcome { index: 0, rejection: None, amount: 0, debit_after: 0, credit_after: 0 };
     assert_eq!((same.outcome, same.first), (outcome, Some(first)));
     let other = Genesis { wallet_max_balance: 5, ..genesis() };
     let other = world.one(T0 + 2, &Command::Genesis(Box::new(other)));

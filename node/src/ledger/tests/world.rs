@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::{Command, Commands},
@@ -182,7 +182,7 @@ pub(super) fn head(position: u64, time: u64) -> EntryHead {
 pub(super) fn body(commands: &[Command]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
     for command in commands {
-        builder.push(OPERATOR_KEY, 1, &codec::encode(command));
+        builder.push(OPERATOR_KEY, false, 1, &codec::encode(command));
     }
     builder.finish()
 }
@@ -219,6 +219,7 @@ pub(super) fn open(id: AccountId, kind: AccountKind, asset_name: &str, label: &s
         kind,
         asset: asset(asset_name),
         label: Text::new(label).unwrap(),
+        limits: Limits::default(),
     })
 }
 
