@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use evenkeel_wire::{
     reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     history::History,
@@ -180,6 +181,13 @@ impl State {
     /// Tells when an entry was applied.
     pub fn applied(&self) -> watch::Receiver<Option<Place>> {
         self.applied.subscribe()
+    }
+
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
     }
 
     /// The newest applied entry's position.

@@ -336,6 +336,7 @@ fn keys_are_asked_for_by_nodes_alone_and_the_position_by_anybody() {
         id_tolerance_ms: 1,
         time_zone: Text::default(),
         operator_key: [1; 32],
+        first_date: BusinessDate::FIRST,
     }));
     let callers = Role::ALL.iter().map(|role| caller(*role));
     for caller in callers.chain([Caller::NODE]) {

@@ -146,12 +146,18 @@ fn allowed(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> bool {
 }
 
 fn committed(index: u16, debit_after: i64, credit_after: i64) -> Answer {
-    Answer { outcome: Outcome { index, rejection: None, amount: 0, debit_after, credit_after }, first: None }
+    Answer {
+        outcome: Outcome { index, rejection: None, amount: 0, debit_after, credit_after },
+        first: None,
+    }
 }
 
 fn rejected(index: u16, rejection: Rejection) -> Answer {
     let rejection = Some(rejection);
-    Answer { outcome: Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 }, first: None }
+    Answer {
+        outcome: Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 },
+        first: None,
+    }
 }
 
 fn again(answer: Answer, stamp: Stamp) -> Answer {
