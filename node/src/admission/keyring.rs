@@ -39,8 +39,8 @@ pub struct Keyring {
 
 #[derive(Default)]
 struct Known {
-    /// What it all rests on: see [`State::key_changes`].
-    changes: u64,
+    /// What it all rests on: see [`State::keys_mark`].
+    mark: u64,
     keys: HashMap<[u8; 32], KeyView>,
     /// Hashes that the primary didn't know, oldest first, and until when that's believed.
     strangers: VecDeque<([u8; 32], Instant)>,
@@ -129,10 +129,10 @@ impl Keyring {
     }
 
     fn look(&self, hash: &[u8; 32]) -> Option<KeyView> {
-        let changes = self.state.key_changes();
+        let mark = self.state.keys_mark();
         let mut known = self.known();
-        if known.changes != changes {
-            known.changes = changes;
+        if known.mark != mark {
+            known.mark = mark;
             known.keys.clear();
         }
         if let Some(key) = known.keys.get(hash) {

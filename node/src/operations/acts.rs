@@ -12,7 +12,8 @@ use evenkeel_wire::{
     day::{BusinessDate, CloseDay},
     id::{AccountId, KeyId},
     key::{CreateKey, RevokeKey, Role},
-    outcome::{Rejection, Stamp},
+    limits::KEYS_MAX,
+    outcome::{Outcome, Rejection, Stamp},
     reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
@@ -49,17 +50,12 @@ impl LedgerActs {
             AdminError::Failed(format!("the machine has no randomness: {error}"))
         })?;
         let hash = admission::key_hash(&text);
-        let (rejection, _) =
-            self.decide(Command::CreateKey(CreateKey { hash, role, account })).await?;
-        if let Some(rejection) = rejection {
-            return Err(rejected(rejection));
-        }
-        let found = self.ask_keys(Query::Key(hash)).await?;
-        let made = found.first().ok_or_else(|| {
-            AdminError::Failed("the key was made, and the ledger doesn't know it".to_owned())
-        })?;
-        let KnownKey { id, role, account, .. } = known(made);
-        Ok(CreatedKey { id, key: text, role, account })
+        let decided = self.decide(Command::CreateKey(CreateKey { hash, role, account })).await?;
+        let number = decided.committed()?;
+        let id = u32::try_from(number)
+            .map_err(|_| AdminError::Failed(format!("{number} is no key's number")))?;
+        let account = account.map(|account| account.to_string());
+        Ok(CreatedKey { id, key: text, role: role.name().to_owned(), account })
     }
 
     /// All keys.
@@ -67,7 +63,10 @@ impl LedgerActs {
     /// # Errors
     /// When the ledger can't be reached.
     pub async fn keys(&self) -> Result<Vec<KnownKey>, AdminError> {
-        Ok(self.ask_keys(Query::Keys).await?.iter().map(known).collect())
+        match self.ask(Query::Keys).await? {
+            View::Keys(keys) => Ok(keys.iter().map(known).collect()),
+            _ => Err(AdminError::Failed("a question for keys was answered otherwise".to_owned())),
+        }
     }
 
     /// Ends a key, and waits until no site that hears from the primary takes it any more.
@@ -75,10 +74,7 @@ impl LedgerActs {
     /// # Errors
     /// When there's no such key, or the ledger can't be reached.
     pub async fn revoke_key(&self, key: KeyId) -> Result<(), AdminError> {
-        let (rejection, _) = self.decide(Command::RevokeKey(RevokeKey { key })).await?;
-        if let Some(rejection) = rejection {
-            return Err(rejected(rejection));
-        }
+        self.decide(Command::RevokeKey(RevokeKey { key })).await?.committed()?;
         // Whoever hears from the primary has applied it by then; whoever doesn't asks before it answers.
         tokio::time::sleep(self.keyring.trusted_for()).await;
         Ok(())
@@ -94,8 +90,9 @@ impl LedgerActs {
         if next <= closed {
             return Err(AdminError::Conflict(format!("the calendar ends with {closed}")));
         }
-        let (rejection, stamp) = self.decide(Command::CloseDay(CloseDay { closed, next })).await?;
-        match rejection {
+        let Decided { outcome, stamp } =
+            self.decide(Command::CloseDay(CloseDay { closed, next })).await?;
+        match outcome.rejection {
             None => Ok(told(closed, next, &stamp)),
             // An attempt of ours whose answer was lost, midnight, or another operator was faster: the day is over all the same.
             Some(Rejection::DayNotOpen) => self.over_already(closed, &stamp).await,
@@ -139,13 +136,14 @@ impl LedgerActs {
         Err(AdminError::Unavailable("this site lags too far behind the primary".to_owned()))
     }
 
-    async fn decide(&self, command: Command) -> Result<(Option<Rejection>, Stamp), AdminError> {
+    async fn decide(&self, command: Command) -> Result<Decided, AdminError> {
         let commands = codec::encode(&command).into();
         let errand = Errand::Submit { count: 1, atomic: false, commands };
         match self.road.ask(Caller::NODE, errand, PATIENCE).await {
             Reply::Decided(decided, range) => {
                 let answer = decided.answers[range].first().expect("one answer for each command");
-                Ok((answer.outcome.rejection, answer.first.unwrap_or(decided.stamp)))
+                let stamp = answer.first.unwrap_or(decided.stamp);
+                Ok(Decided { outcome: answer.outcome, stamp })
             }
             Reply::Refused(refusal) => Err(refused(&refusal)),
             Reply::View(..) => {
@@ -163,12 +161,18 @@ impl LedgerActs {
             }
         }
     }
+}
 
-    async fn ask_keys(&self, query: Query) -> Result<Vec<KeyView>, AdminError> {
-        match self.ask(query).await? {
-            View::Keys(keys) => Ok(keys),
-            _ => Err(AdminError::Failed("a question for keys was answered otherwise".to_owned())),
-        }
+/// What the ledger said to an act, and where.
+struct Decided {
+    outcome: Outcome,
+    stamp: Stamp,
+}
+
+impl Decided {
+    /// The amount that the outcome is about, if it was committed.
+    fn committed(&self) -> Result<u64, AdminError> {
+        self.outcome.rejection.map_or(Ok(self.outcome.amount), |rejection| Err(rejected(rejection)))
     }
 }
 
@@ -187,6 +191,9 @@ fn rejected(rejection: Rejection) -> AdminError {
     let detail = match rejection {
         Rejection::KeyAccountInvalid => {
             "a merchant's key names a merchant's account, and no other key names one".to_owned()
+        }
+        Rejection::TooManyKeys => {
+            format!("there are {KEYS_MAX} keys, revoked ones included: no more fit")
         }
         Rejection::KeyNotFound => "there is no key of this number".to_owned(),
         other => format!("the ledger says {other}"),
