@@ -59,7 +59,7 @@ impl AdminDoor {
             (["timeline"], Method::GET) => self.read_timeline(&query).await,
             (["switchover"], Method::POST) => self.switchover(request, user).await,
             (["verify"], Method::POST) => {
-                let done = self.operations.verify();
+                let done = async { self.operations.verify().await };
                 json_of(&self.act(user, "verify", json!({}), whole, done).await?)
             }
             (["log-level"], Method::PUT) => self.set_log_level(request, user).await,
@@ -67,7 +67,7 @@ impl AdminDoor {
             (["keys"], Method::POST) => self.create_key(request, user).await,
             (["keys", id], Method::DELETE) => self.revoke_key(id, user).await,
             (["day", "close"], Method::POST) => {
-                let done = self.operations.close_day();
+                let done = async { self.operations.close_day().await };
                 json_of(&self.act(user, "day_close", json!({}), whole, done).await?)
             }
             (["status" | "peers" | "journal" | "timeline"], _) => {
@@ -85,7 +85,7 @@ impl AdminDoor {
 
     async fn switchover(&self, request: Request<Incoming>, user: User) -> Answered {
         let SwitchoverBody { to } = body_of(request).await?;
-        let done = self.operations.switchover(to.clone());
+        let done = async { self.operations.switchover(to.clone()).await };
         json_of(&self.act(user, "switchover", json!({"to": to}), whole, done).await?)
     }
 
@@ -111,7 +111,7 @@ impl AdminDoor {
         let id = account.as_deref().map(AccountId::parse).transpose();
         let id = id.map_err(|error| Refusal::Malformed(format!("account: {error}")))?;
         let details = json!({"role": role.name(), "account": account});
-        let done = self.operations.create_key(role, id);
+        let done = async { self.operations.create_key(role, id).await };
         // The timeline is for many eyes: it gets the key's number, never its text.
         let noted = |key: &CreatedKey| json!({"id": key.id});
         created(&self.act(user, "keys_create", details, noted, done).await?)
@@ -120,7 +120,7 @@ impl AdminDoor {
     async fn revoke_key(&self, id: &str, user: User) -> Answered {
         let id: u32 =
             id.parse().map_err(|_| Refusal::Malformed(format!("{id:?} is no key's number")))?;
-        let done = self.operations.revoke_key(KeyId(id));
+        let done = async { self.operations.revoke_key(KeyId(id)).await };
         self.act(user, "keys_revoke", json!({"id": id}), whole, done).await?;
         Ok(empty())
     }
@@ -162,7 +162,8 @@ impl AdminDoor {
         json_of(&events)
     }
 
-    /// An act: written down, done, and its end written down too, as `noted` tells it.
+    /// An act: written down, done, and its end written down too, as `noted` tells it. `done` must begin with nothing: it's
+    /// first looked at when the act is on disk.
     async fn act<T>(
         &self,
         user: User,
