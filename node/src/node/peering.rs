@@ -51,7 +51,8 @@ impl Peering {
 
     /// Takes peers' connections until the port is closed.
     pub(super) fn serve(&self, replication: &Replication, state: Arc<State>) -> JoinHandle<()> {
-        let forward = Arc::new(ForwardDoor { road: replication.road.clone(), state });
+        let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
+        let forward = Arc::new(ForwardDoor { road, state, keyring });
         let lanes = Lanes { peer: replication.door.clone(), forward };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         tokio::spawn(async move {

@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use evenkeel_node::{
+    admission::Keyring,
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
@@ -45,6 +46,7 @@ pub struct Life {
     pub journal: Journal,
     pub state: Arc<State>,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub door: PeerDoor,
 }
 
@@ -103,6 +105,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         journal,
         state: state.clone(),
         road: replication.road.clone(),
+        keyring: replication.keyring.clone(),
         door: replication.door.clone(),
     });
     accept_peers(&site, &life, seed);
@@ -218,7 +221,9 @@ async fn write(
 
 fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
     let door = life.door.clone();
-    let forward = Arc::new(ForwardDoor { road: life.road.clone(), state: life.state.clone() });
+    let (road, state) = (life.road.clone(), life.state.clone());
+    let keyring = life.keyring.clone();
+    let forward = Arc::new(ForwardDoor { road, state, keyring });
     let random = std::sync::Mutex::new(Random::of(seed, 3));
     let pulse = life.pulse.clone();
     site.network.up(
