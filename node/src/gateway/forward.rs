@@ -15,6 +15,7 @@ use super::outbox::{Outbox, write_reply};
 use crate::{
     admission,
     limits::FORWARDS_MAX,
+    metrics::DoorMetrics,
     replication::transport::LaneEnds,
     road::{Errand, Reply, ReplySink, Road, Ticket},
     state::State,
@@ -27,6 +28,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct ForwardDoor {
     pub road: Arc<Road>,
     pub state: Arc<State>,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 impl ForwardDoor {
@@ -35,7 +37,8 @@ impl ForwardDoor {
     /// # Errors
     /// When the lane breaks or the peer breaks the protocol.
     pub async fn serve(&self, mut ends: LaneEnds) -> io::Result<()> {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(self.metrics.clone());
+        let _connected = self.metrics.connected();
         let mut under_way = 0;
         let mut frames = Vec::new();
         loop {
@@ -67,16 +70,17 @@ impl ForwardDoor {
                 // The site that forwards has checked them; what stands in the journal is checked here all the same.
                 let checked = admission::check_commands(submit.count, &submit.commands);
                 if let Err(refusal) = checked {
-                    return refuse(outbox, submit.number, refusal);
+                    return refuse(outbox, outbox.begin(submit.number), refusal);
                 }
                 let Submit { number, deadline_ms, count, atomic, commands } = submit;
                 let errand = Errand::Submit { count, atomic, commands };
-                (number, deadline_ms, forward.key, errand)
+                (outbox.begin(number), deadline_ms, forward.key, errand)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;
                 let read = forward.read;
-                (read.number, read.deadline_ms, forward.key, Errand::Read(read.query))
+                let number = outbox.begin(read.number);
+                (number, read.deadline_ms, forward.key, Errand::Read(read.query))
             }
             other => {
                 return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));

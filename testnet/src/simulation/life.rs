@@ -7,6 +7,7 @@ use evenkeel_node::{
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
+    metrics::{Door, Metrics},
     recovery::{Recovery, Report},
     replication::{
         engine::{Parts, Replication},
@@ -46,6 +47,7 @@ pub struct Life {
     pub state: Arc<State>,
     pub road: Arc<Road>,
     pub door: PeerDoor,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Lives one life to its end. Its end by itself is told in `Err`.
@@ -76,6 +78,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     tokio::spawn(write(writer, journal.clone(), site.clone(), pulse.clone(), seed));
     tokio::spawn(keep(keeper(&site, &journal, &state, disk.clone()), state.clone(), pulse.clone()));
     let clock: Arc<dyn Clock> = site.clock.clone();
+    let metrics = Arc::new(Metrics::new());
     let starting = Replication::start(Parts {
         node: site.node,
         members: site.settings.members.clone(),
@@ -91,6 +94,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         transport: site.network.transport(site.node, pulse.clone()),
         timeline: None,
         genesis: site.settings.genesis.clone(),
+        metrics: metrics.clone(),
     });
     let replication = tokio::select! {
         biased;
@@ -104,6 +108,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         state: state.clone(),
         road: replication.road.clone(),
         door: replication.door.clone(),
+        metrics,
     });
     accept_peers(&site, &life, seed);
     site.begins(life.clone());
@@ -218,7 +223,11 @@ async fn write(
 
 fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
     let door = life.door.clone();
-    let forward = Arc::new(ForwardDoor { road: life.road.clone(), state: life.state.clone() });
+    let forward = Arc::new(ForwardDoor {
+        road: life.road.clone(),
+        state: life.state.clone(),
+        metrics: life.metrics.door(Door::Forward).clone(),
+    });
     let random = std::sync::Mutex::new(Random::of(seed, 3));
     let pulse = life.pulse.clone();
     site.network.up(
