@@ -22,6 +22,7 @@ use crate::{
         client::ClientDoor,
     },
     limits::CLIENT_CONNECTIONS_MAX,
+    metrics::Door,
     operations::NodeOperations,
     replication::engine::Replication,
     state::State,
@@ -85,6 +86,7 @@ impl Doors {
             site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
             volatile,
             stopping: stopping.clone(),
+            metrics: operations.metrics.door(Door::Quic).clone(),
         });
         let admin_door = AdminDoor { operations, timeline, telemetry, clock };
         let serve = async move {
