@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod health;
 pub mod history;
 pub mod keeper;
 pub mod ledger;

@@ -32,7 +32,7 @@ use tokio::{runtime, sync::watch, time::Instant};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    gateway::admin,
+    gateway::{admin, http},
     keeper::{Keeper, Rest},
     operations::NodeOperations,
     recovery::{RecoveryError, check_genesis},
@@ -70,6 +70,8 @@ pub enum RunError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{what}: {source}")]
@@ -205,6 +207,7 @@ fn say_running(config: &Config) {
         node = config.node,
         peer = %config.listen.peer,
         client = %config.listen.client,
+        http = %config.listen.http,
         admin = %config.socket.display(),
         "running"
     );
