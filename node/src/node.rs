@@ -32,7 +32,7 @@ use tokio::{runtime, sync::watch, time::Instant};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    gateway::admin,
+    gateway::{admin, http},
     keeper::{Keeper, Rest},
     metrics::Metrics,
     operations::{LedgerActs, NodeOperations},
@@ -71,6 +71,8 @@ pub enum RunError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{what}: {source}")]
@@ -222,6 +224,7 @@ fn say_running(config: &Config) {
         node = config.node,
         peer = %config.listen.peer,
         client = %config.listen.client,
+        http = %config.listen.http,
         admin = %config.socket.display(),
         "running"
     );
