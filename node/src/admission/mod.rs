@@ -6,6 +6,7 @@
 pub mod facts;
 mod form;
 pub mod keyring;
+pub mod quota;
 pub mod roles;
 
 use bytes::Bytes;

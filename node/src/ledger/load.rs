@@ -70,11 +70,9 @@ impl Loader {
                 self.account(account).map_err(|what| format!("account {id}: {what}"))
             }
             stored::Row::Setting { name, value } => {
-                if let Some((table, key)) = tables::row_of(&name) {
-                    return self.entry(table, key, &value);
-                }
                 self.setting(&name, &value).map_err(|what| format!("setting {name}: {what}"))
             }
+            stored::Row::Entry { table, key, value } => self.entry(table, key, &value),
         }
     }
 

@@ -318,6 +318,58 @@ mod tests {
         assert_eq!(table.load(2, &[1, 0, 0]).unwrap_err(), "not four bytes");
     }
 
+    /// Audits to the end, so many rows at a time.
+    fn audit(table: &mut Sorted<u32>, rows: usize) -> bool {
+        (0..100)
+            .find_map(|_| table.audit_next(&mut rows.clone(), &mut |_, value| *value < 9))
+            .unwrap()
+    }
+
+    /// A change, and whether the table is sound after it.
+    type Change = (fn(&mut Sorted<u32>), bool);
+
+    #[test]
+    fn an_audit_finds_what_was_changed_behind_the_tables_back() {
+        let changes: &[Change] = &[
+            (|_| (), true),
+            (|table| _ = table.rows.insert(5, 8), false),
+            (|table| _ = table.rows.remove(&5), false),
+            (|table| _ = table.rows.insert(6, 1), false),
+            (|table| table.digest ^= 1, false),
+            (|table| _ = table.set(5, Some(9)), false),
+            (|table| _ = table.set(5, Some(8)), true),
+        ];
+        for (number, (change, sound)) in changes.iter().enumerate() {
+            for rows in [1, 3, 100] {
+                let mut table = Sorted::default();
+                for key in 1..=5 {
+                    table.set(key, Some(1));
+                }
+                assert!(audit(&mut table, rows));
+                change(&mut table);
+                assert_eq!(audit(&mut table, rows), *sound, "change {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_audit_agrees_while_rows_come_and_go() {
+        let mut table = Sorted::default();
+        let mut agreed = 0;
+        for turn in 0..1_000_u32 {
+            let key = u128::from(turn.wrapping_mul(0x9e37_79b9) >> 27);
+            table.set(key, turn.is_multiple_of(3).then_some(turn % 9));
+            match table.audit_next(&mut 2, &mut |_, _| true) {
+                None => {}
+                Some(sound) => {
+                    assert!(sound, "turn {turn}");
+                    agreed += 1;
+                }
+            }
+        }
+        assert!(agreed > 50, "{agreed}");
+    }
+
     #[derive(Clone, Debug)]
     enum Act {
         Set(u128, Option<u32>),

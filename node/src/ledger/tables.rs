@@ -136,11 +136,5 @@ pub(super) fn load(
 
 /// A row as it's stored.
 fn stored_row(table: u8, key: u128, value: Vec<u8>) -> stored::Row {
-    stored::Row::Setting { name: format!("entry {table} {key:032x}"), value }
-}
-
-/// The table and the key of a setting that is a row.
-pub(super) fn row_of(name: &str) -> Option<(u8, u128)> {
-    let (table, key) = name.strip_prefix("entry ")?.split_once(' ')?;
-    Some((table.parse().ok()?, u128::from_str_radix(key, 16).ok()?))
+    stored::Row::Entry { table, key, value }
 }

@@ -28,6 +28,7 @@ use crate::{
         ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
         QUEUED_REQUESTS_MAX,
     },
+    metrics::Metrics,
     road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
 };
 
@@ -175,6 +176,7 @@ enum NodesOwn {
 /// An entry that is under way.
 struct Flight {
     requests: Vec<Flying>,
+    since: Instant,
     next_deadline: Instant,
 }
 
@@ -195,6 +197,7 @@ pub struct Batcher {
     nodes_own: BTreeMap<u64, NodesOwn>,
     /// The last term that this node led in.
     term: Option<u64>,
+    metrics: Arc<Metrics>,
 }
 
 impl Batcher {
@@ -205,6 +208,7 @@ impl Batcher {
         stamps: Stamps,
         upkeep: Upkeep,
         lead: watch::Receiver<Lead>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             queue,
@@ -218,6 +222,7 @@ impl Batcher {
             next_flight: 0,
             nodes_own: BTreeMap::new(),
             term: None,
+            metrics,
         }
     }
 
@@ -296,7 +301,9 @@ impl Batcher {
             self.nodes_own.insert(number, own);
         }
         let next_deadline = next_deadline(&requests);
-        self.flights.insert(number, Flight { requests, next_deadline });
+        let since = Instant::now();
+        self.flights.insert(number, Flight { requests, since, next_deadline });
+        self.metrics.in_flight(self.flights.len());
         let (responder, result) = OneshotResponder::new_pair();
         if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
             self.land(number, None);
@@ -309,8 +316,10 @@ impl Batcher {
     fn land(&mut self, number: u64, result: Option<ClientWriteResult<Types>>) {
         let Some(flight) = self.flights.remove(&number) else { return };
         let own = self.nodes_own.remove(&number);
+        self.metrics.in_flight(self.flights.len());
         match result {
             Some(Ok(response)) => {
+                self.metrics.committed(flight.since.elapsed());
                 let decided = response.data.expect("an entry of commands has outcomes");
                 if let Some(own) = own {
                     self.look_after(own, &decided);
@@ -366,6 +375,7 @@ impl Batcher {
             }
             self.landings.clear();
             self.nodes_own.clear();
+            self.metrics.in_flight(0);
         }
     }
 

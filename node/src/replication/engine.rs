@@ -34,6 +34,7 @@ use crate::{
     clock::Clock,
     config::Timing,
     limits::KEYS_TRUSTED_HEARTBEATS,
+    metrics::Metrics,
     road::{Lead, Road},
     state::State,
     timeline::Timeline,
@@ -56,6 +57,7 @@ pub struct Parts {
     pub transport: Arc<dyn PeerTransport>,
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Running replication.
@@ -104,6 +106,7 @@ impl Replication {
             parts.journal.clone(),
             parts.applied,
             parts.membership.clone(),
+            parts.metrics.clone(),
         );
         let engine = |why: String| StartError::Engine(why);
         let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
@@ -146,6 +149,7 @@ impl Replication {
             state: parts.state.clone(),
             lead: lead.clone(),
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -160,10 +164,19 @@ impl Replication {
             timeline: parts.timeline,
             lead: lead_sender,
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
+            term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
         let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
-        let batcher =
-            Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, upkeep, lead.clone());
+        let batcher = Batcher::new(
+            queue.clone(),
+            raft.clone(),
+            road.clone(),
+            stamps,
+            upkeep,
+            lead.clone(),
+            parts.metrics,
+        );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();

@@ -163,6 +163,17 @@ socket = "admin.sock"
 format = "readable"          # or json
 filter = "info"
 
+# TLS for the HTTP port. Without a certificate the port is plain, which takes a loopback address, or plain = true where
+# something in front of it speaks TLS.
+[http]
+{http_tls}
+
+# How often a key may ask over HTTP.
+[limits]
+requests_per_second = 5000
+burst = 10000
+operator_exempt = false      # operators' keys are counted too
+
 # Read once, when the cluster is founded; from then on the journal has the word. The same on every node.
 [genesis]
 assets = [{assets}]
@@ -178,6 +189,7 @@ operator_key = "{key_hash}"
         peer = Site::listen(&own.peer),
         client = Site::listen(&own.client),
         http = Site::listen(&own.http),
+        http_tls = http_tls(own),
         node_certificate = cert::NODE_CERTIFICATE_FILE,
         node_key = cert::NODE_KEY_FILE,
         assets = assets.join(", "),
@@ -196,15 +208,30 @@ operator_key = "{key_hash}"
     text
 }
 
+/// The node's own certificate names its host too: it serves until the site has one that browsers believe.
+fn http_tls(own: &Site) -> String {
+    let lines = format!(
+        "cert = \"tls/{}\"\nkey = \"tls/{}\"",
+        cert::NODE_CERTIFICATE_FILE,
+        cert::NODE_KEY_FILE
+    );
+    if own.speaks_tls() {
+        lines
+    } else {
+        lines.lines().map(|line| format!("# {line}\n")).collect::<String>().trim_end().to_owned()
+    }
+}
+
 fn client_toml(args: &Args, cluster: ClusterId) -> String {
     let mut text = format!(
         "# How a client reaches the cluster. Relative paths are relative to this file.\ncluster = \"{cluster}\"\nca = \"ca/{CERTIFICATE_FILE}\"\nkey_file = \"operator.key\"\n"
     );
     for (site, node) in args.sites.iter().zip(1..) {
         let Site { name, client, http, .. } = site;
+        let scheme = if site.speaks_tls() { "https://" } else { "" };
         write!(
             text,
-            "\n[[sites]]\nname = \"{name}\"\nnode = {node}\nclient = \"{client}\"\nhttp = \"{http}\"\n"
+            "\n[[sites]]\nname = \"{name}\"\nnode = {node}\nclient = \"{client}\"\nhttp = \"{scheme}{http}\"\n"
         )
         .expect("writing to memory can't fail");
     }

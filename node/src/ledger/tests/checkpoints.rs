@@ -17,6 +17,7 @@ use super::{
 struct Stored {
     accounts: BTreeMap<u128, AccountRow>,
     settings: BTreeMap<String, Vec<u8>>,
+    entries: BTreeMap<(u8, u128), Vec<u8>>,
     marker: Option<Marker>,
 }
 
@@ -26,6 +27,10 @@ impl Stored {
             match row {
                 Row::Account(account) => drop(self.accounts.insert(account.id, account)),
                 Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+                Row::Entry { table, key, value } if value.is_empty() => {
+                    self.entries.remove(&(table, key));
+                }
+                Row::Entry { table, key, value } => drop(self.entries.insert((table, key), value)),
             }
         }
     }
@@ -34,7 +39,12 @@ impl Stored {
         let settings = self.settings.iter();
         let settings =
             settings.map(|(name, value)| Row::Setting { name: name.clone(), value: value.clone() });
-        self.accounts.values().cloned().map(Row::Account).chain(settings).collect()
+        let entry = |(&(table, key), value): (&(u8, u128), &Vec<u8>)| {
+            let value = value.clone();
+            Row::Entry { table, key, value }
+        };
+        let rest = settings.chain(self.entries.iter().map(entry));
+        self.accounts.values().cloned().map(Row::Account).chain(rest).collect()
     }
 
     fn load(&self) -> Result<Ledger, String> {
@@ -204,7 +214,7 @@ fn only_rows_that_changed_are_copied_again() {
     let posted = |rows: &[Row]| -> BTreeMap<u128, i64> {
         let accounts = rows.iter().filter_map(|row| match row {
             Row::Account(account) => Some((account.id, account.posted)),
-            Row::Setting { .. } => None,
+            Row::Setting { .. } | Row::Entry { .. } => None,
         });
         accounts.collect()
     };

@@ -1,0 +1,5 @@
+//! The HTTP door, from the first byte to the last, over a real ledger: what is asked and what is answered, as tables.
+
+mod client;
+mod commands;
+mod site;
