@@ -19,7 +19,7 @@ pub trait Health: Send + Sync + 'static {
     /// `GET /v1/status`
     fn cluster_status(&self) -> ClusterStatus;
 
-    /// `GET /metrics`: the text whose type is `text/plain; version=0.0.4`.
+    /// `GET /metrics`: the text whose type is [`crate::metrics::CONTENT_TYPE`].
     fn scrape(&self) -> String;
 }
 

@@ -13,6 +13,7 @@ pub mod history;
 pub mod keeper;
 pub mod ledger;
 pub mod limits;
+pub mod metrics;
 pub mod node;
 pub mod operations;
 pub mod recovery;

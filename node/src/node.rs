@@ -34,6 +34,7 @@ use crate::{
     config::Config,
     gateway::{admin, http},
     keeper::{Keeper, Rest},
+    metrics::Metrics,
     operations::NodeOperations,
     recovery::{RecoveryError, check_genesis},
     replication::{
@@ -143,20 +144,19 @@ async fn live(
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
+    let metrics = measure(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
-    let history = state.history().clone();
-    let pace = Box::new(slowly);
     let keeper = Keeper::new(
         state.clone(),
-        history,
+        state.history().clone(),
         journal.clone(),
         disk.clone(),
         checkpoints,
         reopen,
-        pace,
+        Box::new(slowly),
     );
-    let keeper = spawn_keeper(keeper, &state, stopping)?;
+    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let replication = Replication::start(Parts {
         node: config.node,
         members: config.members.iter().map(|member| member.node).collect(),
@@ -172,9 +172,10 @@ async fn live(
         transport: peering.transport().clone(),
         timeline: Some(timeline.clone()),
         genesis: config.genesis.clone(),
+        metrics: metrics.clone(),
     })
     .await?;
-    let peering_task = peering.serve(&replication, state.clone());
+    let peering_task = peering.serve(&replication, state.clone(), &metrics);
     let operations = Arc::new(NodeOperations {
         config: config.clone(),
         started: Instant::now(),
@@ -186,6 +187,10 @@ async fn live(
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
+        queue: replication.queue.clone(),
+        metrics,
+        clock: clock.clone(),
+        stopping,
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
@@ -199,6 +204,13 @@ async fn live(
     running.stop().await;
     drop(claim);
     why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
+}
+
+/// The metrics of this life, told of the journal's syncs from the first one on.
+fn measure(journal: &Journal) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new());
+    journal.watch_syncs(metrics.syncs().clone());
+    metrics
 }
 
 fn say_running(config: &Config) {

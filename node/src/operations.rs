@@ -1,4 +1,6 @@
-//! What the admin socket can ask of a running node. It never moves money.
+//! What can be asked of a running node: by its operator at the admin socket here, by anybody in [`health`]. It never moves money.
+
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +11,14 @@ use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    clock::rfc3339,
+    clock::{Clock, rfc3339},
     config::Config,
     gateway::admin::{AdminError, Operations},
-    health::{ClusterStatus, Health, Probe},
     limits::READ_BYTES_MAX,
+    metrics::Metrics,
     replication::{
-        Raft, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum, types::kind,
+        Raft, batcher::Queue, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum,
+        types::kind,
     },
     road::Lead,
     state::{Place, State},
@@ -23,7 +26,7 @@ use crate::{
     timeline::Timeline,
 };
 
-/// A running node, as its operator sees it.
+/// A running node, as it's seen from outside.
 pub struct NodeOperations {
     pub config: Arc<Config>,
     pub started: Instant,
@@ -35,6 +38,11 @@ pub struct NodeOperations {
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
     pub timeline: Timeline,
+    pub queue: Arc<Queue>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// Set when the node begins to stop.
+    pub stopping: watch::Receiver<bool>,
 }
 
 impl NodeOperations {
@@ -203,21 +211,6 @@ fn count(body: &[u8]) -> u32 {
         commands += group.commands;
     }
     commands
-}
-
-impl Health for NodeOperations {
-    fn answers(&self, probe: Probe) -> bool {
-        let (now, lead) = (Instant::now(), *self.lead.borrow());
-        probe.answer(lead, self.is_ready(lead, now), false)
-    }
-
-    fn cluster_status(&self) -> ClusterStatus {
-        self.status().into()
-    }
-
-    fn scrape(&self) -> String {
-        String::new()
-    }
 }
 
 impl Operations for NodeOperations {

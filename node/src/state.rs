@@ -50,7 +50,26 @@ struct Inner {
     begun: Option<Begun>,
     checkpoint_busy: bool,
     checkpoint_from: u64,
+    checkpoints: CheckpointNotes,
     membership: Option<(Place, Bytes)>,
+}
+
+/// What came of checkpoints, for whoever watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointNotes {
+    /// The newest that is finished, or that this start loaded.
+    pub newest: Option<CheckpointNote>,
+    begun: Option<CheckpointNote>,
+    /// How many were given up.
+    pub failures: u64,
+}
+
+/// Where a checkpoint stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointNote {
+    pub position: u64,
+    /// The ledger's time there, microseconds since the Unix epoch.
+    pub time: u64,
 }
 
 /// A checkpoint whose rows wait to be copied.
@@ -70,6 +89,7 @@ impl State {
             begun: None,
             checkpoint_busy: false,
             checkpoint_from: 0,
+            checkpoints: CheckpointNotes::default(),
             membership: None,
         };
         Self {
@@ -135,6 +155,8 @@ impl State {
         if self.journal.begins_segment(head.position)
             && let Some(begun) = inner.ledger.checkpoint_begin(false)
         {
+            let time = inner.ledger.time();
+            inner.checkpoints.begun = Some(CheckpointNote { position: begun.position, time });
             inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
             inner.checkpoint_busy = true;
         }
@@ -165,6 +187,25 @@ impl State {
         let mut inner = self.inner();
         inner.ledger.checkpoint_end(written);
         inner.checkpoint_busy = false;
+        let begun = inner.checkpoints.begun.take();
+        if written {
+            inner.checkpoints.newest = begun.or(inner.checkpoints.newest);
+        } else {
+            inner.checkpoints.failures += 1;
+        }
+    }
+
+    /// The ledger is as a checkpoint held it: nothing was applied since.
+    pub fn loaded_from_checkpoint(&self) {
+        let mut inner = self.inner();
+        let time = inner.ledger.time();
+        let position = inner.ledger.position();
+        inner.checkpoints.newest = position.map(|position| CheckpointNote { position, time });
+    }
+
+    /// What came of checkpoints so far.
+    pub fn checkpoints(&self) -> CheckpointNotes {
+        self.inner().checkpoints
     }
 
     /// Takes a digest of the state as it stands, once for each position.

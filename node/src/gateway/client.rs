@@ -22,6 +22,7 @@ use super::outbox::{Outbox, write_reply};
 use crate::{
     admission::{self, Keyring},
     limits::HELLO_PATIENCE,
+    metrics::DoorMetrics,
     replication::freshness::Freshness,
     road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
     state::State,
@@ -40,6 +41,7 @@ pub struct ClientDoor {
     pub volatile: bool,
     /// Set when the node begins to stop.
     pub stopping: tokio::sync::watch::Receiver<bool>,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 /// How long a client may take no more bytes.
@@ -52,6 +54,7 @@ impl ClientDoor {
             let door = self.clone();
             tokio::spawn(async move {
                 let from = link.remote_address();
+                let _connected = door.metrics.connected();
                 if let Err(error) = door.connection(link).await {
                     tracing::debug!(%from, %error, "a client's connection ended");
                 }
@@ -84,6 +87,7 @@ impl ClientDoor {
         let caller = match self.hello(&mut receiver).await {
             Ok(caller) => caller,
             Err(refusal) => {
+                self.metrics.refused(refusal.code.name());
                 let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
                 sender.send(&refused).await?;
                 return timeout(WRITE_PATIENCE, sender.finish()).await.map_err(io::Error::from)?;
@@ -128,7 +132,7 @@ impl ClientDoor {
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(self.metrics.clone());
         let mut under_way = 0;
         let mut open = true;
         let mut frames = Vec::new();
@@ -168,7 +172,7 @@ impl ClientDoor {
         match frame.kind {
             request::SUBMIT => {
                 let submit = Submit::read(frame.body).map_err(invalid)?;
-                let (number, deadline_ms) = (submit.number, submit.deadline_ms);
+                let (number, deadline_ms) = (outbox.begin(submit.number), submit.deadline_ms);
                 let checked = self
                     .check_open()
                     .and_then(|()| self.keyring.recheck(&caller))
@@ -208,7 +212,7 @@ impl ClientDoor {
     }
 
     fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
-        let number = read.number;
+        let number = outbox.begin(read.number);
         let checked = self
             .check_open()
             .and_then(|()| self.keyring.recheck(&caller))

@@ -15,6 +15,7 @@ use super::outbox::{Outbox, write_reply};
 use crate::{
     admission::{self, Keyring},
     limits::FORWARDS_MAX,
+    metrics::DoorMetrics,
     replication::transport::LaneEnds,
     road::{Caller, Errand, Lead, NODES_HASH, Reply, ReplySink, Road, Ticket},
     state::State,
@@ -28,6 +29,7 @@ pub struct ForwardDoor {
     pub road: Arc<Road>,
     pub state: Arc<State>,
     pub keyring: Arc<Keyring>,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 impl ForwardDoor {
@@ -36,7 +38,8 @@ impl ForwardDoor {
     /// # Errors
     /// When the lane breaks or the peer breaks the protocol.
     pub async fn serve(&self, mut ends: LaneEnds) -> io::Result<()> {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(self.metrics.clone());
+        let _connected = self.metrics.connected();
         let mut under_way = 0;
         let mut frames = Vec::new();
         loop {
@@ -66,12 +69,13 @@ impl ForwardDoor {
                 let forward = ForwardSubmit::read(frame.body).map_err(invalid)?;
                 let Submit { number, deadline_ms, count, atomic, commands } = forward.submit;
                 let errand = Errand::Submit { count, atomic, commands };
-                (number, deadline_ms, forward.key, errand)
+                (outbox.begin(number), deadline_ms, forward.key, errand)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;
                 let read = forward.read;
-                (read.number, read.deadline_ms, forward.key, Errand::Read(read.query))
+                let number = outbox.begin(read.number);
+                (number, read.deadline_ms, forward.key, Errand::Read(read.query))
             }
             other => {
                 return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));

@@ -24,6 +24,7 @@ use crate::{
         http::{self, HttpServer},
     },
     limits::CLIENT_CONNECTIONS_MAX,
+    metrics::Door,
     operations::NodeOperations,
     replication::engine::Replication,
     state::State,
@@ -89,6 +90,7 @@ impl Doors {
             site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
             volatile,
             stopping: stopping.clone(),
+            metrics: operations.metrics.door(Door::Quic).clone(),
         });
         let http_parts = http::Parts {
             road: replication.road.clone(),
@@ -96,6 +98,7 @@ impl Doors {
             keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             health: operations.clone(),
+            metrics: operations.metrics.door(Door::Http).clone(),
             events: state.clone(),
             settlements: state.clone(),
             quota: Quota::new(config.rates),

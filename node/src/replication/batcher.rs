@@ -26,6 +26,7 @@ use crate::{
         ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
         QUEUED_REQUESTS_MAX,
     },
+    metrics::Metrics,
     road::{Errand, Exit, Lead, Reply, Road, Ticket},
 };
 
@@ -139,6 +140,7 @@ struct Flying {
 /// An entry that is under way.
 struct Flight {
     requests: Vec<Flying>,
+    since: Instant,
     next_deadline: Instant,
 }
 
@@ -154,6 +156,7 @@ pub struct Batcher {
     flights: BTreeMap<u64, Flight>,
     landings: FuturesUnordered<Landing>,
     next_flight: u64,
+    metrics: Arc<Metrics>,
 }
 
 impl Batcher {
@@ -163,6 +166,7 @@ impl Batcher {
         road: Arc<Road>,
         stamps: Stamps,
         lead: watch::Receiver<Lead>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             queue,
@@ -173,6 +177,7 @@ impl Batcher {
             flights: BTreeMap::new(),
             landings: FuturesUnordered::new(),
             next_flight: 0,
+            metrics,
         }
     }
 
@@ -218,7 +223,9 @@ impl Batcher {
         let number = self.next_flight;
         self.next_flight += 1;
         let next_deadline = next_deadline(&requests);
-        self.flights.insert(number, Flight { requests, next_deadline });
+        let since = Instant::now();
+        self.flights.insert(number, Flight { requests, since, next_deadline });
+        self.metrics.in_flight(self.flights.len());
         let (responder, result) = OneshotResponder::new_pair();
         if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
             self.land(number, None);
@@ -230,8 +237,10 @@ impl Batcher {
 
     fn land(&mut self, number: u64, result: Option<ClientWriteResult<Types>>) {
         let Some(flight) = self.flights.remove(&number) else { return };
+        self.metrics.in_flight(self.flights.len());
         match result {
             Some(Ok(response)) => {
+                self.metrics.committed(flight.since.elapsed());
                 let decided = response.data.expect("an entry of commands has outcomes");
                 for Flying { ticket, first } in flight.requests {
                     let Some(ticket) = ticket else { continue };
@@ -265,6 +274,7 @@ impl Batcher {
                 self.again(flight, true);
             }
             self.landings.clear();
+            self.metrics.in_flight(0);
         }
     }
 

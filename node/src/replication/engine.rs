@@ -32,6 +32,7 @@ use crate::{
     admission::Keyring,
     clock::Clock,
     config::Timing,
+    metrics::Metrics,
     road::{Lead, Road},
     state::State,
     timeline::Timeline,
@@ -54,6 +55,7 @@ pub struct Parts {
     pub transport: Arc<dyn PeerTransport>,
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Running replication.
@@ -102,6 +104,7 @@ impl Replication {
             parts.journal.clone(),
             parts.applied,
             parts.membership.clone(),
+            parts.metrics.clone(),
         );
         let engine = |why: String| StartError::Engine(why);
         let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
@@ -144,6 +147,7 @@ impl Replication {
             state: parts.state.clone(),
             lead: lead.clone(),
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -158,8 +162,17 @@ impl Replication {
             timeline: parts.timeline,
             lead: lead_sender,
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
+            term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
-        let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
+        let batcher = Batcher::new(
+            queue.clone(),
+            raft.clone(),
+            road.clone(),
+            stamps,
+            lead.clone(),
+            parts.metrics,
+        );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();

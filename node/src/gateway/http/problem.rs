@@ -176,6 +176,11 @@ impl Problem {
         problem
     }
 
+    /// Whether it's the ledger's answer, and no refusal.
+    pub(super) fn is_outcome(&self) -> bool {
+        matches!(self.code, Code::Rejected(_))
+    }
+
     /// After how many seconds asking again makes sense.
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(HeaderValue::from(seconds));
