@@ -20,7 +20,6 @@ use crate::{
     clock::{Clock, rfc3339},
     config::Config,
     gateway::admin::{AdminError, Operations},
-    health::{ClusterStatus, Health, Probe},
     limits::READ_BYTES_MAX,
     metrics::Metrics,
     replication::{
@@ -223,21 +222,6 @@ fn count(body: &[u8]) -> u32 {
         commands += group.commands;
     }
     commands
-}
-
-impl Health for NodeOperations {
-    fn answers(&self, probe: Probe) -> bool {
-        let (now, lead) = (Instant::now(), *self.lead.borrow());
-        probe.answer(lead, self.is_ready(lead, now), false)
-    }
-
-    fn cluster_status(&self) -> ClusterStatus {
-        self.status().into()
-    }
-
-    fn scrape(&self) -> String {
-        String::new()
-    }
 }
 
 impl Operations for NodeOperations {

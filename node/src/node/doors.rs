@@ -98,6 +98,7 @@ impl Doors {
             keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             health: operations.clone(),
+            metrics: operations.metrics.door(Door::Http).clone(),
             events: state.clone(),
             settlements: state.clone(),
             quota: Quota::new(config.rates),

@@ -226,12 +226,10 @@ async fn write(
 
 fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
     let door = life.door.clone();
-    let forward = Arc::new(ForwardDoor {
-        road: life.road.clone(),
-        state: life.state.clone(),
-        keyring: life.keyring.clone(),
-        metrics: life.metrics.door(Door::Forward).clone(),
-    });
+    let (road, state) = (life.road.clone(), life.state.clone());
+    let keyring = life.keyring.clone();
+    let metrics = life.metrics.door(Door::Forward).clone();
+    let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
     let random = std::sync::Mutex::new(Random::of(seed, 3));
     let pulse = life.pulse.clone();
     site.network.up(

@@ -12,7 +12,7 @@ use axum::{
 use utoipa::openapi::{RefOr, Response as ResponseDocs};
 
 use super::{HttpDoor, openapi};
-use crate::health::Probe;
+use crate::{health::Probe, metrics::CONTENT_TYPE};
 
 /// 200 or 503, with a word for people.
 fn verdict(good: bool) -> Response<Body> {
@@ -60,7 +60,7 @@ pub(super) async fn replica(State(door): State<Arc<HttpDoor>>) -> Response<Body>
     responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),
 )]
 pub(super) async fn metrics(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+    let kind = HeaderValue::from_static(CONTENT_TYPE);
     ([(header::CONTENT_TYPE, kind)], door.health.scrape()).into_response()
 }
 

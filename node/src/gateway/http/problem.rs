@@ -176,6 +176,11 @@ impl Problem {
         problem
     }
 
+    /// Whether it's the ledger's answer, and no refusal.
+    pub(super) fn is_outcome(&self) -> bool {
+        matches!(self.code, Code::Rejected(_))
+    }
+
     /// After how many seconds asking again makes sense.
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(HeaderValue::from(seconds));
@@ -352,6 +357,7 @@ fn title_of(rejection: Rejection) -> &'static str {
         Rejection::DayNotOpen => "The business date is another one",
         Rejection::KeyNotFound => "No such key",
         Rejection::KeyAccountInvalid => "The key's account is no merchant's",
+        Rejection::TooManyKeys => "The ledger takes no more keys",
     }
 }
 
@@ -390,5 +396,6 @@ fn detail_of(rejection: Rejection) -> &'static str {
         Rejection::DayNotOpen => "the ledger's business date is another one",
         Rejection::KeyNotFound => "no key has this number",
         Rejection::KeyAccountInvalid => "a merchant's key names a merchant's account",
+        Rejection::TooManyKeys => "every key that was ever made counts, revoked ones too",
     }
 }

@@ -8,6 +8,7 @@ use axum::{
     http::{Request, Response},
 };
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tower_service::Service;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -70,11 +71,15 @@ pub(super) async fn answer(
     mut router: Router,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    let since = Instant::now();
     let id = door.request_ids.of(request.headers());
     let asked = (request.method().clone(), request.uri().clone());
     let Ok(mut response): Result<_, Infallible> = router.call(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         problem.write(&id, &mut response);
+        if !problem.is_outcome() {
+            door.metrics.refused(problem.code.name());
+        }
         tracing::debug!(
             request = id.as_str(),
             code = problem.code.name(),
@@ -83,6 +88,7 @@ pub(super) async fn answer(
         );
     }
     response.headers_mut().insert(REQUEST_ID, id.header());
+    door.metrics.answered(since.elapsed());
     let (method, path) = (asked.0.as_str(), asked.1.path());
     tracing::debug!(
         request = id.as_str(),

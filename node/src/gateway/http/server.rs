@@ -153,6 +153,7 @@ impl Connection {
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S) {
         let activity = Activity::new();
+        let _connected = self.door.metrics.connected();
         let service = service_fn(|mut request: Request<Incoming>| {
             let busy = Activity::serve(&activity);
             request.extensions_mut().insert(busy.clone());
