@@ -3,7 +3,7 @@
 //! Sorted, because a checkpoint then walks a table in slices from key to key, whatever comes and goes meanwhile, and no
 //! row has to carry what the walk must know of it. A row that the walk still needs is set aside the moment before it
 //! changes. The order of hashes never shows, a row that was taken back leaves nothing behind, and growing never takes
-//! long. For each row it needs 1.3 to 1.8 times the bytes of key and value.
+//! long. A row takes about twice the bytes of its key and value: 42 to 52 for a refunded total.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
