@@ -139,8 +139,8 @@ pub async fn create_key(socket: &Path, role: &str, account: Option<&str>) -> Res
 /// # Errors
 /// When it doesn't answer in time or refuses.
 pub async fn revoke_key(socket: &Path, id: u64) -> Result<(), Error> {
-    let reply = answered(socket, "DELETE", &format!("/keys/{id}"), None, Duration::from_secs(15));
-    reply.await.map(|_| ())
+    let route = format!("/keys/{id}");
+    answered(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
 }
 
 async fn ask<T: DeserializeOwned>(

@@ -100,7 +100,7 @@ impl Door {
             let response = self.send(method, path, headers, body).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+            anyhow::Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
         };
         match timeout(PATIENCE, exchange).await {
             Ok(answer) => answer.with_context(|| what),

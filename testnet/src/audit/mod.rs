@@ -190,7 +190,7 @@ fn differs(record: &Record, again: &Answered) -> Option<String> {
 ///
 /// # Errors
 /// When a site is silent, or they don't come to rest at one head.
-pub pub async fn compare_sites(testnet: &Testnet) -> anyhow::Result<(BTreeMap<String, String>, bool)> {
+pub async fn compare_sites(testnet: &Testnet) -> anyhow::Result<(BTreeMap<String, String>, bool)> {
     let start = Instant::now();
     loop {
         let mut statuses = Vec::new();

@@ -35,7 +35,8 @@ pub struct Standing {
 impl Standing {
     #[must_use]
     pub fn of(view: &AccountView) -> Self {
-        let AccountView { status, posted, held, max_balance, per_transfer, daily_debit, .. } = *view;
+        let AccountView { status, posted, held, max_balance, per_transfer, daily_debit, .. } =
+            *view;
         let debited_today = view.debited_today;
         Self { status, posted, held, max_balance, per_transfer, daily_debit, debited_today }
     }
@@ -269,7 +270,11 @@ impl Model {
         let debit = self.account(flow.debit)?;
         let owes = matches!(debit.kind, AccountKind::Bank | AccountKind::Issuer);
         let available = debit.standing.posted - debit.standing.held;
-        if owes || available >= to_i64(flow.amount) { Ok(()) } else { Err(Rejection::InsufficientFunds) }
+        if owes || available >= to_i64(flow.amount) {
+            Ok(())
+        } else {
+            Err(Rejection::InsufficientFunds)
+        }
     }
 
     fn may_credit(&self, flow: Flow) -> Judged<()> {
@@ -399,7 +404,11 @@ impl Model {
         let mut standing = match self.account(id) {
             Ok(account) => account.standing,
             Err(missing) => {
-                return Err(if limits_are_valid(limits) { missing } else { Rejection::AmountInvalid });
+                return Err(if limits_are_valid(limits) {
+                    missing
+                } else {
+                    Rejection::AmountInvalid
+                });
             }
         };
         change_limits(&mut standing, limits)?;

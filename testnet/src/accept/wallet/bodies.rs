@@ -100,7 +100,12 @@ fn bodies() -> Vec<Body> {
         ("2^53 as amount", 422, "amount_invalid", with("amount", "9007199254740992")),
         ("0 as amount", 422, "amount_invalid", with("amount", "0")),
         ("a number as id", 400, "id", with("id", "7")),
-        ("an id of version 4", 400, "id_not_uuid_v7", with("id", "\"2f1c1b1e-7b3c-4d4e-8f90-1a2b3c4d5e6f\"")),
+        (
+            "an id of version 4",
+            400,
+            "id_not_uuid_v7",
+            with("id", "\"2f1c1b1e-7b3c-4d4e-8f90-1a2b3c4d5e6f\""),
+        ),
         ("no uuid as debit", 400, "debit", with("debit", "\"ann\"")),
         ("an unknown kind", 400, "kind", with("kind", "\"gift\"")),
         ("no asset's name", 400, "asset", with("asset", "\"won\"")),

@@ -38,9 +38,15 @@ pub(in super::super) async fn every_second(
     }
     let during = load.pulse().longest_gap();
     let after = load.pulse().counts();
-    let failed = |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
+    let failed =
+        |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
     sheet.at_most("commands that failed", failed(&after) - failed(&counts), 0, "");
-    sheet.at_least("commands acknowledged meanwhile", after.acknowledged - counts.acknowledged, 10_000, "");
+    sheet.at_least(
+        "commands acknowledged meanwhile",
+        after.acknowledged - counts.acknowledged,
+        10_000,
+        "",
+    );
     sheet.within(
         "longest time without an acknowledgement (before: the same without closes)",
         during,
@@ -65,7 +71,10 @@ async fn reports(testnet: &Testnet, dates: &[String], sheet: &mut Sheet) -> anyh
             ensure!(answer.status == 200, "{date}: {} {}", answer.status, answer.code());
             bodies.push(answer);
         }
-        ensure!(bodies.iter().all(|one| one.body == bodies[0].body), "{date} differs between sites");
+        ensure!(
+            bodies.iter().all(|one| one.body == bodies[0].body),
+            "{date} differs between sites"
+        );
         let report = bodies[0].json()?;
         balances(&report).with_context(|| format!("{date}: {report}"))?;
         if let Some(earlier) = &earlier {
@@ -79,9 +88,13 @@ async fn reports(testnet: &Testnet, dates: &[String], sheet: &mut Sheet) -> anyh
         settled += adds_up(&report, &settlement.json()?).context(path)?;
         earlier = Some(report);
     }
-    sheet.hold(format!("{} reports are the same bytes on every site, and balance", dates.len()), true);
+    sheet.hold(
+        format!("{} reports are the same bytes on every site, and balance", dates.len()),
+        true,
+    );
     sheet.hold("each opens with what the one before closed with, at the next position", true);
-    sheet.hold(format!("{settled} won of payments: settlements add up to the reports"), settled > 0);
+    sheet
+        .hold(format!("{settled} won of payments: settlements add up to the reports"), settled > 0);
     Ok(())
 }
 
@@ -97,14 +110,22 @@ fn balances(report: &Value) -> anyhow::Result<()> {
         let sum = |side: &str| KINDS.iter().map(|kind| number(day, &[side, kind])).sum::<i64>();
         ensure!(sum("opening") == 0 && sum("closing") == 0, "{asset} doesn't sum to 0");
         let moved = |kind: &str| number(day, &["movements", kind, "sum"]);
-        let merchants_and_wallets = |side: &str| number(day, &[side, "wallet"]) + number(day, &[side, "merchant"]);
+        let merchants_and_wallets =
+            |side: &str| number(day, &[side, "wallet"]) + number(day, &[side, "merchant"]);
         let change = merchants_and_wallets("closing") - merchants_and_wallets("opening");
         // Nothing is reversed in this load.
         let expected = moved("top_up") + moved("grant") - moved("cash_out") - moved("fee");
-        ensure!(change == expected, "{asset}: outstanding changed by {change}, moved are {expected}");
+        ensure!(
+            change == expected,
+            "{asset}: outstanding changed by {change}, moved are {expected}"
+        );
         let outstanding = number(day, &["outstanding"]);
-        ensure!(outstanding == merchants_and_wallets("closing"), "{asset}: outstanding {outstanding}");
-        let merchants = number(day, &["closing", "merchant"]) - number(day, &["opening", "merchant"]);
+        ensure!(
+            outstanding == merchants_and_wallets("closing"),
+            "{asset}: outstanding {outstanding}"
+        );
+        let merchants =
+            number(day, &["closing", "merchant"]) - number(day, &["opening", "merchant"]);
         ensure!(merchants == moved("payment") - moved("refund"), "{asset}: merchants {merchants}");
     }
     Ok(())

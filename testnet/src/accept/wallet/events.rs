@@ -71,7 +71,12 @@ pub(in super::super) async fn three_readers(
         "the three sequences are the same to the byte",
         sequences.iter().all(|other| *other == first),
     );
-    sheet.at_least("streams broke and were read on from where they were", reopened, FAILOVERS, " times");
+    sheet.at_least(
+        "streams broke and were read on from where they were",
+        reopened,
+        FAILOVERS,
+        " times",
+    );
     gapless(&first)?;
     sheet.hold("no place twice, no index left out", true);
     let known: std::collections::BTreeMap<_, _> =
@@ -82,7 +87,10 @@ pub(in super::super) async fn three_readers(
         .count();
     sheet.at_most("acknowledged outcomes that no event tells of", missing, 0, "");
     let verdict = audit::audit(testnet, history).await?;
-    sheet.hold(format!("{} acknowledged, {} lost", verdict.acknowledged, verdict.lost), verdict.lost == 0);
+    sheet.hold(
+        format!("{} acknowledged, {} lost", verdict.acknowledged, verdict.lost),
+        verdict.lost == 0,
+    );
     Ok(())
 }
 
@@ -160,9 +168,8 @@ impl Reader {
                 continue;
             }
             let event: Value = serde_json::from_str(text).with_context(|| text.to_owned())?;
-            let number = |name: &str| {
-                event[name].as_u64().with_context(|| format!("no {name} in {text}"))
-            };
+            let number =
+                |name: &str| event[name].as_u64().with_context(|| format!("no {name} in {text}"));
             let place = (number("position")?, number("index")?);
             // At least once: what comes again must be the same.
             match self.events.last() {

@@ -21,7 +21,10 @@ const COMMANDS: u64 = 100_000;
 const CALLERS: u64 = 64;
 const KILLS: u64 = 5;
 
-pub(in super::super) async fn five_kills(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(in super::super) async fn five_kills(
+    testnet: &Testnet,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let config = stage::client_config(testnet)?;
     let date = admin::business_date(testnet).await?;

@@ -81,6 +81,9 @@ fn install(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     };
     run(&PathBuf::from("python3"), &["-m", "venv", "--clear", stage::text(&folder)?])?;
     let pip = folder.join("bin/pip");
-    run(&pip, &["install", "--quiet", "--disable-pip-version-check", &format!("schemathesis=={VERSION}")])?;
+    run(
+        &pip,
+        &["install", "--quiet", "--disable-pip-version-check", &format!("schemathesis=={VERSION}")],
+    )?;
     Ok(program)
 }

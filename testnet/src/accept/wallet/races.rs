@@ -105,10 +105,17 @@ impl Ring {
             wallet: new(),
             merchant: new(),
         };
-        let free = Limits { max_balance: evenkeel_wire::account::LimitChange::Clear, ..Limits::default() };
+        let free =
+            Limits { max_balance: evenkeel_wire::account::LimitChange::Clear, ..Limits::default() };
         let open = |id, kind| {
             let limits = if kind == AccountKind::Wallet { free } else { Limits::default() };
-            Command::OpenAccount(OpenAccount { id, kind, asset: won(), label: Text::default(), limits })
+            Command::OpenAccount(OpenAccount {
+                id,
+                kind,
+                asset: won(),
+                label: Text::default(),
+                limits,
+            })
         };
         for command in [
             open(ring.bank, AccountKind::Bank),
@@ -121,7 +128,13 @@ impl Ring {
         Ok(ring)
     }
 
-    fn transfer(&self, kind: TransferKind, debit: AccountId, credit: AccountId, amount: u64) -> Command {
+    fn transfer(
+        &self,
+        kind: TransferKind,
+        debit: AccountId,
+        credit: AccountId,
+        amount: u64,
+    ) -> Command {
         Command::Transfer(Transfer {
             id: new_id(),
             debit,
@@ -138,12 +151,18 @@ impl Ring {
     async fn run(self: Arc<Self>, race: Race, number: u64) -> anyhow::Result<bool> {
         match race {
             Race::Refunds => {
-                let payment = self.transfer(TransferKind::Payment, self.wallet, self.merchant, AMOUNT);
+                let payment =
+                    self.transfer(TransferKind::Payment, self.wallet, self.merchant, AMOUNT);
                 let id = payment.id().expect("a transfer has an id");
                 demand(&self.one, &payment).await?;
                 let refund = || {
                     let amount = Some(Amount(AMOUNT));
-                    Command::Refund(Refund { id: new_id(), payment: id, amount, memo: Text::default() })
+                    Command::Refund(Refund {
+                        id: new_id(),
+                        payment: id,
+                        amount,
+                        memo: Text::default(),
+                    })
                 };
                 self.fight(refund(), refund(), Rejection::RefundExceedsPayment).await
             }
@@ -154,8 +173,11 @@ impl Ring {
             Race::CaptureVoid => {
                 let hold = self.hold(LONG_MS).await?;
                 let void = Command::Void(Void { id: new_id(), hold });
-                let (first, second) =
-                    if number.is_multiple_of(2) { (capture(hold), void) } else { (void, capture(hold)) };
+                let (first, second) = if number.is_multiple_of(2) {
+                    (capture(hold), void)
+                } else {
+                    (void, capture(hold))
+                };
                 self.fight(first, second, Rejection::HoldNotOpen).await
             }
             Race::CaptureExpiry => self.against_time(number).await,
@@ -177,7 +199,12 @@ impl Ring {
         Ok(id)
     }
 
-    async fn fight(&self, first: Command, second: Command, code: Rejection) -> anyhow::Result<bool> {
+    async fn fight(
+        &self,
+        first: Command,
+        second: Command,
+        code: Rejection,
+    ) -> anyhow::Result<bool> {
         let (one, other) =
             tokio::join!(until_answered(&self.one, &first), until_answered(&self.other, &second));
         match (one?.outcome.rejection, other?.outcome.rejection) {

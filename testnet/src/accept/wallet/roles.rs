@@ -39,7 +39,10 @@ pub(in super::super) async fn whole_table(
             }
         }
     }
-    sheet.hold(format!("{asked} requests: each role may do what the table says, at every site"), true);
+    sheet.hold(
+        format!("{asked} requests: each role may do what the table says, at every site"),
+        true,
+    );
     no_keys(testnet, sheet).await?;
     revoked(testnet, &keys, sheet).await?;
     let texts: Vec<&str> = keys.iter().map(|(_, key)| key.key.as_str()).collect();
@@ -83,7 +86,8 @@ impl World {
             ("merchant", "KRW"),
         ] {
             let id = new_id();
-            created(&mut door, "/v1/accounts", json!({"id": id, "kind": kind, "asset": asset})).await?;
+            created(&mut door, "/v1/accounts", json!({"id": id, "kind": kind, "asset": asset}))
+                .await?;
             accounts.push(id);
         }
         let [bank, fee, issuer, wallet, points, own_merchant, other_merchant] =
@@ -117,11 +121,8 @@ impl World {
 
     /// The request that an act is, about what belongs to the merchant with a key or to the other.
     async fn request(&self, act: Act, own: bool) -> anyhow::Result<(Method, String, Value)> {
-        let (merchant, targets) = if own {
-            (&self.own_merchant, &self.own)
-        } else {
-            (&self.other_merchant, &self.other)
-        };
+        let (merchant, targets) =
+            if own { (&self.own_merchant, &self.own) } else { (&self.other_merchant, &self.other) };
         let post = |path: String, body: Value| (Method::POST, path, body);
         let get = |path: String| (Method::GET, path, Value::Null);
         let pay = |kind: &str, debit: &str, credit: &str, asset: &str| {
@@ -217,7 +218,9 @@ async fn no_keys(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     near.pop();
     near.push(if operator.ends_with('a') { 'b' } else { 'a' });
     let mut medians = Vec::new();
-    for (what, key) in [("garbage", "garbage"), ("all but the last letter", &near), ("foreign", &foreign)] {
+    for (what, key) in
+        [("garbage", "garbage"), ("all but the last letter", &near), ("foreign", &foreign)]
+    {
         let mut times = Vec::new();
         let mut door = Door::new(testnet.sites[0].http(), Some(key));
         for _ in 0..TIMED {
@@ -252,8 +255,16 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
     }
     let out = stage::text(&folder)?;
     let arguments = [
-        "cluster", "new", "--out", out, "--site", "a=127.0.0.1:7400", "--site", "b=127.0.0.1:7500",
-        "--site", "c=127.0.0.1:7600",
+        "cluster",
+        "new",
+        "--out",
+        out,
+        "--site",
+        "a=127.0.0.1:7400",
+        "--site",
+        "b=127.0.0.1:7500",
+        "--site",
+        "c=127.0.0.1:7600",
     ];
     let made = stage::evenkeel(testnet, &arguments).await?;
     ensure!(made.status.success(), "cluster new: {}", super::super::sheet::said(&made));
@@ -276,12 +287,19 @@ async fn revoked(
         for (site, door) in testnet.sites.iter().zip(&mut doors) {
             for (method, path, body) in [
                 (Method::GET, "/v1/transfers/01900000-0000-7000-8000-000000000000", Value::Null),
-                (Method::POST, "/v1/accounts", json!({"id": new_id(), "kind": "wallet", "asset": "KRW"})),
+                (
+                    Method::POST,
+                    "/v1/accounts",
+                    json!({"id": new_id(), "kind": "wallet", "asset": "KRW"}),
+                ),
             ] {
                 let body = if body.is_null() { String::new() } else { body.to_string() };
                 let answer = door.ask(method, path, &[], body.into()).await?;
                 let (status, name) = (answer.status, &site.name);
-                ensure!(status == 401, "the {role}'s key was revoked; {name} says {status} to {path}");
+                ensure!(
+                    status == 401,
+                    "the {role}'s key was revoked; {name} says {status} to {path}"
+                );
             }
         }
     }
