@@ -73,6 +73,12 @@ pub fn commands(
     })
 }
 
+/// Where a slice of a body lies in it.
+pub fn place_of(bytes: &[u8], body: &[u8]) -> Range<usize> {
+    let start = bytes.as_ptr().addr() - body.as_ptr().addr();
+    start..start + bytes.len()
+}
+
 impl History {
     pub fn new(journal: Journal, indexes: Arc<Indexes>) -> Self {
         Self { journal, indexes }
@@ -294,6 +300,7 @@ pub fn outcome_to_row(decided: &ledger::Decided) -> OutcomeRow {
         code: decided.outcome.rejection.map_or(0, Rejection::byte),
         flags: if decided.replayed { REPLAYED } else { 0 },
         index: decided.outcome.index,
+        amount: decided.outcome.amount,
         debit_after: decided.outcome.debit_after,
         credit_after: decided.outcome.credit_after,
     }
@@ -309,7 +316,7 @@ fn outcome_from_row(row: &OutcomeRow) -> Outcome {
     Outcome {
         index: row.index,
         rejection,
-        amount: 0,
+        amount: row.amount,
         debit_after: row.debit_after,
         credit_after: row.credit_after,
     }
@@ -331,12 +338,10 @@ struct OpenedEntry {
 
 impl OpenedEntry {
     fn new(record: Arc<Record>) -> Result<Self, String> {
-        let start = record.payload.as_ptr().addr();
         let mut places = Vec::new();
         for next in commands(&record.payload) {
             let (_, key, _, bytes) = next?;
-            let at = bytes.as_ptr().addr() - start;
-            places.push((key, at..at + bytes.len()));
+            places.push((key, place_of(bytes, &record.payload)));
         }
         Ok(Self { record, commands: places })
     }

@@ -11,14 +11,14 @@ use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Row},
     disk::Disk,
     journal::{
-        self, Journal, SegmentInfo,
+        self, Journal, Part, SegmentInfo,
         index::{Builder, CommandRow, Sealed},
     },
 };
 use evenkeel_wire::{codec, command::Command};
 
 use crate::{
-    history::{History, commands, outcome_to_row},
+    history::{History, commands, outcome_to_row, place_of},
     ledger::{AuditProgress, Decided},
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
     recovery::SETTING_MEMBERSHIP,
@@ -340,24 +340,27 @@ fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) 
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
     builder.record(position, count);
     for (next, decided) in commands(&record.payload).zip(&decided) {
-        let (_, _, command, _) = next.map_err(io::Error::other)?;
-        builder.command(&row(&command, decided));
+        let (_, _, command, bytes) = next.map_err(io::Error::other)?;
+        let part = Part::of(record, place_of(bytes, &record.payload));
+        builder.command(&row(&command, decided, part));
     }
     Ok(())
 }
 
 /// What the index keeps of a command: only first answers are found by id, only committed movements by account.
-fn row(command: &Command, decided: &Decided) -> CommandRow {
+fn row(command: &Command, decided: &Decided, part: Part) -> CommandRow {
     let outcome = outcome_to_row(decided);
     let Command::Transfer(transfer) = command else {
-        return CommandRow { id: 0, debit: 0, credit: 0, outcome };
+        return CommandRow { id: 0, also: 0, debit: 0, credit: 0, outcome, part };
     };
     let first = decided.is_recorded();
     let moved = first && decided.outcome.rejection.is_none();
     CommandRow {
         id: if first { transfer.id.number() } else { 0 },
+        also: 0,
         debit: if moved { transfer.debit.number() } else { 0 },
         credit: if moved { transfer.credit.number() } else { 0 },
         outcome,
+        part,
     }
 }

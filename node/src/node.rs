@@ -35,7 +35,7 @@ use crate::{
     gateway::{admin, http},
     keeper::{Keeper, Rest},
     metrics::Metrics,
-    operations::NodeOperations,
+    operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
     replication::{
         engine::{Parts, Replication, StartError},
@@ -187,6 +187,11 @@ async fn live(
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
+        acts: LedgerActs {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+        },
         queue: replication.queue.clone(),
         metrics,
         clock: clock.clone(),

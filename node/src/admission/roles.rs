@@ -64,13 +64,14 @@ macro_rules! acts {
     };
 }
 
-// Closing an account is a teller's, like freezing it: only an empty one can be closed, so nothing is lost by it. Voiding a
-// hold is the app's too, since it's the wallet's own money that comes back; taking it is the merchant's. Corrections
-// (reversal, fee, grant) and the company's own accounts are the operator's alone.
+// Accounts are the teller's, of every kind, with everything that can be done to one; closing takes an empty one, so nothing
+// is lost by it. Holds are the app's from the beginning to the end: it may pay any wallet's money to any merchant anyway.
+// The company's own money and corrections (fee, grant, reversal) are the operator's alone. A teller reads what a customer at
+// the counter asks about, not what the company as a whole did.
 acts! {
 //  act            for people                              route                                        operator teller app merchant auditor
     OpenWallet     "open a wallet or a merchant"           "POST /v1/accounts"                               Yes Yes No  No  No;
-    OpenOther      "open a bank, fee or issuer account"    "POST /v1/accounts"                               Yes No  No  No  No;
+    OpenOther      "open a bank, fee or issuer account"    "POST /v1/accounts"                               Yes Yes No  No  No;
     SetStatus      "freeze, unfreeze or close an account"  "POST /v1/accounts/{id}/freeze /unfreeze /close"  Yes Yes No  No  No;
     SetLimits      "change an account's limits"            "PUT /v1/accounts/{id}/limits"                    Yes Yes No  No  No;
     TopUp          "top_up"                                "POST /v1/transfers"                              Yes Yes No  No  No;
@@ -81,7 +82,7 @@ acts! {
     Grant          "grant"                                 "POST /v1/transfers"                              Yes No  No  No  No;
     NotByTransfer  "refund or reversal as a kind (422)"    "POST /v1/transfers"                              Yes Yes Yes No  No;
     Hold           "hold"                                  "POST /v1/holds"                                  Yes No  Yes No  No;
-    Capture        "capture a hold"                        "POST /v1/holds/{id}/capture"                     Yes No  No  Own No;
+    Capture        "capture a hold"                        "POST /v1/holds/{id}/capture"                     Yes No  Yes Own No;
     Void           "void a hold"                           "POST /v1/holds/{id}/void"                        Yes No  Yes Own No;
     Refund         "refund a payment"                      "POST /v1/transfers/{id}/refund"                  Yes No  No  Own No;
     Reversal       "reverse a movement"                    "POST /v1/transfers/{id}/reversal"                Yes No  No  No  No;
@@ -89,10 +90,10 @@ acts! {
     ReadHistory    "an account's history"                  "GET /v1/accounts/{id}/transfers"                 Yes Yes Yes Own Yes;
     ReadTransfer   "a transfer"                            "GET /v1/transfers/{id}"                          Yes Yes Yes Own Yes;
     ReadHold       "a hold"                                "GET /v1/holds/{id}"                              Yes Yes Yes Own Yes;
-    ReadTotals     "the totals"                            "GET /v1/totals"                                  Yes Yes No  No  Yes;
-    ReadDay        "a closed day"                          "GET /v1/days/{date}"                             Yes Yes No  No  Yes;
-    ReadSettlement "a closed day's settlement"             "GET /v1/days/{date}/settlement"                  Yes Yes No  No  Yes;
-    ReadEvents     "the events"                            "GET /v1/events"                                  Yes Yes No  No  Yes;
+    ReadTotals     "the totals"                            "GET /v1/totals"                                  Yes No  Yes No  Yes;
+    ReadDay        "a closed day"                          "GET /v1/days/{date}"                             Yes No  Yes No  Yes;
+    ReadSettlement "a closed day's settlement"             "GET /v1/days/{date}/settlement"                  Yes No  Yes No  Yes;
+    ReadEvents     "the events"                            "GET /v1/events"                                  Yes No  Yes No  Yes;
 }
 
 impl Act {

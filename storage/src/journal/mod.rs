@@ -26,6 +26,7 @@ mod ending;
 mod footer;
 mod layout;
 mod mark;
+mod part;
 mod poison;
 mod reader;
 mod record;
@@ -49,6 +50,7 @@ use std::sync::atomic::Ordering;
 
 pub use chain::genesis;
 pub use damage::Damage;
+pub use part::{Part, Parts};
 pub use poison::Poisoned;
 pub use reader::ReadError;
 pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};

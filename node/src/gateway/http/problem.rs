@@ -357,6 +357,7 @@ fn title_of(rejection: Rejection) -> &'static str {
         Rejection::DayNotOpen => "The business date is another one",
         Rejection::KeyNotFound => "No such key",
         Rejection::KeyAccountInvalid => "The key's account is no merchant's",
+        Rejection::TooManyKeys => "The ledger takes no more keys",
     }
 }
 
@@ -395,5 +396,6 @@ fn detail_of(rejection: Rejection) -> &'static str {
         Rejection::DayNotOpen => "the ledger's business date is another one",
         Rejection::KeyNotFound => "no key has this number",
         Rejection::KeyAccountInvalid => "a merchant's key names a merchant's account",
+        Rejection::TooManyKeys => "every key that was ever made counts, revoked ones too",
     }
 }

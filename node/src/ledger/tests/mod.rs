@@ -6,15 +6,21 @@
 
 mod audits;
 mod checkpoints;
+mod days;
 mod determinism;
 mod digests;
 mod entries;
 mod history;
+mod kept;
+mod keys;
 mod kinds;
 mod known_ids;
 mod model;
 mod openings;
 mod precedence;
+mod refunds;
+mod reversals;
+mod shop;
 mod speed;
 mod tables;
 mod world;
