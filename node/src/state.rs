@@ -13,7 +13,6 @@ use std::{
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    key::Role,
     outcome::Answer,
     reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
@@ -202,10 +201,9 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The key whose text has this blake3.
+    /// The key whose text has this blake3, also when it's revoked.
     pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
-        let key = self.inner().ledger.key(hash)?;
-        Some(KeyView { key, role: Role::Operator, account: None, revoked: false })
+        self.inner().ledger.key(hash)
     }
 
     /// How often the keys have changed, so that whoever remembers some knows when to ask again.
