@@ -37,6 +37,8 @@ pub const KEYS_ASKED_MAX: usize = 64;
 pub const STRANGERS_MAX: usize = 64;
 /// How long it remembers them.
 pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(1);
+/// Heartbeats after which a site that has heard none asks the primary about a key before it answers by itself.
+pub const KEYS_TRUSTED_HEARTBEATS: u32 = 3;
 
 /// Client connections at a time.
 pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;

@@ -34,7 +34,7 @@ use crate::{
     config::Config,
     gateway::admin,
     keeper::{Keeper, Rest},
-    operations::NodeOperations,
+    operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
     replication::{
         engine::{Parts, Replication, StartError},
@@ -184,6 +184,11 @@ async fn live(
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
+        acts: LedgerActs {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+        },
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use evenkeel_wire::{
     reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     history::History,
@@ -38,7 +39,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     applied: watch::Sender<Option<Place>>,
-    key_changes: AtomicU64,
+    keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -62,6 +63,7 @@ pub struct Begun {
 
 impl State {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let keys_mark = AtomicU64::new(ledger.keys_mark());
         let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
         let inner = Inner {
             ledger,
@@ -76,7 +78,7 @@ impl State {
             history,
             journal,
             applied: watch::Sender::new(place),
-            key_changes: AtomicU64::new(0),
+            keys_mark,
             failed: watch::Sender::new(None),
         }
     }
@@ -105,6 +107,8 @@ impl State {
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.firsts(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
         self.applied_entry(inner, head);
         Ok(answers)
     }
@@ -181,6 +185,13 @@ impl State {
         self.applied.subscribe()
     }
 
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
+    }
+
     /// The newest applied entry's position.
     pub fn position(&self) -> Option<u64> {
         self.applied.borrow().map(|place| place.position)
@@ -206,9 +217,9 @@ impl State {
         self.inner().ledger.key(hash)
     }
 
-    /// How often the keys have changed, so that whoever remembers some knows when to ask again.
-    pub fn key_changes(&self) -> u64 {
-        self.key_changes.load(Ordering::Acquire)
+    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    pub fn keys_mark(&self) -> u64 {
+        self.keys_mark.load(Ordering::Acquire)
     }
 
     /// Answers from what is applied.
@@ -221,9 +232,16 @@ impl State {
                 .with_ledger(|ledger| ledger.account(*id))
                 .map(View::Account)
                 .ok_or_else(|| Refusal::new(RefusalCode::NotFound, &format!("no account {id}"))),
-            Query::Hold(_) | Query::Day(_) | Query::Keys | Query::Key(_) | Query::Position => {
-                Err(Refusal::new(RefusalCode::NotFound, "not yet"))
-            }
+            Query::Hold(_) => Err(Refusal::new(RefusalCode::NotFound, "not yet")),
+            Query::Day(date) => self
+                .with_ledger(|ledger| ledger.day(*date))
+                .map(|day| View::Day(Box::new(day)))
+                .ok_or_else(|| {
+                    Refusal::new(RefusalCode::NotFound, &format!("{date} isn't a closed day"))
+                }),
+            Query::Keys => Ok(View::Keys(self.with_ledger(|ledger| ledger.keys()))),
+            Query::Key(hash) => Ok(View::Keys(self.key(hash).into_iter().collect())),
+            Query::Position => Ok(View::Position(self.position().unwrap_or(0))),
             Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
             Query::Transfer(id) => {
                 let recent = self.with_ledger(|ledger| ledger.find_recent(*id));

@@ -31,6 +31,16 @@ pub fn key_hash(text: &str) -> [u8; 32] {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
+/// A new key's text: 256 random bits behind a mark by which a leaked one is found.
+///
+/// # Errors
+/// When the machine has no randomness.
+pub fn draw_key() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("ek_{}", blake3::Hash::from_bytes(bytes).to_hex()))
+}
+
 /// Who holds the key with this hash, as far as this node knows; a door asks its [`Keyring`], which asks the primary too.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use evenkeel_wire::{
     id::{ClusterId, NodeId},
     limits::{NAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
     reply::{self, AsOf, Refusal, RefusalCode, Refused, Welcome},
-    request::{self, Consistency, Hello, ReadRequest, Submit},
+    request::{self, Consistency, Hello, Query, ReadRequest, Submit},
     transfer::Text,
 };
 use tokio::time::{Instant, timeout};
@@ -76,7 +76,7 @@ impl ClientDoor {
     }
 
     async fn lane(
-        &self,
+        self: &Arc<Self>,
         link: &ClientLink,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
@@ -123,7 +123,7 @@ impl ClientDoor {
     }
 
     async fn stream(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
@@ -163,7 +163,12 @@ impl ClientDoor {
     }
 
     /// Puts a request on the road; every request gets exactly one reply.
-    fn request(&self, caller: Caller, frame: Frame, outbox: &Arc<Outbox>) -> io::Result<()> {
+    fn request(
+        self: &Arc<Self>,
+        caller: Caller,
+        frame: Frame,
+        outbox: &Arc<Outbox>,
+    ) -> io::Result<()> {
         let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {
@@ -207,7 +212,7 @@ impl ClientDoor {
         Ok(())
     }
 
-    fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
+    fn read(self: &Arc<Self>, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
         let number = read.number;
         let checked = self
             .check_open()
@@ -222,13 +227,26 @@ impl ClientDoor {
                 let errand = Errand::Read(read.query);
                 self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
             }
-            Consistency::Local => {
-                let reply = match admission::read(&self.state, &caller, &read.query) {
-                    Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
-                    Err(refusal) => Reply::Refused(refusal),
-                };
-                outbox.deliver(number, reply);
+            Consistency::Local if self.keyring.is_current() => {
+                outbox.deliver(number, self.read_here(&caller, &read.query));
             }
+            Consistency::Local => {
+                let (door, outbox) = (self.clone(), outbox.clone());
+                tokio::spawn(async move {
+                    let reply = match door.keyring.confirm(&caller).await {
+                        Ok(()) => door.read_here(&caller, &read.query),
+                        Err(refusal) => Reply::Refused(refusal),
+                    };
+                    outbox.deliver(number, reply);
+                });
+            }
+        }
+    }
+
+    fn read_here(&self, caller: &Caller, query: &Query) -> Reply {
+        match admission::read(&self.state, caller, query) {
+            Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
+            Err(refusal) => Reply::Refused(refusal),
         }
     }
 

@@ -27,11 +27,13 @@ use super::{
     state_machine::StateMachine,
     transport::PeerTransport,
     types::{LogId, StoredMembership, Vote},
+    upkeep::Upkeep,
 };
 use crate::{
     admission::Keyring,
     clock::Clock,
     config::Timing,
+    limits::KEYS_TRUSTED_HEARTBEATS,
     road::{Lead, Road},
     state::State,
     timeline::Timeline,
@@ -159,7 +161,9 @@ impl Replication {
             lead: lead_sender,
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         });
-        let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
+        let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
+        let batcher =
+            Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, upkeep, lead.clone());
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
@@ -170,7 +174,12 @@ impl Replication {
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.attend().await });
-        let keyring = Arc::new(Keyring::new(parts.state.clone(), road.clone()));
+        let keyring = Arc::new(Keyring::new(
+            parts.state.clone(),
+            road.clone(),
+            freshness.clone(),
+            parts.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS,
+        ));
         Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
     }
 
