@@ -17,6 +17,7 @@ use std::{
 };
 
 use evenkeel_wire::{
+    day::BusinessDate,
     genesis::Genesis,
     id::{ClusterId, NodeId},
     transfer::Text,
@@ -300,6 +301,8 @@ fn genesis(settings: &Settings) -> Result<Genesis, ConfigError> {
         id_tolerance_ms: settings.get_or("genesis.id_tolerance_s", 300_000, values::seconds)?,
         time_zone: settings.get_or("genesis.time_zone", seoul, values::time_zone)?,
         operator_key: settings.get("genesis.operator_key", values::key_hash)?,
+        // Not known before somebody founds the ledger.
+        first_date: BusinessDate::FIRST,
     })
 }
 

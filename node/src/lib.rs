@@ -4,6 +4,7 @@
 //! is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
 
 pub mod admission;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;

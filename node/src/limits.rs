@@ -29,6 +29,17 @@ pub const FORWARDS_MAX: usize = 64 * 1_024;
 /// How long a door waits for a primary before it says that there is none.
 pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a door waits for the primary's word on a key that its own site doesn't know.
+pub const KEY_PATIENCE: Duration = Duration::from_secs(1);
+/// Keys that a site asks its primary about at a time.
+pub const KEYS_ASKED_MAX: usize = 64;
+/// Keys that nobody knows and that a site remembers.
+pub const STRANGERS_MAX: usize = 64;
+/// How long it remembers them.
+pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(1);
+/// Heartbeats after which a site that has heard none asks the primary about a key before it answers by itself.
+pub const KEYS_TRUSTED_HEARTBEATS: u32 = 3;
+
 /// Client connections at a time.
 pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;
 /// How long a connection may stay without saying who it is.

@@ -4,18 +4,21 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    id::KeyId,
     outcome::Answer,
-    reply::{Refusal, RefusalCode, View},
+    reply::{KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     history::History,
@@ -36,6 +39,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     applied: watch::Sender<Option<Place>>,
+    keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -78,6 +82,7 @@ pub struct Begun {
 
 impl State {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let keys_mark = AtomicU64::new(ledger.keys_mark());
         let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
         let inner = Inner {
             ledger,
@@ -93,6 +98,7 @@ impl State {
             history,
             journal,
             applied: watch::Sender::new(place),
+            keys_mark,
             failed: watch::Sender::new(None),
         }
     }
@@ -121,6 +127,8 @@ impl State {
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.firsts(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
         self.applied_entry(inner, head);
         Ok(answers)
     }
@@ -218,6 +226,13 @@ impl State {
         self.applied.subscribe()
     }
 
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
+    }
+
     /// The newest applied entry's position.
     pub fn position(&self) -> Option<u64> {
         self.applied.borrow().map(|place| place.position)
@@ -238,9 +253,14 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The number of the key whose text has this blake3.
-    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
+    /// The key whose text has this blake3, also when it's revoked.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
         self.inner().ledger.key(hash)
+    }
+
+    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    pub fn keys_mark(&self) -> u64 {
+        self.keys_mark.load(Ordering::Acquire)
     }
 
     /// Answers from what is applied.
@@ -253,9 +273,16 @@ impl State {
                 .with_ledger(|ledger| ledger.account(*id))
                 .map(View::Account)
                 .ok_or_else(|| Refusal::new(RefusalCode::NotFound, &format!("no account {id}"))),
-            Query::Hold(_) | Query::Day(_) | Query::Keys | Query::Key(_) | Query::Position => {
-                Err(Refusal::new(RefusalCode::NotFound, "not yet"))
-            }
+            Query::Hold(_) => Err(Refusal::new(RefusalCode::NotFound, "not yet")),
+            Query::Day(date) => self
+                .with_ledger(|ledger| ledger.day(*date))
+                .map(|day| View::Day(Box::new(day)))
+                .ok_or_else(|| {
+                    Refusal::new(RefusalCode::NotFound, &format!("{date} isn't a closed day"))
+                }),
+            Query::Keys => Ok(View::Keys(self.with_ledger(|ledger| ledger.keys()))),
+            Query::Key(hash) => Ok(View::Keys(self.key(hash).into_iter().collect())),
+            Query::Position => Ok(View::Position(self.position().unwrap_or(0))),
             Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
             Query::Transfer(id) => {
                 let recent = self.with_ledger(|ledger| ledger.find_recent(*id));

@@ -54,7 +54,7 @@ const BORDERS: &[Border] = &[
     Border {
         place: "node/src/admission",
         except: &[],
-        words: &["balance(", "posted", ".account(", "totals"],
+        words: &["balance(", "posted", ".account(", ".totals("],
         promise: "only the ledger, behind the log, judges money",
     },
     Border {

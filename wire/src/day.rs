@@ -2,10 +2,10 @@
 
 use std::{fmt, ops::Range};
 
-use bincode::{Decode, Encode};
+use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 
 /// A date of the business calendar, as the number `YYYYMMDD`: later dates are larger numbers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct BusinessDate(u32);
 
 /// Why a text is no date.
@@ -14,6 +14,9 @@ pub struct BusinessDate(u32);
 pub struct DateError;
 
 impl BusinessDate {
+    /// The first day of the calendar: 1970-01-01.
+    pub const FIRST: Self = Self(19_700_101);
+
     /// From year, month and day of the Gregorian calendar.
     ///
     /// # Errors
@@ -76,6 +79,16 @@ impl BusinessDate {
             .or_else(|_| Self::new(year, month + 1, 1))
             .or_else(|_| Self::new(year + 1, 1, 1))
             .unwrap_or(self)
+    }
+}
+
+bincode::impl_borrow_decode!(BusinessDate);
+
+impl<C> Decode<C> for BusinessDate {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let number = u32::decode(decoder)?;
+        Self::from_number(number)
+            .map_err(|_| DecodeError::OtherString(format!("{number} is no date (YYYYMMDD)")))
     }
 }
 

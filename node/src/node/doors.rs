@@ -79,6 +79,7 @@ impl Doors {
         let client_door = Arc::new(ClientDoor {
             road: replication.road.clone(),
             state: state.clone(),
+            keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             cluster: config.cluster,
             node: config.node,

@@ -57,8 +57,9 @@ impl Peering {
         state: Arc<State>,
         metrics: &Metrics,
     ) -> JoinHandle<()> {
+        let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let metrics = metrics.door(Door::Forward).clone();
-        let forward = Arc::new(ForwardDoor { road: replication.road.clone(), state, metrics });
+        let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
         let lanes = Lanes { peer: replication.door.clone(), forward };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         tokio::spawn(async move {

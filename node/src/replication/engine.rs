@@ -27,10 +27,13 @@ use super::{
     state_machine::StateMachine,
     transport::PeerTransport,
     types::{LogId, StoredMembership, Vote},
+    upkeep::Upkeep,
 };
 use crate::{
+    admission::Keyring,
     clock::Clock,
     config::Timing,
+    limits::KEYS_TRUSTED_HEARTBEATS,
     metrics::Metrics,
     road::{Lead, Road},
     state::State,
@@ -61,6 +64,7 @@ pub struct Parts {
 pub struct Replication {
     pub raft: Raft,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub queue: Arc<Queue>,
     pub peers: Arc<Peers>,
     pub freshness: Arc<Freshness>,
@@ -163,11 +167,13 @@ impl Replication {
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
+        let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
         let batcher = Batcher::new(
             queue.clone(),
             raft.clone(),
             road.clone(),
             stamps,
+            upkeep,
             lead.clone(),
             parts.metrics,
         );
@@ -181,7 +187,13 @@ impl Replication {
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.attend().await });
-        Self { raft, road, queue, peers, freshness, joining, lead, door, tasks }
+        let keyring = Arc::new(Keyring::new(
+            parts.state.clone(),
+            road.clone(),
+            freshness.clone(),
+            parts.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS,
+        ));
+        Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.

@@ -21,7 +21,8 @@ use tokio::{
 
 use super::{Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch};
 use crate::{
-    clock::Clock, config::Timing, metrics::Metrics, road::Lead, state::State, timeline::Timeline,
+    calendar, clock::Clock, config::Timing, metrics::Metrics, road::Lead, state::State,
+    timeline::Timeline,
 };
 
 /// What leading depends on.
@@ -127,14 +128,13 @@ impl LeadKeeper {
 
     /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
     async fn found(&self) {
-        let command = codec::encode(&Command::Genesis(Box::new(self.on.genesis.clone())));
+        let time = self.on.clock.wall_micros();
+        let mut genesis = self.on.genesis.clone();
+        genesis.first_date = calendar::date_at(time, genesis.time_zone.as_str());
+        let command = codec::encode(&Command::Genesis(Box::new(genesis)));
         let mut entry = EntryBuilder::new();
         entry.push(OPERATOR_KEY, false, 1, &command);
-        let batch = Batch {
-            time: self.on.clock.wall_micros(),
-            body: entry.finish().into(),
-            expected_link: None,
-        };
+        let batch = Batch { time, body: entry.finish().into(), expected_link: None };
         let written = timeout(Duration::from_secs(5), self.on.raft.client_write(batch)).await;
         match written {
             Ok(Ok(_)) => tracing::info!("founded the ledger"),

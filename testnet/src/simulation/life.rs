@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use evenkeel_node::{
+    admission::Keyring,
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
@@ -46,6 +47,7 @@ pub struct Life {
     pub journal: Journal,
     pub state: Arc<State>,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub door: PeerDoor,
     pub metrics: Arc<Metrics>,
 }
@@ -107,6 +109,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         journal,
         state: state.clone(),
         road: replication.road.clone(),
+        keyring: replication.keyring.clone(),
         door: replication.door.clone(),
         metrics,
     });
@@ -226,6 +229,7 @@ fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
     let forward = Arc::new(ForwardDoor {
         road: life.road.clone(),
         state: life.state.clone(),
+        keyring: life.keyring.clone(),
         metrics: life.metrics.door(Door::Forward).clone(),
     });
     let random = std::sync::Mutex::new(Random::of(seed, 3));

@@ -16,6 +16,7 @@ use super::{
     site::Site,
 };
 use crate::{
+    admission,
     cli::{Failure, output},
     config::{MEMBERS_MAX, Profile},
 };
@@ -56,7 +57,7 @@ fn asset(name: &str) -> Result<Asset, String> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
     let cluster = ClusterId(uuid::Builder::from_random_bytes(random()?).into_uuid().into_bytes());
-    let operator_key = format!("ek_{}", hex(&random::<32>()?));
+    let operator_key = admission::draw_key().map_err(no_randomness)?;
     let (authority, authority_key) = Authority::found(cluster, &args.name)?;
 
     let mut making = Making::default();
@@ -258,16 +259,12 @@ fn report(args: &Args, cluster: ClusterId) -> Result<(), Failure> {
     Ok(())
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
+fn random() -> Result<[u8; 16], Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to memory can't fail");
-        text
-    })
+fn no_randomness(error: getrandom::Error) -> Failure {
+    Failure::failed(format!("the machine has no randomness: {error}"))
 }

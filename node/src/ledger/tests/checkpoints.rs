@@ -209,7 +209,7 @@ fn only_rows_that_changed_are_copied_again() {
         accounts.collect()
     };
     assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
-    assert_eq!(rows.len(), 4, "each once, and two settings");
+    assert_eq!(rows.len(), 5, "each once, two settings and the day under way");
     for row in &rows {
         if let Row::Account(account) = row {
             assert_eq!(account.changed_position, 22);
@@ -263,6 +263,8 @@ fn a_changed_field_is_refused_whichever_it_is() {
         |row| row.kind = if row.kind == 1 { 3 } else { 4 },
         |row| row.kind = 9,
         |row| row.status = 2,
+        |row| row.status = 3,
+        |row| row.status = 4,
         |row| row.asset = asset("POINT").number(),
         |row| row.asset = asset("EUR").number(),
         |row| row.asset = 1,

@@ -34,6 +34,7 @@ impl Model {
                 Command::Genesis(genesis) => self.found(genesis, stamp, index),
                 Command::OpenAccount(open) => self.open(open, stamp, index),
                 Command::Transfer(transfer) => self.transfer(transfer, stamp, index),
+                other => unreachable!("{other:?}"),
             };
             index += u16::from(answer.first.is_none());
             answers.push(answer);
@@ -46,7 +47,7 @@ impl Model {
             Some((first, answer)) if first == genesis => *answer,
             Some(_) => rejected(index, Rejection::IdReused),
             None => {
-                let answer = committed(index, 0, 0);
+                let answer = committed(index, 0, (0, 0));
                 self.genesis = Some((genesis.clone(), again(answer, stamp)));
                 answer
             }
@@ -62,7 +63,7 @@ impl Model {
         if !self.genesis.as_ref().unwrap().0.assets.contains(&open.asset) {
             return rejected(index, Rejection::AssetMismatch);
         }
-        let answer = committed(index, 0, 0);
+        let answer = committed(index, 0, (0, 0));
         self.accounts.insert(open.id, (open.clone(), 0, again(answer, stamp)));
         answer
     }
@@ -79,7 +80,7 @@ impl Model {
                 let amount = i128::from(transfer.amount.0);
                 let debit_after = self.add(transfer.debit, -amount);
                 let credit_after = self.add(transfer.credit, amount);
-                committed(index, debit_after, credit_after)
+                committed(index, transfer.amount.0, (debit_after, credit_after))
             }
         };
         if answer.outcome.rejection.is_none_or(Rejection::is_recorded) {
@@ -144,13 +145,19 @@ fn allowed(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> bool {
     named.split(", ").any(|pair| pair == format!("{payer} {payee}"))
 }
 
-fn committed(index: u16, debit_after: i64, credit_after: i64) -> Answer {
-    Answer { outcome: Outcome { index, rejection: None, debit_after, credit_after }, first: None }
+fn committed(index: u16, amount: u64, (debit_after, credit_after): (i64, i64)) -> Answer {
+    Answer {
+        outcome: Outcome { index, rejection: None, amount, debit_after, credit_after },
+        first: None,
+    }
 }
 
 fn rejected(index: u16, rejection: Rejection) -> Answer {
     let rejection = Some(rejection);
-    Answer { outcome: Outcome { index, rejection, debit_after: 0, credit_after: 0 }, first: None }
+    Answer {
+        outcome: Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 },
+        first: None,
+    }
 }
 
 fn again(answer: Answer, stamp: Stamp) -> Answer {

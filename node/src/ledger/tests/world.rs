@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::{Command, Commands},
+    day::BusinessDate,
     entry::{EntryBody, EntryBuilder},
     genesis::Genesis,
     id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
@@ -63,11 +64,11 @@ impl Journal {
         let (_, body) = &self.entries[usize::try_from(position).unwrap()];
         let Some(decided) = ledger.outcomes_of(position) else { return };
         for (number, ((_, bytes), decided)) in commands_of(body).iter().zip(decided).enumerate() {
-            if let Ok(Command::Transfer(transfer)) = codec::decode(bytes)
+            if let Some(id) = codec::decode::<Command>(bytes).unwrap().id()
                 && decided.is_recorded()
             {
                 let first = (position, u16::try_from(number).unwrap(), decided.outcome);
-                assert_eq!(self.firsts.insert(transfer.id.number(), first), None);
+                assert_eq!(self.firsts.insert(id.number(), first), None);
             }
         }
     }
@@ -182,7 +183,7 @@ pub(super) fn head(position: u64, time: u64) -> EntryHead {
 pub(super) fn body(commands: &[Command]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
     for command in commands {
-        builder.push(OPERATOR_KEY, 1, &codec::encode(command));
+        builder.push(OPERATOR_KEY, false, 1, &codec::encode(command));
     }
     builder.finish()
 }
@@ -196,6 +197,7 @@ pub(super) fn genesis() -> Genesis {
         id_tolerance_ms: TOLERANCE_MS,
         time_zone: Text::new("Asia/Seoul").unwrap(),
         operator_key: [9; 32],
+        first_date: BusinessDate::new(2023, 11, 15).unwrap(),
     }
 }
 
@@ -219,6 +221,7 @@ pub(super) fn open(id: AccountId, kind: AccountKind, asset_name: &str, label: &s
         kind,
         asset: asset(asset_name),
         label: Text::new(label).unwrap(),
+        limits: Limits::default(),
     })
 }
 
