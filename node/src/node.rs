@@ -18,7 +18,8 @@ use std::{
 };
 
 use evenkeel_storage::{
-    balances::CheckpointError,
+    balances::{CheckpointError, Checkpoints},
+    disk::Disk,
     journal::{Journal, OpenError},
     superblock::ClaimError,
 };
@@ -33,7 +34,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     gateway::{admin, http},
-    keeper::{Keeper, Rest},
+    keeper::{Keeper, Reopen, Rest},
     metrics::Metrics,
     operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
@@ -43,6 +44,7 @@ use crate::{
         types::vote_from_storage,
     },
     road::Lead,
+    state::State,
     telemetry::Telemetry,
     timeline::Timeline,
 };
@@ -147,15 +149,7 @@ async fn live(
     let metrics = measure(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
-    let keeper = Keeper::new(
-        state.clone(),
-        state.history().clone(),
-        journal.clone(),
-        disk.clone(),
-        checkpoints,
-        reopen,
-        Box::new(slowly),
-    );
+    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let replication = Replication::start(Parts {
         node: config.node,
@@ -196,6 +190,11 @@ async fn live(
         metrics,
         clock: clock.clone(),
         stopping,
+        acts: LedgerActs {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+        },
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
@@ -271,6 +270,19 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
+/// The keeper of a running node: it writes slowly.
+fn keeper(
+    state: &Arc<State>,
+    journal: &Journal,
+    disk: &Arc<dyn Disk>,
+    checkpoints: Box<dyn Checkpoints>,
+    reopen: Reopen,
+) -> Keeper {
+    let history = state.history().clone();
+    let pace = Box::new(slowly);
+    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
+}
+
 /// Background writing at 64 MB/s at the most.
 fn slowly(bytes: usize) {
     thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
@@ -279,7 +291,7 @@ fn slowly(bytes: usize) {
 /// Takes the keeper's turns until the node stops.
 fn spawn_keeper(
     mut keeper: Keeper,
-    state: &Arc<crate::state::State>,
+    state: &Arc<State>,
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
@@ -305,11 +317,7 @@ fn lower_priority() {
 }
 
 /// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
-async fn supervise(
-    replication: &Replication,
-    journal: &Journal,
-    state: &crate::state::State,
-) -> Option<String> {
+async fn supervise(replication: &Replication, journal: &Journal, state: &State) -> Option<String> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut failed = state.failed();
     let (Ok(mut terminate), Ok(mut interrupt)) =

@@ -1,5 +1,6 @@
 //! What can be asked of a running node: by its operator at the admin socket here, by anybody in [`health`]. It never moves money.
 
+mod acts;
 mod health;
 
 mod acts;
@@ -54,6 +55,7 @@ pub struct NodeOperations {
     pub clock: Arc<dyn Clock>,
     /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
+    pub acts: LedgerActs,
 }
 
 impl NodeOperations {

@@ -198,6 +198,10 @@ pub struct Batcher {
     /// The last term that this node led in.
     term: Option<u64>,
     metrics: Arc<Metrics>,
+    /// Flights that change what the upkeep knows.
+    nodes_own: BTreeMap<u64, NodesOwn>,
+    /// The last term that this node led in.
+    term: Option<u64>,
 }
 
 impl Batcher {
@@ -223,6 +227,8 @@ impl Batcher {
             nodes_own: BTreeMap::new(),
             term: None,
             metrics,
+            nodes_own: BTreeMap::new(),
+            term: None,
         }
     }
 
@@ -317,6 +323,7 @@ impl Batcher {
         let Some(flight) = self.flights.remove(&number) else { return };
         let own = self.nodes_own.remove(&number);
         self.metrics.in_flight(self.flights.len());
+        let own = self.nodes_own.remove(&number);
         match result {
             Some(Ok(response)) => {
                 self.metrics.committed(flight.since.elapsed());
@@ -376,6 +383,7 @@ impl Batcher {
             self.landings.clear();
             self.nodes_own.clear();
             self.metrics.in_flight(0);
+            self.nodes_own.clear();
         }
     }
 
