@@ -190,11 +190,6 @@ async fn live(
         metrics,
         clock: clock.clone(),
         stopping,
-        acts: LedgerActs {
-            road: replication.road.clone(),
-            state: state.clone(),
-            keyring: replication.keyring.clone(),
-        },
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =

@@ -3,8 +3,6 @@
 mod acts;
 mod health;
 
-mod acts;
-
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
@@ -55,7 +53,6 @@ pub struct NodeOperations {
     pub clock: Arc<dyn Clock>,
     /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
-    pub acts: LedgerActs,
 }
 
 impl NodeOperations {

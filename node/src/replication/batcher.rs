@@ -198,10 +198,6 @@ pub struct Batcher {
     /// The last term that this node led in.
     term: Option<u64>,
     metrics: Arc<Metrics>,
-    /// Flights that change what the upkeep knows.
-    nodes_own: BTreeMap<u64, NodesOwn>,
-    /// The last term that this node led in.
-    term: Option<u64>,
 }
 
 impl Batcher {
@@ -227,8 +223,6 @@ impl Batcher {
             nodes_own: BTreeMap::new(),
             term: None,
             metrics,
-            nodes_own: BTreeMap::new(),
-            term: None,
         }
     }
 
@@ -323,7 +317,6 @@ impl Batcher {
         let Some(flight) = self.flights.remove(&number) else { return };
         let own = self.nodes_own.remove(&number);
         self.metrics.in_flight(self.flights.len());
-        let own = self.nodes_own.remove(&number);
         match result {
             Some(Ok(response)) => {
                 self.metrics.committed(flight.since.elapsed());
@@ -383,7 +376,6 @@ impl Batcher {
             self.landings.clear();
             self.nodes_own.clear();
             self.metrics.in_flight(0);
-            self.nodes_own.clear();
         }
     }
 
