@@ -64,9 +64,11 @@ pub enum RunError {
     Balances(#[from] CheckpointError),
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    #[error(transparent)]
+    #[error(
+        "{0}; this node needs tls.ca, tls.cert and tls.key as `evenkeel cluster new` or `cluster cert` makes them for it"
+    )]
     Identity(#[from] IdentityError),
-    #[error(transparent)]
+    #[error("{0}; stop it, or listen elsewhere: listen.peer and listen.client in node.toml")]
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
