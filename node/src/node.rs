@@ -323,24 +323,18 @@ async fn leave(replication: &Replication) {
     if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
         return;
     }
-    let seen = quorum::look(&replication.raft);
-    let now = Instant::now();
-    let answering = |node| {
-        let heard = replication.peers.heard(node);
-        heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < Duration::from_secs(1))
-    };
-    let best = seen.followers.iter().filter(|p| answering(p.node)).max_by_key(|p| p.matched);
-    let Some(best) = best else {
+    let successor = quorum::successor(&replication.raft, &replication.peers, Instant::now());
+    let Some(to) = successor else {
         return tracing::warn!("no peer answers: stopping without handing the primary role over");
     };
-    if let Err(error) = quorum::hand_over(&replication.raft, best.node).await {
+    if let Err(error) = quorum::hand_over(&replication.raft, to).await {
         return tracing::warn!(%error, "can't hand the primary role over");
     }
     let mut lead = replication.lead.clone();
     let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
     match tokio::time::timeout(Duration::from_secs(3), handed).await {
-        Ok(Ok(_)) => tracing::info!(to = best.node, "handed the primary role over"),
-        _ => tracing::warn!(to = best.node, "the primary role wasn't taken over in time"),
+        Ok(Ok(_)) => tracing::info!(to, "handed the primary role over"),
+        _ => tracing::warn!(to, "the primary role wasn't taken over in time"),
     }
     // Requests that came back from the batcher find their way to the new primary.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -174,6 +174,8 @@ pub struct AppendReply {
     pub result: AppendResult,
     /// The follower's clock, microseconds since the Unix epoch: large steps of time need a majority's agreement.
     pub clock: u64,
+    /// The follower has no room for its next segment: nobody to hand the primary role to.
+    pub disk_full: bool,
 }
 
 /// The verdict on an APPEND.

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Raft,
+    aside::StepAside,
     batcher::{Batcher, Queue},
     digests::Comparison,
     forwarder::{Forwarder, There},
@@ -120,7 +121,8 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = Here::new(queue.clone(), parts.journal.clone());
+        let (here, reads) =
+            Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = Stamps::new(
@@ -143,6 +145,12 @@ impl Replication {
             lead: lead.clone(),
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
         };
+        let aside = StepAside {
+            raft: raft.clone(),
+            journal: parts.journal.clone(),
+            peers: peers.clone(),
+            timeline: parts.timeline.clone(),
+        };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
             journal: parts.journal.clone(),
@@ -162,6 +170,7 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
+        tasks.spawn(aside.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());

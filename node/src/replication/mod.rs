@@ -6,6 +6,7 @@
 //! ```
 //! It never decides about money, and never changes a vote or the log but through the engine.
 
+pub mod aside;
 pub mod batcher;
 pub mod digests;
 pub mod engine;

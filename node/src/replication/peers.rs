@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ pub struct Heard {
     pub at: Instant,
     /// Its clock less ours, microseconds.
     pub clock_offset: i64,
+    /// Whether its disk has no room for its next segment.
+    pub disk_full: bool,
 }
 
 /// One node's view of the others.
@@ -48,6 +53,8 @@ pub struct Peers {
     times: PeerTimes,
     raft: OnceLock<Raft>,
     state: Mutex<State>,
+    /// Asked for every command.
+    full_disks: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -56,6 +63,8 @@ struct State {
     /// The term that this node leads, and since when.
     leading: Option<(u64, Instant)>,
     heard: BTreeMap<NodeId, Heard>,
+    /// A primary that was to be relieved and wasn't: until then it says nothing, so that the others elect.
+    silent_until: Option<Instant>,
 }
 
 impl Peers {
@@ -66,7 +75,8 @@ impl Peers {
         times: PeerTimes,
     ) -> Self {
         let state = Mutex::default();
-        Self { transport, journal, clock, times, raft: OnceLock::new(), state }
+        let full_disks = AtomicUsize::new(0);
+        Self { transport, journal, clock, times, raft: OnceLock::new(), state, full_disks }
     }
 
     /// Lets the gate see the engine; before that nothing is held back.
@@ -97,8 +107,16 @@ impl Peers {
         Some(heard.map_or(since, |at| at.max(since)))
     }
 
+    /// Says nothing for as long as the others need to elect somebody. Votes aren't held back.
+    pub fn fall_silent(&self, now: Instant) {
+        self.state().silent_until = Some(now + self.times.gate.mute);
+    }
+
     /// Whether this node may send appends and heartbeats now.
     pub fn may_send(&self, now: Instant) -> bool {
+        if self.state().silent_until.is_some_and(|until| now < until) {
+            return false;
+        }
         match self.majority_heard(now) {
             Some(acknowledged) => self.state().gate.may_send(now, acknowledged, &self.times.gate),
             None => true,
@@ -111,7 +129,11 @@ impl Peers {
         let offset = i128::from(reply.clock) - ours;
         let clock_offset =
             i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX });
-        self.state().heard.insert(from, Heard { at: Instant::now(), clock_offset });
+        let disk_full = reply.disk_full;
+        let mut state = self.state();
+        state.heard.insert(from, Heard { at: Instant::now(), clock_offset, disk_full });
+        let full = state.heard.values().filter(|heard| heard.disk_full).count();
+        self.full_disks.store(full, Ordering::Relaxed);
     }
 
     /// What was last heard of a peer.
@@ -131,6 +153,11 @@ impl Peers {
                     && heard.clock_offset.unsigned_abs() <= micros
             })
             .count()
+    }
+
+    /// How many peers said in their last answer that their disk is full. One that has stopped for it counts still.
+    pub fn full_disks(&self) -> usize {
+        self.full_disks.load(Ordering::Relaxed)
     }
 
     /// The link of a record that this node holds; `None` when it holds another or none.

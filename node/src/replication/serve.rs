@@ -275,7 +275,8 @@ impl PeerDoor {
     }
 
     fn reply(&self, result: AppendResult) -> Vec<u8> {
-        frame::whole(peer::APPENDED, &AppendReply { result, clock: self.clock.wall_micros() })
+        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.disk_full());
+        frame::whole(peer::APPENDED, &AppendReply { result, clock, disk_full })
     }
 }
 

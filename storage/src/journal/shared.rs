@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::poison::Poisoned;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     /// Told whenever a job is queued, for a writer on its own thread.
     pub(super) queued: Condvar,
     pub(super) wake: RwLock<Option<Wake>>,
-    pub(super) disk_full: AtomicBool,
+    lacking: AtomicU8,
 }
 
 pub(super) struct Memory {
@@ -45,6 +45,17 @@ pub(super) struct Memory {
     pub(super) segments: Vec<Segment>,
     pub(super) poisoned: Option<Poisoned>,
     pub(super) closed: bool,
+}
+
+/// What a full disk leaves no room for. Each comes back by itself.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    /// The next segment.
+    Next = 1,
+    /// The rest of the open segment, after a truncation gave its room away.
+    Rest = 2,
+    /// The footer of a rolled segment.
+    Footer = 4,
 }
 
 /// One thing for the writer to do.
@@ -76,8 +87,26 @@ impl Shared {
             memory: Mutex::new(memory),
             queued: Condvar::new(),
             wake: RwLock::new(None),
-            disk_full: AtomicBool::new(false),
+            lacking: AtomicU8::new(0),
         }
+    }
+
+    /// Notes whether there's room for something.
+    pub(super) fn has_room(&self, room: Room, has: bool) {
+        let bit = room as u8;
+        if has {
+            self.lacking.fetch_and(!bit, Ordering::Relaxed);
+        } else {
+            self.lacking.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn lacks(&self, room: Room) -> bool {
+        self.lacking.load(Ordering::Relaxed) & room as u8 != 0
+    }
+
+    pub(super) fn lacks_any_room(&self) -> bool {
+        self.lacking.load(Ordering::Relaxed) != 0
     }
 
     /// The newest record's tip, locked: whoever holds it decides what comes next.

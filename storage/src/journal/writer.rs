@@ -7,7 +7,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::active::Active;
@@ -15,7 +14,7 @@ use super::mark::Mark;
 use super::poison::Poisoned;
 use super::record::{Record, Tip};
 use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
-use super::shared::{Job, Queued, Shared};
+use super::shared::{Job, Queued, Room, Shared};
 use crate::disk::File;
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
@@ -128,7 +127,7 @@ impl Writer {
             if closed {
                 return;
             }
-            let full = self.shared.disk_full.load(Ordering::Relaxed);
+            let full = self.shared.lacks_any_room();
             self.wait(full.then_some(FULL_RETRY));
         }
     }
@@ -252,6 +251,7 @@ impl Writer {
         self.active = next;
         self.is_unnamed = true;
         self.ask_again_at = 0;
+        self.shared.has_room(Room::Rest, true);
         Ok(())
     }
 

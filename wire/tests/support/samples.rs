@@ -251,7 +251,8 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         frames.push((name, frame::whole(LANE, &LaneHello { lane })));
     }
     for (name, result) in append_results() {
-        frames.push((name, frame::whole(APPENDED, &AppendReply { result, clock: 77 })));
+        let reply = AppendReply { result, clock: 77, disk_full: true };
+        frames.push((name, frame::whole(APPENDED, &reply)));
     }
     for (name, reply) in transfer_replies() {
         frames.push((name, frame::whole(TRANSFERRED, &reply)));

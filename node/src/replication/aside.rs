@@ -1,0 +1,87 @@
+//! A primary that can't do its work steps aside: it hands its role to a follower that can, so that clients needn't wait for
+//! an operator.
+//!
+//! It never does so without somebody to take over, and never again and again: where nobody is better off, it stays and
+//! refuses what it can't do.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::id::NodeId;
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::{Raft, peers::Peers, quorum};
+use crate::timeline::Timeline;
+
+/// How often it looks.
+const PACE: Duration = Duration::from_millis(100);
+/// How long it waits before it tries to be relieved again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Why a primary wants to be relieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// There's no room for the next segment: new commands are refused.
+    #[error("this site's disk is full")]
+    DiskFull,
+}
+
+/// Looks for reasons to step aside.
+pub struct StepAside {
+    pub raft: Raft,
+    pub journal: Journal,
+    pub peers: Arc<Peers>,
+    pub timeline: Option<Timeline>,
+}
+
+impl StepAside {
+    /// Looks for as long as the engine runs.
+    pub async fn run(self) {
+        let mut tick = interval(PACE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tried: Option<Instant> = None;
+        loop {
+            tick.tick().await;
+            let now = Instant::now();
+            let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < AGAIN);
+            let Some(why) = self.why().filter(|_| !lately) else { continue };
+            let Some(term) = self.leads() else { continue };
+            if let Some(to) = quorum::successor(&self.raft, &self.peers, now) {
+                tried = Some(now);
+                self.hand_over(term, to, why).await;
+            }
+        }
+    }
+
+    fn why(&self) -> Option<Why> {
+        self.journal.disk_full().then_some(Why::DiskFull)
+    }
+
+    fn leads(&self) -> Option<u64> {
+        self.raft.as_leader().ok().map(|leader| leader.term())
+    }
+
+    async fn hand_over(&self, term: u64, to: NodeId, why: Why) {
+        tracing::warn!(%why, to, "this site can't go on as the primary: handing the role over");
+        if let Some(timeline) = &self.timeline {
+            timeline.record("stepped_aside", json!({ "to": to, "why": why.to_string() }));
+        }
+        if let Err(error) = quorum::hand_over(&self.raft, to).await {
+            return tracing::warn!(%error, "can't hand the primary role over");
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < quorum::HAND_OVER_PATIENCE {
+            sleep(PACE).await;
+            if self.leads() != Some(term) {
+                return;
+            }
+        }
+        // Once asked, the engine takes no more commands in this term, whether it's relieved or not.
+        tracing::warn!(
+            to,
+            "the primary role wasn't taken over: falling silent, so that the others elect"
+        );
+        self.peers.fall_silent(Instant::now());
+    }
+}
