@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod limits;
 pub mod node;
 pub mod operations;
+pub mod rebuild;
 pub mod recovery;
 pub mod replication;
 pub mod road;
