@@ -80,6 +80,11 @@ pub enum RunError {
     Unwell(String),
 }
 
+/// A number that nobody else has.
+fn random() -> Result<u64, RunError> {
+    getrandom::u64().map_err(|error| at("asking for randomness")(error.into()))
+}
+
 fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
@@ -163,6 +168,7 @@ async fn live(
         timing: config.profile.timing(),
         disk: disk.clone(),
         data: config.data.clone(),
+        copy: random()?,
         journal: journal.clone(),
         vote: recovery.vote.map(vote_from_storage),
         applied: recovered.applied,

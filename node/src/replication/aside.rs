@@ -25,6 +25,9 @@ pub enum Why {
     /// There's no room for the next segment: new commands are refused.
     #[error("this site's disk is full")]
     DiskFull,
+    /// A site came back empty, after its lost copy had acknowledged records to this primary.
+    #[error("site {0} lost its disk under this primary, and only another one can fill it")]
+    LostDisk(NodeId),
 }
 
 /// Looks for reasons to step aside.
@@ -46,7 +49,7 @@ impl StepAside {
             let now = Instant::now();
             let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < AGAIN);
             let Some(why) = self.why().filter(|_| !lately) else { continue };
-            let Some(term) = self.leads() else { continue };
+            let Some(term) = self.peers.leads() else { continue };
             if let Some(to) = quorum::successor(&self.raft, &self.peers, now) {
                 tried = Some(now);
                 self.hand_over(term, to, why).await;
@@ -55,11 +58,10 @@ impl StepAside {
     }
 
     fn why(&self) -> Option<Why> {
-        self.journal.disk_full().then_some(Why::DiskFull)
-    }
-
-    fn leads(&self) -> Option<u64> {
-        self.raft.as_leader().ok().map(|leader| leader.term())
+        if self.journal.disk_full() {
+            return Some(Why::DiskFull);
+        }
+        self.peers.consider_copies().first().copied().map(Why::LostDisk)
     }
 
     async fn hand_over(&self, term: u64, to: NodeId, why: Why) {
@@ -73,7 +75,7 @@ impl StepAside {
         let asked = Instant::now();
         while asked.elapsed() < quorum::HAND_OVER_PATIENCE {
             sleep(PACE).await;
-            if self.leads() != Some(term) {
+            if self.peers.leads() != Some(term) {
                 return;
             }
         }

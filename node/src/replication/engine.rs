@@ -44,6 +44,8 @@ pub struct Parts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
+    /// A random number: the name of this copy, should it begin empty.
+    pub copy: u64,
     pub journal: Journal,
     pub vote: Option<Vote>,
     /// Everything up to here is committed, and applied to the ledger in `state`.
@@ -54,6 +56,12 @@ pub struct Parts {
     pub transport: Arc<dyn PeerTransport>,
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
+}
+
+impl Parts {
+    fn others(&self) -> Vec<NodeId> {
+        self.members.iter().copied().filter(|node| *node != self.node).collect()
+    }
 }
 
 /// Running replication.
@@ -85,15 +93,23 @@ impl Replication {
     /// When the engine refuses what the journal holds, or the data folder can't be written.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let empty = parts.journal.last().is_none();
-        let joining =
-            Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
-        let joining = Arc::new(joining);
+        let silence = parts.timing.election_max * 2;
+        let joining = Joining::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
+        let joining = Arc::new(joining.map_err(StartError::Joining)?);
+        if joining.is_joining() {
+            tracing::warn!(
+                "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
+                 or all sites of a new cluster are up"
+            );
+        }
         let times = peer_times(&parts.timing);
         let peers = Arc::new(Peers::new(
             parts.transport.clone(),
             parts.journal.clone(),
             parts.clock.clone(),
             times,
+            joining.clone(),
+            parts.others(),
         ));
         let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
         let machine = StateMachine::new(
@@ -109,7 +125,6 @@ impl Replication {
             .await
             .map_err(|error| engine(error.to_string()))?;
         peers.attach(raft.clone());
-        raft.runtime_config().elect(empty || !joining.is_joining());
         raft.run();
         if empty {
             found(&raft, &parts.members).await.map_err(engine)?;
@@ -143,7 +158,7 @@ impl Replication {
             peers: peers.clone(),
             state: parts.state.clone(),
             lead: lead.clone(),
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            others: parts.others(),
         };
         let aside = StepAside {
             raft: raft.clone(),
@@ -163,7 +178,7 @@ impl Replication {
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            others: parts.others(),
         });
         let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
         let forwarder =

@@ -28,6 +28,8 @@ pub mod stamps;
 pub mod state_machine;
 pub mod transport;
 pub mod types;
+pub mod votes;
+pub mod welcome;
 
 /// The engine, with our types.
 pub type Raft = openraft::Raft<types::Types, state_machine::StateMachine>;

@@ -11,15 +11,22 @@ use std::{
 };
 
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{id::NodeId, peer::AppendReply};
+use evenkeel_wire::{
+    id::NodeId,
+    peer::{AppendReply, CopyWelcome},
+};
 use openraft::async_runtime::Instant as _;
 use tokio::time::Instant;
 
 use super::{
     Raft,
     gate::{GateTimes, MuteGate},
+    joining::Joining,
+    quorum,
     transport::PeerTransport,
     types::{LogId, term_of},
+    votes::Votes,
+    welcome::{Standing, Welcomes},
 };
 use crate::clock::Clock;
 
@@ -43,6 +50,8 @@ pub struct Heard {
     pub clock_offset: i64,
     /// Whether its disk has no room for its next segment.
     pub disk_full: bool,
+    /// Whether it began empty and hasn't caught up.
+    pub joining: bool,
 }
 
 /// One node's view of the others.
@@ -51,6 +60,8 @@ pub struct Peers {
     journal: Journal,
     clock: Arc<dyn Clock>,
     times: PeerTimes,
+    joining: Arc<Joining>,
+    votes: Votes,
     raft: OnceLock<Raft>,
     state: Mutex<State>,
     /// Asked for every command.
@@ -65,6 +76,7 @@ struct State {
     heard: BTreeMap<NodeId, Heard>,
     /// A primary that was to be relieved and wasn't: until then it says nothing, so that the others elect.
     silent_until: Option<Instant>,
+    welcomes: Welcomes,
 }
 
 impl Peers {
@@ -73,10 +85,13 @@ impl Peers {
         journal: Journal,
         clock: Arc<dyn Clock>,
         times: PeerTimes,
+        joining: Arc<Joining>,
+        others: Vec<NodeId>,
     ) -> Self {
-        let state = Mutex::default();
+        let (state, votes) = (Mutex::default(), Votes::new(others));
         let full_disks = AtomicUsize::new(0);
-        Self { transport, journal, clock, times, raft: OnceLock::new(), state, full_disks }
+        let raft = OnceLock::new();
+        Self { transport, journal, clock, times, joining, votes, raft, state, full_disks }
     }
 
     /// Lets the gate see the engine; before that nothing is held back.
@@ -90,6 +105,16 @@ impl Peers {
 
     pub fn times(&self) -> &PeerTimes {
         &self.times
+    }
+
+    /// What kind of copy this node has.
+    pub fn joining(&self) -> &Joining {
+        &self.joining
+    }
+
+    /// What the others answered to this node's candidacies.
+    pub fn votes(&self) -> &Votes {
+        &self.votes
     }
 
     /// When a majority last answered this primary; `None` while it isn't one.
@@ -129,11 +154,59 @@ impl Peers {
         let offset = i128::from(reply.clock) - ours;
         let clock_offset =
             i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX });
-        let disk_full = reply.disk_full;
+        let AppendReply { disk_full, joining, .. } = *reply;
         let mut state = self.state();
-        state.heard.insert(from, Heard { at: Instant::now(), clock_offset, disk_full });
+        let at = Instant::now();
+        state.heard.insert(from, Heard { at, clock_offset, disk_full, joining });
         let full = state.heard.values().filter(|heard| heard.disk_full).count();
         self.full_disks.store(full, Ordering::Relaxed);
+    }
+
+    /// A copy that began empty took nothing: it waits for a welcome.
+    pub fn met(&self, from: NodeId, copy: u64) {
+        let Some(term) = self.leads() else { return };
+        if self.state().welcomes.meet(term, from, copy, Instant::now()) {
+            tracing::warn!(
+                peer = from,
+                "a site's copy began empty: it counts for nothing until it has caught up"
+            );
+        }
+    }
+
+    /// The word for a copy that began empty, if a primary of this term may give it.
+    pub fn welcome(&self, term: u64, to: NodeId) -> Option<CopyWelcome> {
+        self.state().welcomes.word(term, to)
+    }
+
+    /// Welcomes the copies that may be; gives the sites that only another primary can fill, because their lost copies
+    /// acknowledged something to this one.
+    pub fn consider_copies(&self) -> Vec<NodeId> {
+        let Some(raft) = self.raft.get() else { return Vec::new() };
+        let Ok(leader) = raft.as_leader() else { return Vec::new() };
+        let (term, now) = (leader.term(), Instant::now());
+        if self.state().welcomes.waiting(term).is_empty() {
+            return Vec::new();
+        }
+        let confirmed = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
+        let followers = quorum::look(raft).followers;
+        let acknowledged = |node| {
+            let follower = followers.iter().find(|follower| follower.node == node);
+            follower.is_some_and(|follower| follower.matched.is_some())
+        };
+        let mut state = self.state();
+        state.welcomes.consider(term, |node, copy| Standing {
+            confirmed,
+            acknowledged: acknowledged(node),
+            founder: self.joining.is_founder(node, copy),
+        });
+        let mut waiting = state.welcomes.waiting(term);
+        waiting.retain(|node| acknowledged(*node));
+        waiting
+    }
+
+    /// The term that this node leads.
+    pub fn leads(&self) -> Option<u64> {
+        self.raft.get()?.as_leader().ok().map(|leader| leader.term())
     }
 
     /// What was last heard of a peer.

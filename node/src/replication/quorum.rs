@@ -52,13 +52,14 @@ pub fn look(raft: &Raft) -> Snapshot {
     }
 }
 
-/// The follower that a primary hands its role to: of those that answered just now and have room on their disks, the one
-/// that has most.
+/// The follower that a primary hands its role to: of those that answered just now, have room on their disks and can be elected,
+/// the one that has most.
 pub fn successor(raft: &Raft, peers: &Peers, now: Instant) -> Option<NodeId> {
     let fit = |node| {
         let heard = peers.heard(node);
         heard.is_some_and(|heard| {
-            !heard.disk_full && now.saturating_duration_since(heard.at) < ANSWERED_LATELY
+            let lately = now.saturating_duration_since(heard.at) < ANSWERED_LATELY;
+            lately && !heard.disk_full && !heard.joining
         })
     };
     let followers = look(raft).followers;

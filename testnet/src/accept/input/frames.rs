@@ -204,6 +204,7 @@ async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut Sheet) -> anyhow::R
         previous: None,
         previous_link: None,
         committed: None,
+        welcomes: None,
         records: 0,
     };
     let mut lie = Vec::new();
