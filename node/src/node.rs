@@ -82,7 +82,8 @@ pub enum RunError {
 
 /// A number that nobody else has.
 fn random() -> Result<u64, RunError> {
-    getrandom::u64().map_err(|error| at("asking for randomness")(error.into()))
+    getrandom::u64()
+        .map_err(|error| at("asking for randomness")(io::Error::other(error.to_string())))
 }
 
 fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
@@ -91,6 +92,8 @@ fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 
 /// How long a stop may take before it's cut short.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a node that stops because something is wrong.
+const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a node until it's told to stop (SIGTERM, SIGINT) or can't go on.
 ///
@@ -202,7 +205,8 @@ async fn live(
         tracing::info!("asked to stop");
         leave(&running.replication).await;
     }
-    running.stop().await;
+    // A node that is unwell may hang in anything.
+    running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
     why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
 }
@@ -231,18 +235,19 @@ struct Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
         self.peering_task.abort();
-        let stopped = tokio::time::timeout(STOP_PATIENCE, self.replication.stop()).await;
+        let stopped = tokio::time::timeout(patience, self.replication.stop()).await;
         if stopped.is_err() {
             tracing::warn!("replication didn't stop in time");
         }
         self.peering.close().await;
         self.journal.close();
-        join(self.keeper, "keeper");
-        join(self.writer, "journal");
+        let end = Instant::now() + patience;
+        join(self.keeper, "keeper", end).await;
+        join(self.writer, "journal", end).await;
     }
 }
 
@@ -253,7 +258,14 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
 }
 
-fn join(thread: JoinHandle<()>, name: &str) {
+/// Waits for a thread's end, but not for a disk's: what isn't durable was never acknowledged.
+async fn join(thread: JoinHandle<()>, name: &str, end: Instant) {
+    while !thread.is_finished() {
+        if Instant::now() >= end {
+            return tracing::error!(name, "a thread hangs and is left behind");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     if thread.join().is_err() {
         tracing::error!(name, "a thread ended by a panic");
     }

@@ -135,9 +135,12 @@ impl Site {
         }
     }
 
-    /// Lets the keeper work until it has nothing to do.
+    /// Lets the keeper work until it has nothing to do: it idles after an audit and after a round of scrubbing.
     fn rest(&mut self) {
-        while self.keeper.turn().unwrap() != Rest::Idle {}
+        let mut idle = 0;
+        while idle < 3 {
+            idle += u32::from(self.keeper.turn().unwrap() == Rest::Idle);
+        }
     }
 
     fn sealed(&self) -> Vec<(u64, u64)> {
@@ -210,6 +213,15 @@ fn top_up(position: u64, of: u64) -> Command {
     })
 }
 
+/// A site whose ledger came from a checkpoint: what was decided before it is known from indexes alone.
+fn lived_and_restarted() -> Site {
+    let mut site = Site::new();
+    site.live_until_sealed(4);
+    let site = site.restart().unwrap();
+    assert!(site.report.checkpoint > Some(site.sealed()[1].1), "{:?}", site.report);
+    site
+}
+
 #[test]
 fn an_index_found_damaged_by_a_reader_is_rebuilt_while_the_node_runs() {
     let mut site = Site::new();
@@ -258,8 +270,7 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
 /// Apply never guesses: an entry whose first answer lies in a damaged index stops the node, and the next start has it.
 #[test]
 fn apply_that_needs_a_damaged_index_stops_and_the_next_start_goes_on() {
-    let mut site = Site::new();
-    site.live_until_sealed(4);
+    let mut site = lived_and_restarted();
     let (first, last) = site.sealed()[1];
     site.damage(first);
     let position = site.append(&[top_up(last, 0)]);
@@ -278,8 +289,7 @@ fn apply_that_needs_a_damaged_index_stops_and_the_next_start_goes_on() {
 /// The same damage, met for the first time by the replay of a start: no second start is needed.
 #[test]
 fn a_start_that_needs_a_damaged_index_rebuilds_it() {
-    let mut site = Site::new();
-    site.live_until_sealed(4);
+    let mut site = lived_and_restarted();
     let sealed = site.sealed();
     let (first, last) = sealed[1];
     let position = site.append(&[top_up(last, 0)]);

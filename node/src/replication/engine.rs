@@ -164,6 +164,7 @@ impl Replication {
             raft: raft.clone(),
             journal: parts.journal.clone(),
             peers: peers.clone(),
+            state: parts.state.clone(),
             timeline: parts.timeline.clone(),
         };
         let keeper = LeadKeeper::new(Leading {
@@ -174,11 +175,11 @@ impl Replication {
             freshness: freshness.clone(),
             joining: joining.clone(),
             timing: parts.timing,
+            others: parts.others(),
             genesis: parts.genesis,
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
-            others: parts.others(),
         });
         let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
         let forwarder =

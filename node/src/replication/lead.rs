@@ -83,7 +83,7 @@ impl LeadKeeper {
         let patience = self.on.timing.election_max + self.on.timing.heartbeat * 2;
         if let Ok(leader) = self.on.raft.as_leader() {
             let term = leader.term();
-            if self.on.joining.is_joining() {
+            if self.on.joining.is_joining() || self.on.peers.is_silent(now) {
                 return Lead::Nowhere;
             }
             let answered = self.on.peers.majority_heard(now).unwrap_or(now);

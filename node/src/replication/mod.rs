@@ -29,6 +29,7 @@ pub mod state_machine;
 pub mod transport;
 pub mod types;
 pub mod votes;
+pub mod watchdog;
 pub mod welcome;
 
 /// The engine, with our types.

@@ -137,9 +137,14 @@ impl Peers {
         self.state().silent_until = Some(now + self.times.gate.mute);
     }
 
+    /// Whether this node keeps silent because it can't do a primary's work.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.state().silent_until.is_some_and(|until| now < until)
+    }
+
     /// Whether this node may send appends and heartbeats now.
     pub fn may_send(&self, now: Instant) -> bool {
-        if self.state().silent_until.is_some_and(|until| now < until) {
+        if self.is_silent(now) {
             return false;
         }
         match self.majority_heard(now) {

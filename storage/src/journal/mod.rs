@@ -206,6 +206,12 @@ impl Journal {
         self.shared.lacks_any_room()
     }
 
+    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` when all are. A number that
+    /// stays while time passes is a disk that hangs: time is the caller's.
+    pub fn oldest_undone(&self) -> Option<u64> {
+        self.shared.oldest_undone()
+    }
+
     /// What to call whenever a job is queued. [`Writer::run`] needs none.
     pub fn set_wake(&self, wake: Wake) {
         let mut slot = self.shared.wake.write().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::poison::Poisoned;
@@ -14,7 +14,7 @@ use super::record::{Record, Tip};
 use super::segment::{Segment, State};
 use super::tail::Tail;
 use super::{Completion, Options, chain};
-use crate::disk::Disk;
+use crate::disk::{Disk, bytes_u64};
 use crate::vote::Vote;
 use crate::{Link, Position};
 
@@ -31,6 +31,9 @@ pub(super) struct Shared {
     pub(super) queued: Condvar,
     pub(super) wake: RwLock<Option<Wake>>,
     lacking: AtomicU8,
+    /// How many jobs were queued, and how many of them are done and told.
+    asked: AtomicU64,
+    told: AtomicU64,
 }
 
 pub(super) struct Memory {
@@ -88,6 +91,8 @@ impl Shared {
             queued: Condvar::new(),
             wake: RwLock::new(None),
             lacking: AtomicU8::new(0),
+            asked: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -126,8 +131,22 @@ impl Shared {
     pub(super) fn queue(&self, mut memory: MutexGuard<'_, Memory>, job: Job, done: Completion) {
         let truncations = memory.truncations;
         memory.jobs.push_back(Queued { job, truncations, done });
+        self.asked.fetch_add(1, Ordering::Relaxed);
         drop(memory);
         self.notify();
+    }
+
+    /// Jobs were done, and whoever asked was told.
+    pub(super) fn told(&self, jobs: usize) {
+        self.told.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
+    }
+
+    /// The number of the oldest job that isn't done.
+    pub(super) fn oldest_undone(&self) -> Option<u64> {
+        // In this order: what is queued in between isn't taken for undone.
+        let asked = self.asked.load(Ordering::Relaxed);
+        let told = self.told.load(Ordering::Relaxed);
+        (told < asked).then_some(told)
     }
 
     pub(super) fn notify(&self) {

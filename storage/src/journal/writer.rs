@@ -83,9 +83,11 @@ impl Writer {
                 waiting.extend(later);
                 return self.refuse_all(waiting, &poisoned);
             }
+            let done = waiting.len();
             for queued in waiting {
                 (queued.done)(Ok(()));
             }
+            self.shared.told(done);
             waiting = later;
         }
         if self.should_reserve()
@@ -103,7 +105,7 @@ impl Writer {
         if self.shared.memory().poisoned.is_some() {
             return;
         }
-        let result = self.write_idle_mark().and_then(|()| self.reserve());
+        let result = self.reserve().and_then(|()| self.write_idle_mark());
         if let Err(error) = result {
             self.shared.poison(&format!("writing while idle: {error}"));
         }
@@ -291,7 +293,8 @@ impl Writer {
     fn write_idle_mark(&mut self) -> io::Result<()> {
         let committed = self.shared.memory().committed;
         let mark = mark(self.synced, committed);
-        let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes);
+        let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes)
+            && !self.shared.lacks(Room::Rest);
         if mark == self.marked || self.active.count == 0 || !room {
             return Ok(());
         }

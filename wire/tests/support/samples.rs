@@ -12,10 +12,10 @@ use evenkeel_wire::{
     id::{AccountId, ClusterId, CommandId, KeyId, OPERATOR_KEY},
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
-        APPEND, APPENDED, AppendHead, AppendReply, AppendResult, CopyWelcome, DIGEST, DigestNotice,
-        FORWARD_READ, ForwardRead, ForwardSubmit, LANE, Lane, LaneHello, LogId, PeerRecord,
-        TRANSFER, TRANSFERRED, TransferLeader, TransferReply, VOTE, VOTED, Vote, VoteReply,
-        VoteRequest, write_append,
+        APPEND, APPENDED, AppendHead, AppendReply, AppendResult, CopyWelcome, DIGEST,
+        DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, LANE, Lane,
+        LaneHello, LogId, PeerRecord, TRANSFER, TRANSFERRED, TransferLeader, TransferReply, VOTE,
+        VOTED, Vote, VoteReply, VoteRequest, write_append,
     },
     reply::{
         AccountView, AsOf, AssetTotals, HistoryPage, OUTCOMES, Outcomes, REFUSED, Refusal,
@@ -255,6 +255,7 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         ("forward_submit", forward),
         ("forward_read", frame::whole(FORWARD_READ, &read)),
         ("digest", frame::whole(DIGEST, &digest)),
+        ("digest_agreed", frame::whole(DIGEST_AGREED, &digest)),
     ];
     for (name, lane) in [
         ("lane_control", Lane::Control),

@@ -82,7 +82,7 @@ fn calls(accounts: &Accounts) -> Vec<Call> {
         more: vec![flag.to_owned(), value.to_owned()],
         ..call
     };
-    let nobody = Uuid::new_v4().to_string();
+    let nobody = version_4();
     let now = Uuid::now_v7().as_u128() >> 80;
     let made_at = |milliseconds: u128| {
         let milliseconds = u64::try_from(milliseconds).expect("48 bits");
@@ -103,11 +103,7 @@ fn calls(accounts: &Accounts) -> Vec<Call> {
         with(send("another asset", "1", REJECTED, "asset_mismatch"), "--asset", "POINT"),
         call("a payee of another asset", "send", ANN, POINTS, "1", REJECTED, "asset_mismatch"),
         with(send("no asset's name", "1", USAGE, "--asset"), "--asset", "won"),
-        with(
-            send("an id of version 4", "1", USAGE, "not of version 7"),
-            "--id",
-            &Uuid::new_v4().to_string(),
-        ),
+        with(send("an id of version 4", "1", USAGE, "not of version 7"), "--id", &version_4()),
         with(send("an id that is no UUID", "1", USAGE, "not a UUID"), "--id", "lunch"),
         with(
             send("an id from ten minutes ahead", "1", REJECTED, "id_in_future"),
@@ -121,6 +117,11 @@ fn calls(accounts: &Accounts) -> Vec<Call> {
         ),
         with(send("a memo of 141 bytes", "1", USAGE, "--memo"), "--memo", &"m".repeat(141)),
     ]
+}
+
+/// A UUID as most libraries make them.
+fn version_4() -> String {
+    uuid::Builder::from_random_bytes(Uuid::now_v7().into_bytes()).into_uuid().to_string()
 }
 
 /// Calls, and where the ledger rejected it, calls again with the same id: those three codes that concern the id itself
