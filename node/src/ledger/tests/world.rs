@@ -44,8 +44,8 @@ impl FirstAnswers for Journal {
             return Err(Unwell::new("the disk is gone"));
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
-        let (key, bytes) = commands_of(body).swap_remove(usize::from(command));
-        Ok(RecordedCommand { stamp: stamp(head), bytes, key })
+        let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
+        Ok(RecordedCommand { stamp: stamp(head), bytes })
     }
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
