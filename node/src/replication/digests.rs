@@ -203,9 +203,10 @@ mod tests {
             id_tolerance_ms: 1_000,
             time_zone: Text::new("Asia/Seoul").unwrap(),
             operator_key: [3; 32],
+            first_date: evenkeel_wire::day::BusinessDate::FIRST,
         };
         let mut entry = EntryBuilder::new();
-        entry.push(OPERATOR_KEY, 1, &codec::encode(&Command::Genesis(Box::new(genesis))));
+        entry.push(OPERATOR_KEY, false, 1, &codec::encode(&Command::Genesis(Box::new(genesis))));
         let payload = entry.finish().into();
         let record = NewRecord { position: 0, term: 1, time: 1, kind: kind::COMMANDS, payload };
         journal.append(vec![record], Box::new(|_| ())).unwrap();
