@@ -20,10 +20,11 @@ use evenkeel_storage::{
     journal::{self, Journal, NewRecord, Options, State as SegmentState, Step, Writer},
 };
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::Command,
+    day::BusinessDate,
     entry::EntryBuilder,
     genesis::Genesis,
     id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
@@ -97,7 +98,7 @@ impl Site {
         let mut entry = EntryBuilder::new();
         let mut bytes = Vec::new();
         commands.iter().for_each(|command| codec::encode_into(command, &mut bytes));
-        entry.push(OPERATOR_KEY, u32::try_from(commands.len()).unwrap(), &bytes);
+        entry.push(OPERATOR_KEY, false, u32::try_from(commands.len()).unwrap(), &bytes);
         let record = NewRecord {
             position,
             term: 1,
@@ -190,12 +191,13 @@ fn genesis() -> Command {
         id_tolerance_ms: 300_000,
         time_zone: Text::new("Asia/Seoul").unwrap(),
         operator_key: [3; 32],
+        first_date: BusinessDate::FIRST,
     }))
 }
 
 fn open(id: AccountId, kind: AccountKind) -> Command {
     let (asset, label) = (Asset::parse("KRW").unwrap(), Text::default());
-    Command::OpenAccount(OpenAccount { id, kind, asset, label })
+    Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })
 }
 
 /// The same command every time, made when its entry was.

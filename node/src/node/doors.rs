@@ -125,8 +125,6 @@ impl Doors {
             freshness: replication.freshness.clone(),
             health: operations.clone(),
             metrics: operations.metrics.door(Door::Http).clone(),
-            events: state.clone(),
-            settlements: state.clone(),
             quota: Quota::new(config.rates),
             stopping: stopping.clone(),
             process: clock.wall_micros(),
