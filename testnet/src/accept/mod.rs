@@ -9,6 +9,7 @@ mod disk;
 mod durability;
 mod footprint;
 mod hand_over;
+mod index;
 mod input;
 mod minority;
 mod pause;
@@ -27,7 +28,7 @@ use crate::{
 use sheet::Sheet;
 
 /// Every row: its name and what it shows.
-const ROWS: [(&str, &str); 16] = [
+const ROWS: [(&str, &str); 17] = [
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
     ("main.c", "all three killed at once under load"),
@@ -43,6 +44,7 @@ const ROWS: [(&str, &str); 16] = [
     ("main.m", "a planted leak of one unit, a flipped bit in balances"),
     ("main.n", "memory, disk and start after 2 million transfers"),
     ("main.input", "bad input at every door: clear errors, and nothing lost"),
+    ("main.index", "an index damaged while its node runs"),
     ("main.disk", "full disks: a follower's, the primary's, all three"),
 ];
 
@@ -84,6 +86,7 @@ async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Resu
         "main.l" => durability::traced(testnet, sheet).await,
         "main.m" => planted::bugs(testnet, sheet).await,
         "main.n" => footprint::after_two_million(testnet, sheet).await,
+        "main.index" => index::damaged(testnet, sheet).await,
         "main.disk" => disk::full(testnet, sheet).await,
         "main.input" => input::at_every_door(testnet, sheet).await,
         other => bail!("{other} has no function"),
