@@ -51,8 +51,9 @@ fn a_table_finds_all_others_after_one_is_taken_out() {
     let mut table = IdTable::new(6);
     let mut there = Vec::<u32>::new();
     // Half of them share their hash with others.
-    let hash_of =
-        |number: u32| seed.hash(u128::from(if number % 2 == 0 { number % 8 } else { number }));
+    let hash_of = |number: u32| {
+        seed.hash(u128::from(if number.is_multiple_of(2) { number % 8 } else { number }))
+    };
     for turn in 0..20_000_u32 {
         let number = turn.wrapping_mul(0x9e37_79b9) >> 26;
         match there.iter().position(|known| *known == number) {
