@@ -181,7 +181,7 @@ fn a_checkpoint_goes_through_the_storage_and_back() {
     for number in 1..4 {
         let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
         world.one(T0, &pay);
-        let generation = storage.begin().unwrap();
+        let generation = storage.begin(false).unwrap();
         let head = world.ledger.checkpoint_begin(false).unwrap();
         let mut more = true;
         while more {
