@@ -190,8 +190,6 @@ impl Site {
             freshness,
             health: Arc::new(Well),
             metrics: Metrics::new().door(Door::Http).clone(),
-            events: state.clone(),
-            settlements: state.clone(),
             state,
             quota: Quota::new(rates),
             stopping,
