@@ -1,4 +1,5 @@
-//! What happens off the road: segments are sealed and indexed, checkpoints written, rows audited, digests taken when idle.
+//! What happens off the road: segments are sealed and indexed, damaged indexes made anew, checkpoints written, rows audited,
+//! digests taken when idle.
 //!
 //! One turn does one bounded piece and says how long to rest; a low-priority thread takes the turns in production, a task in
 //! the simulation. Nothing here is waited for by a command. The order is what a start relies on: a segment's index is
@@ -12,15 +13,16 @@ use evenkeel_storage::{
     disk::Disk,
     journal::{
         self, Journal, Part, SegmentInfo,
-        index::{Builder, CommandRow, Sealed},
+        index::{Builder, Sealed},
     },
 };
-use evenkeel_wire::{codec, command::Command};
+use evenkeel_wire::codec;
 
 use crate::{
-    history::{History, commands, outcome_to_row, place_of},
+    history::{History, Past, command_row, commands, place_of},
     ledger::{AuditProgress, Decided},
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
+    rebuild::{Progress, Rebuild},
     recovery::SETTING_MEMBERSHIP,
     replication::types::kind,
     state::{Begun, State},
@@ -57,6 +59,8 @@ pub struct Keeper {
     waiting_for_room: bool,
     /// The sealed segment that the scrubber walks next: its first position.
     scrub_next: u64,
+    /// Indexes that are being made anew.
+    rebuild: Option<Rebuild>,
 }
 
 /// A checkpoint that is being written.
@@ -66,6 +70,8 @@ struct Writing {
     copied: bool,
 }
 
+/// How much of the journal is noted at a time.
+const FOLLOW_BYTES: usize = 1 << 20;
 /// How often the scrubber walks a segment.
 const SCRUB_REST: Duration = Duration::from_secs(5);
 
@@ -92,6 +98,7 @@ impl Keeper {
             audited: 0,
             waiting_for_room: false,
             scrub_next: 0,
+            rebuild: None,
         }
     }
 
@@ -101,17 +108,43 @@ impl Keeper {
     /// When the node must stop: money doesn't add up, or a segment can't be sealed.
     pub fn turn(&mut self) -> Result<Rest, String> {
         self.rest_digest();
+        self.follow();
         match self.seal_next() {
             Ok(false) => {}
             Ok(true) => return Ok(Rest::For(Duration::from_millis(1))),
             Err(SealTrouble::DiskFull) => return Ok(self.wait_for_room()),
             Err(SealTrouble::Broken(why)) => return Err(format!("sealing a segment: {why}")),
         }
-        self.waiting_for_room = false;
+        self.waiting_for_room &= self.rebuild.is_some();
         if let Some(rest) = self.checkpoint() {
             return Ok(rest);
         }
+        if let Some(rest) = self.rebuild()? {
+            return Ok(rest);
+        }
         self.audit()
+    }
+
+    /// Makes damaged indexes anew, a piece a turn.
+    fn rebuild(&mut self) -> Result<Option<Rest>, String> {
+        let indexes = self.history.indexes();
+        let mut rebuild = match self.rebuild.take() {
+            Some(rebuild) => rebuild,
+            None => match Rebuild::begin(self.disk.clone(), &self.journal, indexes) {
+                Some(rebuild) => rebuild,
+                None => return Ok(None),
+            },
+        };
+        let rest = match rebuild.step(indexes, &mut *self.pace)? {
+            Progress::Underway => {
+                self.waiting_for_room = false;
+                Rest::For(Duration::from_millis(1))
+            }
+            Progress::NoRoom => self.wait_for_room(),
+            Progress::Done | Progress::BeginAnew => return Ok(Some(Rest::For(Duration::ZERO))),
+        };
+        self.rebuild = Some(rebuild);
+        Ok(Some(rest))
     }
 
     /// Takes a digest when nothing was applied since the last turn that had nothing else to do.
@@ -121,6 +154,21 @@ impl Keeper {
             self.state.digest_now();
         }
         self.position_before = position;
+    }
+
+    /// Takes notes on what was applied since the last turn, so that nobody who asks has much of it to do.
+    /// When something can't be had, whoever asks is told so, and it's tried again.
+    fn follow(&mut self) {
+        loop {
+            match self.state.follow(FOLLOW_BYTES) {
+                Ok(true) => (self.pace)(FOLLOW_BYTES),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "recent entries can't be noted for accounts' histories");
+                    return;
+                }
+            }
+        }
     }
 
     /// Seals the oldest rolled segment once all of it is applied.
@@ -144,7 +192,7 @@ impl Keeper {
 
     fn wait_for_room(&mut self) -> Rest {
         if !std::mem::replace(&mut self.waiting_for_room, true) {
-            tracing::error!("the disk is full: a segment waits to be sealed; make room");
+            tracing::error!("the disk is full: a segment waits to be sealed or indexed; make room");
         }
         Rest::For(Duration::from_secs(1))
     }
@@ -257,6 +305,12 @@ impl Keeper {
         self.journal.scrub(segment.first).map_err(|damage| {
             format!("{damage}; bring the segment back from a peer, see docs/OPERATIONS.md")
         })?;
+        let indexes = self.history.indexes();
+        if let Some(index) = indexes.segment(segment.first)
+            && let Err(error) = index.verify()
+        {
+            indexes.mark_damaged(segment.first, &error);
+        }
         self.scrub_next = segment.last + 1;
         Ok(Rest::For(SCRUB_REST))
     }
@@ -271,12 +325,13 @@ enum SealTrouble {
 
 impl From<io::Error> for SealTrouble {
     fn from(error: io::Error) -> Self {
-        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-            Self::DiskFull
-        } else {
-            Self::Broken(error.to_string())
-        }
+        if is_full(&error) { Self::DiskFull } else { Self::Broken(error.to_string()) }
     }
+}
+
+/// Whether an error says that there's no room.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<journal::SealError> for SealTrouble {
@@ -309,6 +364,9 @@ pub fn write_index(
     segment: &Sealed,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<()> {
+    // Targets of what is in the segment are found by the notes on it.
+    state.follow(usize::MAX).map_err(io::Error::other)?;
+    let past = state.past();
     let mut builder = Builder::new(segment.first);
     let mut next = segment.first;
     while next <= segment.last {
@@ -320,7 +378,7 @@ pub fn write_index(
         next = last.position + 1;
         for record in &records {
             if record.kind == kind::COMMANDS {
-                index_record(&mut builder, state, record)?;
+                index_record(&mut builder, state, &past, record)?;
             } else {
                 builder.record(record.position, 0);
             }
@@ -330,7 +388,12 @@ pub fn write_index(
     builder.finish(disk, &journal.folder(), pace)
 }
 
-fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) -> io::Result<()> {
+fn index_record(
+    builder: &mut Builder,
+    state: &State,
+    past: &Past<'_>,
+    record: &journal::Record,
+) -> io::Result<()> {
     let position = record.position;
     let decided: Option<Vec<Decided>> =
         state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
@@ -340,27 +403,10 @@ fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) 
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
     builder.record(position, count);
     for (next, decided) in commands(&record.payload).zip(&decided) {
-        let (_, _, command, bytes) = next.map_err(io::Error::other)?;
+        let (_, command, bytes) = next.map_err(io::Error::other)?;
+        let parties = past.parties_if_moved(&command, decided).map_err(io::Error::other)?;
         let part = Part::of(record, place_of(bytes, &record.payload));
-        builder.command(&row(&command, decided, part));
+        builder.command(&command_row(&command, decided, parties, part));
     }
     Ok(())
-}
-
-/// What the index keeps of a command: only first answers are found by id, only committed movements by account.
-fn row(command: &Command, decided: &Decided, part: Part) -> CommandRow {
-    let outcome = outcome_to_row(decided);
-    let Command::Transfer(transfer) = command else {
-        return CommandRow { id: 0, also: 0, debit: 0, credit: 0, outcome, part };
-    };
-    let first = decided.is_recorded();
-    let moved = first && decided.outcome.rejection.is_none();
-    CommandRow {
-        id: if first { transfer.id.number() } else { 0 },
-        also: 0,
-        debit: if moved { transfer.debit.number() } else { 0 },
-        credit: if moved { transfer.credit.number() } else { 0 },
-        outcome,
-        part,
-    }
 }

@@ -70,6 +70,8 @@ pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
 pub const HTTP_BODIES_BYTES_MAX: usize = 256 << 20;
 /// The largest head of an HTTP request.
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
+/// What a connection reads or writes at once.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 128 << 10;
 /// The most headers of an HTTP request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// For a TLS handshake.
@@ -83,7 +85,7 @@ pub const HTTP_WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may stay without a request. Longer than load balancers keep theirs, or they'd meet closed ones.
 pub const HTTP_IDLE_PATIENCE: Duration = Duration::from_secs(75);
 /// How long a refused client may go on sending before it's cut off.
-pub const HTTP_LINGER: Duration = Duration::from_secs(5);
+pub const HTTP_LINGER: Duration = Duration::from_secs(2);
 /// How long a node that stops still tells whoever asks.
 pub const HTTP_LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long connections may take to end when the node stops.

@@ -1,8 +1,7 @@
 //! What can be asked of a running node: by its operator at the admin socket here, by anybody in [`health`]. It never moves money.
 
-mod health;
-
 mod acts;
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
@@ -136,6 +135,11 @@ impl NodeOperations {
         let status = status.iter().find(|peer| peer.node == target.node);
         if !status.is_some_and(|peer| peer.reachable) {
             return Err(AdminError::Conflict(format!("{to} doesn't answer; nothing was done")));
+        }
+        if self.peers.heard(target.node).is_some_and(|heard| heard.joining) {
+            return Err(AdminError::Conflict(format!(
+                "{to} began empty and hasn't caught up, so nobody elects it; nothing was done"
+            )));
         }
         self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
         let mut applied = self.state.applied();

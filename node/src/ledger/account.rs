@@ -56,7 +56,7 @@ fn again(
     let opened = &accounts.opened[index(slot)];
     let is_same = row.kind == open.kind
         && accounts.asset(row) == open.asset
-        && accounts.opening_limits.get(opened.limits) == open.limits
+        && accounts.opening_limits.get(opened.limits) == Some(open.limits)
         && opened.label == open.label;
     if !is_same {
         return Ok(Verdict::Rejected(Rejection::AccountExists));

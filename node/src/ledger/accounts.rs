@@ -370,6 +370,9 @@ impl Accounts {
         let Some(undo) = self.undo.take() else { return };
         for (slot, standing) in undo.changed.iter().rev() {
             self.put(*slot, standing);
+        }
+        for (slot, _) in &undo.changed {
+            // They have none of their own again.
             let row = &mut self.rows[index(*slot)];
             if index(row.extra) > undo.extras {
                 row.extra = 0;

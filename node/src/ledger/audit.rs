@@ -164,7 +164,8 @@ fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement
     };
     let opened = &accounts.opened[slot];
     let limits = accounts.opening_limits.get(opened.limits);
-    if digest::fixed(row, *asset, opened, &limits) != row.fixed {
+    let fixed = limits.map(|limits| digest::fixed(row, *asset, opened, &limits));
+    if fixed != Some(row.fixed) {
         return wrong("what it was opened with has changed");
     }
     if accounts.find(row.id).map(index) != Some(slot) {

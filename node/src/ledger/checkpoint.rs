@@ -274,8 +274,9 @@ impl Accounts {
     fn copy(&self, slot: u32, standing: &Standing, out: &mut Vec<stored::Row>) {
         let row = self.row(slot);
         let opened = &self.opened[index(slot)];
-        if opened.limits != 0 {
-            let limits = self.opening_limits.get(opened.limits);
+        if opened.limits != 0
+            && let Some(limits) = self.opening_limits.get(opened.limits)
+        {
             out.push(tables::opening_limits(row.id, &limits));
         }
         out.push(stored::Row::Account(stored::AccountRow {

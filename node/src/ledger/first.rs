@@ -6,7 +6,7 @@
 use evenkeel_wire::{
     codec,
     command::Command,
-    id::{CommandId, KeyId},
+    id::CommandId,
     outcome::{Answer, Outcome, Stamp},
 };
 
@@ -19,8 +19,6 @@ pub struct RecordedCommand {
     pub stamp: Stamp,
     /// The command alone, as it was encoded.
     pub bytes: Vec<u8>,
-    /// The key that it came with.
-    pub key: KeyId,
 }
 
 /// What `apply` can't know by itself. The answers are facts of the journal, the same on every node; when one can't be

@@ -4,7 +4,6 @@
 
 use evenkeel_wire::{
     account::AccountKind,
-    command::Command,
     hold::{Capture, Hold},
     id::{AccountId, CommandId},
     outcome::Rejection,
@@ -12,15 +11,8 @@ use evenkeel_wire::{
 };
 
 use super::{
-    Ledger, Unwell,
-    accounts::Accounts,
-    apply::Entry,
-    checks,
-    decide::Verdict,
-    first::{self, FirstAnswers},
-    holds::OpenHold,
-    standing::Standing,
-    undo::Step,
+    Ledger, Unwell, accounts::Accounts, apply::Entry, checks, decide::Verdict, facts,
+    first::FirstAnswers, holds::OpenHold, standing::Standing, undo::Step,
 };
 
 /// A hold that was taken up, whatever became of it.
@@ -125,15 +117,14 @@ impl Ledger {
         if let Some(hold) = self.holds.get(id) {
             return Ok(Some(Found { hold: *hold, is_open: hold.expires_at > self.time }));
         }
-        let known = (id, self.seed.hash(id.number()));
-        let closed = match first::committed(&self.recent, entry.current(), known, firsts)? {
-            Some((Command::Hold(hold), _)) => OpenHold {
-                debit: hold.debit,
-                credit: hold.credit,
-                amount: hold.amount.0,
-                expires_at: 0,
-            },
-            _ => return Ok(None),
+        let Some(hold) = facts::hold(id, &mut self.committed(entry, firsts))? else {
+            return Ok(None);
+        };
+        let closed = OpenHold {
+            debit: hold.debit,
+            credit: hold.credit,
+            amount: hold.amount.0,
+            expires_at: 0,
         };
         Ok(Some(Found { hold: closed, is_open: false }))
     }

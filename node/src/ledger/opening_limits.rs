@@ -29,9 +29,11 @@ impl OpeningLimits {
         number
     }
 
-    /// The limits of a number that [`Self::number`] gave.
-    pub(super) fn get(&self, number: u32) -> Limits {
-        let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        at.map_or_else(Limits::default, |at| self.all[at])
+    /// The limits of a number.
+    pub(super) fn get(&self, number: u32) -> Option<Limits> {
+        match usize::try_from(number).ok()?.checked_sub(1) {
+            None => Some(Limits::default()),
+            Some(at) => self.all.get(at).copied(),
+        }
     }
 }

@@ -28,8 +28,10 @@ pub(super) struct Sorted<V> {
     rows: BTreeMap<u128, V>,
     /// The sum of all rows' digests.
     digest: u64,
-    /// The keys that changed since the last checkpoint began; `None`: the next one must be of all rows.
+    /// The keys that changed since the last checkpoint that was written; `None`: there is none.
     changed: Option<BTreeSet<u128>>,
+    /// The next checkpoint must be of all rows.
+    all_needed: bool,
     walk: Option<Walk<V>>,
     audit: Option<Audit>,
 }
@@ -45,23 +47,28 @@ struct Audit {
 /// A checkpoint that is being copied.
 #[derive(Debug)]
 struct Walk<V> {
-    keys: Keys,
+    /// Whether there is an earlier one that was written: what was taken away since must be told.
+    has_base: bool,
+    /// For a copy of all rows: those behind this one are still to be looked at.
+    behind: Option<Bound<u128>>,
+    /// The keys that had changed and are still to be copied.
+    left: BTreeSet<u128>,
+    /// Those that are copied.
+    done: Vec<u128>,
     /// Rows that changed before the walk came to them, as they were: `None` wasn't there.
     set_aside: BTreeMap<u128, Option<V>>,
 }
 
-/// The keys that the walk has yet to look at.
-#[derive(Debug)]
-enum Keys {
-    /// All behind this one.
-    Behind(Bound<u128>),
-    /// Those that had changed.
-    Changed(BTreeSet<u128>),
-}
-
 impl<V: Value> Default for Sorted<V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), digest: 0, changed: None, walk: None, audit: None }
+        Self {
+            rows: BTreeMap::new(),
+            digest: 0,
+            changed: None,
+            all_needed: false,
+            walk: None,
+            audit: None,
+        }
     }
 }
 
@@ -108,7 +115,7 @@ impl<V: Value> Sorted<V> {
             changed.insert(key);
         }
         if let Some(walk) = &mut self.walk
-            && walk.keys.contains(key)
+            && walk.needs(key)
         {
             walk.set_aside.entry(key).or_insert_with(|| before.clone());
         }
@@ -151,19 +158,23 @@ impl<V: Value> Sorted<V> {
     /// The rows are those of a finished checkpoint.
     pub(super) fn none_since_checkpoint(&mut self) {
         self.changed = Some(BTreeSet::new());
+        self.all_needed = false;
     }
 
     /// Begins a checkpoint of all rows, or of those that changed since the last finished one. One that is still being
     /// copied counts as not written.
     pub(super) fn checkpoint_begin(&mut self, all: bool) {
-        if self.walk.is_some() {
-            self.changed = None;
-        }
-        let keys = match self.changed.replace(BTreeSet::new()) {
-            Some(changed) if !all => Keys::Changed(changed),
-            _ => Keys::Behind(Bound::Unbounded),
-        };
-        self.walk = Some(Walk { keys, set_aside: BTreeMap::new() });
+        self.checkpoint_end(false);
+        let changed = self.changed.replace(BTreeSet::new());
+        let has_base = changed.is_some();
+        let all = all || !has_base || std::mem::take(&mut self.all_needed);
+        self.walk = Some(Walk {
+            has_base,
+            behind: all.then_some(Bound::Unbounded),
+            left: changed.unwrap_or_default(),
+            done: Vec::new(),
+            set_aside: BTreeMap::new(),
+        });
     }
 
     /// Copies the next rows as they were when the checkpoint began, at most `left` of them, and counts `left` down. A row
@@ -171,12 +182,13 @@ impl<V: Value> Sorted<V> {
     pub(super) fn checkpoint_next(&mut self, left: &mut usize, put: &mut dyn FnMut(u128, Vec<u8>)) {
         let Some(walk) = &mut self.walk else { return };
         while *left > 0
-            && let Some((key, value)) = walk.step(&self.rows)
+            && let Some((key, value, had_changed)) = walk.step(&self.rows)
         {
             *left = left.wrapping_sub(1);
             match value {
                 Some(value) => put(key, value.encode()),
-                None if matches!(walk.keys, Keys::Changed(_)) => put(key, Vec::new()),
+                None if had_changed => put(key, Vec::new()),
+                // It came after the checkpoint began.
                 None => {}
             }
         }
@@ -187,51 +199,61 @@ impl<V: Value> Sorted<V> {
         self.walk.as_ref().is_none_or(|walk| walk.next(&self.rows).is_none())
     }
 
-    /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows.
+    /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows, and tells
+    /// everything that was taken away since the last one that was written.
     pub(super) fn checkpoint_end(&mut self, written: bool) {
-        if !(written && self.checkpoint_is_over()) {
-            self.changed = None;
+        let is_over = self.checkpoint_is_over();
+        let Some(walk) = self.walk.take() else { return };
+        if written && is_over {
+            return;
         }
-        self.walk = None;
+        self.all_needed = true;
+        let changed = self.changed.take().filter(|_| walk.has_base);
+        self.changed = changed.map(|mut changed| {
+            changed.extend(walk.left);
+            changed.extend(walk.done);
+            changed
+        });
     }
 }
 
 impl<V: Value> Walk<V> {
-    /// The next key to look at.
-    fn next(&self, rows: &BTreeMap<u128, V>) -> Option<u128> {
-        match &self.keys {
-            Keys::Behind(after) => {
-                let range = (*after, Bound::Unbounded);
-                let there = rows.range(range).next().map(|(key, _)| *key);
-                let was_there = self.set_aside.range(range).next().map(|(key, _)| *key);
-                there.into_iter().chain(was_there).min()
+    /// The next key to look at, and whether the walk over all rows meets it.
+    fn next(&self, rows: &BTreeMap<u128, V>) -> Option<(u128, bool)> {
+        if let Some(after) = self.behind {
+            let range = (after, Bound::Unbounded);
+            let there = rows.range(range).next().map(|(key, _)| *key);
+            let was_there = self.set_aside.range(range).next().map(|(key, _)| *key);
+            if let Some(key) = there.into_iter().chain(was_there).min() {
+                return Some((key, true));
             }
-            Keys::Changed(keys) => keys.first().copied(),
         }
+        self.left.first().map(|key| (*key, false))
     }
 
-    /// The next row, as it was.
-    fn step(&mut self, rows: &BTreeMap<u128, V>) -> Option<(u128, Option<V>)> {
-        let key = self.next(rows)?;
-        match &mut self.keys {
-            Keys::Behind(after) => *after = Bound::Excluded(key),
-            Keys::Changed(keys) => drop(keys.pop_first()),
+    /// The next row, as it was, and whether it had changed since the last checkpoint that was written.
+    fn step(&mut self, rows: &BTreeMap<u128, V>) -> Option<(u128, Option<V>, bool)> {
+        let (key, is_met) = self.next(rows)?;
+        self.behind = is_met.then_some(Bound::Excluded(key));
+        let had_changed = self.left.remove(&key);
+        if had_changed {
+            self.done.push(key);
         }
         let value = match self.set_aside.remove(&key) {
             Some(as_it_was) => as_it_was,
             None => rows.get(&key).cloned(),
         };
-        Some((key, value))
+        Some((key, value, had_changed))
     }
-}
 
-impl Keys {
-    fn contains(&self, key: u128) -> bool {
-        match self {
-            Self::Behind(Bound::Excluded(last)) => key > *last,
-            Self::Behind(_) => true,
-            Self::Changed(keys) => keys.contains(&key),
-        }
+    /// Whether a row is still to be copied as it was when the checkpoint began.
+    fn needs(&self, key: u128) -> bool {
+        let is_ahead = match self.behind {
+            Some(Bound::Excluded(last)) => key > last,
+            Some(_) => true,
+            None => false,
+        };
+        is_ahead || self.left.contains(&key)
     }
 }
 
@@ -394,7 +416,6 @@ mod tests {
         fn a_checkpoint_is_the_state_at_which_it_began(acts in acts()) {
             let mut table = Sorted::<u32>::default();
             let (mut model, mut store) = (BTreeMap::new(), Store::new());
-            let mut written_once = false;
             let mut under_way: Option<(Store, Store)> = None;
             for act in acts {
                 match act {
@@ -406,11 +427,9 @@ mod tests {
                         prop_assert_eq!(table.set(key, value), before);
                     }
                     Act::Begin { all } => {
-                        // What wasn't written is gone; a checkpoint of all rows begins with an empty store.
-                        let all = all || !written_once || under_way.is_some();
+                        // What wasn't written is gone, what was written before is still there.
                         table.checkpoint_begin(all);
-                        let base = if all { Store::new() } else { store.clone() };
-                        under_way = Some((base, stored(&model)));
+                        under_way = Some((store.clone(), stored(&model)));
                     }
                     Act::Copy(left) => {
                         if let Some((copied, _)) = &mut under_way {
@@ -427,7 +446,6 @@ mod tests {
                             store = copied;
                         }
                         table.checkpoint_end(written);
-                        written_once = written;
                     }
                 }
                 let mut anew = Sorted::<u32>::default();

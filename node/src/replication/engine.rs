@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Raft,
+    aside::StepAside,
     batcher::{Batcher, Queue},
     digests::Comparison,
     forwarder::{Forwarder, There},
@@ -47,6 +48,8 @@ pub struct Parts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
+    /// A random number: the name of this copy, should it begin empty.
+    pub copy: u64,
     pub journal: Journal,
     pub vote: Option<Vote>,
     /// Everything up to here is committed, and applied to the ledger in `state`.
@@ -58,6 +61,12 @@ pub struct Parts {
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
     pub metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    fn others(&self) -> Vec<NodeId> {
+        self.members.iter().copied().filter(|node| *node != self.node).collect()
+    }
 }
 
 /// Running replication.
@@ -90,15 +99,23 @@ impl Replication {
     /// When the engine refuses what the journal holds, or the data folder can't be written.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let empty = parts.journal.last().is_none();
-        let joining =
-            Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
-        let joining = Arc::new(joining);
+        let silence = parts.timing.election_max * 2;
+        let joining = Joining::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
+        let joining = Arc::new(joining.map_err(StartError::Joining)?);
+        if joining.is_joining() {
+            tracing::warn!(
+                "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
+                 or all sites of a new cluster are up"
+            );
+        }
         let times = peer_times(&parts.timing);
         let peers = Arc::new(Peers::new(
             parts.transport.clone(),
             parts.journal.clone(),
             parts.clock.clone(),
             times,
+            joining.clone(),
+            parts.others(),
         ));
         let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
         let machine = StateMachine::new(
@@ -115,7 +132,6 @@ impl Replication {
             .await
             .map_err(|error| engine(error.to_string()))?;
         peers.attach(raft.clone());
-        raft.runtime_config().elect(empty || !joining.is_joining());
         raft.run();
         if empty {
             found(&raft, &parts.members).await.map_err(engine)?;
@@ -127,7 +143,8 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = Here::new(queue.clone(), parts.journal.clone());
+        let (here, reads) =
+            Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = Stamps::new(
@@ -148,8 +165,15 @@ impl Replication {
             peers: peers.clone(),
             state: parts.state.clone(),
             lead: lead.clone(),
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            others: parts.others(),
             metrics: parts.metrics.clone(),
+        };
+        let aside = StepAside {
+            raft: raft.clone(),
+            journal: parts.journal.clone(),
+            peers: peers.clone(),
+            state: parts.state.clone(),
+            timeline: parts.timeline.clone(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -159,11 +183,11 @@ impl Replication {
             freshness: freshness.clone(),
             joining: joining.clone(),
             timing: parts.timing,
+            others: parts.others(),
             genesis: parts.genesis,
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
@@ -181,6 +205,7 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
+        tasks.spawn(aside.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());

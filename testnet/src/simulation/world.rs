@@ -32,6 +32,8 @@ pub const TIME_ZONE: &str = "Asia/Seoul";
 const REST: Duration = Duration::from_secs(3);
 /// No run is shorter.
 const LASTS: Duration = Duration::from_secs(60);
+/// A node whose disk hangs has stopped by then.
+const STOPS_WITHIN: Duration = Duration::from_secs(7);
 /// A run that takes longer than this hangs.
 const LASTS_MAX: Duration = Duration::from_secs(600);
 
@@ -96,7 +98,12 @@ impl Act {
         match self {
             Self::One(_) => 1,
             Self::Together(all) => all.len(),
-            Self::Expect(Expect::NewPrimary { .. } | Expect::SamePrimary { .. }) => 1,
+            Self::Expect(
+                Expect::NewPrimary { .. }
+                | Expect::SamePrimary { .. }
+                | Expect::RelievedOfHungDisk
+                | Expect::NothingBehindACut,
+            ) => 1,
             Self::Expect(_) => 0,
         }
     }
@@ -141,6 +148,12 @@ impl World {
         let begun = Instant::now();
         tokio::spawn(self.network.clone().reap());
         tokio::spawn(self.clone().look());
+        for (after, power) in &self.plan.births {
+            self.sites.iter().for_each(|site| site.start());
+            sleep(Duration::from_millis(*after)).await;
+            self.sites.iter().for_each(|site| kill(site, *power));
+            sleep(Duration::from_millis(50)).await;
+        }
         self.sites.iter().for_each(|site| site.start());
         let mut first = self.client(0);
         first.open_accounts().await;
@@ -212,6 +225,9 @@ impl World {
                 "a site that applied more than its disk held",
                 self.watch.inner().applied_ahead_of_disk,
             ),
+            Expect::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
+            Expect::Filled => self.all_filled().await,
+            Expect::NothingBehindACut => self.nothing_behind_a_cut().await,
             Expect::RepliesAgain => {
                 let (replays, reuses) = {
                     let inner = self.watch.inner();
@@ -249,6 +265,70 @@ impl World {
         if led_by == Some(old.node) {
             return Err(format!("failover: node {} still leads behind its cut", old.node));
         }
+        Ok(())
+    }
+
+    /// The primary's disk doesn't come back from a sync: somebody else decides soon, and the process ends by itself.
+    async fn relieved_of_hung_disk(&self) -> Result<(), String> {
+        let old = self.primary().ok_or("case: there is no primary whose disk could hang")?;
+        let pulse = old.pulse().ok_or("case: the primary is down")?;
+        let other = self.sites.iter().find(|site| site.node != old.node).expect("there are three");
+        self.trace.say(&format!("node {}'s disk hangs", old.node));
+        old.mood(DiskMood { hangs: true, ..DiskMood::FAST });
+        let begun = Instant::now();
+        let mut client = self.client(91);
+        let decided = client.through(other, FAILOVER_WITHIN).await;
+        self.trace.say(&format!("a new primary decided after {:?}", begun.elapsed()));
+        decided.map_err(|why| format!("failover from a hung disk: {why}"))?;
+        let ended = timeout(STOPS_WITHIN.saturating_sub(begun.elapsed()), pulse.over()).await;
+        if ended.is_err() {
+            return Err(format!("case: node {} still runs on a disk that hangs", old.node));
+        }
+        sleep(Duration::from_secs(30).saturating_sub(begun.elapsed())).await;
+        old.mood(DiskMood::FAST);
+        old.start();
+        Ok(())
+    }
+
+    async fn all_filled(&self) -> Result<(), String> {
+        let filled = async {
+            while self.sites.iter().any(|site| site.is_joining()) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let joining = || self.sites.iter().filter(|site| site.is_joining()).map(|site| site.node);
+        let waited = timeout(AGREEMENT_WITHIN, filled).await;
+        waited.map_err(|_| format!("progress: not filled: {:?}", joining().collect::<Vec<_>>()))
+    }
+
+    /// The primary is cut off and another one elected; then the third site, which had elected it, loses its disk and sees only
+    /// the old one. Those two would be a majority, and know nothing of what was decided meanwhile.
+    async fn nothing_behind_a_cut(&self) -> Result<(), String> {
+        let old = self.primary().ok_or("case: there is no primary to cut off")?;
+        let all: Vec<_> = self.sites.iter().map(|site| site.node).collect();
+        let apart = |node| {
+            self.network.cut(&[node], &all);
+            self.network.cut(&all, &[node]);
+        };
+        apart(old.node);
+        let mut client = self.client(92);
+        let rest: Vec<_> = self.sites.iter().filter(|site| site.node != old.node).collect();
+        client.through(rest[0], FAILOVER_WITHIN).await.map_err(|why| format!("failover: {why}"))?;
+        let new = self.primary().filter(|site| site.node != old.node);
+        let new = new.ok_or("case: nobody took over from a primary that is cut off")?;
+        let third = rest.into_iter().find(|site| site.node != new.node).expect("there are three");
+        self.lose_disk(third, 50).await;
+        self.network.heal();
+        apart(new.node);
+        self.trace.say(&format!("node {} sees only the empty node {}", old.node, third.node));
+        let mut client = self.client(93);
+        if client.through(&old, Duration::from_secs(8)).await.is_ok() {
+            return Err(format!(
+                "lost disk: node {} decided with the empty copy of node {} alone",
+                old.node, third.node
+            ));
+        }
+        self.network.heal();
         Ok(())
     }
 

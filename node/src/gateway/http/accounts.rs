@@ -44,7 +44,7 @@ pub(super) struct NewAccount {
     /// For people.
     #[serde(default)]
     label: Label,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::object")]
     limits: NewLimits,
 }
 

@@ -38,7 +38,7 @@ pub(super) const UUID_V7_PATTERN: &str =
 
 /// A text of JSON that means a value of the vocabulary.
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident($inner:ty) {
+    ($($(#[$doc:meta])* $name:ident($inner:ty) as $schema_name:literal {
         expects: $expects:expr, parse: $parse:expr, text: $text:expr, schema: $schema:expr $(,)?
     })+) => {$(
         $(#[$doc])*
@@ -77,13 +77,17 @@ macro_rules! texts {
             }
         }
 
-        impl ToSchema for $name {}
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed($schema_name)
+            }
+        }
     )+};
 }
 
 texts! {
     /// The id of a command: its idempotency key.
-    CommandIdText(CommandId) {
+    CommandIdText(CommandId) as "CommandId" {
         expects: NOT_UUID_V7,
         parse: |text| CommandId::parse(text).ok(),
         text: |id, serializer| uuid_text(id.number(), serializer),
@@ -92,7 +96,7 @@ texts! {
             .build(),
     }
     /// The id of an account.
-    AccountIdText(AccountId) {
+    AccountIdText(AccountId) as "AccountId" {
         expects: "not a UUID",
         parse: |text| AccountId::parse(text).ok(),
         text: |id, serializer| uuid_text(id.number(), serializer),
@@ -101,49 +105,49 @@ texts! {
             .build(),
     }
     /// The name of an asset.
-    AssetName(Asset) {
+    AssetName(Asset) as "Asset" {
         expects: "an asset is 1 to 8 capital letters and digits",
         parse: |text| Asset::parse(text).ok(),
         text: |asset, serializer| serializer.serialize_str(asset.name()),
         schema: text_schema("An asset of this ledger.").pattern(Some("^[A-Z0-9]{1,8}$")).build(),
     }
     /// What an account is.
-    AccountKindName(AccountKind) {
+    AccountKindName(AccountKind) as "AccountKind" {
         expects: "one of wallet, merchant, bank, fee, issuer",
         parse: AccountKind::from_name,
         text: |kind, serializer| serializer.serialize_str(kind.name()),
         schema: names_schema(AccountKind::ALL.iter().map(|kind| kind.name())),
     }
     /// What can be done with an account.
-    AccountStatusName(AccountStatus) {
+    AccountStatusName(AccountStatus) as "AccountStatus" {
         expects: "one of open, frozen, closed",
         parse: AccountStatus::from_name,
         text: |status, serializer| serializer.serialize_str(status.name()),
         schema: names_schema(AccountStatus::ALL.iter().map(|status| status.name())),
     }
     /// Why money moves.
-    TransferKindName(TransferKind) {
+    TransferKindName(TransferKind) as "TransferKind" {
         expects: "one of top_up, transfer, payment, cash_out, fee, grant, refund, reversal",
         parse: TransferKind::from_name,
         text: |kind, serializer| serializer.serialize_str(kind.name()),
         schema: names_schema(TransferKind::ALL.iter().map(|kind| kind.name())),
     }
     /// What became of a hold.
-    HoldStatusName(HoldStatus) {
+    HoldStatusName(HoldStatus) as "HoldStatus" {
         expects: "one of open, captured, voided, expired",
         parse: HoldStatus::from_name,
         text: |status, serializer| serializer.serialize_str(status.name()),
         schema: names_schema(HoldStatus::ALL.iter().map(|status| status.name())),
     }
     /// Why a command changed nothing.
-    RejectionName(Rejection) {
+    RejectionName(Rejection) as "Rejection" {
         expects: "a rejection's code",
         parse: Rejection::from_name,
         text: |rejection, serializer| serializer.serialize_str(rejection.name()),
         schema: names_schema(Rejection::ALL.iter().map(|rejection| rejection.name())),
     }
     /// A business date.
-    DateText(BusinessDate) {
+    DateText(BusinessDate) as "Date" {
         expects: "a date is written YYYY-MM-DD",
         parse: |text| BusinessDate::parse(text).ok(),
         text: |date, serializer| serializer.collect_str(date),

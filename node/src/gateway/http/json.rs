@@ -1,5 +1,7 @@
 //! Strict JSON: one spelling for everything, nothing unknown, nothing twice, nothing behind it. What is wrong is named.
 
+use std::{borrow::Cow, fmt};
+
 use axum::body::Bytes;
 use serde::{Deserialize, de};
 use serde_json::Deserializer;
@@ -9,56 +11,69 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// Reads a whole body. No body at all counts as an empty object: an id may come in a header, and nothing else may be needed.
+/// Reads a whole body, which is an object. No body at all counts as an empty one: an id may come in a header, and nothing
+/// else may be needed.
 ///
 /// # Errors
 /// Names the field.
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de Bytes) -> Result<T, Problem> {
-    read_bytes(if body.is_empty() { b"{}" } else { body })
+    read_object(if body.is_empty() { b"{}" } else { body }, None)
 }
 
-pub(super) fn read_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
-    // The way that remembers the path costs more: it's gone again only when something is wrong.
-    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
-}
-
-/// Reads a command of a batch: its body as the single route takes it, with a `type` that was read before.
+/// Reads an object; a field of the name `ignored` is passed over.
 ///
 /// # Errors
 /// Names the field.
-pub(super) fn read_item<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
-    let mut json = Deserializer::from_str(text);
-    T::deserialize(WithoutType(&mut json)).map_err(|error| {
-        let mut json = Deserializer::from_str(text);
-        let traced = serde_path_to_error::deserialize::<_, T>(WithoutType(&mut json));
-        problem(traced.err().map(|traced| traced.path().to_string()), &error)
-    })
+pub(super) fn read_object<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+    ignored: Option<&'static str>,
+) -> Result<T, Problem> {
+    let mut json = Deserializer::from_slice(bytes);
+    let read = T::deserialize(Object { inner: &mut json, ignored });
+    // The way that remembers the path costs more: it's gone only when something is wrong.
+    read.and_then(|value| json.end().map(|()| value))
+        .map_err(|error| explain::<T>(bytes, ignored, &error))
 }
 
 #[cold]
-fn explain<'de, T: Deserialize<'de>>(bytes: &'de [u8], error: &serde_json::Error) -> Problem {
+fn explain<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+    ignored: Option<&'static str>,
+    error: &serde_json::Error,
+) -> Problem {
     let mut json = Deserializer::from_slice(bytes);
-    let traced = serde_path_to_error::deserialize::<_, T>(&mut json);
-    problem(traced.err().map(|traced| traced.path().to_string()), error)
-}
-
-fn problem(path: Option<String>, error: &serde_json::Error) -> Problem {
+    let object = Object { inner: &mut json, ignored };
+    let traced = serde_path_to_error::deserialize::<_, T>(object);
     let text = error.to_string();
     let code = if text.starts_with(NOT_UUID_V7) { Code::IdNotUuidV7 } else { Code::Malformed };
-    match path.as_deref() {
+    match traced.err().map(|traced| traced.path().to_string()).as_deref() {
         None | Some("." | "?") => Problem::new(code, text),
         Some(path) => Problem::new(code, format!("{path}: {text}")),
     }
 }
 
-/// A deserializer that passes over the field `type`.
-struct WithoutType<D>(D);
+/// For fields that are objects themselves.
+pub(super) fn object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: de::Deserializer<'de>,
+{
+    T::deserialize(Object { inner: deserializer, ignored: None })
+}
 
-impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for WithoutType<D> {
+/// A deserializer that takes objects alone: left to itself, a structure would be read from an array too, by the order of its
+/// fields.
+struct Object<D> {
+    inner: D,
+    ignored: Option<&'static str>,
+}
+
+impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for Object<D> {
     type Error = D::Error;
 
     fn deserialize_any<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(WithoutType(visitor))
+        let Self { inner, ignored } = self;
+        inner.deserialize_map(Object { inner: visitor, ignored })
     }
 
     serde::forward_to_deserialize_any! {
@@ -67,31 +82,40 @@ impl<'de, D: de::Deserializer<'de>> de::Deserializer<'de> for WithoutType<D> {
     }
 }
 
-impl<'de, V: de::Visitor<'de>> de::Visitor<'de> for WithoutType<V> {
+impl<'de, V: de::Visitor<'de>> de::Visitor<'de> for Object<V> {
     type Value = V::Value;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.expecting(f)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(WithoutType(map))
+        match self.ignored {
+            None => self.inner.visit_map(map),
+            Some(name) => self.inner.visit_map(Without { map, name }),
+        }
     }
 }
 
-impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for WithoutType<A> {
+/// An object without one of its fields.
+struct Without<A> {
+    map: A,
+    name: &'static str,
+}
+
+impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for Without<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: de::DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.0.next_key::<std::borrow::Cow<'de, str>>()? {
-            if key != "type" {
+        while let Some(key) = self.map.next_key::<Cow<'de, str>>()? {
+            if key != self.name {
                 let key = de::IntoDeserializer::<A::Error>::into_deserializer(key);
                 return seed.deserialize(key).map(Some);
             }
-            let de::IgnoredAny = self.0.next_value()?;
+            let de::IgnoredAny = self.map.next_value()?;
         }
         Ok(None)
     }
@@ -100,6 +124,6 @@ impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for WithoutType<A> {
         &mut self,
         seed: S,
     ) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(seed)
+        self.map.next_value_seed(seed)
     }
 }

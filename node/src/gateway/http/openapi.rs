@@ -27,7 +27,7 @@ use utoipa::{
 use super::{
     describe::Place,
     fields::{RejectionName, Time},
-    problem::{MEDIA_TYPE, ProblemSchema},
+    problem::{MEDIA_TYPE, ProblemSchema, REPLAYED},
     query::CURSOR_PATTERN,
     routes,
 };
@@ -73,15 +73,23 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let (_, mut document) = routes::documented();
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
-            for response in operation.responses.responses.values_mut() {
-                if let RefOr::T(response) = response {
-                    add_header(response, "x-request-id", "The request, as the log knows it.");
-                }
-            }
+            add_headers(operation);
         }
     }
     document.to_json().expect("texts and numbers only").into()
 });
+
+/// Those that every answer has, and the one that every repeated command's has.
+fn add_headers(operation: &mut Operation) {
+    let is_command = operation.responses.responses.contains_key("201");
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        add_header(response, "x-request-id", "The request, as the log knows it.");
+        if is_command && status == "200" {
+            add_header(response, REPLAYED.as_str(), "`true`: the first answer again.");
+        }
+    }
+}
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten()
@@ -250,7 +258,7 @@ impl Answer {
             Self::RateLimited | Self::Unavailable => {
                 &[("Retry-After", "Seconds after which asking again makes sense.")]
             }
-            Self::Rejected => &[("Idempotent-Replayed", "`true`: the first answer again.")],
+            Self::Rejected => &[("idempotent-replayed", "`true`: the first answer again.")],
             _ => &[],
         }
     }

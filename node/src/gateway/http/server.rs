@@ -24,8 +24,8 @@ use super::{
 use crate::{
     config::HttpTls,
     limits::{
-        HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_HELLO_PATIENCE,
-        HTTP_LAST_WORDS, HTTP_STOP_PATIENCE,
+        HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
+        HTTP_HELLO_PATIENCE, HTTP_LAST_WORDS, HTTP_STOP_PATIENCE,
     },
 };
 
@@ -170,7 +170,8 @@ impl Connection {
                 .timer(TokioTimer::new())
                 .header_read_timeout(None)
                 .max_headers(HTTP_HEADERS_MAX)
-                .max_buf_size(HTTP_HEAD_BYTES_MAX)
+                .max_header_size(HTTP_HEAD_BYTES_MAX)
+                .max_buf_size(HTTP_BUFFER_BYTES_MAX)
                 .serve_connection(stream, service)
         );
         let mut run_out = pin!(activity.run_out());

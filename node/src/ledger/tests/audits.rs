@@ -72,7 +72,8 @@ type Change = (fn(&mut World), &'static str);
 fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
     let changes: &[Change] = &[
         (|world| world.ledger.accounts.rows[1].posted += 1, "the rows of KRW sum to 1, 0 was"),
-        (|world| world.ledger.accounts.rows[2].posted -= 3, "the rows of POINT sum to -3"),
+        (|world| world.ledger.accounts.rows[2].posted += 3, "the rows of POINT sum to 3"),
+        (|world| world.ledger.accounts.rows[2].posted -= 3, "it has less than what is held"),
         (
             |world| {
                 world.ledger.accounts.rows[0].posted -= 1;

@@ -13,8 +13,8 @@ use super::{
 };
 
 /// What a checkpoint store holds after its last finished checkpoint.
-#[derive(Clone, Default)]
-struct Stored {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stored {
     accounts: BTreeMap<u128, AccountRow>,
     settings: BTreeMap<String, Vec<u8>>,
     entries: BTreeMap<(u8, u128), Vec<u8>>,
@@ -81,6 +81,17 @@ fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: 
         assert_eq!(found, answers[at(&world)], "from {cut}");
         assert_eq!(world.ledger.digest(), digests[at(&world)], "from {cut}");
     }
+}
+
+/// Everything that a checkpoint of all rows would hold.
+pub(super) fn rows_of(ledger: &mut Ledger) -> Stored {
+    let mut stored = Stored::default();
+    ledger.checkpoint_begin(true).unwrap();
+    let mut rows = Vec::new();
+    while ledger.checkpoint_next(100, &mut rows) {}
+    ledger.checkpoint_end(false);
+    stored.put(rows);
+    stored
 }
 
 type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);

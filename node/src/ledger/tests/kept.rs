@@ -116,6 +116,7 @@ fn name(row: &Row) -> String {
     match row {
         Row::Account(account) => account.id.to_string(),
         Row::Setting { name, .. } => name.clone(),
+        Row::Entry { table, key, .. } => format!("{table} {key:032x}"),
     }
 }
 
@@ -125,13 +126,16 @@ fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
     let (rows, marker) = checkpoint(&mut world);
     assert!(load((rows.clone(), marker.clone()), &world).is_ok());
     for at in 0..rows.len() {
-        let Row::Setting { name, value } = &rows[at] else { continue };
+        let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &rows[at] else { continue };
+        let name = name(&rows[at]);
         let mut lacking = rows.clone();
         lacking.remove(at);
         assert!(load((lacking, marker.clone()), &world).is_err(), "without {name}");
         for byte in 0..value.len() {
             let mut changed = rows.clone();
-            let Row::Setting { value, .. } = &mut changed[at] else { unreachable!() };
+            let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &mut changed[at] else {
+                unreachable!()
+            };
             value[byte] ^= 1;
             assert!(load((changed, marker.clone()), &world).is_err(), "byte {byte} of {name}");
         }

@@ -3,12 +3,10 @@
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, SetLimits, SetStatus},
     amount::Amount,
-    codec,
     command::Command,
     day::{BusinessDate, CloseDay},
-    entry::EntryBuilder,
     hold::{Capture, Hold, Void},
-    id::{AccountId, OPERATOR_KEY},
+    id::AccountId,
     outcome::Rejection,
     refund::Refund,
     reversal::Reversal,
@@ -59,13 +57,7 @@ impl World {
 
     /// Decides commands as one atomic group.
     pub(super) fn atomic(&mut self, commands: &[Command]) -> Vec<Option<Rejection>> {
-        let mut bytes = Vec::new();
-        for command in commands {
-            codec::encode_into(command, &mut bytes);
-        }
-        let mut builder = EntryBuilder::new();
-        builder.push(OPERATOR_KEY, true, u32::try_from(commands.len()).unwrap(), &bytes);
-        let (_, answers) = self.try_body(T0, builder.finish()).unwrap();
+        let answers = self.together(T0, commands);
         answers.iter().map(code).collect()
     }
 

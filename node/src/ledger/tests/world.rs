@@ -44,8 +44,8 @@ impl FirstAnswers for Journal {
             return Err(Unwell::new("the disk is gone"));
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
-        let (key, bytes) = commands_of(body).swap_remove(usize::from(command));
-        Ok(RecordedCommand { stamp: stamp(head), bytes, key })
+        let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
+        Ok(RecordedCommand { stamp: stamp(head), bytes })
     }
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
@@ -116,6 +116,11 @@ impl World {
         self.try_body(time, body(commands)).unwrap().1
     }
 
+    /// Applies an entry of one atomic group.
+    pub(super) fn together(&mut self, time: u64, commands: &[Command]) -> Vec<Answer> {
+        self.try_body(time, body_of(&[(true, commands.to_vec())])).unwrap().1
+    }
+
     /// The answer to the only command of an entry.
     pub(super) fn one(&mut self, time: u64, command: &Command) -> Answer {
         let answers = self.entry(time, std::slice::from_ref(command));
@@ -181,9 +186,16 @@ pub(super) fn head(position: u64, time: u64) -> EntryHead {
 }
 
 pub(super) fn body(commands: &[Command]) -> Vec<u8> {
+    let groups: Vec<_> = commands.iter().map(|command| (false, vec![command.clone()])).collect();
+    body_of(&groups)
+}
+
+/// Of groups: whether they're atomic, and their commands.
+pub(super) fn body_of(groups: &[(bool, Vec<Command>)]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
-    for command in commands {
-        builder.push(OPERATOR_KEY, false, 1, &codec::encode(command));
+    for (atomic, commands) in groups {
+        let bytes: Vec<u8> = commands.iter().flat_map(codec::encode).collect();
+        builder.push(OPERATOR_KEY, *atomic, u32::try_from(commands.len()).unwrap(), &bytes);
     }
     builder.finish()
 }

@@ -122,10 +122,15 @@ pub(super) enum Item {
     Invalid(Problem),
 }
 
+/// An item's own fields: those that the single route's body has, and its target's.
+fn own<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
+    json::read_object(text.as_bytes(), Some("type"))
+}
+
 /// One item, and the id that no other may have.
 pub(super) fn read(text: &str) -> Result<(u128, Item), Problem> {
     let missing = || Problem::malformed("missing field `id`");
-    let Tag { r#type } = json::read_bytes(text.as_bytes())?;
+    let Tag { r#type } = json::read_object(text.as_bytes(), None)?;
     let item = |id: u128, command: Result<Command, Problem>| match command {
         Ok(command) => (id, Item::Command(command)),
         Err(problem) => (id, Item::Invalid(problem)),
@@ -134,31 +139,31 @@ pub(super) fn read(text: &str) -> Result<(u128, Item), Problem> {
         |amount: Option<WrittenAmount>| amount.map(|amount| amount.fits("amount")).transpose();
     Ok(match r#type {
         ItemType::Transfer => {
-            let body: NewTransfer = json::read_item(text)?;
+            let body: NewTransfer = own(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
             item(id.number(), body.command(id).map(Command::Transfer))
         }
         ItemType::OpenAccount => {
-            let body: NewAccount = json::read_item(text)?;
+            let body: NewAccount = own(text)?;
             let AccountIdText(id) = body.id.ok_or_else(missing)?;
             item(id.number(), body.command(id).map(Command::OpenAccount))
         }
         ItemType::Hold => {
-            let body: NewHold = json::read_item(text)?;
+            let body: NewHold = own(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
             item(id.number(), body.command(id).map(Command::Hold))
         }
         ItemType::Capture => {
-            let CaptureItem { id, hold, amount } = json::read_item(text)?;
+            let CaptureItem { id, hold, amount } = own(text)?;
             let capture = |amount| Command::Capture(Capture { id: id.0, hold: hold.0, amount });
             item(id.0.number(), optional(amount).map(capture))
         }
         ItemType::Void => {
-            let VoidItem { id, hold } = json::read_item(text)?;
+            let VoidItem { id, hold } = own(text)?;
             item(id.0.number(), Ok(Command::Void(Void { id: id.0, hold: hold.0 })))
         }
         ItemType::Refund => {
-            let RefundItem { id, payment, amount, memo } = json::read_item(text)?;
+            let RefundItem { id, payment, amount, memo } = own(text)?;
             let refund = |amount| {
                 Command::Refund(Refund { id: id.0, payment: payment.0, amount, memo: memo.0 })
             };
