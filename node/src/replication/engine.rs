@@ -67,6 +67,40 @@ impl Parts {
     fn others(&self) -> Vec<NodeId> {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
+
+    /// What peers' lanes come to.
+    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
+        PeerDoor {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// Compares this site's digests with the others'.
+    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Comparison {
+        Comparison {
+            peers: peers.clone(),
+            state: self.state.clone(),
+            lead: lead.clone(),
+            others: self.others(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
+        StepAside {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            peers: peers.clone(),
+            state: self.state.clone(),
+            timeline: self.timeline.clone(),
+        }
+    }
 }
 
 /// Running replication.
@@ -153,28 +187,9 @@ impl Replication {
             parts.state.clone(),
             parts.members.len(),
         );
-        let door = PeerDoor {
-            raft: raft.clone(),
-            journal: parts.journal.clone(),
-            clock: parts.clock.clone(),
-            freshness: freshness.clone(),
-            joining: joining.clone(),
-            state: parts.state.clone(),
-        };
-        let comparison = Comparison {
-            peers: peers.clone(),
-            state: parts.state.clone(),
-            lead: lead.clone(),
-            others: parts.others(),
-            metrics: parts.metrics.clone(),
-        };
-        let aside = StepAside {
-            raft: raft.clone(),
-            journal: parts.journal.clone(),
-            peers: peers.clone(),
-            state: parts.state.clone(),
-            timeline: parts.timeline.clone(),
-        };
+        let door = parts.door(&raft, &freshness, &joining);
+        let comparison = parts.comparison(&peers, &lead);
+        let aside = parts.aside(&raft, &peers);
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
             journal: parts.journal.clone(),
