@@ -1,13 +1,13 @@
-//! What the testnet asks a node's admin socket. It reads the public contract's JSON and nothing else, so that a
-//! change of the contract shows here.
+//! What the testnet asks a node's admin socket. The answers' shapes are the node's own.
 
 use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
+use evenkeel_node::status::{Status, Switchover};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 
 /// How long a healthy node may take for its status.
@@ -22,51 +22,6 @@ pub enum Error {
     Refused { status: u16, body: String },
     #[error("not what the contract says: {0}: {1}")]
     Odd(serde_json::Error, String),
-}
-
-/// `GET /status`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Status {
-    pub node: u64,
-    pub site: String,
-    pub role: String,
-    pub term: u64,
-    pub primary: Option<Primary>,
-    pub committed: Option<u64>,
-    pub applied: Option<u64>,
-    pub flushed: Option<u64>,
-    pub chain_head: Option<String>,
-    pub digests: Vec<Digest>,
-    pub ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Primary {
-    pub node: u64,
-    pub site: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Digest {
-    pub position: u64,
-    pub digest: String,
-}
-
-/// `POST /switchover`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Switchover {
-    pub from: String,
-    pub to: String,
-    pub term: u64,
-    /// May have a fraction.
-    pub pause_ms: serde_json::Number,
-}
-
-impl Status {
-    #[must_use]
-    pub fn is_primary(&self) -> bool {
-        self.role == "primary"
-    }
 }
 
 /// Asks a node how it is.
