@@ -11,14 +11,14 @@ use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Row},
     disk::Disk,
     journal::{
-        self, Journal, SegmentInfo,
-        index::{Builder, CommandRow, Sealed},
+        self, Journal, Part, SegmentInfo,
+        index::{Builder, Sealed},
     },
 };
-use evenkeel_wire::{codec, command::Command};
+use evenkeel_wire::codec;
 
 use crate::{
-    history::{History, commands, outcome_to_row},
+    history::{History, Past, command_row, commands, place_of},
     ledger::{AuditProgress, Decided},
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
     recovery::SETTING_MEMBERSHIP,
@@ -66,6 +66,8 @@ struct Writing {
     copied: bool,
 }
 
+/// How much of the journal is noted at a time.
+const FOLLOW_BYTES: usize = 1 << 20;
 /// How often the scrubber walks a segment.
 const SCRUB_REST: Duration = Duration::from_secs(5);
 
@@ -101,6 +103,7 @@ impl Keeper {
     /// When the node must stop: money doesn't add up, or a segment can't be sealed.
     pub fn turn(&mut self) -> Result<Rest, String> {
         self.rest_digest();
+        self.follow();
         match self.seal_next() {
             Ok(false) => {}
             Ok(true) => return Ok(Rest::For(Duration::from_millis(1))),
@@ -121,6 +124,21 @@ impl Keeper {
             self.state.digest_now();
         }
         self.position_before = position;
+    }
+
+    /// Takes notes on what was applied since the last turn, so that nobody who asks has much of it to do.
+    /// When something can't be had, whoever asks is told so, and it's tried again.
+    fn follow(&mut self) {
+        loop {
+            match self.state.follow(FOLLOW_BYTES) {
+                Ok(true) => (self.pace)(FOLLOW_BYTES),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "recent entries can't be noted for accounts' histories");
+                    return;
+                }
+            }
+        }
     }
 
     /// Seals the oldest rolled segment once all of it is applied.
@@ -309,6 +327,9 @@ pub fn write_index(
     segment: &Sealed,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<()> {
+    // Targets of what is in the segment are found by the notes on it.
+    state.follow(usize::MAX).map_err(io::Error::other)?;
+    let past = state.past();
     let mut builder = Builder::new(segment.first);
     let mut next = segment.first;
     while next <= segment.last {
@@ -320,7 +341,7 @@ pub fn write_index(
         next = last.position + 1;
         for record in &records {
             if record.kind == kind::COMMANDS {
-                index_record(&mut builder, state, record)?;
+                index_record(&mut builder, state, &past, record)?;
             } else {
                 builder.record(record.position, 0);
             }
@@ -330,7 +351,12 @@ pub fn write_index(
     builder.finish(disk, &journal.folder(), pace)
 }
 
-fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) -> io::Result<()> {
+fn index_record(
+    builder: &mut Builder,
+    state: &State,
+    past: &Past<'_>,
+    record: &journal::Record,
+) -> io::Result<()> {
     let position = record.position;
     let decided: Option<Vec<Decided>> =
         state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
@@ -340,24 +366,10 @@ fn index_record(builder: &mut Builder, state: &State, record: &journal::Record) 
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
     builder.record(position, count);
     for (next, decided) in commands(&record.payload).zip(&decided) {
-        let (_, _, command, _) = next.map_err(io::Error::other)?;
-        builder.command(&row(&command, decided));
+        let (_, command, bytes) = next.map_err(io::Error::other)?;
+        let parties = past.parties_if_moved(&command, decided).map_err(io::Error::other)?;
+        let part = Part::of(record, place_of(bytes, &record.payload));
+        builder.command(&command_row(&command, decided, parties, part));
     }
     Ok(())
-}
-
-/// What the index keeps of a command: only first answers are found by id, only committed movements by account.
-fn row(command: &Command, decided: &Decided) -> CommandRow {
-    let outcome = outcome_to_row(decided);
-    let Command::Transfer(transfer) = command else {
-        return CommandRow { id: 0, debit: 0, credit: 0, outcome };
-    };
-    let first = decided.is_recorded();
-    let moved = first && decided.outcome.rejection.is_none();
-    CommandRow {
-        id: if first { transfer.id.number() } else { 0 },
-        debit: if moved { transfer.debit.number() } else { 0 },
-        credit: if moved { transfer.credit.number() } else { 0 },
-        outcome,
-    }
 }

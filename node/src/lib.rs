@@ -4,14 +4,17 @@
 //! is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
 
 pub mod admission;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;
+pub mod health;
 pub mod history;
 pub mod keeper;
 pub mod ledger;
 pub mod limits;
+pub mod metrics;
 pub mod node;
 pub mod operations;
 pub mod recovery;

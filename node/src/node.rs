@@ -18,7 +18,8 @@ use std::{
 };
 
 use evenkeel_storage::{
-    balances::CheckpointError,
+    balances::{CheckpointError, Checkpoints},
+    disk::Disk,
     journal::{Journal, OpenError},
     superblock::ClaimError,
 };
@@ -32,9 +33,10 @@ use tokio::{runtime, sync::watch, time::Instant};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    gateway::admin,
-    keeper::{Keeper, Rest},
-    operations::NodeOperations,
+    gateway::{admin, http},
+    keeper::{Keeper, Reopen, Rest},
+    metrics::Metrics,
+    operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
     replication::{
         engine::{Parts, Replication, StartError},
@@ -42,6 +44,7 @@ use crate::{
         types::vote_from_storage,
     },
     road::Lead,
+    state::State,
     telemetry::Telemetry,
     timeline::Timeline,
 };
@@ -70,6 +73,8 @@ pub enum RunError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{what}: {source}")]
@@ -141,20 +146,11 @@ async fn live(
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
+    let metrics = measure(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
-    let history = state.history().clone();
-    let pace = Box::new(slowly);
-    let keeper = Keeper::new(
-        state.clone(),
-        history,
-        journal.clone(),
-        disk.clone(),
-        checkpoints,
-        reopen,
-        pace,
-    );
-    let keeper = spawn_keeper(keeper, &state, stopping)?;
+    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
+    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let replication = Replication::start(Parts {
         node: config.node,
         members: config.members.iter().map(|member| member.node).collect(),
@@ -170,11 +166,13 @@ async fn live(
         transport: peering.transport().clone(),
         timeline: Some(timeline.clone()),
         genesis: config.genesis.clone(),
+        metrics: metrics.clone(),
     })
     .await?;
-    let peering_task = peering.serve(&replication, state.clone());
+    let peering_task = peering.serve(&replication, state.clone(), &metrics);
     let operations = Arc::new(NodeOperations {
         config: config.clone(),
+        volatile,
         started: Instant::now(),
         raft: replication.raft.clone(),
         state: state.clone(),
@@ -184,6 +182,15 @@ async fn live(
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
+        acts: LedgerActs {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+        },
+        queue: replication.queue.clone(),
+        metrics,
+        clock: clock.clone(),
+        stopping,
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
@@ -199,12 +206,20 @@ async fn live(
     why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
 }
 
+/// The metrics of this life, told of the journal's syncs from the first one on.
+fn measure(journal: &Journal) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new());
+    journal.watch_syncs(metrics.syncs().clone());
+    metrics
+}
+
 fn say_running(config: &Config) {
     tracing::info!(
         site = config.site,
         node = config.node,
         peer = %config.listen.peer,
         client = %config.listen.client,
+        http = %config.listen.http,
         admin = %config.socket.display(),
         "running"
     );
@@ -251,6 +266,19 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
+/// The keeper of a running node: it writes slowly.
+fn keeper(
+    state: &Arc<State>,
+    journal: &Journal,
+    disk: &Arc<dyn Disk>,
+    checkpoints: Box<dyn Checkpoints>,
+    reopen: Reopen,
+) -> Keeper {
+    let history = state.history().clone();
+    let pace = Box::new(slowly);
+    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
+}
+
 /// Background writing at 64 MB/s at the most.
 fn slowly(bytes: usize) {
     thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
@@ -259,7 +287,7 @@ fn slowly(bytes: usize) {
 /// Takes the keeper's turns until the node stops.
 fn spawn_keeper(
     mut keeper: Keeper,
-    state: &Arc<crate::state::State>,
+    state: &Arc<State>,
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
@@ -285,11 +313,7 @@ fn lower_priority() {
 }
 
 /// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
-async fn supervise(
-    replication: &Replication,
-    journal: &Journal,
-    state: &crate::state::State,
-) -> Option<String> {
+async fn supervise(replication: &Replication, journal: &Journal, state: &State) -> Option<String> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut failed = state.failed();
     let (Ok(mut terminate), Ok(mut interrupt)) =

@@ -120,6 +120,9 @@ impl Recovery<'_> {
         let history = Arc::new(History::new(self.journal.clone(), Arc::new(indexes)));
         let position = loaded.position;
         let state = Arc::new(State::new(loaded.ledger, history.clone(), self.journal.clone()));
+        if position.is_some() {
+            state.loaded_from_checkpoint();
+        }
         if let Some((place, payload)) = loaded.membership {
             state.set_membership(place, payload);
         }

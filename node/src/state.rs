@@ -4,22 +4,27 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    id::KeyId,
-    outcome::Answer,
-    reply::{Refusal, RefusalCode, View},
+    day::BusinessDate,
+    id::{AccountId, CommandId},
+    outcome::{Answer, Outcome},
+    reply::{AccountView, DayView, KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    history::History,
-    ledger::{CheckpointHead, EntryHead, Ledger, Unwell},
+    history::{After, Events, History, Lost, Past, Remembers, Settlement},
+    ledger::{CheckpointHead, Decided, EntryHead, Ledger, OpenHold, Unwell},
     limits::{DIGEST_EVERY, DIGESTS_KEPT},
 };
 
@@ -36,6 +41,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     applied: watch::Sender<Option<Place>>,
+    keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -46,7 +52,26 @@ struct Inner {
     begun: Option<Begun>,
     checkpoint_busy: bool,
     checkpoint_from: u64,
+    checkpoints: CheckpointNotes,
     membership: Option<(Place, Bytes)>,
+}
+
+/// What came of checkpoints, for whoever watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointNotes {
+    /// The newest that is finished, or that this start loaded.
+    pub newest: Option<CheckpointNote>,
+    begun: Option<CheckpointNote>,
+    /// How many were given up.
+    pub failures: u64,
+}
+
+/// Where a checkpoint stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointNote {
+    pub position: u64,
+    /// The ledger's time there, microseconds since the Unix epoch.
+    pub time: u64,
 }
 
 /// A checkpoint whose rows wait to be copied.
@@ -59,6 +84,7 @@ pub struct Begun {
 
 impl State {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let keys_mark = AtomicU64::new(ledger.keys_mark());
         let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
         let inner = Inner {
             ledger,
@@ -66,6 +92,7 @@ impl State {
             begun: None,
             checkpoint_busy: false,
             checkpoint_from: 0,
+            checkpoints: CheckpointNotes::default(),
             membership: None,
         };
         Self {
@@ -73,6 +100,7 @@ impl State {
             history,
             journal,
             applied: watch::Sender::new(place),
+            keys_mark,
             failed: watch::Sender::new(None),
         }
     }
@@ -101,6 +129,8 @@ impl State {
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.firsts(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
         self.applied_entry(inner, head);
         Ok(answers)
     }
@@ -130,6 +160,8 @@ impl State {
         if self.journal.begins_segment(head.position)
             && let Some(begun) = inner.ledger.checkpoint_begin(false)
         {
+            let time = inner.ledger.time();
+            inner.checkpoints.begun = Some(CheckpointNote { position: begun.position, time });
             inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
             inner.checkpoint_busy = true;
         }
@@ -160,6 +192,25 @@ impl State {
         let mut inner = self.inner();
         inner.ledger.checkpoint_end(written);
         inner.checkpoint_busy = false;
+        let begun = inner.checkpoints.begun.take();
+        if written {
+            inner.checkpoints.newest = begun.or(inner.checkpoints.newest);
+        } else {
+            inner.checkpoints.failures += 1;
+        }
+    }
+
+    /// The ledger is as a checkpoint held it: nothing was applied since.
+    pub fn loaded_from_checkpoint(&self) {
+        let mut inner = self.inner();
+        let time = inner.ledger.time();
+        let position = inner.ledger.position();
+        inner.checkpoints.newest = position.map(|position| CheckpointNote { position, time });
+    }
+
+    /// What came of checkpoints so far.
+    pub fn checkpoints(&self) -> CheckpointNotes {
+        self.inner().checkpoints
     }
 
     /// Takes a digest of the state as it stands, once for each position.
@@ -175,6 +226,13 @@ impl State {
     /// Tells when an entry was applied.
     pub fn applied(&self) -> watch::Receiver<Option<Place>> {
         self.applied.subscribe()
+    }
+
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
     }
 
     /// The newest applied entry's position.
@@ -197,42 +255,83 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The number of the key whose text has this blake3.
-    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
+    /// The key whose text has this blake3, also when it's revoked.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
         self.inner().ledger.key(hash)
     }
 
-    /// Answers from what is applied.
+    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    pub fn keys_mark(&self) -> u64 {
+        self.keys_mark.load(Ordering::Acquire)
+    }
+
+    /// Everything that was decided, for one question.
+    pub fn past(&self) -> Past<'_> {
+        Past::new(&self.history, self)
+    }
+
+    /// Takes notes on recent entries for accounts' histories, about so many bytes of them. Says whether more are left.
+    ///
+    /// # Errors
+    /// When something can't be had at the moment.
+    pub fn follow(&self, bytes_max: usize) -> Result<bool, Lost> {
+        self.past().follow(bytes_max)
+    }
+
+    /// The next events after a place, at most `max` of them; of what is applied. Reads files.
+    ///
+    /// # Errors
+    /// When they can't be had at the moment.
+    pub fn events(&self, after: After, max: usize) -> Result<Events, Refusal> {
+        Ok(self.past().events(after, max)?)
+    }
+
+    /// The settlement of a closed business day. Walks its part of the journal: seconds for millions of movements.
+    ///
+    /// # Errors
+    /// When the day isn't closed, or something can't be had at the moment.
+    pub fn settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal> {
+        self.past().settlement(date)?.ok_or_else(|| not_found(&format!("no closed day {date}")))
+    }
+
+    /// Answers from what is applied. Reads files.
     ///
     /// # Errors
     /// When what is asked for isn't there or can't be read.
     pub fn query(&self, query: &Query) -> Result<View, Refusal> {
         match query {
-            Query::Account(id) => self
-                .with_ledger(|ledger| ledger.account(*id))
+            Query::Account(id) => Remembers::account(self, *id)
                 .map(View::Account)
-                .ok_or_else(|| Refusal::new(RefusalCode::NotFound, &format!("no account {id}"))),
-            Query::Hold(_) | Query::Day(_) | Query::Keys | Query::Key(_) | Query::Position => {
-                Err(Refusal::new(RefusalCode::NotFound, "not yet"))
-            }
+                .ok_or_else(|| not_found(&format!("no account {id}"))),
             Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
-            Query::Transfer(id) => {
-                let recent = self.with_ledger(|ledger| ledger.find_recent(*id));
-                self.history.transfer(*id, recent).map(|view| View::Transfer(Box::new(view)))
-            }
+            Query::Transfer(id) => self
+                .past()
+                .transfer(*id)?
+                .map(|view| View::Transfer(Box::new(view)))
+                .ok_or_else(|| not_found(&format!("no transfer {id}"))),
+            Query::Hold(id) => self
+                .past()
+                .hold(*id)?
+                .map(|view| View::Hold(Box::new(view)))
+                .ok_or_else(|| not_found(&format!("no hold {id}"))),
             Query::History { account, limit, before } => {
-                if self.with_ledger(|ledger| ledger.account(*account)).is_none() {
-                    return Err(Refusal::new(
-                        RefusalCode::NotFound,
-                        &format!("no account {account}"),
-                    ));
+                if Remembers::account(self, *account).is_none() {
+                    return Err(not_found(&format!("no account {account}")));
                 }
-                let committed = |position| {
-                    self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))
-                };
-                let newest = self.position();
-                self.history.page(*account, *limit, *before, newest, &committed).map(View::History)
+                Ok(View::History(self.past().page(*account, *limit, *before)?))
             }
+            Query::Day(date) => Remembers::day(self, *date)
+                .map(|view| View::Day(Box::new(view)))
+                .ok_or_else(|| not_found(&format!("no closed day {date}"))),
+            Query::Keys => Ok(View::Keys(self.with_ledger(|ledger| ledger.keys()))),
+            Query::Key(hash) => {
+                let found = self.with_ledger(|ledger| ledger.key(hash));
+                Ok(View::Keys(found.into_iter().collect()))
+            }
+            Query::Position => self
+                .position()
+                .map(View::Position)
+                .ok_or_else(|| Refusal::new(RefusalCode::Recovering, "nothing is applied yet")),
         }
     }
 
@@ -249,6 +348,51 @@ impl State {
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.failed.subscribe()
     }
+}
+
+impl Remembers for State {
+    fn position(&self) -> Option<u64> {
+        Self::position(self)
+    }
+
+    fn first_answer(&self, id: CommandId) -> Option<(u64, u16, Outcome)> {
+        self.with_ledger(|ledger| ledger.find_recent(id))
+    }
+
+    fn outcomes_of(&self, position: u64) -> Option<Vec<Decided>> {
+        self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))
+    }
+
+    fn outcome_of(&self, position: u64, command: u16) -> Option<Decided> {
+        self.with_ledger(|ledger| ledger.outcomes_of(position)?.get(usize::from(command)).copied())
+    }
+
+    fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+        self.with_ledger(|ledger| ledger.resolution_recent(hold))
+    }
+
+    fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64) {
+        self.with_ledger(|ledger| (ledger.hold(id), ledger.time()))
+    }
+
+    fn account(&self, id: AccountId) -> Option<AccountView> {
+        self.with_ledger(|ledger| ledger.account(id))
+    }
+
+    fn day(&self, date: BusinessDate) -> Option<DayView> {
+        self.with_ledger(|ledger| ledger.day(date))
+    }
+
+    fn paid_back(&self, movements: &[CommandId]) -> Vec<(u64, Option<CommandId>)> {
+        self.with_ledger(|ledger| {
+            let of = |id: &CommandId| (ledger.refunded(*id), ledger.reversed_by(*id));
+            movements.iter().map(of).collect()
+        })
+    }
+}
+
+fn not_found(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::NotFound, what)
 }
 
 impl Inner {

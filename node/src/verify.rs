@@ -214,8 +214,8 @@ impl FirstAnswers for Seen {
         let found = commands(&record.payload).nth(usize::from(command));
         let found = found
             .ok_or_else(|| Unwell::new(format!("entry {position} has no command {command}")))?;
-        let (_, key, _, bytes) = found.map_err(Unwell::new)?;
-        Ok(RecordedCommand { stamp: stamp(&record), bytes: bytes.to_vec(), key })
+        let (_, _, bytes) = found.map_err(Unwell::new)?;
+        Ok(RecordedCommand { stamp: stamp(&record), bytes: bytes.to_vec() })
     }
 
     fn find_sealed(&mut self, _id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {

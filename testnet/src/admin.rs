@@ -2,13 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
+use anyhow::Context;
 use bytes::Bytes;
-use evenkeel_node::status::{Status, Switchover};
+use evenkeel_node::status::{ClosedDay, CreatedKey, Status, Switchover};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
+
+use crate::testnet::Testnet;
 
 /// How long a healthy node may take for its status.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +44,49 @@ pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, Error> {
     ask(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
 }
 
+/// Closes the business day now.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn close_day(socket: &Path) -> Result<ClosedDay, Error> {
+    ask(socket, "POST", "/day/close", None, Duration::from_secs(15)).await
+}
+
+/// The business date, as some site knows it.
+///
+/// # Errors
+/// When no site knows one.
+pub async fn business_date(testnet: &Testnet) -> anyhow::Result<String> {
+    let statuses = testnet.statuses().await;
+    let dates = statuses.into_iter().filter_map(|status| status.ok()?.business_date);
+    dates.max().context("no site knows a business date")
+}
+
+/// Makes a key; a merchant's names its account.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn create_key(
+    socket: &Path,
+    role: &str,
+    account: Option<&str>,
+) -> Result<CreatedKey, Error> {
+    let mut body = serde_json::json!({ "role": role });
+    if let Some(account) = account {
+        body["account"] = account.into();
+    }
+    ask(socket, "POST", "/keys", Some(body.to_string()), Duration::from_secs(15)).await
+}
+
+/// Ends a key.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), Error> {
+    let route = format!("/keys/{id}");
+    answered(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
+}
+
 async fn ask<T: DeserializeOwned>(
     socket: &Path,
     method: &str,
@@ -48,6 +94,18 @@ async fn ask<T: DeserializeOwned>(
     body: Option<String>,
     patience: Duration,
 ) -> Result<T, Error> {
+    let body = answered(socket, method, route, body, patience).await?;
+    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+}
+
+/// The body of an answer that says yes.
+async fn answered(
+    socket: &Path,
+    method: &str,
+    route: &str,
+    body: Option<String>,
+    patience: Duration,
+) -> Result<String, Error> {
     let exchange = timeout(patience, exchange(socket, method, route, body));
     let (status, body) = match exchange.await {
         Ok(Ok(reply)) => reply,
@@ -57,7 +115,7 @@ async fn ask<T: DeserializeOwned>(
     if !(200..300).contains(&status) {
         return Err(Error::Refused { status, body });
     }
-    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+    Ok(body)
 }
 
 async fn exchange(

@@ -71,6 +71,16 @@ impl Testnet {
         self.run_folder().join("client.toml")
     }
 
+    /// The text of the operator's key.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn operator_key(&self) -> anyhow::Result<String> {
+        let path = self.run_folder().join("operator.key");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.trim().to_owned())
+    }
+
     #[must_use]
     pub fn relay_folder(&self) -> PathBuf {
         self.run_folder().join("relay")

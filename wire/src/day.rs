@@ -14,6 +14,9 @@ pub struct BusinessDate(u32);
 pub struct DateError;
 
 impl BusinessDate {
+    /// The first day of the calendar: 1970-01-01.
+    pub const FIRST: Self = Self(19_700_101);
+
     /// From year, month and day of the Gregorian calendar.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use bincode::{Decode, Encode};
 
-use crate::{amount::Asset, id::ClusterId, limits::NAME_BYTES_MAX, transfer::Text};
+use crate::{
+    amount::Asset, day::BusinessDate, id::ClusterId, limits::NAME_BYTES_MAX, transfer::Text,
+};
 
 /// Founds the ledger. node.toml only seeds it; from then on the journal has the word.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -21,4 +23,6 @@ pub struct Genesis {
     pub time_zone: Text<NAME_BYTES_MAX>,
     /// blake3 of the operator key's text.
     pub operator_key: [u8; 32],
+    /// The business date that the ledger begins with. The primary that founds it puts in what its own calendar says.
+    pub first_date: BusinessDate,
 }

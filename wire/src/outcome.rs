@@ -65,6 +65,8 @@ pub enum Rejection {
     KeyNotFound,
     /// A merchant's key names no merchant's account, or another key names an account. Only the admin socket meets it.
     KeyAccountInvalid,
+    /// There are as many keys as there can be. Only the admin socket meets it.
+    TooManyKeys,
 }
 byte_enum!(Rejection {
     IdReused = 1 "id_reused",
@@ -96,6 +98,7 @@ byte_enum!(Rejection {
     DayNotOpen = 27 "day_not_open",
     KeyNotFound = 28 "key_not_found",
     KeyAccountInvalid = 29 "key_account_invalid",
+    TooManyKeys = 30 "too_many_keys",
 });
 
 impl Rejection {

@@ -2,51 +2,49 @@
 //! `account_exists`. An opening that was rejected leaves nothing behind and is judged anew when it comes again.
 
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::OpenAccount,
     outcome::{Answer, Outcome, Rejection},
 };
 
 use super::{
     EntryHead, Unwell,
-    accounts::{Accounts, NO_LIMIT, Opened, index},
-    apply::Verdict,
+    accounts::{Accounts, Opened, index},
+    decide::Verdict,
+    extra,
     first::{FirstAnswers, stamp},
-    genesis::Founded,
 };
 
 pub(super) fn open(
     accounts: &mut Accounts,
-    founded: &Founded,
     head: &EntryHead,
     outcome_index: u16,
     open: &OpenAccount,
     firsts: &mut dyn FirstAnswers,
 ) -> Result<Verdict, Unwell> {
+    if !extra::are_valid(&open.limits) {
+        return Ok(Verdict::Rejected(Rejection::AmountInvalid));
+    }
     if let Some(slot) = accounts.find(open.id) {
         return again(accounts, head, slot, open, firsts);
     }
-    let assets = &founded.genesis.assets;
-    let Some(asset) = assets.iter().position(|asset| *asset == open.asset) else {
+    let Some(asset) = accounts.assets.iter().position(|asset| *asset == open.asset) else {
         return Ok(Verdict::Rejected(Rejection::AssetMismatch));
     };
 
     // Every check has passed; nothing below can fail.
     let asset_index = u8::try_from(asset).expect("at most ASSETS_MAX");
-    let max_balance = match open.kind {
-        AccountKind::Wallet => founded.genesis.wallet_max_balance,
-        _ => NO_LIMIT,
-    };
     let opened = Opened {
         at: head.time,
         position: head.position,
         index: outcome_index,
+        limits: accounts.opening_limits.number(&open.limits),
         label: open.label.clone(),
     };
-    accounts.open(open, asset_index, max_balance, opened);
-    Ok(Verdict::Committed { debit_after: 0, credit_after: 0 })
+    accounts.open(open, asset_index, opened);
+    Ok(Verdict::DONE)
 }
 
-/// The account is there already.
+/// The account is there already. What became of its limits since doesn't matter: the same opening is the same command.
 fn again(
     accounts: &Accounts,
     head: &EntryHead,
@@ -56,7 +54,11 @@ fn again(
 ) -> Result<Verdict, Unwell> {
     let row = accounts.row(slot);
     let opened = &accounts.opened[index(slot)];
-    if row.kind != open.kind || row.asset != open.asset || opened.label != open.label {
+    let is_same = row.kind == open.kind
+        && accounts.asset(row) == open.asset
+        && accounts.opening_limits.get(opened.limits) == Some(open.limits)
+        && opened.label == open.label;
+    if !is_same {
         return Ok(Verdict::Rejected(Rejection::AccountExists));
     }
     let first = if opened.position == head.position {

@@ -1,5 +1,6 @@
-//! All accounts: rows that are never moved or removed, found by id. The one place where a balance changes, together
-//! with everything that must change with it: sums, digest, and what a running checkpoint or audit has to know.
+//! All accounts: rows that are never moved or removed, found by id. The one place where an account changes, together
+//! with everything that must change with it: sums, digest, what a running checkpoint or audit has to know, and the way
+//! back for an atomic group that fails.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, OpenAccount},
@@ -15,9 +16,13 @@ use super::{
     audit::Audit,
     checkpoint::Changes,
     digest,
+    extra::{self, Extra},
     ids::{Hash, IdTable, Seed},
     memory,
+    opening_limits::OpeningLimits,
+    reserved::Reserved,
     rows::Rows,
+    standing::Standing,
     totals::KindTotals,
 };
 
@@ -33,21 +38,30 @@ pub(super) struct Row {
     pub(super) posted: i64,
     /// The newest entry that changed it.
     pub(super) changed_position: u64,
-    /// [`NO_LIMIT`]: none.
-    pub(super) max_balance: u64,
-    pub(super) asset: Asset,
-    /// Digest of everything that balances don't touch.
+    /// What the debits that count took on [`Self::debited_date`], [`AMOUNT_MAX`] standing for more too.
+    pub(super) debited_today: u64,
+    /// Digest of everything that never changes.
     pub(super) fixed: u64,
     /// See [`Changes`].
     pub(super) epoch: u32,
+    /// The number of its limits and holds; 0: it has none.
+    pub(super) extra: u32,
+    /// The newest business date on which a debit counted, as a number; 0: there was none.
+    pub(super) debited_date: u32,
     pub(super) asset_index: u8,
     pub(super) kind: AccountKind,
+    pub(super) status: AccountStatus,
 }
 
 const _: () = assert!(size_of::<Row>() == 64, "a row is one cache line");
 
-/// As a balance limit: none.
-pub(super) const NO_LIMIT: u64 = u64::MAX;
+impl Row {
+    /// What the debits that count took on a date.
+    #[inline]
+    pub(super) fn debited_on(&self, date: u32) -> u64 {
+        if self.debited_date == date { self.debited_today } else { 0 }
+    }
+}
 
 /// What only questions about the account look at.
 #[derive(Clone, Debug)]
@@ -55,20 +69,47 @@ pub(super) struct Opened {
     pub(super) at: u64,
     pub(super) position: u64,
     pub(super) index: u16,
+    /// See [`OpeningLimits`].
+    pub(super) limits: u32,
     pub(super) label: Text<LABEL_BYTES_MAX>,
+}
+
+/// What an account's debits took on a date, after one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Debited {
+    pub(super) today: u64,
+    pub(super) date: u32,
 }
 
 /// Rows by number, found by id.
 pub(super) struct Accounts {
     seed: Seed,
     shards: Vec<IdTable>,
-    pub(super) rows: Rows,
+    pub(super) rows: Rows<Row>,
     pub(super) opened: Vec<Opened>,
+    pub(super) opening_limits: OpeningLimits,
+    /// By the numbers in the rows, from 1.
+    pub(super) extras: Rows<Extra>,
+    /// Those of genesis, by the index in the rows.
+    pub(super) assets: Vec<Asset>,
+    /// A wallet's limit where it has none of its own.
+    pub(super) wallet_max_balance: u64,
     pub(super) totals: KindTotals,
+    /// What all accounts say of their holds.
+    pub(super) reserved: Reserved,
     /// The sum of all rows' digests.
     pub(super) digest: u64,
     pub(super) changes: Changes,
     pub(super) audit: Option<Audit>,
+    undo: Option<Undo>,
+}
+
+/// While an atomic group is decided: accounts as they were, in the order of their changes.
+#[derive(Debug)]
+struct Undo {
+    accounts: usize,
+    extras: usize,
+    changed: Vec<(u32, Standing)>,
 }
 
 impl Accounts {
@@ -78,16 +119,24 @@ impl Accounts {
             shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
             rows: Rows::default(),
             opened: Vec::new(),
+            opening_limits: OpeningLimits::default(),
+            extras: Rows::default(),
+            assets: Vec::new(),
+            wallet_max_balance: extra::NO_LIMIT,
             totals: KindTotals::default(),
+            reserved: Reserved::default(),
             digest: 0,
             changes: Changes::new(),
             audit: None,
+            undo: None,
         }
     }
 
-    /// The assets are known now.
-    pub(super) fn found(&mut self, assets: usize) {
-        self.totals = KindTotals::new(assets);
+    /// The assets and the wallets' limit are known now.
+    pub(super) fn found(&mut self, assets: &[Asset], wallet_max_balance: u64) {
+        self.totals = KindTotals::new(assets.len());
+        self.assets = assets.to_vec();
+        self.wallet_max_balance = wallet_max_balance;
     }
 
     pub(super) fn count(&self) -> usize {
@@ -115,6 +164,34 @@ impl Accounts {
     }
 
     #[inline]
+    pub(super) fn asset(&self, row: &Row) -> Asset {
+        self.assets[usize::from(row.asset_index)]
+    }
+
+    /// An account's limits and holds.
+    pub(super) fn extra(&self, row: &Row) -> Extra {
+        match row.extra {
+            0 => self.plain(row.kind),
+            number => self.extras[index(number.wrapping_sub(1))],
+        }
+    }
+
+    /// What an account without limits and holds of its own has.
+    pub(super) fn plain(&self, kind: AccountKind) -> Extra {
+        Extra::plain(kind, self.wallet_max_balance)
+    }
+
+    /// The most that may be posted.
+    #[inline]
+    pub(super) fn max_balance(&self, row: &Row) -> u64 {
+        match (row.extra, row.kind) {
+            (0, AccountKind::Wallet) => self.wallet_max_balance,
+            (0, _) => extra::NO_LIMIT,
+            _ => self.extra(row).max_balance,
+        }
+    }
+
+    #[inline]
     pub(super) fn prefetch_find(&self, hash: Hash) {
         self.shards[hash.shard()].prefetch(hash);
     }
@@ -127,28 +204,25 @@ impl Accounts {
     }
 
     /// Opens an account that isn't there yet, with balance 0.
-    pub(super) fn open(
-        &mut self,
-        open: &OpenAccount,
-        asset_index: u8,
-        max_balance: u64,
-        opened: Opened,
-    ) {
+    pub(super) fn open(&mut self, open: &OpenAccount, asset_index: u8, opened: Opened) {
         let mut row = Row {
             id: open.id,
             posted: 0,
             changed_position: opened.position,
-            max_balance,
-            asset: open.asset,
+            debited_today: 0,
             fixed: 0,
             epoch: 0,
+            extra: 0,
+            debited_date: 0,
             asset_index,
             kind: open.kind,
+            status: AccountStatus::Open,
         };
-        row.fixed = digest::fixed(&row, &opened);
+        row.fixed = digest::fixed(&row, open.asset, &opened, &open.limits);
         self.digest = self.digest.wrapping_add(digest::row(&row));
         let slot = self.add(row, opened);
-        self.changes.before_change(slot, &mut self.rows[index(slot)]);
+        self.before_change(slot);
+        self.set_extra(slot, self.plain(open.kind).limited(&open.limits));
     }
 
     /// Adds a row as it is; neither sums nor digest know of it yet.
@@ -165,59 +239,198 @@ impl Accounts {
         slot
     }
 
-    /// Sets a balance.
+    /// Sets a balance, and what was debited today where that changes too.
     #[inline]
     pub(super) fn set_posted(
         &mut self,
         slot: u32,
         posted: i64,
+        debited: Option<Debited>,
         position: u64,
     ) -> Result<(), Unwell> {
-        let row = &mut self.rows[index(slot)];
         if posted.unsigned_abs() > AMOUNT_MAX {
-            return Err(out_of_bounds(row, posted, position));
+            return Err(self.out_of_bounds(slot, posted, position));
         }
-        self.changes.before_change(slot, row);
-        let change = posted.checked_sub(row.posted).expect("both are within 2^53");
-        let digest_before = digest::row(row);
-        row.posted = posted;
-        row.changed_position = position;
+        self.before_change(slot);
+        self.change(slot, |row| {
+            row.posted = posted;
+            row.changed_position = position;
+            if let Some(debited) = debited {
+                row.debited_today = debited.today;
+                row.debited_date = debited.date;
+            }
+        });
+        Ok(())
+    }
+
+    /// Sets everything of an account that changes.
+    pub(super) fn set(&mut self, slot: u32, standing: &Standing) -> Result<(), Unwell> {
+        let Standing { posted, changed_position, extra, .. } = *standing;
+        let holds = u64::try_from(extra.held).is_ok_and(|held| held <= AMOUNT_MAX);
+        if posted.unsigned_abs() > AMOUNT_MAX || !holds {
+            return Err(self.out_of_bounds(slot, posted, changed_position));
+        }
+        self.before_change(slot);
+        self.put(slot, standing);
+        Ok(())
+    }
+
+    /// Everything of an account that changes.
+    pub(super) fn standing(&self, slot: u32) -> Standing {
+        let row = self.row(slot);
+        Standing::of(row, self.extra(row))
+    }
+
+    fn put(&mut self, slot: u32, standing: &Standing) {
+        self.change(slot, |row| {
+            row.posted = standing.posted;
+            row.changed_position = standing.changed_position;
+            row.debited_today = standing.debited_today;
+            row.debited_date = standing.debited_date;
+            row.status = standing.status;
+        });
+        self.set_extra(slot, standing.extra);
+    }
+
+    /// Must come before every change: whoever still needs the account as it is takes it now.
+    #[inline]
+    fn before_change(&mut self, slot: u32) {
+        if self.undo.is_some() || self.changes.is_first(self.row(slot)) {
+            self.keep_standing(slot);
+        }
+    }
+
+    #[inline(never)]
+    fn keep_standing(&mut self, slot: u32) {
+        let standing = self.standing(slot);
+        if let Some(undo) = &mut self.undo {
+            undo.changed.push((slot, standing));
+        }
+        self.changes.before_change(slot, &mut self.rows[index(slot)], standing);
+    }
+
+    /// Changes a row; sums and digest follow.
+    #[inline]
+    fn change(&mut self, slot: u32, change: impl FnOnce(&mut Row)) {
+        let row = &mut self.rows[index(slot)];
+        let (posted_before, digest_before) = (row.posted, digest::row(row));
+        change(row);
+        let change = row.posted.checked_sub(posted_before).expect("both are within 2^53");
         let digest_change = digest::row(row).wrapping_sub(digest_before);
         self.digest = self.digest.wrapping_add(digest_change);
         self.totals.change(row.asset_index, row.kind, change);
         if let Some(audit) = &mut self.audit {
             audit.changed(slot, row, change, digest_change);
         }
-        Ok(())
     }
 
-    pub(super) fn view(&self, slot: u32, position: u64) -> AccountView {
+    /// Sets limits and holds; sums and digest follow.
+    fn set_extra(&mut self, slot: u32, extra: Extra) {
+        let row = self.row(slot);
+        let before = self.extra(row);
+        if before == extra {
+            return;
+        }
+        let plain = self.plain(row.kind);
+        let digest_change =
+            digest::extra(row, &extra, &plain).wrapping_sub(digest::extra(row, &before, &plain));
+        let reserved = Reserved::of(row.id, &extra).minus(Reserved::of(row.id, &before));
+        self.digest = self.digest.wrapping_add(digest_change);
+        self.reserved = self.reserved.plus(reserved);
+        if let Some(audit) = &mut self.audit {
+            audit.changed_extra(slot, digest_change, reserved);
+        }
+        self.put_extra(slot, extra);
+    }
+
+    /// Puts limits and holds where the row finds them; neither sums nor digest know of it yet.
+    pub(super) fn put_extra(&mut self, slot: u32, extra: Extra) {
+        let row = &mut self.rows[index(slot)];
+        if row.extra == 0 {
+            self.extras.push(extra);
+            row.extra = u32::try_from(self.extras.len()).expect("at most one for each row");
+        } else {
+            self.extras[index(row.extra.wrapping_sub(1))] = extra;
+        }
+    }
+
+    /// From here on, changes can be taken back.
+    pub(super) fn begin_group(&mut self) {
+        let (accounts, extras) = (self.count(), self.extras.len());
+        self.undo = Some(Undo { accounts, extras, changed: Vec::new() });
+    }
+
+    /// Changes since [`Self::begin_group`] stay.
+    pub(super) fn keep_group(&mut self) {
+        self.undo = None;
+    }
+
+    /// Everything is again as it was at [`Self::begin_group`].
+    pub(super) fn undo_group(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (slot, standing) in undo.changed.iter().rev() {
+            self.put(*slot, standing);
+        }
+        for (slot, _) in &undo.changed {
+            // They have none of their own again.
+            let row = &mut self.rows[index(*slot)];
+            if index(row.extra) > undo.extras {
+                row.extra = 0;
+            }
+        }
+        while self.extras.len() > undo.extras {
+            self.extras.pop();
+        }
+        while self.count() > undo.accounts {
+            self.take_newest();
+        }
+    }
+
+    /// Takes the newest account away, which nothing has changed since it was opened.
+    fn take_newest(&mut self) {
+        let Some(row) = self.rows.pop() else { return };
+        self.opened.pop();
+        let slot = u32::try_from(self.rows.len()).expect("it had this number");
+        let hash = self.seed.hash(row.id.number());
+        self.shards[hash.shard()].remove(hash, slot);
+        self.digest = self.digest.wrapping_sub(digest::row(&row));
+        self.changes.take_back(slot);
+    }
+
+    pub(super) fn view(&self, slot: u32, position: u64, date: u32) -> AccountView {
         let row = self.row(slot);
         let opened = &self.opened[index(slot)];
+        let extra = self.extra(row);
         AccountView {
             id: row.id,
             kind: row.kind,
-            asset: row.asset,
+            asset: self.asset(row),
             label: opened.label.clone(),
-            status: AccountStatus::Open,
+            status: row.status,
             posted: row.posted,
-            held: 0,
-            max_balance: limit(row.max_balance),
-            per_transfer: None,
-            daily_debit: None,
-            debited_today: 0,
+            held: extra.held,
+            max_balance: extra::shown(extra.max_balance),
+            per_transfer: extra::shown(extra.per_transfer),
+            daily_debit: extra::shown(extra.daily_debit),
+            debited_today: row.debited_on(date),
             opened_at: opened.at,
             position,
         }
     }
-}
 
-/// A balance limit as the world sees it.
-pub(super) fn limit(max_balance: u64) -> Option<u64> {
-    (max_balance != NO_LIMIT).then_some(max_balance)
+    #[cold]
+    fn out_of_bounds(&self, slot: u32, posted: i64, position: u64) -> Unwell {
+        let row = self.row(slot);
+        Unwell(format!(
+            "position {position}: account {} would hold {posted} {}, outside of 2^53-1 either way",
+            row.id,
+            self.asset(row)
+        ))
+    }
 }
 
 /// Whether accounts of this kind are the outside world, which may owe.
+#[inline]
 pub(super) fn may_go_below_zero(kind: AccountKind) -> bool {
     matches!(kind, AccountKind::Bank | AccountKind::Issuer)
 }
@@ -225,12 +438,4 @@ pub(super) fn may_go_below_zero(kind: AccountKind) -> bool {
 #[inline]
 pub(super) fn index(slot: u32) -> usize {
     usize::try_from(slot).expect("a u32 fits in usize")
-}
-
-#[cold]
-fn out_of_bounds(row: &Row, posted: i64, position: u64) -> Unwell {
-    Unwell(format!(
-        "position {position}: account {} would hold {posted} {}, outside of 2^53-1 either way",
-        row.id, row.asset
-    ))
 }

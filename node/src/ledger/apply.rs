@@ -5,23 +5,23 @@
 
 use evenkeel_wire::{
     command::Command,
-    genesis::Genesis,
-    outcome::{Answer, Outcome, Rejection},
-    transfer::Transfer,
+    id::{AccountId, CommandId},
+    outcome::{Answer, Outcome},
 };
 
 use super::{
-    EntryHead, Ledger, Unwell, account,
-    first::{self, Current, FirstAnswers, Known},
-    genesis::{self, Founded, IdWindow},
+    EntryHead, Ledger, Unwell,
+    atomic::Group,
+    decide::Verdict,
+    first::{Current, FirstAnswers},
+    genesis::IdWindow,
     ids::Hash,
-    reader::Reader,
+    reader::{Read, Reader, Turn},
     recent::Decided,
-    transfer,
 };
 
 /// How many commands are decoded ahead.
-const GROUP_COMMANDS: usize = 16;
+const AHEAD_COMMANDS: usize = 16;
 
 /// What became of an entry's commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,30 +36,46 @@ pub struct Applied {
     pub replayed: u32,
 }
 
-/// What the ledger says to one command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Committed { debit_after: i64, credit_after: i64 },
-    Rejected(Rejection),
-    Again(Answer),
-}
-
 /// A command that is about to be judged.
-struct Prepared<'a> {
-    command: Command,
-    bytes: &'a [u8],
-    hash: Hash,
-    debit_hash: Hash,
-    credit_hash: Hash,
+pub(super) struct Prepared<'a> {
+    pub(super) command: Command,
+    pub(super) bytes: &'a [u8],
+    pub(super) turn: Turn,
+    pub(super) id: Option<CommandId>,
+    pub(super) hash: Hash,
+    pub(super) debit_hash: Hash,
+    pub(super) credit_hash: Hash,
 }
 
 /// An entry under way.
-struct Entry<'a> {
-    head: EntryHead,
-    window: Option<IdWindow>,
-    commands: Vec<&'a [u8]>,
-    next_index: u16,
-    applied: Applied,
+pub(super) struct Entry<'a> {
+    pub(super) head: EntryHead,
+    pub(super) window: Option<IdWindow>,
+    pub(super) commands: Vec<&'a [u8]>,
+    pub(super) next_index: u16,
+    pub(super) applied: Applied,
+    /// The atomic group under way.
+    pub(super) group: Option<Group>,
+    /// Nothing comes before its first command, or after.
+    pub(super) is_of_one_command: bool,
+}
+
+impl<'a> Entry<'a> {
+    /// As far as it goes.
+    #[inline]
+    pub(super) fn current(&self) -> Current<'a, '_> {
+        Current { head: &self.head, commands: &self.commands }
+    }
+
+    /// The number of the command under way.
+    pub(super) fn number(&self) -> u16 {
+        let number = self.commands.len().checked_sub(1).and_then(|at| u16::try_from(at).ok());
+        number.expect("at most COMMANDS_MAX, and one is under way")
+    }
+
+    pub(super) fn in_atomic_group(&self) -> bool {
+        self.group.is_some()
+    }
 }
 
 impl Ledger {
@@ -122,20 +138,23 @@ impl Ledger {
             commands: Vec::new(),
             next_index: 0,
             applied: Applied::default(),
+            group: None,
+            is_of_one_command: false,
         };
         self.recent.begin(head);
-        let mut group = Vec::with_capacity(GROUP_COMMANDS);
+        let mut ahead = Vec::with_capacity(AHEAD_COMMANDS);
         loop {
-            while group.len() < GROUP_COMMANDS
-                && let Some((command, bytes)) = reader.next_command()?
+            while ahead.len() < AHEAD_COMMANDS
+                && let Some(read) = reader.next_command()?
             {
-                group.push(self.prepare(command, bytes));
+                ahead.push(self.prepare(read));
             }
-            if group.is_empty() {
+            if ahead.is_empty() {
                 break;
             }
-            self.prefetch_rows(&group);
-            for prepared in group.drain(..) {
+            entry.is_of_one_command = entry.commands.is_empty() && ahead.len() == 1;
+            self.prefetch_rows(&ahead);
+            for prepared in ahead.drain(..) {
                 self.decide(&prepared, &mut entry, firsts, answers)?;
             }
         }
@@ -145,29 +164,34 @@ impl Ledger {
 
     /// Asks for the memory that looking up its ids begins with.
     #[inline]
-    fn prepare<'a>(&self, command: Command, bytes: &'a [u8]) -> Prepared<'a> {
+    fn prepare<'a>(&self, read: Read<'a>) -> Prepared<'a> {
+        let Read { command, bytes, turn } = read;
         let mut prepared = Prepared {
+            id: command.id(),
             command,
             bytes,
+            turn,
             hash: Hash::default(),
             debit_hash: Hash::default(),
             credit_hash: Hash::default(),
         };
-        if let Command::Transfer(transfer) = &prepared.command {
-            prepared.hash = self.seed.hash(transfer.id.number());
-            prepared.debit_hash = self.seed.hash(transfer.debit.number());
-            prepared.credit_hash = self.seed.hash(transfer.credit.number());
-            self.recent.prefetch(transfer.id, prepared.hash);
+        if let Some(id) = prepared.id {
+            prepared.hash = self.seed.hash(id.number());
+            self.recent.prefetch(id, prepared.hash);
+        }
+        if let Some((debit, credit)) = parties(&prepared.command) {
+            prepared.debit_hash = self.seed.hash(debit.number());
+            prepared.credit_hash = self.seed.hash(credit.number());
             self.accounts.prefetch_find(prepared.debit_hash);
             self.accounts.prefetch_find(prepared.credit_hash);
         }
         prepared
     }
 
-    /// Asks for the rows of a group's accounts.
-    fn prefetch_rows(&self, group: &[Prepared<'_>]) {
-        for prepared in group {
-            if let Command::Transfer(_) = &prepared.command {
+    /// Asks for the rows of the accounts that come next.
+    fn prefetch_rows(&self, ahead: &[Prepared<'_>]) {
+        for prepared in ahead {
+            if parties(&prepared.command).is_some() {
                 self.accounts.prefetch_row(prepared.debit_hash);
                 self.accounts.prefetch_row(prepared.credit_hash);
             }
@@ -175,6 +199,7 @@ impl Ledger {
     }
 
     /// Judges one command, changes what follows from it, and keeps the answer.
+    #[inline]
     fn decide<'a>(
         &mut self,
         prepared: &Prepared<'a>,
@@ -182,110 +207,93 @@ impl Ledger {
         firsts: &mut dyn FirstAnswers,
         answers: &mut Vec<Answer>,
     ) -> Result<(), Unwell> {
+        if let Turn::Atomic { first, last } = prepared.turn {
+            return self.decide_together(prepared, (first, last), entry, firsts, answers);
+        }
         entry.commands.push(prepared.bytes);
-        let (id, verdict) = match &prepared.command {
-            Command::Transfer(transfer) => {
-                (transfer.id.number(), self.transfer(transfer, prepared, entry, firsts)?)
-            }
-            Command::OpenAccount(open) => {
-                let Some(founded) = &self.founded else { return Err(unfounded(entry)) };
-                let index = entry.next_index;
-                let verdict =
-                    account::open(&mut self.accounts, founded, &entry.head, index, open, firsts)?;
-                (open.id.number(), verdict)
-            }
-            Command::Genesis(genesis) => (0, self.found(genesis, entry)?),
-            _ => return Err(Unwell("not yet".into())),
-        };
-        let (rejection, debit_after, credit_after) = match verdict {
-            Verdict::Committed { debit_after, credit_after } => (None, debit_after, credit_after),
-            Verdict::Rejected(rejection) => (Some(rejection), 0, 0),
-            Verdict::Again(answer) => {
-                self.recent.keep(None, Decided { outcome: answer.outcome, replayed: true });
-                count(&mut entry.applied.replayed);
-                count(&mut entry.applied.commands);
-                answers.push(answer);
-                return Ok(());
-            }
-        };
-        let outcome =
-            Outcome { index: entry.next_index, rejection, amount: 0, debit_after, credit_after };
-        entry.next_index = entry.next_index.wrapping_add(1);
-        count(&mut entry.applied.commands);
-        count(match rejection {
-            None => &mut entry.applied.committed,
-            Some(_) => &mut entry.applied.rejected,
-        });
-        let own_id = match &prepared.command {
-            Command::Transfer(transfer) => Some((transfer.id, prepared.hash)),
-            _ => None,
-        };
-        self.recent.keep(own_id, Decided { outcome, replayed: false });
-        self.outcomes.add(id, entry.head.position, &outcome);
-        answers.push(Answer { outcome, first: None });
+        let verdict = self.judge(prepared, entry, firsts)?;
+        self.answer(prepared, &verdict, entry, answers);
         Ok(())
     }
 
+    /// Keeps what was said to a command.
     #[inline]
-    fn transfer(
+    pub(super) fn answer(
         &mut self,
-        transfer: &Transfer,
         prepared: &Prepared<'_>,
-        entry: &Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
-        let Some(window) = entry.window else { return Err(unfounded(entry)) };
-        let current = Current { head: &entry.head, commands: &entry.commands };
-        let id = (transfer.id, prepared.hash);
-        match first::known(&self.recent, &current, id, prepared.bytes, firsts)? {
-            Known::Fresh => {}
-            Known::Replay(answer) => return Ok(Verdict::Again(answer)),
-            Known::Reused => return Ok(Verdict::Rejected(Rejection::IdReused)),
-        }
-        let debit = self.accounts.find_hashed(transfer.debit, prepared.debit_hash);
-        let credit = self.accounts.find_hashed(transfer.credit, prepared.credit_hash);
-        let movement = match transfer::judge(&self.accounts, window, transfer, debit, credit) {
-            Ok(movement) => movement,
-            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+        verdict: &Verdict,
+        entry: &mut Entry<'_>,
+        answers: &mut Vec<Answer>,
+    ) {
+        count(&mut entry.applied.commands);
+        let (index, rejection) = (entry.next_index, None);
+        let outcome = match *verdict {
+            Verdict::Committed { amount, debit_after, credit_after } => {
+                count(&mut entry.applied.committed);
+                Outcome { index, rejection, amount, debit_after, credit_after }
+            }
+            Verdict::Rejected(rejection) => {
+                count(&mut entry.applied.rejected);
+                let rejection = Some(rejection);
+                Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 }
+            }
+            Verdict::Passed => {
+                let index = Outcome::NO_INDEX;
+                let outcome =
+                    Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 };
+                self.recent.keep(None, Decided { outcome, replayed: false });
+                answers.push(Answer { outcome, first: None });
+                return;
+            }
+            Verdict::Again(answer) => {
+                self.recent.keep(None, Decided { outcome: answer.outcome, replayed: true });
+                count(&mut entry.applied.replayed);
+                answers.push(answer);
+                return;
+            }
         };
-        let transfer::Movement { debit, credit, debit_after, credit_after } = movement;
-        #[cfg(any(test, evenkeel_planted))]
-        let credit_after = credit_after.saturating_add(i64::from(self.planted_leak));
-        let position = entry.head.position;
-        self.accounts.set_posted(debit, debit_after, position)?;
-        self.accounts.set_posted(credit, credit_after, position)?;
-        Ok(Verdict::Committed { debit_after, credit_after })
+        entry.next_index = entry.next_index.wrapping_add(1);
+        let own_id = prepared.id.map(|id| (id, prepared.hash));
+        self.recent.keep(own_id, Decided { outcome, replayed: false });
+        self.outcomes.add(subject(&prepared.command), entry.head.position, &outcome);
+        answers.push(Answer { outcome, first: None });
     }
 
-    /// The first genesis founds the ledger; it again replays; another one is `id_reused`, whatever it says.
-    fn found(&mut self, genesis: &Genesis, entry: &mut Entry<'_>) -> Result<Verdict, Unwell> {
-        if let Some(founded) = &self.founded {
-            return Ok(if founded.genesis == *genesis {
-                Verdict::Again(founded.answer())
-            } else {
-                Verdict::Rejected(Rejection::IdReused)
-            });
-        }
-        genesis::check(genesis)
-            .map_err(|what| Unwell(format!("position {}: {what}", entry.head.position)))?;
-        self.accounts.found(genesis.assets.len());
-        entry.window = Some(IdWindow::at(self.time, genesis));
-        let stamp = first::stamp(&entry.head);
-        self.founded = Some(Founded::new(genesis.clone(), stamp, entry.next_index));
-        Ok(Verdict::Committed { debit_after: 0, credit_after: 0 })
-    }
-
-    /// No entry makes money or loses any.
+    /// No entry makes money or loses any, and what accounts hold is what open holds say.
     fn check_sums(&mut self, position: u64) -> Result<(), Unwell> {
+        if self.accounts.reserved != self.holds.reserved() {
+            return Err(Unwell(format!(
+                "position {position}: accounts and open holds disagree about what is held"
+            )));
+        }
         let Some((asset, sum)) = self.accounts.totals.leak() else { return Ok(()) };
         let asset = self.founded().map_or("?", |genesis| genesis.assets[asset].name());
         Err(Unwell(format!("position {position}: {asset} sums to {sum} instead of 0")))
     }
 }
 
-#[cold]
-fn unfounded(entry: &Entry<'_>) -> Unwell {
-    Unwell(format!("position {}: a command before genesis", entry.head.position))
+/// The accounts that a command names and that are worth asking memory for.
+#[inline]
+fn parties(command: &Command) -> Option<(AccountId, AccountId)> {
+    match command {
+        Command::Transfer(transfer) => Some((transfer.debit, transfer.credit)),
+        Command::Hold(hold) => Some((hold.debit, hold.credit)),
+        _ => None,
+    }
+}
+
+/// What an outcome is about, for the digest.
+#[inline]
+fn subject(command: &Command) -> u128 {
+    match command {
+        Command::Transfer(transfer) => transfer.id.number(),
+        Command::OpenAccount(open) => open.id.number(),
+        Command::ExpireHold(expire) => expire.hold.number(),
+        Command::CloseDay(close) => close.closed.number().into(),
+        Command::CreateKey(create) => create.account.map_or(0, AccountId::number),
+        Command::RevokeKey(revoke) => revoke.key.0.into(),
+        other => other.id().map_or(0, CommandId::number),
+    }
 }
 
 #[inline]

@@ -5,8 +5,10 @@
 
 use super::{
     Ledger, Unwell,
-    accounts::{Accounts, Row, index},
+    accounts::{Accounts, Row, index, may_go_below_zero},
     digest,
+    reserved::Reserved,
+    tables,
     totals::KindTotals,
 };
 
@@ -32,12 +34,14 @@ pub enum AuditProgress {
 pub(super) struct Audit {
     next: usize,
     totals: KindTotals,
+    reserved: Reserved,
     digest: u64,
 }
 
 impl Audit {
     fn new(assets: usize) -> Self {
-        Self { next: 0, totals: KindTotals::new(assets), digest: 0 }
+        let (totals, reserved) = (KindTotals::new(assets), Reserved::default());
+        Self { next: 0, totals, reserved, digest: 0 }
     }
 
     /// A row got another balance.
@@ -46,6 +50,14 @@ impl Audit {
         if index(slot) < self.next {
             self.totals.change(row.asset_index, row.kind, change);
             self.digest = self.digest.wrapping_add(digest_change);
+        }
+    }
+
+    /// A row got other limits or holds.
+    pub(super) fn changed_extra(&mut self, slot: u32, digest_change: u64, reserved: Reserved) {
+        if index(slot) < self.next {
+            self.digest = self.digest.wrapping_add(digest_change);
+            self.reserved = self.reserved.plus(reserved);
         }
     }
 }
@@ -59,7 +71,7 @@ impl Ledger {
         if let Some(unwell) = &self.unwell {
             return Err(unwell.clone());
         }
-        let progress = audit(&mut self.accounts, rows_max);
+        let progress = self.audit_step(rows_max.max(1));
         let position = self.last.map_or(0, |last| last.position);
         progress.map_err(|what| {
             let what = match &self.founded {
@@ -74,12 +86,33 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Accounts first, then the tables besides them.
+    fn audit_step(&mut self, mut left: usize) -> Result<AuditProgress, Disagreement> {
+        let accounts = self.accounts.count();
+        if self.audits_table.is_none() {
+            let checked = audit(&mut self.accounts, &mut left)?;
+            if checked < accounts {
+                return Ok(AuditProgress::Underway { checked, accounts });
+            }
+        }
+        let mut table = self.audits_table.take().unwrap_or(0);
+        if tables::audit_next(self, &mut table, &mut left).map_err(Disagreement::Table)? {
+            return Ok(AuditProgress::Agreed { accounts });
+        }
+        self.audits_table = Some(table);
+        Ok(AuditProgress::Underway { checked: accounts, accounts })
+    }
+}
+
 /// What an audit found.
 enum Disagreement {
     Account(String),
     Sum { asset: usize, rows: i128, kept: i128 },
     Kinds,
+    Reserved,
     Digest,
+    Table(&'static str),
 }
 
 impl Disagreement {
@@ -90,43 +123,57 @@ impl Disagreement {
                 format!("the rows of {} sum to {rows}, {kept} was kept along", name(*asset))
             }
             Self::Kinds => "the rows' sums by kind aren't what was kept along".into(),
+            Self::Reserved => "what the rows hold isn't what was kept along".into(),
             Self::Digest => "the rows' digest isn't what was kept along".into(),
+            Self::Table(name) => format!("the rows of {name} aren't what was kept along"),
         };
         Unwell(format!("audit at position {position}: {what}"))
     }
 }
 
-fn audit(accounts: &mut Accounts, rows_max: usize) -> Result<AuditProgress, Disagreement> {
+/// Looks at the next accounts; gives how many are looked at.
+fn audit(accounts: &mut Accounts, left: &mut usize) -> Result<usize, Disagreement> {
     let assets = accounts.totals.rows().len();
     let mut audit = accounts.audit.take().unwrap_or_else(|| Audit::new(assets));
     let count = accounts.count();
-    let end = audit.next.saturating_add(rows_max.max(1)).min(count);
+    let end = audit.next.saturating_add(*left).min(count);
+    *left = left.saturating_sub(end.saturating_sub(audit.next));
     for slot in audit.next..end {
         let row = &accounts.rows[slot];
         check(accounts, slot, row)?;
         audit.totals.change(row.asset_index, row.kind, row.posted);
-        audit.digest = audit.digest.wrapping_add(digest::row(row));
+        let extra = accounts.extra(row);
+        let of_extra = digest::extra(row, &extra, &accounts.plain(row.kind));
+        audit.reserved = audit.reserved.plus(Reserved::of(row.id, &extra));
+        audit.digest = audit.digest.wrapping_add(digest::row(row)).wrapping_add(of_extra);
     }
     audit.next = end;
     if end < count {
         accounts.audit = Some(audit);
-        return Ok(AuditProgress::Underway { checked: end, accounts: count });
+        return Ok(end);
     }
     compare(accounts, &audit)?;
-    Ok(AuditProgress::Agreed { accounts: count })
+    Ok(end)
 }
 
 /// What can be said of one row alone.
 fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement> {
     let wrong = |what: &str| Err(Disagreement::Account(format!("account {}: {what}", row.id)));
-    if digest::fixed(row, &accounts.opened[slot]) != row.fixed {
+    let Some(asset) = accounts.assets.get(usize::from(row.asset_index)) else {
+        return wrong("its asset is unknown");
+    };
+    let opened = &accounts.opened[slot];
+    let limits = accounts.opening_limits.get(opened.limits);
+    let fixed = limits.map(|limits| digest::fixed(row, *asset, opened, &limits));
+    if fixed != Some(row.fixed) {
         return wrong("what it was opened with has changed");
     }
     if accounts.find(row.id).map(index) != Some(slot) {
         return wrong("it isn't found by its id");
     }
-    if usize::from(row.asset_index) >= accounts.totals.rows().len() {
-        return wrong("its asset is unknown");
+    let held = accounts.extra(row).held;
+    if !may_go_below_zero(row.kind) && (held < 0 || row.posted < held) {
+        return wrong("it has less than what is held");
     }
     Ok(())
 }
@@ -140,6 +187,9 @@ fn compare(accounts: &Accounts, audit: &Audit) -> Result<(), Disagreement> {
     }
     if audit.totals.rows() != accounts.totals.rows() {
         return Err(Disagreement::Kinds);
+    }
+    if audit.reserved != accounts.reserved {
+        return Err(Disagreement::Reserved);
     }
     if audit.digest != accounts.digest {
         return Err(Disagreement::Digest);

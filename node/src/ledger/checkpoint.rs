@@ -12,16 +12,18 @@ use evenkeel_wire::{amount::Asset, codec};
 
 use super::{
     Ledger,
-    accounts::{Accounts, Opened, Row, index, limit},
+    accounts::{Accounts, Row, index},
     digest::OutcomesDigest,
-    genesis::Founded,
-    load::STATUS_OPEN,
+    extra::shown,
+    standing::Standing,
+    tables,
 };
 
 /// The format of settings, rows and digest.
 ///
 /// - 1: the first.
-pub const LEDGER_FORMAT: u16 = 1;
+/// - 2: states, limits and holds of accounts; rows that aren't accounts.
+pub const LEDGER_FORMAT: u16 = 2;
 
 /// The setting that holds the genesis with its stamp and index.
 pub(super) const SETTING_GENESIS: &str = "genesis";
@@ -85,8 +87,8 @@ pub(super) struct Changes {
 struct Running {
     settings: Vec<stored::Row>,
     walk: Walk,
-    /// Balances as they were, of rows that changed before the walk came to them.
-    set_aside: Vec<(u32, Balance)>,
+    /// Accounts as they were, that changed before the walk came to them.
+    set_aside: Vec<(u32, Standing)>,
 }
 
 #[derive(Debug)]
@@ -95,13 +97,6 @@ enum Walk {
     All { next: u32, end: u32 },
     /// The rows of an epoch; those that are copied carry [`COPIED`] or a later epoch.
     Changed { slots: Vec<u32>, next: usize, epoch: u32 },
-}
-
-/// The part of a row that changes.
-#[derive(Clone, Copy, Debug)]
-struct Balance {
-    posted: i64,
-    changed_position: u64,
 }
 
 /// No row changed in this epoch.
@@ -117,22 +112,31 @@ impl Changes {
         *self = Self { all_needed: false, ..Self::new() };
     }
 
-    /// Must be told before a row changes, and when one is new.
+    /// Whether a change of this row is its first since the last checkpoint began.
     #[inline]
-    pub(super) fn before_change(&mut self, slot: u32, row: &mut Row) {
-        if row.epoch != self.epoch {
-            self.first_change(slot, row);
-        }
+    pub(super) fn is_first(&self, row: &Row) -> bool {
+        row.epoch != self.epoch
     }
 
-    fn first_change(&mut self, slot: u32, row: &mut Row) {
+    /// Must be told before a row changes, and when one is new: that it's about to, and how it stands.
+    pub(super) fn before_change(&mut self, slot: u32, row: &mut Row, standing: Standing) {
+        if !self.is_first(row) {
+            return;
+        }
         if let Some(running) = &mut self.running
             && running.walk.needs(slot, row)
         {
-            running.set_aside.push((slot, Balance::of(row)));
+            running.set_aside.push((slot, standing));
         }
         row.epoch = self.epoch;
         self.changed.push(slot);
+    }
+
+    /// A row that was new is gone again.
+    pub(super) fn take_back(&mut self, slot: u32) {
+        if let Some(at) = self.changed.iter().rposition(|changed| *changed == slot) {
+            self.changed.swap_remove(at);
+        }
     }
 }
 
@@ -175,12 +179,6 @@ impl Running {
     }
 }
 
-impl Balance {
-    fn of(row: &Row) -> Self {
-        Self { posted: row.posted, changed_position: row.changed_position }
-    }
-}
-
 /// See [`Ledger::checkpoint_begin`]. A checkpoint that is still running counts as not written.
 pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     if ledger.unwell.is_some() {
@@ -188,7 +186,7 @@ pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     }
     let last = ledger.last?;
     let digest = ledger.digest();
-    let settings = settings(ledger.founded.as_ref(), ledger.time, ledger.outcomes);
+    let settings = settings(ledger);
     let sums = sums(ledger);
     let accounts = u32::try_from(ledger.accounts.count()).expect("rows are numbered by u32");
 
@@ -204,6 +202,7 @@ pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     // Until this one is written; one that is still running never will be.
     changes.all_needed = true;
     changes.running = Some(Running { settings, walk, set_aside: Vec::new() });
+    tables::copy_begin(ledger, all);
     Some(CheckpointHead {
         format: LEDGER_FORMAT,
         position: last.position,
@@ -220,64 +219,93 @@ pub(super) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
 impl Ledger {
     /// Copies the next rows of the checkpoint that was begun; looks at `rows_max` rows at the most. True: more to come.
     pub fn checkpoint_next(&mut self, rows_max: usize, out: &mut Vec<stored::Row>) -> bool {
-        let Accounts { rows, opened, changes, .. } = &mut self.accounts;
-        let Some(running) = &mut changes.running else { return false };
+        let Some(running) = &mut self.accounts.changes.running else { return false };
         out.append(&mut running.settings);
-        for _ in 0..rows_max.max(1) {
-            if let Some((slot, balance)) = running.set_aside.pop() {
-                out.push(copy(&rows[index(slot)], balance, &opened[index(slot)]));
-                continue;
+        let mut left = rows_max.max(1);
+        while left > 0
+            && let Some(copied) = self.accounts.copy_next()
+        {
+            left = left.wrapping_sub(1);
+            if let Some((slot, standing)) = copied {
+                self.accounts.copy(slot, &standing, out);
             }
-            let Some(slot) = running.walk.step() else { break };
-            let row = &mut rows[index(slot)];
-            match &running.walk {
-                // Changed since the checkpoint began: it was set aside then.
-                _ if row.epoch == changes.epoch => continue,
-                Walk::All { .. } => {}
-                Walk::Changed { .. } => row.epoch = COPIED,
-            }
-            out.push(copy(row, Balance::of(row), &opened[index(slot)]));
         }
-        !running.is_over()
+        tables::copy_next(self, &mut left, out);
+        !self.checkpoint_is_over()
+    }
+
+    fn checkpoint_is_over(&self) -> bool {
+        let running = self.accounts.changes.running.as_ref();
+        running.is_none_or(Running::is_over) && tables::is_copied(self)
     }
 
     /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows.
     pub fn checkpoint_end(&mut self, written: bool) {
+        let written = written && self.checkpoint_is_over();
         let changes = &mut self.accounts.changes;
-        if let Some(running) = changes.running.take() {
-            changes.all_needed = !(written && running.is_over());
+        if changes.running.take().is_some() {
+            changes.all_needed = !written;
+            tables::copy_end(self, written);
         }
     }
 }
 
-/// A row as it's stored. Holds, limits by day and states of accounts come with later rules; until then they're empty.
-fn copy(row: &Row, balance: Balance, opened: &Opened) -> stored::Row {
-    stored::Row::Account(stored::AccountRow {
-        id: row.id.number(),
-        kind: row.kind.byte(),
-        status: STATUS_OPEN,
-        asset: row.asset.number(),
-        posted: balance.posted,
-        held: 0,
-        incoming_holds: 0,
-        debited_today: 0,
-        debited_date: 0,
-        max_balance: limit(row.max_balance),
-        per_transfer: None,
-        daily_debit: None,
-        opened_at: opened.at,
-        opened_position: opened.position,
-        opened_index: opened.index,
-        changed_position: balance.changed_position,
-        label: opened.label.as_str().to_owned(),
-    })
+impl Accounts {
+    /// Looks at the next row of the running checkpoint: its number and how it stood, where it's to be copied. `None`: there is none.
+    #[expect(clippy::option_option, reason = "most rows that are looked at are copied, some not")]
+    fn copy_next(&mut self) -> Option<Option<(u32, Standing)>> {
+        let running = self.changes.running.as_mut()?;
+        if let Some(set_aside) = running.set_aside.pop() {
+            return Some(Some(set_aside));
+        }
+        let slot = running.walk.step()?;
+        let row = &mut self.rows[index(slot)];
+        if row.epoch == self.changes.epoch {
+            // Changed since the checkpoint began: it was set aside then.
+            return Some(None);
+        }
+        if let Walk::Changed { .. } = &running.walk {
+            row.epoch = COPIED;
+        }
+        Some(Some((slot, self.standing(slot))))
+    }
+
+    /// A row as it's stored, with what it was opened with where that says more than the row can.
+    fn copy(&self, slot: u32, standing: &Standing, out: &mut Vec<stored::Row>) {
+        let row = self.row(slot);
+        let opened = &self.opened[index(slot)];
+        if opened.limits != 0
+            && let Some(limits) = self.opening_limits.get(opened.limits)
+        {
+            out.push(tables::opening_limits(row.id, &limits));
+        }
+        out.push(stored::Row::Account(stored::AccountRow {
+            id: row.id.number(),
+            kind: row.kind.byte(),
+            status: standing.status.byte(),
+            asset: self.asset(row).number(),
+            posted: standing.posted,
+            held: standing.extra.held,
+            incoming_holds: standing.extra.incoming_holds,
+            debited_today: standing.debited_today,
+            debited_date: standing.debited_date,
+            max_balance: shown(standing.extra.max_balance),
+            per_transfer: shown(standing.extra.per_transfer),
+            daily_debit: shown(standing.extra.daily_debit),
+            opened_at: opened.at,
+            opened_position: opened.position,
+            opened_index: opened.index,
+            changed_position: standing.changed_position,
+            label: opened.label.as_str().to_owned(),
+        }));
+    }
 }
 
-fn settings(founded: Option<&Founded>, time: u64, outcomes: OutcomesDigest) -> Vec<stored::Row> {
+fn settings(ledger: &Ledger) -> Vec<stored::Row> {
     let setting = |name: &str, value| stored::Row::Setting { name: name.to_owned(), value };
-    let mut settings =
-        vec![setting(SETTING_LEDGER, codec::encode(&(time, outcomes.count, outcomes.sum)))];
-    if let Some(founded) = founded {
+    let OutcomesDigest { count, sum } = ledger.outcomes;
+    let mut settings = vec![setting(SETTING_LEDGER, codec::encode(&(ledger.time, count, sum)))];
+    if let Some(founded) = &ledger.founded {
         settings.push(setting(SETTING_GENESIS, founded.encode()));
     }
     settings

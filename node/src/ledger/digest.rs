@@ -4,15 +4,21 @@
 //! that differ by a bug or by damage; it's no defence against anybody who writes into a node's memory. Ids that are
 //! still in memory aren't part of it (when they leave is each node's own affair), the outcomes given under them are.
 
-use evenkeel_wire::outcome::{Outcome, Rejection};
+use evenkeel_wire::{
+    account::Limits,
+    amount::Asset,
+    codec,
+    outcome::{Outcome, Rejection},
+};
 
 use super::{
     Ledger,
     accounts::{Opened, Row},
+    extra::Extra,
     mix::{ROOTS, fold, halves},
 };
 
-const DOMAIN: &[u8] = b"evenkeel ledger digest 1";
+const DOMAIN: &[u8] = b"evenkeel ledger digest 2";
 
 /// Over everything.
 pub(super) fn of(ledger: &Ledger) -> [u8; 32] {
@@ -26,6 +32,17 @@ pub(super) fn of(ledger: &Ledger) -> [u8; 32] {
     number(ledger.outcomes.sum);
     number(u64::try_from(ledger.accounts.count()).expect("usize fits in 64 bits"));
     number(ledger.accounts.digest);
+    number(u64::try_from(ledger.holds.len()).expect("usize fits in 64 bits"));
+    number(ledger.holds.digest());
+    for (count, digest) in [
+        (ledger.refunds.len(), ledger.refunds.digest()),
+        (ledger.reversals.len(), ledger.reversals.digest()),
+        (ledger.keys.rows.len(), ledger.keys.rows.digest()),
+    ] {
+        number(u64::try_from(count).expect("usize fits in 64 bits"));
+        number(digest);
+    }
+    number(ledger.days.digest());
     hasher.update(DOMAIN);
     hasher.update(&ledger.founded.as_ref().map_or([0; 32], |founded| founded.digest));
     for row in ledger.accounts.totals().rows() {
@@ -36,26 +53,39 @@ pub(super) fn of(ledger: &Ledger) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Of what balances don't touch. Only computed when an account is opened, loaded or audited.
-pub(super) fn fixed(row: &Row, opened: &Opened) -> u64 {
+/// Of what never changes. Only computed when an account is opened, loaded or audited.
+pub(super) fn fixed(row: &Row, asset: Asset, opened: &Opened, limits: &Limits) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&row.id.number().to_le_bytes());
     hasher.update(&[row.kind.byte()]);
-    hasher.update(&row.asset.number().to_le_bytes());
-    hasher.update(&row.max_balance.to_le_bytes());
+    hasher.update(&asset.number().to_le_bytes());
     hasher.update(&opened.at.to_le_bytes());
     hasher.update(&opened.position.to_le_bytes());
     hasher.update(&opened.index.to_le_bytes());
+    hasher.update(&codec::encode(limits));
     hasher.update(opened.label.as_str().as_bytes());
     let hash = hasher.finalize();
     u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
 }
 
-/// Of a row.
+/// Of a row, without its limits and holds.
 #[inline]
 pub(super) fn row(row: &Row) -> u64 {
     let balance = fold(row.fixed ^ ROOTS[0], bits(row.posted) ^ ROOTS[1]);
-    fold(balance ^ ROOTS[2], row.changed_position ^ ROOTS[3])
+    let day = (u64::from(row.debited_date) << 8) | u64::from(row.status.byte());
+    let day = fold(row.debited_today ^ ROOTS[4], day ^ ROOTS[5]);
+    fold(balance ^ day ^ ROOTS[2], row.changed_position ^ ROOTS[3])
+}
+
+/// Of a row's limits and holds, besides what [`row`] says of it; 0 where there are none of its own.
+pub(super) fn extra(row: &Row, extra: &Extra, plain: &Extra) -> u64 {
+    if extra == plain {
+        return 0;
+    }
+    let limits = fold(extra.max_balance ^ ROOTS[0], extra.per_transfer ^ ROOTS[1]);
+    let holds = fold(bits(extra.held) ^ ROOTS[2], u64::from(extra.incoming_holds) ^ ROOTS[3]);
+    let all = fold(limits ^ ROOTS[4], extra.daily_debit ^ ROOTS[5]);
+    fold(fold(all ^ ROOTS[6], holds ^ ROOTS[7]) ^ ROOTS[0], row.fixed ^ ROOTS[2])
 }
 
 /// Every outcome that was ever given: replays apart, since they give none.
@@ -75,7 +105,9 @@ impl OutcomesDigest {
         let place = fold(position ^ ROOTS[2], code ^ ROOTS[3]);
         let balances =
             fold(bits(outcome.debit_after) ^ ROOTS[4], bits(outcome.credit_after) ^ ROOTS[5]);
-        let mixed = fold(fold(id ^ ROOTS[6], place ^ ROOTS[7]) ^ ROOTS[0], balances ^ ROOTS[2]);
+        let amount = fold(outcome.amount ^ ROOTS[1], ROOTS[6]);
+        let told = balances ^ amount ^ ROOTS[2];
+        let mixed = fold(fold(id ^ ROOTS[6], place ^ ROOTS[7]) ^ ROOTS[0], told);
         self.count = self.count.wrapping_add(1);
         self.sum = self.sum.wrapping_add(mixed);
     }

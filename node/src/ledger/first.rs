@@ -1,10 +1,12 @@
-//! Known ids: the first answer again, or `id_reused`.
+//! Known ids: the first answer again, or `id_reused`; and the commands that others name by their id.
 //!
 //! Ids of the entries that no sealed segment's index covers yet are in memory; older ones are asked for. Which of the
 //! two knows an id differs from node to node; the answer doesn't.
 
 use evenkeel_wire::{
-    id::{CommandId, KeyId},
+    codec,
+    command::Command,
+    id::CommandId,
     outcome::{Answer, Outcome, Stamp},
 };
 
@@ -17,8 +19,6 @@ pub struct RecordedCommand {
     pub stamp: Stamp,
     /// The command alone, as it was encoded.
     pub bytes: Vec<u8>,
-    /// The key that it came with.
-    pub key: KeyId,
 }
 
 /// What `apply` can't know by itself. The answers are facts of the journal, the same on every node; when one can't be
@@ -49,6 +49,7 @@ pub(super) enum Known {
 }
 
 /// The entry being applied, as far as it goes: its own ids may come twice.
+#[derive(Clone, Copy)]
 pub(super) struct Current<'a, 'b> {
     pub(super) head: &'b EntryHead,
     /// The bytes of its commands so far.
@@ -59,25 +60,57 @@ pub(super) struct Current<'a, 'b> {
 #[inline]
 pub(super) fn known(
     recent: &Recent,
-    current: &Current<'_, '_>,
+    current: Current<'_, '_>,
     (id, hash): (CommandId, Hash),
     bytes: &[u8],
     firsts: &mut dyn FirstAnswers,
 ) -> Result<Known, Unwell> {
-    let (position, command, outcome) = match recent.find(id, hash) {
-        Some(found) => found,
-        None if recent.may_be_forgotten(id) => match firsts.find_sealed(id)? {
-            Some(found) => found,
-            None => return Ok(Known::Fresh),
-        },
-        None => return Ok(Known::Fresh),
+    match locate(recent, (id, hash), firsts)? {
+        None => Ok(Known::Fresh),
+        Some((position, command, outcome)) => {
+            first_answer(current, position, command, outcome, bytes, firsts)
+        }
+    }
+}
+
+/// The committed command that has an id; `None`: there is none.
+pub(super) fn committed(
+    recent: &Recent,
+    current: Current<'_, '_>,
+    (id, hash): (CommandId, Hash),
+    firsts: &mut dyn FirstAnswers,
+) -> Result<Option<(Command, Outcome)>, Unwell> {
+    let Some((position, number, outcome)) = locate(recent, (id, hash), firsts)? else {
+        return Ok(None);
     };
-    first_answer(current, position, command, outcome, bytes, firsts)
+    if outcome.rejection.is_some() {
+        return Ok(None);
+    }
+    let command = if position == current.head.position {
+        codec::decode(current.commands[usize::from(number)])
+    } else {
+        codec::decode(&firsts.recorded(position, number)?.bytes)
+    };
+    let unreadable = |what| Unwell(format!("position {position}, command {number}: {what}"));
+    command.map(|command| Some((command, outcome))).map_err(unreadable)
+}
+
+/// Position, command's number and outcome of the first answer to an id.
+#[inline]
+fn locate(
+    recent: &Recent,
+    (id, hash): (CommandId, Hash),
+    firsts: &mut dyn FirstAnswers,
+) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
+    match recent.find(id, hash) {
+        None if recent.may_be_forgotten(id) => firsts.find_sealed(id),
+        found => Ok(found),
+    }
 }
 
 #[cold]
 fn first_answer(
-    current: &Current<'_, '_>,
+    current: Current<'_, '_>,
     position: u64,
     command: u16,
     outcome: Outcome,

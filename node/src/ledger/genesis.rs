@@ -2,6 +2,7 @@
 
 use evenkeel_wire::{
     codec,
+    day::BusinessDate,
     genesis::Genesis,
     limits::{AMOUNT_MAX, ASSETS_MAX},
     outcome::{Answer, Outcome, Stamp},
@@ -64,6 +65,9 @@ pub fn check(genesis: &Genesis) -> Result<(), String> {
         if assets[..number].contains(asset) {
             return Err(format!("assets: {asset} is named twice"));
         }
+    }
+    if BusinessDate::from_number(genesis.first_date.number()).is_err() {
+        return Err("first_date: no date".into());
     }
     if genesis.wallet_max_balance == 0 || genesis.wallet_max_balance > AMOUNT_MAX {
         return Err(format!(

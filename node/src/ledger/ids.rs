@@ -108,6 +108,28 @@ impl IdTable {
         self.insert_word((u64::from(hash.tag()) << 32) | u64::from(after));
     }
 
+    /// Takes a number out that is in it, and moves up those that had made way for it.
+    pub(super) fn remove(&mut self, hash: Hash, number: u32) {
+        let after = number.checked_add(1).expect("numbers stay below 2^32 - 1");
+        let word = (u64::from(hash.tag()) << 32) | u64::from(after);
+        let mut gap = self.place(hash.tag());
+        while self.words[gap] != word {
+            assert!(self.words[gap] != 0, "what is taken out of the table of ids is in it");
+            gap = self.next(gap);
+        }
+        let mut place = self.next(gap);
+        while self.words[place] != 0 {
+            let begins = self.place(upper(self.words[place]));
+            if self.steps(begins, place) >= self.steps(gap, place) {
+                self.words[gap] = self.words[place];
+                gap = place;
+            }
+            place = self.next(place);
+        }
+        self.words[gap] = 0;
+        self.used = self.used.wrapping_sub(1);
+    }
+
     /// Asks for the memory that a search under this hash begins with.
     #[inline]
     pub(super) fn prefetch(&self, hash: Hash) {
@@ -144,6 +166,11 @@ impl IdTable {
     #[inline]
     fn next(&self, place: usize) -> usize {
         place.wrapping_add(1) & self.words.len().wrapping_sub(1)
+    }
+
+    /// How far a place lies behind another.
+    fn steps(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.words.len().wrapping_sub(1)
     }
 }
 

@@ -9,17 +9,44 @@
 //! every further entry. It never logs, never blocks and never iterates over all accounts at once.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
-mod account;
 mod apply;
+mod atomic;
+mod decide;
 mod genesis;
 mod reader;
+mod undo;
+
+mod account;
+mod back;
+mod checks;
+mod day;
+mod hold;
+mod key;
+mod limits;
+mod refund;
+mod reversal;
+mod status;
 mod transfer;
 
 mod accounts;
+mod day_report;
+mod days;
+mod extra;
+mod facts;
 mod first;
+mod flows;
+mod holds;
 mod ids;
+mod keys;
+mod opening_limits;
 mod recent;
+mod refunds;
+mod reserved;
+mod reversals;
 mod rows;
+mod sorted;
+mod standing;
+mod tables;
 mod totals;
 
 mod audit;
@@ -34,8 +61,9 @@ mod mix;
 mod tests;
 
 use evenkeel_wire::{
+    day::BusinessDate,
     genesis::Genesis,
-    id::{AccountId, CommandId, KeyId, OPERATOR_KEY},
+    id::{AccountId, CommandId},
     outcome::Outcome,
     reply::{AccountView, Totals},
 };
@@ -45,11 +73,13 @@ pub use audit::AuditProgress;
 pub use checkpoint::{CheckpointHead, LEDGER_FORMAT};
 pub use first::{FirstAnswers, RecordedCommand};
 pub use genesis::check as check_genesis;
+pub use holds::OpenHold;
 pub use load::Loader;
 pub use recent::{Decided, Forgotten};
 
 use self::{
-    accounts::Accounts, digest::OutcomesDigest, genesis::Founded, ids::Seed, recent::Recent,
+    accounts::Accounts, days::Days, digest::OutcomesDigest, genesis::Founded, holds::Holds,
+    ids::Seed, keys::Keys, recent::Recent, refunds::Refunds, reversals::Reversals, undo::Undo,
 };
 
 /// What the journal says of an entry besides its body.
@@ -81,12 +111,20 @@ impl Unwell {
 pub struct Ledger {
     founded: Option<Founded>,
     accounts: Accounts,
+    holds: Holds,
+    refunds: Refunds,
+    reversals: Reversals,
+    keys: Keys,
+    days: Days,
     recent: Recent,
     outcomes: OutcomesDigest,
     last: Option<EntryHead>,
     /// The latest stamp of any entry: time never runs backwards.
     time: u64,
     seed: Seed,
+    undo: Undo,
+    /// The audit has looked at all accounts and is at this one of the tables besides them.
+    audits_table: Option<usize>,
     unwell: Option<Unwell>,
     #[cfg(any(test, evenkeel_planted))]
     planted_leak: bool,
@@ -109,11 +147,18 @@ impl Ledger {
         Self {
             founded: None,
             accounts: Accounts::new(seed),
+            holds: Holds::default(),
+            refunds: Refunds::default(),
+            reversals: Reversals::default(),
+            keys: Keys::new(seed),
+            days: Days::new(),
             recent: Recent::new(),
             outcomes: OutcomesDigest::default(),
             last: None,
             time: 0,
             seed,
+            undo: Undo::default(),
+            audits_table: None,
             unwell: None,
             #[cfg(any(test, evenkeel_planted))]
             planted_leak: planted("leak"),
@@ -160,7 +205,44 @@ impl Ledger {
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<AccountView> {
         let slot = self.accounts.find(id)?;
-        Some(self.accounts.view(slot, self.position().unwrap_or(0)))
+        Some(self.accounts.view(slot, self.position().unwrap_or(0), self.date_number()))
+    }
+
+    /// A hold, while it's open. Its time may be up and its release not written yet.
+    #[must_use]
+    pub fn hold(&self, id: CommandId) -> Option<OpenHold> {
+        self.holds.get(id).copied()
+    }
+
+    /// The open holds whose time is up at `now` (microseconds since the Unix epoch), at most `max`, in the order of their
+    /// times and ids: whoever makes entries releases them.
+    #[must_use]
+    pub fn due_holds(&self, now: u64, max: usize) -> Vec<CommandId> {
+        self.holds.due(now, max)
+    }
+
+    /// When the time of the next open hold is up, microseconds since the Unix epoch.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.holds.next_due()
+    }
+
+    /// The entry and the command's number that closed a hold, where the ledger still remembers it.
+    #[must_use]
+    pub fn resolution_recent(&self, hold: CommandId) -> Option<(u64, u16)> {
+        self.recent.resolution(hold)
+    }
+
+    /// The business date; `None` before genesis.
+    #[must_use]
+    pub fn business_date(&self) -> Option<BusinessDate> {
+        self.founded.as_ref().map(|_| self.days.date())
+    }
+
+    /// The business date as rows have it.
+    #[inline]
+    fn date_number(&self) -> u32 {
+        self.days.date().number()
     }
 
     /// The sums by asset and kind of account.
@@ -171,16 +253,6 @@ impl Ledger {
             None => Vec::new(),
         };
         Totals { position: self.position().unwrap_or(0), assets }
-    }
-
-    /// The key whose text has this blake3.
-    #[must_use]
-    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
-        let operator_key = &self.founded.as_ref()?.genesis.operator_key;
-        // Every byte is looked at, so that the time it takes says nothing of how many are right.
-        let differences =
-            operator_key.iter().zip(hash).fold(0, |found, (one, other)| found | (one ^ other));
-        (std::hint::black_box(differences) == 0).then_some(OPERATOR_KEY)
     }
 
     /// Over all replicated state: nodes at the same position have the same.

@@ -14,28 +14,59 @@ pub(super) struct Reader<'a> {
     position: u64,
     body: EntryBody<'a>,
     group: Commands<'a>,
+    atomic: bool,
+    is_first: bool,
     left_in_group: u32,
     commands: usize,
+}
+
+/// A command, its bytes, and how it's to be decided.
+pub(super) struct Read<'a> {
+    pub(super) command: Command,
+    pub(super) bytes: &'a [u8],
+    pub(super) turn: Turn,
+}
+
+/// How a command is to be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// For itself.
+    Single,
+    /// Together with others: all are committed, or none.
+    Atomic {
+        /// The group begins with it.
+        first: bool,
+        /// The group ends with it.
+        last: bool,
+    },
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn open(position: u64, body: &'a [u8]) -> Result<Self, Unwell> {
         let body =
             EntryBody::open(body).map_err(|what| Unwell(format!("position {position}: {what}")))?;
-        Ok(Self { position, body, group: Commands::new(&[]), left_in_group: 0, commands: 0 })
+        Ok(Self {
+            position,
+            body,
+            group: Commands::new(&[]),
+            atomic: false,
+            is_first: false,
+            left_in_group: 0,
+            commands: 0,
+        })
     }
 
     #[inline]
-    pub(super) fn next_command(&mut self) -> Result<Option<(Command, &'a [u8])>, Unwell> {
+    pub(super) fn next_command(&mut self) -> Result<Option<Read<'a>>, Unwell> {
         loop {
             match self.group.next() {
-                Some(Ok(command)) if self.left_in_group > 0 => {
+                Some(Ok((command, bytes))) if self.left_in_group > 0 => {
                     self.left_in_group = self.left_in_group.wrapping_sub(1);
                     self.commands = self.commands.wrapping_add(1);
                     if self.commands > COMMANDS_MAX {
                         return Err(self.wrong("more commands than an entry takes"));
                     }
-                    return Ok(Some(command));
+                    return Ok(Some(Read { command, bytes, turn: self.turn() }));
                 }
                 Some(Ok(_)) => return Err(self.wrong("a group has more commands than it says")),
                 Some(Err(what)) => return Err(self.wrong(&what.to_string())),
@@ -47,12 +78,23 @@ impl<'a> Reader<'a> {
             match self.body.next_group() {
                 Ok(Some(group)) => {
                     self.left_in_group = group.commands;
+                    self.atomic = group.atomic;
+                    self.is_first = true;
                     self.group = Commands::new(group.bytes);
                 }
                 Ok(None) => return Ok(None),
                 Err(what) => return Err(self.wrong(&what.to_string())),
             }
         }
+    }
+
+    #[inline]
+    fn turn(&mut self) -> Turn {
+        if !self.atomic {
+            return Turn::Single;
+        }
+        let first = std::mem::take(&mut self.is_first);
+        Turn::Atomic { first, last: self.left_in_group == 0 }
     }
 
     #[cold]

@@ -3,6 +3,8 @@
 //! Kept in generations, oldest first. One that is full stays as it is and a new one begins, so nothing is ever moved;
 //! one whose entries are all sealed is dropped whole.
 
+use std::collections::BTreeMap;
+
 use evenkeel_wire::{
     id::CommandId,
     limits::COMMANDS_MAX,
@@ -11,7 +13,7 @@ use evenkeel_wire::{
 
 use super::{
     EntryHead,
-    ids::{Hash, IdTable},
+    ids::{Hash, IdTable, Seed},
     memory,
 };
 
@@ -32,10 +34,13 @@ pub struct Decided {
 
 impl Decided {
     /// Whether this is the first answer to the command's id, which the id keeps forever. (Opening an account has no id
-    /// but the account's.)
+    /// but the account's. What has no index is no outcome, so it's nobody's first answer.)
     #[must_use]
+    #[inline]
     pub fn is_recorded(&self) -> bool {
-        !self.replayed && self.outcome.rejection.is_none_or(Rejection::is_recorded)
+        !self.replayed
+            && self.outcome.index != Outcome::NO_INDEX
+            && self.outcome.rejection.is_none_or(Rejection::is_recorded)
     }
 }
 
@@ -53,6 +58,8 @@ struct Generation {
     ids: Vec<u128>,
     decided: Vec<Decided>,
     entries: Vec<RecentEntry>,
+    /// Entry and command's number that closed a hold.
+    resolutions: BTreeMap<u128, (u64, u16)>,
     /// The time that the recorded ids carry: most ids can't be in most generations.
     oldest_ms: u64,
     newest_ms: u64,
@@ -63,6 +70,14 @@ struct RecentEntry {
     position: u64,
     /// The number of its first command.
     first: u32,
+}
+
+/// How far the newest generation was, to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    commands: usize,
+    oldest_ms: u64,
+    newest_ms: u64,
 }
 
 /// All generations.
@@ -110,6 +125,47 @@ impl Recent {
             }
             _ => newest.ids.push(0),
         }
+    }
+
+    /// Where [`Self::go_back`] goes back to, within the same entry.
+    pub(super) fn mark(&mut self) -> Mark {
+        let newest = self.newest();
+        Mark {
+            commands: newest.ids.len(),
+            oldest_ms: newest.oldest_ms,
+            newest_ms: newest.newest_ms,
+        }
+    }
+
+    /// Forgets the answers that were kept since.
+    pub(super) fn go_back(&mut self, mark: Mark, seed: Seed) {
+        let newest = self.newest();
+        while newest.ids.len() > mark.commands {
+            let Some(id) = newest.ids.pop() else { break };
+            if id != 0 {
+                let number = newest.next_number();
+                newest.table.remove(seed.hash(id), number);
+            }
+        }
+        newest.decided.truncate(mark.commands);
+        newest.oldest_ms = mark.oldest_ms;
+        newest.newest_ms = mark.newest_ms;
+    }
+
+    /// Keeps what closed a hold.
+    pub(super) fn resolve(&mut self, hold: CommandId, position: u64, command: u16) {
+        self.newest().resolutions.insert(hold.number(), (position, command));
+    }
+
+    /// Undoes a [`Self::resolve`] of the same entry.
+    pub(super) fn unresolve(&mut self, hold: CommandId) {
+        self.newest().resolutions.remove(&hold.number());
+    }
+
+    /// Position and command's number of what closed a hold.
+    pub(super) fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+        let mut generations = self.generations.iter().rev();
+        generations.find_map(|generation| generation.resolutions.get(&hold.number()).copied())
     }
 
     /// Position, command's number and outcome of the first answer to an id.
@@ -178,6 +234,7 @@ impl Generation {
             ids,
             decided,
             entries: Vec::new(),
+            resolutions: BTreeMap::new(),
             oldest_ms: u64::MAX,
             newest_ms: 0,
         }

@@ -2,26 +2,33 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::{accounts::Row, memory};
+use super::memory;
 
-/// Rows of a chunk: 16 MiB.
+/// Rows of a chunk: 16 MiB of accounts.
 const CHUNK_ROWS_BITS: u32 = 18;
 const CHUNK_ROWS: usize = 1 << CHUNK_ROWS_BITS;
 
 /// Numbered from 0 without gaps.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    chunks: Vec<Vec<Row>>,
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    chunks: Vec<Vec<T>>,
     count: usize,
 }
 
-impl Rows {
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), count: 0 }
+    }
+}
+
+impl<T> Rows<T> {
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    pub(super) fn push(&mut self, row: Row) {
-        if self.count.is_multiple_of(CHUNK_ROWS) {
+    pub(super) fn push(&mut self, row: T) {
+        let is_full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_ROWS);
+        if is_full {
             let mut chunk = Vec::with_capacity(CHUNK_ROWS);
             memory::prefer_huge_pages(chunk.spare_capacity_mut());
             self.chunks.push(chunk);
@@ -30,23 +37,29 @@ impl Rows {
         self.count = self.count.wrapping_add(1);
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        self.chunks.iter_mut().flatten()
+    /// Takes the newest row away.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let newest = self.chunks.last_mut()?.pop();
+        if self.chunks.last().is_some_and(Vec::is_empty) {
+            self.chunks.pop();
+        }
+        self.count = self.count.saturating_sub(usize::from(newest.is_some()));
+        newest
     }
 }
 
-impl Index<usize> for Rows {
-    type Output = Row;
+impl<T> Index<usize> for Rows<T> {
+    type Output = T;
 
     #[inline]
-    fn index(&self, number: usize) -> &Row {
+    fn index(&self, number: usize) -> &T {
         &self.chunks[number >> CHUNK_ROWS_BITS][number & (CHUNK_ROWS.wrapping_sub(1))]
     }
 }
 
-impl IndexMut<usize> for Rows {
+impl<T> IndexMut<usize> for Rows<T> {
     #[inline]
-    fn index_mut(&mut self, number: usize) -> &mut Row {
+    fn index_mut(&mut self, number: usize) -> &mut T {
         &mut self.chunks[number >> CHUNK_ROWS_BITS][number & (CHUNK_ROWS.wrapping_sub(1))]
     }
 }

@@ -2,7 +2,8 @@
 
 use evenkeel_wire::{account::AccountKind, amount::Asset, limits::ASSETS_MAX, reply::AssetTotals};
 
-const KINDS: usize = AccountKind::ALL.len();
+/// How many kinds of accounts there are.
+pub(super) const KINDS: usize = AccountKind::ALL.len();
 
 const _: () = assert!(ASSETS_MAX <= 64, "assets that an entry touched are bits of a u64");
 
@@ -50,26 +51,31 @@ impl KindTotals {
         &self.rows
     }
 
-    /// As clients see it. A sum that no i64 holds (it takes a thousand accounts at their bound) shows as the nearest.
+    /// As clients see it.
     pub(super) fn views(&self, assets: &[Asset]) -> Vec<AssetTotals> {
-        let shown =
-            |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
-        assets
-            .iter()
-            .zip(&self.rows)
-            .map(|(asset, row)| AssetTotals {
-                asset: *asset,
-                wallet: shown(row[column(AccountKind::Wallet)]),
-                merchant: shown(row[column(AccountKind::Merchant)]),
-                bank: shown(row[column(AccountKind::Bank)]),
-                fee: shown(row[column(AccountKind::Fee)]),
-                issuer: shown(row[column(AccountKind::Issuer)]),
-            })
-            .collect()
+        assets.iter().zip(&self.rows).map(|(asset, row)| view(*asset, row)).collect()
     }
 }
 
+/// An asset's sums as clients see them. A sum that no i64 holds (it takes a thousand accounts at their bound) shows as
+/// the nearest.
+pub(super) fn view(asset: Asset, row: &[i128; KINDS]) -> AssetTotals {
+    let shown = |kind| {
+        let sum = row[column(kind)];
+        i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
+    };
+    AssetTotals {
+        asset,
+        wallet: shown(AccountKind::Wallet),
+        merchant: shown(AccountKind::Merchant),
+        bank: shown(AccountKind::Bank),
+        fee: shown(AccountKind::Fee),
+        issuer: shown(AccountKind::Issuer),
+    }
+}
+
+/// The place of a kind's sum in a row.
 #[inline]
-fn column(kind: AccountKind) -> usize {
+pub(super) fn column(kind: AccountKind) -> usize {
     usize::from(kind.byte().wrapping_sub(1))
 }

@@ -15,13 +15,16 @@ use tokio::{runtime::Runtime, sync::watch};
 
 use super::{RunError, at};
 use crate::{
+    admission::quota::Quota,
     clock::Clock,
     config::Config,
     gateway::{
         admin::{AdminDoor, AdminSocket},
         client::ClientDoor,
+        http::{self, HttpServer},
     },
     limits::CLIENT_CONNECTIONS_MAX,
+    metrics::Door,
     operations::NodeOperations,
     replication::engine::Replication,
     state::State,
@@ -34,6 +37,7 @@ pub(super) struct Doors {
     runtime: Runtime,
     clients: ClientEndpoint,
     admin: AdminSocket,
+    http: HttpServer,
     config: Arc<Config>,
     stopping: watch::Receiver<bool>,
     volatile: bool,
@@ -61,8 +65,9 @@ impl Doors {
             ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
+        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref())?;
         drop(inside);
-        Ok(Self { runtime, clients, admin, config: config.clone(), stopping, volatile })
+        Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }
 
     pub(super) fn open(
@@ -74,24 +79,40 @@ impl Doors {
         telemetry: Telemetry,
         clock: Arc<dyn Clock>,
     ) -> Result<OpenDoors, RunError> {
-        let Self { runtime, clients, admin, config, stopping, volatile } = self;
+        let Self { runtime, clients, admin, http, config, stopping, volatile } = self;
         let client_door = Arc::new(ClientDoor {
             road: replication.road.clone(),
             state: state.clone(),
+            keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             cluster: config.cluster,
             node: config.node,
             site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
             volatile,
             stopping: stopping.clone(),
+            metrics: operations.metrics.door(Door::Quic).clone(),
         });
+        let http_parts = http::Parts {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+            freshness: replication.freshness.clone(),
+            health: operations.clone(),
+            metrics: operations.metrics.door(Door::Http).clone(),
+            events: state.clone(),
+            settlements: state.clone(),
+            quota: Quota::new(config.rates),
+            stopping: stopping.clone(),
+            process: clock.wall_micros(),
+        };
         let admin_door = AdminDoor { operations, timeline, telemetry, clock };
         let serve = async move {
             let clients = Arc::new(clients);
             let mut stop = stopping.clone();
             tokio::join!(
                 admin_door.serve(admin, async move { stopped(&mut stop).await }),
-                serve_clients(client_door, clients, stopping)
+                serve_clients(client_door, clients, stopping),
+                http.serve(http_parts)
             );
         };
         let thread = thread::Builder::new()

@@ -13,6 +13,7 @@ use super::RunError;
 use crate::{
     config::Config,
     gateway::forward::ForwardDoor,
+    metrics::{Door, Metrics},
     replication::{
         engine::Replication,
         quic::{QuicTransport, ends},
@@ -50,8 +51,15 @@ impl Peering {
     }
 
     /// Takes peers' connections until the port is closed.
-    pub(super) fn serve(&self, replication: &Replication, state: Arc<State>) -> JoinHandle<()> {
-        let forward = Arc::new(ForwardDoor { road: replication.road.clone(), state });
+    pub(super) fn serve(
+        &self,
+        replication: &Replication,
+        state: Arc<State>,
+        metrics: &Metrics,
+    ) -> JoinHandle<()> {
+        let metrics = metrics.door(Door::Forward).clone();
+        let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
+        let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
         let lanes = Lanes { peer: replication.door.clone(), forward };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         tokio::spawn(async move {

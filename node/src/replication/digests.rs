@@ -13,7 +13,7 @@ use evenkeel_wire::{
 use tokio::sync::watch;
 
 use super::{network::PeerClient, peers::Peers};
-use crate::{road::Lead, state::State};
+use crate::{metrics::Metrics, road::Lead, state::State};
 
 /// How often digests are compared.
 const PACE: Duration = Duration::from_secs(2);
@@ -29,6 +29,7 @@ pub struct Comparison {
     pub state: Arc<State>,
     pub lead: watch::Receiver<Lead>,
     pub others: Vec<NodeId>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Comparison {
@@ -75,6 +76,7 @@ impl Comparison {
         }
         let members = self.others.len() + 1;
         for at in &differing {
+            self.metrics.digest_mismatch();
             tracing::error!(
                 position,
                 node = self.others[*at],

@@ -27,10 +27,14 @@ use super::{
     state_machine::StateMachine,
     transport::PeerTransport,
     types::{LogId, StoredMembership, Vote},
+    upkeep::Upkeep,
 };
 use crate::{
+    admission::Keyring,
     clock::Clock,
     config::Timing,
+    limits::KEYS_TRUSTED_HEARTBEATS,
+    metrics::Metrics,
     road::{Lead, Road},
     state::State,
     timeline::Timeline,
@@ -53,12 +57,14 @@ pub struct Parts {
     pub transport: Arc<dyn PeerTransport>,
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Running replication.
 pub struct Replication {
     pub raft: Raft,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub queue: Arc<Queue>,
     pub peers: Arc<Peers>,
     pub freshness: Arc<Freshness>,
@@ -100,6 +106,7 @@ impl Replication {
             parts.journal.clone(),
             parts.applied,
             parts.membership.clone(),
+            parts.metrics.clone(),
         );
         let engine = |why: String| StartError::Engine(why);
         let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
@@ -142,6 +149,7 @@ impl Replication {
             state: parts.state.clone(),
             lead: lead.clone(),
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
         };
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
@@ -156,8 +164,19 @@ impl Replication {
             timeline: parts.timeline,
             lead: lead_sender,
             others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
+            metrics: parts.metrics.clone(),
+            term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
-        let batcher = Batcher::new(queue.clone(), raft.clone(), road.clone(), stamps, lead.clone());
+        let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
+        let batcher = Batcher::new(
+            queue.clone(),
+            raft.clone(),
+            road.clone(),
+            stamps,
+            upkeep,
+            lead.clone(),
+            parts.metrics,
+        );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
@@ -168,7 +187,13 @@ impl Replication {
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.attend().await });
-        Self { raft, road, queue, peers, freshness, joining, lead, door, tasks }
+        let keyring = Arc::new(Keyring::new(
+            parts.state.clone(),
+            road.clone(),
+            freshness.clone(),
+            parts.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS,
+        ));
+        Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.

@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use super::{Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch};
-use crate::{clock::Clock, config::Timing, road::Lead, state::State, timeline::Timeline};
+use crate::{
+    calendar, clock::Clock, config::Timing, metrics::Metrics, road::Lead, state::State,
+    timeline::Timeline,
+};
 
 /// What leading depends on.
 pub struct Leading {
@@ -36,6 +39,9 @@ pub struct Leading {
     pub timeline: Option<Timeline>,
     pub lead: watch::Sender<Lead>,
     pub others: Vec<NodeId>,
+    pub metrics: Arc<Metrics>,
+    /// The newest term that this node had heard of before it stopped.
+    pub term: u64,
 }
 
 /// Keeps [`Lead`] true.
@@ -47,11 +53,14 @@ pub struct LeadKeeper {
     /// The peers that don't answer this primary.
     lost: BTreeSet<NodeId>,
     primary_since: Option<Instant>,
+    /// The newest term that was counted.
+    term: u64,
 }
 
 impl LeadKeeper {
     pub fn new(on: Leading) -> Self {
-        Self { on, announced: None, elect: None, lost: BTreeSet::new(), primary_since: None }
+        let (term, lost) = (on.term, BTreeSet::new());
+        Self { on, announced: None, elect: None, lost, primary_since: None, term }
     }
 
     /// Runs until the engine stops.
@@ -70,11 +79,18 @@ impl LeadKeeper {
                 _ = tick.tick() => {}
             }
             let now = Instant::now();
+            self.count_elections();
             self.look_after_joining(now);
             let lead = self.look(now).await;
             self.on.lead.send_if_modified(|current| std::mem::replace(current, lead) != lead);
         }
         self.on.lead.send_replace(Lead::Nowhere);
+    }
+
+    fn count_elections(&mut self) {
+        let term = self.on.raft.server_metrics().borrow_watched().vote.leader_id.term;
+        self.on.metrics.terms_begun(term.saturating_sub(self.term));
+        self.term = self.term.max(term);
     }
 
     async fn look(&mut self, now: Instant) -> Lead {
@@ -112,14 +128,13 @@ impl LeadKeeper {
 
     /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
     async fn found(&self) {
-        let command = codec::encode(&Command::Genesis(Box::new(self.on.genesis.clone())));
+        let time = self.on.clock.wall_micros();
+        let mut genesis = self.on.genesis.clone();
+        genesis.first_date = calendar::date_at(time, genesis.time_zone.as_str());
+        let command = codec::encode(&Command::Genesis(Box::new(genesis)));
         let mut entry = EntryBuilder::new();
         entry.push(OPERATOR_KEY, false, 1, &command);
-        let batch = Batch {
-            time: self.on.clock.wall_micros(),
-            body: entry.finish().into(),
-            expected_link: None,
-        };
+        let batch = Batch { time, body: entry.finish().into(), expected_link: None };
         let written = timeout(Duration::from_secs(5), self.on.raft.client_write(batch)).await;
         match written {
             Ok(Ok(_)) => tracing::info!("founded the ledger"),

@@ -27,6 +27,7 @@ pub mod stamps;
 pub mod state_machine;
 pub mod transport;
 pub mod types;
+pub mod upkeep;
 
 /// The engine, with our types.
 pub type Raft = openraft::Raft<types::Types, state_machine::StateMachine>;

@@ -12,6 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{Raft, batcher::Queue};
 use crate::{
+    admission,
     limits::QUEUED_REQUESTS_MAX,
     road::{Errand, Exit, Reply, Road, Ticket},
     state::State,
@@ -140,7 +141,7 @@ pub fn answer(state: &State, ticket: Ticket) {
     let Errand::Read(query) = &ticket.errand else {
         return ticket.refuse(RefusalCode::Malformed, "not a read");
     };
-    match state.query(query) {
+    match admission::read(state, &ticket.caller, query) {
         Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
         Err(refusal) => ticket.reply(Reply::Refused(refusal)),
     }

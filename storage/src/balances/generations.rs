@@ -2,9 +2,10 @@
 //!
 //! A row's two slots hold its two newest versions. A new version goes over the older of the two,
 //! or over what this same generation put before; the newest version of the finished generation is
-//! never touched.
+//! never touched. The removal of an entry is such a version too, until it is swept (removed.rs).
 
 use super::marker::MarkerRow;
+use super::removed::Removed;
 use super::rows::{self, Row, RowHash};
 use super::table::Table;
 use super::totals::{Totals, damaged_row};
@@ -27,12 +28,13 @@ pub(super) struct Finished {
 pub(super) struct Draft {
     generation: u64,
     totals: Totals,
+    removed: Removed,
 }
 
 /// A row's version as it lies in one slot.
-struct Version {
+pub(super) struct Version {
     generation: u64,
-    row: Row,
+    pub(super) row: Row,
     hash: RowHash,
 }
 
@@ -52,7 +54,8 @@ impl<T: Table> Generations<T> {
         };
         self.finished = Some(finished.clone());
         let generation = finished.generation.checked_add(1).expect("2^64 generations");
-        self.draft = Some(Draft { generation, totals: finished.totals });
+        let removed = Removed::default();
+        self.draft = Some(Draft { generation, totals: finished.totals, removed });
         Ok(generation)
     }
 
@@ -88,20 +91,41 @@ impl<T: Table> Generations<T> {
             )));
         }
 
-        // None sorts below every generation: an empty slot is the older one.
-        let newest = usize::from(generations[1] > generations[0]);
+        let newest = newest(&generations);
         let mut slot = 1 - newest;
-        if let Some(living) = &versions[newest] {
-            draft.totals.take(&living.row, &living.hash);
-            if living.generation == draft.generation {
+        let mut was_living = false;
+        if let Some(version) = &versions[newest] {
+            was_living = !version.row.is_gone();
+            if was_living {
+                draft.totals.take(&version.row, &version.hash);
+            }
+            if version.generation == draft.generation {
                 slot = newest;
             }
+        }
+        if row.is_gone() && !was_living {
+            return Ok(());
         }
         set_slot(&mut key, slot);
         let (value, hash) = rows::seal(&key, draft.generation, &row.fields());
         self.table.insert(&key, &value)?;
-        draft.totals.add(row, &hash);
+        if row.is_gone() {
+            draft.removed.note(key);
+        } else {
+            draft.totals.add(row, &hash);
+        }
         Ok(())
+    }
+
+    /// Which slot holds the newest version of the row, and that version.
+    pub(super) fn newest_version(
+        &self,
+        key: &mut [u8],
+    ) -> Result<Option<(usize, Version)>, CheckpointError> {
+        let mut versions = [self.version(key, 0)?, self.version(key, 1)?];
+        let generations = versions.each_ref().map(|version| version.as_ref().map(|v| v.generation));
+        let newest = newest(&generations);
+        Ok(versions[newest].take().map(|version| (newest, version)))
     }
 
     fn version(&self, key: &mut [u8], slot: usize) -> Result<Option<Version>, CheckpointError> {
@@ -133,12 +157,21 @@ impl<T: Table> Generations<T> {
         self.table.insert(&MarkerRow::key(draft.generation), &row.value())?;
         self.table.flush()?;
         self.table.note_finished(draft.generation)?;
-        let Draft { generation, totals } = self.draft.take().expect("looked at above");
+        let Draft { generation, totals, removed } = self.draft.take().expect("looked at above");
+        // What is finished is known again when all is done; after an error the next `begin` loads.
+        self.finished = None;
+        self.sweep(removed, generation)?;
         self.finished = Some(Finished { generation, totals });
         Ok(())
     }
 }
 
-fn set_slot(key: &mut [u8], slot: usize) {
+/// The slot with the newest version. None sorts below every generation: an empty slot is the older
+/// one.
+fn newest(generations: &[Option<u64>; 2]) -> usize {
+    usize::from(generations[1] > generations[0])
+}
+
+pub(super) fn set_slot(key: &mut [u8], slot: usize) {
     *key.last_mut().expect("a key is never empty") = u8::from(slot == 1);
 }

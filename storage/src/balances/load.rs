@@ -1,11 +1,12 @@
 //! Loading the newest finished generation, and removing what an unfinished one left behind.
 //!
 //! Nothing is believed: each row's checksum, then the count, the sums and the digest of the living
-//! rows against the marker. Removes only rows newer than the marker, and only after all the rest
-//! was found right.
+//! rows against the marker. Removes only rows newer than the marker and what is left of removed
+//! entries, and only after all the rest was found right.
 
 use super::generations::{Finished, Generations};
 use super::marker::MarkerRow;
+use super::removed::Removed;
 use super::rows::{self, KIND_MARKER, Row, RowHash};
 use super::table::Table;
 use super::totals::{Totals, damaged_row};
@@ -26,7 +27,7 @@ impl<T: Table> Generations<T> {
         let generation = marker.as_ref().map_or(0, |row| row.marker.generation);
 
         let mut walk = Walk::new(generation);
-        self.table.scan(&mut |key, value| walk.visit(key, value, each))?;
+        self.table.scan(&[], &mut |key, value| walk.visit(key, value, each))?;
         walk.settle(each)?;
         if let Some(marker) = &marker {
             marker.verify(&walk.totals)?;
@@ -40,6 +41,7 @@ impl<T: Table> Generations<T> {
             _ => {}
         }
         self.remove_leftovers(walk.leftovers, generation)?;
+        self.sweep(walk.removed, generation)?;
         self.finished = Some(Finished { generation, totals: walk.totals });
         Ok(marker.map(|row| row.marker))
     }
@@ -70,7 +72,7 @@ impl<T: Table> Generations<T> {
                 break;
             }
             let mut walk = Walk::new(generation);
-            self.table.scan(&mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
+            self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
             leftovers = walk.leftovers;
         }
         Ok(())
@@ -78,10 +80,11 @@ impl<T: Table> Generations<T> {
 }
 
 /// A walk over all rows in the order of their keys: the versions of one row follow each other.
-struct Walk {
+pub(super) struct Walk {
     generation: u64,
     totals: Totals,
     leftovers: Vec<Vec<u8>>,
+    pub(super) removed: Removed,
     last_key: Vec<u8>,
     /// The newest version so far of the row being walked over.
     living: Option<Living>,
@@ -95,12 +98,17 @@ struct Living {
 }
 
 impl Walk {
-    fn new(generation: u64) -> Self {
-        let (totals, leftovers, last_key) = Default::default();
-        Self { generation, totals, leftovers, last_key, living: None }
+    pub(super) fn new(generation: u64) -> Self {
+        let (totals, leftovers, removed, last_key) = Default::default();
+        Self { generation, totals, leftovers, removed, last_key, living: None }
     }
 
-    fn visit(&mut self, key: &[u8], value: &[u8], each: Each<'_>) -> Result<(), CheckpointError> {
+    pub(super) fn visit(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        each: Each<'_>,
+    ) -> Result<(), CheckpointError> {
         if key <= self.last_key.as_slice() {
             return Err(CheckpointError::Damaged("keys are out of order".into()));
         }
@@ -154,12 +162,16 @@ impl Walk {
     }
 
     /// No further version of the row can come: the newest one lives.
-    fn settle(&mut self, each: Each<'_>) -> Result<(), CheckpointError> {
+    pub(super) fn settle(&mut self, each: Each<'_>) -> Result<(), CheckpointError> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };
         let row = Row::read(&living.key, &living.fields)
             .map_err(|error| damaged_row(&living.key, error))?;
+        if row.is_gone() {
+            self.removed.note(living.key);
+            return Ok(());
+        }
         self.totals.add(&row, &living.hash);
         each(row)
     }

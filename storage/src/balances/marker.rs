@@ -5,8 +5,8 @@
 //! value  framed as a row (rows.rs), fields little-endian
 //!        0 u16 format   2 u64 position   10 u64 term   18 u64 time   26 [32] link
 //!       58 u64 accounts   66 [32] digest
-//!       98 u64 settings  106 [32] digest of the living rows (totals.rs)
-//!      138 u16 count of sums   then per asset: u64 asset, i128 sum
+//!       98 u64 settings  106 u64 entries   114 [32] digest of the living rows (totals.rs)
+//!      146 u16 count of sums   then per asset: u64 asset, i128 sum
 //! ```
 
 use super::fields::{Fields, LayoutError};
@@ -43,6 +43,7 @@ pub struct Marker {
 pub(super) struct MarkerRow {
     pub(super) marker: Marker,
     pub(super) settings: u64,
+    pub(super) entries: u64,
     pub(super) rows_digest: RowsDigest,
 }
 
@@ -60,13 +61,14 @@ impl MarkerRow {
             });
         }
         totals.compare(&marker).map_err(CheckpointError::Disagrees)?;
-        Ok(Self { marker, settings: totals.settings, rows_digest: totals.digest })
+        let Totals { settings, entries, digest: rows_digest, .. } = *totals;
+        Ok(Self { marker, settings, entries, rows_digest })
     }
 
     pub(super) fn value(&self) -> Vec<u8> {
         let marker = &self.marker;
         let sums = u16::try_from(marker.sums.len()).expect("at most SUMS_MAX");
-        let mut fields = Vec::with_capacity(140 + 24 * marker.sums.len());
+        let mut fields = Vec::with_capacity(148 + 24 * marker.sums.len());
         fields.extend_from_slice(&marker.format.to_le_bytes());
         fields.extend_from_slice(&marker.position.to_le_bytes());
         fields.extend_from_slice(&marker.term.to_le_bytes());
@@ -75,6 +77,7 @@ impl MarkerRow {
         fields.extend_from_slice(&marker.accounts.to_le_bytes());
         fields.extend_from_slice(&marker.digest);
         fields.extend_from_slice(&self.settings.to_le_bytes());
+        fields.extend_from_slice(&self.entries.to_le_bytes());
         fields.extend_from_slice(&self.rows_digest.to_bytes());
         fields.extend_from_slice(&sums.to_le_bytes());
         for (asset, sum) in &marker.sums {
@@ -98,6 +101,7 @@ impl MarkerRow {
         let accounts = fields.u64()?;
         let digest = fields.take()?;
         let settings = fields.u64()?;
+        let entries = fields.u64()?;
         let rows_digest = RowsDigest::from_bytes(&fields.take()?);
         let mut sums = Vec::new();
         for _ in 0..fields.u16()? {
@@ -106,17 +110,20 @@ impl MarkerRow {
         fields.end()?;
         let marker =
             Marker { generation, position, term, time, link, accounts, digest, sums, format };
-        Ok(Self { marker, settings, rows_digest })
+        Ok(Self { marker, settings, entries, rows_digest })
     }
 
     /// Whether the rows found are the rows this marker was written for.
     pub(super) fn verify(&self, found: &Totals) -> Result<(), CheckpointError> {
         found.compare(&self.marker).map_err(CheckpointError::Damaged)?;
-        if found.settings != self.settings {
-            return Err(CheckpointError::Damaged(format!(
-                "the marker counts {} settings, the rows are {}",
-                self.settings, found.settings
-            )));
+        let counts =
+            [("settings", self.settings, found.settings), ("entries", self.entries, found.entries)];
+        for (what, marked, found) in counts {
+            if marked != found {
+                return Err(CheckpointError::Damaged(format!(
+                    "the marker counts {marked} {what}, the rows are {found}"
+                )));
+            }
         }
         if found.digest != self.rows_digest {
             return Err(CheckpointError::Damaged(

@@ -29,15 +29,20 @@ fn golden_marker() {
             "0103000000000000000200e803000000000000040000000000000000e025dafe5b0600070707",
             "0707070707070707070707070707070707070707070707070707070707000000000000000009",
             "0909090909090909090909090909090909090909090909090909090909090900000000000000",
-            "0000000000000000000000000000000000000000000000000000000000000000000100d20300",
-            "000000000000000000000000000000000000000000194e2e9d414f0879"
+            "0000000000000000000000000000000000000000000000000000000000000000000000000000",
+            "0000000100d20300000000000000000000000000000000000000000000e176956a6b7c48b4"
         )
     );
 }
 
 #[test]
 fn a_marker_in_the_other_slot_is_refused() {
-    let row = MarkerRow { marker: marker(3), settings: 0, rows_digest: RowsDigest::default() };
+    let row = MarkerRow {
+        marker: marker(3),
+        settings: 0,
+        entries: 0,
+        rows_digest: RowsDigest::default(),
+    };
     let fields = row.value()[9..row.value().len() - 8].to_vec();
     let (value, _) = rows::seal(&MarkerRow::key(4), 3, &fields);
     let refused = MarkerRow::read(&MarkerRow::key(4), &value);
@@ -56,7 +61,7 @@ proptest! {
     #[test]
     fn markers_come_back(
         generation in 1..u64::MAX,
-        numbers: (u64, u64, u64, u64, u16, u64),
+        numbers: (u64, u64, u64, u64, u16, u64, u64),
         bytes: ([u8; 32], [u8; 32], [u8; 32]),
         sums: Vec<(u64, i128)>,
     ) {
@@ -72,7 +77,7 @@ proptest! {
             format: numbers.4,
         };
         let rows_digest = RowsDigest::from_bytes(&bytes.2);
-        let row = MarkerRow { marker, settings: numbers.5, rows_digest };
+        let row = MarkerRow { marker, settings: numbers.5, entries: numbers.6, rows_digest };
         prop_assert_eq!(MarkerRow::read(&MarkerRow::key(generation), &row.value()), Ok(row));
     }
 }

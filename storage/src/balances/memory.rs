@@ -98,6 +98,27 @@ impl MemoryCheckpoints {
         bytes.flushed.insert(key, value);
     }
 
+    /// What is kept of the row with this key.
+    #[cfg(test)]
+    pub(super) fn bytes_of(&self, key: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let name = &key[..key.len() - 1];
+        let bytes = lock(&self.bytes);
+        let versions = bytes.current.iter().filter(|(key, _)| key.starts_with(name));
+        versions.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Puts back what was there once, behind everybody's back.
+    #[cfg(test)]
+    pub(super) fn bring_back(&self, versions: Vec<(Vec<u8>, Vec<u8>)>) {
+        lock(&self.bytes).current.extend(versions);
+    }
+
+    /// How many versions of rows are kept, markers among them.
+    #[cfg(test)]
+    pub(super) fn versions(&self) -> usize {
+        lock(&self.bytes).current.len()
+    }
+
     /// Removes everything, as setting the folder aside does.
     pub fn set_aside(&self) {
         let mut bytes = lock(&self.bytes);
@@ -165,8 +186,8 @@ impl Table for MemoryTable {
         Ok(())
     }
 
-    fn scan(&self, visit: Visit<'_>) -> Result<(), CheckpointError> {
-        self.bytes()?.current.iter().try_for_each(|(key, value)| visit(key, value))
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), CheckpointError> {
+        self.bytes()?.current.range(from.to_vec()..).try_for_each(|(key, value)| visit(key, value))
     }
 
     fn flush(&mut self) -> Result<(), CheckpointError> {

@@ -10,8 +10,8 @@
 //! carries the count, the sums per asset and a digest over exactly the rows that are alive, so a
 //! row that sled forgot, or brought back from the past, is noticed at load.
 //!
-//! Never on the way of a command. Blocking: give it a thread of its own. Rows are never removed:
-//! an account that closes stays as a closed account.
+//! Never on the way of a command. Blocking: give it a thread of its own. Accounts and settings are
+//! never removed: an account that closes stays as a closed account. Entries can be ([`Row::Entry`]).
 
 mod checkpoint;
 mod error;
@@ -21,6 +21,7 @@ mod load;
 mod marker;
 mod memory;
 mod quarantine;
+mod removed;
 mod rows;
 mod sled_table;
 mod table;
@@ -50,6 +51,8 @@ pub const LABEL_BYTES_MAX: usize = 4 << 10;
 pub const SETTING_NAME_BYTES_MAX: usize = 1 << 10;
 /// The longest value of a setting, in bytes.
 pub const SETTING_VALUE_BYTES_MAX: usize = 1 << 20;
+/// The longest value of an entry, in bytes.
+pub const ENTRY_VALUE_BYTES_MAX: usize = 1 << 20;
 /// The most assets a marker can carry sums of.
 pub const SUMS_MAX: usize = 4 << 10;
 
@@ -63,7 +66,8 @@ pub trait Checkpoints: Send {
     fn begin(&mut self) -> Result<u64, CheckpointError>;
 
     /// Puts rows into the generation begun: one bounded batch, the last of equal rows wins.
-    /// A row too large to be kept refuses the whole batch before anything is written.
+    /// A row too large to be kept refuses the whole batch before anything is written. An entry
+    /// without a value removes the entry of that table and key, if there is one.
     fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError>;
 
     /// Makes the rows durable, then the marker. The marker names the generation of `begin`; its

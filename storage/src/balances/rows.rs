@@ -1,9 +1,10 @@
 //! Rows as bytes. Version 1; a change of any byte is a new version and a line in docs/STORAGE.md.
 //!
 //! ```text
-//! key    0 u8 kind: 1 marker, 2 account, 3 setting
+//! key    0 u8 kind: 1 marker, 2 account, 3 setting, 4 entry
 //!          account: 1 u128 id, big-endian, so that rows are sorted by id
 //!          setting: 1 u16 length of the name, big-endian   3 name
+//!          entry:   1 u8 table         2 u128 key, big-endian
 //!        last u8 slot, 0 or 1
 //!
 //! value  0 u8 version      1 u64 generation      9 fields
@@ -18,10 +19,14 @@
 //!       93 u16 length of the label                 95 label, UTF-8
 //!
 //! setting fields: the value, as it is
+//! entry fields: the value, as it is; none: the entry is gone (removed.rs)
 //! ```
 
 use super::fields::{Fields, LayoutError};
-use super::{CheckpointError, LABEL_BYTES_MAX, SETTING_NAME_BYTES_MAX, SETTING_VALUE_BYTES_MAX};
+use super::{
+    CheckpointError, ENTRY_VALUE_BYTES_MAX, LABEL_BYTES_MAX, SETTING_NAME_BYTES_MAX,
+    SETTING_VALUE_BYTES_MAX,
+};
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
@@ -30,6 +35,8 @@ const ACCOUNT_BYTES_MIN: usize = 95;
 pub(super) const KIND_MARKER: u8 = 1;
 pub(super) const KIND_ACCOUNT: u8 = 2;
 pub(super) const KIND_SETTING: u8 = 3;
+/// The last one: a scan from here on meets entries only.
+pub(super) const KIND_ENTRY: u8 = 4;
 
 /// One row of the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +48,15 @@ pub enum Row {
         /// Its name, unique among settings.
         name: String,
         /// Its value. Settings are not removed: an empty value is as empty as it gets.
+        value: Vec<u8>,
+    },
+    /// A row of one of the small tables beside the accounts, opaque here.
+    Entry {
+        /// Its table.
+        table: u8,
+        /// Its key, unique within the table.
+        key: u128,
+        /// Its value. Empty: the entry is gone, and `load` doesn't know it any more.
         value: Vec<u8>,
     },
 }
@@ -133,7 +149,19 @@ impl Row {
                 key.push(0);
                 key
             }
+            Self::Entry { table, key: entry, .. } => {
+                let mut key = Vec::with_capacity(19);
+                key.extend_from_slice(&[KIND_ENTRY, *table]);
+                key.extend_from_slice(&entry.to_be_bytes());
+                key.push(0);
+                key
+            }
         }
+    }
+
+    /// Whether this only says that there is no such row any more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Entry { value, .. } if value.is_empty())
     }
 
     /// Refuses what could not be read back.
@@ -152,13 +180,16 @@ impl Row {
                 limited("a setting's name", name.len(), SETTING_NAME_BYTES_MAX)?;
                 limited("a setting's value", value.len(), SETTING_VALUE_BYTES_MAX)
             }
+            Self::Entry { value, .. } => {
+                limited("an entry's value", value.len(), ENTRY_VALUE_BYTES_MAX)
+            }
         }
     }
 
     pub(super) fn fields(&self) -> Vec<u8> {
         match self {
             Self::Account(account) => account.fields(),
-            Self::Setting { value, .. } => value.clone(),
+            Self::Setting { value, .. } | Self::Entry { value, .. } => value.clone(),
         }
     }
 
@@ -181,6 +212,12 @@ impl Row {
                 }
                 let name = std::str::from_utf8(name).map_err(|_| LayoutError::Key)?.to_owned();
                 Ok(Self::Setting { name, value: fields.to_vec() })
+            }
+            KIND_ENTRY => {
+                let (table, key) = rest.split_first().ok_or(LayoutError::Key)?;
+                let key = key.try_into().map_err(|_| LayoutError::Key)?;
+                let value = fields.to_vec();
+                Ok(Self::Entry { table: *table, key: u128::from_be_bytes(key), value })
             }
             _ => Err(LayoutError::Key),
         }

@@ -35,6 +35,19 @@ fn golden_setting() {
 }
 
 #[test]
+fn golden_entry() {
+    let row = Row::Entry { table: 5, key: 0x0102, value: vec![1, 2, 3] };
+    let gone = Row::Entry { table: 5, key: 0x0102, value: vec![] };
+    assert_eq!(hex(&row.key()), "04050000000000000000000000000000010200");
+    assert_eq!(gone.key(), row.key());
+    assert_eq!(
+        hex(&seal(&row.key(), 6, &row.fields()).0),
+        "0106000000000000000102038792f2debd0d4a8d"
+    );
+    assert_eq!(hex(&seal(&gone.key(), 6, &gone.fields()).0), "01060000000000000088089e8358481e52");
+}
+
+#[test]
 fn absent_limits_have_one_encoding() {
     let row = Row::Account(account(1, 978, 5));
     let mut fields = row.fields();
@@ -95,6 +108,11 @@ fn any_row() -> impl Strategy<Value = Row> {
     prop_oneof![
         any_account().prop_map(Row::Account),
         setting.prop_map(|(name, value)| Row::Setting { name, value }),
+        any::<(u8, u128, Vec<u8>)>().prop_map(|(table, key, value)| Row::Entry {
+            table,
+            key,
+            value
+        }),
     ]
 }
 
@@ -123,7 +141,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_panic_and_one_way_only(
-        kind in 0..5_u8, key: Vec<u8>, fields in prop::collection::vec(any::<u8>(), 0..120),
+        kind in 0..6_u8, key: Vec<u8>, fields in prop::collection::vec(any::<u8>(), 0..120),
     ) {
         let key = [&[kind], key.as_slice()].concat();
         let _ = unseal(&key, &fields);

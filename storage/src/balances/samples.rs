@@ -51,11 +51,14 @@ pub(super) fn account(id: u128, asset: u64, posted: i64) -> AccountRow {
 pub(super) struct Book {
     accounts: BTreeMap<u128, AccountRow>,
     settings: BTreeMap<String, Vec<u8>>,
+    pub(super) entries: BTreeMap<(u8, u128), Vec<u8>>,
 }
 
 impl std::fmt::Debug for Book {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} accounts, {} settings", self.accounts.len(), self.settings.len())
+        let Self { accounts, settings, entries } = self;
+        let (accounts, settings, entries) = (accounts.len(), settings.len(), entries.len());
+        write!(formatter, "{accounts} accounts, {settings} settings, {entries} entries")
     }
 }
 
@@ -64,10 +67,14 @@ impl Book {
         match row {
             Row::Account(row) => drop(self.accounts.insert(row.id, row)),
             Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+            Row::Entry { table, key, value } if value.is_empty() => {
+                self.entries.remove(&(table, key));
+            }
+            Row::Entry { table, key, value } => drop(self.entries.insert((table, key), value)),
         }
     }
 
-    /// Opens accounts, moves money and writes settings; says which rows changed. The sums per
+    /// Opens accounts, moves money, writes settings and entries; says which rows changed. The sums per
     /// asset stay as they were, so that sums alone cannot tell an old row from a new one.
     pub(super) fn change(&mut self, random: &mut Random, rows: u64) -> Vec<Row> {
         let mut changed = Vec::new();
@@ -77,6 +84,9 @@ impl Book {
                 let value = random.next().to_le_bytes().repeat(2);
                 changed.push(Row::Setting { name: name.into(), value });
                 continue;
+            }
+            if random.below(3) == 0 {
+                changed.push(some_entry(random, rows));
             }
             let amount = i64::try_from(random.below(1000)).unwrap();
             for amount in [amount, -amount] {
@@ -117,8 +127,21 @@ impl Book {
             name: name.clone(),
             value: value.clone(),
         };
-        accounts.chain(self.settings.iter().map(setting)).collect()
+        let entry = |(&(table, key), value): (&(u8, u128), &Vec<u8>)| Row::Entry {
+            table,
+            key,
+            value: value.clone(),
+        };
+        let settings = self.settings.iter().map(setting);
+        accounts.chain(settings).chain(self.entries.iter().map(entry)).collect()
     }
+}
+
+/// Half of them removals, of entries that are there, were there, or never were.
+fn some_entry(random: &mut Random, rows: u64) -> Row {
+    let (table, key) = (1 + u8::from(random.below(2) == 0), u128::from(random.below(rows)));
+    let length = usize::try_from(random.below(2) * (1 + random.below(40))).unwrap();
+    Row::Entry { table, key, value: vec![table; length] }
 }
 
 /// Writes one generation with the rows changed.

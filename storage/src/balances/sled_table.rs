@@ -67,8 +67,8 @@ impl Table for SledTable {
         Ok(())
     }
 
-    fn scan(&self, visit: Visit<'_>) -> Result<(), CheckpointError> {
-        for row in self.db.iter() {
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), CheckpointError> {
+        for row in self.db.range(from..) {
             let (key, value) = row?;
             visit(&key, &value)?;
         }

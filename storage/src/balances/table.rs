@@ -11,7 +11,8 @@ pub(super) trait Table {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError>;
     fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError>;
     fn remove(&mut self, key: &[u8]) -> Result<(), CheckpointError>;
-    fn scan(&self, visit: Visit<'_>) -> Result<(), CheckpointError>;
+    /// Visits what has this key or one behind it.
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), CheckpointError>;
     /// Returns when everything before is durable.
     fn flush(&mut self) -> Result<(), CheckpointError>;
 

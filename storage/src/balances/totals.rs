@@ -40,12 +40,14 @@ impl RowsDigest {
 pub(super) struct Totals {
     pub(super) accounts: u64,
     pub(super) settings: u64,
+    pub(super) entries: u64,
     pub(super) digest: RowsDigest,
     /// Sum of posted per asset; assets that sum to zero are left out.
     sums: BTreeMap<u64, i128>,
 }
 
 impl Totals {
+    /// Adds a living row.
     pub(super) fn add(&mut self, row: &Row, hash: &RowHash) {
         match row {
             Row::Account(account) => {
@@ -53,6 +55,7 @@ impl Totals {
                 add_to(&mut self.sums, account.asset, i128::from(account.posted));
             }
             Row::Setting { .. } => self.settings += 1,
+            Row::Entry { .. } => self.entries += 1,
         }
         self.digest.combine(hash, u64::wrapping_add);
     }
@@ -65,6 +68,7 @@ impl Totals {
                 add_to(&mut self.sums, account.asset, -i128::from(account.posted));
             }
             Row::Setting { .. } => self.settings -= 1,
+            Row::Entry { .. } => self.entries -= 1,
         }
         self.digest.combine(hash, u64::wrapping_sub);
     }

@@ -26,6 +26,7 @@ mod ending;
 mod footer;
 mod layout;
 mod mark;
+mod part;
 mod poison;
 mod reader;
 mod record;
@@ -36,6 +37,7 @@ mod scrub;
 mod seal;
 mod segment;
 mod shared;
+mod sync_watch;
 mod tail;
 mod truncation;
 mod verify;
@@ -48,12 +50,14 @@ use std::sync::atomic::Ordering;
 
 pub use chain::genesis;
 pub use damage::Damage;
+pub use part::{Part, Parts};
 pub use poison::Poisoned;
 pub use reader::ReadError;
 pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
 pub use recovery::{OpenError, Recovery, open};
 pub use seal::SealError;
 pub use segment::{SegmentInfo, State};
+pub use sync_watch::SyncWatch;
 pub use verify::{Verified, verify};
 pub use writer::{Step, Writer};
 
@@ -211,6 +215,11 @@ impl Journal {
     pub fn set_wake(&self, wake: Wake) {
         let mut slot = self.shared.wake.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *slot = Some(wake);
+    }
+
+    /// Tells of every sync from now on. Panics when somebody is told already.
+    pub fn watch_syncs(&self, watch: Arc<dyn SyncWatch>) {
+        assert!(self.shared.sync_watch.set(watch).is_ok(), "syncs are watched once");
     }
 
     /// Takes no more work; [`Writer::run`] finishes what is queued and returns.

@@ -42,16 +42,16 @@ pub enum ReadError {
 
 /// Where some neighbouring records lie: the first offset is the predecessor's unless the records begin
 /// their segment.
-struct Place {
-    file: Option<Arc<dyn File>>,
-    path: PathBuf,
-    segment_first: Position,
-    from: Position,
+pub(super) struct Place {
+    pub(super) file: Option<Arc<dyn File>>,
+    pub(super) path: PathBuf,
+    pub(super) segment_first: Position,
+    pub(super) from: Position,
     /// Records from `from` to the end of the segment.
     count: u64,
     /// How many of them are wanted, at least one.
     limit: u64,
-    offsets: Vec<u32>,
+    pub(super) offsets: Vec<u32>,
     /// Where the frames of the segment end.
     end: u64,
 }
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    fn place(&self, memory: &Memory, position: Position) -> Place {
+    pub(super) fn place(&self, memory: &Memory, position: Position) -> Place {
         let segment = memory.segment_of(position).expect("what is not in the tail is on disk");
         let index = position - segment.first;
         let count = segment.count - index;
@@ -156,13 +156,14 @@ impl Shared {
         }
     }
 
-    /// Opens the file and looks the offsets up in the footer where memory has neither.
-    fn opened(&self, place: &mut Place) -> Result<Arc<dyn File>, ReadError> {
-        if let Some(file) = &place.file {
-            return Ok(Arc::clone(file));
-        }
+    /// Opens the file and looks the offsets up in the footer where memory doesn't have them.
+    pub(super) fn opened(&self, place: &mut Place) -> Result<Arc<dyn File>, ReadError> {
         let at_disk = |source| ReadError::Io { path: place.path.clone(), source };
-        let file = self.disk.open(&place.path).map_err(at_disk)?;
+        let file = match &place.file {
+            Some(file) if !place.offsets.is_empty() => return Ok(Arc::clone(file)),
+            Some(file) => Arc::clone(file),
+            None => self.disk.open(&place.path).map_err(at_disk)?,
+        };
         let index = (place.from - place.segment_first).saturating_sub(1);
         let before = place.from - place.segment_first - index;
         let wanted = (place.limit + 1).min(place.count) + before;
@@ -194,8 +195,12 @@ impl Shared {
         let offsets = &place.offsets[usize::from(place.from > place.segment_first)..];
         let (start, end) = span(offsets, &place, room);
         let mut buffer = vec![0; in_memory(end.saturating_sub(start))];
-        read_exact_at(&*file, &mut buffer, start)
+        let read = file
+            .read_at(&mut buffer, start)
             .map_err(|source| ReadError::Io { path: place.path.clone(), source })?;
+        // It ends early where a cut that was asked for before this read has just been made: behind the
+        // last record that stays there was a mark. A record that isn't whole is found out below.
+        buffer.truncate(read);
         let buffer = Bytes::from(buffer);
         let mut found: Vec<Record> = Vec::new();
         let mut left = room;
@@ -271,12 +276,21 @@ fn span(offsets: &[u32], place: &Place, room: usize) -> (u64, u64) {
 
 /// The header of the record at `offset`, unchecked but for its magic.
 pub(super) fn read_tip(file: &dyn File, path: &Path, offset: u64) -> Result<Tip, ReadError> {
+    read_header(file, path, offset).map(|(_, tip)| tip)
+}
+
+/// The same, with the rest of the header.
+pub(super) fn read_header(
+    file: &dyn File,
+    path: &Path,
+    offset: u64,
+) -> Result<(Header, Tip), ReadError> {
     let mut bytes = [0; record::HEADER_BYTES];
     read_exact_at(file, &mut bytes, offset)
         .map_err(|source| ReadError::Io { path: path.to_path_buf(), source })?;
     let header = Header::decode(&bytes)
         .ok_or_else(|| Damage::new(path, offset, 0, "no record's magic where one is due"))?;
-    Ok(header.tip(&bytes))
+    Ok((header, header.tip(&bytes)))
 }
 
 fn in_memory(bytes: u64) -> usize {

@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::poison::Poisoned;
 use super::record::{Record, Tip};
 use super::segment::{Segment, State};
 use super::tail::Tail;
-use super::{Completion, Options, chain};
+use super::{Completion, Options, SyncWatch, chain};
 use crate::disk::Disk;
 use crate::vote::Vote;
 use crate::{Link, Position};
@@ -31,6 +31,7 @@ pub(super) struct Shared {
     pub(super) queued: Condvar,
     pub(super) wake: RwLock<Option<Wake>>,
     pub(super) disk_full: AtomicBool,
+    pub(super) sync_watch: OnceLock<Arc<dyn SyncWatch>>,
 }
 
 pub(super) struct Memory {
@@ -77,6 +78,7 @@ impl Shared {
             queued: Condvar::new(),
             wake: RwLock::new(None),
             disk_full: AtomicBool::new(false),
+            sync_watch: OnceLock::new(),
         }
     }
 

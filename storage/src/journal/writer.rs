@@ -221,7 +221,7 @@ impl Writer {
 
     /// Makes the batch durable, names its segment if that is new, and says so.
     fn sync(&mut self, truncations: u64) -> io::Result<()> {
-        self.active.sync()?;
+        self.sync_active()?;
         if std::mem::take(&mut self.is_unnamed) {
             let folder = &self.shared.folder;
             let first = self.active.first;
@@ -236,10 +236,20 @@ impl Writer {
         Ok(())
     }
 
+    /// The one fdatasync for all that waits.
+    fn sync_active(&mut self) -> io::Result<()> {
+        let Some(watch) = self.shared.sync_watch.get() else { return self.active.sync() };
+        self.active.flush()?;
+        watch.begins();
+        self.active.sync()?;
+        watch.ends();
+        Ok(())
+    }
+
     /// Begins a new segment in the reserved file. Not a byte of the old one is left unsynced.
     fn roll(&mut self, first: Position) -> io::Result<()> {
         if self.active.has_unsynced_mark {
-            self.active.sync()?;
+            self.sync_active()?;
         }
         if self.spare.is_none() {
             self.spare = Some(self.reserve_file()?);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use evenkeel_storage::journal::{SealError, Step};
+use evenkeel_storage::journal::{SealError, Step, SyncWatch};
 use evenkeel_storage::vote::Vote;
 
 use crate::rig::{Rig, ignore, record};
@@ -126,4 +126,33 @@ fn a_seal_whose_sync_fails_poisons() {
     assert_eq!(rig.writer.step(1), Step::Poisoned);
     rig.disk.crash();
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<&'static str>>);
+
+impl SyncWatch for Told {
+    fn begins(&self) {
+        self.0.lock().unwrap().push("begins");
+    }
+
+    fn ends(&self) {
+        self.0.lock().unwrap().push("ends");
+    }
+}
+
+#[test]
+fn every_sync_that_appends_wait_for_is_told_and_one_that_fails_never_ends() {
+    let mut rig = Rig::new(2);
+    let told: Arc<Told> = Arc::default();
+    rig.journal.watch_syncs(told.clone());
+    rig.append(1, &[10, 20]);
+    rig.append(1, &[30]);
+    rig.settle();
+    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends"], "one for all that waited");
+    rig.write(1, &[40]);
+    rig.append(1, &[50]);
+    rig.disk.fail_next_sync();
+    assert_eq!(rig.writer.step(9), Step::Poisoned);
+    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends", "begins", "ends", "begins"]);
 }

@@ -9,5 +9,6 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod parts;
 mod race;
 mod threads;

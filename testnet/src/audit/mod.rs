@@ -135,7 +135,11 @@ async fn compare_balances(
     stream::iter(reads).buffer_unordered(64).try_collect().await
 }
 
-async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
+/// Whether every asset sums to zero.
+///
+/// # Errors
+/// When the totals can't be read.
+pub async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
     let reply = client.read(Query::Totals, Consistency::Linearizable).await?;
     let View::Totals(totals) = reply.view else { bail!("not totals: {:?}", reply.view) };
     ensure!(!totals.assets.is_empty(), "totals of no assets");

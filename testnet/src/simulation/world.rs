@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_node::{admission::key_hash, clock::Clock, config::Profile, replication::quorum};
-use evenkeel_wire::{amount::Asset, genesis::Genesis, id::ClusterId, transfer::Text};
+use evenkeel_wire::{
+    amount::Asset, day::BusinessDate, genesis::Genesis, id::ClusterId, transfer::Text,
+};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -102,6 +104,7 @@ fn genesis() -> Genesis {
         id_tolerance_ms: 300_000,
         time_zone: Text::new("Asia/Seoul").expect("short"),
         operator_key: key_hash(OPERATOR),
+        first_date: BusinessDate::FIRST,
     }
 }
 

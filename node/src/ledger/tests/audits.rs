@@ -1,7 +1,7 @@
 //! Money that leaks, or rows that change behind the ledger's back, are found.
 
 use evenkeel_wire::{
-    account::AccountKind,
+    account::{AccountKind, AccountStatus},
     id::AccountId,
     transfer::{Text, TransferKind},
 };
@@ -72,7 +72,8 @@ type Change = (fn(&mut World), &'static str);
 fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
     let changes: &[Change] = &[
         (|world| world.ledger.accounts.rows[1].posted += 1, "the rows of KRW sum to 1, 0 was"),
-        (|world| world.ledger.accounts.rows[2].posted -= 3, "the rows of POINT sum to -3"),
+        (|world| world.ledger.accounts.rows[2].posted += 3, "the rows of POINT sum to 3"),
+        (|world| world.ledger.accounts.rows[2].posted -= 3, "it has less than what is held"),
         (
             |world| {
                 world.ledger.accounts.rows[0].posted -= 1;
@@ -82,15 +83,18 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
         ),
         (|world| world.ledger.accounts.rows[1].changed_position += 1, "digest"),
         (|world| world.ledger.accounts.digest ^= 1, "digest"),
-        (|world| world.ledger.accounts.rows[1].max_balance += 1, "opened with has changed"),
         (|world| world.ledger.accounts.rows[1].kind = AccountKind::Bank, "opened with"),
-        (|world| world.ledger.accounts.rows[1].asset = asset("POINT"), "opened with"),
+        (|world| world.ledger.accounts.opened[1].limits = 1, "opened with"),
         (
             |world| world.ledger.accounts.opened[1].label = Text::new("?").unwrap(),
             "00000000-0000-0000-0000-000000000002: what it was opened with has changed",
         ),
         (|world| world.ledger.accounts.rows[1].id = BANK, "opened with"),
-        (|world| world.ledger.accounts.rows[1].asset_index = 1, "the rows of KRW sum to -70"),
+        (|world| world.ledger.accounts.rows[1].asset_index = 1, "opened with"),
+        (|world| world.ledger.accounts.rows[1].asset_index = 2, "its asset is unknown"),
+        (|world| world.ledger.accounts.rows[1].status = AccountStatus::Frozen, "digest"),
+        (|world| world.ledger.accounts.rows[1].debited_today += 1, "digest"),
+        (|world| world.ledger.accounts.rows[1].debited_date += 1, "digest"),
     ];
     for (number, (change, what)) in changes.iter().enumerate() {
         let mut world = world();

@@ -13,10 +13,11 @@ use super::{
 };
 
 /// What a checkpoint store holds after its last finished checkpoint.
-#[derive(Clone, Default)]
-struct Stored {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stored {
     accounts: BTreeMap<u128, AccountRow>,
     settings: BTreeMap<String, Vec<u8>>,
+    entries: BTreeMap<(u8, u128), Vec<u8>>,
     marker: Option<Marker>,
 }
 
@@ -26,6 +27,10 @@ impl Stored {
             match row {
                 Row::Account(account) => drop(self.accounts.insert(account.id, account)),
                 Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+                Row::Entry { table, key, value } if value.is_empty() => {
+                    self.entries.remove(&(table, key));
+                }
+                Row::Entry { table, key, value } => drop(self.entries.insert((table, key), value)),
             }
         }
     }
@@ -34,7 +39,12 @@ impl Stored {
         let settings = self.settings.iter();
         let settings =
             settings.map(|(name, value)| Row::Setting { name: name.clone(), value: value.clone() });
-        self.accounts.values().cloned().map(Row::Account).chain(settings).collect()
+        let entry = |(&(table, key), value): (&(u8, u128), &Vec<u8>)| {
+            let value = value.clone();
+            Row::Entry { table, key, value }
+        };
+        let rest = settings.chain(self.entries.iter().map(entry));
+        self.accounts.values().cloned().map(Row::Account).chain(rest).collect()
     }
 
     fn load(&self) -> Result<Ledger, String> {
@@ -71,6 +81,17 @@ fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: 
         assert_eq!(found, answers[at(&world)], "from {cut}");
         assert_eq!(world.ledger.digest(), digests[at(&world)], "from {cut}");
     }
+}
+
+/// Everything that a checkpoint of all rows would hold.
+pub(super) fn rows_of(ledger: &mut Ledger) -> Stored {
+    let mut stored = Stored::default();
+    ledger.checkpoint_begin(true).unwrap();
+    let mut rows = Vec::new();
+    while ledger.checkpoint_next(100, &mut rows) {}
+    ledger.checkpoint_end(false);
+    stored.put(rows);
+    stored
 }
 
 type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
@@ -204,12 +225,12 @@ fn only_rows_that_changed_are_copied_again() {
     let posted = |rows: &[Row]| -> BTreeMap<u128, i64> {
         let accounts = rows.iter().filter_map(|row| match row {
             Row::Account(account) => Some((account.id, account.posted)),
-            Row::Setting { .. } => None,
+            Row::Setting { .. } | Row::Entry { .. } => None,
         });
         accounts.collect()
     };
     assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
-    assert_eq!(rows.len(), 4, "each once, and two settings");
+    assert_eq!(rows.len(), 5, "each once, two settings and the day under way");
     for row in &rows {
         if let Row::Account(account) = row {
             assert_eq!(account.changed_position, 22);
@@ -263,6 +284,8 @@ fn a_changed_field_is_refused_whichever_it_is() {
         |row| row.kind = if row.kind == 1 { 3 } else { 4 },
         |row| row.kind = 9,
         |row| row.status = 2,
+        |row| row.status = 3,
+        |row| row.status = 4,
         |row| row.asset = asset("POINT").number(),
         |row| row.asset = asset("EUR").number(),
         |row| row.asset = 1,

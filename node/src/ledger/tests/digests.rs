@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use evenkeel_wire::{
-    account::AccountKind, command::Command, genesis::Genesis, transfer::TransferKind,
+    account::{AccountKind, AccountStatus},
+    command::Command,
+    genesis::Genesis,
+    transfer::TransferKind,
 };
 
 use super::{history::*, world::*};
@@ -85,6 +88,9 @@ fn every_field_of_a_row_is_part_of_its_digest() {
         |row| row.posted = -row.posted,
         |row| row.changed_position += 1,
         |row| row.fixed ^= 1,
+        |row| row.debited_today += 1,
+        |row| row.debited_date += 1,
+        |row| row.status = AccountStatus::Frozen,
     ];
     let mut world = World::founded();
     world.open(account(1), AccountKind::Bank, "KRW");

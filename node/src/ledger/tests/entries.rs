@@ -23,7 +23,7 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
     let command = codec::encode(&open(account(1), AccountKind::Wallet, "KRW", ""));
     let group = |commands: u32, bytes: &[u8]| {
         let mut builder = EntryBuilder::new();
-        builder.push(OPERATOR_KEY, commands, bytes);
+        builder.push(OPERATOR_KEY, false, commands, bytes);
         builder.finish()
     };
     refused("shorter than its head", vec![1, 0, 0]);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use evenkeel_wire::{
-    account::AccountKind,
+    account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount},
+    amount::Amount,
     command::Command,
     genesis::Genesis,
-    id::AccountId,
+    id::{AccountId, CommandId},
     transfer::{Text, TransferKind},
 };
 use proptest::prelude::*;
 
-use super::world::*;
+use super::{commands::*, world::*};
 
 pub(super) const WALLET_MAX: u64 = 120;
 const ACCOUNTS: u8 = 12;
@@ -23,14 +24,20 @@ pub(super) struct History(pub(super) Arc<Vec<Happening>>);
 
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
-    Entry { time: u64, commands: Vec<Command> },
-    Pass { time: u64 },
+    /// Groups: whether they're atomic, and their commands.
+    Entry {
+        time: u64,
+        groups: Vec<(bool, Vec<Command>)>,
+    },
+    Pass {
+        time: u64,
+    },
 }
 
 impl World {
     pub(super) fn live(&mut self, happening: &Happening) -> Vec<evenkeel_wire::outcome::Answer> {
         match happening {
-            Happening::Entry { time, commands } => self.entry(*time, commands),
+            Happening::Entry { time, groups } => self.try_body(*time, body_of(groups)).unwrap().1,
             Happening::Pass { time } => {
                 self.pass(*time);
                 Vec::new()
@@ -41,28 +48,38 @@ impl World {
 
 /// A founded history.
 pub(super) fn histories() -> impl Strategy<Value = History> {
-    let step = (0..8_u8, 0..30_000_000_u64, proptest::collection::vec(any_command(), 0..7));
+    let step = (0..8_u8, 0..30_000_000_u64, groups());
     proptest::collection::vec(step, 1..24).prop_map(|steps| {
         let genesis = Genesis { wallet_max_balance: WALLET_MAX, ..genesis() };
         let mut commands = vec![Command::Genesis(Box::new(genesis))];
         commands.extend((0..ACCOUNTS - 2).map(|number| opening(number, 0)));
         let mut time = T0;
-        let mut all = vec![Happening::Pass { time: 0 }, Happening::Entry { time, commands }];
-        for (what, micros, commands) in steps {
+        let founding = Happening::Entry { time, groups: vec![(false, commands)] };
+        let mut all = vec![Happening::Pass { time: 0 }, founding];
+        for (what, micros, groups) in steps {
             // Most entries come soon, some much later, some with an older stamp.
             time += if what < 6 { micros / 30 } else { micros };
             let stamped = if what == 0 { time - micros / 60 } else { time };
             all.push(if what == 1 {
                 Happening::Pass { time: stamped }
             } else {
-                Happening::Entry { time: stamped, commands }
+                Happening::Entry { time: stamped, groups }
             });
         }
         History(Arc::new(all))
     })
 }
 
-fn any_command() -> impl Strategy<Value = Command> {
+/// Most are of one command; some have more, and of those half are atomic.
+fn groups() -> impl Strategy<Value = Vec<(bool, Vec<Command>)>> {
+    let group = prop_oneof![
+        6 => any_command().prop_map(|command| (false, vec![command])),
+        2 => (any::<bool>(), proptest::collection::vec(any_command(), 0..5)),
+    ];
+    proptest::collection::vec(group, 0..8)
+}
+
+pub(super) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         12 => (0..IDS, 0..10_u8).prop_map(|(number, twist)| movement(number, twist)),
         6 => (any::<u64>(), 0..ACCOUNTS, 0..ACCOUNTS, 1..8_u8, 0..200_u64).prop_map(
@@ -72,7 +89,12 @@ fn any_command() -> impl Strategy<Value = Command> {
                 transfer(id, kind, (account_of(debit), account_of(credit)), amount, "KRW")
             }
         ),
-        2 => (0..ACCOUNTS, 0..4_u8).prop_map(|(number, twist)| opening(number, twist)),
+        2 => (0..ACCOUNTS, 0..6_u8).prop_map(|(number, twist)| opening(number, twist)),
+        8 => (0..IDS, 0..10_u8).prop_map(|(number, twist)| holding(number, twist)),
+        8 => (0..IDS, 0..10_u8).prop_map(|(number, twist)| closing(number, twist)),
+        2 => (0..IDS).prop_map(|number| expire(hold_id(number))),
+        2 => (0..IDS, 0..10_u8).prop_map(|(number, twist)| of_status(number, twist)),
+        3 => (0..IDS, 0..10_u8).prop_map(|(number, twist)| of_limits(number, twist)),
         1 => (1..3_u64).prop_map(|twist| {
             let wallet_max_balance = WALLET_MAX * twist;
             Command::Genesis(Box::new(Genesis { wallet_max_balance, ..genesis() }))
@@ -97,7 +119,81 @@ fn opening(number: u8, twist: u8) -> Command {
         _ => "KRW",
     };
     let label = if twist == 2 { "twisted" } else { "" };
-    open(account_of(number), kind_of(number), asset, label)
+    // Some accounts are always opened with limits of their own.
+    let limits = match (number, twist) {
+        (3 | 9, 3) | (_, 4) => limits(Some(77), None, None),
+        (_, 5) => limits(Some(1 << 53), None, None),
+        (3, _) => limits(None, Some(30), Some(60)),
+        (9, _) => limits(Some(50), None, None),
+        _ => Limits::default(),
+    };
+    Command::OpenAccount(OpenAccount {
+        id: account_of(number),
+        kind: kind_of(number),
+        asset: self::asset(asset),
+        label: Text::new(label).unwrap(),
+        limits,
+    })
+}
+
+/// A transfer that is always rejected.
+pub(super) fn top_up_of_nobody() -> Command {
+    let parties = (account_of(0), account(7));
+    transfer(id(0, 77_777), TransferKind::TopUp, parties, 0, "KRW")
+}
+
+fn id_of(class: u128, number: u8) -> CommandId {
+    id(i64::from(number % 5) * 9_000 - 9_000, class * 1_000 + u128::from(number))
+}
+
+fn hold_id(number: u8) -> CommandId {
+    id_of(1, number % 16)
+}
+
+/// Sixteen holds, of wallets that have something and for merchants; a rare twist asks for another one.
+fn holding(number: u8, twist: u8) -> Command {
+    let number = number % 16;
+    let wallet = [1, 2, 3, 10][usize::from(number % 4)];
+    let merchant = [4, 9][usize::from(number / 8)];
+    let (debit, credit) = match twist {
+        9 => (merchant, wallet),
+        8 => (6, merchant),
+        _ => (wallet, merchant),
+    };
+    let parties = (account_of(debit), account_of(credit));
+    let amount = u64::from(number % 7) * 6 + u64::from(twist == 7);
+    hold(hold_id(number), parties, amount, u64::from(number % 6) * 4_000)
+}
+
+/// Captures and voids of those holds.
+fn closing(number: u8, twist: u8) -> Command {
+    let id = id_of(2, number);
+    let hold = if twist == 9 { id_of(0, number) } else { hold_id(number) };
+    match (number / 16, twist) {
+        (0, _) => capture(id, hold, None),
+        (1, 8) => capture(id, hold, Some(0)),
+        (1, _) => capture(id, hold, Some(u64::from(number % 7) * 5)),
+        _ => void(id, hold),
+    }
+}
+
+fn of_status(number: u8, twist: u8) -> Command {
+    use AccountStatus::{Closed, Frozen, Open};
+    let status = if twist == 9 { Closed } else { [Frozen, Open, Open][usize::from(number % 3)] };
+    set_status(id_of(3, number), account_of(number % 13), status)
+}
+
+fn of_limits(number: u8, twist: u8) -> Command {
+    let some = |set: bool| set.then_some(u64::from(number) * 4);
+    let mut limits = limits(some(twist == 1), some(twist < 4), some(number % 2 == 0));
+    if twist > 6 {
+        limits.max_balance = LimitChange::Clear;
+        limits.daily_debit = LimitChange::Clear;
+    }
+    if twist == 4 {
+        limits.per_transfer = LimitChange::Set(Amount(1 << 53));
+    }
+    set_limits(id_of(4, number), account_of(number % 13), limits)
 }
 
 /// What an id moves; a rare twist gives it other content.

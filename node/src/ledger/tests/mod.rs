@@ -6,15 +6,25 @@
 
 mod audits;
 mod checkpoints;
+mod commands;
+mod days;
 mod determinism;
 mod digests;
 mod entries;
+mod groups;
 mod history;
+mod holds;
+mod kept;
+mod keys;
 mod kinds;
 mod known_ids;
+mod limits;
 mod model;
 mod openings;
 mod precedence;
+mod refunds;
+mod reversals;
+mod shop;
 mod speed;
 mod tables;
 mod world;

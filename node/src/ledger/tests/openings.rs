@@ -56,7 +56,7 @@ fn a_second_genesis_changes_nothing() {
     let first = stamp(&world.journal.entries[0].0);
     let digest_of_genesis = world.ledger.founded.clone();
     let same = world.one(T0 + 1, &Command::Genesis(Box::new(genesis())));
-    let outcome = Outcome { index: 0, rejection: None, debit_after: 0, credit_after: 0 };
+    let outcome = Outcome { index: 0, rejection: None, amount: 0, debit_after: 0, credit_after: 0 };
     assert_eq!((same.outcome, same.first), (outcome, Some(first)));
     let other = Genesis { wallet_max_balance: 5, ..genesis() };
     let other = world.one(T0 + 2, &Command::Genesis(Box::new(other)));
@@ -67,7 +67,7 @@ fn a_second_genesis_changes_nothing() {
 #[test]
 fn the_operator_key_is_found_by_its_hash_alone() {
     let world = World::founded();
-    assert_eq!(world.ledger.key(&[9; 32]), Some(OPERATOR_KEY));
+    assert_eq!(world.ledger.key(&[9; 32]).map(|key| key.key), Some(OPERATOR_KEY));
     let mut wrong = [9; 32];
     wrong[31] ^= 1;
     assert_eq!(world.ledger.key(&wrong), None);

@@ -54,7 +54,7 @@ fn bodies(numbers: &mut Numbers, accounts: u64, ids: std::ops::Range<u128>) -> V
                 codec::encode_into(&command, &mut bytes);
                 next += 1;
             }
-            builder.push(OPERATOR_KEY, u32::try_from(group).unwrap(), &bytes);
+            builder.push(OPERATOR_KEY, false, u32::try_from(group).unwrap(), &bytes);
         }
         bodies.push((T0 + u64::try_from(next).unwrap(), builder.finish()));
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use evenkeel_wire::{
-    account::{AccountKind, OpenAccount},
+    account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::{Command, Commands},
+    day::BusinessDate,
     entry::{EntryBody, EntryBuilder},
     genesis::Genesis,
     id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
@@ -43,8 +44,8 @@ impl FirstAnswers for Journal {
             return Err(Unwell::new("the disk is gone"));
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
-        let (key, bytes) = commands_of(body).swap_remove(usize::from(command));
-        Ok(RecordedCommand { stamp: stamp(head), bytes, key })
+        let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
+        Ok(RecordedCommand { stamp: stamp(head), bytes })
     }
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
@@ -63,11 +64,11 @@ impl Journal {
         let (_, body) = &self.entries[usize::try_from(position).unwrap()];
         let Some(decided) = ledger.outcomes_of(position) else { return };
         for (number, ((_, bytes), decided)) in commands_of(body).iter().zip(decided).enumerate() {
-            if let Ok(Command::Transfer(transfer)) = codec::decode(bytes)
+            if let Some(id) = codec::decode::<Command>(bytes).unwrap().id()
                 && decided.is_recorded()
             {
                 let first = (position, u16::try_from(number).unwrap(), decided.outcome);
-                assert_eq!(self.firsts.insert(transfer.id.number(), first), None);
+                assert_eq!(self.firsts.insert(id.number(), first), None);
             }
         }
     }
@@ -113,6 +114,11 @@ impl World {
     /// Applies an entry in which each command is a group of its own.
     pub(super) fn entry(&mut self, time: u64, commands: &[Command]) -> Vec<Answer> {
         self.try_body(time, body(commands)).unwrap().1
+    }
+
+    /// Applies an entry of one atomic group.
+    pub(super) fn together(&mut self, time: u64, commands: &[Command]) -> Vec<Answer> {
+        self.try_body(time, body_of(&[(true, commands.to_vec())])).unwrap().1
     }
 
     /// The answer to the only command of an entry.
@@ -180,9 +186,16 @@ pub(super) fn head(position: u64, time: u64) -> EntryHead {
 }
 
 pub(super) fn body(commands: &[Command]) -> Vec<u8> {
+    let groups: Vec<_> = commands.iter().map(|command| (false, vec![command.clone()])).collect();
+    body_of(&groups)
+}
+
+/// Of groups: whether they're atomic, and their commands.
+pub(super) fn body_of(groups: &[(bool, Vec<Command>)]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
-    for command in commands {
-        builder.push(OPERATOR_KEY, 1, &codec::encode(command));
+    for (atomic, commands) in groups {
+        let bytes: Vec<u8> = commands.iter().flat_map(codec::encode).collect();
+        builder.push(OPERATOR_KEY, *atomic, u32::try_from(commands.len()).unwrap(), &bytes);
     }
     builder.finish()
 }
@@ -196,6 +209,7 @@ pub(super) fn genesis() -> Genesis {
         id_tolerance_ms: TOLERANCE_MS,
         time_zone: Text::new("Asia/Seoul").unwrap(),
         operator_key: [9; 32],
+        first_date: BusinessDate::new(2023, 11, 15).unwrap(),
     }
 }
 
@@ -219,6 +233,7 @@ pub(super) fn open(id: AccountId, kind: AccountKind, asset_name: &str, label: &s
         kind,
         asset: asset(asset_name),
         label: Text::new(label).unwrap(),
+        limits: Limits::default(),
     })
 }
 

@@ -1,18 +1,20 @@
 //! Building the index of one segment.
 //!
-//! Fed record by record in journal order, then written in one go. Memory: 80 bytes a command and 4
-//! a record, and 24 for each distinct account while writing. It never reads a journal file and
+//! Fed record by record in journal order, then written in one go. Memory: 100 bytes a command, 20
+//! more where it is found under another id too, 4 a record, and 24 for each distinct account while
+//! writing. It never reads a journal file and
 //! never works for long without a chance to rest: the caller rests between records, and in `pace`
 //! while writing.
 
 use std::io;
+use std::iter::Peekable;
 use std::path::Path;
 
 use super::filter::{self, Filter};
 use super::header::Header;
-use super::layout::{ACCOUNTS, Counts, HEADER_BLOCK, IDS, Layout, OUTCOMES, POSTINGS, RECORDS};
+use super::layout::{ACCOUNTS, COMMANDS, Counts, HEADER_BLOCK, IDS, Layout, POSTINGS, RECORDS};
 use super::output::Output;
-use super::row::OUTCOME_BYTES;
+use super::row::{COMMAND_BYTES, command_to_bytes};
 use super::runs::{Keyed, Merged, Runs};
 use super::seconds::Seconds;
 use super::{CommandRow, Position, id_second, partial_path_of, path_of};
@@ -27,8 +29,9 @@ pub struct Builder {
     first: Position,
     record_starts: Vec<u32>,
     commands_announced: u32,
-    outcomes: Vec<[u8; OUTCOME_BYTES]>,
+    commands: Vec<[u8; COMMAND_BYTES]>,
     ids: Runs,
+    also: Runs,
     postings: Runs,
 }
 
@@ -39,8 +42,9 @@ impl Builder {
             first,
             record_starts: Vec::new(),
             commands_announced: 0,
-            outcomes: Vec::new(),
+            commands: Vec::new(),
             ids: Runs::default(),
+            also: Runs::default(),
             postings: Runs::default(),
         }
     }
@@ -61,9 +65,12 @@ impl Builder {
     pub fn command(&mut self, command: &CommandRow) {
         let ordinal = self.ordinal();
         assert!(ordinal < self.commands_announced, "more commands than the record announced");
-        self.outcomes.push(command.outcome.to_bytes());
+        self.commands.push(command_to_bytes(&command.outcome, &command.part));
         if command.id != 0 {
             self.ids.push(Keyed::new(command.id, ordinal));
+        }
+        if command.also != 0 {
+            self.also.push(Keyed::new(command.also, ordinal));
         }
         if command.debit != 0 {
             self.postings.push(Keyed::new(command.debit, ordinal));
@@ -100,7 +107,7 @@ impl Builder {
     }
 
     fn ordinal(&self) -> u32 {
-        u32::try_from(self.outcomes.len()).expect("counted as announced")
+        u32::try_from(self.commands.len()).expect("counted as announced")
     }
 
     fn assert_complete(&self) {
@@ -109,7 +116,7 @@ impl Builder {
 
     fn write(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
         let first = self.first;
-        let ids_max = u32::try_from(self.ids.len()).expect("at most one id a command");
+        let ids_max = u32::try_from(self.ids.len() + self.also.len()).map_err(io::Error::other)?;
         let postings = u32::try_from(self.postings.len()).map_err(io::Error::other)?;
         let mut counts = Counts {
             records: u32::try_from(self.record_starts.len()).map_err(io::Error::other)?,
@@ -124,8 +131,8 @@ impl Builder {
         file.allocate(Layout::new(&counts).file_bytes())?;
 
         let mut out = Output::new(file, first, HEADER_BLOCK + 1, pace);
-        out.section(OUTCOMES, self.outcomes.iter())?;
-        drop(self.outcomes);
+        out.section(COMMANDS, self.commands.iter())?;
+        drop(self.commands);
         out.section(RECORDS, self.record_starts.iter().map(|start| start.to_le_bytes()))?;
         drop(self.record_starts);
 
@@ -133,7 +140,8 @@ impl Builder {
         counts.accounts = out.section(ACCOUNTS, accounts.iter().map(AccountRow::to_bytes))?;
         counts.account_filter_lines = filter::lines_for(counts.accounts);
         let (id_filter, seconds);
-        (counts.ids, id_filter, seconds) = write_ids(&mut out, self.ids, ids_max)?;
+        let ids = AllIds::new(self.ids, self.also);
+        (counts.ids, id_filter, seconds) = write_ids(&mut out, ids, ids_max)?;
 
         let mut account_filter = Filter::for_keys(counts.accounts);
         accounts.iter().for_each(|row| account_filter.insert(row.account));
@@ -184,14 +192,20 @@ fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<Accoun
     Ok(accounts)
 }
 
-/// Writes the ids, each with the first command that has it; returns their number, filter and
-/// seconds.
-fn write_ids(out: &mut Output<'_>, ids: Runs, ids_max: u32) -> io::Result<(u32, Filter, Seconds)> {
+/// Writes the ids, each with the first command that has it; returns their number, their filter, and
+/// the seconds of those that commands have as their own.
+fn write_ids(
+    out: &mut Output<'_>,
+    ids: AllIds,
+    ids_max: u32,
+) -> io::Result<(u32, Filter, Seconds)> {
     let mut filter = Filter::for_keys(ids_max);
     let mut seconds = Seconds::default();
-    let rows = FirstOfEach { keys: ids.into_merged(), last: 0 }.map(|id| {
+    let rows = FirstOfEach { keys: ids, last: 0 }.map(|(id, is_own)| {
         filter.insert(id.key());
-        seconds.push(id_second(id.key()));
+        if is_own {
+            seconds.push(id_second(id.key()));
+        }
         let mut row = [0; IDS.row_bytes];
         row[..16].copy_from_slice(&id.key().to_le_bytes());
         row[16..].copy_from_slice(&id.ordinal().to_le_bytes());
@@ -201,19 +215,46 @@ fn write_ids(out: &mut Output<'_>, ids: Runs, ids_max: u32) -> io::Result<(u32, 
     Ok((count, filter, seconds.closed()))
 }
 
-/// Of keys in order, the first of each. No key is 0.
+/// All ids in order, each with whether it is a command's own.
+struct AllIds {
+    own: Peekable<Merged>,
+    also: Peekable<Merged>,
+}
+
+impl AllIds {
+    fn new(own: Runs, also: Runs) -> Self {
+        Self { own: own.into_merged().peekable(), also: also.into_merged().peekable() }
+    }
+}
+
+impl Iterator for AllIds {
+    type Item = (Keyed, bool);
+
+    fn next(&mut self) -> Option<(Keyed, bool)> {
+        let also_is_next = match (self.own.peek(), self.also.peek()) {
+            (Some(own), Some(also)) => also < own,
+            (own, _) => own.is_none(),
+        };
+        if also_is_next {
+            return self.also.next().map(|keyed| (keyed, false));
+        }
+        self.own.next().map(|keyed| (keyed, true))
+    }
+}
+
+/// Of ids in order, the first of each. No id is 0.
 struct FirstOfEach {
-    keys: Merged,
+    keys: AllIds,
     last: u128,
 }
 
 impl Iterator for FirstOfEach {
-    type Item = Keyed;
+    type Item = (Keyed, bool);
 
-    fn next(&mut self) -> Option<Keyed> {
+    fn next(&mut self) -> Option<(Keyed, bool)> {
         let last = self.last;
-        let next = self.keys.find(|keyed| keyed.key() != last)?;
-        self.last = next.key();
+        let next = self.keys.find(|(keyed, _)| keyed.key() != last)?;
+        self.last = next.0.key();
         Some(next)
     }
 }

@@ -148,6 +148,23 @@ impl Indexes {
         unknown.map_or(Ok(None), |first| Err(FindError::Recovering { first }))
     }
 
+    /// The first command with this id, its own or another one, in the segments from the one with the
+    /// position `from` on. Asks them one after the other: it is for ids that are known to be there
+    /// soon.
+    pub fn find_from(&self, id: u128, from: Position) -> Result<Option<Located>, FindError> {
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let Some((first, index, last)) = self.read().reaching(from) else { break };
+            let index = index.ok_or(FindError::Recovering { first })?;
+            let found = self.answer(&index, index.find_id(id))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            next = last.checked_add(1);
+        }
+        Ok(None)
+    }
+
     /// The commands that an account took part in, newest first: at most `limit` of those before
     /// `before`.
     pub fn history(
@@ -176,15 +193,20 @@ impl Indexes {
         Ok(page)
     }
 
-    /// What came of a command; `None` if no sealed segment has it.
-    pub fn outcome(
-        &self,
-        position: Position,
-        command: u16,
-    ) -> Result<Option<OutcomeRow>, FindError> {
+    /// The command with this number in its record; `None` if no sealed segment has it.
+    pub fn command(&self, position: Position, command: u16) -> Result<Option<Located>, FindError> {
         let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
         match index {
-            Some(index) => self.answer(&index, index.outcome_at(position, command)),
+            Some(index) => self.answer(&index, index.command_at(position, command)),
+            None => Err(FindError::Recovering { first }),
+        }
+    }
+
+    /// What came of each command of a record, in order; `None` if no sealed segment has it.
+    pub fn outcomes(&self, position: Position) -> Result<Option<Vec<OutcomeRow>>, FindError> {
+        let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
+        match index {
+            Some(index) => self.answer(&index, index.outcomes_at(position)),
             None => Err(FindError::Recovering { first }),
         }
     }
@@ -264,6 +286,18 @@ impl All {
     fn at_or_before(&self, position: Position) -> Option<Answering> {
         let (first, _) = self.segments.range(..=position).next_back()?;
         Some(self.answering(*first))
+    }
+
+    /// The first segment that doesn't end before the position, and its last one.
+    fn reaching(
+        &self,
+        position: Position,
+    ) -> Option<(Position, Option<Arc<SegmentIndex>>, Position)> {
+        let holding = self.segments.range(..=position).next_back();
+        let holding = holding.filter(|(_, segment)| segment.sealed.last >= position);
+        let (first, segment) = holding.or_else(|| self.segments.range(position..).next())?;
+        let (first, index) = self.answering(*first);
+        Some((first, index, segment.sealed.last))
     }
 
     fn answering(&self, first: Position) -> Answering {

@@ -2,10 +2,10 @@
 
 use super::block::BLOCK_BYTES;
 use super::filter::LINES_PER_BLOCK;
-use super::row::OUTCOME_BYTES;
+use super::row::COMMAND_BYTES;
 use super::section::{Key, Section, Shape};
 
-pub(super) const OUTCOMES: Shape = Shape { row_bytes: OUTCOME_BYTES, key: Key::None };
+pub(super) const COMMANDS: Shape = Shape { row_bytes: COMMAND_BYTES, key: Key::None };
 pub(super) const RECORDS: Shape = Shape { row_bytes: 4, key: Key::U32 };
 pub(super) const POSTINGS: Shape = Shape { row_bytes: 4, key: Key::None };
 pub(super) const ACCOUNTS: Shape = Shape { row_bytes: 24, key: Key::U128 };
@@ -46,7 +46,7 @@ impl FilterPlace {
 
 #[derive(Debug)]
 pub(super) struct Layout {
-    pub(super) outcomes: Section,
+    pub(super) commands: Section,
     pub(super) records: Section,
     pub(super) postings: Section,
     pub(super) accounts: Section,
@@ -57,8 +57,8 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(counts: &Counts) -> Self {
-        let outcomes = Section::new(HEADER_BLOCK + 1, OUTCOMES, counts.commands);
-        let records = Section::new(outcomes.block_after(), RECORDS, counts.records);
+        let commands = Section::new(HEADER_BLOCK + 1, COMMANDS, counts.commands);
+        let records = Section::new(commands.block_after(), RECORDS, counts.records);
         let postings = Section::new(records.block_after(), POSTINGS, counts.postings);
         let accounts = Section::new(postings.block_after(), ACCOUNTS, counts.accounts);
         let ids = Section::new(accounts.block_after(), IDS, counts.ids);
@@ -68,7 +68,7 @@ impl Layout {
             first_block: account_filter.block_after(),
             lines: counts.id_filter_lines,
         };
-        Self { outcomes, records, postings, accounts, ids, account_filter, id_filter }
+        Self { commands, records, postings, accounts, ids, account_filter, id_filter }
     }
 
     pub(super) fn file_blocks(&self) -> u64 {

@@ -9,7 +9,7 @@
 //! One file per segment, `<first position, 20 digits>.index`, in blocks of 4 KiB (`block`):
 //! ```text
 //! header          1 block     counts, and the seconds its ids were made in          (`header`)
-//! outcomes        20 bytes    one per command, in ordinal order                     (`row`)
+//! commands        40 bytes    outcome and place of each, in ordinal order           (`row`)
 //! records          4 bytes    u32 first ordinal, one per record      search tree    (`section`)
 //! postings         4 bytes    u32 ordinal, ascending within an account
 //! accounts        24 bytes    u128 account, u32 first posting, u32 postings         search tree
@@ -18,8 +18,9 @@
 //! id filter       64 bytes    lines of a blocked bloom filter
 //! ```
 //! The ordinal of a command is its number among all commands of the segment, so what is asked for
-//! by position goes through the records. A command listed twice under one id, or one account on
-//! both sides of a command, is kept once. A section without rows has no blocks.
+//! by position goes through the records. Among the ids are those under which a command is also to
+//! be found. A command listed twice under one id, or one account on both sides of a command, is
+//! kept once. A section without rows has no blocks.
 
 mod row;
 
@@ -52,6 +53,7 @@ pub use segment_index::SegmentIndex;
 
 use std::path::{Path, PathBuf};
 
+use super::Part;
 use crate::Position;
 
 /// The index file of the segment that begins at `first`.

@@ -1,24 +1,31 @@
 //! What the index is told of one command, and what it answers about one.
 //!
-//! An outcome on disk is 20 bytes, little-endian:
+//! A command on disk is 40 bytes, little-endian:
 //! ```text
-//!  0 u8 code   1 u8 flags   2 u16 index   4 i64 debit after   12 i64 credit after
+//!  0 u8 code   1 u8 flags   2 u16 index   4 u64 amount   12 i64 debit after   20 i64 credit after
+//! 28 u32 where it begins in its record's payload   32 u32 bytes   36 u32 checksum of the part
 //! ```
 
-use super::Position;
-use crate::bytes_at::{read_u16, read_u64};
+use super::{Part, Position};
+use crate::bytes_at::{read_u16, read_u32, read_u64};
 
 /// What the node knows of one command. The index never decodes a command itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandRow {
     /// The command's UUIDv7, or 0 when it is not to be found under an id.
     pub id: u128,
+    /// Another id under which it is to be found, or 0 for none. Never one that a command has as its
+    /// own. It says nothing of when it was made, so it is found only from a position on
+    /// ([`Indexes::find_from`](super::Indexes::find_from)).
+    pub also: u128,
     /// The account debited, or 0 for none.
     pub debit: u128,
     /// The account credited, or 0 for none. Equal to `debit`, it is listed once.
     pub credit: u128,
     /// What came of the command.
     pub outcome: OutcomeRow,
+    /// Where the command stands in its record.
+    pub part: Part,
 }
 
 /// What came of one command. Code and flags are the node's: the index only keeps them.
@@ -30,6 +37,8 @@ pub struct OutcomeRow {
     pub flags: u8,
     /// The outcome's number among the new outcomes of its record.
     pub index: u16,
+    /// What it was about, in minor units.
+    pub amount: u64,
     /// The debited account's posted balance afterwards, in minor units.
     pub debit_after: i64,
     /// The credited account's posted balance afterwards, in minor units.
@@ -45,30 +54,43 @@ pub struct Located {
     pub command: u16,
     /// What came of it.
     pub outcome: OutcomeRow,
+    /// Where it stands in that record.
+    pub part: Part,
 }
 
-/// Bytes of one outcome on disk.
-pub(super) const OUTCOME_BYTES: usize = 20;
+/// Bytes of one command on disk.
+pub(super) const COMMAND_BYTES: usize = 40;
+
+/// A command on disk.
+pub(super) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAND_BYTES] {
+    let mut bytes = [0; COMMAND_BYTES];
+    bytes[0] = outcome.code;
+    bytes[1] = outcome.flags;
+    bytes[2..4].copy_from_slice(&outcome.index.to_le_bytes());
+    bytes[4..12].copy_from_slice(&outcome.amount.to_le_bytes());
+    bytes[12..20].copy_from_slice(&outcome.debit_after.to_le_bytes());
+    bytes[20..28].copy_from_slice(&outcome.credit_after.to_le_bytes());
+    bytes[28..32].copy_from_slice(&part.offset.to_le_bytes());
+    bytes[32..36].copy_from_slice(&part.bytes.to_le_bytes());
+    bytes[36..40].copy_from_slice(&part.checksum.to_le_bytes());
+    bytes
+}
+
+/// Where a command stands, from its `COMMAND_BYTES`.
+pub(super) fn part_from_bytes(bytes: &[u8]) -> Part {
+    Part { offset: read_u32(bytes, 28), bytes: read_u32(bytes, 32), checksum: read_u32(bytes, 36) }
+}
 
 impl OutcomeRow {
-    pub(super) fn to_bytes(self) -> [u8; OUTCOME_BYTES] {
-        let mut bytes = [0; OUTCOME_BYTES];
-        bytes[0] = self.code;
-        bytes[1] = self.flags;
-        bytes[2..4].copy_from_slice(&self.index.to_le_bytes());
-        bytes[4..12].copy_from_slice(&self.debit_after.to_le_bytes());
-        bytes[12..20].copy_from_slice(&self.credit_after.to_le_bytes());
-        bytes
-    }
-
-    /// `bytes` holds at least `OUTCOME_BYTES`.
+    /// From the `COMMAND_BYTES` of its command.
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             code: bytes[0],
             flags: bytes[1],
             index: read_u16(bytes, 2),
-            debit_after: read_u64(bytes, 4).cast_signed(),
-            credit_after: read_u64(bytes, 12).cast_signed(),
+            amount: read_u64(bytes, 4),
+            debit_after: read_u64(bytes, 12).cast_signed(),
+            credit_after: read_u64(bytes, 20).cast_signed(),
         }
     }
 }

@@ -13,9 +13,10 @@ use super::filter;
 use super::header::Header;
 use super::layout::{HEADER_BLOCK, Layout};
 use super::open_files::{OpenFiles, Reader};
+use super::row::{COMMAND_BYTES, part_from_bytes};
 use super::seconds::SecondRange;
 use super::{IndexError, Located, OutcomeRow, Position, verify};
-use crate::bytes_at::{read_u32, read_u128};
+use crate::bytes_at::{read_array, read_u32, read_u128};
 use crate::disk::{Disk, File};
 
 /// The index of one sealed segment.
@@ -79,9 +80,14 @@ impl SegmentIndex {
         Ok(self.account_history(account, before, limit)?)
     }
 
-    /// What came of a command; `None` if the segment has no such command.
-    pub fn outcome(&self, position: Position, command: u16) -> io::Result<Option<OutcomeRow>> {
-        Ok(self.outcome_at(position, command)?)
+    /// The command with this number in its record; `None` if the segment has no such command.
+    pub fn command(&self, position: Position, command: u16) -> io::Result<Option<Located>> {
+        Ok(self.command_at(position, command)?)
+    }
+
+    /// What came of each command of a record, in order; `None` if the segment has no such record.
+    pub fn outcomes(&self, position: Position) -> io::Result<Option<Vec<OutcomeRow>>> {
+        Ok(self.outcomes_at(position)?)
     }
 
     /// Reads the whole file and checks every byte of it.
@@ -143,11 +149,11 @@ impl SegmentIndex {
         Ok(page)
     }
 
-    pub(super) fn outcome_at(
+    pub(super) fn command_at(
         &self,
         position: Position,
         command: u16,
-    ) -> Result<Option<OutcomeRow>, IndexError> {
+    ) -> Result<Option<Located>, IndexError> {
         if position < self.first() || position > self.last() {
             return Ok(None);
         }
@@ -155,9 +161,26 @@ impl SegmentIndex {
         let mut blocks = Blocks::new(&*file, self.first());
         let (start, end) = self.ordinals_of(&mut blocks, position)?;
         match start.checked_add(u32::from(command)) {
-            Some(ordinal) if ordinal < end => self.outcome_of(&mut blocks, ordinal).map(Some),
+            Some(ordinal) if ordinal < end => {
+                self.row_of(&mut blocks, ordinal).map(|row| Some(located(position, command, row)))
+            }
             _ => Ok(None),
         }
+    }
+
+    pub(super) fn outcomes_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<Vec<OutcomeRow>>, IndexError> {
+        if position < self.first() || position > self.last() {
+            return Ok(None);
+        }
+        let file = self.file()?;
+        let mut blocks = Blocks::new(&*file, self.first());
+        let (start, end) = self.ordinals_of(&mut blocks, position)?;
+        let outcome =
+            |ordinal| self.row_of(&mut blocks, ordinal).map(|row| OutcomeRow::from_bytes(&row));
+        (start..end).map(outcome).collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {
@@ -225,7 +248,7 @@ impl SegmentIndex {
     }
 
     fn locate(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<Located, IndexError> {
-        let outcome = self.outcome_of(blocks, ordinal)?;
+        let row = self.row_of(blocks, ordinal)?;
         // Of records that begin at the same ordinal only the last has commands.
         let records = &self.layout.records;
         let number = records
@@ -234,14 +257,18 @@ impl SegmentIndex {
         let start = read_u32(records.row(blocks, number)?, 0);
         let command = u16::try_from(ordinal - start)
             .map_err(|_| self.damaged(0, "a record has too many commands"))?;
-        Ok(Located { position: self.first() + u64::from(number), command, outcome })
+        Ok(located(self.first() + u64::from(number), command, row))
     }
 
-    fn outcome_of(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<OutcomeRow, IndexError> {
+    fn row_of(
+        &self,
+        blocks: &mut Blocks<'_>,
+        ordinal: u32,
+    ) -> Result<[u8; COMMAND_BYTES], IndexError> {
         if ordinal >= self.commands() {
             return Err(self.damaged(0, "a command is not there"));
         }
-        Ok(OutcomeRow::from_bytes(self.layout.outcomes.row(blocks, ordinal)?))
+        Ok(read_array(self.layout.commands.row(blocks, ordinal)?, 0))
     }
 
     /// The file, opened again if others were asked meanwhile. It must be the one this index was
@@ -267,6 +294,11 @@ impl Drop for SegmentIndex {
     fn drop(&mut self) {
         self.files.forget(self.reader);
     }
+}
+
+fn located(position: Position, command: u16, row: [u8; COMMAND_BYTES]) -> Located {
+    let (outcome, part) = (OutcomeRow::from_bytes(&row), part_from_bytes(&row));
+    Located { position, command, outcome, part }
 }
 
 fn open_file(files: &OpenFiles, first: Position) -> Result<(Arc<dyn File>, Header), IndexError> {

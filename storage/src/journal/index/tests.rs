@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Builder, CommandRow, Located, OutcomeRow, SegmentIndex};
+use super::{Builder, CommandRow, Located, OutcomeRow, Part, SegmentIndex};
 use crate::Position;
 use crate::disk::{Disk, MemoryDisk};
 
@@ -47,7 +47,9 @@ impl Segment {
     }
 
     pub(super) fn find(&self, id: u128) -> Option<Located> {
-        self.located().find(|(command, _)| id != 0 && command.id == id).map(|(_, at)| at)
+        self.located()
+            .find(|(command, _)| id != 0 && (command.id == id || command.also == id))
+            .map(|(_, at)| at)
     }
 
     pub(super) fn history(
@@ -67,15 +69,21 @@ impl Segment {
         all
     }
 
-    pub(super) fn outcome(&self, position: Position, command: u16) -> Option<OutcomeRow> {
+    pub(super) fn command(&self, position: Position, command: u16) -> Option<Located> {
         let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
-        Some(self.records.get(record)?.get(usize::from(command))?.outcome)
+        let row = self.records.get(record)?.get(usize::from(command))?;
+        Some(Located { position, command, outcome: row.outcome, part: row.part })
+    }
+
+    pub(super) fn outcomes(&self, position: Position) -> Option<Vec<OutcomeRow>> {
+        let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
+        Some(self.records.get(record)?.iter().map(|command| command.outcome).collect())
     }
 
     pub(super) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
         (self.first..).zip(&self.records).flat_map(|(position, commands)| {
             (0_u16..).zip(commands).map(move |(command, row)| {
-                (row, Located { position, command, outcome: row.outcome })
+                (row, Located { position, command, outcome: row.outcome, part: row.part })
             })
         })
     }
@@ -96,6 +104,11 @@ pub(super) fn open(disk: &MemoryDisk, first: Position) -> SegmentIndex {
 pub(super) fn id_at(millisecond: u64, random: u64) -> u128 {
     let version = (0x7 << 76) | (0b10 << 62);
     (u128::from(millisecond) << 80) | version | u128::from(random & 0xffff_ffff)
+}
+
+/// An id that no command has as its own, made from one that has.
+pub(super) fn also_of(id: u128) -> u128 {
+    id ^ (0xf << 76)
 }
 
 /// Numbers that look random and are the same every time.
@@ -123,16 +136,24 @@ pub(super) fn segment(first: Position, records: u64, commands_max: u64, seed: u6
         let rows = (0..commands).map(|_| {
             millisecond += scatter.below(4);
             let far = scatter.below(300);
+            let days_ago = 86_400_000 * scatter.below(30);
             CommandRow {
                 id: if far == 0 { 0 } else { id_at(millisecond, scatter.next()) },
+                also: if far < 30 { also_of(id_at(millisecond - days_ago, far)) } else { 0 },
                 debit: u128::from(1 + scatter.below(400)) << 64,
                 credit: if far.is_multiple_of(2) { 7 } else { u128::from(scatter.below(3)) },
                 outcome: OutcomeRow {
                     code: u8::try_from(scatter.below(256)).unwrap(),
                     flags: u8::try_from(scatter.below(4)).unwrap(),
                     index: u16::try_from(scatter.below(8192)).unwrap(),
+                    amount: scatter.next(),
                     debit_after: scatter.next().cast_signed(),
                     credit_after: -scatter.next().cast_signed(),
+                },
+                part: Part {
+                    offset: u32::try_from(scatter.below(1 << 22)).unwrap(),
+                    bytes: u32::try_from(scatter.below(300)).unwrap(),
+                    checksum: u32::try_from(scatter.below(1 << 32)).unwrap(),
                 },
             }
         });

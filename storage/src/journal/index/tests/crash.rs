@@ -20,8 +20,8 @@ fn codes_on(disk: &MemoryDisk, model: &Segment) -> Option<Vec<Option<u8>>> {
         Err(error) => panic!("{error}"),
         Ok(index) => {
             index.verify().unwrap();
-            let code = |at: super::Located| index.outcome(at.position, at.command).unwrap();
-            Some(model.located().map(|(_, at)| code(at).map(|row| row.code)).collect())
+            let code = |at: super::Located| index.command(at.position, at.command).unwrap();
+            Some(model.located().map(|(_, at)| code(at).map(|found| found.outcome.code)).collect())
         }
     }
 }

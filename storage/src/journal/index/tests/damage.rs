@@ -16,8 +16,8 @@ fn errors_but_no_wrong_answer(model: &Segment, index: &SegmentIndex) -> usize {
             Ok(found) => assert_eq!(found, model.find(command.id)),
             Err(_) => errors += 1,
         }
-        match index.outcome(at.position, at.command) {
-            Ok(outcome) => assert_eq!(outcome, Some(command.outcome)),
+        match index.command(at.position, at.command) {
+            Ok(found) => assert_eq!(found, Some(at)),
             Err(_) => errors += 1,
         }
     }
@@ -104,7 +104,7 @@ fn swapped_blocks_and_other_lengths_are_refused() {
     file.write_at(&one, 2 * 4096).unwrap();
     let index = reopen(&disk, 0).unwrap();
     assert!(index.verify().is_err());
-    assert!(index.outcome(0, 0).is_err() || model.outcome(0, 0).is_none());
+    assert!(index.command(0, 0).is_err() || model.command(0, 0).is_none());
     file.write_at(&one, 4096).unwrap();
     file.write_at(&two, 2 * 4096).unwrap();
     index.verify().unwrap();

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::{Scatter, id_at};
 use crate::disk::RealDisk;
-use crate::journal::index::{Builder, CommandRow, OutcomeRow, SegmentIndex};
+use crate::journal::index::{Builder, CommandRow, OutcomeRow, Part, SegmentIndex};
 
 const COMMANDS: u64 = 1_000_000;
 const HOT: u128 = 42;
@@ -28,9 +28,11 @@ fn resident_kib(field: &str) -> u64 {
 fn command(n: u64, accounts: u64, scatter: &mut Scatter) -> CommandRow {
     CommandRow {
         id: id_at(1_790_000_000_000 + n / 200, scatter.next()),
+        also: 0,
         debit: u128::from(100 + scatter.below(accounts)) << 60 | u128::from(scatter.below(2)),
         credit: HOT,
         outcome: OutcomeRow { debit_after: 5, credit_after: 6, ..OutcomeRow::default() },
+        part: Part { offset: 8, bytes: 140, checksum: 7 },
     }
 }
 
@@ -96,6 +98,12 @@ fn a_million_commands() {
         println!("  page of 100, account in every command: {us} ns");
         let us = each_us(1_000, |n| assert!(page(few, n) <= 100));
         println!("  page of up to {}, account in few: {us} ns", page(few, 126));
+        let records = COMMANDS / per_record;
+        let ns = each_us(records.min(100_000), |n| {
+            let outcomes = index.outcomes(first + n).unwrap().unwrap();
+            assert_eq!(u64::try_from(outcomes.len()).unwrap(), per_record);
+        });
+        println!("  the outcomes of a record of {per_record}, one after the other: {ns} ns");
         let start = Instant::now();
         index.verify().unwrap();
         println!("  verify {} ms", start.elapsed().as_millis());

@@ -3,15 +3,16 @@
 
 use proptest::prelude::*;
 
-use super::{Segment, disk, id_at, open, segment};
-use crate::journal::index::{CommandRow, OutcomeRow, SegmentIndex, id_second};
+use super::{Segment, also_of, disk, id_at, open, segment};
+use crate::journal::index::{CommandRow, OutcomeRow, Part, SegmentIndex, id_second};
 
 fn outcome() -> impl Strategy<Value = OutcomeRow> {
-    (any::<u8>(), any::<u8>(), any::<u16>(), any::<i64>(), any::<i64>()).prop_map(
-        |(code, flags, index, debit_after, credit_after)| OutcomeRow {
+    (any::<u8>(), any::<u8>(), any::<u16>(), any::<u64>(), any::<i64>(), any::<i64>()).prop_map(
+        |(code, flags, index, amount, debit_after, credit_after)| OutcomeRow {
             code,
             flags,
             index,
+            amount,
             debit_after,
             credit_after,
         },
@@ -23,15 +24,28 @@ fn command() -> impl Strategy<Value = CommandRow> {
     let id = prop_oneof![
         1 => Just(0),
         8 => (0_u64..40, 0_u64..3).prop_map(|(second, n)| id_at(second * 700, n)),
-        1 => any::<u128>(),
+        1 => any::<u128>().prop_map(|id| id & !(0xf << 76)),
+    ];
+    let also = prop_oneof![
+        6 => Just(0),
+        1 => (0_u64..40, 0_u64..3).prop_map(|(second, n)| also_of(id_at(second * 700, n))),
     ];
     let account = || prop_oneof![8 => 0_u128..6, 1 => any::<u128>()];
-    (id, account(), account(), outcome()).prop_map(|(id, debit, credit, outcome)| CommandRow {
-        id,
-        debit,
-        credit,
-        outcome,
-    })
+    let part = any::<(u32, u32, u32)>().prop_map(|(offset, bytes, checksum)| Part {
+        offset,
+        bytes,
+        checksum,
+    });
+    (id, also, account(), account(), outcome(), part).prop_map(
+        |(id, also, debit, credit, outcome, part)| CommandRow {
+            id,
+            also,
+            debit,
+            credit,
+            outcome,
+            part,
+        },
+    )
 }
 
 fn any_segment() -> impl Strategy<Value = Segment> {
@@ -51,9 +65,12 @@ fn assert_answers(model: &Segment, index: &SegmentIndex) {
     for (command, at) in model.located() {
         accounts.extend([command.debit, command.credit]);
         assert_eq!(index.find(command.id).unwrap(), model.find(command.id));
+        assert_eq!(index.find(command.also).unwrap(), model.find(command.also));
         assert!(command.id == 0 || index.contains_second(id_second(command.id)));
-        let outcome = index.outcome(at.position, at.command).unwrap();
-        assert_eq!(outcome, Some(command.outcome));
+        assert_eq!(index.command(at.position, at.command).unwrap(), Some(at));
+    }
+    for position in model.first.saturating_sub(1)..=model.last() + 1 {
+        assert_eq!(index.outcomes(position).unwrap(), model.outcomes(position));
     }
     for absent in 0..50 {
         let id = id_at(absent * 700, 77_777);
@@ -76,8 +93,8 @@ fn assert_pages(model: &Segment, index: &SegmentIndex, account: u128) {
             let before = Some((position, command));
             let page = index.history(account, before, 5).unwrap();
             assert_eq!(page, model.history(account, before, 5));
-            let outcome = index.outcome(position, command).unwrap();
-            assert_eq!(outcome, model.outcome(position, command));
+            let found = index.command(position, command).unwrap();
+            assert_eq!(found, model.command(position, command));
         }
     }
 }
@@ -108,7 +125,9 @@ fn a_segment_of_several_levels_is_walked_page_by_page() {
             assert_eq!(index.find(command.id).unwrap(), Some(at));
             assert_eq!(index.find(command.id ^ 1).unwrap(), None);
         }
-        assert_eq!(index.outcome(at.position, at.command).unwrap(), Some(command.outcome));
+        assert_eq!(index.command(at.position, at.command).unwrap(), Some(at));
+        assert_eq!(index.outcomes(at.position).unwrap(), model.outcomes(at.position));
+        assert_eq!(index.find(command.also).unwrap(), model.find(command.also));
     }
     for account in [7, 1 << 64, 400 << 64, 2, 5] {
         let expected = model.history(account, None, usize::MAX);
@@ -136,7 +155,8 @@ fn a_repeated_id_answers_with_its_first_command() {
 }
 
 fn first_of(id: u64) -> CommandRow {
-    CommandRow { id: id_at(id, 0), debit: 1, credit: 2, outcome: OutcomeRow::default() }
+    let (outcome, part) = (OutcomeRow::default(), Part::default());
+    CommandRow { id: id_at(id, 0), also: 0, debit: 1, credit: 2, outcome, part }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{FOLDER, Segment, disk, id_at, segment};
+use super::{FOLDER, Segment, also_of, disk, id_at, segment};
 use crate::disk::{Disk, MemoryDisk};
 use crate::journal::index::{FindError, IndexError, Indexes, Sealed, id_second, path_of};
 
@@ -52,10 +52,12 @@ fn answers_come_from_all_segments() {
     for model in &models {
         for (command, at) in model.located().step_by(7).filter(|(c, _)| c.id != 0) {
             assert_eq!(indexes.find(command.id), Ok(Some(at)));
-            assert_eq!(indexes.outcome(at.position, at.command), Ok(Some(at.outcome)));
+            assert_eq!(indexes.command(at.position, at.command), Ok(Some(at)));
         }
     }
-    assert_eq!(indexes.outcome(models[2].last() + 1, 0), Ok(None));
+    assert_eq!(indexes.command(models[2].last() + 1, 0), Ok(None));
+    assert_eq!(indexes.outcomes(models[2].last() + 1), Ok(None));
+    assert_eq!(indexes.outcomes(models[1].first), Ok(models[1].outcomes(models[1].first)));
 
     let newest_first = || models.iter().rev();
     let all: Vec<_> = newest_first().flat_map(|m| m.history(7, None, usize::MAX)).collect();
@@ -66,6 +68,33 @@ fn answers_come_from_all_segments() {
         walked.extend(indexes.history(7, before, 60).unwrap());
     }
     assert_eq!(walked, all);
+}
+
+/// A hold of last month that is taken today: the id of its end says nothing of the segment that has
+/// it, so fresh ids ask no further segments for its sake.
+#[test]
+fn other_ids_are_found_from_a_position_on() {
+    let mut models = three();
+    let other = also_of(id_at(1_700_000_000_000, 5));
+    let command = models[1].records.iter_mut().flatten().last().unwrap();
+    command.also = other;
+    let expected = models[1].find(other);
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    assert!(expected.is_some());
+    let (first, last) = (models[1].first, models[1].last());
+    for from in [0, first - 1, first, last] {
+        assert_eq!(indexes.find_from(other, from), Ok(expected), "from {from}");
+    }
+    for from in [last + 1, models[2].last(), models[2].last() + 1, u64::MAX] {
+        assert_eq!(indexes.find_from(other, from), Ok(None), "from {from}");
+    }
+    assert_eq!(indexes.find_from(some_id(&models[0]), 0), Ok(models[0].find(some_id(&models[0]))));
+    assert_eq!(indexes.find(other), Ok(None), "no segment has ids of its second");
+
+    indexes.mark_damaged(0, &IndexError::Missing { first: 0 });
+    assert_eq!(indexes.find_from(other, 5), Err(FindError::Recovering { first: 0 }));
+    assert_eq!(indexes.find_from(other, first), Ok(expected));
 }
 
 #[test]
@@ -90,7 +119,7 @@ fn only_answers_that_need_a_missing_index_are_refused() {
     assert_eq!(indexes.history(7, None, 9), Ok(models[2].history(7, None, 9)));
     assert!(indexes.history(7, None, usize::MAX).is_err());
     assert_eq!(indexes.history(7, Some((first, 0)), 9), Ok(models[0].history(7, None, 9)));
-    assert!(indexes.outcome(first, 0).is_err());
+    assert!(indexes.command(first, 0).is_err());
 
     models[1].build(&disk).unwrap();
     indexes.add(sealed(&models[1])).unwrap();
@@ -142,9 +171,11 @@ fn more_segments_than_open_files_all_answer() {
             let mut one = segment(n * 3, 2, 3, n + 1);
             one.records.push(vec![super::CommandRow {
                 id: id_at(n * 5_000, n),
+                also: 0,
                 debit: 1,
                 credit: 7,
                 outcome: super::OutcomeRow::default(),
+                part: super::Part::default(),
             }]);
             one
         })

@@ -1,0 +1,267 @@
+//! Events: every outcome in the order of the journal, from any place on, the same on every node.
+//!
+//! An event tells what was decided, never how it stands now: a payment's event says nothing of refunds that came later.
+//! Earlier answers that came again, failed atomic batches, releases that came too late, genesis and what is done with keys
+//! are no events. Only committed entries are told of, and applied ones at that.
+
+use evenkeel_storage::journal::Record;
+use evenkeel_wire::{
+    account::{AccountKind, AccountStatus, Limits},
+    amount::Asset,
+    command::Command,
+    day::CloseDay,
+    id::AccountId,
+    limits::LABEL_BYTES_MAX,
+    outcome::{Outcome, Stamp},
+    reply::{HoldView, TransferView},
+    transfer::Text,
+};
+
+use super::{
+    Lost,
+    holds::opened,
+    past::{Past, Told},
+    walk::{commands, stamp},
+};
+use crate::{ledger::Decided, replication::types::kind};
+
+/// How much of the journal is walked for one answer.
+const WALK_BYTES: usize = 1 << 20;
+
+/// A place between outcomes: events come after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The very beginning.
+    Nothing,
+    /// One outcome of an entry: position and index.
+    Outcome(u64, u16),
+    /// All of an entry.
+    Entry(u64),
+}
+
+/// Events, and the place behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// In order. None of them may mean that there was nothing to tell of on this stretch.
+    pub events: Vec<Event>,
+    /// Where to go on.
+    pub next: After,
+    /// Whether something is there to go on with; else wait until an entry after `next` is applied.
+    pub more: bool,
+}
+
+/// An outcome, as it's told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The entry.
+    pub stamp: Stamp,
+    /// What sort of command it was.
+    pub kind: EventKind,
+    /// The UUID that it's about: the command's own, an opened account's, an expired hold's; none for a day.
+    pub id: Option<u128>,
+    /// What came of it, with its index.
+    pub outcome: Outcome,
+    /// What a committed one was about.
+    pub subject: Subject,
+}
+
+/// What an outcome was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// It was rejected: nothing came of it.
+    Nothing,
+    /// Money that moved.
+    Transfer(Box<TransferView>),
+    /// A hold as this outcome left it.
+    Hold(Box<HoldView>),
+    /// What was changed about an account.
+    Account(Box<AccountChange>),
+    /// A day that ended.
+    Day(CloseDay),
+}
+
+/// An account, as far as it never changes, and what this outcome made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountChange {
+    pub id: AccountId,
+    pub kind: AccountKind,
+    pub asset: Asset,
+    pub label: Text<LABEL_BYTES_MAX>,
+    /// What it is now; `None`: as before.
+    pub status: Option<AccountStatus>,
+    /// Which limits were set.
+    pub limits: Limits,
+}
+
+macro_rules! event_kinds {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        /// What an event tells of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind {
+            $(#[doc = concat!("`", $text, "`")] $name),+
+        }
+
+        impl EventKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// As the API writes it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text),+
+                }
+            }
+        }
+    };
+}
+event_kinds! {
+    Transfer = "transfer",
+    Refund = "refund",
+    Reversal = "reversal",
+    Hold = "hold",
+    Capture = "capture",
+    Void = "void",
+    HoldExpired = "hold_expired",
+    OpenAccount = "open_account",
+    Freeze = "freeze",
+    Unfreeze = "unfreeze",
+    Close = "close",
+    Limits = "limits",
+    DayClosed = "day_closed",
+}
+
+/// Sort and id of the event that an outcome is told as. `None`: it isn't told.
+fn told_as(command: &Command, decided: &Decided) -> Option<(EventKind, Option<u128>)> {
+    if decided.replayed || decided.outcome.index == Outcome::NO_INDEX {
+        return None;
+    }
+    let own = command.id().map(|id| id.number());
+    Some(match command {
+        Command::Transfer(_) => (EventKind::Transfer, own),
+        Command::Refund(_) => (EventKind::Refund, own),
+        Command::Reversal(_) => (EventKind::Reversal, own),
+        Command::Hold(_) => (EventKind::Hold, own),
+        Command::Capture(_) => (EventKind::Capture, own),
+        Command::Void(_) => (EventKind::Void, own),
+        Command::SetStatus(change) => match change.status {
+            AccountStatus::Frozen => (EventKind::Freeze, own),
+            AccountStatus::Open => (EventKind::Unfreeze, own),
+            AccountStatus::Closed => (EventKind::Close, own),
+        },
+        Command::SetLimits(_) => (EventKind::Limits, own),
+        Command::ExpireHold(expire) => (EventKind::HoldExpired, Some(expire.hold.number())),
+        Command::OpenAccount(open) => (EventKind::OpenAccount, Some(open.id.number())),
+        Command::CloseDay(_) if decided.outcome.rejection.is_none() => (EventKind::DayClosed, None),
+        Command::CloseDay(_)
+        | Command::Genesis(_)
+        | Command::CreateKey(_)
+        | Command::RevokeKey(_) => return None,
+    })
+}
+
+impl Past<'_> {
+    /// The next events after a place, at most `max` of them.
+    ///
+    /// # Errors
+    /// When they can't be had.
+    pub fn events(&self, after: After, max: usize) -> Result<Events, Lost> {
+        let mut told = Events { events: Vec::new(), next: after, more: false };
+        let Some(newest) = self.ledger.position() else { return Ok(told) };
+        let from = match after {
+            After::Nothing => 0,
+            After::Outcome(position, _) => position,
+            After::Entry(position) => position.saturating_add(1),
+        };
+        if from > newest {
+            return Ok(told);
+        }
+        let records = self.history.journal.read(from, newest + 1, WALK_BYTES)?;
+        if records.is_empty() {
+            return Err(Lost::new(format!("there is no entry {from}")));
+        }
+        for record in &records {
+            if record.kind == kind::COMMANDS && !self.events_of(record, after, max, &mut told)? {
+                told.more = true;
+                return Ok(told);
+            }
+            told.next = After::Entry(record.position);
+        }
+        told.more = records.last().is_some_and(|last| last.position < newest);
+        Ok(told)
+    }
+
+    /// An entry's events. False: there are more of them than are asked for.
+    fn events_of(
+        &self,
+        record: &Record,
+        after: After,
+        max: usize,
+        told: &mut Events,
+    ) -> Result<bool, Lost> {
+        let position = record.position;
+        let outcomes = self.outcomes(position)?;
+        for (next, decided) in commands(&record.payload).zip(&outcomes) {
+            let (_, command, _) = next.map_err(Lost::new)?;
+            let Some((kind, id)) = told_as(&command, decided) else { continue };
+            let outcome = decided.outcome;
+            if matches!(after, After::Outcome(at, index) if at == position && outcome.index <= index)
+            {
+                continue;
+            }
+            if told.events.len() == max {
+                return Ok(false);
+            }
+            let stamp = stamp(record);
+            let subject = self.subject(Told { stamp, command, outcome })?;
+            told.events.push(Event { stamp, kind, id, outcome, subject });
+            told.next = After::Outcome(position, outcome.index);
+        }
+        Ok(true)
+    }
+
+    fn subject(&self, told: Told) -> Result<Subject, Lost> {
+        if told.outcome.rejection.is_some() {
+            return Ok(Subject::Nothing);
+        }
+        let (stamp, index) = (told.stamp, told.outcome.index);
+        Ok(match told.command {
+            Command::Hold(hold) => Subject::Hold(Box::new(opened(hold, stamp, index))),
+            Command::Void(void) => {
+                Subject::Hold(Box::new(self.hold_ended_by(void.hold, &told.command)?))
+            }
+            Command::ExpireHold(expire) => {
+                Subject::Hold(Box::new(self.hold_ended_by(expire.hold, &told.command)?))
+            }
+            Command::OpenAccount(open) => Subject::Account(Box::new(AccountChange {
+                id: open.id,
+                kind: open.kind,
+                asset: open.asset,
+                label: open.label,
+                status: Some(AccountStatus::Open),
+                limits: open.limits,
+            })),
+            Command::SetStatus(change) => {
+                self.changed(change.account, Some(change.status), Limits::default())?
+            }
+            Command::SetLimits(change) => self.changed(change.account, None, change.limits)?,
+            Command::CloseDay(close) => Subject::Day(close),
+            _ => match self.view(told)? {
+                Some(view) => Subject::Transfer(Box::new(view)),
+                None => Subject::Nothing,
+            },
+        })
+    }
+
+    fn changed(
+        &self,
+        id: AccountId,
+        status: Option<AccountStatus>,
+        limits: Limits,
+    ) -> Result<Subject, Lost> {
+        let account = self.ledger.account(id);
+        let account = account.ok_or_else(|| Lost::new(format!("account {id} is gone")))?;
+        let (kind, asset, label) = (account.kind, account.asset, account.label);
+        Ok(Subject::Account(Box::new(AccountChange { id, kind, asset, label, status, limits })))
+    }
+}

@@ -1,0 +1,101 @@
+//! Facts of a movement: who paid whom how much, told from its command, its outcome and its target's facts.
+//!
+//! All of it is fixed when the command is committed, so it's the same at any time and on every node. A target is always
+//! older than what is about it, so looking it up ends.
+
+use evenkeel_wire::{
+    amount::Amount,
+    command::Command,
+    hold::Hold,
+    id::{AccountId, CommandId},
+    outcome::Outcome,
+    transfer::{Text, Transfer, TransferKind},
+};
+
+use super::{Lost, past::Past, rows::is_new_and_committed};
+use crate::ledger::Decided;
+
+impl Past<'_> {
+    /// The movement that a committed command made. `None`: it moved nothing. A capture is a payment under its own id, with
+    /// the hold's memo; a refund and a reversal go back to where the money came from, a reversal's reason is its memo.
+    ///
+    /// # Errors
+    /// When its target can't be had.
+    pub fn movement(&self, command: Command, outcome: &Outcome) -> Result<Option<Transfer>, Lost> {
+        let amount = Amount(outcome.amount);
+        let (id, target, kind, memo) = match command {
+            Command::Transfer(transfer) => return Ok(Some(transfer)),
+            Command::Capture(capture) => {
+                let hold = self.hold_of(capture.id, capture.hold)?;
+                let kind = TransferKind::Payment;
+                let Hold { debit, credit, asset, memo, .. } = hold;
+                let reference = Text::default();
+                let id = capture.id;
+                return Ok(Some(Transfer {
+                    id,
+                    debit,
+                    credit,
+                    amount,
+                    asset,
+                    kind,
+                    reference,
+                    memo,
+                }));
+            }
+            Command::Refund(refund) => {
+                (refund.id, refund.payment, TransferKind::Refund, refund.memo)
+            }
+            Command::Reversal(reversal) => {
+                (reversal.id, reversal.transfer, TransferKind::Reversal, reversal.reason)
+            }
+            _ => return Ok(None),
+        };
+        let target = self.movement_of(id, target)?;
+        Ok(Some(Transfer {
+            id,
+            debit: target.credit,
+            credit: target.debit,
+            amount,
+            asset: target.asset,
+            kind,
+            reference: Text::default(),
+            memo,
+        }))
+    }
+
+    /// Who paid and who was paid, if a command moved money.
+    ///
+    /// # Errors
+    /// When its target can't be had.
+    pub fn parties_if_moved(
+        &self,
+        command: &Command,
+        decided: &Decided,
+    ) -> Result<Option<(AccountId, AccountId)>, Lost> {
+        if !is_new_and_committed(decided) {
+            return Ok(None);
+        }
+        if let Command::Transfer(transfer) = command {
+            return Ok(Some((transfer.debit, transfer.credit)));
+        }
+        let moved = self.movement(command.clone(), &decided.outcome)?;
+        Ok(moved.map(|moved| (moved.debit, moved.credit)))
+    }
+
+    /// The movement that `by` is about.
+    fn movement_of(&self, by: CommandId, id: CommandId) -> Result<Transfer, Lost> {
+        let moved = match self.find_committed(id)? {
+            Some(told) => self.movement(told.command, &told.outcome)?,
+            None => None,
+        };
+        moved.ok_or_else(|| Lost::new(format!("command {by}: the movement {id} isn't there")))
+    }
+
+    /// The hold that `by` is about.
+    fn hold_of(&self, by: CommandId, id: CommandId) -> Result<Hold, Lost> {
+        match self.find_committed(id)?.map(|told| told.command) {
+            Some(Command::Hold(hold)) => Ok(hold),
+            _ => Err(Lost::new(format!("command {by}: the hold {id} isn't there"))),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What was decided before: movements and holds by id, accounts' histories, events, settlements, and the first answers
+//! that apply asks for.
+//!
+//! Sealed segments are asked through their indexes, open ones through the ledger's memory of recent entries and the notes
+//! taken of them here. Commands are always read from the journal: there is no second copy of them. What a command was
+//! about is a fact that never changes; how its object stands now is asked of the ledger.
+//!
+//! It never judges and never writes. Asking it reads files: not for a thread that must not wait.
+
+mod events;
+mod facts;
+mod firsts;
+mod holds;
+mod page;
+mod past;
+mod reader;
+mod recents;
+mod rows;
+mod settlement;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use evenkeel_storage::journal::{
+    Journal, ReadError,
+    index::{FindError, Indexes},
+};
+use evenkeel_wire::reply::{Refusal, RefusalCode};
+
+pub use events::{AccountChange, After, Event, EventKind, Events, Subject};
+pub use firsts::Firsts;
+pub use past::{Past, Remembers, Told};
+pub use rows::command_row;
+pub use settlement::{BankRow, MerchantRow, Settlement};
+pub use walk::{commands, place_of, stamp};
+
+use self::recents::Recents;
+
+/// The history of one node.
+pub struct History {
+    journal: Journal,
+    indexes: Arc<Indexes>,
+    recents: Recents,
+}
+
+impl History {
+    pub fn new(journal: Journal, indexes: Arc<Indexes>) -> Self {
+        Self { journal, indexes, recents: Recents::default() }
+    }
+
+    /// The indexes of the sealed segments.
+    pub fn indexes(&self) -> &Arc<Indexes> {
+        &self.indexes
+    }
+
+    /// What apply asks while it's at the entry `applying`: only what lies before it counts as decided.
+    pub fn firsts(&self, applying: u64) -> Firsts<'_> {
+        Firsts::new(self, applying)
+    }
+}
+
+/// What is there and can't be had: an index is being rebuilt, or a file can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Lost(String);
+
+impl Lost {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl From<FindError> for Lost {
+    fn from(error: FindError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<ReadError> for Lost {
+    fn from(error: ReadError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Lost> for Refusal {
+    fn from(lost: Lost) -> Self {
+        Self::new(RefusalCode::Recovering, &lost.0)
+    }
+}

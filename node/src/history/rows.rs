@@ -1,0 +1,150 @@
+//! What the index of a sealed segment keeps of a command, and what it tells of one.
+
+use evenkeel_storage::journal::{
+    Part,
+    index::{CommandRow, Located, OutcomeRow},
+};
+use evenkeel_wire::{
+    command::Command,
+    id::{AccountId, CommandId},
+    outcome::{Outcome, Rejection},
+};
+
+use crate::ledger::Decided;
+
+/// A row's flag: the outcome is the first answer to the command's id again.
+const REPLAYED: u8 = 1;
+
+/// The id under which what closed a hold is found: the hold's, with version 8 instead of 7, which no command has.
+pub(super) fn resolution_id(hold: CommandId) -> u128 {
+    (hold.number() & !(0xf << 76)) | (8 << 76)
+}
+
+/// A command's row: only first answers are found by id, only committed movements by account. `parties`: who paid and who
+/// was paid, for a command that moved money.
+pub fn command_row(
+    command: &Command,
+    decided: &Decided,
+    parties: Option<(AccountId, AccountId)>,
+    part: Part,
+) -> CommandRow {
+    let own_id = command.id().filter(|_| decided.is_recorded()).map_or(0, CommandId::number);
+    let closed = closed_hold(command).filter(|_| is_new_and_committed(decided));
+    let (debit, credit) =
+        parties.map_or((0, 0), |(debit, credit)| (debit.number(), credit.number()));
+    CommandRow {
+        id: own_id,
+        also: closed.map_or(0, resolution_id),
+        debit,
+        credit,
+        outcome: to_row(decided),
+        part,
+    }
+}
+
+/// Whether the command itself changed something: it's no earlier answer again, and was neither rejected nor passed over.
+pub(super) fn is_new_and_committed(decided: &Decided) -> bool {
+    !decided.replayed
+        && decided.outcome.rejection.is_none()
+        && decided.outcome.index != Outcome::NO_INDEX
+}
+
+fn closed_hold(command: &Command) -> Option<CommandId> {
+    match command {
+        Command::Capture(capture) => Some(capture.hold),
+        Command::Void(void) => Some(void.hold),
+        Command::ExpireHold(expire) => Some(expire.hold),
+        _ => None,
+    }
+}
+
+fn to_row(decided: &Decided) -> OutcomeRow {
+    let Outcome { index, rejection, amount, debit_after, credit_after } = decided.outcome;
+    OutcomeRow {
+        code: rejection.map_or(0, Rejection::byte),
+        flags: if decided.replayed { REPLAYED } else { 0 },
+        index,
+        amount,
+        debit_after,
+        credit_after,
+    }
+}
+
+/// What a row says came of its command.
+pub(super) fn decided(row: &OutcomeRow) -> Decided {
+    let rejection = if row.code == 0 {
+        None
+    } else {
+        let known = Rejection::from_byte(row.code);
+        Some(known.expect("an index is checksummed, and made by this program or an older one"))
+    };
+    let OutcomeRow { index, amount, debit_after, credit_after, .. } = *row;
+    let outcome = Outcome { index, rejection, amount, debit_after, credit_after };
+    Decided { outcome, replayed: row.flags & REPLAYED != 0 }
+}
+
+/// Position, command's number and outcome.
+pub(super) fn located(place: &Located) -> (u64, u16, Outcome) {
+    (place.position, place.command, decided(&place.outcome).outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_wire::hold::{Capture, ExpireHold, Void};
+
+    use super::*;
+
+    fn id(number: u128) -> CommandId {
+        CommandId::from_parts(1_700_000_000_000, number)
+    }
+
+    fn outcome(index: u16, rejection: Option<Rejection>) -> Outcome {
+        Outcome { index, rejection, amount: 7, debit_after: -5, credit_after: i64::MAX }
+    }
+
+    #[test]
+    fn an_outcome_comes_back_as_it_was() {
+        for rejection in [None].into_iter().chain(Rejection::ALL.iter().copied().map(Some)) {
+            for (index, replayed) in [(0, false), (8_191, true), (Outcome::NO_INDEX, false)] {
+                let before = Decided { outcome: outcome(index, rejection), replayed };
+                assert_eq!(decided(&to_row(&before)), before);
+            }
+        }
+    }
+
+    /// No command's own id can be one, whatever is random in it.
+    #[test]
+    fn the_id_of_a_holds_end_differs_from_its_own_in_the_version_alone() {
+        for hold in [id(0), id(u128::MAX), id(12_345)] {
+            let end = resolution_id(hold);
+            assert_eq!((end >> 76) & 0xf, 8);
+            assert_eq!(end ^ hold.number(), 0xf << 76);
+            assert!(CommandId::new(end).is_err());
+        }
+    }
+
+    #[test]
+    fn only_first_answers_are_found_by_id_and_only_what_closed_a_hold_by_its_end() {
+        let (hold, end) = (id(9), resolution_id(id(9)));
+        let capture = Command::Capture(Capture { id: id(1), hold, amount: None });
+        let void = Command::Void(Void { id: id(1), hold });
+        let expire = Command::ExpireHold(ExpireHold { hold });
+        let own = id(1).number();
+        let committed = (outcome(3, None), false);
+        let rejected = (outcome(3, Some(Rejection::HoldNotOpen)), false);
+        for (command, (outcome, replayed), expected) in [
+            (&capture, committed, (own, end)),
+            (&void, committed, (own, end)),
+            (&expire, committed, (0, end)),
+            (&expire, (outcome(Outcome::NO_INDEX, None), false), (0, 0)),
+            (&capture, rejected, (own, 0)),
+            (&capture, (outcome(3, Some(Rejection::IdExpired)), false), (0, 0)),
+            (&capture, (outcome(3, None), true), (0, 0)),
+            (&void, (outcome(Outcome::NO_INDEX, Some(Rejection::BatchFailed)), false), (0, 0)),
+        ] {
+            let decided = Decided { outcome, replayed };
+            let row = command_row(command, &decided, None, Part::default());
+            assert_eq!((row.id, row.also), expected, "{command:?} {decided:?}");
+        }
+    }
+}

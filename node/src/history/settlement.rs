@@ -1,0 +1,179 @@
+//! The settlement of a closed business day: what each merchant is owed for it, and what moved through each bank.
+//!
+//! Counted anew from the journal between the day's first and last entry, so it's the same on every node at any time, and
+//! compared with the day's report: figures that don't add up to it are never given out.
+
+use std::collections::BTreeMap;
+
+use evenkeel_wire::{
+    account::AccountKind,
+    amount::Asset,
+    day::BusinessDate,
+    id::AccountId,
+    reply::DayView,
+    transfer::{Transfer, TransferKind},
+};
+
+use super::{Lost, past::Past, rows::is_new_and_committed, walk::commands};
+use crate::{limits::READ_BYTES_MAX, replication::types::kind};
+
+/// A day's settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub date: BusinessDate,
+    /// By account and asset; only those that something happened to.
+    pub merchants: Vec<MerchantRow>,
+    /// By account and asset; only those that something happened to.
+    pub banks: Vec<BankRow>,
+}
+
+/// A merchant's day, in the asset's minor unit. Cash-outs aren't part of it: they pay out what was owed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MerchantRow {
+    pub account: AccountId,
+    pub asset: Asset,
+    /// What it was paid, captures included.
+    pub payments: i128,
+    /// What it paid back.
+    pub refunds: i128,
+    /// What it paid in fees, less fees that were reversed: below 0 when a fee of an earlier day was.
+    pub fees: i128,
+    /// `payments - refunds - fees`.
+    pub net: i128,
+}
+
+/// A bank account's day, in the asset's minor unit. What it gave in all is `top_ups - cash_outs - reversals`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BankRow {
+    pub account: AccountId,
+    pub asset: Asset,
+    /// What came from it.
+    pub top_ups: i128,
+    /// What went to it.
+    pub cash_outs: i128,
+    /// What reversals brought back to it: reversed top-ups, less reversed cash-outs.
+    pub reversals: i128,
+}
+
+/// The counts under way.
+#[derive(Default)]
+struct Counts {
+    merchants: BTreeMap<(AccountId, Asset), [i128; 3]>,
+    banks: BTreeMap<(AccountId, Asset), [i128; 3]>,
+    /// Number and sum by asset and kind.
+    movements: BTreeMap<(Asset, TransferKind), (u64, u128)>,
+    kinds: BTreeMap<AccountId, AccountKind>,
+}
+
+impl Past<'_> {
+    /// A closed day's settlement. `None`: the day isn't closed, or never was. Walks the whole day's part of the journal.
+    ///
+    /// # Errors
+    /// When something can't be read, or the figures aren't those of the day's report.
+    pub fn settlement(&self, date: BusinessDate) -> Result<Option<Settlement>, Lost> {
+        let Some(report) = self.ledger.day(date) else { return Ok(None) };
+        let mut counts = Counts::default();
+        let mut next = report.first_position;
+        while next <= report.last_position {
+            let end = report.last_position + 1;
+            let records = self.history.journal.read(next, end, READ_BYTES_MAX)?;
+            let Some(last) = records.last() else {
+                return Err(Lost::new(format!("there is no entry {next}")));
+            };
+            next = last.position + 1;
+            for record in records.iter().filter(|record| record.kind == kind::COMMANDS) {
+                let outcomes = self.outcomes(record.position)?;
+                for (command, decided) in commands(&record.payload).zip(&outcomes) {
+                    let (_, command, _) = command.map_err(Lost::new)?;
+                    if is_new_and_committed(decided)
+                        && let Some(moved) = self.movement(command, &decided.outcome)?
+                    {
+                        self.count(&moved, &mut counts)?;
+                    }
+                }
+            }
+        }
+        counts.check(&report)?;
+        Ok(Some(counts.settlement(date)))
+    }
+
+    fn count(&self, moved: &Transfer, counts: &mut Counts) -> Result<(), Lost> {
+        let amount = i128::from(moved.amount.0);
+        let (count, sum) = counts.movements.entry((moved.asset, moved.kind)).or_default();
+        *count += 1;
+        *sum += u128::from(moved.amount.0);
+        // What goes into an account counts one way, what comes out of it the other.
+        for (account, paid) in [(moved.debit, -amount), (moved.credit, amount)] {
+            let account_kind = self.kind_of(account, counts)?;
+            let key = (account, moved.asset);
+            let (rows, column, change) = match (account_kind, moved.kind) {
+                (AccountKind::Merchant, TransferKind::Payment) => (&mut counts.merchants, 0, paid),
+                (AccountKind::Merchant, TransferKind::Refund) => (&mut counts.merchants, 1, -paid),
+                // A cash-out by a merchant isn't its day's business, and neither is its reversal; a fee's is.
+                (AccountKind::Merchant, TransferKind::Fee) => (&mut counts.merchants, 2, -paid),
+                (AccountKind::Merchant, TransferKind::Reversal)
+                    if self.kind_of(moved.debit, counts)? == AccountKind::Fee =>
+                {
+                    (&mut counts.merchants, 2, -paid)
+                }
+                (AccountKind::Bank, TransferKind::TopUp) => (&mut counts.banks, 0, -paid),
+                (AccountKind::Bank, TransferKind::CashOut) => (&mut counts.banks, 1, paid),
+                (AccountKind::Bank, TransferKind::Reversal) => (&mut counts.banks, 2, paid),
+                _ => continue,
+            };
+            rows.entry(key).or_default()[column] += change;
+        }
+        Ok(())
+    }
+
+    /// An account's kind, which never changes.
+    fn kind_of(&self, id: AccountId, counts: &mut Counts) -> Result<AccountKind, Lost> {
+        if let Some(kind) = counts.kinds.get(&id) {
+            return Ok(*kind);
+        }
+        let account = self.ledger.account(id);
+        let kind = account.ok_or_else(|| Lost::new(format!("account {id} is gone")))?.kind;
+        // Merchants, banks and fee accounts are few and come again and again; wallets aren't.
+        if kind != AccountKind::Wallet {
+            counts.kinds.insert(id, kind);
+        }
+        Ok(kind)
+    }
+}
+
+impl Counts {
+    /// Whether this is what the day's report says has moved.
+    fn check(&self, report: &DayView) -> Result<(), Lost> {
+        let reported = report.assets.iter().flat_map(|row| {
+            let asset = row.opening.asset;
+            row.movements.iter().map(move |row| ((asset, row.kind), (row.count, row.sum)))
+        });
+        let reported: BTreeMap<_, _> = reported.collect();
+        let shown = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
+        let counted: BTreeMap<_, _> = self
+            .movements
+            .iter()
+            .map(|(key, (count, sum))| (*key, (*count, shown(*sum))))
+            .collect();
+        if counted == reported {
+            return Ok(());
+        }
+        Err(Lost::new(format!(
+            "the movements of {} don't add up to its report: counted {counted:?}, reported {reported:?}",
+            report.date
+        )))
+    }
+
+    fn settlement(self, date: BusinessDate) -> Settlement {
+        let merchants = self.merchants.into_iter().map(|((account, asset), columns)| {
+            let [payments, refunds, fees] = columns;
+            let net = payments - refunds - fees;
+            MerchantRow { account, asset, payments, refunds, fees, net }
+        });
+        let banks = self.banks.into_iter().map(|((account, asset), columns)| {
+            let [top_ups, cash_outs, reversals] = columns;
+            BankRow { account, asset, top_ups, cash_outs, reversals }
+        });
+        Settlement { date, merchants: merchants.collect(), banks: banks.collect() }
+    }
+}

@@ -1,0 +1,182 @@
+//! One node without a network: journal, ledger, history and keeper on a disk in memory.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use evenkeel_storage::{
+    balances::MemoryCheckpoints,
+    disk::{Disk, MemoryDisk},
+    journal::{self, Journal, NewRecord, Options, Step, Writer},
+};
+use evenkeel_wire::{
+    codec,
+    command::Command,
+    entry::EntryBuilder,
+    id::{CommandId, OPERATOR_KEY},
+    outcome::{Answer, Outcome},
+};
+
+use crate::{
+    keeper::Keeper,
+    ledger::EntryHead,
+    recovery::{Recovery, apply},
+    replication::types::kind,
+    state::State,
+};
+
+const CLUSTER: [u8; 16] = [7; 16];
+/// The genesis entry's time, microseconds.
+pub(super) const T0: u64 = 1_700_000_000_000_000;
+
+/// A command's answer as the journal has it: what the slow answers are made of.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) head: EntryHead,
+    pub(super) number: u16,
+    pub(super) command: Command,
+    pub(super) outcome: Outcome,
+    pub(super) replayed: bool,
+}
+
+pub(super) struct Site {
+    disk: MemoryDisk,
+    pub(super) journal: Journal,
+    writer: Writer,
+    pub(super) state: Arc<State>,
+    keeper: Keeper,
+    checkpoints: MemoryCheckpoints,
+    segment_bytes: u64,
+    pub(super) given: Vec<Given>,
+    /// The next entry's time.
+    pub(super) now: u64,
+}
+
+impl Site {
+    pub(super) fn new(segment_bytes: u64) -> Self {
+        let disk = MemoryDisk::new(1);
+        disk.create_folder(Path::new("/data")).unwrap();
+        disk.sync_folder(Path::new("/")).unwrap();
+        Self::open(disk, MemoryCheckpoints::new(1), segment_bytes, Vec::new(), T0)
+    }
+
+    fn open(
+        disk: MemoryDisk,
+        checkpoints: MemoryCheckpoints,
+        segment_bytes: u64,
+        given: Vec<Given>,
+        now: u64,
+    ) -> Self {
+        // A small tail, so that commands are read from files too.
+        let tail_bytes_max = usize::try_from(segment_bytes / 4).unwrap();
+        let options = Options { segment_bytes, tail_bytes_max, ..Options::new(CLUSTER) };
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (journal, writer, _) =
+            journal::open(shared.clone(), Path::new("/data"), options).unwrap();
+        let mut loaded = checkpoints.reopen();
+        let recovered = Recovery {
+            disk: shared.clone(),
+            journal: journal.clone(),
+            checkpoints: &mut loaded,
+            progress: &mut |_, _| (),
+        };
+        let recovered = recovered.run().unwrap();
+        assert_eq!(recovered.report.checkpoint_refused, None);
+        let state = recovered.state;
+        // That the newest entries are committed was in memory alone; a primary says it again.
+        let next = state.position().map_or(0, |position| position + 1);
+        for record in journal.read(next, u64::MAX, usize::MAX).unwrap() {
+            journal.set_committed(record.position);
+            apply(&state, &record).unwrap();
+        }
+        let keeper = Keeper::new(
+            state.clone(),
+            state.history().clone(),
+            journal.clone(),
+            shared,
+            Box::new(loaded),
+            Box::new(|| panic!("no checkpoint fails here")),
+            Box::new(|_| ()),
+        );
+        Self { disk, journal, writer, state, keeper, checkpoints, segment_bytes, given, now }
+    }
+
+    /// Stops, and starts again from what is on the disk.
+    pub(super) fn restart(self) -> Self {
+        let Self { disk, checkpoints, segment_bytes, given, now, journal, writer, .. } = self;
+        drop((journal, writer));
+        Self::open(disk, checkpoints, segment_bytes, given, now)
+    }
+
+    /// An entry of groups, each atomic or not. Gives the answers.
+    pub(super) fn entry(&mut self, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
+        let mut builder = EntryBuilder::new();
+        for (atomic, commands) in groups {
+            let bytes: Vec<u8> = commands.iter().flat_map(codec::encode).collect();
+            builder.push(OPERATOR_KEY, *atomic, u32::try_from(commands.len()).unwrap(), &bytes);
+        }
+        let head = self.append(kind::COMMANDS, builder.finish().into());
+        let record = &self.journal.read(head.position, head.position + 1, 0).unwrap()[0];
+        let answers = self.state.apply(&head, &record.payload).unwrap();
+        let commands = groups.iter().flat_map(|(_, commands)| commands);
+        for (number, (command, answer)) in (0..).zip(commands.zip(&answers)) {
+            let (command, outcome) = (command.clone(), answer.outcome);
+            let replayed = answer.first.is_some();
+            self.given.push(Given { head, number, command, outcome, replayed });
+        }
+        answers
+    }
+
+    /// An entry of commands, each for itself.
+    pub(super) fn commands(&mut self, commands: &[Command]) -> Vec<Answer> {
+        self.entry(&[(false, commands.to_vec())])
+    }
+
+    /// One command, which must be committed.
+    pub(super) fn committed(&mut self, command: Command) -> Outcome {
+        let outcome = self.commands(&[command])[0].outcome;
+        assert_eq!(outcome.rejection, None);
+        outcome
+    }
+
+    /// An entry without commands.
+    pub(super) fn blank(&mut self) {
+        let head = self.append(kind::BLANK, Bytes::new());
+        self.state.pass(&head);
+    }
+
+    fn append(&mut self, kind: u8, payload: Bytes) -> EntryHead {
+        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let (term, time) = (1 + position / 40, self.now);
+        self.now += 1_000;
+        let record = NewRecord { position, term, time, kind, payload };
+        self.journal.append(vec![record], Box::new(|done| done.unwrap())).unwrap();
+        while self.writer.step(usize::MAX) == Step::Worked {}
+        self.journal.set_committed(position);
+        let link = self.journal.last().unwrap().link.0;
+        EntryHead { position, term, time, link }
+    }
+
+    /// One of the keeper's turns: notes, then a segment or a slice of a checkpoint.
+    pub(super) fn turn(&mut self) {
+        self.keeper.turn().unwrap();
+    }
+
+    /// Seals every segment that is full, and finishes checkpoints.
+    pub(super) fn seal(&mut self) {
+        while self.journal.rolled().is_some() {
+            self.turn();
+        }
+        for _ in 0..200 {
+            self.turn();
+        }
+    }
+
+    /// An id of about now.
+    pub(super) fn id(&self, random: u128) -> CommandId {
+        CommandId::from_parts(self.now / 1_000, random)
+    }
+
+    pub(super) fn newest(&self) -> u64 {
+        self.state.position().unwrap()
+    }
+}

@@ -1,0 +1,294 @@
+//! What business days promise.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows panics, and that's what it's for"
+)]
+
+use evenkeel_wire::transfer::TransferKind;
+
+use super::*;
+
+const KRW: u8 = 0;
+const POINT: u8 = 1;
+
+/// Days with sums that follow what is counted, as the ledger's do.
+struct Bookkeeping {
+    days: Days,
+    sums: Vec<Sums>,
+}
+
+fn assets() -> Vec<Asset> {
+    ["KRW", "POINT"].map(|name| Asset::parse(name).unwrap()).to_vec()
+}
+
+fn date(text: &str) -> BusinessDate {
+    BusinessDate::parse(text).unwrap()
+}
+
+fn head(position: u64) -> EntryHead {
+    let link = [u8::try_from(position).unwrap(); 32];
+    EntryHead { position, term: 1, time: 5, link }
+}
+
+fn close(closed: &str, next: &str) -> CloseDay {
+    CloseDay { closed: date(closed), next: date(next) }
+}
+
+impl Bookkeeping {
+    fn founded() -> Self {
+        let mut days = Days::new();
+        days.found(&assets(), date("2026-11-26"));
+        Self { days, sums: vec![[0; KINDS]; 2] }
+    }
+
+    fn transfer(&mut self, flow: Flow, asset: u8, amount: u64) {
+        self.days.moved(flow, asset, amount);
+        let sums = &mut self.sums[usize::from(asset)];
+        sums[column(flow.payer())] -= i128::from(amount);
+        sums[column(flow.payee())] += i128::from(amount);
+    }
+
+    fn close(&mut self, close: &CloseDay, position: u64) -> Option<Rejection> {
+        self.days.close(close, &self.sums, &head(position)).unwrap().err()
+    }
+
+    fn view(&self, text: &str) -> DayView {
+        self.days.report(date(text)).unwrap()
+    }
+}
+
+fn flow(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> Flow {
+    Flow::of(kind, payer, payee).unwrap()
+}
+
+fn top_up() -> Flow {
+    flow(TransferKind::TopUp, AccountKind::Bank, AccountKind::Wallet)
+}
+
+#[test]
+fn only_the_day_under_way_can_be_closed() {
+    let mut books = Bookkeeping::founded();
+    let not_open = Some(Rejection::DayNotOpen);
+    for (closed, next, result) in [
+        ("2026-11-25", "2026-11-26", not_open),
+        ("2026-11-27", "2026-11-28", not_open),
+        ("2026-11-26", "2026-11-26", not_open),
+        ("2026-11-26", "2026-11-25", not_open),
+        ("2026-11-26", "2026-11-27", None),
+        ("2026-11-26", "2026-11-27", not_open),
+        ("2026-11-27", "2026-12-01", None),
+    ] {
+        assert_eq!(books.close(&close(closed, next), 5), result, "{closed} to {next}");
+    }
+    assert_eq!(books.days.date(), date("2026-12-01"));
+}
+
+#[test]
+fn opening_and_movements_make_closing() {
+    use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
+    use TransferKind::{CashOut, Grant, Payment, Refund, Reversal};
+    let mut books = Bookkeeping::founded();
+    books.transfer(top_up(), KRW, 1_000);
+    assert_eq!(books.close(&close("2026-11-26", "2026-11-27"), 7), None);
+    books.transfer(flow(Payment, Wallet, Merchant), KRW, 300);
+    books.transfer(flow(Payment, Wallet, Merchant), KRW, 100);
+    books.transfer(flow(Refund, Merchant, Wallet), KRW, 50);
+    books.transfer(flow(TransferKind::Fee, Merchant, Fee), KRW, 3);
+    books.transfer(flow(TransferKind::Fee, Wallet, Fee), KRW, 4);
+    books.transfer(flow(CashOut, Merchant, Bank), KRW, 200);
+    books.transfer(flow(CashOut, Wallet, Bank), KRW, 20);
+    books.transfer(flow(Reversal, Bank, Merchant), KRW, 200);
+    books.transfer(flow(Reversal, Fee, Wallet), KRW, 4);
+    books.transfer(flow(Grant, Issuer, Wallet), POINT, 9);
+    assert_eq!(books.close(&close("2026-11-27", "2026-11-28"), 9), None);
+
+    let first = books.view("2026-11-26");
+    let view = books.view("2026-11-27");
+    assert_eq!((first.first_position, first.last_position, first.link), (0, 7, [7; 32]));
+    assert_eq!((view.first_position, view.last_position, view.link), (8, 9, [9; 32]));
+    let [krw, point] = &view.assets[..] else { panic!("two assets") };
+    assert_eq!(krw.opening, first.assets[0].closing, "one day's closing is the next one's opening");
+    let sums = |row: &evenkeel_wire::reply::AssetTotals| {
+        [row.wallet, row.merchant, row.bank, row.fee, row.issuer]
+    };
+    assert_eq!(sums(&krw.opening), [1_000, 0, -1_000, 0, 0]);
+    assert_eq!(sums(&krw.closing), [630, 347, -980, 3, 0]);
+    assert_eq!(sums(&point.closing), [9, 0, 0, 0, -9]);
+    let moved = |asset: &evenkeel_wire::reply::DayAsset| -> Vec<_> {
+        asset.movements.iter().map(|row| (row.kind, row.count, row.sum)).collect()
+    };
+    let expected = [
+        (Payment, 2, 400),
+        (CashOut, 2, 220),
+        (TransferKind::Fee, 2, 7),
+        (Refund, 1, 50),
+        (Reversal, 2, 204),
+    ];
+    assert_eq!(moved(krw), expected);
+    assert_eq!(moved(point), [(Grant, 1, 9)]);
+}
+
+#[test]
+fn a_day_that_was_passed_over_had_nothing_in_it() {
+    let mut books = Bookkeeping::founded();
+    books.transfer(top_up(), KRW, 5);
+    books.close(&close("2026-11-26", "2026-11-30"), 7);
+    books.close(&close("2026-11-30", "2026-12-01"), 8);
+    let (closed, passed_over) = (books.view("2026-11-26"), books.view("2026-11-28"));
+    assert_eq!(passed_over.date, date("2026-11-28"));
+    assert_eq!((passed_over.first_position, passed_over.last_position), (8, 7));
+    assert_eq!(passed_over.assets[0].opening, closed.assets[0].closing);
+    assert_eq!(passed_over.assets[0].closing, closed.assets[0].closing);
+    assert!(passed_over.assets[0].movements.is_empty());
+    assert_eq!(books.view("2026-11-30").first_position, 8);
+    for unknown in ["2026-11-25", "2026-12-01", "2026-12-02"] {
+        assert_eq!(books.days.report(date(unknown)), None, "{unknown}");
+    }
+}
+
+#[test]
+fn figures_that_do_not_add_up_are_named() {
+    let mut books = Bookkeeping::founded();
+    books.transfer(top_up(), KRW, 100);
+    books.sums[0][column(AccountKind::Wallet)] -= 1;
+    let what =
+        books.days.close(&close("2026-11-26", "2026-11-27"), &books.sums, &head(7)).unwrap_err();
+    assert_eq!(
+        what.to_string(),
+        "position 7: day 2026-11-26: wallet accounts opened with 0 KRW and +100 moved, that isn't \
+         the 99 they hold"
+    );
+    assert_eq!(books.days.date(), date("2026-11-26"), "it isn't closed");
+    // A movement that is counted the wrong way: the sums are zero, the day's figures differ all the same.
+    let mut books = Bookkeeping::founded();
+    books.transfer(flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank), KRW, 1);
+    books.days.take_back(flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank), 0, 1);
+    books.days.moved(flow(TransferKind::CashOut, AccountKind::Merchant, AccountKind::Bank), 0, 1);
+    assert!(books.days.check(&books.sums, 7).is_err());
+}
+
+#[test]
+fn what_is_undone_leaves_no_trace() {
+    let mut books = Bookkeeping::founded();
+    books.transfer(top_up(), KRW, 100);
+    let digest = books.days.digest();
+    books.days.moved(top_up(), POINT, 7);
+    let moved = books.days.digest();
+    assert_ne!(moved, digest);
+    books.days.take_back(top_up(), POINT, 7);
+    assert_eq!(books.days.digest(), digest);
+    let marker = close("2026-11-26", "2026-11-27");
+    let closed = books.days.close(&marker, &books.sums, &head(7)).unwrap().unwrap();
+    assert_ne!(books.days.digest(), digest);
+    books.days.reopen(closed);
+    assert_eq!(books.days.digest(), digest);
+    assert_eq!(books.days.report(date("2026-11-26")), None);
+    assert_eq!(books.close(&marker, 7), None);
+}
+
+#[test]
+fn every_figure_is_part_of_the_digest() {
+    let changes: &[fn(&mut Days)] = &[
+        |days| days.today.date = date("2026-11-28"),
+        |days| days.today.first_position += 1,
+        |days| days.today.opening[1][4] -= 1,
+        |days| days.today.moved[0][14].count += 1,
+        |days| days.moved(top_up(), KRW, 1),
+        |days| days.moved(top_up(), POINT, 1),
+        |days| drop(days.reports.set(20_261_126, None)),
+    ];
+    let books = || {
+        let mut books = Bookkeeping::founded();
+        books.transfer(top_up(), KRW, 1);
+        books.close(&close("2026-11-26", "2026-11-27"), 7);
+        books.transfer(top_up(), KRW, 1);
+        books
+    };
+    for (number, change) in changes.iter().enumerate() {
+        let mut changed = books();
+        change(&mut changed.days);
+        assert_ne!(changed.days.digest(), books().days.digest(), "change {number}");
+    }
+}
+
+/// What a store holds after a checkpoint.
+fn rows(days: &mut Days, meanwhile: impl Fn(&mut Days)) -> Vec<(u128, Vec<u8>)> {
+    let mut rows = Vec::new();
+    days.checkpoint_begin(true);
+    while !days.checkpoint_is_over() {
+        meanwhile(days);
+        days.checkpoint_next(&mut 1, &mut |key, value| rows.push((key, value)));
+    }
+    days.checkpoint_end(true);
+    rows
+}
+
+fn load(rows: &[(u128, Vec<u8>)], sums: &[Sums], position: u64) -> Result<Days, String> {
+    let mut days = Days::new();
+    for (key, value) in rows.iter().rev() {
+        days.load(*key, value)?;
+    }
+    days.loaded(&assets(), sums, position)?;
+    Ok(days)
+}
+
+fn three_days() -> Bookkeeping {
+    let mut books = Bookkeeping::founded();
+    books.transfer(top_up(), KRW, 100);
+    books.close(&close("2026-11-26", "2026-11-27"), 7);
+    books.transfer(top_up(), POINT, 100);
+    books.close(&close("2026-11-27", "2026-11-30"), 9);
+    books.transfer(top_up(), KRW, 100);
+    books
+}
+
+#[test]
+fn days_are_read_back_as_they_were_when_the_checkpoint_began() {
+    let mut books = three_days();
+    let digest = books.days.digest();
+    let meanwhile = |days: &mut Days| days.moved(top_up(), KRW, 1);
+    let rows = rows(&mut books.days, meanwhile);
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 20_261_126, 20_261_127]);
+    let loaded = load(&rows, &books.sums, 9).unwrap();
+    assert_eq!(loaded.digest(), digest);
+    assert_eq!(loaded.report(date("2026-11-28")), books.days.report(date("2026-11-28")));
+}
+
+#[test]
+fn damaged_days_are_refused() {
+    let mut books = three_days();
+    let good = rows(&mut books.days, |_| {});
+    let (sums, position) = (&books.sums, 9);
+    assert!(load(&good, sums, position).is_ok());
+    assert!(load(&good, sums, 8).unwrap_err().contains("begins behind"), "it begins later");
+    let mut wrong = books.sums.clone();
+    wrong[1][0] += 1;
+    assert!(load(&good, &wrong, position).unwrap_err().contains("isn't the 101"), "other sums");
+    for missing in 0..good.len() {
+        let mut rows = good.clone();
+        rows.remove(missing);
+        assert!(load(&rows, sums, position).is_err(), "without row {missing}");
+    }
+    for at in 0..good.len() {
+        for cut in [0, 1, good[at].1.len() - 1] {
+            let mut rows = good.clone();
+            rows[at].1.truncate(cut);
+            assert!(load(&rows, sums, position).is_err(), "row {at} of {cut} bytes");
+        }
+    }
+    let mut twice = good.clone();
+    twice.push(good[1].clone());
+    assert!(load(&twice, sums, position).unwrap_err().contains("twice"));
+    let mut elsewhere = good.clone();
+    elsewhere[1].0 = 20_261_125;
+    assert!(load(&elsewhere, sums, position).unwrap_err().contains("ended when"));
+}
+
+#[test]
+fn a_planted_miscount_is_found_when_the_day_is_closed() {
+    let mut books = Bookkeeping::founded();
+    books.days.planted_miscount = true;
+    books.transfer(top_up(), KRW, 100);
+    let closed = books.days.close(&close("2026-11-26", "2026-11-27"), &books.sums, &head(7));
+    assert!(closed.unwrap_err().to_string().contains("wallet accounts opened with 0 KRW"));
+}

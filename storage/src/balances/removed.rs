@@ -1,0 +1,80 @@
+//! Sweeping entries that were removed.
+//!
+//! A removal is first a version like any other, one with nothing in it: until its marker is written
+//! the version before is the one that counts. Afterwards neither is needed and both go. The older
+//! one goes first and durably: alone after a crash, it would be alive again.
+
+use super::CheckpointError;
+use super::generations::{Generations, set_slot};
+use super::load::Walk;
+use super::rows::KIND_ENTRY;
+use super::table::Table;
+
+/// How many keys are held at once; when there are more, the entries are walked over again.
+const REMOVED_MAX: usize = 1 << 16;
+
+/// Keys of entries that may be swept once the generation is finished. A hint: whether an entry is
+/// gone is looked up again, for it may have been put again since.
+#[derive(Default)]
+pub(super) struct Removed(Vec<Vec<u8>>);
+
+impl Removed {
+    pub(super) fn note(&mut self, key: Vec<u8>) {
+        if !self.is_full() {
+            self.0.push(key);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() == REMOVED_MAX
+    }
+}
+
+impl<T: Table> Generations<T> {
+    /// Sweeps what was removed up to this generation, the newest finished one. Nothing newer may be
+    /// there.
+    pub(super) fn sweep(
+        &mut self,
+        mut removed: Removed,
+        generation: u64,
+    ) -> Result<(), CheckpointError> {
+        while !removed.0.is_empty() {
+            for key in &mut removed.0 {
+                if let Some(slot) = self.slot_if_gone(key)? {
+                    set_slot(key, 1 - slot);
+                    self.table.remove(key)?;
+                }
+            }
+            self.table.flush()?;
+            for key in &mut removed.0 {
+                if let Some(slot) = self.slot_if_gone(key)? {
+                    set_slot(key, slot);
+                    self.table.remove(key)?;
+                }
+            }
+            if !removed.is_full() {
+                break;
+            }
+            removed = self.find_removed(generation)?;
+        }
+        Ok(())
+    }
+
+    /// The slot of the newest version, if that is a removal.
+    fn slot_if_gone(&self, key: &mut [u8]) -> Result<Option<usize>, CheckpointError> {
+        let newest = self.newest_version(key)?;
+        Ok(newest.filter(|(_, version)| version.row.is_gone()).map(|(slot, _)| slot))
+    }
+
+    fn find_removed(&self, generation: u64) -> Result<Removed, CheckpointError> {
+        let mut walk = Walk::new(generation);
+        self.table
+            .scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
+        walk.settle(&mut |_| Ok(()))?;
+        Ok(walk.removed)
+    }
+}
+
+#[cfg(test)]
+#[path = "removed_tests.rs"]
+mod tests;
