@@ -3,7 +3,7 @@
 //! Only whoever makes genesis or a day's marker asks it. The ledger never does: its dates arrive in commands.
 
 use evenkeel_wire::day::BusinessDate;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 /// The date at a time (microseconds since the Unix epoch) in a zone (its IANA name). A machine that doesn't know the
 /// zone counts in UTC; times before 1970 count as its first day.
@@ -15,6 +15,22 @@ pub fn date_at(micros: u64, time_zone: &str) -> BusinessDate {
     let part = |number: i16| u32::try_from(number).unwrap_or(0);
     BusinessDate::new(part(date.year()), part(date.month().into()), part(date.day().into()))
         .unwrap_or(BusinessDate::FIRST)
+}
+
+/// When a date begins in a zone, microseconds since the Unix epoch: [`date_at`] gives earlier dates for earlier times. A
+/// midnight that a clock skips is the first moment after it.
+#[must_use]
+pub fn begins_at(date: BusinessDate, time_zone: &str) -> u64 {
+    let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
+    let part = |number: u32| i16::try_from(number).unwrap_or(0);
+    let small = |number: u32| i8::try_from(number).unwrap_or(0);
+    let number = date.number();
+    let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
+    let midnight = Date::new(part(year), small(month), small(day))
+        .and_then(|date| date.to_zoned(zone))
+        .map(|midnight| midnight.timestamp().as_microsecond());
+    // Beyond the calendar's end no day begins.
+    midnight.map_or(u64::MAX, |micros| u64::try_from(micros).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -34,5 +50,21 @@ mod tests {
         ] {
             assert_eq!(date_at(micros, zone).to_string(), date, "{micros} in {zone}");
         }
+    }
+
+    #[test]
+    fn a_date_begins_when_the_clock_shows_it_first() {
+        let zones = ["UTC", "Asia/Seoul", "America/New_York", "America/Sao_Paulo", "Asia/Beirut"];
+        let mut date = BusinessDate::parse("2016-01-01").unwrap();
+        let end = BusinessDate::parse("2018-12-31").unwrap();
+        while date < end {
+            for zone in zones {
+                let begins = begins_at(date, zone);
+                assert_eq!(date_at(begins, zone), date, "{date} in {zone}");
+                assert!(date_at(begins - 1, zone) < date, "{date} in {zone}");
+            }
+            date = date.next();
+        }
+        assert_eq!(begins_at(BusinessDate::FIRST, "Asia/Seoul"), 0, "before the epoch");
     }
 }

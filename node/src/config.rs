@@ -23,6 +23,7 @@ use evenkeel_wire::{
     transfer::Text,
 };
 
+use crate::admission::quota::Rates;
 pub use address::{Address, AddressError};
 pub use settings::Origin;
 use settings::Settings;
@@ -134,6 +135,10 @@ pub struct Config {
     pub data: PathBuf,
     pub listen: Listen,
     pub tls: TlsFiles,
+    /// TLS for the HTTP port; without it the port is plain.
+    pub http_tls: Option<HttpTls>,
+    /// How often keys may ask over HTTP.
+    pub rates: Rates,
     /// The admin socket.
     pub socket: PathBuf,
     pub log: LogConfig,
@@ -157,6 +162,13 @@ pub struct Listen {
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Who the HTTP port is, for clients that check it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpTls {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
@@ -214,6 +226,8 @@ impl Config {
                 cert: settings.get("tls.cert", values::path_in(folder))?,
                 key: settings.get("tls.key", values::path_in(folder))?,
             },
+            http_tls: http_tls(&settings, folder)?,
+            rates: rates(&settings)?,
             socket: settings.get_or(
                 "admin.socket",
                 folder.join("admin.sock"),
@@ -246,6 +260,13 @@ impl Config {
 
     /// What contradicts itself only as a whole.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let plain = settings.get_or("http.plain", false, values::boolean)?;
+        if self.http_tls.is_none() && !self.listen.http.ip().is_loopback() && !plain {
+            return Err(settings.wrong(
+                "listen.http",
+                "keys would cross the network in the clear; set http.cert and http.key, or http.plain = true where something in front speaks TLS".to_owned(),
+            ));
+        }
         if self.members.len() > MEMBERS_MAX {
             return Err(settings
                 .wrong("members", format!("{} nodes; {MEMBERS_MAX} at most", self.members.len())));
@@ -285,6 +306,32 @@ impl Config {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn http_tls(settings: &Settings, folder: &Path) -> Result<Option<HttpTls>, ConfigError> {
+    let path = |key| settings.get_or(key, None, |value| values::path_in(folder)(value).map(Some));
+    match (path("http.cert")?, path("http.key")?) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(HttpTls { cert, key })),
+        (Some(_), None) => {
+            Err(settings.wrong("http.key", "is missing beside http.cert".to_owned()))
+        }
+        (None, Some(_)) => {
+            Err(settings.wrong("http.cert", "is missing beside http.key".to_owned()))
+        }
+    }
+}
+
+fn rates(settings: &Settings) -> Result<Rates, ConfigError> {
+    Ok(Rates {
+        requests_per_second: settings.get_or(
+            "limits.requests_per_second",
+            5_000,
+            values::at_least_one,
+        )?,
+        burst: settings.get_or("limits.burst", 10_000, values::at_least_one)?,
+        operator_exempt: settings.get_or("limits.operator_exempt", false, values::boolean)?,
+    })
 }
 
 fn genesis(settings: &Settings) -> Result<Genesis, ConfigError> {

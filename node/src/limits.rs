@@ -29,6 +29,17 @@ pub const FORWARDS_MAX: usize = 64 * 1_024;
 /// How long a door waits for a primary before it says that there is none.
 pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a door waits for the primary's word on a key that its own site doesn't know.
+pub const KEY_PATIENCE: Duration = Duration::from_secs(1);
+/// Keys that a site asks its primary about at a time.
+pub const KEYS_ASKED_MAX: usize = 64;
+/// Keys that nobody knows and that a site remembers.
+pub const STRANGERS_MAX: usize = 64;
+/// How long it remembers them.
+pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(1);
+/// Heartbeats after which a site that has heard none asks the primary about a key before it answers by itself.
+pub const KEYS_TRUSTED_HEARTBEATS: u32 = 3;
+
 /// Client connections at a time.
 pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;
 /// How long a connection may stay without saying who it is.
@@ -50,3 +61,49 @@ pub const CHECKPOINT_ROWS_PER_SECOND: u64 = 40_000;
 
 /// Bytes of sealed segments, newest first, that a start walks before the node may vote. The keeper walks the rest at leisure.
 pub const START_SCRUB_BYTES: u64 = 1 << 30;
+
+/// HTTP connections at a time; whoever comes then is told so.
+pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// The largest body of an HTTP request.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
+/// What all bodies that are taken in may have together.
+pub const HTTP_BODIES_BYTES_MAX: usize = 256 << 20;
+/// The largest head of an HTTP request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
+/// What a connection reads or writes at once.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 128 << 10;
+/// The most headers of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// For a TLS handshake.
+pub const HTTP_HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// For a request's head, from its first byte.
+pub const HTTP_HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// For a request's body.
+pub const HTTP_BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may take no byte of its answer.
+pub const HTTP_WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may stay without a request. Longer than load balancers keep theirs, or they'd meet closed ones.
+pub const HTTP_IDLE_PATIENCE: Duration = Duration::from_secs(75);
+/// How long a refused client may go on sending before it's cut off.
+pub const HTTP_LINGER: Duration = Duration::from_secs(2);
+/// How long a node that stops still tells whoever asks.
+pub const HTTP_LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long connections may take to end when the node stops.
+pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
+/// Commands of a batch that are read or told before other requests have their turn.
+pub const ITEMS_AT_A_TIME: usize = 128;
+/// Keys that a rate is kept of.
+pub const RATES_MAX: usize = KEYS_MAX;
+
+/// Readers of events at a time.
+pub const EVENT_STREAMS_MAX: usize = 256;
+/// Events that are read and written at once.
+pub const EVENTS_AT_A_TIME: usize = 512;
+/// How long events gather before they're written.
+pub const EVENTS_PAUSE: Duration = Duration::from_millis(10);
+/// How often a stream of server-sent events shows that it lives.
+pub const EVENTS_HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a settlement waits for its turn.
+pub const SETTLEMENT_PATIENCE: Duration = Duration::from_secs(1);
+
+const _: () = assert!(HTTP_BODY_BYTES_MAX >= ENTRY_BYTES_MAX, "a full batch must fit in a body");

@@ -18,7 +18,8 @@ use std::{
 };
 
 use evenkeel_storage::{
-    balances::CheckpointError,
+    balances::{CheckpointError, Checkpoints},
+    disk::Disk,
     journal::{Journal, OpenError},
     superblock::ClaimError,
 };
@@ -32,9 +33,10 @@ use tokio::{runtime, sync::watch, time::Instant};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    gateway::admin,
-    keeper::{Keeper, Rest},
-    operations::NodeOperations,
+    gateway::{admin, http},
+    keeper::{Keeper, Reopen, Rest},
+    metrics::Metrics,
+    operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
     replication::{
         engine::{Parts, Replication, StartError},
@@ -42,6 +44,7 @@ use crate::{
         types::vote_from_storage,
     },
     road::Lead,
+    state::State,
     telemetry::Telemetry,
     timeline::Timeline,
 };
@@ -64,12 +67,16 @@ pub enum RunError {
     Balances(#[from] CheckpointError),
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    #[error(transparent)]
+    #[error(
+        "{0}; this node needs tls.ca, tls.cert and tls.key as `evenkeel cluster new` or `cluster cert` makes them for it"
+    )]
     Identity(#[from] IdentityError),
-    #[error(transparent)]
+    #[error("{0}; stop it, or listen elsewhere: listen.peer and listen.client in node.toml")]
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{what}: {source}")]
@@ -78,12 +85,20 @@ pub enum RunError {
     Unwell(String),
 }
 
+/// A number that nobody else has.
+fn random() -> Result<u64, RunError> {
+    getrandom::u64()
+        .map_err(|error| at("asking for randomness")(io::Error::other(error.to_string())))
+}
+
 fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
 /// How long a stop may take before it's cut short.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a node that stops because something is wrong.
+const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a node until it's told to stop (SIGTERM, SIGINT) or can't go on.
 ///
@@ -141,26 +156,18 @@ async fn live(
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
+    let metrics = measure(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
-    let history = state.history().clone();
-    let pace = Box::new(slowly);
-    let keeper = Keeper::new(
-        state.clone(),
-        history,
-        journal.clone(),
-        disk.clone(),
-        checkpoints,
-        reopen,
-        pace,
-    );
-    let keeper = spawn_keeper(keeper, &state, stopping)?;
+    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
+    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let replication = Replication::start(Parts {
         node: config.node,
         members: config.members.iter().map(|member| member.node).collect(),
         timing: config.profile.timing(),
         disk: disk.clone(),
         data: config.data.clone(),
+        copy: random()?,
         journal: journal.clone(),
         vote: recovery.vote.map(vote_from_storage),
         applied: recovered.applied,
@@ -170,11 +177,13 @@ async fn live(
         transport: peering.transport().clone(),
         timeline: Some(timeline.clone()),
         genesis: config.genesis.clone(),
+        metrics: metrics.clone(),
     })
     .await?;
-    let peering_task = peering.serve(&replication, state.clone());
+    let peering_task = peering.serve(&replication, state.clone(), &metrics);
     let operations = Arc::new(NodeOperations {
         config: config.clone(),
+        volatile,
         started: Instant::now(),
         raft: replication.raft.clone(),
         state: state.clone(),
@@ -184,6 +193,15 @@ async fn live(
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
         timeline: timeline.clone(),
+        acts: LedgerActs {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+        },
+        queue: replication.queue.clone(),
+        metrics,
+        clock: clock.clone(),
+        stopping,
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
@@ -194,9 +212,17 @@ async fn live(
         tracing::info!("asked to stop");
         leave(&running.replication).await;
     }
-    running.stop().await;
+    // A node that is unwell may hang in anything.
+    running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
     why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
+}
+
+/// The metrics of this life, told of the journal's syncs from the first one on.
+fn measure(journal: &Journal) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new());
+    journal.watch_syncs(metrics.syncs().clone());
+    metrics
 }
 
 fn say_running(config: &Config) {
@@ -205,6 +231,7 @@ fn say_running(config: &Config) {
         node = config.node,
         peer = %config.listen.peer,
         client = %config.listen.client,
+        http = %config.listen.http,
         admin = %config.socket.display(),
         "running"
     );
@@ -223,18 +250,19 @@ struct Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
         self.peering_task.abort();
-        let stopped = tokio::time::timeout(STOP_PATIENCE, self.replication.stop()).await;
+        let stopped = tokio::time::timeout(patience, self.replication.stop()).await;
         if stopped.is_err() {
             tracing::warn!("replication didn't stop in time");
         }
         self.peering.close().await;
         self.journal.close();
-        join(self.keeper, "keeper");
-        join(self.writer, "journal");
+        let end = Instant::now() + patience;
+        join(self.keeper, "keeper", end).await;
+        join(self.writer, "journal", end).await;
     }
 }
 
@@ -245,10 +273,30 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
 }
 
-fn join(thread: JoinHandle<()>, name: &str) {
+/// Waits for a thread's end, but not for a disk's: what isn't durable was never acknowledged.
+async fn join(thread: JoinHandle<()>, name: &str, end: Instant) {
+    while !thread.is_finished() {
+        if Instant::now() >= end {
+            return tracing::error!(name, "a thread hangs and is left behind");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     if thread.join().is_err() {
         tracing::error!(name, "a thread ended by a panic");
     }
+}
+
+/// The keeper of a running node: it writes slowly.
+fn keeper(
+    state: &Arc<State>,
+    journal: &Journal,
+    disk: &Arc<dyn Disk>,
+    checkpoints: Box<dyn Checkpoints>,
+    reopen: Reopen,
+) -> Keeper {
+    let history = state.history().clone();
+    let pace = Box::new(slowly);
+    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
 }
 
 /// Background writing at 64 MB/s at the most.
@@ -259,7 +307,7 @@ fn slowly(bytes: usize) {
 /// Takes the keeper's turns until the node stops.
 fn spawn_keeper(
     mut keeper: Keeper,
-    state: &Arc<crate::state::State>,
+    state: &Arc<State>,
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
@@ -285,11 +333,7 @@ fn lower_priority() {
 }
 
 /// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
-async fn supervise(
-    replication: &Replication,
-    journal: &Journal,
-    state: &crate::state::State,
-) -> Option<String> {
+async fn supervise(replication: &Replication, journal: &Journal, state: &State) -> Option<String> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut failed = state.failed();
     let (Ok(mut terminate), Ok(mut interrupt)) =
@@ -321,24 +365,18 @@ async fn leave(replication: &Replication) {
     if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
         return;
     }
-    let seen = quorum::look(&replication.raft);
-    let now = Instant::now();
-    let answering = |node| {
-        let heard = replication.peers.heard(node);
-        heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < Duration::from_secs(1))
-    };
-    let best = seen.followers.iter().filter(|p| answering(p.node)).max_by_key(|p| p.matched);
-    let Some(best) = best else {
+    let successor = quorum::successor(&replication.raft, &replication.peers, Instant::now());
+    let Some(to) = successor else {
         return tracing::warn!("no peer answers: stopping without handing the primary role over");
     };
-    if let Err(error) = quorum::hand_over(&replication.raft, best.node).await {
+    if let Err(error) = quorum::hand_over(&replication.raft, to).await {
         return tracing::warn!(%error, "can't hand the primary role over");
     }
     let mut lead = replication.lead.clone();
     let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
     match tokio::time::timeout(Duration::from_secs(3), handed).await {
-        Ok(Ok(_)) => tracing::info!(to = best.node, "handed the primary role over"),
-        _ => tracing::warn!(to = best.node, "the primary role wasn't taken over in time"),
+        Ok(Ok(_)) => tracing::info!(to, "handed the primary role over"),
+        _ => tracing::warn!(to, "the primary role wasn't taken over in time"),
     }
     // Requests that came back from the batcher find their way to the new primary.
     tokio::time::sleep(Duration::from_millis(200)).await;

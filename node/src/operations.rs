@@ -1,30 +1,45 @@
-//! What the admin socket can ask of a running node. It never moves money.
+//! What can be asked of a running node: by its operator at the admin socket here, by anybody in [`health`]. It never moves money.
+
+mod acts;
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{entry::EntryBody, id::NodeId};
+use evenkeel_wire::{
+    entry::EntryBody,
+    id::{AccountId, KeyId, NodeId},
+    key::Role as KeyRole,
+};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    clock::rfc3339,
+    clock::{Clock, rfc3339},
     config::Config,
     gateway::admin::{AdminError, Operations},
     limits::READ_BYTES_MAX,
+    metrics::Metrics,
     replication::{
-        Raft, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum, types::kind,
+        Raft, batcher::Queue, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum,
+        types::kind,
     },
     road::Lead,
     state::{Place, State},
-    status::{Digest, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
+    status::{
+        ClosedDay, CreatedKey, Digest, JournalEntry, KnownKey, PeerStatus, Primary, Role, Status,
+        Switchover, VerifyReport,
+    },
     timeline::Timeline,
 };
+pub use acts::LedgerActs;
 
-/// A running node, as its operator sees it.
+/// A running node, as it's seen from outside.
 pub struct NodeOperations {
     pub config: Arc<Config>,
+    /// The data folder is on a file system in memory.
+    pub volatile: bool,
     pub started: Instant,
     pub raft: Raft,
     pub state: Arc<State>,
@@ -34,6 +49,12 @@ pub struct NodeOperations {
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
     pub timeline: Timeline,
+    pub acts: LedgerActs,
+    pub queue: Arc<Queue>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// Set when the node begins to stop.
+    pub stopping: watch::Receiver<bool>,
 }
 
 impl NodeOperations {
@@ -116,6 +137,11 @@ impl NodeOperations {
         let status = status.iter().find(|peer| peer.node == target.node);
         if !status.is_some_and(|peer| peer.reachable) {
             return Err(AdminError::Conflict(format!("{to} doesn't answer; nothing was done")));
+        }
+        if self.peers.heard(target.node).is_some_and(|heard| heard.joining) {
+            return Err(AdminError::Conflict(format!(
+                "{to} began empty and hasn't caught up, so nobody elects it; nothing was done"
+            )));
         }
         self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
         let mut applied = self.state.applied();
@@ -221,7 +247,8 @@ impl Operations for NodeOperations {
         };
         let primary = primary.map(|node| Primary { node, site: self.site_of(node) });
         let digests = self.state.digests().into_iter();
-        let head = self.state.with_ledger(|ledger| ledger.last().copied());
+        let (head, business_date) =
+            self.state.with_ledger(|ledger| (ledger.last().copied(), ledger.business_date()));
         Status {
             cluster: self.config.cluster.to_string(),
             node: self.config.node,
@@ -239,7 +266,7 @@ impl Operations for NodeOperations {
                     digest: evenkeel_storage::Link(digest).to_string(),
                 })
                 .collect(),
-            business_date: None,
+            business_date: business_date.map(|date| date.to_string()),
             peers: self.peer_statuses(&seen, now),
             ready: self.is_ready(lead, now),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -265,5 +292,25 @@ impl Operations for NodeOperations {
             let walked = tokio::task::spawn_blocking(move || crate::verify::online(&journal));
             walked.await.map_err(|error| AdminError::Failed(error.to_string()))
         })
+    }
+
+    fn create_key(
+        &self,
+        role: KeyRole,
+        account: Option<AccountId>,
+    ) -> BoxFuture<'_, Result<CreatedKey, AdminError>> {
+        Box::pin(self.acts.create_key(role, account))
+    }
+
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<KnownKey>, AdminError>> {
+        Box::pin(self.acts.keys())
+    }
+
+    fn revoke_key(&self, id: KeyId) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(self.acts.revoke_key(id))
+    }
+
+    fn close_day(&self) -> BoxFuture<'_, Result<ClosedDay, AdminError>> {
+        Box::pin(self.acts.close_day())
     }
 }

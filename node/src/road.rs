@@ -4,6 +4,8 @@
 //! A request whose attempt broke off is tried again with the same ids; the ledger decides each id once. What may have
 //! reached a journal is never called failed: it ends as an outcome or as *unknown*.
 
+mod ask;
+
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -12,9 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    id::{KeyId, NodeId},
+    id::{AccountId, KeyId, NODES, NodeId},
+    key::Role,
     outcome::{Answer, Stamp},
-    reply::{AsOf, Refusal, RefusalCode, View},
+    reply::{AsOf, KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
 use tokio::{sync::watch, time::Instant};
@@ -40,7 +43,30 @@ pub struct Caller {
     pub key: KeyId,
     /// blake3 of the key's text, by which the primary knows it.
     pub hash: [u8; 32],
+    /// What the key may do.
+    pub role: Role,
+    /// Whose the key is: a merchant's account.
+    pub account: Option<AccountId>,
 }
+
+impl Caller {
+    /// A node, for itself or for its operator at the admin socket: what it may do is its own, whatever the role says.
+    pub const NODE: Self =
+        Self { key: NODES, hash: NODES_HASH, role: Role::Operator, account: None };
+
+    /// Whoever holds a key.
+    pub fn with_key(view: &KeyView, hash: [u8; 32]) -> Self {
+        Self { key: view.key, hash, role: view.role, account: view.account }
+    }
+
+    /// Whether it's a node, and no client at all.
+    pub fn is_node(&self) -> bool {
+        self.key == NODES
+    }
+}
+
+/// What stands for a key's hash where a node asks without one. No text has this blake3 that anybody could find.
+pub const NODES_HASH: [u8; 32] = [0; 32];
 
 /// What is asked.
 #[derive(Clone, Debug)]

@@ -4,19 +4,23 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
     day::BusinessDate,
-    id::{AccountId, CommandId, KeyId},
+    id::{AccountId, CommandId},
     outcome::{Answer, Outcome},
-    reply::{AccountView, DayView, Refusal, RefusalCode, View},
+    reply::{AccountView, DayView, KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     history::{After, Events, History, Lost, Past, Remembers, Settlement},
@@ -37,6 +41,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     applied: watch::Sender<Option<Place>>,
+    keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -47,7 +52,26 @@ struct Inner {
     begun: Option<Begun>,
     checkpoint_busy: bool,
     checkpoint_from: u64,
+    checkpoints: CheckpointNotes,
     membership: Option<(Place, Bytes)>,
+}
+
+/// What came of checkpoints, for whoever watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointNotes {
+    /// The newest that is finished, or that this start loaded.
+    pub newest: Option<CheckpointNote>,
+    begun: Option<CheckpointNote>,
+    /// How many were given up.
+    pub failures: u64,
+}
+
+/// Where a checkpoint stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointNote {
+    pub position: u64,
+    /// The ledger's time there, microseconds since the Unix epoch.
+    pub time: u64,
 }
 
 /// A checkpoint whose rows wait to be copied.
@@ -60,6 +84,7 @@ pub struct Begun {
 
 impl State {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let keys_mark = AtomicU64::new(ledger.keys_mark());
         let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
         let inner = Inner {
             ledger,
@@ -67,6 +92,7 @@ impl State {
             begun: None,
             checkpoint_busy: false,
             checkpoint_from: 0,
+            checkpoints: CheckpointNotes::default(),
             membership: None,
         };
         Self {
@@ -74,6 +100,7 @@ impl State {
             history,
             journal,
             applied: watch::Sender::new(place),
+            keys_mark,
             failed: watch::Sender::new(None),
         }
     }
@@ -102,6 +129,8 @@ impl State {
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.firsts(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
         self.applied_entry(inner, head);
         Ok(answers)
     }
@@ -131,6 +160,8 @@ impl State {
         if self.journal.begins_segment(head.position)
             && let Some(begun) = inner.ledger.checkpoint_begin(false)
         {
+            let time = inner.ledger.time();
+            inner.checkpoints.begun = Some(CheckpointNote { position: begun.position, time });
             inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
             inner.checkpoint_busy = true;
         }
@@ -161,6 +192,25 @@ impl State {
         let mut inner = self.inner();
         inner.ledger.checkpoint_end(written);
         inner.checkpoint_busy = false;
+        let begun = inner.checkpoints.begun.take();
+        if written {
+            inner.checkpoints.newest = begun.or(inner.checkpoints.newest);
+        } else {
+            inner.checkpoints.failures += 1;
+        }
+    }
+
+    /// The ledger is as a checkpoint held it: nothing was applied since.
+    pub fn loaded_from_checkpoint(&self) {
+        let mut inner = self.inner();
+        let time = inner.ledger.time();
+        let position = inner.ledger.position();
+        inner.checkpoints.newest = position.map(|position| CheckpointNote { position, time });
+    }
+
+    /// What came of checkpoints so far.
+    pub fn checkpoints(&self) -> CheckpointNotes {
+        self.inner().checkpoints
     }
 
     /// Takes a digest of the state as it stands, once for each position.
@@ -176,6 +226,13 @@ impl State {
     /// Tells when an entry was applied.
     pub fn applied(&self) -> watch::Receiver<Option<Place>> {
         self.applied.subscribe()
+    }
+
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
     }
 
     /// The newest applied entry's position.
@@ -198,9 +255,14 @@ impl State {
         self.inner().ledger.founded().is_some()
     }
 
-    /// The number of the key whose text has this blake3, unless it was revoked.
-    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyId> {
-        self.inner().ledger.key(hash).filter(|key| !key.revoked).map(|key| key.key)
+    /// The key whose text has this blake3, also when it's revoked.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        self.inner().ledger.key(hash)
+    }
+
+    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    pub fn keys_mark(&self) -> u64 {
+        self.keys_mark.load(Ordering::Acquire)
     }
 
     /// Everything that was decided, for one question.

@@ -62,6 +62,14 @@ pub struct Status {
     pub uptime_s: u64,
 }
 
+impl Status {
+    /// Whether this node orders commands.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.role == Role::Primary
+    }
+}
+
 /// Who orders commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primary {
@@ -150,6 +158,46 @@ pub struct Switchover {
     pub term: u64,
     /// From the last commit of the old primary to the first of the new one.
     pub pause_ms: f64,
+}
+
+/// `POST /keys`: the one time that a key's text is seen.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedKey {
+    pub id: u32,
+    pub key: String,
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+/// Without the key's text, which must reach no log.
+impl fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, role, account, .. } = self;
+        write!(f, "key {id} of role {role} for {account:?}")
+    }
+}
+
+/// A key, without its text. `GET /keys` is a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    pub id: u32,
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    pub revoked: bool,
+}
+
+/// `POST /day/close`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedDay {
+    /// The day that is over, `YYYY-MM-DD`.
+    pub date: String,
+    /// The day that has begun.
+    pub next: String,
+    /// The marker's entry, and its link.
+    pub position: u64,
+    pub link: String,
 }
 
 /// Something this node saw or did. `GET /timeline` is a list of these, oldest first.

@@ -18,9 +18,17 @@ use evenkeel_node::{
     clock::SystemClock,
     config::{LogConfig, LogFormat},
     gateway::admin::{AdminDoor, AdminError, AdminSocket, BindError, Operations},
-    status::{Damage, JournalEntry, PeerStatus, Primary, Role, Status, Switchover, VerifyReport},
+    status::{
+        ClosedDay, CreatedKey, Damage, JournalEntry, KnownKey, PeerStatus, Primary, Role, Status,
+        Switchover, VerifyReport,
+    },
     telemetry::Telemetry,
     timeline::Timeline,
+};
+use evenkeel_wire::{
+    id::{AccountId, KeyId},
+    key::Role as KeyRole,
+    outcome::Rejection,
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -31,7 +39,12 @@ use tempfile::TempDir;
 #[derive(Default)]
 struct Played {
     switchovers: AtomicU64,
+    closed_days: AtomicU64,
 }
+
+/// What must reach nobody but whoever asked for it.
+const SECRET: &str = "ek_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const MERCHANT: &str = "00000000-0000-4000-8000-000000000003";
 
 impl Operations for Played {
     fn status(&self) -> Status {
@@ -112,6 +125,56 @@ impl Operations for Played {
             digest: None,
         };
         Box::pin(async move { Ok(report) })
+    }
+
+    fn create_key(
+        &self,
+        role: KeyRole,
+        account: Option<AccountId>,
+    ) -> BoxFuture<'_, Result<CreatedKey, AdminError>> {
+        let merchant = role == KeyRole::Merchant;
+        Box::pin(async move {
+            if merchant != account.is_some() {
+                let rejection = Rejection::KeyAccountInvalid;
+                let detail = "a merchant's key names a merchant's account".to_owned();
+                return Err(AdminError::Rejected { rejection, detail });
+            }
+            let account = account.map(|account| account.to_string());
+            Ok(CreatedKey { id: 2, key: SECRET.to_owned(), role: role.name().to_owned(), account })
+        })
+    }
+
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<KnownKey>, AdminError>> {
+        let key = |id, role: &str, account: Option<&str>, revoked| KnownKey {
+            id,
+            role: role.to_owned(),
+            account: account.map(str::to_owned),
+            revoked,
+        };
+        let keys = vec![key(1, "operator", None, false), key(2, "merchant", Some(MERCHANT), true)];
+        Box::pin(async move { Ok(keys) })
+    }
+
+    fn revoke_key(&self, id: KeyId) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(async move {
+            if id.0 == 2 {
+                return Ok(());
+            }
+            let rejection = Rejection::KeyNotFound;
+            Err(AdminError::Rejected { rejection, detail: format!("there is no key {}", id.0) })
+        })
+    }
+
+    fn close_day(&self) -> BoxFuture<'_, Result<ClosedDay, AdminError>> {
+        self.closed_days.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            Ok(ClosedDay {
+                date: "2026-11-26".to_owned(),
+                next: "2026-11-27".to_owned(),
+                position: 42,
+                link: "ef".repeat(32),
+            })
+        })
     }
 }
 
@@ -292,12 +355,77 @@ fn an_act_is_on_disk_before_it_is_done_and_not_done_otherwise() {
 }
 
 #[test]
+fn a_key_is_made_listed_and_revoked() {
+    let served = Served::start();
+    let (code, out, error) = served.admin(&["keys", "create", "--role", "app"]);
+    assert_eq!((code, out.trim_end()), (0, SECRET), "the text alone, for a script: {error}");
+    assert!(error.contains("key 2, role app"), "{error}");
+    let merchant = ["keys", "create", "--role", "merchant", "--account", MERCHANT, "--json"];
+    let (code, out, error) = served.admin(&merchant);
+    let made: Value = serde_json::from_str(&out).expect("JSON");
+    let expected = json!({"id": 2, "key": SECRET, "role": "merchant", "account": MERCHANT});
+    assert_eq!((code, made), (0, expected), "{error}");
+    let (_, out, _) = served.admin(&["keys", "list"]);
+    assert!(out.contains("operator") && out.contains(MERCHANT), "{out}");
+    let (_, out, _) = served.admin(&["keys", "list", "--json"]);
+    let keys: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(keys[0], json!({"id": 1, "role": "operator", "revoked": false}));
+    let (code, out, error) = served.admin(&["keys", "revoke", "2", "--json"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{error}");
+
+    assert_eq!(served.admin(&["keys", "revoke", "3"]).0, 3, "the ledger says no");
+    assert_eq!(served.admin(&["keys", "create", "--role", "merchant"]).0, 3);
+    assert_eq!(served.admin(&["keys", "create", "--role", "boss"]).0, 2);
+    assert_eq!(served.admin(&["keys", "create", "--role", "app", "--account", "x"]).0, 2);
+}
+
+#[test]
+fn a_keys_text_is_in_no_record() {
+    let served = Served::start();
+    served.admin(&["keys", "create", "--role", "teller"]);
+    served.admin(&["keys", "revoke", "2"]);
+    let (_, out, _) = served.admin(&["timeline", "--since", "1h", "--json"]);
+    let events: Value = serde_json::from_str(&out).expect("JSON");
+    let acts: Vec<_> = events.as_array().expect("a list").iter().map(|e| &e["what"]).collect();
+    assert_eq!(acts, ["keys_create", "keys_create", "keys_revoke", "keys_revoke"]);
+    assert_eq!((&events[0]["role"], &events[1]["result"]["id"]), (&json!("teller"), &json!(2)));
+    assert!(!served.timeline().contains("ek_"), "{}", served.timeline());
+    let made = CreatedKey { id: 2, key: SECRET.to_owned(), role: "app".to_owned(), account: None };
+    assert!(!format!("{made:?}").contains("ek_"), "{made:?}");
+}
+
+#[test]
+fn a_day_is_closed_and_the_act_is_on_disk_first() {
+    let served = Served::start();
+    let (code, out, error) = served.admin(&["day", "close"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("2026-11-26 is over") && out.contains("2026-11-27"), "{out}");
+    let (_, out, _) = served.admin(&["day", "close", "--json"]);
+    let closed: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&closed["date"], &closed["position"]), (&json!("2026-11-26"), &json!(42)));
+    assert!(served.timeline().contains("day_close"));
+
+    let file = served.folder.path().join("timeline.jsonl");
+    fs::remove_file(&file).expect("there");
+    fs::create_dir(&file).expect("free");
+    assert_eq!(served.admin(&["day", "close"]).0, 4);
+    assert_eq!(served.admin(&["keys", "create", "--role", "app"]).0, 4);
+    assert_eq!(served.node.closed_days.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn bad_requests_get_problems_and_the_socket_goes_on() {
     let served = Served::start();
     let get = |route: &str| format!("GET {route} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let put = |length: usize, body: &str| {
         format!(
             "POST /switchover HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let keys = |method: &str, route: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "{method} {route} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
         )
     };
     let big = "x".repeat(70_000);
@@ -308,6 +436,19 @@ fn bad_requests_get_problems_and_the_socket_goes_on() {
         (get("/journal?limit=1&limit=2"), 400),
         (get("/journal?form=1"), 400),
         (get("/timeline?since=yesterday"), 400),
+        (keys("POST", "/keys", "{\"role\":\"app\"}"), 201),
+        (keys("POST", "/keys", "{\"role\":\"boss\"}"), 400),
+        (keys("POST", "/keys", "{\"role\":\"app\",\"account\":\"7\"}"), 400),
+        (keys("POST", "/keys", "{\"role\":\"app\",\"key\":\"mine\"}"), 400),
+        (keys("POST", "/keys", "{\"role\":\"merchant\"}"), 422),
+        (keys("PUT", "/keys", ""), 405),
+        (keys("DELETE", "/keys/2", ""), 204),
+        (keys("DELETE", "/keys/3", ""), 404),
+        (keys("DELETE", "/keys/two", ""), 400),
+        (get("/keys/2"), 405),
+        (get("/keys/2/3"), 404),
+        (get("/day/close"), 405),
+        (keys("POST", "/day/close", ""), 200),
         (put(2, "{}"), 400),
         (put(26, "{\"to\":\"busan\",\"force\":true}"), 400),
         (put(big.len(), &big), 413),
@@ -317,7 +458,7 @@ fn bad_requests_get_problems_and_the_socket_goes_on() {
     for (request, expected) in cases {
         let (status, body) = served.http(&request);
         assert_eq!(status, expected, "{}: {body}", request.lines().next().unwrap_or_default());
-        if expected != 200 {
+        if expected >= 300 {
             let problem: Value = serde_json::from_str(&body).expect("JSON");
             assert_eq!(problem["status"], expected);
             assert!(problem["code"].is_string() && problem["detail"].is_string(), "{body}");

@@ -1,14 +1,17 @@
-//! What the testnet asks a node's admin socket. It reads the public contract's JSON and nothing else, so that a
-//! change of the contract shows here.
+//! What the testnet asks a node's admin socket. The answers' shapes are the node's own.
 
 use std::{path::Path, time::Duration};
 
+use anyhow::Context;
 use bytes::Bytes;
+use evenkeel_node::status::{ClosedDay, CreatedKey, Status, Switchover};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
+
+use crate::testnet::Testnet;
 
 /// How long a healthy node may take for its status.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,51 +25,6 @@ pub enum Error {
     Refused { status: u16, body: String },
     #[error("not what the contract says: {0}: {1}")]
     Odd(serde_json::Error, String),
-}
-
-/// `GET /status`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Status {
-    pub node: u64,
-    pub site: String,
-    pub role: String,
-    pub term: u64,
-    pub primary: Option<Primary>,
-    pub committed: Option<u64>,
-    pub applied: Option<u64>,
-    pub flushed: Option<u64>,
-    pub chain_head: Option<String>,
-    pub digests: Vec<Digest>,
-    pub ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Primary {
-    pub node: u64,
-    pub site: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Digest {
-    pub position: u64,
-    pub digest: String,
-}
-
-/// `POST /switchover`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Switchover {
-    pub from: String,
-    pub to: String,
-    pub term: u64,
-    /// May have a fraction.
-    pub pause_ms: serde_json::Number,
-}
-
-impl Status {
-    #[must_use]
-    pub fn is_primary(&self) -> bool {
-        self.role == "primary"
-    }
 }
 
 /// Asks a node how it is.
@@ -86,6 +44,49 @@ pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, Error> {
     ask(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
 }
 
+/// Closes the business day now.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn close_day(socket: &Path) -> Result<ClosedDay, Error> {
+    ask(socket, "POST", "/day/close", None, Duration::from_secs(15)).await
+}
+
+/// The business date, as some site knows it.
+///
+/// # Errors
+/// When no site knows one.
+pub async fn business_date(testnet: &Testnet) -> anyhow::Result<String> {
+    let statuses = testnet.statuses().await;
+    let dates = statuses.into_iter().filter_map(|status| status.ok()?.business_date);
+    dates.max().context("no site knows a business date")
+}
+
+/// Makes a key; a merchant's names its account.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn create_key(
+    socket: &Path,
+    role: &str,
+    account: Option<&str>,
+) -> Result<CreatedKey, Error> {
+    let mut body = serde_json::json!({ "role": role });
+    if let Some(account) = account {
+        body["account"] = account.into();
+    }
+    ask(socket, "POST", "/keys", Some(body.to_string()), Duration::from_secs(15)).await
+}
+
+/// Ends a key.
+///
+/// # Errors
+/// When it doesn't answer in time or refuses.
+pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), Error> {
+    let route = format!("/keys/{id}");
+    answered(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
+}
+
 async fn ask<T: DeserializeOwned>(
     socket: &Path,
     method: &str,
@@ -93,6 +94,18 @@ async fn ask<T: DeserializeOwned>(
     body: Option<String>,
     patience: Duration,
 ) -> Result<T, Error> {
+    let body = answered(socket, method, route, body, patience).await?;
+    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+}
+
+/// The body of an answer that says yes.
+async fn answered(
+    socket: &Path,
+    method: &str,
+    route: &str,
+    body: Option<String>,
+    patience: Duration,
+) -> Result<String, Error> {
     let exchange = timeout(patience, exchange(socket, method, route, body));
     let (status, body) = match exchange.await {
         Ok(Ok(reply)) => reply,
@@ -102,7 +115,7 @@ async fn ask<T: DeserializeOwned>(
     if !(200..300).contains(&status) {
         return Err(Error::Refused { status, body });
     }
-    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+    Ok(body)
 }
 
 async fn exchange(

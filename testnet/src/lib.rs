@@ -6,6 +6,7 @@
 // A site, its files and its process.
 pub mod admin;
 pub mod files;
+pub mod http;
 pub mod nodes;
 pub mod ports;
 pub mod process;
@@ -18,6 +19,7 @@ pub mod relay;
 // Load, and whether all of it is there.
 pub mod audit;
 pub mod load;
+pub mod mixed;
 
 // The verbs.
 pub mod accept;

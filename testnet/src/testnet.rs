@@ -6,11 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use evenkeel_node::status::Status;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    admin::{self, Status},
+    admin,
     process::{Process, Turn},
     relay::{self, Control, State},
     site::{self, Site},
@@ -68,6 +69,16 @@ impl Testnet {
     #[must_use]
     pub fn client_config(&self) -> PathBuf {
         self.run_folder().join("client.toml")
+    }
+
+    /// The text of the operator's key.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn operator_key(&self) -> anyhow::Result<String> {
+        let path = self.run_folder().join("operator.key");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.trim().to_owned())
     }
 
     #[must_use]

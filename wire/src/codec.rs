@@ -91,6 +91,11 @@ fn explain(error: DecodeError) -> Error {
             Error::Malformed(format!("{additional} bytes are missing"))
         }
         DecodeError::LimitExceeded => Error::Malformed("a length is over the limit".into()),
+        DecodeError::Other(text) => Error::Malformed(text.into()),
+        DecodeError::OtherString(text) => Error::Malformed(text),
+        DecodeError::UnexpectedVariant { type_name, found, .. } => {
+            Error::Malformed(format!("{found} is no {type_name}"))
+        }
         other => Error::Malformed(other.to_string()),
     }
 }

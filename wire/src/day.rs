@@ -2,10 +2,10 @@
 
 use std::{fmt, ops::Range};
 
-use bincode::{Decode, Encode};
+use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 
 /// A date of the business calendar, as the number `YYYYMMDD`: later dates are larger numbers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct BusinessDate(u32);
 
 /// Why a text is no date.
@@ -79,6 +79,16 @@ impl BusinessDate {
             .or_else(|_| Self::new(year, month + 1, 1))
             .or_else(|_| Self::new(year + 1, 1, 1))
             .unwrap_or(self)
+    }
+}
+
+bincode::impl_borrow_decode!(BusinessDate);
+
+impl<C> Decode<C> for BusinessDate {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let number = u32::decode(decoder)?;
+        Self::from_number(number)
+            .map_err(|_| DecodeError::OtherString(format!("{number} is no date (YYYYMMDD)")))
     }
 }
 

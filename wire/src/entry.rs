@@ -8,12 +8,10 @@
 
 use crate::{
     id::KeyId,
-    limits::{COMMANDS_MAX, ENTRY_BYTES_MAX},
+    limits::{COMMANDS_MAX, ENTRY_BYTES_MAX, ENTRY_HEAD_BYTES as HEAD_BYTES, GROUP_HEAD_BYTES},
     version::RULES_VERSION,
 };
 
-const HEAD_BYTES: usize = 8;
-const GROUP_HEAD_BYTES: usize = 12;
 const ATOMIC: u16 = 1;
 
 /// Why bytes are no entry body: a broken belief, since only a primary makes them.

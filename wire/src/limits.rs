@@ -37,10 +37,14 @@ pub const DEADLINE_MS_MAX: u32 = 60_000;
 /// The deadline of a command that names none, milliseconds.
 pub const DEADLINE_MS_DEFAULT: u32 = 5_000;
 /// The bytes of one encoded command at the most.
-pub const COMMAND_BYTES_MAX: usize = 384;
+pub const COMMAND_BYTES_MAX: usize = 352;
+/// What an entry needs for itself.
+pub const ENTRY_HEAD_BYTES: usize = 8;
+/// What each group of an entry needs for itself.
+pub const GROUP_HEAD_BYTES: usize = 12;
 
 const _: () = assert!(ENTRY_BYTES_MAX < FRAME_BYTES_MAX, "an entry must fit in one frame");
 const _: () = assert!(
-    COMMANDS_MAX * COMMAND_BYTES_MAX <= ENTRY_BYTES_MAX,
-    "a full batch of the largest commands must fit in one entry"
+    ENTRY_HEAD_BYTES + COMMANDS_MAX * (GROUP_HEAD_BYTES + COMMAND_BYTES_MAX) <= ENTRY_BYTES_MAX,
+    "as many of the largest commands as a batch holds must fit in one entry, even each in a group of its own"
 );

@@ -154,7 +154,7 @@ pub enum Query {
     Hold(CommandId),
     /// A closed business day.
     Day(BusinessDate),
-    /// All keys; only operators may ask.
+    /// All keys; only nodes ask, for their operators at the admin socket.
     Keys,
     /// Whether a key is known, by the blake3 of its text; only nodes ask, for keys that are new to them.
     Key([u8; 32]),

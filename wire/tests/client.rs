@@ -23,7 +23,7 @@ use evenkeel_wire::{
 use support::{
     Authority, cluster,
     node::{Book, FakeNode, KEY, Mood, site},
-    soon,
+    samples, soon,
 };
 use tokio::time::Instant;
 
@@ -290,6 +290,23 @@ async fn more_commands_than_fit_go_in_several_requests_in_order() {
     let sizes: Vec<usize> =
         world.book.lock().unwrap().seen.iter().map(|(_, ids)| ids.len()).collect();
     assert_eq!(sizes, [COMMANDS_MAX, 3]);
+}
+
+#[tokio::test]
+async fn an_atomic_batch_stays_one_however_often_it_is_asked_for() {
+    let world = World::new(1);
+    world.nodes[0].mood(Mood::Refuses(RefusalCode::Overloaded));
+    let (client, commands) = (world.client(5_000), samples::encoded(&[transfer(1), transfer(2)]));
+    let (outcomes, ()) = tokio::join!(client.submit_encoded(2, true, commands.clone()), async {
+        while world.asked().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.nodes[0].mood(Mood::Answers);
+    });
+    assert_eq!(outcomes.unwrap().answers.len(), 2);
+    assert!(world.book.lock().unwrap().atomic.iter().all(|atomic| *atomic));
+    client.submit_encoded(2, false, commands).await.unwrap();
+    assert_eq!(world.book.lock().unwrap().atomic.last(), Some(&false));
 }
 
 #[tokio::test]

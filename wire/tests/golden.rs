@@ -7,7 +7,7 @@ mod support;
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
-use evenkeel_wire::{command::Command, frame};
+use evenkeel_wire::frame;
 use support::{
     decoders::{self, KINDS},
     samples,
@@ -55,7 +55,7 @@ fn every_golden_file_is_read_and_every_type_of_frame_has_one() {
     assert_eq!(files.collect::<BTreeSet<_>>(), names);
 
     let mut kinds = BTreeSet::new();
-    for name in names.iter().filter(|name| *name != "entry" && *name != "command_genesis") {
+    for name in names.iter().filter(|name| samples::is_frame(name)) {
         let bytes = unhex(&fs::read_to_string(file(name)).unwrap());
         let body = &bytes[frame::HEAD_BYTES..];
         kinds.insert(bytes[5]);
@@ -68,9 +68,14 @@ fn every_golden_file_is_read_and_every_type_of_frame_has_one() {
 #[test]
 fn commands_and_entries_read_back_from_their_golden_files() {
     let read = |name: &str| unhex(&fs::read_to_string(file(name)).unwrap());
-    let genesis = Command::Genesis(Box::new(samples::genesis()));
-    assert_eq!(decoders::commands(&read("command_genesis")), [genesis]);
+    for (number, (name, command)) in (0_u8..).zip(samples::commands::all()) {
+        let bytes = read(&format!("command_{name}"));
+        assert_eq!(bytes[0], number, "{name}: numbers are never given to another");
+        assert_eq!(decoders::commands(&bytes), [command], "{name}");
+    }
     assert_eq!(decoders::entry(&read("entry")), Some(samples::entry()));
-    let commands = &read("submit")[frame::HEAD_BYTES + 16..];
-    assert_eq!(decoders::commands(commands), samples::commands()[1..]);
+    for name in ["submit", "submit_atomic"] {
+        let commands = &read(name)[frame::HEAD_BYTES + 16..];
+        assert_eq!(decoders::commands(commands), samples::submitted(), "{name}");
+    }
 }

@@ -120,7 +120,7 @@ fn a_transfer(number: u128) -> Vec<u8> {
     let id = CommandId::from_parts(1_700_000_000_000, number);
     codec::encode(&Command::Transfer(evenkeel_wire::transfer::Transfer {
         id,
-        ..samples::transfer()
+        ..samples::commands::transfer()
     }))
 }
 
@@ -138,7 +138,7 @@ async fn calls_against_a_fake_node() {
             tokio::spawn(async move {
                 for call in 0..calls / callers {
                     let command = a_transfer(caller << 32 | call);
-                    client.submit_encoded(1, command.into()).await.unwrap();
+                    client.submit_encoded(1, false, command.into()).await.unwrap();
                 }
             })
         });

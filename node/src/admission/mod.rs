@@ -1,13 +1,26 @@
-//! May this request enter? Judges the envelope alone: form, size, key, deadline. It never reads a balance: only the ledger,
-//! behind the log, judges money.
+//! May this request enter? Judges the envelope alone: form, size, key, role, deadline. It never reads a balance: only the
+//! ledger, behind the log, judges money.
+//!
+//! The same commands are judged twice when they come through a follower: at its door, and again where they're decided.
+
+pub mod facts;
+mod form;
+pub mod keyring;
+pub mod quota;
+pub mod roles;
 
 use bytes::Bytes;
 use evenkeel_wire::{
     codec,
     command::{Command, Commands},
     limits::{COMMAND_BYTES_MAX, COMMANDS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, ENTRY_BYTES_MAX},
-    reply::{Refusal, RefusalCode},
+    reply::{Refusal, RefusalCode, View},
+    request::Query,
 };
+
+pub use facts::{Facts, Parties};
+pub use keyring::Keyring;
+pub use roles::{Act, Allowed};
 
 use crate::{road::Caller, state::State};
 
@@ -19,7 +32,17 @@ pub fn key_hash(text: &str) -> [u8; 32] {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
-/// Who holds the key with this hash.
+/// A new key's text: 256 random bits behind a mark by which a leaked one is found.
+///
+/// # Errors
+/// When the machine has no randomness.
+pub fn draw_key() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("ek_{}", blake3::Hash::from_bytes(bytes).to_hex()))
+}
+
+/// Who holds the key with this hash, as far as this node knows; a door asks its [`Keyring`], which asks the primary too.
 ///
 /// # Errors
 /// When the ledger knows no such key, or knows nothing yet.
@@ -28,9 +51,14 @@ pub fn authenticate(state: &State, hash: [u8; 32]) -> Result<Caller, Refusal> {
         return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
     }
     match state.key(&hash) {
-        Some(key) => Ok(Caller { key, hash }),
-        None => Err(Refusal::new(RefusalCode::Unauthorized, "the key isn't known")),
+        Some(key) if !key.revoked => Ok(Caller::with_key(&key, hash)),
+        _ => Err(unauthorized()),
     }
+}
+
+/// One answer for keys that never were and keys that are no more.
+fn unauthorized() -> Refusal {
+    Refusal::new(RefusalCode::Unauthorized, "the key isn't known, or was revoked")
 }
 
 /// Whether a deadline is one.
@@ -46,11 +74,16 @@ pub fn check_deadline(deadline_ms: u32) -> Result<(), Refusal> {
     Err(Refusal::new(RefusalCode::Malformed, &detail))
 }
 
-/// Whether these bytes are that many commands, each of a form that may stand in the journal.
+/// Whether these bytes are that many commands, each of a form that may stand in the journal, and each the caller's to give.
 ///
 /// # Errors
 /// Names the first thing that is wrong; nothing was done.
-pub fn check_commands(count: u32, bytes: &Bytes) -> Result<(), Refusal> {
+pub fn check_commands(
+    caller: &Caller,
+    facts: &dyn Facts,
+    count: u32,
+    bytes: &Bytes,
+) -> Result<(), Refusal> {
     let announced = usize::try_from(count).unwrap_or(usize::MAX);
     if announced == 0 || announced > COMMANDS_MAX {
         let detail = format!("{count} commands; allowed are 1 to {COMMANDS_MAX}");
@@ -64,13 +97,12 @@ pub fn check_commands(count: u32, bytes: &Bytes) -> Result<(), Refusal> {
     let mut found = 0;
     for command in Commands::new(bytes) {
         let (command, own) = command.map_err(|error| malformed(found, &error))?;
-        if matches!(command, Command::Genesis(_)) {
-            let detail = format!("command {found}: a ledger is founded once, by its first primary");
-            return Err(Refusal::new(RefusalCode::Forbidden, &detail));
-        }
         if own.len() > COMMAND_BYTES_MAX {
             return Err(Refusal::new(RefusalCode::TooLarge, &format!("command {found}")));
         }
+        form::check(&command, announced)
+            .map_err(|what| refuse(RefusalCode::Malformed, found, &what))?;
+        check_command(caller, facts, found, &command)?;
         found += 1;
     }
     if found == announced {
@@ -86,4 +118,106 @@ fn malformed(number: usize, error: &codec::Error) -> Refusal {
         _ => RefusalCode::Malformed,
     };
     Refusal::new(code, &format!("command {number}: {error}"))
+}
+
+fn refuse(code: RefusalCode, number: usize, what: &str) -> Refusal {
+    Refusal::new(code, &format!("command {number}: {what}"))
+}
+
+/// Whether a command is the caller's to give.
+fn check_command(
+    caller: &Caller,
+    facts: &dyn Facts,
+    number: usize,
+    command: &Command,
+) -> Result<(), Refusal> {
+    let forbidden = |what: &str| Err(refuse(RefusalCode::Forbidden, number, what));
+    if matches!(command, Command::Genesis(_)) {
+        return forbidden("a ledger is founded once, by its first primary");
+    }
+    let Some(act) = Act::of_command(command) else {
+        return if caller.is_node() { Ok(()) } else { forbidden("only nodes give it") };
+    };
+    if caller.is_node() {
+        return forbidden("nodes move no money");
+    }
+    match act.allowed(caller.role) {
+        Allowed::Yes => Ok(()),
+        Allowed::Own if facts::are_own(caller, facts, command)? => Ok(()),
+        Allowed::Own => forbidden(&not_own(act)),
+        Allowed::No => forbidden(&not_for(act, caller)),
+    }
+}
+
+fn not_for(act: Act, caller: &Caller) -> String {
+    format!("{}: not for a key of role {}", act.row().what, caller.role)
+}
+
+fn not_own(act: Act) -> String {
+    format!("{}: not the account of this key", act.row().what)
+}
+
+fn forbidden(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::Forbidden, what)
+}
+
+/// Whether a caller may do something, apart from whose it is: for what is neither a command nor a query.
+///
+/// # Errors
+/// Names the act and the role.
+pub fn check_act(caller: &Caller, act: Act) -> Result<(), Refusal> {
+    if caller.is_node() || act.allowed(caller.role) == Allowed::No {
+        return Err(forbidden(&not_for(act, caller)));
+    }
+    Ok(())
+}
+
+/// Whether a caller may ask this. Whose the answer is shows in the answer: [`check_view`] judges that.
+///
+/// # Errors
+/// Names the question and the role.
+pub fn check_query(caller: &Caller, query: &Query) -> Result<(), Refusal> {
+    let own = match query {
+        // Where the journal stands is no secret: /v1/status tells it without a key.
+        Query::Position => return Ok(()),
+        Query::Keys | Query::Key(_) if caller.is_node() => return Ok(()),
+        Query::Keys | Query::Key(_) => return Err(forbidden("keys: only nodes ask for them")),
+        Query::Account(account) | Query::History { account, .. } => Some(*account),
+        Query::Transfer(_) | Query::Hold(_) | Query::Totals | Query::Day(_) => None,
+    };
+    let act = Act::of_query(query).expect("those that aren't in the table are judged above");
+    check_act(caller, act)?;
+    if act.allowed(caller.role) == Allowed::Own && own.is_some() && own != caller.account {
+        return Err(forbidden(&not_own(act)));
+    }
+    Ok(())
+}
+
+/// Whether a caller may see this answer to what it was allowed to ask: a merchant sees transfers and holds that it takes part
+/// in.
+///
+/// # Errors
+/// Names what it may not see.
+pub fn check_view(caller: &Caller, view: &View) -> Result<(), Refusal> {
+    let act = match view {
+        View::Transfer(_) => Act::ReadTransfer,
+        View::Hold(_) => Act::ReadHold,
+        _ => return Ok(()),
+    };
+    let sees = || Parties::of(view).is_some_and(|parties| parties.include(caller.account));
+    if act.allowed(caller.role) == Allowed::Own && !sees() {
+        return Err(forbidden(&not_own(act)));
+    }
+    Ok(())
+}
+
+/// Answers a question from what this node has applied, if the caller may ask it and see the answer.
+///
+/// # Errors
+/// Why not.
+pub fn read(state: &State, caller: &Caller, query: &Query) -> Result<View, Refusal> {
+    check_query(caller, query)?;
+    let view = state.query(query)?;
+    check_view(caller, &view)?;
+    Ok(view)
 }

@@ -19,6 +19,8 @@ const KEYS: &[(&str, &[&str])] = &[
     ("node", &["id", "site", "data"]),
     ("listen", &["peer", "client", "http"]),
     ("tls", &["ca", "cert", "key"]),
+    ("http", &["cert", "key", "plain"]),
+    ("limits", &["requests_per_second", "burst", "operator_exempt"]),
     ("admin", &["socket"]),
     ("log", &["format", "filter"]),
     (
@@ -64,6 +66,7 @@ impl fmt::Display for Origin {
 pub(super) enum Value {
     Text(String),
     Integer(String),
+    Boolean(bool),
     List(Vec<String>),
     Other(&'static str),
 }
@@ -213,6 +216,7 @@ fn value_of(value: &DeValue<'_>) -> Value {
         DeValue::Integer(number) if number.radix() == 10 => {
             Value::Integer(number.as_str().replace('_', ""))
         }
+        DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Array(items) => {
             let texts: Option<Vec<String>> =
                 items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();

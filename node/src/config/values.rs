@@ -19,6 +19,7 @@ pub(super) fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::Text(text) => Ok(text.clone()),
         Value::Integer(_) => Err("a number; expected a text in quotes".to_owned()),
+        Value::Boolean(_) => Err("a boolean; expected a text in quotes".to_owned()),
         Value::List(_) => Err("a list; expected a text in quotes".to_owned()),
         Value::Other(kind) => Err(format!("{kind}; expected a text in quotes")),
     }
@@ -27,10 +28,29 @@ pub(super) fn text(value: &Value) -> Result<String, String> {
 pub(super) fn number(value: &Value) -> Result<u64, String> {
     let digits = match value {
         Value::Text(digits) | Value::Integer(digits) => digits,
+        Value::Boolean(_) => return Err("a boolean; expected a whole number".to_owned()),
         Value::List(_) => return Err("a list; expected a whole number".to_owned()),
         Value::Other(kind) => return Err(format!("{kind}; expected a whole number")),
     };
     digits.parse().map_err(|_| format!("{digits:?} is no whole number from 0 up"))
+}
+
+/// From TOML a boolean, from the environment and flags a text.
+pub(super) fn boolean(value: &Value) -> Result<bool, String> {
+    match value {
+        Value::Boolean(value) => Ok(*value),
+        Value::Text(text) if text == "true" => Ok(true),
+        Value::Text(text) if text == "false" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+pub(super) fn at_least_one(value: &Value) -> Result<u32, String> {
+    let number = number(value)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| format!("{number} is not within 1 and {}", u32::MAX))
 }
 
 /// Seconds as written, at least one, as milliseconds.
@@ -155,12 +175,10 @@ pub(super) fn log_filter(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
-/// A machine without a time zone database can't tell; one with it can.
+/// The program brings the database of time zones along; a newer one of the machine goes over it.
 pub(super) fn time_zone(value: &Value) -> Result<Text<NAME_BYTES_MAX>, String> {
     let name = text(value)?;
-    let known =
-        jiff::tz::TimeZone::get(&name).is_ok() || jiff::tz::db().available().next().is_none();
-    if name.is_empty() || !known {
+    if name.is_empty() || jiff::tz::TimeZone::get(&name).is_err() {
         return Err(format!("{name:?} is no time zone; write its IANA name, as Asia/Seoul"));
     }
     Text::new(&name).map_err(|error| error.to_string())

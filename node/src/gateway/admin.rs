@@ -3,12 +3,19 @@
 //! Only root and the node's own user get an answer. Every act (who, what, when) is on disk, in the timeline, before it
 //! takes effect; when it can't be written it isn't done. It never moves money.
 
+mod answers;
+mod parameters;
 mod routes;
 mod socket;
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use evenkeel_wire::{
+    id::{AccountId, KeyId},
+    key::Role as KeyRole,
+    outcome::Rejection,
+};
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -20,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    status::{JournalEntry, Status, Switchover, VerifyReport},
+    status::{ClosedDay, CreatedKey, JournalEntry, KnownKey, Status, Switchover, VerifyReport},
     telemetry::Telemetry,
     timeline::Timeline,
 };
@@ -42,6 +49,9 @@ pub enum AdminError {
     /// The request makes no sense here: no such site, no such value.
     #[error("{0}")]
     Invalid(String),
+    /// The ledger said no.
+    #[error("{detail}")]
+    Rejected { rejection: Rejection, detail: String },
     /// It makes sense, but not as things stand: this node isn't primary, the site lags too far.
     #[error("{0}")]
     Conflict(String),
@@ -73,6 +83,22 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Walks this node's journal while it runs.
     fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, AdminError>>;
+
+    /// Makes a key; its text is in the answer and nowhere else.
+    fn create_key(
+        &self,
+        role: KeyRole,
+        account: Option<AccountId>,
+    ) -> BoxFuture<'_, Result<CreatedKey, AdminError>>;
+
+    /// All keys, revoked ones too, in the order of their numbers.
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<KnownKey>, AdminError>>;
+
+    /// Ends a key; answers when no site that can be reached takes it any more.
+    fn revoke_key(&self, id: KeyId) -> BoxFuture<'_, Result<(), AdminError>>;
+
+    /// Ends the business day now; the next date is the day after.
+    fn close_day(&self) -> BoxFuture<'_, Result<ClosedDay, AdminError>>;
 }
 
 /// Everything that the routes need.

@@ -13,15 +13,16 @@ use evenkeel_wire::{
     id::{ClusterId, NodeId},
     limits::{NAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
     reply::{self, AsOf, Refusal, RefusalCode, Refused, Welcome},
-    request::{self, Consistency, Hello, ReadRequest, Submit},
+    request::{self, Consistency, Hello, Query, ReadRequest, Submit},
     transfer::Text,
 };
 use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission,
+    admission::{self, Keyring},
     limits::HELLO_PATIENCE,
+    metrics::DoorMetrics,
     replication::freshness::Freshness,
     road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
     state::State,
@@ -31,6 +32,7 @@ use crate::{
 pub struct ClientDoor {
     pub road: Arc<Road>,
     pub state: Arc<State>,
+    pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
     pub cluster: ClusterId,
     pub node: NodeId,
@@ -39,6 +41,7 @@ pub struct ClientDoor {
     pub volatile: bool,
     /// Set when the node begins to stop.
     pub stopping: tokio::sync::watch::Receiver<bool>,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 /// How long a client may take no more bytes.
@@ -51,6 +54,7 @@ impl ClientDoor {
             let door = self.clone();
             tokio::spawn(async move {
                 let from = link.remote_address();
+                let _connected = door.metrics.connected();
                 if let Err(error) = door.connection(link).await {
                     tracing::debug!(%from, %error, "a client's connection ended");
                 }
@@ -75,7 +79,7 @@ impl ClientDoor {
     }
 
     async fn lane(
-        &self,
+        self: &Arc<Self>,
         link: &ClientLink,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
@@ -83,14 +87,19 @@ impl ClientDoor {
         let caller = match self.hello(&mut receiver).await {
             Ok(caller) => caller,
             Err(refusal) => {
-                let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
-                sender.send(&refused).await?;
-                return timeout(WRITE_PATIENCE, sender.finish()).await.map_err(io::Error::from)?;
+                self.metrics.refused(refusal.code.name());
+                return last_word(sender, refusal).await;
             }
         };
         link.welcome();
         sender.send(&frame::whole(reply::WELCOME, &self.welcome())).await?;
-        self.stream(caller, sender, receiver).await
+        match self.stream(caller, &mut sender, receiver).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                dismiss(sender, &error).await?;
+                Err(error)
+            }
+            ended => ended,
+        }
     }
 
     async fn hello(&self, receiver: &mut FrameReceiver) -> Result<Caller, Refusal> {
@@ -103,7 +112,7 @@ impl ClientDoor {
         let frame = frame.ok_or_else(|| malformed("a stream begins with a hello"))?;
         let hello: Hello =
             codec::decode(&frame.body).map_err(|error| malformed(&error.to_string()))?;
-        admission::authenticate(&self.state, admission::key_hash(hello.key.as_str()))
+        self.keyring.authenticate(admission::key_hash(hello.key.as_str())).await
     }
 
     fn welcome(&self) -> Welcome {
@@ -122,12 +131,12 @@ impl ClientDoor {
     }
 
     async fn stream(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
-        mut sender: FrameSender,
+        sender: &mut FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(self.metrics.clone());
         let mut under_way = 0;
         let mut open = true;
         let mut frames = Vec::new();
@@ -162,16 +171,25 @@ impl ClientDoor {
     }
 
     /// Puts a request on the road; every request gets exactly one reply.
-    fn request(&self, caller: Caller, frame: Frame, outbox: &Arc<Outbox>) -> io::Result<()> {
+    fn request(
+        self: &Arc<Self>,
+        caller: Caller,
+        frame: Frame,
+        outbox: &Arc<Outbox>,
+    ) -> io::Result<()> {
         let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {
                 let submit = Submit::read(frame.body).map_err(invalid)?;
-                let (number, deadline_ms) = (submit.number, submit.deadline_ms);
+                let (number, deadline_ms) = (outbox.begin(submit.number), submit.deadline_ms);
                 let checked = self
                     .check_open()
+                    .and_then(|()| self.keyring.recheck(&caller))
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
-                    .and_then(|()| admission::check_commands(submit.count, &submit.commands));
+                    .and_then(|()| {
+                        let Submit { count, commands, .. } = &submit;
+                        admission::check_commands(&caller, &*self.state, *count, commands)
+                    });
                 if let Err(refusal) = checked {
                     outbox.deliver(number, Reply::Refused(refusal));
                     return Ok(());
@@ -202,11 +220,14 @@ impl ClientDoor {
         Ok(())
     }
 
-    fn read(&self, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
-        let number = read.number;
-        if let Err(refusal) =
-            self.check_open().and_then(|()| admission::check_deadline(read.deadline_ms))
-        {
+    fn read(self: &Arc<Self>, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
+        let number = outbox.begin(read.number);
+        let checked = self
+            .check_open()
+            .and_then(|()| self.keyring.recheck(&caller))
+            .and_then(|()| admission::check_deadline(read.deadline_ms))
+            .and_then(|()| admission::check_query(&caller, &read.query));
+        if let Err(refusal) = checked {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
         match read.consistency {
@@ -214,13 +235,26 @@ impl ClientDoor {
                 let errand = Errand::Read(read.query);
                 self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
             }
-            Consistency::Local => {
-                let reply = match self.state.query(&read.query) {
-                    Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
-                    Err(refusal) => Reply::Refused(refusal),
-                };
-                outbox.deliver(number, reply);
+            Consistency::Local if self.keyring.is_current() => {
+                outbox.deliver(number, self.read_here(&caller, &read.query));
             }
+            Consistency::Local => {
+                let (door, outbox) = (self.clone(), outbox.clone());
+                tokio::spawn(async move {
+                    let reply = match door.keyring.confirm(&caller).await {
+                        Ok(()) => door.read_here(&caller, &read.query),
+                        Err(refusal) => Reply::Refused(refusal),
+                    };
+                    outbox.deliver(number, reply);
+                });
+            }
+        }
+    }
+
+    fn read_here(&self, caller: &Caller, query: &Query) -> Reply {
+        match admission::read(&self.state, caller, query) {
+            Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
+            Err(refusal) => Reply::Refused(refusal),
         }
     }
 
@@ -231,6 +265,23 @@ impl ClientDoor {
         let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         AsOf { position: position.unwrap_or(0), age_ms }
     }
+}
+
+/// A stream that breaks the protocol is told why. What it had asked before is decided all the same: whoever sent it asks
+/// again with the same ids.
+async fn dismiss(sender: FrameSender, error: &io::Error) -> io::Result<()> {
+    let detail = format!("{error}; this stream is closed");
+    last_word(sender, Refusal::new(RefusalCode::Malformed, &detail)).await
+}
+
+/// A refusal that answers no request, and the end of the stream.
+async fn last_word(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> {
+    let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
+    let told = async {
+        sender.send(&refused).await?;
+        sender.finish().await
+    };
+    timeout(WRITE_PATIENCE, told).await.map_err(io::Error::from)?
 }
 
 fn ticket(

@@ -6,17 +6,18 @@ use evenkeel_wire::{
     codec,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     peer::{self, ForwardRead, ForwardSubmit},
-    reply::Refusal,
+    reply::{Refusal, RefusalCode},
     request::Submit,
 };
 use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission,
+    admission::{self, Keyring},
     limits::FORWARDS_MAX,
+    metrics::DoorMetrics,
     replication::transport::LaneEnds,
-    road::{Errand, Reply, ReplySink, Road, Ticket},
+    road::{Caller, Errand, Lead, NODES_HASH, Reply, ReplySink, Road, Ticket},
     state::State,
 };
 
@@ -27,6 +28,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct ForwardDoor {
     pub road: Arc<Road>,
     pub state: Arc<State>,
+    pub keyring: Arc<Keyring>,
+    pub metrics: Arc<DoorMetrics>,
 }
 
 impl ForwardDoor {
@@ -35,7 +38,8 @@ impl ForwardDoor {
     /// # Errors
     /// When the lane breaks or the peer breaks the protocol.
     pub async fn serve(&self, mut ends: LaneEnds) -> io::Result<()> {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new(self.metrics.clone());
+        let _connected = self.metrics.connected();
         let mut under_way = 0;
         let mut frames = Vec::new();
         loop {
@@ -63,26 +67,25 @@ impl ForwardDoor {
         let (number, deadline_ms, hash, errand) = match frame.kind {
             peer::FORWARD_SUBMIT => {
                 let forward = ForwardSubmit::read(frame.body).map_err(invalid)?;
-                let submit = forward.submit;
-                // The site that forwards has checked them; what stands in the journal is checked here all the same.
-                let checked = admission::check_commands(submit.count, &submit.commands);
-                if let Err(refusal) = checked {
-                    return refuse(outbox, submit.number, refusal);
-                }
-                let Submit { number, deadline_ms, count, atomic, commands } = submit;
+                let Submit { number, deadline_ms, count, atomic, commands } = forward.submit;
                 let errand = Errand::Submit { count, atomic, commands };
-                (number, deadline_ms, forward.key, errand)
+                (outbox.begin(number), deadline_ms, forward.key, errand)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;
                 let read = forward.read;
-                (read.number, read.deadline_ms, forward.key, Errand::Read(read.query))
+                let number = outbox.begin(read.number);
+                (number, read.deadline_ms, forward.key, Errand::Read(read.query))
             }
             other => {
                 return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));
             }
         };
-        let caller = match admission::authenticate(&self.state, hash) {
+        // The site that forwards has checked it too; who may do what is decided where it's done.
+        let caller = match self.caller(&hash).and_then(|caller| {
+            self.check(&caller, &errand)?;
+            Ok(caller)
+        }) {
             Ok(caller) => caller,
             Err(refusal) => return refuse(outbox, number, refusal),
         };
@@ -97,6 +100,23 @@ impl ForwardDoor {
             token: number,
         });
         Ok(())
+    }
+
+    /// Who asks. Only the primary's word on a key counts.
+    fn caller(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
+        if !matches!(self.road.lead(), Lead::Here(_)) {
+            return Err(Refusal::new(RefusalCode::NoPrimary, "this site isn't the primary"));
+        }
+        if *hash == NODES_HASH { Ok(Caller::NODE) } else { self.keyring.recognise(hash) }
+    }
+
+    fn check(&self, caller: &Caller, errand: &Errand) -> Result<(), Refusal> {
+        match errand {
+            Errand::Submit { count, commands, .. } => {
+                admission::check_commands(caller, &*self.state, *count, commands)
+            }
+            Errand::Read(query) => admission::check_query(caller, query),
+        }
     }
 }
 

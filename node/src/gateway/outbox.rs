@@ -1,29 +1,49 @@
-//! Replies on their way back to a door's stream: delivered from any thread, encoded and written by the stream's own task.
+//! What a door's stream has under way, and the replies on their way back to it: delivered from any thread, encoded and written
+//! by the stream's own task.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evenkeel_wire::{
     codec, frame,
     outcome::Answer,
     reply::{self, Outcomes, Refused, ViewReply},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::road::{Reply, ReplySink};
+use crate::{
+    metrics::DoorMetrics,
+    road::{Reply, ReplySink},
+};
 
-/// Where replies wait. At most as many as the stream has requests under way, which its door bounds.
-#[derive(Default)]
+/// Where replies wait. Holds no more than the stream has requests under way, which its door bounds.
 pub struct Outbox {
-    replies: Mutex<Vec<(u64, Reply)>>,
+    state: Mutex<State>,
     filled: Notify,
+    metrics: Arc<DoorMetrics>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests under way; a token is a place in here.
+    requests: Vec<Request>,
+    /// Places that are free again.
+    free: Vec<u64>,
+    replies: Vec<(u64, Reply)>,
+}
+
+#[derive(Clone, Copy)]
+struct Request {
+    /// Chosen by the client, who may well choose one twice.
+    number: u64,
+    since: Instant,
 }
 
 impl ReplySink for Outbox {
     fn deliver(&self, token: u64, reply: Reply) {
-        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        replies.push((token, reply));
-        let first = replies.len() == 1;
-        drop(replies);
+        let mut state = self.state();
+        state.replies.push((token, reply));
+        let first = state.replies.len() == 1;
+        drop(state);
         if first {
             self.filled.notify_one();
         }
@@ -31,24 +51,72 @@ impl ReplySink for Outbox {
 }
 
 impl Outbox {
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    pub fn new(metrics: Arc<DoorMetrics>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), filled: Notify::new(), metrics })
     }
 
-    /// All that wait, at least one. Cancelling the wait loses nothing.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request has come; its reply is delivered with this token, exactly once.
+    pub fn begin(&self, number: u64) -> u64 {
+        let request = Request { number, since: Instant::now() };
+        self.state().begin(request)
+    }
+
+    /// All replies that wait, at least one, each with the number that the client chose. Cancelling the wait loses nothing.
     pub async fn take(&self) -> Vec<(u64, Reply)> {
         loop {
-            let taken =
-                std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken = self.take_now();
             if !taken.is_empty() {
                 return taken;
             }
             self.filled.notified().await;
         }
     }
+
+    fn take_now(&self) -> Vec<(u64, Reply)> {
+        let mut state = self.state();
+        let mut replies = std::mem::take(&mut state.replies);
+        let ended: Vec<Request> = replies.iter().map(|(token, _)| state.end(*token)).collect();
+        drop(state);
+        if replies.is_empty() {
+            return replies;
+        }
+        let now = Instant::now();
+        for ((token, reply), request) in replies.iter_mut().zip(ended) {
+            *token = request.number;
+            self.metrics.answered(now.saturating_duration_since(request.since));
+            if let Reply::Refused(refusal) = reply {
+                self.metrics.refused(refusal.code.name());
+            }
+        }
+        replies
+    }
 }
 
-/// Puts the frame of a reply behind what `frames` holds. The token is the number that the client chose.
+impl State {
+    fn begin(&mut self, request: Request) -> u64 {
+        if let Some(token) = self.free.pop() {
+            self.requests[place(token)] = request;
+            return token;
+        }
+        self.requests.push(request);
+        u64::try_from(self.requests.len() - 1).expect("a place in memory fits 64 bits")
+    }
+
+    fn end(&mut self, token: u64) -> Request {
+        self.free.push(token);
+        self.requests[place(token)]
+    }
+}
+
+fn place(token: u64) -> usize {
+    usize::try_from(token).expect("tokens are given out by this outbox")
+}
+
+/// Puts the frame of a reply behind what `frames` holds. The number is the one that the client chose.
 pub fn write_reply(number: u64, reply: Reply, frames: &mut Vec<u8>) {
     match reply {
         Reply::Decided(decided, range) => {
@@ -67,4 +135,45 @@ fn put(kind: u8, message: &impl codec::Wire, frames: &mut Vec<u8>) {
     let at = frame::start(frames, kind);
     codec::encode_into(message, frames);
     frame::finish(frames, at);
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_wire::reply::{Refusal, RefusalCode};
+
+    use super::*;
+    use crate::metrics::{Door, Metrics, Reading};
+
+    fn refused(outbox: &Outbox, token: u64) {
+        let refusal = Refusal::new(RefusalCode::Overloaded, "full");
+        outbox.deliver(token, Reply::Refused(refusal));
+    }
+
+    async fn numbers(outbox: &Outbox) -> Vec<u64> {
+        outbox.take().await.into_iter().map(|(number, _)| number).collect()
+    }
+
+    #[tokio::test]
+    async fn replies_find_the_number_that_the_client_chose_even_twice_and_places_are_used_again() {
+        let metrics = Metrics::new();
+        let outbox = Outbox::new(metrics.door(Door::Quic).clone());
+        let first: Vec<u64> = [7, 7, u64::MAX].map(|number| outbox.begin(number)).into();
+        refused(&outbox, first[2]);
+        refused(&outbox, first[0]);
+        assert_eq!(numbers(&outbox).await, [u64::MAX, 7]);
+        let second: Vec<u64> = [1, 2].map(|number| outbox.begin(number)).into();
+        for token in [second[1], first[1], second[0]] {
+            refused(&outbox, token);
+        }
+        assert_eq!(numbers(&outbox).await, [2, 7, 1]);
+        assert_eq!(outbox.state().requests.len(), 3, "no more than were under way at a time");
+        let text = metrics.scrape(&Reading::default());
+        for line in [
+            "evenkeel_refusals_total{code=\"overloaded\",door=\"quic\"} 5",
+            "evenkeel_request_duration_seconds_count{door=\"quic\"} 5",
+            "evenkeel_request_duration_seconds_count{door=\"forward\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} isn't in\n{text}");
+        }
+    }
 }

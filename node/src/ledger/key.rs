@@ -29,6 +29,12 @@ impl Ledger {
         self.keys.views()
     }
 
+    /// A number that is another one whenever the keys have changed.
+    #[must_use]
+    pub fn keys_mark(&self) -> u64 {
+        self.keys.rows.digest()
+    }
+
     /// Makes a key. Its number is told as the outcome's amount.
     pub(super) fn create_key(
         &mut self,

@@ -11,17 +11,23 @@ use evenkeel_wire::{
     identity::Identity,
     transfer::Text,
 };
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::watch,
+};
 
 use super::{RunError, at};
 use crate::{
+    admission::quota::Quota,
     clock::Clock,
     config::Config,
     gateway::{
         admin::{AdminDoor, AdminSocket},
         client::ClientDoor,
+        http::{self, HttpServer},
     },
     limits::CLIENT_CONNECTIONS_MAX,
+    metrics::Door,
     operations::NodeOperations,
     replication::engine::Replication,
     state::State,
@@ -29,11 +35,34 @@ use crate::{
     timeline::Timeline,
 };
 
+/// A runtime that a start which fails may drop: the thread that drives the node's own runtime mustn't wait for another
+/// one's tasks, and tokio panics where it would.
+struct Apart(Option<Runtime>);
+
+impl Apart {
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("taken only when the doors are opened").handle()
+    }
+
+    fn take(mut self) -> Runtime {
+        self.0.take().expect("taken only when the doors are opened")
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Bound, but not open yet: a port that is taken refuses the start before anything runs.
 pub(super) struct Doors {
-    runtime: Runtime,
+    runtime: Apart,
     clients: ClientEndpoint,
     admin: AdminSocket,
+    http: HttpServer,
     config: Arc<Config>,
     stopping: watch::Receiver<bool>,
     volatile: bool,
@@ -56,13 +85,15 @@ impl Doors {
             .thread_name("doors")
             .build()
             .map_err(at("starting a runtime"))?;
-        let inside = runtime.enter();
+        let runtime = Apart(Some(runtime));
+        let inside = runtime.handle().enter();
         let settings =
             ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
+        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref())?;
         drop(inside);
-        Ok(Self { runtime, clients, admin, config: config.clone(), stopping, volatile })
+        Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }
 
     pub(super) fn open(
@@ -74,26 +105,41 @@ impl Doors {
         telemetry: Telemetry,
         clock: Arc<dyn Clock>,
     ) -> Result<OpenDoors, RunError> {
-        let Self { runtime, clients, admin, config, stopping, volatile } = self;
+        let Self { runtime, clients, admin, http, config, stopping, volatile } = self;
         let client_door = Arc::new(ClientDoor {
             road: replication.road.clone(),
             state: state.clone(),
+            keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             cluster: config.cluster,
             node: config.node,
             site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
             volatile,
             stopping: stopping.clone(),
+            metrics: operations.metrics.door(Door::Quic).clone(),
         });
+        let http_parts = http::Parts {
+            road: replication.road.clone(),
+            state: state.clone(),
+            keyring: replication.keyring.clone(),
+            freshness: replication.freshness.clone(),
+            health: operations.clone(),
+            metrics: operations.metrics.door(Door::Http).clone(),
+            quota: Quota::new(config.rates),
+            stopping: stopping.clone(),
+            process: clock.wall_micros(),
+        };
         let admin_door = AdminDoor { operations, timeline, telemetry, clock };
         let serve = async move {
             let clients = Arc::new(clients);
             let mut stop = stopping.clone();
             tokio::join!(
                 admin_door.serve(admin, async move { stopped(&mut stop).await }),
-                serve_clients(client_door, clients, stopping)
+                serve_clients(client_door, clients, stopping),
+                http.serve(http_parts)
             );
         };
+        let runtime = runtime.take();
         let thread = thread::Builder::new()
             .name("doors".into())
             .spawn(move || {

@@ -1,6 +1,7 @@
 //! Gathers requests from all doors into entries: while a few entries are on their way to a majority, the next one fills.
 //!
-//! Nothing waits when the road is free. Everything that waits is bounded, and every request ends by its deadline.
+//! Nothing waits when the road is free. Everything that waits is bounded, and every request ends by its deadline. What nodes
+//! ask for is alone in its entry, and so is the ledger's upkeep, of which one entry is under way at a time.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_wire::{entry::EntryBuilder, reply::RefusalCode};
+use evenkeel_wire::{entry::EntryBuilder, outcome::Outcome, reply::RefusalCode};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWriteResult};
 use tokio::{
@@ -20,13 +21,15 @@ use super::{
     Raft,
     stamps::Stamps,
     types::{Batch, Types},
+    upkeep::{Chore, Free, Upkeep},
 };
 use crate::{
     limits::{
         ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
         QUEUED_REQUESTS_MAX,
     },
-    road::{Errand, Exit, Lead, Reply, Road, Ticket},
+    metrics::Metrics,
+    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
 };
 
 /// The queue in front of the journal.
@@ -81,7 +84,11 @@ impl Queue {
         self.waiting().commands
     }
 
-    /// Takes as many as fit in one entry; `None` when nobody waits.
+    fn is_empty(&self) -> bool {
+        self.waiting().tickets.is_empty()
+    }
+
+    /// Takes as many as fit in one entry; `None` when nobody waits. What a node asks for is alone in its entry.
     fn fill(&self) -> Option<(EntryBuilder, Vec<Flying>)> {
         let mut waiting = self.waiting();
         let mut entry = EntryBuilder::new();
@@ -91,7 +98,9 @@ impl Queue {
             let Errand::Submit { count, atomic, commands } = &ticket.errand else {
                 unreachable!("only submits are queued");
             };
+            let alone = ticket.caller.is_node();
             if !entry.fits(*count, commands.len())
+                || (alone && !flying.is_empty())
                 || (bytes_taken > 0 && bytes_taken + commands.len() > ENTRY_BYTES_TARGET)
             {
                 break;
@@ -104,6 +113,9 @@ impl Queue {
             waiting.commands -= commands;
             waiting.bytes -= bytes;
             flying.push(Flying { ticket: Some(ticket), first });
+            if alone {
+                break;
+            }
         }
         (!flying.is_empty()).then_some((entry, flying))
     }
@@ -136,9 +148,35 @@ struct Flying {
     first: usize,
 }
 
+impl Flying {
+    fn is_nodes(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| ticket.caller.is_node())
+    }
+}
+
+/// An entry that is about to be proposed, and whose requests are in it: nobody's, when it's the ledger's upkeep.
+struct Next {
+    time: u64,
+    entry: EntryBuilder,
+    requests: Vec<Flying>,
+    own: Option<NodesOwn>,
+}
+
+/// What a node's own entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NodesOwn {
+    /// The upkeep ends a day.
+    EndDay,
+    /// The upkeep releases holds.
+    Release,
+    /// A node asked for it, for its operator.
+    Asked,
+}
+
 /// An entry that is under way.
 struct Flight {
     requests: Vec<Flying>,
+    since: Instant,
     next_deadline: Instant,
 }
 
@@ -150,10 +188,16 @@ pub struct Batcher {
     raft: Raft,
     road: Arc<Road>,
     stamps: Stamps,
+    upkeep: Upkeep,
     lead: watch::Receiver<Lead>,
     flights: BTreeMap<u64, Flight>,
     landings: FuturesUnordered<Landing>,
     next_flight: u64,
+    /// Flights that change what the upkeep knows.
+    nodes_own: BTreeMap<u64, NodesOwn>,
+    /// The last term that this node led in.
+    term: Option<u64>,
+    metrics: Arc<Metrics>,
 }
 
 impl Batcher {
@@ -162,17 +206,23 @@ impl Batcher {
         raft: Raft,
         road: Arc<Road>,
         stamps: Stamps,
+        upkeep: Upkeep,
         lead: watch::Receiver<Lead>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             queue,
             raft,
             road,
             stamps,
+            upkeep,
             lead,
             flights: BTreeMap::new(),
             landings: FuturesUnordered::new(),
             next_flight: 0,
+            nodes_own: BTreeMap::new(),
+            term: None,
+            metrics,
         }
     }
 
@@ -185,8 +235,8 @@ impl Batcher {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             while matches!(lead, Lead::Here(_)) && self.flights.len() < ENTRIES_IN_FLIGHT_MAX {
-                let Some((entry, requests)) = queue.fill() else { break };
-                if !self.take_off(entry, requests).await {
+                let Some(next) = self.next_entry(&queue) else { break };
+                if !self.take_off(next).await {
                     return;
                 }
             }
@@ -211,14 +261,49 @@ impl Batcher {
         }
     }
 
+    /// The entry that is to be made now, if any: upkeep first, so that a day ends before the first command of the next.
+    fn next_entry(&mut self, queue: &Queue) -> Option<Next> {
+        let now = Instant::now();
+        let free = self.free();
+        let looks = (free.day || free.holds) && self.upkeep.wants_to_look(now);
+        if queue.is_empty() && !looks {
+            return None;
+        }
+        let time = self.stamps.look();
+        if let Some(chore) = self.upkeep.due(time, now, free) {
+            tracing::debug!(?chore, "upkeep");
+            let kind = match &chore {
+                Chore::EndDay(_) => NodesOwn::EndDay,
+                Chore::Release(_) => NodesOwn::Release,
+            };
+            let (entry, requests) = (chore.entry(), Vec::new());
+            return Some(Next { time, entry, requests, own: Some(kind) });
+        }
+        let (entry, requests) = queue.fill()?;
+        let asked = requests.iter().any(Flying::is_nodes);
+        Some(Next { time, entry, requests, own: asked.then_some(NodesOwn::Asked) })
+    }
+
+    /// What the upkeep may do: one of a kind at a time. What nodes asked for may end a day too.
+    fn free(&self) -> Free {
+        let ends_day = |own: &NodesOwn| *own != NodesOwn::Release;
+        Free { day: !self.nodes_own.values().any(ends_day), holds: self.nodes_own.is_empty() }
+    }
+
     /// Proposes an entry. `false`: the engine has stopped.
-    async fn take_off(&mut self, entry: EntryBuilder, requests: Vec<Flying>) -> bool {
-        let time = self.stamps.stamp();
+    async fn take_off(&mut self, next: Next) -> bool {
+        let Next { time, entry, requests, own } = next;
+        self.stamps.stamp(time);
         let batch = Batch { time, body: entry.finish().into(), expected_link: None };
         let number = self.next_flight;
         self.next_flight += 1;
+        if let Some(own) = own {
+            self.nodes_own.insert(number, own);
+        }
         let next_deadline = next_deadline(&requests);
-        self.flights.insert(number, Flight { requests, next_deadline });
+        let since = Instant::now();
+        self.flights.insert(number, Flight { requests, since, next_deadline });
+        self.metrics.in_flight(self.flights.len());
         let (responder, result) = OneshotResponder::new_pair();
         if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
             self.land(number, None);
@@ -230,9 +315,15 @@ impl Batcher {
 
     fn land(&mut self, number: u64, result: Option<ClientWriteResult<Types>>) {
         let Some(flight) = self.flights.remove(&number) else { return };
+        let own = self.nodes_own.remove(&number);
+        self.metrics.in_flight(self.flights.len());
         match result {
             Some(Ok(response)) => {
+                self.metrics.committed(flight.since.elapsed());
                 let decided = response.data.expect("an entry of commands has outcomes");
+                if let Some(own) = own {
+                    self.look_after(own, &decided);
+                }
                 for Flying { ticket, first } in flight.requests {
                     let Some(ticket) = ticket else { continue };
                     let end = first + size(&ticket).0;
@@ -241,6 +332,19 @@ impl Batcher {
             }
             Some(Err(ClientWriteError::ForwardToLeader(_))) => self.again(flight, false),
             Some(Err(_)) | None => self.again(flight, true),
+        }
+    }
+
+    /// What a node's own entry came to may leave more to do.
+    fn look_after(&mut self, own: NodesOwn, decided: &Decided) {
+        let now = Instant::now();
+        let worked = decided.answers.iter().any(|answer| {
+            answer.outcome.rejection.is_none() && answer.outcome.index != Outcome::NO_INDEX
+        });
+        match own {
+            NodesOwn::Release => self.upkeep.released(worked, now),
+            NodesOwn::EndDay => self.upkeep.day_changed(worked, now),
+            NodesOwn::Asked => self.upkeep.day_changed(true, now),
         }
     }
 
@@ -253,8 +357,13 @@ impl Batcher {
     }
 
     fn lead_changed(&mut self, lead: Lead) {
-        if matches!(lead, Lead::Here(_)) {
-            return;
+        if let Lead::Here(term) = lead {
+            // What was under way in an earlier term is decided by now, or never will be.
+            if self.term.replace(term) != Some(term) {
+                self.nodes_own.clear();
+            }
+            // In front of everything that a new primary does stands what its predecessors left undone.
+            return self.upkeep.begin(Instant::now());
         }
         for ticket in self.queue.take_all() {
             self.road.wait(ticket);
@@ -265,6 +374,8 @@ impl Batcher {
                 self.again(flight, true);
             }
             self.landings.clear();
+            self.nodes_own.clear();
+            self.metrics.in_flight(0);
         }
     }
 

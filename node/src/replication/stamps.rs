@@ -31,12 +31,12 @@ impl Stamps {
         Self { clock, peers, state, members, last: 0, standing_still: false }
     }
 
-    /// The next entry's time, microseconds since the Unix epoch.
-    pub fn stamp(&mut self) -> u64 {
+    /// What the next entry's time would be now, microseconds since the Unix epoch.
+    pub fn look(&mut self) -> u64 {
         let last = self.last.max(self.state.last_time());
         let now = self.clock.wall_micros();
         let step = Duration::from_micros(now.saturating_sub(last));
-        let time = if now <= last {
+        if now <= last {
             last
         } else if step <= TIME_STEP_MAX || self.majority_agrees() {
             self.moves_on(now);
@@ -44,9 +44,12 @@ impl Stamps {
         } else {
             self.stands_still(last, now);
             last
-        };
-        self.last = time;
-        time
+        }
+    }
+
+    /// An entry is made with this time, as it was looked up: no later one is earlier.
+    pub fn stamp(&mut self, time: u64) {
+        self.last = self.last.max(time);
     }
 
     fn majority_agrees(&self) -> bool {

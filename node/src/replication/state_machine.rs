@@ -14,6 +14,7 @@ use openraft::{
 use super::types::{Entry, LogId, StoredMembership, Types, encode_membership, term_of};
 use crate::{
     ledger::EntryHead,
+    metrics::Metrics,
     road::Decided,
     state::{Place, State},
 };
@@ -24,6 +25,7 @@ pub struct StateMachine {
     journal: Journal,
     applied: Option<LogId>,
     membership: StoredMembership,
+    metrics: Arc<Metrics>,
 }
 
 impl StateMachine {
@@ -33,8 +35,9 @@ impl StateMachine {
         journal: Journal,
         applied: Option<LogId>,
         membership: StoredMembership,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { state, journal, applied, membership }
+        Self { state, journal, applied, membership, metrics }
     }
 
     fn apply_one(&mut self, entry: &Entry) -> Result<Option<Arc<Decided>>, io::Error> {
@@ -56,12 +59,14 @@ impl StateMachine {
             EntryPayload::Normal(batch) => {
                 let answers: Vec<Answer> =
                     self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
+                self.metrics.applied(&answers);
                 let stamp =
                     Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
                 Some(Arc::new(Decided { stamp, answers }))
             }
             EntryPayload::Blank => {
                 self.state.pass(&head);
+                self.metrics.passed();
                 None
             }
             EntryPayload::Membership(members) => {
@@ -69,6 +74,7 @@ impl StateMachine {
                 let place = Place { term: head.term, position };
                 self.state.set_membership(place, encode_membership(members));
                 self.state.pass(&head);
+                self.metrics.passed();
                 None
             }
         };

@@ -1,6 +1,9 @@
 //! What tests of the program share: running it, and a cluster's files to run it on.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod played_http;
+pub(crate) mod played_json;
+pub(crate) mod played_ledger;
 pub(crate) mod played_site;
 
 use std::{

@@ -37,6 +37,7 @@ mod scrub;
 mod seal;
 mod segment;
 mod shared;
+mod sync_watch;
 mod tail;
 mod truncation;
 mod verify;
@@ -45,7 +46,6 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub use chain::genesis;
 pub use damage::Damage;
@@ -56,6 +56,7 @@ pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
 pub use recovery::{OpenError, Recovery, open};
 pub use seal::SealError;
 pub use segment::{SegmentInfo, State};
+pub use sync_watch::SyncWatch;
 pub use verify::{Verified, verify};
 pub use writer::{Step, Writer};
 
@@ -203,16 +204,27 @@ impl Journal {
         self.shared.memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
     }
 
-    /// Whether there was no room to reserve the next segment: take no new commands. What is under way
+    /// Whether there was no room for the next segment, the rest of the open one, or a footer: take no new commands. What is under way
     /// still has the rest of the open segment, and votes have room of their own.
     pub fn disk_full(&self) -> bool {
-        self.shared.disk_full.load(Ordering::Relaxed)
+        self.shared.lacks_any_room()
+    }
+
+    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` when all are. A number that
+    /// stays while time passes is a disk that hangs: time is the caller's.
+    pub fn oldest_undone(&self) -> Option<u64> {
+        self.shared.oldest_undone()
     }
 
     /// What to call whenever a job is queued. [`Writer::run`] needs none.
     pub fn set_wake(&self, wake: Wake) {
         let mut slot = self.shared.wake.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *slot = Some(wake);
+    }
+
+    /// Tells of every sync from now on. Panics when somebody is told already.
+    pub fn watch_syncs(&self, watch: Arc<dyn SyncWatch>) {
+        assert!(self.shared.sync_watch.set(watch).is_ok(), "syncs are watched once");
     }
 
     /// Takes no more work; [`Writer::run`] finishes what is queued and returns.

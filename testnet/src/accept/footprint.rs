@@ -20,8 +20,7 @@ pub(super) async fn after_two_million(testnet: &Testnet, sheet: &mut Sheet) -> a
     tokio::time::sleep(Duration::from_secs(15)).await;
     let after = disks(testnet)?;
     for ((site, before), after) in testnet.sites.iter().zip(before).zip(after) {
-        let process = testnet.demand_process(site)?;
-        let resident = process.resident_bytes().context("no VmRSS")? >> 20;
+        let resident = resident_mib(testnet, site)?;
         sheet.at_most(&format!("{}: resident memory", site.name), resident, RESIDENT_MIB, " MiB");
         let bytes = after.saturating_sub(before) / speed::TWO_MILLION;
         sheet.at_most(&format!("{}: disk per transfer", site.name), bytes, DISK_BYTES, " bytes");
@@ -35,6 +34,11 @@ pub(super) async fn after_two_million(testnet: &Testnet, sheet: &mut Sheet) -> a
     }
     up::await_caught_up(testnet, stage::PATIENCE).await?;
     Ok(())
+}
+
+/// What a node occupies in memory.
+pub(super) fn resident_mib(testnet: &Testnet, site: &Site) -> anyhow::Result<u64> {
+    Ok(testnet.demand_process(site)?.resident_bytes().context("no VmRSS")? >> 20)
 }
 
 async fn await_ready(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {

@@ -5,9 +5,12 @@
 mod crash;
 mod cuts;
 mod damage;
+mod disk;
 mod durability;
 mod footprint;
 mod hand_over;
+mod index;
+mod input;
 mod minority;
 mod pause;
 mod planted;
@@ -15,6 +18,7 @@ mod sheet;
 mod speed;
 mod stage;
 mod traced;
+mod wallet;
 
 use anyhow::bail;
 
@@ -25,7 +29,7 @@ use crate::{
 use sheet::Sheet;
 
 /// Every row: its name and what it shows.
-const ROWS: [(&str, &str); 14] = [
+const ROWS: [(&str, &str); 25] = [
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
     ("main.c", "all three killed at once under load"),
@@ -40,6 +44,17 @@ const ROWS: [(&str, &str); 14] = [
     ("main.l", "what is on disk before an answer, by strace; nodes on tmpfs"),
     ("main.m", "a planted leak of one unit, a flipped bit in balances"),
     ("main.n", "memory, disk and start after 2 million transfers"),
+    ("main.input", "bad input at every door: clear errors, and nothing lost"),
+    ("main.index", "an index damaged while its node runs"),
+    ("main.disk", "full disks: a follower's, the primary's, all three"),
+    ("wallet.a", "a fuzzer driven by the OpenAPI document finds nothing that isn't in it"),
+    ("wallet.b", "100,000 commands of every kind and five kills: one effect for each id"),
+    ("wallet.c", "refunds, captures, voids and expiries race: exactly one wins"),
+    ("wallet.d", "the day is closed every second for a minute under load"),
+    ("wallet.e", "events from three nodes across two failovers: one sequence"),
+    ("wallet.f", "roles, revoked keys, foreign keys"),
+    ("wallet.g", "single transfers over HTTP from 64 connections"),
+    ("wallet.h", "bodies that are no commands"),
 ];
 
 /// Runs a row and prints it.
@@ -80,6 +95,17 @@ async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Resu
         "main.l" => durability::traced(testnet, sheet).await,
         "main.m" => planted::bugs(testnet, sheet).await,
         "main.n" => footprint::after_two_million(testnet, sheet).await,
+        "wallet.a" => wallet::fuzzed::by_the_document(testnet, sheet).await,
+        "wallet.b" => wallet::exactly_once::five_kills(testnet, sheet).await,
+        "wallet.c" => wallet::races::thousand_each(testnet, sheet).await,
+        "wallet.d" => wallet::day::every_second(testnet, sheet).await,
+        "wallet.e" => wallet::events::three_readers(testnet, sheet).await,
+        "wallet.f" => wallet::roles::whole_table(testnet, sheet).await,
+        "wallet.g" => wallet::speed::keep_alive(testnet, sheet).await,
+        "wallet.h" => wallet::bodies::refused(testnet, sheet).await,
+        "main.index" => index::damaged(testnet, sheet).await,
+        "main.disk" => disk::full(testnet, sheet).await,
+        "main.input" => input::at_every_door(testnet, sheet).await,
         other => bail!("{other} has no function"),
     }
 }

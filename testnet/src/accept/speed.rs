@@ -39,12 +39,33 @@ pub(super) async fn bench(
     batch: u64,
     callers: u64,
 ) -> anyhow::Result<Value> {
+    run(testnet, &[], transfers, batch, callers).await
+}
+
+/// The same over HTTP.
+pub(super) async fn bench_http(
+    testnet: &Testnet,
+    transfers: u64,
+    batch: u64,
+    callers: u64,
+) -> anyhow::Result<Value> {
+    run(testnet, &["--http"], transfers, batch, callers).await
+}
+
+async fn run(
+    testnet: &Testnet,
+    door: &[&str],
+    transfers: u64,
+    batch: u64,
+    callers: u64,
+) -> anyhow::Result<Value> {
     let client = testnet.client_config();
     let numbers = [transfers, ACCOUNTS, batch, callers].map(|number| number.to_string());
     let [transfers, accounts, batch, callers] = numbers.each_ref().map(String::as_str);
     let client = stage::text(&client)?;
     let mut arguments = vec!["bench", "--json", "--client", client, "--transfers", transfers];
     arguments.extend(["--accounts", accounts, "--batch", batch, "--callers", callers]);
+    arguments.extend(door);
     let report = json_of(&stage::evenkeel(testnet, &arguments).await?).context("bench")?;
     if number(&report, &["unknown"])? != 0.0 || number(&report, &["rejected"])? != 0.0 {
         bail!("the bench had rejections or unknown outcomes: {report}");
@@ -52,7 +73,7 @@ pub(super) async fn bench(
     Ok(report)
 }
 
-fn number(report: &Value, path: &[&str]) -> anyhow::Result<f64> {
+pub(super) fn number(report: &Value, path: &[&str]) -> anyhow::Result<f64> {
     let found = path.iter().try_fold(report, |value, key| value.get(key));
     found.and_then(Value::as_f64).with_context(|| format!("no {} in {report}", path.join(".")))
 }

@@ -8,10 +8,11 @@ use std::{
 use bytes::Bytes;
 use evenkeel_node::{
     admission,
-    road::{Caller, Errand, Reply, ReplySink, Ticket},
+    road::{Errand, Reply, ReplySink, Ticket},
 };
 use evenkeel_wire::{
     id::{NodeId, OPERATOR_KEY},
+    key::Role,
     outcome::{Answer, Stamp},
     reply::{RefusalCode, View},
     request::Query,
@@ -72,8 +73,8 @@ impl ReplySink for Sink {
 pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt {
     let Some(life) = site.life() else { return Attempt::Refused(RefusalCode::NoPrimary) };
     let hash = admission::key_hash(OPERATOR);
-    match admission::authenticate(&life.state, hash) {
-        Ok(caller) => assert_eq!(caller, Caller { key: OPERATOR_KEY, hash }),
+    let caller = match admission::authenticate(&life.state, hash) {
+        Ok(caller) => caller,
         Err(refusal) if refusal.code == RefusalCode::Recovering => {
             return Attempt::Refused(refusal.code);
         }
@@ -81,7 +82,8 @@ pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt
             site.watch.broken(format!("node {} doesn't know its operator: {refusal}", site.node));
             return Attempt::Refused(refusal.code);
         }
-    }
+    };
+    assert_eq!((caller.key, caller.role), (OPERATOR_KEY, Role::Operator));
     let (sender, reply) = oneshot::channel();
     let sink = Arc::new(Sink {
         node: site.node,
@@ -91,7 +93,7 @@ pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt
     });
     let is_read = matches!(errand, Errand::Read(_));
     life.road.route(Ticket {
-        caller: Caller { key: OPERATOR_KEY, hash },
+        caller,
         errand,
         deadline: Instant::now() + deadline,
         waiting_since: None,

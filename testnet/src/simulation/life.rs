@@ -4,9 +4,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use evenkeel_node::{
+    admission::Keyring,
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
+    metrics::{Door, Metrics},
     recovery::{Recovery, Report},
     replication::{
         engine::{Parts, Replication},
@@ -45,7 +47,9 @@ pub struct Life {
     pub journal: Journal,
     pub state: Arc<State>,
     pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
     pub door: PeerDoor,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Lives one life to its end. Its end by itself is told in `Err`.
@@ -76,12 +80,14 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     tokio::spawn(write(writer, journal.clone(), site.clone(), pulse.clone(), seed));
     tokio::spawn(keep(keeper(&site, &journal, &state, disk.clone()), state.clone(), pulse.clone()));
     let clock: Arc<dyn Clock> = site.clock.clone();
+    let metrics = Arc::new(Metrics::new());
     let starting = Replication::start(Parts {
         node: site.node,
         members: site.settings.members.clone(),
         timing: site.settings.timing,
         disk,
         data: DATA.into(),
+        copy: Random::of(seed, 4).draw(),
         journal: journal.clone(),
         vote: found.vote.map(vote_from_storage),
         applied: recovered.applied,
@@ -91,6 +97,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         transport: site.network.transport(site.node, pulse.clone()),
         timeline: None,
         genesis: site.settings.genesis.clone(),
+        metrics: metrics.clone(),
     });
     let replication = tokio::select! {
         biased;
@@ -103,7 +110,9 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         journal,
         state: state.clone(),
         road: replication.road.clone(),
+        keyring: replication.keyring.clone(),
         door: replication.door.clone(),
+        metrics,
     });
     accept_peers(&site, &life, seed);
     site.begins(life.clone());
@@ -218,7 +227,10 @@ async fn write(
 
 fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
     let door = life.door.clone();
-    let forward = Arc::new(ForwardDoor { road: life.road.clone(), state: life.state.clone() });
+    let (road, state) = (life.road.clone(), life.state.clone());
+    let keyring = life.keyring.clone();
+    let metrics = life.metrics.door(Door::Forward).clone();
+    let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
     let random = std::sync::Mutex::new(Random::of(seed, 3));
     let pulse = life.pulse.clone();
     site.network.up(

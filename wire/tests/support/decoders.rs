@@ -7,9 +7,10 @@ use evenkeel_wire::{
     entry::{EntryBody, EntryBuilder},
     frame,
     peer::{
-        APPEND, APPENDED, AppendReply, DIGEST, DigestNotice, FORWARD_READ, FORWARD_SUBMIT,
-        ForwardRead, ForwardSubmit, LANE, LaneHello, TRANSFER, TRANSFERRED, TransferLeader,
-        TransferReply, VOTE, VOTED, VoteReply, VoteRequest, read_append, write_append,
+        APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
+        FORWARD_SUBMIT, ForwardRead, ForwardSubmit, LANE, LaneHello, TRANSFER, TRANSFERRED,
+        TransferLeader, TransferReply, VOTE, VOTED, VoteReply, VoteRequest, read_append,
+        write_append,
     },
     reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
     request::{HELLO, Hello, READ, ReadRequest, SUBMIT, Submit},
@@ -41,7 +42,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         TRANSFERRED => again::<TransferReply>(bytes),
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
-        DIGEST => again::<DigestNotice>(bytes),
+        DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
         SUBMIT => {
             Submit::read(shared()).ok()?.write(&mut frame);
             Some(body(&frame))
@@ -60,7 +61,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 17] = [
+pub(crate) const KINDS: [u8; 18] = [
     HELLO,
     SUBMIT,
     READ,
@@ -78,6 +79,7 @@ pub(crate) const KINDS: [u8; 17] = [
     FORWARD_READ,
     LANE,
     DIGEST,
+    DIGEST_AGREED,
 ];
 
 /// The commands that bytes begin with.

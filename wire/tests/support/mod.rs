@@ -5,6 +5,7 @@ pub(crate) mod credulous;
 pub(crate) mod decoders;
 pub(crate) mod node;
 pub(crate) mod samples;
+pub(crate) mod strategies;
 
 use std::{
     fs,

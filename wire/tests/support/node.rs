@@ -53,6 +53,8 @@ pub(crate) struct Book {
     decided: HashMap<u128, Stamp>,
     /// Every request: the site and the ids in it.
     pub(crate) seen: Vec<(NodeId, Vec<u128>)>,
+    /// Whether each of them was to be decided as one.
+    pub(crate) atomic: Vec<bool>,
 }
 
 pub(crate) struct FakeNode {
@@ -209,14 +211,14 @@ impl State {
         let number = submit.number;
         let ids: Vec<u128> = Commands::new(&submit.commands)
             .map(|command| match command.unwrap().0 {
-                Command::Transfer(transfer) => transfer.id.number(),
                 Command::OpenAccount(open) => open.id.number(),
-                Command::Genesis(_) => panic!("a client sent a genesis"),
+                command => command.id().expect("a client's command has an id").number(),
             })
             .collect();
         assert_eq!(usize::try_from(submit.count).unwrap(), ids.len());
         let mut book = self.book.lock().unwrap();
         book.seen.push((self.node, ids.clone()));
+        book.atomic.push(submit.atomic);
         match mood {
             Mood::Mute => return None,
             Mood::Refuses(code) => return Some(refused(number, code)),

@@ -3,6 +3,7 @@
 use std::{fmt::Write, io, path::Path, time::Duration};
 
 use bytes::Bytes;
+use evenkeel_wire::outcome::Rejection;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -59,12 +60,16 @@ async fn converse(socket: &Path, question: Question) -> Result<String, Failure> 
         .await
         .map_err(|_| broken(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))??;
     let body = String::from_utf8_lossy(&body).into_owned();
-    if status == 200 {
+    if (200..300).contains(&status) {
         return Ok(body);
     }
-    let text = serde_json::from_str::<Problem>(&body)
-        .map_or_else(|_| format!("the node answered {status}"), |problem| problem.detail);
-    Err(Failure::new(exit_for(status), text))
+    Err(match serde_json::from_str::<Problem>(&body) {
+        Ok(problem) if Rejection::from_name(&problem.code).is_some() => {
+            Failure::new(Exit::Rejected, problem.detail)
+        }
+        Ok(problem) => Failure::new(exit_for(status), problem.detail),
+        Err(_) => Failure::new(exit_for(status), format!("the node answered {status}")),
+    })
 }
 
 fn unreachable_node(socket: &Path, error: &io::Error) -> Failure {

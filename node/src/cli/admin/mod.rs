@@ -1,6 +1,7 @@
 //! `evenkeel admin`: the admin socket for people. What curl gets, in words and tables; `--json` gives it as it came.
 
 mod call;
+mod keys;
 mod show;
 
 use std::path::PathBuf;
@@ -10,7 +11,9 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Exit, Failure, config_check::Source, output, verdict};
-use crate::status::{JournalEntry, PeerStatus, Status, Switchover, TimelineEvent, VerifyReport};
+use crate::status::{
+    ClosedDay, JournalEntry, PeerStatus, Status, Switchover, TimelineEvent, VerifyReport,
+};
 
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -60,11 +63,27 @@ enum Verb {
         #[arg(long, value_name = "T")]
         until: Option<String>,
     },
+    /// Keys: who may ask for what
+    Keys {
+        #[command(subcommand)]
+        verb: keys::Verb,
+    },
+    /// The business day
+    Day {
+        #[command(subcommand)]
+        verb: DayVerb,
+    },
     /// Another filter for the log, from now on
     LogLevel {
         /// A level, or items as openraft=debug with commas between them
         filter: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum DayVerb {
+    /// End it now; the next date is the day after
+    Close,
 }
 
 /// What to ask: a method, a route with its query, a body.
@@ -85,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     };
     let answer = call::ask(&socket, args.verb.question())?;
-    if args.json {
+    if args.json && !answer.is_empty() {
         output::print(answer.trim_end())?;
     }
     args.verb.finish(&answer, args.json)
@@ -116,6 +135,8 @@ impl Verb {
             }
             Self::Switchover { to } => post("/switchover", json!({"to": to})),
             Self::Verify => post("/verify", json!({})),
+            Self::Keys { verb } => verb.question(),
+            Self::Day { verb: DayVerb::Close } => post("/day/close", json!({})),
             Self::LogLevel { filter } => Question {
                 method: Method::PUT,
                 route: "/log-level".to_owned(),
@@ -138,6 +159,8 @@ impl Verb {
             Self::Journal { .. } => show::journal(&call::read::<Vec<JournalEntry>>(answer)?),
             Self::Timeline { .. } => show::timeline(&call::read::<Vec<TimelineEvent>>(answer)?),
             Self::Switchover { .. } => show::switchover(&call::read::<Switchover>(answer)?),
+            Self::Keys { verb } => return verb.finish(answer),
+            Self::Day { verb: DayVerb::Close } => show::closed(&call::read::<ClosedDay>(answer)?),
             Self::LogLevel { filter } => format!("the log's filter is {filter} from now on"),
             Self::Verify => unreachable!("shown above"),
         })

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     cli::output::{cell, table},
-    status::{JournalEntry, PeerStatus, Status, Switchover, TimelineEvent},
+    status::{ClosedDay, JournalEntry, PeerStatus, Status, Switchover, TimelineEvent},
 };
 
 pub(super) fn status(status: &Status) -> String {
@@ -105,4 +105,9 @@ pub(super) fn timeline(events: &[TimelineEvent]) -> String {
 pub(super) fn switchover(done: &Switchover) -> String {
     let Switchover { from, to, term, pause_ms } = done;
     format!("{to} is primary in term {term}, {from} no longer; commits paused for {pause_ms:.1} ms")
+}
+
+pub(super) fn closed(day: &ClosedDay) -> String {
+    let ClosedDay { date, next, position, .. } = day;
+    format!("{date} is over, {next} has begun; its marker is at position {position}")
 }

@@ -1,11 +1,8 @@
 //! The accounts of one run: a bank and wallets with money, all of them new.
 
-use bytes::Bytes;
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
-    client::Client,
-    codec,
     command::Command,
     id::AccountId,
     limits::COMMANDS_MAX,
@@ -14,7 +11,10 @@ use evenkeel_wire::{
 
 use super::batch::Random;
 use crate::{
-    cli::{Exit, Failure, door::no_answer},
+    cli::{
+        Exit, Failure,
+        door::{Door, no_answer},
+    },
     clock::{Clock, SystemClock},
 };
 
@@ -28,11 +28,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) async fn open(
-        client: &Client,
-        wallets: usize,
-        asset: Asset,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn open(door: &Door, wallets: usize, asset: Asset) -> Result<Self, Failure> {
         let mut random = Random::new()?;
         let bank = AccountId::new(random.wide());
         let wallets: Vec<AccountId> = (0..wallets).map(|_| AccountId::new(random.wide())).collect();
@@ -40,8 +36,8 @@ impl Accounts {
             let label = Text::new("bench").expect("shorter than the limit");
             Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })
         };
-        submit(client, [bank].iter().map(|id| opening(*id, AccountKind::Bank))).await?;
-        submit(client, wallets.iter().map(|id| opening(*id, AccountKind::Wallet))).await?;
+        submit(door, [bank].iter().map(|id| opening(*id, AccountKind::Bank))).await?;
+        submit(door, wallets.iter().map(|id| opening(*id, AccountKind::Wallet))).await?;
         let top_up = |credit: &AccountId| {
             Command::Transfer(Transfer {
                 id: random.command_id(SystemClock.wall_millis()),
@@ -54,26 +50,18 @@ impl Accounts {
                 memo: Text::default(),
             })
         };
-        submit(client, wallets.iter().map(top_up)).await?;
+        submit(door, wallets.iter().map(top_up)).await?;
         Ok(Self { asset, bank, wallets })
     }
 }
 
 /// Has all of them decided, and takes nothing but yes for an answer.
-async fn submit(client: &Client, commands: impl Iterator<Item = Command>) -> Result<(), Failure> {
+async fn submit(door: &Door, commands: impl Iterator<Item = Command>) -> Result<(), Failure> {
     let mut commands = commands.peekable();
     while commands.peek().is_some() {
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        for command in commands.by_ref().take(COMMANDS_MAX) {
-            codec::encode_into(&command, &mut bytes);
-            count += 1;
-        }
-        let outcomes = client
-            .submit_encoded(count, false, Bytes::from(bytes))
-            .await
-            .map_err(|error| no_answer(&error))?;
-        if let Some(code) = outcomes.answers.iter().find_map(|answer| answer.outcome.rejection) {
+        let some: Vec<Command> = commands.by_ref().take(COMMANDS_MAX).collect();
+        let rejections = door.submit_all(&some).await.map_err(|error| no_answer(&error))?;
+        if let Some(code) = rejections.into_iter().flatten().next() {
             return Err(Failure::new(
                 Exit::Rejected,
                 format!(

@@ -23,7 +23,7 @@ const AMOUNT_MAX: u64 = 100;
 
 /// One transfer: ids of accounts as places in the list.
 pub(super) struct Move {
-    id: CommandId,
+    pub(super) id: CommandId,
     pub(super) debit: usize,
     pub(super) credit: usize,
     pub(super) amount: u64,
@@ -60,11 +60,11 @@ impl Batch {
         u32::try_from(self.moves.len()).expect("at most a batch")
     }
 
-    /// Puts the commands behind what `buffer` holds.
-    pub(super) fn encode_into(&self, plan: &Plan, buffer: &mut Vec<u8>) {
+    /// The commands, the same every time.
+    pub(super) fn commands(&self, plan: &Plan) -> impl Iterator<Item = Command> {
         let accounts = &plan.accounts;
-        for made in &self.moves {
-            let transfer = Transfer {
+        self.moves.iter().map(|made| {
+            Command::Transfer(Transfer {
                 id: made.id,
                 debit: accounts.wallets[made.debit],
                 credit: accounts.wallets[made.credit],
@@ -73,8 +73,14 @@ impl Batch {
                 kind: TransferKind::Transfer,
                 reference: Text::default(),
                 memo: Text::default(),
-            };
-            codec::encode_into(&Command::Transfer(transfer), buffer);
+            })
+        })
+    }
+
+    /// Puts the commands behind what `buffer` holds.
+    pub(super) fn encode_into(&self, plan: &Plan, buffer: &mut Vec<u8>) {
+        for command in self.commands(plan) {
+            codec::encode_into(&command, buffer);
         }
     }
 }

@@ -1,11 +1,6 @@
 //! After the load: every wallet must hold what was acknowledged, the bank must lack it, and all sums must be zero.
 
-use evenkeel_wire::{
-    client::Client,
-    id::AccountId,
-    reply::{AssetTotals, View},
-    request::{Consistency, Query},
-};
+use evenkeel_wire::id::AccountId;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use tokio::time::{Duration, Instant, sleep};
@@ -15,7 +10,10 @@ use super::{
     accounts::{Accounts, OPENING_BALANCE},
     figures::Tally,
 };
-use crate::cli::{Failure, door::no_answer};
+use crate::cli::{
+    Failure,
+    door::{Door, Look, no_answer},
+};
 
 /// Reads at a time.
 const READS_MAX: usize = 256;
@@ -25,11 +23,11 @@ const TOO_OLD_PAUSE: Duration = Duration::from_millis(20);
 const NAMED_MAX: usize = 5;
 
 pub(super) async fn balances(
-    client: &Client,
+    door: &Door,
     accounts: &Accounts,
     tally: &Tally,
 ) -> Result<(), Failure> {
-    let (site, floor) = sums(client).await?;
+    let (site, floor) = sums(door).await?;
     let opening = i64::try_from(OPENING_BALANCE).expect("a small amount");
     let wallets = accounts.wallets.iter().zip(&tally.changes);
     let count = i64::try_from(accounts.wallets.len()).expect("a length fits");
@@ -39,7 +37,7 @@ pub(super) async fn balances(
     let site = site.as_deref();
     let wrong: Vec<String> = stream::iter(expected)
         .map(|(account, expected)| async move {
-            let posted = posted(client, site, floor, account).await?;
+            let posted = posted(door, site, floor, account).await?;
             let differs = posted != expected;
             Ok::<_, Failure>(differs.then(|| format!("{account} has {posted}, not {expected}")))
         })
@@ -65,50 +63,33 @@ pub(super) async fn balances(
 }
 
 /// Checks that every asset sums to zero; gives the site that said so, and the position at which everything is done.
-async fn sums(client: &Client) -> Result<(Option<String>, u64), Failure> {
-    let reply = client
-        .read(Query::Totals, Consistency::Linearizable)
-        .await
-        .map_err(|error| no_answer(&error))?;
-    let View::Totals(totals) = reply.view else {
-        return Err(Failure::failed("the site answered something else than totals"));
-    };
-    for asset in &totals.assets {
-        let AssetTotals { wallet, merchant, bank, fee, issuer, .. } = asset;
-        let sum: i128 =
-            [wallet, merchant, bank, fee, issuer].into_iter().map(|part| i128::from(*part)).sum();
-        if sum != 0 {
-            return Err(Failure::failed(format!("{} sums to {sum}, not to 0", asset.asset)));
-        }
+async fn sums(door: &Door) -> Result<(Option<String>, u64), Failure> {
+    let totals = door.totals().await.map_err(|error| no_answer(&error))?;
+    if let Some((asset, sum)) = totals.sums.iter().find(|(_, sum)| *sum != 0) {
+        return Err(Failure::failed(format!("{asset} sums to {sum}, not to 0")));
     }
-    Ok((client.site(), totals.position))
+    Ok((door.site(), totals.position))
 }
 
 /// What an account holds once all of the load is applied: local reads cost the primary nothing, but may be too old.
 async fn posted(
-    client: &Client,
+    door: &Door,
     site: Option<&str>,
     floor: u64,
     account: AccountId,
 ) -> Result<i64, Failure> {
     let give_up = Instant::now() + PATIENCE;
+    let look = if site.is_some() { Look::Local(site) } else { Look::Current(None) };
     loop {
-        let query = Query::Account(account);
-        let read = match site {
-            Some(site) => client.read_at(site, query, Consistency::Local).await,
-            None => client.read(query, Consistency::Linearizable).await,
-        };
-        let View::Account(view) = read.map_err(|error| no_answer(&error))?.view else {
-            return Err(Failure::failed("the site answered something else than an account"));
-        };
-        if view.position >= floor {
-            return Ok(view.posted);
+        let seen = door.account(account, look).await.map_err(|error| no_answer(&error))?;
+        if seen.position >= floor {
+            return Ok(seen.posted);
         }
         if Instant::now() >= give_up {
             return Err(Failure::failed(format!(
                 "{} stays at position {}, behind {floor}",
                 site.unwrap_or("the site"),
-                view.position
+                seen.position
             )));
         }
         sleep(TOO_OLD_PAUSE).await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use evenkeel_wire::outcome::{Answer, Rejection};
+use evenkeel_wire::outcome::Rejection;
 use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::time::Instant;
@@ -37,11 +37,17 @@ impl Tally {
         }
     }
 
-    pub(super) fn settle(&mut self, batch: &Batch, answers: &[Answer], now: Instant) {
+    /// A batch has its answers, in order.
+    pub(super) fn settle(
+        &mut self,
+        batch: &Batch,
+        rejections: impl IntoIterator<Item = Option<Rejection>>,
+        now: Instant,
+    ) {
         let took = now.saturating_duration_since(batch.started).as_micros();
         self.latencies.saturating_record(u64::try_from(took).unwrap_or(u64::MAX));
-        for (made, answer) in batch.moves.iter().zip(answers) {
-            match answer.outcome.rejection {
+        for (made, rejection) in batch.moves.iter().zip(rejections) {
+            match rejection {
                 None => {
                     let amount = i64::try_from(made.amount).expect("a small amount");
                     self.changes[made.debit] -= amount;

@@ -30,7 +30,7 @@ type Again<'a> = FuturesUnordered<LocalBoxFuture<'a, (usize, Batch, Result<Outco
 /// Drives as many connections as there are numbers of callers.
 pub(super) async fn connections(plan: &Plan, callers: &[usize]) -> Result<Tally, Failure> {
     let connector = Connector::new(&plan.config).map_err(Failure::failed)?;
-    let client = patient(&plan.config);
+    let client = Client::connect(plan.config.clone(), patient());
     let tally = RefCell::new(Tally::new(plan.accounts.wallets.len()));
     let driven = callers.iter().map(|callers| {
         let driver = Driver { plan, connector: &connector, client: &client, tally: &tally };

@@ -1,33 +1,37 @@
 //! `evenkeel bench`: drives a running cluster, measures, and checks afterwards that every balance is what was acknowledged.
 //!
-//! It opens accounts of its own, so it may run against any cluster, again and again. A caller has one batch in flight;
-//! callers share a few connections, as they would behind any real gateway.
+//! It opens accounts of its own, so it may run against any cluster, again and again. A caller has one batch in flight. Over
+//! QUIC callers share a few connections, as they would behind any real gateway; over HTTP each has its own.
 
 mod accounts;
 mod batch;
 mod check;
 mod figures;
+mod http;
 mod load;
 mod table;
+mod volatile;
 
 use std::{sync::atomic::AtomicU64, thread};
 
 use evenkeel_wire::{
     amount::Asset,
-    client::{Client, ClientConfig, ClientOptions, raw::Connector},
+    client::{ClientConfig, ClientOptions},
     limits::{COMMANDS_MAX, REQUESTS_OUTSTANDING_MAX},
 };
 use tokio::time::{Duration, Instant};
 
 use self::{accounts::Accounts, figures::Tally};
 use super::{
-    Exit, Failure,
-    door::{ClientFile, block_on},
+    Failure,
+    door::{ClientFile, Door, block_on},
     output::note,
 };
 
 /// The most connections: each one costs the site more than the callers on it.
 const CONNECTIONS_MAX: usize = 8;
+/// The most callers over HTTP: each has a connection, and that a file descriptor, of which 1,024 are usual.
+const HTTP_CALLERS_MAX: usize = 1_000;
 /// How long a batch is asked for again before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,8 +51,8 @@ pub(super) struct Args {
     /// Callers, each with one request in flight
     #[arg(long, value_name = "C", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=32_768))]
     callers: u32,
-    /// Connections that the callers share, 1 to 8 [default: 8, or as many as callers]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    /// Connections that the callers share, 1 to 8 [default: 8, or as many as callers]; over HTTP each has its own
+    #[arg(long, value_name = "N", conflicts_with = "http", value_parser = clap::value_parser!(u32).range(1..=8))]
     connections: Option<u32>,
     /// The asset that is moved
     #[arg(long, default_value = "KRW", value_parser = asset)]
@@ -67,6 +71,7 @@ fn asset(name: &str) -> Result<Asset, String> {
 /// What every connection needs to know.
 struct Plan {
     config: ClientConfig,
+    http: bool,
     accounts: Accounts,
     batch: u32,
     transfers: u64,
@@ -74,71 +79,64 @@ struct Plan {
     issued: AtomicU64,
 }
 
+impl Plan {
+    /// A door that asks until there's an answer.
+    fn door(&self) -> Result<Door, Failure> {
+        Door::new(&self.config, patient(), self.http)
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let callers = size(args.callers);
-    let connections = args.connections.map_or(CONNECTIONS_MAX, size).min(callers);
-    if callers.div_ceil(connections) > REQUESTS_OUTSTANDING_MAX {
-        return Err(Failure::usage(format!(
-            "{callers} callers on {connections} connections: at most {REQUESTS_OUTSTANDING_MAX} on each"
-        )));
-    }
-    let config = args.file.load()?;
-    block_on(refuse_volatile(&config))?;
+    let connections = connections(args, callers)?;
+    let (config, http) = (args.file.load()?, args.file.http);
+    block_on(volatile::refuse(&config, http))?;
     note(&format!("opening {} accounts", args.accounts));
-    let accounts = block_on(Accounts::open(&patient(&config), size(args.accounts), args.asset))?;
-    let plan = Plan {
-        config,
-        accounts,
-        batch: args.batch,
-        transfers: args.transfers,
-        issued: AtomicU64::new(0),
-    };
+    let accounts = block_on(async {
+        let door = Door::new(&config, patient(), http)?;
+        Accounts::open(&door, size(args.accounts), args.asset).await
+    })?;
+    let (batch, transfers, issued) = (args.batch, args.transfers, AtomicU64::new(0));
+    let plan = Plan { config, http, accounts, batch, transfers, issued };
 
     note(&format!(
-        "{} transfers in batches of {} by {callers} callers on {connections} connections",
-        args.transfers, args.batch
+        "{transfers} transfers in batches of {batch} by {callers} callers on {connections} connections"
     ));
     let started = Instant::now();
     let tally = drive(&plan, callers, connections)?;
     let took = started.elapsed();
 
     note("comparing balances");
-    let checked = block_on(check::balances(&patient(&plan.config), &plan.accounts, &tally));
+    let checked = block_on(async { check::balances(&plan.door()?, &plan.accounts, &tally).await });
     figures::report(args, &tally, took)?;
     checked
 }
 
-fn patient(config: &ClientConfig) -> Client {
-    let options = ClientOptions { connections: 1, deadline: PATIENCE, ..ClientOptions::default() };
-    Client::connect(config.clone(), options)
+/// On how many connections so many callers ask.
+fn connections(args: &Args, callers: usize) -> Result<usize, Failure> {
+    if args.file.http {
+        if callers > HTTP_CALLERS_MAX {
+            return Err(Failure::usage(format!(
+                "{callers} callers over HTTP, each with a connection: at most {HTTP_CALLERS_MAX}"
+            )));
+        }
+        return Ok(callers);
+    }
+    let connections = args.connections.map_or(CONNECTIONS_MAX, size).min(callers);
+    if callers.div_ceil(connections) > REQUESTS_OUTSTANDING_MAX {
+        return Err(Failure::usage(format!(
+            "{callers} callers on {connections} connections: at most {REQUESTS_OUTSTANDING_MAX} on each"
+        )));
+    }
+    Ok(connections)
+}
+
+fn patient() -> ClientOptions {
+    ClientOptions { connections: 1, deadline: PATIENCE, ..ClientOptions::default() }
 }
 
 fn size(number: u32) -> usize {
     usize::try_from(number).expect("a u32 fits in usize")
-}
-
-/// A node in memory acknowledges what no power cut would leave: its figures are worth nothing.
-async fn refuse_volatile(config: &ClientConfig) -> Result<(), Failure> {
-    let connector = Connector::new(config).map_err(Failure::failed)?;
-    let greetings = config.sites.iter().map(|site| connector.connect(site));
-    let mut reached = false;
-    let mut trouble = String::from("client.toml names no site");
-    for greeted in futures_util::future::join_all(greetings).await {
-        match greeted {
-            Ok(connection) if connection.welcome().volatile => {
-                return Err(Failure::failed(format!(
-                    "{} keeps its data in memory (tmpfs), so its figures mean nothing: put node.data on a disk",
-                    connection.welcome().site
-                )));
-            }
-            Ok(_) => reached = true,
-            Err(error) => trouble = error.to_string(),
-        }
-    }
-    if reached {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")))
 }
 
 /// Connections are spread over a few threads, each with a runtime of its own: on a small machine one, so that the load
@@ -155,7 +153,12 @@ fn drive(plan: &Plan, callers: usize, connections: usize) -> Result<Tally, Failu
             .map(|thread| {
                 let mine: Vec<usize> =
                     callers_of.iter().skip(thread).step_by(threads).copied().collect();
-                scope.spawn(move || block_on(load::connections(plan, &mine)))
+                scope.spawn(move || {
+                    if plan.http {
+                        return block_on(http::callers(plan, mine.iter().sum()));
+                    }
+                    block_on(load::connections(plan, &mine))
+                })
             })
             .collect();
         let mut tally = Tally::new(plan.accounts.wallets.len());

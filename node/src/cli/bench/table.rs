@@ -111,7 +111,7 @@ impl<'a> Table<'a> {
                 batch.moves.len()
             )));
         }
-        tally.settle(batch, answers, now);
+        tally.settle(batch, answers.iter().map(|answer| answer.outcome.rejection), now);
         self.free(caller);
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::{
     site::Site,
 };
 use crate::{
+    admission,
     cli::{Failure, output},
     config::{MEMBERS_MAX, Profile},
 };
@@ -56,7 +57,7 @@ fn asset(name: &str) -> Result<Asset, String> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
     let cluster = ClusterId(uuid::Builder::from_random_bytes(random()?).into_uuid().into_bytes());
-    let operator_key = format!("ek_{}", hex(&random::<32>()?));
+    let operator_key = admission::draw_key().map_err(no_randomness)?;
     let (authority, authority_key) = Authority::found(cluster, &args.name)?;
 
     let mut making = Making::default();
@@ -162,6 +163,17 @@ socket = "admin.sock"
 format = "readable"          # or json
 filter = "info"
 
+# TLS for the HTTP port. Without a certificate the port is plain, which takes a loopback address, or plain = true where
+# something in front of it speaks TLS.
+[http]
+{http_tls}
+
+# How often a key may ask over HTTP.
+[limits]
+requests_per_second = 5000
+burst = 10000
+operator_exempt = false      # operators' keys are counted too
+
 # Read once, when the cluster is founded; from then on the journal has the word. The same on every node.
 [genesis]
 assets = [{assets}]
@@ -177,6 +189,7 @@ operator_key = "{key_hash}"
         peer = Site::listen(&own.peer),
         client = Site::listen(&own.client),
         http = Site::listen(&own.http),
+        http_tls = http_tls(own),
         node_certificate = cert::NODE_CERTIFICATE_FILE,
         node_key = cert::NODE_KEY_FILE,
         assets = assets.join(", "),
@@ -195,15 +208,30 @@ operator_key = "{key_hash}"
     text
 }
 
+/// The node's own certificate names its host too: it serves until the site has one that browsers believe.
+fn http_tls(own: &Site) -> String {
+    let lines = format!(
+        "cert = \"tls/{}\"\nkey = \"tls/{}\"",
+        cert::NODE_CERTIFICATE_FILE,
+        cert::NODE_KEY_FILE
+    );
+    if own.speaks_tls() {
+        lines
+    } else {
+        lines.lines().map(|line| format!("# {line}\n")).collect::<String>().trim_end().to_owned()
+    }
+}
+
 fn client_toml(args: &Args, cluster: ClusterId) -> String {
     let mut text = format!(
         "# How a client reaches the cluster. Relative paths are relative to this file.\ncluster = \"{cluster}\"\nca = \"ca/{CERTIFICATE_FILE}\"\nkey_file = \"operator.key\"\n"
     );
     for (site, node) in args.sites.iter().zip(1..) {
         let Site { name, client, http, .. } = site;
+        let scheme = if site.speaks_tls() { "https://" } else { "" };
         write!(
             text,
-            "\n[[sites]]\nname = \"{name}\"\nnode = {node}\nclient = \"{client}\"\nhttp = \"{http}\"\n"
+            "\n[[sites]]\nname = \"{name}\"\nnode = {node}\nclient = \"{client}\"\nhttp = \"{scheme}{http}\"\n"
         )
         .expect("writing to memory can't fail");
     }
@@ -258,16 +286,12 @@ fn report(args: &Args, cluster: ClusterId) -> Result<(), Failure> {
     Ok(())
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
+fn random() -> Result<[u8; 16], Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to memory can't fail");
-        text
-    })
+fn no_randomness(error: getrandom::Error) -> Failure {
+    Failure::failed(format!("the machine has no randomness: {error}"))
 }

@@ -51,6 +51,11 @@ impl Site {
         SocketAddr::new(ip, address.port())
     }
 
+    /// Whether its HTTP port is reached over a network, where keys must not be read.
+    pub(super) fn speaks_tls(&self) -> bool {
+        !Self::listen(&self.http).ip().is_loopback()
+    }
+
     pub(super) fn addresses(&self) -> [&Address; 3] {
         [&self.peer, &self.client, &self.http]
     }

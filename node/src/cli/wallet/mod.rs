@@ -3,6 +3,7 @@
 //! An id is made and printed before anything is sent, so that a call that ends without an answer can be made again: the
 //! same id gets the same answer, however often it's asked.
 
+mod hold;
 mod look;
 mod movement;
 mod report;
@@ -13,16 +14,20 @@ use clap::Subcommand;
 use evenkeel_wire::{
     account::AccountKind,
     amount::Asset,
-    client::{Client, ClientOptions},
+    client::ClientOptions,
+    command::Command,
     id::{AccountId, CommandId},
-    transfer::TransferKind,
+    limits::HOLD_MS_MAX,
+    transfer::{Text, TransferKind},
 };
+use jiff::SignedDuration;
 
 use super::{
     Failure,
-    door::{ClientFile, block_on},
+    door::{ClientFile, Door, block_on},
+    output,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -46,6 +51,14 @@ enum Verb {
     Send(Movement),
     /// From a wallet to a merchant
     Pay(Movement),
+    /// Set money of a wallet aside for a merchant
+    Hold(Hold),
+    /// Take what a hold has set aside, once; what isn't taken is released
+    Capture(Capture),
+    /// Give back what a hold has set aside
+    Void(Void),
+    /// Pay a payment back, or a part of it
+    Refund(Refund),
     /// From a wallet or a merchant to a bank
     CashOut(Movement),
     /// What an account holds
@@ -93,6 +106,54 @@ struct Movement {
 }
 
 #[derive(Debug, clap::Args)]
+struct Hold {
+    #[command(flatten)]
+    movement: Movement,
+    /// How long it stands, at most 31 days: 90s, 10m, 1h30m
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    expires_in: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Capture {
+    /// The hold's id
+    #[arg(value_name = "HOLD", value_parser = command)]
+    hold: CommandId,
+    /// At most what is held; all of it without
+    #[arg(long, value_name = "N")]
+    amount: Option<u64>,
+    /// The id of an earlier try; a new one without it
+    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    id: Option<CommandId>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Void {
+    /// The hold's id
+    #[arg(value_name = "HOLD", value_parser = command)]
+    hold: CommandId,
+    /// The id of an earlier try; a new one without it
+    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    id: Option<CommandId>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Refund {
+    /// The payment's id; a capture's, where it came about by one
+    #[arg(value_name = "PAYMENT", value_parser = command)]
+    payment: CommandId,
+    /// At most what is left of it; all that is left without
+    #[arg(long, value_name = "N")]
+    amount: Option<u64>,
+    /// For people, at most 140 bytes
+    #[arg(long, default_value = "")]
+    memo: String,
+    /// The id of an earlier try; a new one without it
+    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    id: Option<CommandId>,
+}
+
+#[derive(Debug, clap::Args)]
 struct Show {
     #[arg(value_name = "ACCOUNT", value_parser = account)]
     account: AccountId,
@@ -130,21 +191,52 @@ fn asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
+/// A hold's time, in milliseconds.
+fn span(text: &str) -> Result<u64, String> {
+    let span: SignedDuration =
+        text.parse().map_err(|_| "write a span of time: 90s, 10m, 1h30m".to_owned())?;
+    u64::try_from(span.as_millis())
+        .ok()
+        .filter(|milliseconds| (1..=HOLD_MS_MAX).contains(milliseconds))
+        .ok_or_else(|| "a hold stands for 1 ms to 31 days".to_owned())
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.file.load()?;
     block_on(async {
-        let client = Client::connect(config, impatient());
-        let moved = |movement, kind| movement::transfer(&client, movement, kind, args.json);
+        let door = Door::new(&config, impatient(), args.file.http)?;
+        let asking = Asking { door: &door, json: args.json };
         match &args.verb {
-            Verb::Open(open) => movement::open(&client, open, args.json).await,
-            Verb::TopUp(movement) => moved(movement, TransferKind::TopUp).await,
-            Verb::Send(movement) => moved(movement, TransferKind::Transfer).await,
-            Verb::Pay(movement) => moved(movement, TransferKind::Payment).await,
-            Verb::CashOut(movement) => moved(movement, TransferKind::CashOut).await,
-            Verb::Show(show) => look::show(&client, show, args.json).await,
-            Verb::History(history) => look::history(&client, history, args.json).await,
+            Verb::Open(open) => movement::open(asking, open).await,
+            Verb::TopUp(made) => movement::transfer(asking, made, TransferKind::TopUp).await,
+            Verb::Send(made) => movement::transfer(asking, made, TransferKind::Transfer).await,
+            Verb::Pay(made) => movement::transfer(asking, made, TransferKind::Payment).await,
+            Verb::CashOut(made) => movement::transfer(asking, made, TransferKind::CashOut).await,
+            Verb::Hold(hold) => hold::hold(asking, hold).await,
+            Verb::Capture(capture) => hold::capture(asking, capture).await,
+            Verb::Void(void) => hold::void(asking, void).await,
+            Verb::Refund(refund) => movement::refund(asking, refund).await,
+            Verb::Show(show) => look::show(asking, show).await,
+            Verb::History(history) => look::history(asking, history).await,
         }
     })
+}
+
+/// Whom a verb asks, and how it tells of the answer.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    door: &'a Door,
+    json: bool,
+}
+
+impl Asking<'_> {
+    /// Has one command decided, and reports what became of it.
+    async fn submit(self, command: Command) -> Result<(), Failure> {
+        match self.door.submit(&command, self.json).await {
+            Ok(done) => report::done(&command, &done, self.json),
+            Err(error) => report::unanswered(&command, &error, self.json),
+        }
+    }
 }
 
 /// A person wants to know now: doors have waited for a primary already, and asking again is easy.
@@ -156,9 +248,19 @@ fn impatient() -> ClientOptions {
     }
 }
 
-/// A new command id for now.
-fn new_id(clock: &impl Clock) -> Result<CommandId, Failure> {
-    Ok(CommandId::from_parts(clock.wall_millis(), random()?))
+/// The id of an earlier try, or a new one. A new one is told before anything is sent: whoever is interrupted can still ask
+/// again.
+fn id_or_new(given: Option<CommandId>) -> Result<CommandId, Failure> {
+    if let Some(id) = given {
+        return Ok(id);
+    }
+    let id = CommandId::from_parts(SystemClock.wall_millis(), random()?);
+    announce(&id);
+    Ok(id)
+}
+
+fn announce(id: &impl std::fmt::Display) {
+    output::note(&format!("id {id}"));
 }
 
 fn random() -> Result<u128, Failure> {
@@ -166,4 +268,33 @@ fn random() -> Result<u128, Failure> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
     Ok(u128::from_le_bytes(bytes))
+}
+
+fn text<const MAX: usize>(text: &str, flag: &str) -> Result<Text<MAX>, Failure> {
+    Text::new(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        for (text, milliseconds) in [
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("1h 30m", 5_400_000),
+            ("90s", 90_000),
+            ("250ms", 250),
+            ("1ms", 1),
+            ("744h", HOLD_MS_MAX),
+        ] {
+            assert_eq!(span(text), Ok(milliseconds), "{text}");
+        }
+        for text in
+            ["", "10", "ten minutes", "0s", "-10m", "10m ago", "999us", "744h 1ms", "1 month"]
+        {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
 }

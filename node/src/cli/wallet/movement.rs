@@ -1,26 +1,27 @@
-//! Verbs that change something: open an account, move money.
+//! Verbs that open an account or move money at once.
 
 use evenkeel_wire::{
     account::{Limits, OpenAccount},
     amount::{Amount, Asset},
-    client::{Client, Error},
+    client::Error,
     command::Command,
     id::AccountId,
-    reply::{RefusalCode, View},
-    request::{Consistency, Query},
+    refund,
+    reply::RefusalCode,
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::{Movement, Open, new_id, random, report};
-use crate::{
-    cli::{Failure, door::no_answer, output},
-    clock::SystemClock,
+use super::{Asking, Movement, Open, Refund, announce, id_or_new, random, text};
+use crate::cli::{
+    Failure,
+    door::{Door, Look, no_answer},
 };
 
 /// What the ledger is asked in when nobody named an asset and nobody knows the account: it then says which is missing.
 const ASSET_OF_NOBODY: &str = "KRW";
 
-pub(super) async fn open(client: &Client, open: &Open, json: bool) -> Result<(), Failure> {
+pub(super) async fn open(asking: Asking<'_>, open: &Open) -> Result<(), Failure> {
+    let label = text(&open.label, "--label")?;
     let id = match open.id {
         Some(id) => id,
         None => AccountId::new(
@@ -30,76 +31,49 @@ pub(super) async fn open(client: &Client, open: &Open, json: bool) -> Result<(),
     if open.id.is_none() {
         announce(&id);
     }
-    let account = OpenAccount {
-        id,
-        kind: open.kind,
-        asset: open.asset,
-        label: text(&open.label, "--label")?,
-        limits: Limits::default(),
-    };
-    submit(client, Command::OpenAccount(account), json).await
+    let (kind, asset, limits) = (open.kind, open.asset, Limits::default());
+    asking.submit(Command::OpenAccount(OpenAccount { id, kind, asset, label, limits })).await
 }
 
 pub(super) async fn transfer(
-    client: &Client,
+    asking: Asking<'_>,
     movement: &Movement,
     kind: TransferKind,
-    json: bool,
 ) -> Result<(), Failure> {
     let memo = text(&movement.memo, "--memo")?;
-    let id = match movement.id {
-        Some(id) => id,
-        None => new_id(&SystemClock)?,
-    };
-    if movement.id.is_none() {
-        announce(&id);
-    }
-    let asset = match movement.asset {
-        Some(asset) => asset,
-        None => asset_of(client, movement.from).await?,
-    };
+    let id = id_or_new(movement.id)?;
     let transfer = Transfer {
         id,
         debit: movement.from,
         credit: movement.to,
         amount: Amount(movement.amount),
-        asset,
+        asset: asset_of(asking.door, movement).await?,
         kind,
         reference: Text::default(),
         memo,
     };
-    submit(client, Command::Transfer(transfer), json).await
+    asking.submit(Command::Transfer(transfer)).await
 }
 
-async fn submit(client: &Client, command: Command, json: bool) -> Result<(), Failure> {
-    match client.submit(std::slice::from_ref(&command)).await {
-        Ok(answers) => match answers.first() {
-            Some(answered) => report::answered(&command, answered, json),
-            None => Err(Failure::failed("the site answered without an outcome")),
-        },
-        Err(error) => report::unanswered(&command, &error, json),
+pub(super) async fn refund(asking: Asking<'_>, wanted: &Refund) -> Result<(), Failure> {
+    let memo = text(&wanted.memo, "--memo")?;
+    let id = id_or_new(wanted.id)?;
+    let (payment, amount) = (wanted.payment, wanted.amount.map(Amount));
+    asking.submit(Command::Refund(refund::Refund { id, payment, amount, memo })).await
+}
+
+/// The asset that was named, or the one of the account that pays: it never changes, so a retry with the same id asks for
+/// the same.
+pub(super) async fn asset_of(door: &Door, movement: &Movement) -> Result<Asset, Failure> {
+    if let Some(asset) = movement.asset {
+        return Ok(asset);
     }
-}
-
-/// An account's asset never changes, so a retry with the same id asks for the same.
-async fn asset_of(client: &Client, account: AccountId) -> Result<Asset, Failure> {
-    match client.read(Query::Account(account), Consistency::Linearizable).await {
-        Ok(reply) => match reply.view {
-            View::Account(view) => Ok(view.asset),
-            _ => Err(Failure::failed("the site answered something else than an account")),
-        },
+    match door.account(movement.from, Look::Current(None)).await {
+        Ok(account) => Asset::parse(&account.asset)
+            .map_err(|error| Failure::failed(format!("the site names no asset: {error}"))),
         Err(Error::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {
             Ok(Asset::parse(ASSET_OF_NOBODY).expect("three capital letters"))
         }
         Err(error) => Err(no_answer(&error)),
     }
-}
-
-/// Before anything is sent: whoever is interrupted can still ask again.
-fn announce(id: &impl std::fmt::Display) {
-    output::note(&format!("id {id}"));
-}
-
-fn text<const MAX: usize>(text: &str, flag: &str) -> Result<Text<MAX>, Failure> {
-    Text::new(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }

@@ -1,18 +1,21 @@
-//! What each route of the admin socket does, and how errors are told.
+//! What each route of the admin socket does.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+use evenkeel_wire::{
+    id::{AccountId, KeyId},
+    key::Role,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use http_body_util::Full;
+use hyper::{Method, Request, Response, body::Incoming};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::{AdminDoor, AdminError, BODY_BYTES_MAX, JOURNAL_ENTRIES_MAX, REQUEST_TIMEOUT, User};
-use crate::{clock::parse_time, status::Problem, telemetry};
+use super::{
+    AdminDoor, AdminError, JOURNAL_ENTRIES_MAX, User,
+    answers::{Answered, Refusal, body_of, created, empty, json_of, refuse},
+    parameters::parameters,
+};
+use crate::{clock::parse_time, status::CreatedKey, telemetry};
 
 const JOURNAL_ENTRIES_DEFAULT: usize = 20;
 
@@ -28,24 +31,12 @@ struct LogLevelBody {
     filter: String,
 }
 
-/// Why a request got no answer, before it becomes bytes.
-#[derive(Debug)]
-enum Refusal {
-    Malformed(String),
-    NotFound,
-    MethodNotAllowed(&'static str),
-    TooLarge,
-    TooSlow,
-    Admin(AdminError),
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyBody {
+    role: String,
+    account: Option<String>,
 }
-
-impl From<AdminError> for Refusal {
-    fn from(error: AdminError) -> Self {
-        Self::Admin(error)
-    }
-}
-
-type Answered = Result<Response<Full<Bytes>>, Refusal>;
 
 impl AdminDoor {
     pub(super) async fn answer(
@@ -60,40 +51,78 @@ impl AdminDoor {
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default().to_owned();
         let method = request.method().clone();
-        match (path.as_str(), method) {
-            ("/status", Method::GET) => json_of(&self.operations.status()),
-            ("/peers", Method::GET) => json_of(&self.operations.status().peers),
-            ("/journal", Method::GET) => self.journal(&query).await,
-            ("/timeline", Method::GET) => self.read_timeline(&query).await,
-            ("/switchover", Method::POST) => {
-                let body: SwitchoverBody = body_of(request).await?;
-                self.act(user, "switchover", json!({"to": body.to}), async {
-                    self.operations.switchover(body.to.clone()).await
-                })
-                .await
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
+        match (segments.as_slice(), method) {
+            (["status"], Method::GET) => json_of(&self.operations.status()),
+            (["peers"], Method::GET) => json_of(&self.operations.status().peers),
+            (["journal"], Method::GET) => self.journal(&query).await,
+            (["timeline"], Method::GET) => self.read_timeline(&query).await,
+            (["switchover"], Method::POST) => self.switchover(request, user).await,
+            (["verify"], Method::POST) => {
+                let done = async { self.operations.verify().await };
+                json_of(&self.act(user, "verify", json!({}), whole, done).await?)
             }
-            ("/verify", Method::POST) => {
-                self.act(user, "verify", json!({}), self.operations.verify()).await
+            (["log-level"], Method::PUT) => self.set_log_level(request, user).await,
+            (["keys"], Method::GET) => json_of(&self.operations.keys().await?),
+            (["keys"], Method::POST) => self.create_key(request, user).await,
+            (["keys", id], Method::DELETE) => self.revoke_key(id, user).await,
+            (["day", "close"], Method::POST) => {
+                let done = async { self.operations.close_day().await };
+                json_of(&self.act(user, "day_close", json!({}), whole, done).await?)
             }
-            ("/log-level", Method::PUT) => {
-                let LogLevelBody { filter } = body_of(request).await?;
-                telemetry::parse_filter(&filter)
-                    .map_err(|error| AdminError::Invalid(error.to_string()))?;
-                self.act(user, "log_level", json!({"filter": filter}), async {
-                    self.telemetry
-                        .set_filter(&filter)
-                        .map_err(|error| AdminError::Failed(error.to_string()))?;
-                    Ok(json!({"filter": filter}))
-                })
-                .await
-            }
-            ("/status" | "/peers" | "/journal" | "/timeline", _) => {
+            (["status" | "peers" | "journal" | "timeline"], _) => {
                 Err(Refusal::MethodNotAllowed("GET"))
             }
-            ("/switchover" | "/verify", _) => Err(Refusal::MethodNotAllowed("POST")),
-            ("/log-level", _) => Err(Refusal::MethodNotAllowed("PUT")),
+            (["switchover" | "verify"] | ["day", "close"], _) => {
+                Err(Refusal::MethodNotAllowed("POST"))
+            }
+            (["log-level"], _) => Err(Refusal::MethodNotAllowed("PUT")),
+            (["keys"], _) => Err(Refusal::MethodNotAllowed("GET, POST")),
+            (["keys", _], _) => Err(Refusal::MethodNotAllowed("DELETE")),
             _ => Err(Refusal::NotFound),
         }
+    }
+
+    async fn switchover(&self, request: Request<Incoming>, user: User) -> Answered {
+        let SwitchoverBody { to } = body_of(request).await?;
+        let done = async { self.operations.switchover(to.clone()).await };
+        json_of(&self.act(user, "switchover", json!({"to": to}), whole, done).await?)
+    }
+
+    async fn set_log_level(&self, request: Request<Incoming>, user: User) -> Answered {
+        let LogLevelBody { filter } = body_of(request).await?;
+        telemetry::parse_filter(&filter).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let details = json!({"filter": filter});
+        let done = async {
+            self.telemetry
+                .set_filter(&filter)
+                .map_err(|error| AdminError::Failed(error.to_string()))?;
+            Ok(details.clone())
+        };
+        json_of(&self.act(user, "log_level", details.clone(), whole, done).await?)
+    }
+
+    async fn create_key(&self, request: Request<Incoming>, user: User) -> Answered {
+        let KeyBody { role: name, account } = body_of(request).await?;
+        let role = Role::from_name(&name).ok_or_else(|| {
+            let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+            Refusal::Malformed(format!("role: {name:?}; there are {}", names.join(", ")))
+        })?;
+        let id = account.as_deref().map(AccountId::parse).transpose();
+        let id = id.map_err(|error| Refusal::Malformed(format!("account: {error}")))?;
+        let details = json!({"role": role.name(), "account": account});
+        let done = async { self.operations.create_key(role, id).await };
+        // The timeline is for many eyes: it gets the key's number, never its text.
+        let noted = |key: &CreatedKey| json!({"id": key.id});
+        created(&self.act(user, "keys_create", details, noted, done).await?)
+    }
+
+    async fn revoke_key(&self, id: &str, user: User) -> Answered {
+        let id: u32 =
+            id.parse().map_err(|_| Refusal::Malformed(format!("{id:?} is no key's number")))?;
+        let done = async { self.operations.revoke_key(KeyId(id)).await };
+        self.act(user, "keys_revoke", json!({"id": id}), whole, done).await?;
+        Ok(empty())
     }
 
     async fn journal(&self, query: &str) -> Answered {
@@ -133,14 +162,16 @@ impl AdminDoor {
         json_of(&events)
     }
 
-    /// An act: written down, done, and its end written down too.
-    async fn act<T: Serialize>(
+    /// An act: written down, done, and its end written down too, as `noted` tells it. `done` must begin with nothing: it's
+    /// first looked at when the act is on disk.
+    async fn act<T>(
         &self,
         user: User,
         what: &str,
         details: Value,
+        noted: fn(&T) -> Value,
         done: impl Future<Output = Result<T, AdminError>>,
-    ) -> Answered {
+    ) -> Result<T, Refusal> {
         let mut note = json!({"what": what, "uid": user.uid, "pid": user.pid});
         if let (Some(note), Value::Object(details)) = (note.as_object_mut(), details) {
             note.extend(details);
@@ -151,124 +182,17 @@ impl AdminDoor {
         let result = done.await;
         if let Some(note) = note.as_object_mut() {
             let (end, value) = match &result {
-                Ok(result) => ("result", serde_json::to_value(result).unwrap_or_default()),
+                Ok(result) => ("result", noted(result)),
                 Err(error) => ("error", Value::from(error.to_string())),
             };
             note.insert(end.to_owned(), value);
         }
         self.timeline.record("admin_act_ended", note);
-        json_of(&result?)
+        Ok(result?)
     }
 }
 
-/// The named parameters of a query, each at most once, and no others.
-fn parameters<const N: usize>(
-    query: &str,
-    names: [&str; N],
-) -> Result<[Option<String>; N], Refusal> {
-    let mut found = [const { None }; N];
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let place = names.iter().position(|known| *known == name).ok_or_else(|| {
-            Refusal::Malformed(format!("unknown parameter {name}; there are {}", names.join(", ")))
-        })?;
-        if found[place].replace(unescape(value)?).is_some() {
-            return Err(Refusal::Malformed(format!("{name} is there twice")));
-        }
-    }
-    Ok(found)
-}
-
-/// Percent-encoding. A `+` stays one: it's the offset of a time more often than a space.
-fn unescape(value: &str) -> Result<String, Refusal> {
-    let wrong = || Refusal::Malformed(format!("{value:?} is not percent-encoded UTF-8"));
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-                let (high, low) = (digit().ok_or_else(wrong)?, digit().ok_or_else(wrong)?);
-                u8::try_from(high * 16 + low).expect("two hex digits")
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
-}
-
-async fn body_of<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    let bytes = timeout(REQUEST_TIMEOUT, body.collect())
-        .await
-        .map_err(|_| Refusal::TooSlow)?
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Refusal::TooLarge
-            } else {
-                Refusal::Malformed(error.to_string())
-            }
-        })?
-        .to_bytes();
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::Malformed(error.to_string()))
-}
-
-fn json_of(value: &impl Serialize) -> Answered {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| AdminError::Failed(format!("the answer can't be written: {error}")))?;
-    Ok(response(StatusCode::OK, "application/json", bytes))
-}
-
-fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
-    let (status, code, detail) = match &refusal {
-        Refusal::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.clone()),
-        Refusal::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such route".to_owned()),
-        Refusal::MethodNotAllowed(allowed) => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!("this route takes {allowed}"),
-        ),
-        Refusal::TooLarge => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("the body is over {BODY_BYTES_MAX} bytes"),
-        ),
-        Refusal::TooSlow => (
-            StatusCode::REQUEST_TIMEOUT,
-            "too_slow",
-            format!("the body took over {} s", REQUEST_TIMEOUT.as_secs()),
-        ),
-        Refusal::Admin(error) => {
-            let (status, code) = match error {
-                AdminError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-                AdminError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-                AdminError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-                AdminError::Unknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
-                AdminError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
-            };
-            (status, code, error.to_string())
-        }
-    };
-    let problem = Problem {
-        kind: "about:blank".to_owned(),
-        title: status.canonical_reason().unwrap_or(code).to_owned(),
-        status: status.as_u16(),
-        detail,
-        code: code.to_owned(),
-        retryable: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT),
-    };
-    let bytes = serde_json::to_vec(&problem).expect("texts and numbers only");
-    let mut response = response(status, "application/problem+json", bytes);
-    if let Refusal::MethodNotAllowed(allowed) = refusal {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    }
-    response
-}
-
-fn response(status: StatusCode, kind: &'static str, mut bytes: Vec<u8>) -> Response<Full<Bytes>> {
-    bytes.push(b'\n');
-    let mut response = Response::new(Full::new(Bytes::from(bytes)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+/// All of a result.
+fn whole(result: &impl Serialize) -> Value {
+    serde_json::to_value(result).unwrap_or_default()
 }

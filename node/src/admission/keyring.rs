@@ -1,0 +1,194 @@
+//! Whose key is this? Remembers what the ledger says, so that a request costs no look at the ledger, until the keys change.
+//!
+//! A key that this node doesn't know may be new to it alone: the primary is asked, behind a majority, before anybody is told
+//! that there's no such key. A node that hasn't heard from the primary for some heartbeats may not know of a revocation: it
+//! asks before it answers from what it has, and honours the key only when nobody can be reached.
+//!
+//! Only hashes are compared, found by hash: the time it takes tells nothing about a key's text.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::{
+    limits::KEYS_MAX,
+    reply::{KeyView, Refusal, RefusalCode, View},
+    request::Query,
+};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::unauthorized;
+use crate::{
+    limits::{KEY_PATIENCE, KEYS_ASKED_MAX, STRANGERS_MAX, STRANGERS_REMEMBERED},
+    replication::freshness::Freshness,
+    road::{Caller, Errand, Lead, Reply, Road},
+    state::State,
+};
+
+/// What a node knows of keys. Shared by its doors.
+pub struct Keyring {
+    state: Arc<State>,
+    road: Arc<Road>,
+    freshness: Arc<Freshness>,
+    trusted_for: Duration,
+    known: Mutex<Known>,
+    asking: Semaphore,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What it all rests on: see [`State::keys_mark`].
+    mark: u64,
+    keys: HashMap<[u8; 32], KeyView>,
+    /// Hashes that the primary didn't know, oldest first, and until when that's believed.
+    strangers: VecDeque<([u8; 32], Instant)>,
+}
+
+impl Keyring {
+    /// `trusted_for`: how long after its last word from the primary a node takes its own word for a key.
+    pub fn new(
+        state: Arc<State>,
+        road: Arc<Road>,
+        freshness: Arc<Freshness>,
+        trusted_for: Duration,
+    ) -> Self {
+        let asking = Semaphore::new(KEYS_ASKED_MAX);
+        Self { state, road, freshness, trusted_for, known: Mutex::default(), asking }
+    }
+
+    /// How long after its last word from the primary a node takes its own word for a key.
+    pub fn trusted_for(&self) -> Duration {
+        self.trusted_for
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who holds the key with this hash, asking the primary where this node doesn't know.
+    ///
+    /// # Errors
+    /// When there's no such key, it was revoked, or nobody can tell.
+    pub async fn authenticate(&self, hash: [u8; 32]) -> Result<Caller, Refusal> {
+        if !self.state.founded() {
+            return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
+        }
+        let key = match self.look(&hash) {
+            Some(key) => key,
+            None => self.ask(hash).await?,
+        };
+        admit(&key, hash)
+    }
+
+    /// Who holds the key with this hash, as far as this node knows: for requests that follow one that was authenticated, and
+    /// for those that another site has authenticated.
+    ///
+    /// # Errors
+    /// When this node knows no such key, or it was revoked.
+    pub fn recognise(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
+        let key = self.look(hash).ok_or_else(unauthorized)?;
+        admit(&key, *hash)
+    }
+
+    /// Whether a caller's key is still good, as far as this node knows; cheap enough for every request. A key that only the
+    /// primary knows so far is.
+    ///
+    /// # Errors
+    /// When it was revoked.
+    pub fn recheck(&self, caller: &Caller) -> Result<(), Refusal> {
+        match self.look(&caller.hash) {
+            Some(key) if key.revoked => Err(unauthorized()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this node has heard from the primary so lately that it knows of every revocation that was acknowledged, or can
+    /// hear from nobody: then [`Self::confirm`] would say no more than [`Self::recheck`].
+    pub fn is_current(&self) -> bool {
+        let age = self.freshness.age(Instant::now(), self.state.position());
+        age.is_some_and(|age| age <= self.trusted_for) || self.road.lead() == Lead::Nowhere
+    }
+
+    /// Whether a caller's key is still good, as the primary knows it, where it can be reached: before this node answers from
+    /// what it has itself. A site that is cut off honours the key.
+    ///
+    /// # Errors
+    /// When it was revoked.
+    pub async fn confirm(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.recheck(caller)?;
+        if self.is_current() {
+            return Ok(());
+        }
+        match self.ask_primary(caller.hash).await {
+            Ok(Some(key)) if !key.revoked => Ok(()),
+            Ok(_) => Err(unauthorized()),
+            Err(_) => self.recheck(caller),
+        }
+    }
+
+    fn look(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        let mark = self.state.keys_mark();
+        let mut known = self.known();
+        if known.mark != mark {
+            known.mark = mark;
+            known.keys.clear();
+        }
+        if let Some(key) = known.keys.get(hash) {
+            return Some(*key);
+        }
+        let key = self.state.key(hash)?;
+        // The ledger bounds them too.
+        if known.keys.len() < KEYS_MAX {
+            known.keys.insert(*hash, key);
+        }
+        Some(key)
+    }
+
+    /// What the primary says of a key that this node doesn't know.
+    async fn ask(&self, hash: [u8; 32]) -> Result<KeyView, Refusal> {
+        if self.is_stranger(&hash, Instant::now()) {
+            return Err(unauthorized());
+        }
+        let Ok(_place) = self.asking.try_acquire() else {
+            let detail = "too many keys that this site doesn't know; nothing was done";
+            return Err(Refusal::new(RefusalCode::Overloaded, detail));
+        };
+        self.ask_primary(hash).await?.ok_or_else(|| self.note_stranger(hash))
+    }
+
+    async fn ask_primary(&self, hash: [u8; 32]) -> Result<Option<KeyView>, Refusal> {
+        let errand = Errand::Read(Query::Key(hash));
+        match self.road.ask(Caller::NODE, errand, KEY_PATIENCE).await {
+            Reply::View(view, _) => match *view {
+                View::Keys(keys) => Ok(keys.first().copied()),
+                _ => Ok(None),
+            },
+            Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Ok(None),
+            Reply::Refused(refusal) => Err(refusal),
+            Reply::Decided(..) => unreachable!("a question has no outcome"),
+        }
+    }
+
+    fn is_stranger(&self, hash: &[u8; 32], now: Instant) -> bool {
+        let mut known = self.known();
+        while known.strangers.front().is_some_and(|(_, until)| *until <= now) {
+            known.strangers.pop_front();
+        }
+        known.strangers.iter().any(|(stranger, _)| stranger == hash)
+    }
+
+    fn note_stranger(&self, hash: [u8; 32]) -> Refusal {
+        let mut known = self.known();
+        if known.strangers.len() >= STRANGERS_MAX {
+            known.strangers.pop_front();
+        }
+        known.strangers.push_back((hash, Instant::now() + STRANGERS_REMEMBERED));
+        unauthorized()
+    }
+}
+
+fn admit(key: &KeyView, hash: [u8; 32]) -> Result<Caller, Refusal> {
+    if key.revoked { Err(unauthorized()) } else { Ok(Caller::with_key(key, hash)) }
+}

@@ -1,0 +1,67 @@
+//! How much memory bodies may take at a time, all together: a thousand clients with four megabytes each must not be what ends
+//! the node.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::problem::{Code, Problem};
+use crate::limits::HTTP_BODIES_BYTES_MAX;
+
+/// What all bodies take.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bodies {
+    taken: Arc<AtomicUsize>,
+}
+
+/// What one body takes; given back when it's dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    taken: Arc<AtomicUsize>,
+    own: usize,
+}
+
+impl Bodies {
+    pub(super) fn room(&self) -> Room {
+        Room { taken: self.taken.clone(), own: 0 }
+    }
+}
+
+impl Room {
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// When all bodies together would take too many.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.own += bytes;
+        if before.saturating_add(bytes) <= HTTP_BODIES_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
+            .closing())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.own, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_back() {
+        let bodies = Bodies::default();
+        let mut large = bodies.room();
+        large.grow(HTTP_BODIES_BYTES_MAX).expect("nobody else is there");
+        assert_eq!(bodies.room().grow(1).map_err(|problem| problem.code), Err(Code::Overloaded));
+        drop(large);
+        bodies.room().grow(HTTP_BODIES_BYTES_MAX).expect("all of it was given back");
+        assert_eq!(bodies.taken.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP door: the contract's section 4, on every node. Routes are one file per resource; each parses, asks admission, puts
+//! the request on the road, and describes what came of it.
+//!
+//! ```text
+//! server ─▶ routes ─▶ head (who, how long) ─▶ json (what) ─▶ submit / look ─▶ describe ─▶ bytes
+//!   bounds              problem, whatever isn't done ◀──────────┴──────────────┘
+//! ```
+//! It never decides about money, never keeps a key, and never says that nothing was done when it isn't sure.
+
+// Connections.
+mod patience;
+mod server;
+mod tls;
+
+// What every request goes through.
+mod accept;
+mod asked;
+mod bodies;
+mod fields;
+mod head;
+mod hex;
+mod json;
+mod problem;
+mod query;
+mod routes;
+
+// The road and back.
+mod describe;
+mod look;
+mod submit;
+
+// The resources.
+mod accounts;
+mod batches;
+mod days;
+mod events;
+mod health;
+mod holds;
+mod openapi;
+mod status;
+mod totals;
+mod transfers;
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    admission::{Keyring, quota::Quota},
+    health::Health,
+    limits::EVENT_STREAMS_MAX,
+    metrics::DoorMetrics,
+    replication::freshness::Freshness,
+    road::Road,
+    state::State,
+};
+use bodies::Bodies;
+use head::RequestIds;
+use problem::{Code, Problem};
+pub use server::{HttpServer, ListenError};
+pub use tls::TlsError;
+
+/// What the door's routes need of the node.
+pub struct Parts {
+    pub road: Arc<Road>,
+    pub state: Arc<State>,
+    pub keyring: Arc<Keyring>,
+    pub freshness: Arc<Freshness>,
+    pub health: Arc<dyn Health>,
+    pub metrics: Arc<DoorMetrics>,
+    pub quota: Quota,
+    /// Set when the node begins to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// A number that no other process has: request ids begin with it.
+    pub process: u64,
+}
+
+/// What every request needs.
+pub(crate) struct HttpDoor {
+    road: Arc<Road>,
+    state: Arc<State>,
+    keyring: Arc<Keyring>,
+    freshness: Arc<Freshness>,
+    health: Arc<dyn Health>,
+    metrics: Arc<DoorMetrics>,
+    quota: Quota,
+    stopping: watch::Receiver<bool>,
+    bodies: Bodies,
+    request_ids: RequestIds,
+    /// Places for readers of events.
+    event_streams: Arc<Semaphore>,
+    /// Whose turn it is to work out a settlement.
+    settling: Arc<Semaphore>,
+}
+
+impl HttpDoor {
+    fn new(parts: Parts) -> Self {
+        let Parts { road, state, keyring, freshness, health, metrics, quota, stopping, process } =
+            parts;
+        Self {
+            road,
+            state,
+            keyring,
+            freshness,
+            health,
+            metrics,
+            quota,
+            stopping,
+            bodies: Bodies::default(),
+            request_ids: RequestIds::new(process),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            settling: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Problem> {
+        if *self.stopping.borrow() {
+            let detail = "this site is shutting down; nothing was done";
+            return Err(Problem::new(Code::Stopping, detail).closing());
+        }
+        Ok(())
+    }
+}

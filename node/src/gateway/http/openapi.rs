@@ -1,0 +1,367 @@
+//! The OpenAPI 3.1 document: put together from the routes' own descriptions, so that what is served is what is described.
+//!
+//! What several routes share is here: parameters, headers, and for each kind of route the problems that it can answer with.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, Response, header},
+    response::IntoResponse,
+};
+use evenkeel_wire::{
+    limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN, HISTORY_PAGE_MAX},
+    outcome::Rejection,
+};
+use utoipa::{
+    IntoParams, IntoResponses, PartialSchema, ToSchema,
+    openapi::{
+        Components, Content, Header, Info, License, OpenApi, Ref, RefOr, Required,
+        Response as ResponseDocs, ResponseBuilder, Schema,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::{
+    describe::Place,
+    fields::{RejectionName, Time},
+    problem::{MEDIA_TYPE, ProblemSchema, REPLAYED},
+    query::CURSOR_PATTERN,
+    routes,
+};
+
+const ABOUT: &str = "\
+A replicated wallet ledger. Every node serves every route; a follower forwards to the primary.
+
+**Exactly once.** A command's `id` is a UUIDv7 made by the client and its idempotency key, forever: the same id with the same \
+content gets the first answer again, with the header `Idempotent-Replayed: true`. The header `Idempotency-Key` may carry the \
+id instead of the body; both and different are malformed.
+
+**Problems** are `application/problem+json` (RFC 9457). `retryable` says whether the same request may succeed later; after \
+503 nothing was done, after 504 the outcome isn't known yet. Both are safe to ask again with the same id.
+
+**Requests** have an id, in the header `x-request-id` of every answer and in the log; a client's own is taken over when it's \
+short and plain.
+
+Amounts are integers in the asset's minor unit. Texts are bounded in bytes of UTF-8.";
+
+/// What the document says before any route: who, how to get in.
+pub(super) fn head() -> OpenApi {
+    let mut info = Info::new("evenkeel", env!("CARGO_PKG_VERSION"));
+    info.description = Some(ABOUT.to_owned());
+    info.license = Some(License::new("MIT OR Apache-2.0"));
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("key", SecurityScheme::Http(bearer));
+    for (name, schema) in [
+        ("Problem", ProblemSchema::schema()),
+        ("Place", Place::schema()),
+        (&*Time::name(), Time::schema()),
+        (&*RejectionName::name(), RejectionName::schema()),
+    ] {
+        components.schemas.insert(name.to_owned(), schema);
+    }
+    let mut document = OpenApi::new(info, utoipa::openapi::Paths::new());
+    document.components = Some(components);
+    document.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+    document
+}
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let (_, mut document) = routes::documented();
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            add_headers(operation);
+        }
+    }
+    document.to_json().expect("texts and numbers only").into()
+});
+
+/// Those that every answer has, and the one that every repeated command's has.
+fn add_headers(operation: &mut Operation) {
+    let is_command = operation.responses.responses.contains_key("201");
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        add_header(response, "x-request-id", "The request, as the log knows it.");
+        if is_command && status == "200" {
+            add_header(response, REPLAYED.as_str(), "`true`: the first answer again.");
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten()
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health", operation_id = "openapi", security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+)]
+pub(super) async fn document() -> Response<Body> {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (kind, DOCUMENT.clone()).into_response()
+}
+
+/// The header `Deadline-Ms`.
+pub(super) struct DeadlineMs;
+
+impl IntoParams for DeadlineMs {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = integer(DEADLINE_MS_MIN.into(), DEADLINE_MS_MAX.into());
+        let about = "How long the client waits, milliseconds; 5,000 when it's absent.";
+        vec![parameter("Deadline-Ms", ParameterIn::Header, about, schema)]
+    }
+}
+
+/// How fresh an answer has to be.
+pub(super) struct ReadQuery;
+
+impl IntoParams for ReadQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .enum_values(Some(["linearizable", "local"]));
+        let about = "`linearizable` (default): after all that was acknowledged before. `local`: what this site knows, \
+                     labelled with its age.";
+        vec![parameter("consistency", ParameterIn::Query, about, schema)]
+    }
+}
+
+/// Which page of a history.
+pub(super) struct PageQuery;
+
+impl IntoParams for PageQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let limit = integer(1, HISTORY_PAGE_MAX.into());
+        vec![
+            parameter("limit", ParameterIn::Query, "The most items; 100 when it's absent.", limit),
+            parameter(
+                "cursor",
+                ParameterIn::Query,
+                "`next_cursor` of the page before.",
+                text(CURSOR_PATTERN),
+            ),
+        ]
+    }
+}
+
+/// Where events begin.
+pub(super) struct AfterQuery;
+
+impl IntoParams for AfterQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let about =
+            "What was seen last: an entry `P`, or an outcome `P.I`. Absent: from the start.";
+        vec![parameter("after", ParameterIn::Query, about, text("^[0-9]{1,18}(\\.[0-9]{1,4})?$"))]
+    }
+}
+
+fn parameter(name: &str, place: ParameterIn, about: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(schema))
+        .build()
+}
+
+fn integer(least: u64, most: u64) -> ObjectBuilder {
+    let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .minimum(Some(number(least)))
+        .maximum(Some(number(most)))
+}
+
+fn text(pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).pattern(Some(pattern))
+}
+
+/// A status that isn't a success, with the codes that come with it.
+#[derive(Clone, Copy)]
+enum Answer {
+    Malformed,
+    MalformedParameters,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    NotAcceptable,
+    TooLarge,
+    UnsupportedMediaType,
+    Rejected,
+    BatchFailed,
+    RateLimited,
+    Unavailable,
+    Unknown,
+}
+
+impl Answer {
+    fn status(self) -> &'static str {
+        match self {
+            Self::Malformed | Self::MalformedParameters => "400",
+            Self::Unauthorized => "401",
+            Self::Forbidden => "403",
+            Self::NotFound => "404",
+            Self::NotAcceptable => "406",
+            Self::TooLarge => "413",
+            Self::UnsupportedMediaType => "415",
+            Self::Rejected | Self::BatchFailed => "422",
+            Self::RateLimited => "429",
+            Self::Unavailable => "503",
+            Self::Unknown => "504",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Malformed => "The request isn't well formed; the detail names the field.",
+            Self::MalformedParameters => "A parameter or header isn't well formed.",
+            Self::Unauthorized => "No key, or none that is known.",
+            Self::Forbidden => "The key may not do this.",
+            Self::NotFound => "It isn't there.",
+            Self::NotAcceptable => "The client takes none of the route's media types.",
+            Self::TooLarge => "The body, or what it asks for, is over a limit of size.",
+            Self::UnsupportedMediaType => "The body isn't `application/json`.",
+            Self::Rejected => "The ledger's answer: nothing changed. Replayed like a success.",
+            Self::BatchFailed => "One command of an atomic batch was rejected: nothing changed.",
+            Self::RateLimited => "Too many requests with this key.",
+            Self::Unavailable => "Not now; nothing was done.",
+            Self::Unknown => "It may yet commit: ask again with the same id.",
+        }
+    }
+
+    fn codes(self) -> Vec<&'static str> {
+        match self {
+            Self::Malformed => vec!["malformed", "id_not_uuid_v7"],
+            Self::MalformedParameters => vec!["malformed", "id_not_uuid_v7"],
+            Self::Unauthorized => vec!["unauthorized"],
+            Self::Forbidden => vec!["forbidden"],
+            Self::NotFound => vec!["not_found"],
+            Self::NotAcceptable => vec!["not_acceptable"],
+            Self::TooLarge => vec!["too_large"],
+            Self::UnsupportedMediaType => vec!["unsupported_media_type"],
+            Self::Rejected => public_rejections().collect(),
+            Self::BatchFailed => vec!["batch_failed"],
+            Self::RateLimited => vec!["rate_limited"],
+            Self::Unavailable => vec!["no_primary", "overloaded", "stopping", "recovering"],
+            Self::Unknown => vec!["outcome_unknown"],
+        }
+    }
+
+    fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Unauthorized => &[("WWW-Authenticate", "`Bearer`")],
+            Self::RateLimited | Self::Unavailable => {
+                &[("Retry-After", "Seconds after which asking again makes sense.")]
+            }
+            Self::Rejected => &[("idempotent-replayed", "`true`: the first answer again.")],
+            _ => &[],
+        }
+    }
+
+    fn schema(self) -> Schema {
+        let own = ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::Object))
+            .property("code", names(self.codes()))
+            .required("code");
+        let own = match self {
+            Self::Rejected => with_place(own),
+            Self::BatchFailed => with_place(own)
+                .property("failed_index", integer(0, 8_191))
+                .property("results", Vec::<super::batches::ResultSchema>::schema())
+                .required("failed_index")
+                .required("results"),
+            _ => own,
+        };
+        Schema::AllOf(AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(own).build())
+    }
+
+    fn docs(self) -> ResponseDocs {
+        let mut docs = ResponseBuilder::new()
+            .description(self.about())
+            .content(MEDIA_TYPE, Content::new(Some(RefOr::T(self.schema()))))
+            .build();
+        for (name, about) in self.headers() {
+            add_header(&mut docs, name, about);
+        }
+        docs
+    }
+}
+
+/// The rejections that a client can meet.
+fn public_rejections() -> impl Iterator<Item = &'static str> {
+    let last = Rejection::BatchFailed;
+    Rejection::ALL.iter().filter(move |rejection| **rejection < last).map(|code| code.name())
+}
+
+fn names(names: Vec<&'static str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(names))
+}
+
+/// What an outcome has beside its code; nothing of it when no ledger has seen the command.
+fn with_place(object: ObjectBuilder) -> ObjectBuilder {
+    let any = || integer(0, u64::MAX >> 11);
+    object
+        .property("outcome", names(vec!["rejected"]))
+        .property("position", any())
+        .property("index", integer(0, 8_191))
+        .property("term", any())
+        .property("recorded_at", Time::schema())
+        .property("link", super::fields::Link::schema())
+}
+
+fn add_header(response: &mut ResponseDocs, name: &str, about: &str) {
+    let mut header = Header::default();
+    header.description = Some(about.to_owned());
+    response.headers.insert(name.to_owned(), RefOr::T(header));
+}
+
+/// Declares which answers a kind of route can give beside its success.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $($answer:ident)+;)+) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
+                [$(Answer::$answer),+]
+                    .into_iter()
+                    .map(|answer| (answer.status().to_owned(), RefOr::T(answer.docs())))
+                    .collect()
+            }
+        }
+    )+};
+}
+
+problems! {
+    /// A command's.
+    CommandProblems: Malformed Unauthorized Forbidden NotAcceptable TooLarge UnsupportedMediaType Rejected RateLimited
+        Unavailable Unknown;
+    /// A batch's.
+    BatchProblems: Malformed Unauthorized Forbidden NotAcceptable TooLarge UnsupportedMediaType BatchFailed RateLimited
+        Unavailable Unknown;
+    /// A read's.
+    ReadProblems: MalformedParameters Unauthorized Forbidden NotFound NotAcceptable RateLimited Unavailable;
+    /// A read's that always finds something.
+    PlainReadProblems: MalformedParameters Unauthorized Forbidden NotAcceptable RateLimited Unavailable;
+    /// Those of a stream.
+    EventProblems: MalformedParameters Unauthorized Forbidden NotAcceptable RateLimited Unavailable;
+    /// Those of a route that needs no key.
+    OpenProblems: MalformedParameters NotAcceptable;
+}
+
+/// The answers of a health route.
+pub(super) fn verdict() -> BTreeMap<String, RefOr<ResponseDocs>> {
+    [("200", "Yes."), ("503", "No.")]
+        .into_iter()
+        .map(|(status, about)| {
+            let content = Content::new(Some(String::schema()));
+            let docs = ResponseBuilder::new().description(about).content("text/plain", content);
+            (status.to_owned(), RefOr::T(docs.build()))
+        })
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! All routes, and what happens around each: a request's id, its problem written, its line in the log.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tower_service::Service;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    HttpDoor, accounts, batches, days, events,
+    head::REQUEST_ID,
+    health, holds, openapi,
+    problem::{Code, Problem},
+    status, totals, transfers,
+};
+
+/// Every route with its handler and its documentation: what isn't here isn't served, and what is here is documented.
+pub(super) fn documented() -> (Router<Arc<HttpDoor>>, OpenApi) {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(accounts::open_account))
+        .routes(routes!(accounts::get_account))
+        .routes(routes!(accounts::freeze))
+        .routes(routes!(accounts::unfreeze))
+        .routes(routes!(accounts::close))
+        .routes(routes!(accounts::set_limits))
+        .routes(routes!(transfers::history))
+        .routes(routes!(transfers::transfer))
+        .routes(routes!(transfers::get_transfer))
+        .routes(routes!(transfers::refund))
+        .routes(routes!(transfers::reversal))
+        .routes(routes!(holds::hold))
+        .routes(routes!(holds::get_hold))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::void))
+        .routes(routes!(batches::batch))
+        .routes(routes!(totals::get_totals))
+        .routes(routes!(days::get_day))
+        .routes(routes!(days::get_settlement))
+        .routes(routes!(events::events))
+        .routes(routes!(status::get_status))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::primary))
+        .routes(routes!(health::replica))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::document))
+        .split_for_parts()
+}
+
+/// The routes, for requests of this door.
+pub(super) fn router(door: &Arc<HttpDoor>) -> Router {
+    let (router, _) = documented();
+    router
+        .fallback(async || Problem::new(Code::NotFound, "no such route"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "this route takes other methods: see Allow")
+        })
+        .with_state(door.clone())
+}
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(
+    door: Arc<HttpDoor>,
+    mut router: Router,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let since = Instant::now();
+    let id = door.request_ids.of(request.headers());
+    let asked = (request.method().clone(), request.uri().clone());
+    let Ok(mut response): Result<_, Infallible> = router.call(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        problem.write(&id, &mut response);
+        if !problem.is_outcome() {
+            door.metrics.refused(problem.code.name());
+        }
+        tracing::debug!(
+            request = id.as_str(),
+            code = problem.code.name(),
+            detail = problem.detail,
+            "not done"
+        );
+    }
+    response.headers_mut().insert(REQUEST_ID, id.header());
+    door.metrics.answered(since.elapsed());
+    let (method, path) = (asked.0.as_str(), asked.1.path());
+    tracing::debug!(
+        request = id.as_str(),
+        method,
+        path,
+        status = response.status().as_u16(),
+        "answered"
+    );
+    response
+}

@@ -1,0 +1,120 @@
+//! Commands on the road, and what is needed to tell of their outcomes.
+
+use std::{ops::Range, sync::Arc};
+
+use evenkeel_wire::{
+    codec,
+    command::Command,
+    id::{AccountId, CommandId},
+    reply::View,
+    request::Query,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    HttpDoor,
+    describe::{AccountShape, Decision, HoldShape, TransferShape},
+    head::Head,
+    problem::{Code, Problem},
+};
+use crate::{
+    admission,
+    road::{Caller, Decided, Errand, Reply},
+};
+
+impl HttpDoor {
+    /// Lets the ledger decide one command, and gives its answer when it's committed.
+    pub(super) async fn submit(&self, head: &Head, command: &Command) -> Result<Decision, Problem> {
+        let commands = codec::encode(command).into();
+        admission::check_commands(&head.caller, &*self.state, 1, &commands)
+            .map_err(|refusal| Problem::from(refusal).of_one_command())?;
+        let errand = Errand::Submit { count: 1, atomic: false, commands };
+        let (decided, answers) = self.decide(head.caller, errand, head.deadline).await?;
+        let answer = decided.answers.get(answers.start).ok_or_else(unknown)?;
+        Decision::of(&decided, answer).committed()
+    }
+
+    /// Puts commands on the road and waits for their outcomes.
+    pub(super) async fn decide(
+        &self,
+        caller: Caller,
+        errand: Errand,
+        deadline: Instant,
+    ) -> Result<(Arc<Decided>, Range<usize>), Problem> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        match self.road.ask(caller, errand, patience).await {
+            Reply::Decided(decided, answers) => Ok((decided, answers)),
+            Reply::Refused(refusal) => Err(refusal.into()),
+            // A view answers no command.
+            Reply::View(..) => Err(unknown()),
+        }
+    }
+
+    /// Waits until this site has applied an entry that is committed.
+    pub(super) async fn reach(&self, position: u64, deadline: Instant) -> Result<(), Problem> {
+        if self.state.position() >= Some(position) {
+            return Ok(());
+        }
+        let mut applied = self.state.applied();
+        let there = applied.wait_for(|place| place.is_some_and(|place| place.position >= position));
+        match timeout_at(deadline, there).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(unknown()),
+        }
+    }
+
+    /// The account that a committed command was about.
+    pub(super) async fn account_of(
+        &self,
+        id: AccountId,
+        decision: &Decision,
+        deadline: Instant,
+    ) -> Result<AccountShape, Problem> {
+        match self.fact(&Query::Account(id), decision, deadline).await? {
+            View::Account(account) => Ok(account.into()),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// The hold that a committed command was about.
+    pub(super) async fn hold_of(
+        &self,
+        id: CommandId,
+        decision: &Decision,
+        deadline: Instant,
+    ) -> Result<HoldShape, Problem> {
+        match self.fact(&Query::Hold(id), decision, deadline).await? {
+            View::Hold(hold) => Ok((*hold).into()),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// The movement that a committed command made.
+    pub(super) async fn movement_of(
+        &self,
+        id: CommandId,
+        decision: &Decision,
+        deadline: Instant,
+    ) -> Result<TransferShape, Problem> {
+        match self.fact(&Query::Transfer(id), decision, deadline).await? {
+            View::Transfer(transfer) => Ok(TransferShape::fixed(&transfer)),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// What this site knows once it has applied the command's entry.
+    async fn fact(
+        &self,
+        query: &Query,
+        decision: &Decision,
+        deadline: Instant,
+    ) -> Result<View, Problem> {
+        self.reach(decision.stamp.position, deadline).await?;
+        self.state.query(query).map_err(|_| unknown())
+    }
+}
+
+/// It's decided, and yet it can't be told: the same id brings the first answer again.
+pub(super) fn unknown() -> Problem {
+    Problem::new(Code::OutcomeUnknown, "it may yet commit; ask again with the same id")
+}

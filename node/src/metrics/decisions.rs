@@ -1,0 +1,77 @@
+//! What the ledger decided: counted once for each entry, in one pass over its answers, after it was applied.
+
+use evenkeel_wire::outcome::{Answer, Outcome, Rejection};
+use prometheus::IntCounter;
+
+use super::families::Families;
+
+/// Where `counts` keeps commands that were committed: no rejection has this number.
+const COMMITTED: u8 = 0;
+
+/// Entries, commands, and their outcomes by code.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    entries: IntCounter,
+    commands: IntCounter,
+    replays: IntCounter,
+    outcomes: Vec<(u8, IntCounter)>,
+}
+
+impl Decisions {
+    pub(super) fn new(families: &Families) -> Self {
+        let outcomes = families.counters(
+            "outcomes_total",
+            "Commands that this node has applied since its start, by outcome: committed, or the rejection's code. Replays aren't counted again.",
+            &["code"],
+        );
+        let rejections =
+            Rejection::ALL.iter().map(|rejection| (rejection.byte(), rejection.name()));
+        Self {
+            entries: families.counter(
+                "entries_committed_total",
+                "Journal entries of any kind that this node has applied since its start.",
+            ),
+            commands: families.counter(
+                "commands_committed_total",
+                "Commands in the journal entries that this node has applied since its start, whatever their outcome.",
+            ),
+            replays: families.counter(
+                "replays_total",
+                "Commands that this node has applied since its start and that got an earlier answer again, because their id was known.",
+            ),
+            outcomes: std::iter::once((COMMITTED, "committed"))
+                .chain(rejections)
+                .map(|(number, code)| (number, outcomes.with_label_values(&[code])))
+                .collect(),
+        }
+    }
+
+    /// An entry without commands was applied.
+    pub(super) fn passed(&self) {
+        self.entries.inc();
+    }
+
+    /// An entry was applied, with these answers.
+    pub(super) fn applied(&self, answers: &[Answer]) {
+        let mut counts = [0_u64; 256];
+        let mut replays = 0;
+        for answer in answers {
+            if answer.first.is_some() {
+                replays += 1;
+            } else if let Some(rejection) = answer.outcome.rejection {
+                counts[usize::from(rejection.byte())] += 1;
+            } else if answer.outcome.index != Outcome::NO_INDEX {
+                counts[usize::from(COMMITTED)] += 1;
+            }
+        }
+        self.entries.inc();
+        self.commands.inc_by(u64::try_from(answers.len()).unwrap_or(u64::MAX));
+        self.replays.inc_by(replays);
+        for (number, counter) in &self.outcomes {
+            let count = counts[usize::from(*number)];
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
+    }
+}

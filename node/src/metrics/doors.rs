@@ -1,0 +1,108 @@
+//! What is counted at a door: how long answers took, what was refused, who is connected.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_wire::reply::RefusalCode;
+use prometheus::{Histogram, IntCounterVec, IntGauge};
+
+use super::families::Families;
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Clients over QUIC.
+    Quic,
+    /// Clients over HTTP.
+    Http,
+    /// Other sites, with what their clients asked.
+    Forward,
+}
+
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Quic, Self::Http, Self::Forward];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Quic => "quic",
+            Self::Http => "http",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// Refusals that only HTTP has, besides [`RefusalCode`]'s.
+const HTTP_CODES: [&str; 3] = ["method_not_allowed", "not_acceptable", "unsupported_media_type"];
+
+/// From a quarter of a millisecond, which an answer from memory stays below, to the longest deadlines that are in use.
+const SECONDS: [f64; 16] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 60.0,
+];
+
+/// One door's counts.
+#[derive(Debug)]
+pub struct DoorMetrics {
+    door: Door,
+    latency: Histogram,
+    refusals: IntCounterVec,
+    connections: IntGauge,
+}
+
+impl DoorMetrics {
+    /// Those of each door, in the order of [`Door::ALL`].
+    pub(super) fn all(families: &Families) -> [Arc<Self>; 3] {
+        let latencies = families.histograms(
+            "request_duration_seconds",
+            "Time from a request's arrival to its answer, rejections and refusals included.",
+            "door",
+            &SECONDS,
+        );
+        let refusals = families.counters(
+            "refusals_total",
+            "Requests that ended without an outcome or an answer, by code.",
+            &["code", "door"],
+        );
+        let connections =
+            families.gauges("connections", "Open connections; for forward, lanes.", "door");
+        Door::ALL.map(|door| {
+            let codes = RefusalCode::ALL.iter().map(|code| code.name());
+            for code in codes.chain(HTTP_CODES) {
+                refusals.with_label_values(&[code, door.label()]);
+            }
+            Arc::new(Self {
+                door,
+                latency: latencies.with_label_values(&[door.label()]),
+                refusals: refusals.clone(),
+                connections: connections.with_label_values(&[door.label()]),
+            })
+        })
+    }
+
+    /// A request got its answer, of whatever kind.
+    pub fn answered(&self, took: Duration) {
+        self.latency.observe(took.as_secs_f64());
+    }
+
+    /// The answer was a refusal with this code, as the contract names it.
+    pub fn refused(&self, code: &'static str) {
+        self.refusals.with_label_values(&[code, self.door.label()]).inc();
+    }
+
+    /// Somebody is connected for as long as this is kept.
+    #[must_use]
+    pub fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connected(IntGauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,80 @@
+//! Makes families of metrics: a name, a help line, and every series there from the start, so that a graph never begins with a
+//! hole and an alarm never waits for a first event. The names are checked by the library when they're registered.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, core::Collector,
+};
+
+/// In front of every name.
+const PREFIX: &str = "evenkeel";
+
+/// The families of one node.
+pub(super) struct Families {
+    registry: Registry,
+}
+
+impl Families {
+    pub(super) fn new() -> Self {
+        Self { registry: Registry::new() }
+    }
+
+    /// The registry that all of them are in.
+    pub(super) fn into_registry(self) -> Registry {
+        self.registry
+    }
+
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(opts(name, help)))
+    }
+
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::with_opts(opts(name, help)))
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(opts(name, help), &[label]))
+    }
+
+    /// A gauge with fractions: seconds.
+    pub(super) fn seconds(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::with_opts(opts(name, help)))
+    }
+
+    /// Gauges with fractions: seconds.
+    pub(super) fn seconds_by(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+        self.add(GaugeVec::new(opts(name, help), &[label]))
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(histogram_opts(name, help, buckets)))
+    }
+
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        buckets: &[f64],
+    ) -> HistogramVec {
+        self.add(HistogramVec::new(histogram_opts(name, help, buckets), &[label]))
+    }
+
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let family = made.expect("names and labels are constants of a form that is tested");
+        self.registry.register(Box::new(family.clone())).expect("every family has its own name");
+        family
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(PREFIX)
+}
+
+fn histogram_opts(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec())
+}

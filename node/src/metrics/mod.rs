@@ -1,0 +1,158 @@
+//! What a node counts and measures, for Prometheus: one place that knows the library, the names and the labels.
+//!
+//! Counters and histograms are added to where things happen, with a few atomic operations for each entry or request and none
+//! for each command; everything else is read once a scrape. Labels are `code`, `door`, `peer` (a site's name) and `asset`, never
+//! an id: whoever scrapes learns no account, and the number of series is bounded. All counts begin anew with the process.
+//! It never decides anything: nothing in the node reads a metric back.
+
+mod decisions;
+mod doors;
+mod families;
+mod reading;
+mod syncs;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::outcome::Answer;
+use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
+
+use decisions::Decisions;
+use families::Families;
+use reading::Live;
+
+pub use doors::{Connected, Door, DoorMetrics};
+pub use reading::{PeerReading, Reading, resident_bytes};
+pub use syncs::SyncTimes;
+
+/// The type of what a scrape gives: Prometheus' text format, not OpenMetrics.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// From a quarter of a millisecond, less than any two disks take, to beyond a failover.
+const COMMIT_SECONDS: [f64; 13] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The metrics of one node.
+pub struct Metrics {
+    registry: Registry,
+    decisions: Decisions,
+    doors: [Arc<DoorMetrics>; 3],
+    syncs: Arc<SyncTimes>,
+    commit: Histogram,
+    in_flight: IntGauge,
+    elections: IntCounter,
+    digest_mismatches: IntCounter,
+    live: Live,
+    /// One scrape at a time: the gauges of two readings mustn't mix.
+    scraping: Mutex<()>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// All families, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let families = Families::new();
+        Self {
+            decisions: Decisions::new(&families),
+            doors: DoorMetrics::all(&families),
+            syncs: Arc::new(SyncTimes::new(&families)),
+            commit: families.histogram(
+                "commit_duration_seconds",
+                "Time from an entry's proposal to its application; only the primary proposes.",
+                &COMMIT_SECONDS,
+            ),
+            in_flight: families.gauge(
+                "in_flight_entries",
+                "Entries that this node has proposed and that aren't applied yet.",
+            ),
+            elections: families.counter(
+                "elections_total",
+                "Terms begun that this node has seen since its start, hand-overs included.",
+            ),
+            digest_mismatches: families.counter(
+                "digest_mismatches_total",
+                "Times that this node, as the primary, saw another one's state differ from its own.",
+            ),
+            live: Live::new(&families),
+            registry: families.into_registry(),
+            scraping: Mutex::default(),
+        }
+    }
+
+    /// One door's.
+    #[must_use]
+    pub fn door(&self, door: Door) -> &Arc<DoorMetrics> {
+        let [quic, http, forward] = &self.doors;
+        match door {
+            Door::Quic => quic,
+            Door::Http => http,
+            Door::Forward => forward,
+        }
+    }
+
+    /// What the journal's writer tells of its syncs.
+    #[must_use]
+    pub fn syncs(&self) -> &Arc<SyncTimes> {
+        &self.syncs
+    }
+
+    /// An entry of commands was applied, with these answers.
+    pub fn applied(&self, answers: &[Answer]) {
+        self.decisions.applied(answers);
+    }
+
+    /// An entry without commands was applied.
+    pub fn passed(&self) {
+        self.decisions.passed();
+    }
+
+    /// An entry that this node had proposed was applied.
+    pub fn committed(&self, took: Duration) {
+        self.commit.observe(took.as_secs_f64());
+    }
+
+    /// So many entries are proposed and not applied yet.
+    pub fn in_flight(&self, entries: usize) {
+        self.in_flight.set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// So many terms have begun since this was last told.
+    pub fn terms_begun(&self, terms: u64) {
+        self.elections.inc_by(terms);
+    }
+
+    /// A site's state isn't this primary's.
+    pub fn digest_mismatch(&self) {
+        self.digest_mismatches.inc();
+    }
+
+    /// All of it as text of [`CONTENT_TYPE`], with what was just read from the running node.
+    #[must_use]
+    pub fn scrape(&self, reading: &Reading) -> String {
+        let one_at_a_time = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.live.show(reading, self.syncs.pending());
+        let families = self.registry.gather();
+        drop(one_at_a_time);
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .expect("a family that is registered can be written")
+    }
+}

@@ -1,0 +1,159 @@
+//! What isn't counted along but read from the running node, once for each scrape: positions, peers, queues, sums.
+
+use std::time::Duration;
+
+use evenkeel_wire::amount::Asset;
+use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, IntGaugeVec};
+
+use super::families::Families;
+
+/// A running node at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    pub primary: bool,
+    pub ready: bool,
+    pub term: u64,
+    pub committed: Option<u64>,
+    pub applied: Option<u64>,
+    pub flushed: Option<u64>,
+    /// Since this node last knew itself current with a majority.
+    pub view_age: Duration,
+    pub peers: Vec<PeerReading>,
+    pub queued_commands: usize,
+    pub accounts: usize,
+    /// What wallets and merchants have together, minor units.
+    pub outstanding: Vec<(Asset, i64)>,
+    pub checkpoint: Option<u64>,
+    pub checkpoint_age: Duration,
+    pub checkpoint_failures: u64,
+    pub disk_full: bool,
+    pub uptime: Duration,
+    pub resident_bytes: u64,
+}
+
+/// Another site, as this node sees it.
+#[derive(Clone, Debug)]
+pub struct PeerReading {
+    pub site: String,
+    pub reachable: bool,
+    /// `None`: only the primary knows.
+    pub lag: Option<u64>,
+    /// `None`: no connection is open.
+    pub rtt: Option<Duration>,
+}
+
+/// The families that a reading fills.
+#[derive(Debug)]
+pub(super) struct Live {
+    primary: IntGauge,
+    ready: IntGauge,
+    term: IntGauge,
+    committed: IntGauge,
+    applied: IntGauge,
+    flushed: IntGauge,
+    view_age: Gauge,
+    peer_reachable: IntGaugeVec,
+    peer_lag: IntGaugeVec,
+    peer_rtt: GaugeVec,
+    queued_commands: IntGauge,
+    accounts: IntGauge,
+    outstanding: IntGaugeVec,
+    checkpoint: IntGauge,
+    checkpoint_age: Gauge,
+    checkpoint_failures: IntCounter,
+    fdatasync_pending: Gauge,
+    disk_full: IntGauge,
+    uptime: Gauge,
+    resident_bytes: IntGauge,
+}
+
+impl Live {
+    #[rustfmt::skip]
+    pub(super) fn new(families: &Families) -> Self {
+        let gauge = |name, help| families.gauge(name, help);
+        let seconds = |name, help| families.seconds(name, help);
+        Self {
+            primary: gauge("primary", "1 while this node orders commands and a majority answers it, else 0."),
+            ready: gauge("ready", "1 while this node is caught up and part of a majority, else 0."),
+            term: gauge("term", "The number of the newest election that this node knows."),
+            committed: gauge("committed_position", "The newest position that this node knows a majority to have on disk; 0 before the first."),
+            applied: gauge("applied_position", "The newest position that this node's ledger contains; 0 before the first."),
+            flushed: gauge("flushed_position", "The newest position that is on this node's own disk; 0 before the first."),
+            view_age: seconds("view_age_seconds", "Time since this node last knew itself current with a majority; since its start if it never did."),
+            peer_reachable: families.gauges("peer_reachable", "1 while the peer answers, else 0.", "peer"),
+            peer_lag: families.gauges("peer_lag_entries", "Entries that the peer lacks on its disk; 0 on followers, since only the primary knows.", "peer"),
+            peer_rtt: families.seconds_by("peer_rtt_seconds", "Smoothed round-trip time to the peer; 0 without a connection.", "peer"),
+            queued_commands: gauge("queue_commands", "Commands that wait for a place in an entry."),
+            accounts: gauge("accounts", "Accounts in the ledger, closed ones too."),
+            outstanding: families.gauges("outstanding", "What all wallets and merchants have posted, in the asset's minor unit.", "asset"),
+            checkpoint: gauge("checkpoint_position", "The position that the newest checkpoint of the balances holds: a start replays from there. 0 before the first."),
+            checkpoint_age: seconds("checkpoint_age_seconds", "Time since the newest entry in the newest checkpoint of the balances was made; 0 before the first."),
+            checkpoint_failures: families.counter("checkpoint_failures_total", "Checkpoints that were given up since this node's start."),
+            fdatasync_pending: seconds("fdatasync_pending_seconds", "Time that the journal's sync under way has taken so far; 0 when there is none."),
+            disk_full: gauge("disk_full", "1 while there is no room for the journal's next segment and new commands are refused, else 0."),
+            uptime: seconds("uptime_seconds", "Time since this node's start."),
+            resident_bytes: gauge("resident_memory_bytes", "Memory of this process that is in RAM."),
+        }
+    }
+
+    /// Shows a reading.
+    pub(super) fn show(&self, reading: &Reading, fdatasync_pending: Duration) {
+        self.primary.set(reading.primary.into());
+        self.ready.set(reading.ready.into());
+        self.term.set(shown(reading.term));
+        self.committed.set(shown(reading.committed.unwrap_or(0)));
+        self.applied.set(shown(reading.applied.unwrap_or(0)));
+        self.flushed.set(shown(reading.flushed.unwrap_or(0)));
+        self.view_age.set(reading.view_age.as_secs_f64());
+        for peer in &reading.peers {
+            let label = &[peer.site.as_str()];
+            self.peer_reachable.with_label_values(label).set(peer.reachable.into());
+            self.peer_lag.with_label_values(label).set(shown(peer.lag.unwrap_or(0)));
+            let rtt = peer.rtt.unwrap_or(Duration::ZERO);
+            self.peer_rtt.with_label_values(label).set(rtt.as_secs_f64());
+        }
+        self.queued_commands.set(i64::try_from(reading.queued_commands).unwrap_or(i64::MAX));
+        self.accounts.set(i64::try_from(reading.accounts).unwrap_or(i64::MAX));
+        for (asset, sum) in &reading.outstanding {
+            self.outstanding.with_label_values(&[asset.to_string()]).set(*sum);
+        }
+        self.checkpoint.set(shown(reading.checkpoint.unwrap_or(0)));
+        self.checkpoint_age.set(reading.checkpoint_age.as_secs_f64());
+        // Kept elsewhere, and it only grows.
+        let known = self.checkpoint_failures.get();
+        self.checkpoint_failures.inc_by(reading.checkpoint_failures.saturating_sub(known));
+        self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
+        self.disk_full.set(reading.disk_full.into());
+        self.uptime.set(reading.uptime.as_secs_f64());
+        self.resident_bytes.set(shown(reading.resident_bytes));
+    }
+}
+
+fn shown(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Memory of this process that is in RAM, bytes; 0 where the kernel doesn't say.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    std::fs::read_to_string("/proc/self/status").ok().and_then(|text| resident(&text)).unwrap_or(0)
+}
+
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_what_the_kernel_says() {
+        let status = "Name:\tevenkeel\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nThreads:\t6\n";
+        assert_eq!(resident(status), Some(12_345 * 1_024));
+        assert_eq!(resident("Name:\tevenkeel\n"), None);
+        assert!(resident_bytes() > 1 << 20, "this very process has more than a mebibyte");
+    }
+}

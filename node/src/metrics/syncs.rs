@@ -1,0 +1,57 @@
+//! How long the disk takes to make the journal durable, and whether it hangs at the moment.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_storage::journal::SyncWatch;
+use prometheus::Histogram;
+use tokio::time::Instant;
+
+use super::families::Families;
+
+/// From what a disk with a protected cache needs to what ends a primary.
+const SECONDS: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// Told by the journal's writer of each sync.
+#[derive(Debug)]
+pub struct SyncTimes {
+    latency: Histogram,
+    under_way: Mutex<Option<Instant>>,
+}
+
+impl SyncTimes {
+    pub(super) fn new(families: &Families) -> Self {
+        let latency = families.histogram(
+            "fdatasync_duration_seconds",
+            "Time that one fdatasync of the journal took.",
+            &SECONDS,
+        );
+        Self { latency, under_way: Mutex::default() }
+    }
+
+    fn under_way(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the sync that is under way has taken so far; zero when there's none. The histogram learns of a sync when
+    /// it ends, so a disk that hangs shows here alone.
+    pub(super) fn pending(&self) -> Duration {
+        self.under_way().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl SyncWatch for SyncTimes {
+    fn begins(&self) {
+        *self.under_way() = Some(Instant::now());
+    }
+
+    fn ends(&self) {
+        if let Some(since) = self.under_way().take() {
+            self.latency.observe(since.elapsed().as_secs_f64());
+        }
+    }
+}

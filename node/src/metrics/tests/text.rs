@@ -1,0 +1,119 @@
+//! Reads Prometheus' text format 0.0.4, strictly: what this refuses, a scraper may refuse.
+
+use std::collections::BTreeMap;
+
+/// A scrape.
+pub(super) struct Exposition {
+    pub(super) families: Vec<Family>,
+}
+
+/// A family: its help, its type, its samples in order.
+pub(super) struct Family {
+    pub(super) name: String,
+    pub(super) help: String,
+    pub(super) kind: String,
+    pub(super) samples: Vec<Sample>,
+}
+
+/// One line.
+pub(super) struct Sample {
+    pub(super) name: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) value: f64,
+}
+
+impl Sample {
+    /// As PromQL writes it, labels sorted.
+    pub(super) fn series(&self) -> String {
+        let labels: Vec<String> =
+            self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        if labels.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}{{{}}}", self.name, labels.join(","))
+        }
+    }
+}
+
+impl Family {
+    /// Whether a sample of this name belongs to it.
+    fn owns(&self, sample: &str) -> bool {
+        let suffix = sample.strip_prefix(self.name.as_str());
+        match self.kind.as_str() {
+            "histogram" => matches!(suffix, Some("_bucket" | "_sum" | "_count")),
+            _ => suffix == Some(""),
+        }
+    }
+}
+
+impl Exposition {
+    /// Every family is a HELP line, a TYPE line, then its samples.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let mut families: Vec<Family> = Vec::new();
+        if !text.ends_with('\n') {
+            return Err("the last line has no end".into());
+        }
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, help) =
+                    help.split_once(' ').ok_or_else(|| format!("no help: {line}"))?;
+                let (name, help) = (name.to_owned(), help.to_owned());
+                families.push(Family { name, help, kind: String::new(), samples: Vec::new() });
+                continue;
+            }
+            let family = families.last_mut().ok_or_else(|| format!("before any HELP: {line}"))?;
+            if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let expected = format!("{} ", family.name);
+                let kind = kind.strip_prefix(&expected).ok_or_else(|| format!("TYPE: {line}"))?;
+                if !family.kind.is_empty() {
+                    return Err(format!("a second TYPE: {line}"));
+                }
+                family.kind = kind.to_owned();
+                continue;
+            }
+            let sample = sample(line)?;
+            if !family.owns(&sample.name) {
+                return Err(format!("not of {}: {line}", family.name));
+            }
+            family.samples.push(sample);
+        }
+        Ok(Self { families })
+    }
+
+    pub(super) fn family(&self, name: &str) -> Option<&Family> {
+        self.families.iter().find(|family| family.name == name)
+    }
+
+    pub(super) fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.families.iter().flat_map(|family| &family.samples)
+    }
+
+    /// A series' value; its labels are written sorted.
+    pub(super) fn value(&self, series: &str) -> Option<f64> {
+        self.samples().find(|sample| sample.series() == series).map(|sample| sample.value)
+    }
+}
+
+fn sample(line: &str) -> Result<Sample, String> {
+    let wrong = || format!("no sample: {line}");
+    let (series, value) = line.rsplit_once(' ').ok_or_else(wrong)?;
+    let value = match value {
+        "+Inf" => f64::INFINITY,
+        value => value.parse().map_err(|_| wrong())?,
+    };
+    let (name, labels) = match series.split_once('{') {
+        Some((name, labels)) => (name, labels.strip_suffix('}').ok_or_else(wrong)?),
+        None => (series, ""),
+    };
+    let mut read = BTreeMap::new();
+    // None of our label values has a comma, a quote or a backslash; one that had would be refused here.
+    for label in labels.split(',').filter(|label| !label.is_empty()) {
+        let (label, value) = label.split_once('=').ok_or_else(wrong)?;
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).ok_or_else(wrong)?;
+        if value.contains(['"', '\\']) || read.insert(label.to_owned(), value.to_owned()).is_some()
+        {
+            return Err(wrong());
+        }
+    }
+    Ok(Sample { name: name.to_owned(), labels: read, value })
+}

@@ -1,0 +1,50 @@
+//! Asking and waiting: for whoever has one request and nothing else to do meanwhile.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_wire::reply::{Refusal, RefusalCode};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Caller, Errand, Reply, ReplySink, Road, Ticket};
+
+/// Takes the one reply.
+struct Waiter(Mutex<Option<oneshot::Sender<Reply>>>);
+
+impl ReplySink for Waiter {
+    fn deliver(&self, _token: u64, reply: Reply) {
+        if let Some(waiter) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Whoever asked may have gone.
+            drop(waiter.send(reply));
+        }
+    }
+}
+
+impl Road {
+    /// Puts a request on the road and waits for its end.
+    pub async fn ask(&self, caller: Caller, errand: Errand, patience: Duration) -> Reply {
+        let is_read = matches!(errand, Errand::Read(_));
+        let (sender, reply) = oneshot::channel();
+        self.route(Ticket {
+            caller,
+            errand,
+            deadline: Instant::now() + patience,
+            waiting_since: None,
+            proposed: false,
+            sink: Arc::new(Waiter(Mutex::new(Some(sender)))),
+            token: 0,
+        });
+        reply.await.unwrap_or_else(|_| Reply::Refused(left_behind(is_read)))
+    }
+}
+
+/// The node stopped before the request ended.
+fn left_behind(is_read: bool) -> Refusal {
+    if is_read {
+        Refusal::new(RefusalCode::Stopping, "this site is shutting down; nothing was done")
+    } else {
+        Refusal::new(RefusalCode::OutcomeUnknown, "it may yet commit; ask again with the same id")
+    }
+}

@@ -1,0 +1,12 @@
+//! The HTTP door, from the first byte to the last, over a real ledger: what is asked and what is answered, as tables.
+
+mod answers;
+mod bodies;
+mod client;
+mod commands;
+mod document;
+mod heads;
+mod program;
+mod site;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,253 @@
+//! Row c: two refunds, two captures, capture and void, capture and expiry, each a thousand times at the same moment from
+//! two sites. Exactly one wins, and the other gets its code.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{bail, ensure};
+use evenkeel_wire::{
+    account::{AccountKind, Limits, OpenAccount},
+    amount::{Amount, Asset},
+    client::{Answered, Client, ClientOptions},
+    command::Command,
+    hold::{Capture, Hold, HoldStatus, Void},
+    id::{AccountId, CommandId},
+    outcome::Rejection,
+    refund::Refund,
+    reply::View,
+    request::{Consistency, Query},
+    transfer::{Text, Transfer, TransferKind},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::super::{sheet::Sheet, stage};
+use crate::{
+    mixed::{accounts::new_id, caller::until_answered},
+    relay::rules::Chance,
+    testnet::Testnet,
+    up,
+};
+
+const RACES: u64 = 1_000;
+/// Races that run beside each other.
+const AT_ONCE: usize = 32;
+const AMOUNT: u64 = 1_000;
+const LONG_MS: u64 = 3_600_000;
+/// A hold that is to run out while somebody captures it: the capture is sent about then.
+const SHORT_MS: u64 = 40;
+/// How long a hold whose time is up may stay unreleased.
+const RELEASED_WITHIN: Duration = Duration::from_secs(2);
+
+pub(in super::super) async fn thousand_each(
+    testnet: &Testnet,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    up::up(testnet, true, false).await?;
+    let ring = Arc::new(Ring::open(testnet).await?);
+    for (what, race) in [
+        ("two refunds of a whole payment", Race::Refunds),
+        ("two captures of a hold", Race::Captures),
+        ("capture and void", Race::CaptureVoid),
+        ("capture and expiry", Race::CaptureExpiry),
+    ] {
+        let races = (0..RACES).map(|number| Arc::clone(&ring).run(race, number));
+        let firsts: Vec<bool> = stream::iter(races).buffer_unordered(AT_ONCE).try_collect().await?;
+        let first = firsts.iter().filter(|first| **first).count();
+        sheet.hold(
+            format!("{what}: {RACES} races, exactly one won each ({first} times the first)"),
+            true,
+        );
+    }
+    // Nothing else happens now: what ran out is released all the same.
+    sleep(RELEASED_WITHIN).await;
+    let open = ring.account(ring.wallet).await?;
+    sheet.at_most("still held 2 s afterwards", open.held, 0, "");
+    let merchant = ring.account(ring.merchant).await?;
+    sheet.hold(
+        format!("wallet {} + merchant {} are what was topped up", open.posted, merchant.posted),
+        open.posted + merchant.posted == Ring::FUNDS,
+    );
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Race {
+    Refunds,
+    Captures,
+    CaptureVoid,
+    CaptureExpiry,
+}
+
+/// Two clients at two sites, and the accounts they fight over.
+struct Ring {
+    one: Client,
+    other: Client,
+    bank: AccountId,
+    wallet: AccountId,
+    merchant: AccountId,
+}
+
+impl Ring {
+    const FUNDS: i64 = 50_000_000;
+
+    async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
+        let primary = testnet.primary().await?;
+        let follower = stage::follower(testnet).await?;
+        let client = |site| -> anyhow::Result<Client> {
+            Ok(Client::connect(stage::only(testnet, site)?, ClientOptions::default()))
+        };
+        let new = || AccountId::new(Uuid::now_v7().as_u128());
+        let ring = Self {
+            one: client(primary)?,
+            other: client(follower)?,
+            bank: new(),
+            wallet: new(),
+            merchant: new(),
+        };
+        let free =
+            Limits { max_balance: evenkeel_wire::account::LimitChange::Clear, ..Limits::default() };
+        let open = |id, kind| {
+            let limits = if kind == AccountKind::Wallet { free } else { Limits::default() };
+            Command::OpenAccount(OpenAccount {
+                id,
+                kind,
+                asset: won(),
+                label: Text::default(),
+                limits,
+            })
+        };
+        for command in [
+            open(ring.bank, AccountKind::Bank),
+            open(ring.wallet, AccountKind::Wallet),
+            open(ring.merchant, AccountKind::Merchant),
+            ring.transfer(TransferKind::TopUp, ring.bank, ring.wallet, 50_000_000),
+        ] {
+            demand(&ring.one, &command).await?;
+        }
+        Ok(ring)
+    }
+
+    fn transfer(
+        &self,
+        kind: TransferKind,
+        debit: AccountId,
+        credit: AccountId,
+        amount: u64,
+    ) -> Command {
+        Command::Transfer(Transfer {
+            id: new_id(),
+            debit,
+            credit,
+            amount: Amount(amount),
+            asset: won(),
+            kind,
+            reference: Text::default(),
+            memo: Text::default(),
+        })
+    }
+
+    /// One race; whether the first of the two won.
+    async fn run(self: Arc<Self>, race: Race, number: u64) -> anyhow::Result<bool> {
+        match race {
+            Race::Refunds => {
+                let payment =
+                    self.transfer(TransferKind::Payment, self.wallet, self.merchant, AMOUNT);
+                let id = payment.id().expect("a transfer has an id");
+                demand(&self.one, &payment).await?;
+                let refund = || {
+                    let amount = Some(Amount(AMOUNT));
+                    Command::Refund(Refund {
+                        id: new_id(),
+                        payment: id,
+                        amount,
+                        memo: Text::default(),
+                    })
+                };
+                self.fight(refund(), refund(), Rejection::RefundExceedsPayment).await
+            }
+            Race::Captures => {
+                let hold = self.hold(LONG_MS).await?;
+                self.fight(capture(hold), capture(hold), Rejection::HoldNotOpen).await
+            }
+            Race::CaptureVoid => {
+                let hold = self.hold(LONG_MS).await?;
+                let void = Command::Void(Void { id: new_id(), hold });
+                let (first, second) = if number.is_multiple_of(2) {
+                    (capture(hold), void)
+                } else {
+                    (void, capture(hold))
+                };
+                self.fight(first, second, Rejection::HoldNotOpen).await
+            }
+            Race::CaptureExpiry => self.against_time(number).await,
+        }
+    }
+
+    async fn hold(&self, expires_in_ms: u64) -> anyhow::Result<CommandId> {
+        let id = new_id();
+        let hold = Command::Hold(Hold {
+            id,
+            debit: self.wallet,
+            credit: self.merchant,
+            amount: Amount(AMOUNT),
+            asset: won(),
+            expires_in_ms,
+            memo: Text::default(),
+        });
+        demand(&self.one, &hold).await?;
+        Ok(id)
+    }
+
+    async fn fight(
+        &self,
+        first: Command,
+        second: Command,
+        code: Rejection,
+    ) -> anyhow::Result<bool> {
+        let (one, other) =
+            tokio::join!(until_answered(&self.one, &first), until_answered(&self.other, &second));
+        match (one?.outcome.rejection, other?.outcome.rejection) {
+            (None, Some(lost)) if lost == code => Ok(true),
+            (Some(lost), None) if lost == code => Ok(false),
+            both => bail!("{first:?} and {second:?} ended with {both:?}"),
+        }
+    }
+
+    /// A capture around the moment at which the hold runs out: either it's a payment, or the money is back.
+    async fn against_time(&self, number: u64) -> anyhow::Result<bool> {
+        let hold = self.hold(SHORT_MS).await?;
+        let mut chance = Chance::new(number + 1);
+        sleep(Duration::from_millis(SHORT_MS - 20 + chance.below(40))).await;
+        let captured = until_answered(&self.other, &capture(hold)).await?.outcome.rejection;
+        let expected = match captured {
+            None => HoldStatus::Captured,
+            Some(Rejection::HoldNotOpen) => HoldStatus::Expired,
+            Some(other) => bail!("the capture of an expiring hold ended with {other}"),
+        };
+        let reply = self.one.read(Query::Hold(hold), Consistency::Linearizable).await?;
+        let View::Hold(view) = reply.view else { bail!("not a hold: {:?}", reply.view) };
+        ensure!(view.status == expected, "captured: {captured:?}, but the hold is {view:?}");
+        Ok(captured.is_none())
+    }
+
+    async fn account(&self, id: AccountId) -> anyhow::Result<evenkeel_wire::reply::AccountView> {
+        let reply = self.one.read(Query::Account(id), Consistency::Linearizable).await?;
+        let View::Account(view) = reply.view else { bail!("not an account: {:?}", reply.view) };
+        Ok(view)
+    }
+}
+
+fn won() -> Asset {
+    Asset::parse("KRW").expect("a name of capital letters")
+}
+
+fn capture(hold: CommandId) -> Command {
+    Command::Capture(Capture { id: new_id(), hold, amount: None })
+}
+
+async fn demand(client: &Client, command: &Command) -> anyhow::Result<Answered> {
+    let answered = until_answered(client, command).await?;
+    ensure!(answered.outcome.rejection.is_none(), "{command:?}: {:?}", answered.outcome.rejection);
+    Ok(answered)
+}

@@ -1,0 +1,24 @@
+//! Row g: single transfers over HTTP from 64 keep-alive connections, all three nodes and the load on this machine.
+
+use super::super::{
+    sheet::Sheet,
+    speed::{bench_http, number},
+};
+use crate::{testnet::Testnet, up};
+
+const TRANSFERS: u64 = 300_000;
+const CONNECTIONS: u64 = 64;
+
+pub(in super::super) async fn keep_alive(
+    testnet: &Testnet,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    up::up(testnet, true, true).await?;
+    let report = bench_http(testnet, TRANSFERS, 1, CONNECTIONS).await?;
+    let per_second = number(&report, &["per_second"])?;
+    sheet.at_least("committed transfers per second", per_second, 12_000.0, "");
+    sheet.at_most("p99", number(&report, &["latency_ms", "p99"])?, 30.0, " ms");
+    let p50 = number(&report, &["latency_ms", "p50"])?;
+    sheet.hold(format!("p50: {p50} ms"), true);
+    Ok(())
+}

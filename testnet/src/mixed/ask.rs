@@ -1,0 +1,167 @@
+//! What a caller asks next: every kind of command, mostly sensible, sometimes not.
+
+use evenkeel_wire::{
+    account::{AccountStatus, LimitChange, Limits, SetLimits, SetStatus},
+    amount::Amount,
+    command::Command,
+    hold::{Capture, Hold, Void},
+    id::{AccountId, CommandId},
+    refund::Refund,
+    reversal::Reversal,
+    transfer::{Text, Transfer, TransferKind},
+};
+
+use super::accounts::{Accounts, Row, new_id, one_of};
+use crate::relay::rules::Chance;
+
+/// Long enough that none runs out while the load does: what time does to holds is another row's.
+const HOLD_MS: u64 = 3_600_000;
+/// Targets that a caller remembers, of each sort.
+const TARGETS_MAX: usize = 64;
+
+/// What a caller has seen committed and can refer to.
+#[derive(Debug, Default)]
+pub struct Targets {
+    pub payments: Vec<CommandId>,
+    pub holds: Vec<CommandId>,
+    pub movements: Vec<CommandId>,
+}
+
+impl Targets {
+    /// Remembers what a committed command makes possible. Old ones are dropped by chance.
+    pub fn learn(&mut self, command: &Command, chance: &mut Chance) {
+        let (list, id) = match command {
+            Command::Transfer(transfer) if transfer.kind == TransferKind::Payment => {
+                (&mut self.payments, transfer.id)
+            }
+            Command::Transfer(transfer) if transfer.kind != TransferKind::Transfer => {
+                (&mut self.movements, transfer.id)
+            }
+            Command::Capture(capture) => (&mut self.payments, capture.id),
+            Command::Hold(hold) => (&mut self.holds, hold.id),
+            _ => return,
+        };
+        if list.len() == TARGETS_MAX {
+            let bound = u64::try_from(TARGETS_MAX).expect("a small number");
+            list.swap_remove(usize::try_from(chance.below(bound)).expect("below a small number"));
+        }
+        list.push(id);
+    }
+}
+
+/// The next command, under a new id.
+#[must_use]
+pub fn next(accounts: &Accounts, targets: &Targets, chance: &mut Chance) -> Command {
+    let row = if chance.below(4) == 0 { &accounts.points } else { &accounts.won };
+    match chance.below(100) {
+        0..30 => movement(row, chance),
+        30..48 => Command::Hold(hold(row, chance)),
+        48..60 => Command::Capture(Capture {
+            id: new_id(),
+            hold: target(&targets.holds, chance),
+            amount: part(chance),
+        }),
+        60..68 => Command::Void(Void { id: new_id(), hold: target(&targets.holds, chance) }),
+        68..84 => Command::Refund(Refund {
+            id: new_id(),
+            payment: target(&targets.payments, chance),
+            amount: part(chance),
+            memo: Text::default(),
+        }),
+        84..90 => Command::Reversal(Reversal {
+            id: new_id(),
+            transfer: target(&targets.movements, chance),
+            reason: Text::new("typed twice").expect("short"),
+        }),
+        90..95 => status(row, chance),
+        _ => set_limits(row, chance),
+    }
+}
+
+/// Mostly something that exists; sometimes an id that names nothing.
+fn target(list: &[CommandId], chance: &mut Chance) -> CommandId {
+    if list.is_empty() || chance.below(40) == 0 { new_id() } else { *one_of(list, chance) }
+}
+
+fn part(chance: &mut Chance) -> Option<Amount> {
+    (chance.below(3) != 0).then(|| Amount(chance.below(12_000)))
+}
+
+fn movement(row: &Row, chance: &mut Chance) -> Command {
+    use TransferKind as Kind;
+    let wallet = row.wallet(chance);
+    let won = row.asset.name() == "KRW";
+    let (kind, debit, credit) = match chance.below(10) {
+        0 => (if won { Kind::TopUp } else { Kind::Grant }, row.source, wallet),
+        1 if won => (Kind::CashOut, wallet, row.source),
+        2 if won => (Kind::CashOut, row.merchant(chance), row.source),
+        3 => (Kind::Fee, row.merchant(chance), row.fee),
+        4 | 5 => (Kind::Transfer, wallet, row.wallet(chance)),
+        6 => (Kind::Payment, row.merchant(chance), wallet),
+        _ => (Kind::Payment, wallet, row.merchant(chance)),
+    };
+    Command::Transfer(Transfer {
+        id: new_id(),
+        debit,
+        credit,
+        amount: amount(chance),
+        asset: row.asset,
+        kind,
+        reference: Text::default(),
+        memo: Text::default(),
+    })
+}
+
+fn amount(chance: &mut Chance) -> Amount {
+    match chance.below(50) {
+        0 => Amount(0),
+        1 => Amount(u64::MAX),
+        2 => Amount(3_000_000),
+        _ => Amount(1 + chance.below(40_000)),
+    }
+}
+
+fn hold(row: &Row, chance: &mut Chance) -> Hold {
+    let (debit, credit): (AccountId, AccountId) = match chance.below(30) {
+        0 => (row.merchant(chance), row.wallet(chance)),
+        _ => (row.wallet(chance), row.merchant(chance)),
+    };
+    let amount = amount(chance);
+    Hold {
+        id: new_id(),
+        debit,
+        credit,
+        amount,
+        asset: row.asset,
+        expires_in_ms: HOLD_MS,
+        memo: Text::default(),
+    }
+}
+
+/// Unfreezing is asked for more often than freezing, so that the load goes on; closing never finds an account empty.
+fn status(row: &Row, chance: &mut Chance) -> Command {
+    let account = match chance.below(8) {
+        0 => row.merchant(chance),
+        _ => row.wallet(chance),
+    };
+    let status = match chance.below(8) {
+        0..2 => AccountStatus::Frozen,
+        2 => AccountStatus::Closed,
+        _ => AccountStatus::Open,
+    };
+    Command::SetStatus(SetStatus { id: new_id(), account, status })
+}
+
+fn set_limits(row: &Row, chance: &mut Chance) -> Command {
+    let mut change = |least: u64, span: u64| match chance.below(4) {
+        0 => LimitChange::Clear,
+        1 => LimitChange::Set(Amount(least + chance.below(span))),
+        _ => LimitChange::Keep,
+    };
+    let limits = Limits {
+        max_balance: change(300_000, 2_000_000),
+        per_transfer: change(10_000, 40_000),
+        daily_debit: change(1_000_000, 9_000_000),
+    };
+    Command::SetLimits(SetLimits { id: new_id(), account: row.wallet(chance), limits })
+}

@@ -1,0 +1,96 @@
+//! One caller of the mixed load: a command at a time, each until it's answered, and then once more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use evenkeel_wire::{
+    client::{Answered, Client, Error},
+    command::Command,
+    outcome::Rejection,
+};
+use tokio::time::sleep;
+
+use super::{
+    Record,
+    accounts::Accounts,
+    ask::{self, Targets},
+};
+use crate::relay::rules::Chance;
+
+/// After so many tries without an answer something is wrong with more than one primary.
+const TRIES_MAX: u32 = 200;
+
+/// See the module.
+pub struct Caller {
+    client: Client,
+    accounts: Arc<Accounts>,
+    chance: Chance,
+    targets: Targets,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn new(client: Client, accounts: Arc<Accounts>, seed: u64) -> Self {
+        Self { client, accounts, chance: Chance::new(seed), targets: Targets::default() }
+    }
+
+    /// Sends its share of the commands.
+    ///
+    /// # Errors
+    /// When a command is refused, is never answered, or is answered otherwise the second time.
+    pub async fn run(
+        mut self,
+        commands: u64,
+        answered_count: Arc<AtomicU64>,
+    ) -> anyhow::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for _ in 0..commands {
+            let command = ask::next(&self.accounts, &self.targets, &mut self.chance);
+            let answered = until_answered(&self.client, &command).await?;
+            if answered.outcome.rejection.is_none() {
+                self.targets.learn(&command, &mut self.chance);
+            }
+            answered_count.fetch_add(1, SeqCst);
+            let again = until_answered(&self.client, &command).await?;
+            demand_same(&command, &answered, &again)?;
+            records.push(Record { command, answered });
+        }
+        Ok(records)
+    }
+}
+
+/// Asks with the same id until there's an answer.
+///
+/// # Errors
+/// When the command is refused as bad, or there's no answer after many tries.
+pub async fn until_answered(client: &Client, command: &Command) -> anyhow::Result<Answered> {
+    for _ in 0..TRIES_MAX {
+        match client.submit(std::slice::from_ref(command)).await {
+            Ok(answers) => return answers.into_iter().next().context("no answer in an answer"),
+            Err(Error::Refused(refusal)) => bail!("{command:?} was refused: {refusal}"),
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    }
+    bail!("{command:?} was never answered")
+}
+
+/// The second answer is the first one again; only what judges the id itself is never remembered.
+fn demand_same(command: &Command, first: &Answered, again: &Answered) -> anyhow::Result<()> {
+    if !first.outcome.rejection.is_none_or(Rejection::is_recorded) {
+        bail!("{command:?} has an id that nobody has used: {:?}", first.outcome);
+    }
+    ensure!(is_same(first, again), "{command:?} was answered {first:?}, then {again:?}");
+    Ok(())
+}
+
+/// Whether an answer is the first one again, and says so.
+#[must_use]
+pub fn is_same(first: &Answered, again: &Answered) -> bool {
+    again.replayed && (again.stamp, again.outcome) == (first.stamp, first.outcome)
+}

@@ -1,0 +1,124 @@
+//! A load of commands of every kind, each sent at least twice, and a model of the rules that was written apart from the
+//! ledger: what the cluster answered must be what the rules say, in the order of the journal.
+//!
+//! It never takes silence for a failure: a command without an answer is asked again, with the same id, until it has one.
+
+pub mod accounts;
+pub mod ask;
+pub mod caller;
+pub mod model;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use evenkeel_wire::{
+    client::{Answered, Client, ClientConfig, ClientOptions},
+    command::Command,
+    reply::View,
+    request::{Consistency, Query},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::{task::JoinSet, time::sleep};
+
+use accounts::Accounts;
+use caller::Caller;
+
+/// A command, and the first answer to it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub command: Command,
+    pub answered: Answered,
+}
+
+/// The load under way.
+#[derive(Debug)]
+pub struct Mixed {
+    pub accounts: Arc<Accounts>,
+    answered: Arc<AtomicU64>,
+    callers: JoinSet<anyhow::Result<Vec<Record>>>,
+    opening: Vec<Record>,
+}
+
+impl Mixed {
+    /// Opens accounts and sets callers off, each with a connection of its own and its share of the commands.
+    ///
+    /// # Errors
+    /// When the accounts can't be opened.
+    pub async fn start(config: &ClientConfig, callers: u64, commands: u64) -> anyhow::Result<Self> {
+        let accounts = Arc::new(Accounts::draw());
+        let client = client_of(config, 0);
+        let opening = accounts.open(&client).await?;
+        let answered = Arc::new(AtomicU64::new(0));
+        let mut running = JoinSet::new();
+        for number in 0..callers {
+            let client = client_of(config, number);
+            let share = commands / callers + u64::from(number < commands % callers);
+            let caller = Caller::new(client, Arc::clone(&accounts), number + 1);
+            running.spawn(caller.run(share, Arc::clone(&answered)));
+        }
+        Ok(Self { accounts, answered, callers: running, opening })
+    }
+
+    /// Returns when this many commands have their first answer.
+    ///
+    /// # Errors
+    /// When a caller has ended with an error, or nothing was answered for a minute.
+    pub async fn reach(&mut self, goal: u64) -> anyhow::Result<()> {
+        let mut seen = (0, 0_u32);
+        while self.answered.load(SeqCst) < goal {
+            let now = self.answered.load(SeqCst);
+            seen = if now == seen.0 { (now, seen.1 + 1) } else { (now, 0) };
+            ensure!(seen.1 < 6_000, "the load stands still at {now} of {goal}");
+            if self.callers.is_empty() {
+                bail!("all callers have ended at {now} of {goal}");
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for all callers; everything that was answered, the opening of the accounts too.
+    ///
+    /// # Errors
+    /// The first caller's error.
+    pub async fn finish(mut self) -> anyhow::Result<Vec<Record>> {
+        let mut all = self.opening;
+        while let Some(ended) = self.callers.join_next().await {
+            all.extend(ended.context("a caller panicked")??);
+        }
+        Ok(all)
+    }
+}
+
+/// Every client begins at another site.
+fn client_of(config: &ClientConfig, number: u64) -> Client {
+    let mut config = config.clone();
+    let sites = config.sites.len().max(1);
+    config.sites.rotate_left(usize::try_from(number).unwrap_or(0) % sites);
+    let options = ClientOptions { connections: 1, ..ClientOptions::default() };
+    Client::connect(config, options)
+}
+
+/// Whether every account's view is what the model has.
+///
+/// # Errors
+/// Names the first account that differs, or why it can't be read.
+pub async fn compare(client: &Client, model: &model::Model) -> anyhow::Result<usize> {
+    let accounts: Vec<_> = model.accounts().collect();
+    let count = accounts.len();
+    let reads = accounts.into_iter().map(|(id, expected)| async move {
+        let reply = client.read(Query::Account(id), Consistency::Linearizable).await?;
+        let View::Account(view) = reply.view else { bail!("not an account: {:?}", reply.view) };
+        let seen = model::Standing::of(&view);
+        ensure!(seen == expected, "account {id} is {seen:?}, the model has {expected:?}");
+        Ok(())
+    });
+    stream::iter(reads).buffer_unordered(32).try_collect::<()>().await?;
+    Ok(count)
+}
