@@ -227,7 +227,7 @@ mod stand_in {
         for (site, node) in sites.iter().zip(1_u64..) {
             let name = site.split_once('=').unwrap().0;
             let text = format!(
-                "[node]\nid = {node}\nsite = \"{name}\"\n[listen]\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n[genesis]\nassets = [\"KRW\"]\n",
+                "[node]\nid = {node}\nsite = \"{name}\"\n[listen]\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n[genesis]\nassets = [\"KRW\"]\n[limits]\n",
                 address(site, 0),
                 address(site, 1),
                 address(site, 2)

@@ -32,7 +32,7 @@ use evenkeel_wire::{
     amount::Asset,
     codec,
     command::Command,
-    day::BusinessDate,
+    day::{BusinessDate, CloseDay},
     entry::EntryBuilder,
     genesis::Genesis,
     id::{ClusterId, KeyId, NODES},
@@ -216,6 +216,14 @@ impl Site {
 
     pub(crate) fn lead(&self, lead: Lead) {
         self.lead.send_replace(lead);
+    }
+
+    /// Ends a business day, as the primary does.
+    pub(crate) fn close_day(&self, closed: &str, next: &str) {
+        let day = |text| BusinessDate::parse(text).expect("a day");
+        let close = Command::CloseDay(CloseDay { closed: day(closed), next: day(next) });
+        let decided = self.deciding.decide(NODES, false, 1, &codec::encode(&close));
+        assert_eq!(decided.answers[0].outcome.rejection, None);
     }
 
     pub(crate) fn stop(&self) {

@@ -3,24 +3,23 @@
 //! An item that is malformed, or that the key may not give, refuses the whole batch before anything is sent.
 
 mod items;
+mod results;
 mod schemas;
 
 use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
-    extract::State,
+    extract::State as Of,
     http::{Response, StatusCode},
 };
-use evenkeel_wire::{codec, command::Command, outcome::Rejection};
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use utoipa::ToSchema;
+use evenkeel_wire::codec;
+use serde_json::value::RawValue;
 
 use super::{
     HttpDoor,
     asked::Asked,
-    describe::{self, CommittedAccount, CommittedHold, CommittedTransfer, Decision, TransferShape},
+    describe::{self, Decision},
     head::Head,
     json,
     openapi::{BatchProblems, DeadlineMs},
@@ -30,9 +29,11 @@ use super::{
 use crate::{
     admission,
     limits::{ENTRY_BYTES_MAX, ITEMS_AT_A_TIME},
-    road::{Decided, Errand},
+    road::Errand,
+    state::State,
 };
 use items::{Batch, Item};
+use results::raw;
 pub(super) use schemas::ResultSchema;
 use schemas::{BatchSchema, Results};
 
@@ -53,7 +54,7 @@ struct Checked {
     responses((status = 200, description = "Decided, each for itself.", body = Results), BatchProblems),
 )]
 pub(super) async fn batch(
-    State(door): State<Arc<HttpDoor>>,
+    Of(door): Of<Arc<HttpDoor>>,
     asked: Asked,
 ) -> Result<Response<Body>, Problem> {
     let Asked { head, body, .. } = &asked;
@@ -67,11 +68,12 @@ pub(super) async fn batch(
         }
     }
     let decided = decide(&door, head, batch.atomic, &checked).await?;
-    let told = tell(&door, head, decided.as_deref(), &checked.items).await?;
-    match decided {
-        Some(decided) if batch.atomic && told.failed.is_some() => Err(told.failure(&decided)),
-        _ => Ok(describe::json(StatusCode::OK, &told)),
-    }
+    door.reach(newest(&decided), head.deadline).await?;
+    let (state, atomic, items) = (door.state.clone(), batch.atomic, checked.items);
+    // Thousands of answers are told elsewhere, so that others get theirs meanwhile.
+    tokio::task::spawn_blocking(move || tell(&state, atomic, &decided, &items))
+        .await
+        .map_err(|_| unknown())?
 }
 
 /// Reads and judges all items, giving way to other requests now and then.
@@ -109,15 +111,15 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
     Ok(checked)
 }
 
-/// Sends what the ledger is to judge; `None`: nothing is.
+/// Sends what the ledger is to judge, if anything is.
 async fn decide(
     door: &HttpDoor,
     head: &Head,
     atomic: bool,
     checked: &Checked,
-) -> Result<Option<Arc<Decided>>, Problem> {
+) -> Result<Vec<Decision>, Problem> {
     if checked.count == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let (count, commands) = (checked.count, checked.commands.clone());
     let errand = Errand::Submit { count, atomic, commands };
@@ -126,86 +128,29 @@ async fn decide(
     if own.len() != usize::try_from(count).unwrap_or(usize::MAX) {
         return Err(unknown());
     }
-    let own = own.to_vec();
-    Ok(Some(Arc::new(Decided { stamp: decided.stamp, answers: own })))
+    Ok(own.iter().map(|answer| Decision::of(&decided, answer)).collect())
 }
 
-/// What became of a batch's commands, in order.
-#[derive(Serialize)]
-struct Told {
-    results: Vec<Box<RawValue>>,
-    /// The first that was rejected for what it is.
-    #[serde(skip)]
-    failed: Option<usize>,
+/// The newest entry that one of the answers was decided in.
+fn newest(decided: &[Decision]) -> u64 {
+    decided.iter().map(|decision| decision.stamp.position).max().unwrap_or(0)
 }
 
-impl Told {
-    fn failure(self, decided: &Decided) -> Problem {
-        let failed_index = self.failed.unwrap_or(0);
-        let results = raw(&self.results);
-        Problem::batch_failed(Some(decided.stamp), FailedBatch { failed_index, results })
-    }
-}
-
-/// Describes all outcomes, giving way to other requests now and then.
-async fn tell(
-    door: &HttpDoor,
-    head: &Head,
-    decided: Option<&Decided>,
+/// The whole answer.
+fn tell(
+    state: &State,
+    atomic: bool,
+    decided: &[Decision],
     items: &[Item],
-) -> Result<Told, Problem> {
-    let mut told = Told { results: Vec::with_capacity(items.len()), failed: None };
-    let mut answers = decided.iter().flat_map(|decided| decided.answers.iter());
-    for (number, item) in items.iter().enumerate() {
-        if number % ITEMS_AT_A_TIME == ITEMS_AT_A_TIME - 1 {
-            tokio::task::yield_now().await;
+) -> Result<Response<Body>, Problem> {
+    let told = results::tell(state, decided, items)?;
+    match (told.failed, decided.first()) {
+        (Some(failed_index), Some(first)) if atomic => {
+            let results = raw(&told.results);
+            Err(Problem::batch_failed(Some(first.stamp), FailedBatch { failed_index, results }))
         }
-        let result = match item {
-            Item::Invalid(problem) => Err(problem.clone()),
-            Item::Command(command) => {
-                let decided = decided.ok_or_else(unknown)?;
-                let answer = answers.next().ok_or_else(unknown)?;
-                match Decision::of(decided, answer).committed() {
-                    Ok(decision) => Ok(tell_one(door, head, command, &decision).await?),
-                    Err(problem) => Err(problem),
-                }
-            }
-        };
-        told.results.push(result.unwrap_or_else(|problem| {
-            let own = problem.code != Code::Rejected(Rejection::BatchFailed);
-            if own && told.failed.is_none() {
-                told.failed = Some(number);
-            }
-            raw(&problem.written())
-        }));
+        _ => Ok(describe::json(StatusCode::OK, &told)),
     }
-    Ok(told)
-}
-
-/// A committed item's result: as the single route answers, with its status.
-async fn tell_one(
-    door: &HttpDoor,
-    head: &Head,
-    command: &Command,
-    decision: &Decision,
-) -> Result<Box<RawValue>, Problem> {
-    let (deadline, status) = (head.deadline, decision.status().as_u16());
-    let moved =
-        |shape| raw(&WithStatus { status, outcome: CommittedTransfer::new(decision, shape) });
-    let set_aside =
-        |shape| raw(&WithStatus { status, outcome: CommittedHold::new(decision, shape) });
-    Ok(match command {
-        Command::Transfer(transfer) => moved(TransferShape::moved(transfer, decision)),
-        Command::Capture(capture) => moved(door.movement_of(capture.id, decision, deadline).await?),
-        Command::Refund(refund) => moved(door.movement_of(refund.id, decision, deadline).await?),
-        Command::Hold(hold) => set_aside(door.hold_of(hold.id, decision, deadline).await?),
-        Command::Void(void) => set_aside(door.hold_of(void.hold, decision, deadline).await?),
-        Command::OpenAccount(open) => {
-            let shape = door.account_of(open.id, decision, deadline).await?;
-            raw(&WithStatus { status, outcome: CommittedAccount::new(decision, shape) })
-        }
-        _ => unreachable!("a batch has no items of other types"),
-    })
 }
 
 /// An atomic batch with an item that no ledger can judge: nothing is sent.
@@ -220,17 +165,4 @@ fn failed_at_the_door(items: &[Item], failed_index: usize) -> Problem {
         })
         .collect();
     Problem::batch_failed(None, FailedBatch { failed_index, results: raw(&results) })
-}
-
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("the shapes hold nothing that JSON can't")
-}
-
-/// An outcome among others.
-#[derive(Serialize, ToSchema)]
-pub(super) struct WithStatus<T> {
-    /// What the single route would have answered with.
-    status: u16,
-    #[serde(flatten)]
-    outcome: T,
 }

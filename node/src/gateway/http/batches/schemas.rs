@@ -16,8 +16,8 @@ use super::{
         holds::NewHold,
         transfers::NewTransfer,
     },
-    WithStatus,
     items::{CaptureItem, RefundItem, VoidItem},
+    results::WithStatus,
 };
 
 /// Many commands.
