@@ -22,7 +22,7 @@ use crate::{
     limits::READ_BYTES_MAX,
     metrics::Metrics,
     replication::{
-        Raft, batcher::Queue, freshness::Freshness, peers::Peers, quic::QuicTransport, quorum,
+        Raft, freshness::Freshness, peers::Peers, queue::Queue, quic::QuicTransport, quorum,
         types::kind,
     },
     road::Lead,

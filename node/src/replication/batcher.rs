@@ -3,156 +3,25 @@
 //! Nothing waits when the road is free. Everything that waits is bounded, and every request ends by its deadline. What nodes
 //! ask for is alone in its entry, and so is the ledger's upkeep, of which one entry is under way at a time.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use evenkeel_wire::{entry::EntryBuilder, outcome::Outcome, reply::RefusalCode};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWriteResult};
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Raft,
+    queue::{Flying, Queue, size},
     stamps::Stamps,
     types::{Batch, Types},
     upkeep::{Chore, Free, Upkeep},
 };
 use crate::{
-    limits::{
-        ENTRIES_IN_FLIGHT_MAX, ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
-        QUEUED_REQUESTS_MAX,
-    },
+    limits::ENTRIES_IN_FLIGHT_MAX,
     metrics::Metrics,
-    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
+    road::{Decided, Lead, Reply, Road},
 };
-
-/// The queue in front of the journal.
-#[derive(Default)]
-pub struct Queue {
-    waiting: Mutex<Waiting>,
-    wake: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    tickets: VecDeque<Ticket>,
-    commands: usize,
-    bytes: usize,
-}
-
-fn size(ticket: &Ticket) -> (usize, usize) {
-    match &ticket.errand {
-        Errand::Submit { count, commands, .. } => {
-            (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
-        }
-        Errand::Read(_) => (0, 0),
-    }
-}
-
-impl Exit for Queue {
-    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        let (commands, bytes) = size(&ticket);
-        let mut waiting = self.waiting();
-        let full = waiting.tickets.len() >= QUEUED_REQUESTS_MAX
-            || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
-            || waiting.bytes.saturating_add(bytes) > QUEUED_BYTES_MAX;
-        if full {
-            return Err(Box::new(ticket));
-        }
-        waiting.commands += commands;
-        waiting.bytes += bytes;
-        waiting.tickets.push_back(ticket);
-        drop(waiting);
-        self.wake.notify_one();
-        Ok(())
-    }
-}
-
-impl Queue {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many commands wait.
-    pub fn depth(&self) -> usize {
-        self.waiting().commands
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting().tickets.is_empty()
-    }
-
-    /// Takes as many as fit in one entry; `None` when nobody waits. What a node asks for is alone in its entry.
-    fn fill(&self) -> Option<(EntryBuilder, Vec<Flying>)> {
-        let mut waiting = self.waiting();
-        let mut entry = EntryBuilder::new();
-        let mut flying = Vec::new();
-        let mut bytes_taken = 0;
-        while let Some(ticket) = waiting.tickets.front() {
-            let Errand::Submit { count, atomic, commands } = &ticket.errand else {
-                unreachable!("only submits are queued");
-            };
-            let alone = ticket.caller.is_node();
-            if !entry.fits(*count, commands.len())
-                || (alone && !flying.is_empty())
-                || (bytes_taken > 0 && bytes_taken + commands.len() > ENTRY_BYTES_TARGET)
-            {
-                break;
-            }
-            let first = entry.commands();
-            entry.push(ticket.caller.key, *atomic, *count, commands);
-            bytes_taken += commands.len();
-            let ticket = waiting.tickets.pop_front().expect("it's in front");
-            let (commands, bytes) = size(&ticket);
-            waiting.commands -= commands;
-            waiting.bytes -= bytes;
-            flying.push(Flying { ticket: Some(ticket), first });
-            if alone {
-                break;
-            }
-        }
-        (!flying.is_empty()).then_some((entry, flying))
-    }
-
-    fn take_all(&self) -> VecDeque<Ticket> {
-        std::mem::take(&mut *self.waiting()).tickets
-    }
-
-    fn expire(&self, now: Instant) -> Vec<Ticket> {
-        let mut waiting = self.waiting();
-        if waiting.tickets.iter().all(|ticket| ticket.deadline > now) {
-            return Vec::new();
-        }
-        let all = std::mem::take(&mut *waiting);
-        let (expired, rest): (Vec<_>, Vec<_>) =
-            all.tickets.into_iter().partition(|ticket| ticket.deadline <= now);
-        for ticket in rest {
-            let (commands, bytes) = size(&ticket);
-            waiting.commands += commands;
-            waiting.bytes += bytes;
-            waiting.tickets.push_back(ticket);
-        }
-        expired
-    }
-}
-
-/// A request inside an entry that is under way. The ticket is gone when the deadline was first.
-struct Flying {
-    ticket: Option<Ticket>,
-    first: usize,
-}
-
-impl Flying {
-    fn is_nodes(&self) -> bool {
-        self.ticket.as_ref().is_some_and(|ticket| ticket.caller.is_node())
-    }
-}
 
 /// An entry that is about to be proposed, and whose requests are in it: nobody's, when it's the ledger's upkeep.
 struct Next {
@@ -255,7 +124,7 @@ impl Batcher {
                         self.lead_changed(lead);
                     }
                 }
-                () = queue.wake.notified() => {}
+                () = queue.woken() => {}
                 _ = tick.tick() => self.expire(Instant::now()),
             }
         }
@@ -330,9 +199,17 @@ impl Batcher {
                     ticket.reply(Reply::Decided(decided.clone(), first..end));
                 }
             }
-            Some(Err(ClientWriteError::ForwardToLeader(_))) => self.again(flight, false),
-            Some(Err(_)) | None => self.again(flight, true),
+            Some(Err(ClientWriteError::ForwardToLeader(_))) => self.failed(flight, own, false),
+            Some(Err(_)) | None => self.failed(flight, own, true),
         }
+    }
+
+    /// An entry got no outcome, so far as this node knows.
+    fn failed(&mut self, flight: Flight, own: Option<NodesOwn>, proposed: bool) {
+        if own == Some(NodesOwn::EndDay) {
+            self.upkeep.day_changed(false, Instant::now());
+        }
+        self.again(flight, proposed);
     }
 
     /// What a node's own entry came to may leave more to do.

@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Raft,
     aside::StepAside,
-    batcher::{Batcher, Queue},
+    batcher::Batcher,
     digests::Comparison,
     forwarder::{Forwarder, There},
     freshness::Freshness,
@@ -22,6 +22,7 @@ use super::{
     log_store::LogStore,
     network::Network,
     peers::{PeerTimes, Peers},
+    queue::Queue,
     reads::{self, Here},
     serve::PeerDoor,
     stamps::Stamps,
@@ -100,6 +101,17 @@ impl Parts {
             state: self.state.clone(),
             timeline: self.timeline.clone(),
         }
+    }
+
+    fn stamps(&self, peers: &Arc<Peers>) -> Stamps {
+        let (clock, state) = (self.clock.clone(), self.state.clone());
+        Stamps::new(clock, peers.clone(), state, self.members.len())
+    }
+
+    fn keyring(&self, road: &Arc<Road>, freshness: &Arc<Freshness>) -> Arc<Keyring> {
+        let trusted_for = self.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS;
+        let (state, road, freshness) = (self.state.clone(), road.clone(), freshness.clone());
+        Arc::new(Keyring::new(state, road, freshness, trusted_for))
     }
 }
 
@@ -181,12 +193,8 @@ impl Replication {
             Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
-        let stamps = Stamps::new(
-            parts.clock.clone(),
-            peers.clone(),
-            parts.state.clone(),
-            parts.members.len(),
-        );
+        let stamps = parts.stamps(&peers);
+        let keyring = parts.keyring(&road, &freshness);
         let door = parts.door(&raft, &freshness, &joining);
         let comparison = parts.comparison(&peers, &lead);
         let aside = parts.aside(&raft, &peers);
@@ -227,12 +235,6 @@ impl Replication {
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.attend().await });
-        let keyring = Arc::new(Keyring::new(
-            parts.state.clone(),
-            road.clone(),
-            freshness.clone(),
-            parts.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS,
-        ));
         Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
     }
 

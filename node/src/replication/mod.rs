@@ -18,6 +18,7 @@ pub mod lead;
 pub mod log_store;
 pub mod network;
 pub mod peers;
+pub mod queue;
 pub mod quic;
 pub mod quorum;
 pub mod reads;

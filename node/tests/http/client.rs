@@ -61,7 +61,7 @@ impl Answer {
 /// Sends bytes, and reads until the other side closes.
 pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+    stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a socket");
     // A server that refuses a body needn't take it in.
     let _taken_or_not = stream.write_all(request);
     Answer::read(stream)

@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use evenkeel_storage::disk::RealDisk;
 use evenkeel_wire::{
@@ -69,7 +72,7 @@ impl Writer {
                 let from = payer(self.random.below(PAYERS));
                 let (kind, to) = match number {
                     // A refund of a payment of long ago, or a payment.
-                    0 if !self.paid.is_empty() && self.paid.len() % 2 == 0 => {
+                    0 if !self.paid.is_empty() && self.paid.len().is_multiple_of(2) => {
                         let paid = self.paid[self.random.below(self.paid.len())];
                         self.paid.push(id);
                         return refund(id, paid, Some(1));
@@ -88,18 +91,18 @@ impl Writer {
     }
 }
 
-/// Calls `ask` many times and says how long it took, in milliseconds.
+/// Calls `ask` many times and says how long it took.
 fn times(what: &str, count: usize, mut ask: impl FnMut(usize)) {
-    let mut all: Vec<f64> = (0..count)
+    let mut all: Vec<Duration> = (0..count)
         .map(|number| {
             let start = Instant::now();
             ask(number);
-            start.elapsed().as_secs_f64() * 1_000.0
+            start.elapsed()
         })
         .collect();
-    all.sort_by(f64::total_cmp);
-    let at = |part: f64| all[((count - 1) as f64 * part) as usize];
-    println!("{what}: p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms", at(0.5), at(0.99), at(1.0));
+    all.sort_unstable();
+    let at = |percent: usize| all[(count - 1) * percent / 100];
+    println!("{what}: p50 {:?}, p99 {:?}, worst {:?}", at(50), at(99), at(100));
 }
 
 fn resident_mib() -> u64 {
