@@ -1,4 +1,5 @@
-//! What happens off the road: segments are sealed and indexed, checkpoints written, rows audited, digests taken when idle.
+//! What happens off the road: segments are sealed and indexed, damaged indexes made anew, checkpoints written, rows audited,
+//! digests taken when idle.
 //!
 //! One turn does one bounded piece and says how long to rest; a low-priority thread takes the turns in production, a task in
 //! the simulation. Nothing here is waited for by a command. The order is what a start relies on: a segment's index is
@@ -21,6 +22,7 @@ use crate::{
     history::{History, Past, command_row, commands, place_of},
     ledger::{AuditProgress, Decided},
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS, READ_BYTES_MAX},
+    rebuild::{Progress, Rebuild},
     recovery::SETTING_MEMBERSHIP,
     replication::types::kind,
     state::{Begun, State},
@@ -57,6 +59,8 @@ pub struct Keeper {
     waiting_for_room: bool,
     /// The sealed segment that the scrubber walks next: its first position.
     scrub_next: u64,
+    /// Indexes that are being made anew.
+    rebuild: Option<Rebuild>,
 }
 
 /// A checkpoint that is being written.
@@ -94,6 +98,7 @@ impl Keeper {
             audited: 0,
             waiting_for_room: false,
             scrub_next: 0,
+            rebuild: None,
         }
     }
 
@@ -110,11 +115,36 @@ impl Keeper {
             Err(SealTrouble::DiskFull) => return Ok(self.wait_for_room()),
             Err(SealTrouble::Broken(why)) => return Err(format!("sealing a segment: {why}")),
         }
-        self.waiting_for_room = false;
+        self.waiting_for_room &= self.rebuild.is_some();
         if let Some(rest) = self.checkpoint() {
             return Ok(rest);
         }
+        if let Some(rest) = self.rebuild()? {
+            return Ok(rest);
+        }
         self.audit()
+    }
+
+    /// Makes damaged indexes anew, a piece a turn.
+    fn rebuild(&mut self) -> Result<Option<Rest>, String> {
+        let indexes = self.history.indexes();
+        let mut rebuild = match self.rebuild.take() {
+            Some(rebuild) => rebuild,
+            None => match Rebuild::begin(self.disk.clone(), &self.journal, indexes) {
+                Some(rebuild) => rebuild,
+                None => return Ok(None),
+            },
+        };
+        let rest = match rebuild.step(indexes, &mut *self.pace)? {
+            Progress::Underway => {
+                self.waiting_for_room = false;
+                Rest::For(Duration::from_millis(1))
+            }
+            Progress::NoRoom => self.wait_for_room(),
+            Progress::Done | Progress::BeginAnew => return Ok(Some(Rest::For(Duration::ZERO))),
+        };
+        self.rebuild = Some(rebuild);
+        Ok(Some(rest))
     }
 
     /// Takes a digest when nothing was applied since the last turn that had nothing else to do.
@@ -162,7 +192,7 @@ impl Keeper {
 
     fn wait_for_room(&mut self) -> Rest {
         if !std::mem::replace(&mut self.waiting_for_room, true) {
-            tracing::error!("the disk is full: a segment waits to be sealed; make room");
+            tracing::error!("the disk is full: a segment waits to be sealed or indexed; make room");
         }
         Rest::For(Duration::from_secs(1))
     }
@@ -203,7 +233,7 @@ impl Keeper {
     }
 
     fn begin(&mut self, begun: Begun) -> Result<Writing, CheckpointError> {
-        let generation = self.store()?.begin()?;
+        let generation = self.store()?.begin(begun.head.all)?;
         if let Some((place, payload)) = &begun.membership {
             let value = codec::encode(&(place.term, place.position, payload.to_vec()));
             self.store()?.put(&[Row::Setting { name: SETTING_MEMBERSHIP.to_owned(), value }])?;
@@ -275,6 +305,12 @@ impl Keeper {
         self.journal.scrub(segment.first).map_err(|damage| {
             format!("{damage}; bring the segment back from a peer, see docs/OPERATIONS.md")
         })?;
+        let indexes = self.history.indexes();
+        if let Some(index) = indexes.segment(segment.first)
+            && let Err(error) = index.verify()
+        {
+            indexes.mark_damaged(segment.first, &error);
+        }
         self.scrub_next = segment.last + 1;
         Ok(Rest::For(SCRUB_REST))
     }
@@ -289,12 +325,13 @@ enum SealTrouble {
 
 impl From<io::Error> for SealTrouble {
     fn from(error: io::Error) -> Self {
-        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-            Self::DiskFull
-        } else {
-            Self::Broken(error.to_string())
-        }
+        if is_full(&error) { Self::DiskFull } else { Self::Broken(error.to_string()) }
     }
+}
+
+/// Whether an error says that there's no room.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<journal::SealError> for SealTrouble {

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 pub mod node;
 pub mod operations;
+pub mod rebuild;
 pub mod recovery;
 pub mod replication;
 pub mod road;

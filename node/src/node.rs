@@ -67,9 +67,11 @@ pub enum RunError {
     Balances(#[from] CheckpointError),
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    #[error(transparent)]
+    #[error(
+        "{0}; this node needs tls.ca, tls.cert and tls.key as `evenkeel cluster new` or `cluster cert` makes them for it"
+    )]
     Identity(#[from] IdentityError),
-    #[error(transparent)]
+    #[error("{0}; stop it, or listen elsewhere: listen.peer and listen.client in node.toml")]
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] admin::BindError),
@@ -83,12 +85,20 @@ pub enum RunError {
     Unwell(String),
 }
 
+/// A number that nobody else has.
+fn random() -> Result<u64, RunError> {
+    getrandom::u64()
+        .map_err(|error| at("asking for randomness")(io::Error::other(error.to_string())))
+}
+
 fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
 /// How long a stop may take before it's cut short.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a node that stops because something is wrong.
+const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a node until it's told to stop (SIGTERM, SIGINT) or can't go on.
 ///
@@ -157,6 +167,7 @@ async fn live(
         timing: config.profile.timing(),
         disk: disk.clone(),
         data: config.data.clone(),
+        copy: random()?,
         journal: journal.clone(),
         vote: recovery.vote.map(vote_from_storage),
         applied: recovered.applied,
@@ -201,7 +212,8 @@ async fn live(
         tracing::info!("asked to stop");
         leave(&running.replication).await;
     }
-    running.stop().await;
+    // A node that is unwell may hang in anything.
+    running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
     why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
 }
@@ -238,18 +250,19 @@ struct Running {
 }
 
 impl Running {
-    async fn stop(self) {
+    async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
         self.peering_task.abort();
-        let stopped = tokio::time::timeout(STOP_PATIENCE, self.replication.stop()).await;
+        let stopped = tokio::time::timeout(patience, self.replication.stop()).await;
         if stopped.is_err() {
             tracing::warn!("replication didn't stop in time");
         }
         self.peering.close().await;
         self.journal.close();
-        join(self.keeper, "keeper");
-        join(self.writer, "journal");
+        let end = Instant::now() + patience;
+        join(self.keeper, "keeper", end).await;
+        join(self.writer, "journal", end).await;
     }
 }
 
@@ -260,7 +273,14 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
 }
 
-fn join(thread: JoinHandle<()>, name: &str) {
+/// Waits for a thread's end, but not for a disk's: what isn't durable was never acknowledged.
+async fn join(thread: JoinHandle<()>, name: &str, end: Instant) {
+    while !thread.is_finished() {
+        if Instant::now() >= end {
+            return tracing::error!(name, "a thread hangs and is left behind");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     if thread.join().is_err() {
         tracing::error!(name, "a thread ended by a panic");
     }
@@ -345,24 +365,18 @@ async fn leave(replication: &Replication) {
     if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
         return;
     }
-    let seen = quorum::look(&replication.raft);
-    let now = Instant::now();
-    let answering = |node| {
-        let heard = replication.peers.heard(node);
-        heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < Duration::from_secs(1))
-    };
-    let best = seen.followers.iter().filter(|p| answering(p.node)).max_by_key(|p| p.matched);
-    let Some(best) = best else {
+    let successor = quorum::successor(&replication.raft, &replication.peers, Instant::now());
+    let Some(to) = successor else {
         return tracing::warn!("no peer answers: stopping without handing the primary role over");
     };
-    if let Err(error) = quorum::hand_over(&replication.raft, best.node).await {
+    if let Err(error) = quorum::hand_over(&replication.raft, to).await {
         return tracing::warn!(%error, "can't hand the primary role over");
     }
     let mut lead = replication.lead.clone();
     let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
     match tokio::time::timeout(Duration::from_secs(3), handed).await {
-        Ok(Ok(_)) => tracing::info!(to = best.node, "handed the primary role over"),
-        _ => tracing::warn!(to = best.node, "the primary role wasn't taken over in time"),
+        Ok(Ok(_)) => tracing::info!(to, "handed the primary role over"),
+        _ => tracing::warn!(to, "the primary role wasn't taken over in time"),
     }
     // Requests that came back from the batcher find their way to the new primary.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -138,6 +138,11 @@ impl NodeOperations {
         if !status.is_some_and(|peer| peer.reachable) {
             return Err(AdminError::Conflict(format!("{to} doesn't answer; nothing was done")));
         }
+        if self.peers.heard(target.node).is_some_and(|heard| heard.joining) {
+            return Err(AdminError::Conflict(format!(
+                "{to} began empty and hasn't caught up, so nobody elects it; nothing was done"
+            )));
+        }
         self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
         let mut applied = self.state.applied();
         let mut last_of_old = now;

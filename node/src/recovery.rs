@@ -41,8 +41,10 @@ pub struct Report {
     pub checkpoint: Option<u64>,
     /// Why a checkpoint that is there wasn't used.
     pub checkpoint_refused: Option<String>,
-    /// The indexes that were missing or damaged.
+    /// The indexes that were missing or damaged, and are written anew.
     pub indexes_rebuilt: usize,
+    /// The indexes that the replay found damaged when it needed them.
+    pub indexes_damaged: usize,
     /// Entries that were replayed.
     pub replayed: u64,
 }
@@ -97,26 +99,44 @@ impl Recovery<'_> {
         let mut report = Report::default();
         let segments = self.journal.segments();
         let sealed: Vec<Sealed> = segments.iter().filter_map(keeper::sealed).collect();
-        let loaded = match self.load() {
-            Ok(loaded) => loaded,
-            Err(why) => {
-                report.checkpoint_refused = Some(why);
-                Loaded::nothing()
+        let mut loaded = self.load().unwrap_or_else(|why| {
+            report.checkpoint_refused = Some(why);
+            Loaded::nothing()
+        });
+        loop {
+            let known = report.indexes_damaged;
+            match self.rise(loaded, &segments, &sealed, &mut report) {
+                Ok(state) => return Ok(finish(state, report)),
+                Err(RecoveryError::Replay { .. })
+                    if (known + 1..=sealed.len()).contains(&report.indexes_damaged) =>
+                {
+                    // An index was damaged where the replay needed it, and is set aside: now it's a missing one.
+                    loaded = Loaded::nothing();
+                }
+                Err(error) => return Err(error),
             }
-        };
+        }
+    }
+
+    /// From a checkpoint, or from nothing, to everything that is known to be committed.
+    fn rise(
+        &mut self,
+        mut loaded: Loaded,
+        segments: &[SegmentInfo],
+        sealed: &[Sealed],
+        report: &mut Report,
+    ) -> Result<Arc<State>, RecoveryError> {
         let folder = self.journal.folder();
-        let covered = |loaded: &Loaded| -> Vec<Sealed> {
-            let is_covered = |segment: &&Sealed| Some(segment.last) <= loaded.position;
-            sealed.iter().filter(is_covered).cloned().collect()
-        };
-        let mut loaded = loaded;
-        let mut indexes = Indexes::open_all(self.disk.clone(), &folder, &covered(&loaded));
+        let is_covered = |segment: &&Sealed| Some(segment.last) <= loaded.position;
+        let covered: Vec<Sealed> = sealed.iter().filter(is_covered).cloned().collect();
+        let mut indexes = Indexes::open_all(self.disk.clone(), &folder, &covered);
         if !indexes.recovering().is_empty() {
             // Their outcomes can only be had by replaying from the start.
             loaded = Loaded::nothing();
             indexes = Indexes::open_all(self.disk.clone(), &folder, &[]);
         }
         report.checkpoint = loaded.position;
+        report.replayed = 0;
         let history = Arc::new(History::new(self.journal.clone(), Arc::new(indexes)));
         let position = loaded.position;
         let state = Arc::new(State::new(loaded.ledger, history.clone(), self.journal.clone()));
@@ -130,9 +150,11 @@ impl Recovery<'_> {
         let committed = self.journal.committed().max(position).max(last_sealed);
         state.checkpoint_only_from(last_sealed.map_or(0, |last| last + 1));
         if let Some(committed) = committed {
-            self.replay(&state, &history, &segments, position, committed, &mut report)?;
+            let replayed = self.replay(&state, &history, segments, position, committed, report);
+            report.indexes_damaged += history.indexes().recovering().len();
+            replayed?;
         }
-        Ok(finish(state, report))
+        Ok(state)
     }
 
     /// The checkpoint's ledger; `position: None` when there is none. An error says why one that is there can't be used.

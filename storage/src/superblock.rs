@@ -42,8 +42,9 @@ pub struct Superblock {
 pub enum ClaimError {
     /// It belongs to another cluster or node.
     #[error(
-        "{} belongs to cluster {} node {}, not to cluster {} node {}",
-        folder.display(), hex(&found.cluster), found.node, hex(&wanted.cluster), wanted.node
+        "{} belongs to node {} of cluster {}, not to node {} of cluster {}; \
+         name this node's own folder (node.data)",
+        folder.display(), found.node, dashed(&found.cluster), wanted.node, dashed(&wanted.cluster)
     )]
     Foreign {
         /// The data folder.
@@ -54,7 +55,10 @@ pub enum ClaimError {
         wanted: Superblock,
     },
     /// Another process has it.
-    #[error("{} is in use: another process holds the lock", path.display())]
+    #[error(
+        "{} is in use: another process holds the lock; is this node running already?",
+        path.display()
+    )]
     Locked {
         /// The lock's file.
         path: PathBuf,
@@ -184,6 +188,12 @@ fn decode(bytes: &[u8]) -> Result<Superblock, String> {
     Ok(Superblock { cluster: read_array(bytes, 8), node: read_u64(bytes, 24) })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A cluster as everybody writes it: the text form of a UUID.
+fn dashed(cluster: &ClusterId) -> String {
+    let number = u128::from_be_bytes(*cluster);
+    let part = |shift: u32, digits: usize| {
+        let mask = (1_u128 << (digits * 4)) - 1;
+        format!("{:0digits$x}", (number >> shift) & mask)
+    };
+    [part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12)].join("-")
 }

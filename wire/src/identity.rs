@@ -406,6 +406,7 @@ pub(crate) fn plain(error: &rustls::Error) -> String {
         Error::InvalidCertificate(Certificate::UnknownIssuer) => {
             "another authority signed it".into()
         }
+        Error::InconsistentKeys(_) => "they don't belong together".into(),
         Error::InvalidCertificate(Certificate::BadSignature) => {
             "another authority signed it, or it was changed since".into()
         }

@@ -86,8 +86,19 @@ pub struct AppendHead {
     pub previous_link: Option<[u8; 32]>,
     /// What the primary knows to be committed.
     pub committed: Option<LogId>,
+    /// The receiver is a copy that began empty, and the sender has proved itself to it.
+    pub welcomes: Option<CopyWelcome>,
     /// How many records follow.
     pub records: u32,
+}
+
+/// A primary's word to a copy that began empty: its records may be taken and count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CopyWelcome {
+    /// The number that the copy drew when it began: a word to an earlier copy of the same site isn't meant for this one.
+    pub copy: u64,
+    /// The copy took part in the cluster's first election, and has forgotten nothing since.
+    pub founder: bool,
 }
 
 /// One record as it crosses the network. The link isn't sent: the receiver computes it.
@@ -174,6 +185,10 @@ pub struct AppendReply {
     pub result: AppendResult,
     /// The follower's clock, microseconds since the Unix epoch: large steps of time need a majority's agreement.
     pub clock: u64,
+    /// The follower has no room for its next segment: nobody to hand the primary role to.
+    pub disk_full: bool,
+    /// The follower began empty and hasn't caught up: it can't be elected.
+    pub joining: bool,
 }
 
 /// The verdict on an APPEND.
@@ -187,6 +202,8 @@ pub enum AppendResult {
     HigherVote(Vote),
     /// Same record at `previous`, other link: one of the two copies is damaged. The follower takes no more.
     LinkMismatch(LogId),
+    /// The follower is a copy that began empty, under this number, and the head didn't welcome it: nothing was taken.
+    Unwelcome(u64),
 }
 
 /// Asks for a vote, or whether one would be given.
@@ -200,6 +217,8 @@ pub struct VoteRequest {
     pub last: Option<LogId>,
     /// The primary itself asked for the hand-over, so its lease doesn't stand in the way.
     pub leadership_transfer: bool,
+    /// The candidate began empty and hasn't caught up: only a cluster where everybody did elects it.
+    pub joining: bool,
 }
 
 /// The answer to a [`VoteRequest`].
@@ -211,6 +230,8 @@ pub struct VoteReply {
     pub granted: bool,
     /// The receiver's newest record.
     pub last: Option<LogId>,
+    /// The number of a receiver that began empty and hasn't caught up: its vote counts only where everybody's is such a one.
+    pub joining: Option<u64>,
 }
 
 /// Asks a follower to take over.

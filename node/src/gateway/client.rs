@@ -88,14 +88,18 @@ impl ClientDoor {
             Ok(caller) => caller,
             Err(refusal) => {
                 self.metrics.refused(refusal.code.name());
-                let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
-                sender.send(&refused).await?;
-                return timeout(WRITE_PATIENCE, sender.finish()).await.map_err(io::Error::from)?;
+                return last_word(sender, refusal).await;
             }
         };
         link.welcome();
         sender.send(&frame::whole(reply::WELCOME, &self.welcome())).await?;
-        self.stream(caller, sender, receiver).await
+        match self.stream(caller, &mut sender, receiver).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                dismiss(sender, &error).await?;
+                Err(error)
+            }
+            ended => ended,
+        }
     }
 
     async fn hello(&self, receiver: &mut FrameReceiver) -> Result<Caller, Refusal> {
@@ -129,7 +133,7 @@ impl ClientDoor {
     async fn stream(
         self: &Arc<Self>,
         caller: Caller,
-        mut sender: FrameSender,
+        sender: &mut FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
         let outbox = Outbox::new(self.metrics.clone());
@@ -261,6 +265,23 @@ impl ClientDoor {
         let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         AsOf { position: position.unwrap_or(0), age_ms }
     }
+}
+
+/// A stream that breaks the protocol is told why. What it had asked before is decided all the same: whoever sent it asks
+/// again with the same ids.
+async fn dismiss(sender: FrameSender, error: &io::Error) -> io::Result<()> {
+    let detail = format!("{error}; this stream is closed");
+    last_word(sender, Refusal::new(RefusalCode::Malformed, &detail)).await
+}
+
+/// A refusal that answers no request, and the end of the stream.
+async fn last_word(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> {
+    let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
+    let told = async {
+        sender.send(&refused).await?;
+        sender.finish().await
+    };
+    timeout(WRITE_PATIENCE, told).await.map_err(io::Error::from)?
 }
 
 fn ticket(

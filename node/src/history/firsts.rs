@@ -27,7 +27,11 @@ impl FirstAnswers for Firsts<'_> {
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
         let found = self.history.indexes.find(id.number());
-        let found = found.map_err(|error| Unwell::new(error.to_string()))?;
+        let found = found.map_err(|error| {
+            Unwell::new(format!(
+                "{error}, and this entry can't be applied without it; start again: the journal has what it takes"
+            ))
+        })?;
         Ok(found.filter(|found| found.position < self.applying).as_ref().map(located))
     }
 }

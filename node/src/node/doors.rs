@@ -11,7 +11,10 @@ use evenkeel_wire::{
     identity::Identity,
     transfer::Text,
 };
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::watch,
+};
 
 use super::{RunError, at};
 use crate::{
@@ -32,9 +35,31 @@ use crate::{
     timeline::Timeline,
 };
 
+/// A runtime that a start which fails may drop: the thread that drives the node's own runtime mustn't wait for another
+/// one's tasks, and tokio panics where it would.
+struct Apart(Option<Runtime>);
+
+impl Apart {
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("taken only when the doors are opened").handle()
+    }
+
+    fn take(mut self) -> Runtime {
+        self.0.take().expect("taken only when the doors are opened")
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Bound, but not open yet: a port that is taken refuses the start before anything runs.
 pub(super) struct Doors {
-    runtime: Runtime,
+    runtime: Apart,
     clients: ClientEndpoint,
     admin: AdminSocket,
     http: HttpServer,
@@ -60,7 +85,8 @@ impl Doors {
             .thread_name("doors")
             .build()
             .map_err(at("starting a runtime"))?;
-        let inside = runtime.enter();
+        let runtime = Apart(Some(runtime));
+        let inside = runtime.handle().enter();
         let settings =
             ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
@@ -99,8 +125,6 @@ impl Doors {
             freshness: replication.freshness.clone(),
             health: operations.clone(),
             metrics: operations.metrics.door(Door::Http).clone(),
-            events: state.clone(),
-            settlements: state.clone(),
             quota: Quota::new(config.rates),
             stopping: stopping.clone(),
             process: clock.wall_micros(),
@@ -115,6 +139,7 @@ impl Doors {
                 http.serve(http_parts)
             );
         };
+        let runtime = runtime.take();
         let thread = thread::Builder::new()
             .name("doors".into())
             .spawn(move || {

@@ -1,13 +1,19 @@
 //! The port where peers come in: members only, each lane to whoever serves it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use evenkeel_wire::{
     endpoint::{PeerEndpoint, PeerLink, PeerSettings},
+    id::NodeId,
     identity::Identity,
     peer::Lane,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::RunError;
 use crate::{
@@ -33,7 +39,11 @@ pub(super) struct Peering {
 struct Lanes {
     peer: PeerDoor,
     forward: Arc<ForwardDoor>,
+    said: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
+
+/// A peer that breaks the protocol comes back at once: it's told of no more often than this.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 impl Peering {
     pub(super) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
@@ -60,7 +70,7 @@ impl Peering {
         let metrics = metrics.door(Door::Forward).clone();
         let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
-        let lanes = Lanes { peer: replication.door.clone(), forward };
+        let lanes = Lanes { peer: replication.door.clone(), forward, said: Arc::default() };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         tokio::spawn(async move {
             while let Some(link) = endpoint.accept().await {
@@ -89,11 +99,12 @@ impl Lanes {
             let (lane, sender, receiver) = match link.accept_lane().await {
                 Ok(lane) => lane,
                 Err(error) => {
-                    tracing::debug!(peer = from, %error, "a peer's connection ended");
-                    return link.close("no further lanes");
+                    self.say_ended(from, &error);
+                    return link.close(&error.to_string());
                 }
             };
-            let (lanes, ends) = (self.clone(), ends(link.clone(), sender, receiver));
+            let (lanes, link) = (self.clone(), link.clone());
+            let ends = ends(link.clone(), sender, receiver);
             tokio::spawn(async move {
                 let served: io::Result<()> = match lane {
                     Lane::Control => lanes.peer.serve_control(from, ends).await,
@@ -101,9 +112,31 @@ impl Lanes {
                     Lane::Forward => lanes.forward.serve(ends).await,
                 };
                 if let Err(error) = served {
-                    tracing::debug!(peer = from, ?lane, %error, "a lane ended");
+                    lanes.say_ended(from, &error);
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        link.close(&error.to_string());
+                    }
                 }
             });
         }
+    }
+
+    /// Lines break every day; a member that breaks the protocol is another version, or somebody with a stolen key.
+    fn say_ended(&self, from: NodeId, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData && self.may_say(from) {
+            tracing::warn!(peer = from, %error, "a peer broke the protocol: closed its connection");
+        } else {
+            tracing::debug!(peer = from, %error, "a peer's lane or connection ended");
+        }
+    }
+
+    fn may_say(&self, from: NodeId) -> bool {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = said.get(&from).is_some_and(|at| now - *at < SAY_EVERY);
+        if !lately {
+            said.insert(from, now);
+        }
+        !lately
     }
 }

@@ -60,22 +60,15 @@ impl Comparison {
 
     async fn compare(&self, clients: &mut [PeerClient], position: u64, digest: [u8; 32]) {
         let notice = DigestNotice { position, link: [0; 32], digest };
-        let mut agreeing = 1;
-        let mut differing = Vec::new();
-        for (at, client) in clients.iter_mut().enumerate() {
-            let Ok(body) =
-                client.ask(frame::whole(peer::DIGEST, &notice), peer::DIGEST, PATIENCE).await
-            else {
-                continue;
-            };
-            match codec::decode::<DigestNotice>(&body) {
-                Ok(theirs) if theirs.digest == digest => agreeing += 1,
-                Ok(theirs) if theirs.digest != NONE => differing.push(at),
-                _ => {}
-            }
+        let mut answers = Vec::new();
+        for client in &mut *clients {
+            let question = frame::whole(peer::DIGEST, &notice);
+            let body = client.ask(question, peer::DIGEST, PATIENCE).await.ok();
+            let theirs = body.and_then(|body| codec::decode::<DigestNotice>(&body).ok());
+            answers.push(theirs.map_or(NONE, |theirs| theirs.digest));
         }
-        let members = self.others.len() + 1;
-        for at in &differing {
+        let verdict = judge(&digest, &answers);
+        for at in &verdict.differing {
             self.metrics.digest_mismatch();
             tracing::error!(
                 position,
@@ -83,18 +76,54 @@ impl Comparison {
                 "a site's state differs from this one's although their journals are the same: one of them is broken"
             );
         }
-        if agreeing > members / 2 {
-            for at in differing {
-                let _it_may_be_gone = clients[at]
-                    .ask(frame::whole(peer::DIGEST_AGREED, &notice), peer::DIGEST, PATIENCE)
-                    .await;
-            }
-        } else if differing.len() > members / 2 {
-            self.state.fail(&format!(
+        match verdict.broken {
+            Broken::Unknown => {}
+            Broken::This => self.state.fail(&format!(
                 "at position {position} this node's state differs from a majority's: this copy is broken"
-            ));
+            )),
+            Broken::Differing => {
+                for at in verdict.differing {
+                    let word = frame::whole(peer::DIGEST_AGREED, &notice);
+                    let _it_may_be_gone = clients[at].ask(word, peer::DIGEST, PATIENCE).await;
+                }
+            }
         }
     }
+}
+
+/// What the digests of all sites at one position say.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    /// The others that differ from this site, by their place.
+    differing: Vec<usize>,
+    broken: Broken,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Broken {
+    /// No majority says one thing.
+    Unknown,
+    /// Those that differ: a majority has this site's digest.
+    Differing,
+    This,
+}
+
+/// Judges this site's digest by the others'. Who has none or didn't answer says nothing.
+fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> Verdict {
+    let members = others.len() + 1;
+    let majority = members / 2 + 1;
+    let agreeing = 1 + others.iter().filter(|digest| *digest == own).count();
+    let differs =
+        |(at, digest): (usize, &[u8; 32])| (digest != own && *digest != NONE).then_some(at);
+    let differing: Vec<usize> = others.iter().enumerate().filter_map(differs).collect();
+    let broken = if agreeing >= majority {
+        Broken::Differing
+    } else if differing.len() >= majority {
+        Broken::This
+    } else {
+        Broken::Unknown
+    };
+    Verdict { differing, broken }
 }
 
 /// A peer's side: answers with its own digest of that position. `agreed`: a majority has the one in the notice.
@@ -109,4 +138,100 @@ pub fn answer(state: &State, notice: &DigestNotice, agreed: bool) -> DigestNotic
         ));
     }
     DigestNotice { position: notice.position, link: notice.link, digest }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use evenkeel_storage::{
+        disk::{Disk, MemoryDisk},
+        journal::{self, NewRecord, Options, Step, index::Indexes},
+    };
+    use evenkeel_wire::{
+        amount::Asset,
+        command::Command,
+        entry::EntryBuilder,
+        genesis::Genesis,
+        id::{ClusterId, OPERATOR_KEY},
+        transfer::Text,
+    };
+
+    use super::*;
+    use crate::{history::History, ledger::Ledger, recovery, replication::types::kind};
+
+    const OWN: [u8; 32] = [1; 32];
+    const OTHER: [u8; 32] = [2; 32];
+    const THIRD: [u8; 32] = [3; 32];
+
+    #[test]
+    fn only_a_majority_says_who_is_broken() {
+        for (others, differing, broken) in [
+            (&[OWN, OWN][..], &[][..], Broken::Differing),
+            (&[OWN, OTHER], &[1], Broken::Differing),
+            (&[OTHER, OWN], &[0], Broken::Differing),
+            (&[OTHER, OTHER], &[0, 1], Broken::This),
+            // Two that differ from this one and from each other: something is badly wrong, and nobody knows where.
+            (&[OTHER, THIRD], &[0, 1], Broken::This),
+            (&[OTHER, NONE], &[0], Broken::Unknown),
+            (&[NONE, NONE], &[], Broken::Unknown),
+            (&[OWN, NONE], &[], Broken::Differing),
+            (&[], &[], Broken::Differing),
+            (&[OTHER], &[0], Broken::Unknown),
+            (&[OWN, OWN, OTHER, OTHER], &[2, 3], Broken::Differing),
+            (&[OWN, OTHER, OTHER, OTHER], &[1, 2, 3], Broken::This),
+            (&[OWN, OTHER, OTHER, NONE], &[1, 2], Broken::Unknown),
+        ] {
+            let verdict = Verdict { differing: differing.to_vec(), broken };
+            assert_eq!(judge(&OWN, others), verdict, "{others:?}");
+        }
+    }
+
+    /// A ledger with its genesis, and a digest of it at position 0.
+    fn state() -> Arc<State> {
+        let disk = MemoryDisk::new(1);
+        disk.create_folder(Path::new("/data")).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let cluster = ClusterId([7; 16]);
+        let options = Options::new(cluster.0);
+        let (journal, mut writer, _) =
+            journal::open(disk.clone(), Path::new("/data"), options).unwrap();
+        let genesis = Genesis {
+            cluster,
+            assets: vec![Asset::parse("KRW").unwrap()],
+            wallet_max_balance: 2_000_000,
+            id_horizon_ms: 1_000,
+            id_tolerance_ms: 1_000,
+            time_zone: Text::new("Asia/Seoul").unwrap(),
+            operator_key: [3; 32],
+            first_date: evenkeel_wire::day::BusinessDate::FIRST,
+        };
+        let mut entry = EntryBuilder::new();
+        entry.push(OPERATOR_KEY, false, 1, &codec::encode(&Command::Genesis(Box::new(genesis))));
+        let payload = entry.finish().into();
+        let record = NewRecord { position: 0, term: 1, time: 1, kind: kind::COMMANDS, payload };
+        journal.append(vec![record], Box::new(|_| ())).unwrap();
+        assert_eq!(writer.step(1), Step::Worked);
+        let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
+        let history = Arc::new(History::new(journal.clone(), indexes));
+        let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
+        recovery::apply(&state, &journal.read(0, 1, 1).unwrap()[0]).unwrap();
+        state.digest_now();
+        state
+    }
+
+    #[test]
+    fn a_site_that_a_majority_differs_from_stops_and_says_so() {
+        let state = state();
+        let (position, own) = state.digests()[0];
+        let notice = |position, digest| DigestNotice { position, link: [0; 32], digest };
+        let asked = |notice, agreed| answer(&state, &notice, agreed).digest;
+        assert_eq!(asked(notice(position, own), true), own);
+        assert_eq!(asked(notice(position, OTHER), false), own, "one site's word is no verdict");
+        assert_eq!(asked(notice(position + 1, OTHER), true), NONE, "it has none of that position");
+        assert_eq!(*state.failed().borrow(), None);
+        assert_eq!(asked(notice(position, OTHER), true), own);
+        let why = state.failed().borrow().clone().unwrap();
+        assert!(why.contains("differs from a majority's") && why.contains("balances"), "{why}");
+    }
 }

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Raft,
+    aside::StepAside,
     batcher::{Batcher, Queue},
     digests::Comparison,
     forwarder::{Forwarder, There},
@@ -47,6 +48,8 @@ pub struct Parts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
+    /// A random number: the name of this copy, should it begin empty.
+    pub copy: u64,
     pub journal: Journal,
     pub vote: Option<Vote>,
     /// Everything up to here is committed, and applied to the ledger in `state`.
@@ -58,6 +61,46 @@ pub struct Parts {
     pub timeline: Option<Timeline>,
     pub genesis: evenkeel_wire::genesis::Genesis,
     pub metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    fn others(&self) -> Vec<NodeId> {
+        self.members.iter().copied().filter(|node| *node != self.node).collect()
+    }
+
+    /// What peers' lanes come to.
+    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
+        PeerDoor {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// Compares this site's digests with the others'.
+    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Comparison {
+        Comparison {
+            peers: peers.clone(),
+            state: self.state.clone(),
+            lead: lead.clone(),
+            others: self.others(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
+        StepAside {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            peers: peers.clone(),
+            state: self.state.clone(),
+            timeline: self.timeline.clone(),
+        }
+    }
 }
 
 /// Running replication.
@@ -90,15 +133,23 @@ impl Replication {
     /// When the engine refuses what the journal holds, or the data folder can't be written.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let empty = parts.journal.last().is_none();
-        let joining =
-            Joining::open(parts.disk.clone(), &parts.data, empty).map_err(StartError::Joining)?;
-        let joining = Arc::new(joining);
+        let silence = parts.timing.election_max * 2;
+        let joining = Joining::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
+        let joining = Arc::new(joining.map_err(StartError::Joining)?);
+        if joining.is_joining() {
+            tracing::warn!(
+                "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
+                 or all sites of a new cluster are up"
+            );
+        }
         let times = peer_times(&parts.timing);
         let peers = Arc::new(Peers::new(
             parts.transport.clone(),
             parts.journal.clone(),
             parts.clock.clone(),
             times,
+            joining.clone(),
+            parts.others(),
         ));
         let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
         let machine = StateMachine::new(
@@ -115,7 +166,6 @@ impl Replication {
             .await
             .map_err(|error| engine(error.to_string()))?;
         peers.attach(raft.clone());
-        raft.runtime_config().elect(empty || !joining.is_joining());
         raft.run();
         if empty {
             found(&raft, &parts.members).await.map_err(engine)?;
@@ -127,7 +177,8 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = Here::new(queue.clone(), parts.journal.clone());
+        let (here, reads) =
+            Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
         let (there, forwards) = There::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = Stamps::new(
@@ -136,21 +187,9 @@ impl Replication {
             parts.state.clone(),
             parts.members.len(),
         );
-        let door = PeerDoor {
-            raft: raft.clone(),
-            journal: parts.journal.clone(),
-            clock: parts.clock.clone(),
-            freshness: freshness.clone(),
-            joining: joining.clone(),
-            state: parts.state.clone(),
-        };
-        let comparison = Comparison {
-            peers: peers.clone(),
-            state: parts.state.clone(),
-            lead: lead.clone(),
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
-            metrics: parts.metrics.clone(),
-        };
+        let door = parts.door(&raft, &freshness, &joining);
+        let comparison = parts.comparison(&peers, &lead);
+        let aside = parts.aside(&raft, &peers);
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
             journal: parts.journal.clone(),
@@ -159,11 +198,11 @@ impl Replication {
             freshness: freshness.clone(),
             joining: joining.clone(),
             timing: parts.timing,
+            others: parts.others(),
             genesis: parts.genesis,
             clock: parts.clock.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
-            others: parts.members.iter().copied().filter(|node| *node != parts.node).collect(),
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
@@ -181,6 +220,7 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
+        tasks.spawn(aside.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());

@@ -19,7 +19,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch};
+use super::{
+    Raft, freshness::Freshness, joining::Joining, peers::Peers, types::Batch, votes::Poll,
+};
 use crate::{
     calendar, clock::Clock, config::Timing, metrics::Metrics, road::Lead, state::State,
     timeline::Timeline,
@@ -49,7 +51,6 @@ pub struct LeadKeeper {
     on: Leading,
     /// The last primary that was announced, and its term.
     announced: Option<(u64, u64)>,
-    elect: Option<bool>,
     /// The peers that don't answer this primary.
     lost: BTreeSet<NodeId>,
     primary_since: Option<Instant>,
@@ -60,7 +61,7 @@ pub struct LeadKeeper {
 impl LeadKeeper {
     pub fn new(on: Leading) -> Self {
         let (term, lost) = (on.term, BTreeSet::new());
-        Self { on, announced: None, elect: None, lost, primary_since: None, term }
+        Self { on, announced: None, lost, primary_since: None, term }
     }
 
     /// Runs until the engine stops.
@@ -81,6 +82,7 @@ impl LeadKeeper {
             let now = Instant::now();
             self.count_elections();
             self.look_after_joining(now);
+            self.on.peers.consider_copies();
             let lead = self.look(now).await;
             self.on.lead.send_if_modified(|current| std::mem::replace(current, lead) != lead);
         }
@@ -97,6 +99,9 @@ impl LeadKeeper {
         let patience = self.on.timing.election_max + self.on.timing.heartbeat * 2;
         if let Ok(leader) = self.on.raft.as_leader() {
             let term = leader.term();
+            if self.on.joining.is_joining() || self.on.peers.is_silent(now) {
+                return Lead::Nowhere;
+            }
             let answered = self.on.peers.majority_heard(now).unwrap_or(now);
             let caught_up = self.on.state.applied_term() == Some(term);
             if caught_up && !self.on.state.founded() {
@@ -143,20 +148,16 @@ impl LeadKeeper {
         }
     }
 
-    /// A copy that began empty elects nobody, itself included, until it has caught up.
+    /// A copy that began empty counts for nothing until it has caught up.
     fn look_after_joining(&mut self, now: Instant) {
-        let elect = !self.on.joining.is_joining()
-            || self.on.journal.last().is_none_or(|tip| tip.position == 0);
-        if self.elect != Some(elect) {
-            self.on.raft.runtime_config().elect(elect);
-            self.elect = Some(elect);
-        }
         if !self.on.joining.is_joining() {
             return;
         }
+        if let Some(term) = self.on.peers.leads() {
+            return self.found_cluster(term);
+        }
         let durable = self.on.journal.durable().min(self.on.state.position());
-        let leads = matches!(*self.on.lead.borrow(), Lead::Here(_));
-        if leads || self.on.freshness.age(now, durable).is_some() {
+        if self.on.freshness.age(now, durable).is_some() {
             match self.on.joining.caught_up() {
                 Ok(()) => {
                     tracing::info!(
@@ -167,6 +168,21 @@ impl LeadKeeper {
                 }
                 Err(error) => tracing::error!(%error, "can't remove the marker of an empty copy"),
             }
+        }
+    }
+
+    /// All copies began empty, and all of them elected this one. Before anybody hears of it, it's on disk who they were.
+    fn found_cluster(&self, term: u64) {
+        let Some(others) = self.on.peers.votes().founders(Poll { term, pre_vote: false }) else {
+            return tracing::error!(term, "elected although it began empty: not by all others");
+        };
+        let sites = others.len() + 1;
+        match self.on.joining.found(others) {
+            Ok(()) => {
+                tracing::info!(term, sites, "the cluster's first election: every site took part");
+                self.note("first_election", json!({ "term": term, "sites": sites }));
+            }
+            Err(error) => tracing::error!(%error, "can't keep who took part in the first election"),
         }
     }
 

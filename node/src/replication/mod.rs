@@ -6,6 +6,7 @@
 //! ```
 //! It never decides about money, and never changes a vote or the log but through the engine.
 
+pub mod aside;
 pub mod batcher;
 pub mod digests;
 pub mod engine;
@@ -28,6 +29,9 @@ pub mod state_machine;
 pub mod transport;
 pub mod types;
 pub mod upkeep;
+pub mod votes;
+pub mod watchdog;
+pub mod welcome;
 
 /// The engine, with our types.
 pub type Raft = openraft::Raft<types::Types, state_machine::StateMachine>;

@@ -32,6 +32,7 @@ use super::{
         EngineNode, LogId, Types, Vote, entry_parts, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
     },
+    votes::Poll,
 };
 use crate::limits::APPENDS_IN_FLIGHT_MAX;
 
@@ -164,17 +165,40 @@ impl PeerClient {
         pre_vote: bool,
         option: RPCOption,
     ) -> Rpc<VoteResponse<Types>> {
+        let vote = vote_to_wire(&rpc.vote);
+        let joining = self.peers.joining().is_joining();
         let question = peer::VoteRequest {
             pre_vote,
-            vote: vote_to_wire(&rpc.vote),
+            vote,
             last: rpc.last_log_id.as_ref().map(log_id_to_wire),
             leadership_transfer: rpc.leadership_transfer,
+            joining,
         };
         let question = frame::whole(peer::VOTE, &question);
         let body = self.ask(question, peer::VOTED, option.hard_ttl()).await.map_err(unreachable)?;
-        let reply: peer::VoteReply = decode(&body).map_err(unreachable)?;
+        let mut reply: peer::VoteReply = decode(&body).map_err(unreachable)?;
+        let poll = Poll { term: vote.term, pre_vote };
+        self.peers.votes().note(poll, self.to, &reply);
+        if reply.granted && !self.counts(poll, joining, reply.joining).await {
+            reply.granted = false;
+            reply.vote = peer::Vote { term: 0, node: 0, committed: false };
+        }
         let last = reply.last.map(log_id_from_wire);
         Ok(VoteResponse::new(vote_from_wire(reply.vote), last, reply.granted))
+    }
+
+    /// Whether a vote that was given counts. Where everybody began empty it does when the last one has given theirs; the
+    /// engine's own patience ends the wait.
+    async fn counts(&self, poll: Poll, joining: bool, voter: Option<u64>) -> bool {
+        match (joining, voter) {
+            (false, None) => true,
+            (false, Some(copy)) => self.peers.joining().is_founder(self.to, copy),
+            (true, None) => false,
+            (true, Some(_)) => {
+                self.peers.votes().founding(poll).await;
+                true
+            }
+        }
     }
 }
 
@@ -333,7 +357,7 @@ where
             None => self.client.take_lane(self.client.lane, self.patience).await?,
         };
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        let frame = self.client.peers.append_frame(&request)?;
+        let frame = self.client.peers.append_frame(self.client.to, &request)?;
         // Cancelled here, the lane is dropped half-way through a frame: `ends` isn't put back.
         timeout(self.patience, ends.out.send(frame.into()))
             .await
@@ -360,6 +384,12 @@ where
             AppendResult::HigherVote(vote) => {
                 Err(StreamAppendError::HigherVote(vote_from_wire(vote)))
             }
+            AppendResult::Unwelcome(copy) => {
+                self.client.peers.met(self.client.to, copy);
+                return Err(broken(
+                    "the peer's copy began empty, and this primary hasn't proved itself yet",
+                ));
+            }
             AppendResult::LinkMismatch(id) => {
                 tracing::error!(
                     peer = self.client.to,
@@ -375,7 +405,11 @@ where
 
 impl Peers {
     /// The frame for an append: its entries as records, and the link in front of them.
-    fn append_frame(&self, request: &AppendEntriesRequest<Types>) -> io::Result<Vec<u8>> {
+    fn append_frame(
+        &self,
+        to: NodeId,
+        request: &AppendEntriesRequest<Types>,
+    ) -> io::Result<Vec<u8>> {
         let previous_link = match &request.prev_log_id {
             Some(id) => self.link_at(id)?,
             None => None,
@@ -389,11 +423,13 @@ impl Peers {
                 peer::PeerRecord { position: entry.log_id.index(), term, time, kind, payload }
             })
             .collect();
+        let vote = vote_to_wire(&request.vote);
         let head = peer::AppendHead {
-            vote: vote_to_wire(&request.vote),
+            vote,
             previous: request.prev_log_id.as_ref().map(log_id_to_wire),
             previous_link,
             committed: request.leader_commit.as_ref().map(log_id_to_wire),
+            welcomes: self.welcome(vote.term, to),
             records: u32::try_from(records.len()).map_err(io::Error::other)?,
         };
         let bytes: usize =

@@ -3,20 +3,30 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{id::NodeId, peer::AppendReply};
+use evenkeel_wire::{
+    id::NodeId,
+    peer::{AppendReply, CopyWelcome},
+};
 use openraft::async_runtime::Instant as _;
 use tokio::time::Instant;
 
 use super::{
     Raft,
     gate::{GateTimes, MuteGate},
+    joining::Joining,
+    quorum,
     transport::PeerTransport,
     types::{LogId, term_of},
+    votes::Votes,
+    welcome::{Standing, Welcomes},
 };
 use crate::clock::Clock;
 
@@ -38,6 +48,10 @@ pub struct Heard {
     pub at: Instant,
     /// Its clock less ours, microseconds.
     pub clock_offset: i64,
+    /// Whether its disk has no room for its next segment.
+    pub disk_full: bool,
+    /// Whether it began empty and hasn't caught up.
+    pub joining: bool,
 }
 
 /// One node's view of the others.
@@ -46,8 +60,12 @@ pub struct Peers {
     journal: Journal,
     clock: Arc<dyn Clock>,
     times: PeerTimes,
+    joining: Arc<Joining>,
+    votes: Votes,
     raft: OnceLock<Raft>,
     state: Mutex<State>,
+    /// Asked for every command.
+    full_disks: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -56,6 +74,9 @@ struct State {
     /// The term that this node leads, and since when.
     leading: Option<(u64, Instant)>,
     heard: BTreeMap<NodeId, Heard>,
+    /// A primary that was to be relieved and wasn't: until then it says nothing, so that the others elect.
+    silent_until: Option<Instant>,
+    welcomes: Welcomes,
 }
 
 impl Peers {
@@ -64,9 +85,13 @@ impl Peers {
         journal: Journal,
         clock: Arc<dyn Clock>,
         times: PeerTimes,
+        joining: Arc<Joining>,
+        others: Vec<NodeId>,
     ) -> Self {
-        let state = Mutex::default();
-        Self { transport, journal, clock, times, raft: OnceLock::new(), state }
+        let (state, votes) = (Mutex::default(), Votes::new(others));
+        let full_disks = AtomicUsize::new(0);
+        let raft = OnceLock::new();
+        Self { transport, journal, clock, times, joining, votes, raft, state, full_disks }
     }
 
     /// Lets the gate see the engine; before that nothing is held back.
@@ -80,6 +105,16 @@ impl Peers {
 
     pub fn times(&self) -> &PeerTimes {
         &self.times
+    }
+
+    /// What kind of copy this node has.
+    pub fn joining(&self) -> &Joining {
+        &self.joining
+    }
+
+    /// What the others answered to this node's candidacies.
+    pub fn votes(&self) -> &Votes {
+        &self.votes
     }
 
     /// When a majority last answered this primary; `None` while it isn't one.
@@ -97,8 +132,21 @@ impl Peers {
         Some(heard.map_or(since, |at| at.max(since)))
     }
 
+    /// Says nothing for as long as the others need to elect somebody. Votes aren't held back.
+    pub fn fall_silent(&self, now: Instant) {
+        self.state().silent_until = Some(now + self.times.gate.mute);
+    }
+
+    /// Whether this node keeps silent because it can't do a primary's work.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.state().silent_until.is_some_and(|until| now < until)
+    }
+
     /// Whether this node may send appends and heartbeats now.
     pub fn may_send(&self, now: Instant) -> bool {
+        if self.is_silent(now) {
+            return false;
+        }
         match self.majority_heard(now) {
             Some(acknowledged) => self.state().gate.may_send(now, acknowledged, &self.times.gate),
             None => true,
@@ -111,7 +159,59 @@ impl Peers {
         let offset = i128::from(reply.clock) - ours;
         let clock_offset =
             i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX });
-        self.state().heard.insert(from, Heard { at: Instant::now(), clock_offset });
+        let AppendReply { disk_full, joining, .. } = *reply;
+        let mut state = self.state();
+        let at = Instant::now();
+        state.heard.insert(from, Heard { at, clock_offset, disk_full, joining });
+        let full = state.heard.values().filter(|heard| heard.disk_full).count();
+        self.full_disks.store(full, Ordering::Relaxed);
+    }
+
+    /// A copy that began empty took nothing: it waits for a welcome.
+    pub fn met(&self, from: NodeId, copy: u64) {
+        let Some(term) = self.leads() else { return };
+        if self.state().welcomes.meet(term, from, copy, Instant::now()) {
+            tracing::warn!(
+                peer = from,
+                "a site's copy began empty: it counts for nothing until it has caught up"
+            );
+        }
+    }
+
+    /// The word for a copy that began empty, if a primary of this term may give it.
+    pub fn welcome(&self, term: u64, to: NodeId) -> Option<CopyWelcome> {
+        self.state().welcomes.word(term, to)
+    }
+
+    /// Welcomes the copies that may be; gives the sites that only another primary can fill, because their lost copies
+    /// acknowledged something to this one.
+    pub fn consider_copies(&self) -> Vec<NodeId> {
+        let Some(raft) = self.raft.get() else { return Vec::new() };
+        let Ok(leader) = raft.as_leader() else { return Vec::new() };
+        let (term, now) = (leader.term(), Instant::now());
+        if self.state().welcomes.waiting(term).is_empty() {
+            return Vec::new();
+        }
+        let confirmed = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
+        let followers = quorum::look(raft).followers;
+        let acknowledged = |node| {
+            let follower = followers.iter().find(|follower| follower.node == node);
+            follower.is_some_and(|follower| follower.matched.is_some())
+        };
+        let mut state = self.state();
+        state.welcomes.consider(term, |node, copy| Standing {
+            confirmed,
+            acknowledged: acknowledged(node),
+            founder: self.joining.is_founder(node, copy),
+        });
+        let mut waiting = state.welcomes.waiting(term);
+        waiting.retain(|node| acknowledged(*node));
+        waiting
+    }
+
+    /// The term that this node leads.
+    pub fn leads(&self) -> Option<u64> {
+        self.raft.get()?.as_leader().ok().map(|leader| leader.term())
     }
 
     /// What was last heard of a peer.
@@ -131,6 +231,11 @@ impl Peers {
                     && heard.clock_offset.unsigned_abs() <= micros
             })
             .count()
+    }
+
+    /// How many peers said in their last answer that their disk is full. One that has stopped for it counts still.
+    pub fn full_disks(&self) -> usize {
+        self.full_disks.load(Ordering::Relaxed)
     }
 
     /// The link of a record that this node holds; `None` when it holds another or none.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use evenkeel_wire::id::NodeId;
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
 
-use super::Raft;
+use super::{Raft, peers::Peers};
 
 /// One follower's progress, as the primary knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,21 @@ pub fn look(raft: &Raft) -> Snapshot {
     }
 }
 
+/// The follower that a primary hands its role to: of those that answered just now, have room on their disks and can be elected,
+/// the one that has most.
+pub fn successor(raft: &Raft, peers: &Peers, now: Instant) -> Option<NodeId> {
+    let fit = |node| {
+        let heard = peers.heard(node);
+        heard.is_some_and(|heard| {
+            let lately = now.saturating_duration_since(heard.at) < ANSWERED_LATELY;
+            lately && !heard.disk_full && !heard.joining
+        })
+    };
+    let followers = look(raft).followers;
+    let fit = followers.into_iter().filter(|follower| fit(follower.node));
+    fit.max_by_key(|follower| follower.matched).map(|follower| follower.node)
+}
+
 /// Asks a follower to take over. It does so when it has everything; nothing says so here: watch the lead.
 ///
 /// # Errors
@@ -58,6 +74,9 @@ pub fn look(raft: &Raft) -> Snapshot {
 pub async fn hand_over(raft: &Raft, to: NodeId) -> Result<(), String> {
     raft.trigger().transfer_leader(to).await.map_err(|error| error.to_string())
 }
+
+/// How long ago a follower may have answered that is to take over.
+const ANSWERED_LATELY: Duration = Duration::from_secs(1);
 
 /// How long a hand-over may take before it counts as failed.
 pub const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);

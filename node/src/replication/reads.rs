@@ -10,7 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Raft, batcher::Queue};
+use super::{Raft, batcher::Queue, peers::Peers};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
@@ -22,26 +22,47 @@ use crate::{
 pub struct Here {
     queue: Arc<Queue>,
     journal: Journal,
+    peers: Arc<Peers>,
+    /// How many sites there are.
+    sites: usize,
     reads: mpsc::Sender<Ticket>,
 }
 
 impl Here {
     /// The exit, and what the reader takes from.
-    pub fn new(queue: Arc<Queue>, journal: Journal) -> (Self, mpsc::Receiver<Ticket>) {
+    pub fn new(
+        queue: Arc<Queue>,
+        journal: Journal,
+        peers: Arc<Peers>,
+        sites: usize,
+    ) -> (Self, mpsc::Receiver<Ticket>) {
         let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, journal, reads }, waiting)
+        (Self { queue, journal, peers, sites, reads }, waiting)
+    }
+
+    /// Why no new commands are taken, said while what is under way still has room.
+    fn no_room(&self) -> Option<&'static str> {
+        if self.journal.disk_full() {
+            return Some("the primary's disk is full; nothing was done");
+        }
+        // A follower has no say in what comes, and stops when it can't write it.
+        let with_room = self.sites.saturating_sub(self.peers.full_disks());
+        (with_room <= self.sites / 2).then_some(
+            "no majority of sites has room: a disk is full at the others; nothing was done",
+        )
     }
 }
 
 impl Exit for Here {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         match ticket.errand {
-            Errand::Submit { .. } if self.journal.disk_full() => {
-                let detail = "the primary's disk is full; nothing was done";
-                ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
-                Ok(())
-            }
-            Errand::Submit { .. } => self.queue.offer(ticket),
+            Errand::Submit { .. } => match self.no_room() {
+                Some(detail) => {
+                    ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
+                    Ok(())
+                }
+                None => self.queue.offer(ticket),
+            },
             Errand::Read(_) => {
                 self.reads.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
             }

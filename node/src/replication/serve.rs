@@ -13,7 +13,7 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
-    peer::{self, AppendReply, AppendResult},
+    peer::{self, AppendReply, AppendResult, CopyWelcome},
 };
 use futures_util::{StreamExt, stream};
 use openraft::raft::{
@@ -154,6 +154,9 @@ impl PeerDoor {
     ) -> io::Result<Result<(Request, Word), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
+        if let Some(unwelcome) = self.unwelcome(head.welcomes)? {
+            return Ok(Err(unwelcome));
+        }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.journal.tip_at(previous.position)?;
             if let Some(held) = held.filter(|held| held.term == previous.term)
@@ -202,6 +205,23 @@ impl PeerDoor {
         }
     }
 
+    /// A copy that began empty takes nothing from a primary that hasn't proved itself to it.
+    fn unwelcome(&self, word: Option<CopyWelcome>) -> io::Result<Option<AppendResult>> {
+        let Some(copy) = self.joining.copy() else { return Ok(None) };
+        let silent = self.joining.is_silent(Instant::now());
+        match word.filter(|word| word.copy == copy && !silent) {
+            None => return Ok(Some(AppendResult::Unwelcome(copy))),
+            Some(CopyWelcome { founder: true, .. }) => {
+                tracing::info!(
+                    "this copy took part in the cluster's first election: it counts from now on"
+                );
+                self.joining.caught_up()?;
+            }
+            Some(_) => {}
+        }
+        Ok(None)
+    }
+
     fn check_sender(&self, from: NodeId, vote: peer::Vote) -> io::Result<()> {
         if vote.node == from {
             return Ok(());
@@ -213,11 +233,13 @@ impl PeerDoor {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
         let last = self.journal.last().map(|tip| log_id(tip.term, tip.position));
-        if !self.joining.may_vote_for(request.last.map(|id| id.position)) {
-            // An empty or half-filled copy may have promised more than it remembers: it elects nobody.
+        let joining = self.joining.copy();
+        // Whoever remembers everything doesn't elect one that may not.
+        if (request.joining && joining.is_none()) || self.joining.is_silent(Instant::now()) {
             let vote = peer::Vote { term: 0, node: 0, committed: false };
             let last = last.as_ref().map(log_id_to_wire);
-            return Ok(frame::whole(peer::VOTED, &peer::VoteReply { vote, granted: false, last }));
+            let reply = peer::VoteReply { vote, granted: false, last, joining };
+            return Ok(frame::whole(peer::VOTED, &reply));
         }
         let question = VoteRequest {
             vote: vote_from_wire(request.vote),
@@ -234,6 +256,7 @@ impl PeerDoor {
             vote: vote_to_wire(&response.vote),
             granted: response.vote_granted,
             last: response.last_log_id.as_ref().map(log_id_to_wire),
+            joining,
         };
         Ok(frame::whole(peer::VOTED, &reply))
     }
@@ -275,7 +298,9 @@ impl PeerDoor {
     }
 
     fn reply(&self, result: AppendResult) -> Vec<u8> {
-        frame::whole(peer::APPENDED, &AppendReply { result, clock: self.clock.wall_micros() })
+        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.disk_full());
+        let joining = self.joining.is_joining();
+        frame::whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }
 }
 

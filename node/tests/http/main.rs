@@ -1,5 +1,6 @@
 //! The HTTP door, from the first byte to the last, over a real ledger: what is asked and what is answered, as tables.
 
+mod answers;
 mod bodies;
 mod client;
 mod commands;

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, mpsc},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use evenkeel_wire::{
     amount::Asset,
     codec,
     command::Command,
+    day::BusinessDate,
     entry::EntryBuilder,
     genesis::Genesis,
     id::{ClusterId, KeyId, NODES},
@@ -38,7 +40,7 @@ use evenkeel_wire::{
     reply::RefusalCode,
     transfer::Text,
 };
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{runtime::Runtime, sync::watch, time::Instant};
 
 /// The time of the first entry, microseconds; each next one is a millisecond later.
 pub(crate) const START_MICROS: u64 = 1_790_000_000_000_000;
@@ -51,8 +53,6 @@ pub(crate) enum Mood {
     Decides,
     /// Refuses with this, as the primary or the road would.
     Refuses(RefusalCode),
-    /// Takes requests and never ends them before their deadline.
-    Mute,
 }
 
 /// The journal and the ledger behind it, as one exit.
@@ -62,7 +62,6 @@ pub(crate) struct Deciding {
     /// The time of the first entry.
     start_micros: u64,
     mood: Mutex<Mood>,
-    kept: Mutex<Vec<Ticket>>,
 }
 
 impl Deciding {
@@ -75,8 +74,8 @@ impl Deciding {
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
         let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
-        let (mood, kept) = (Mutex::new(Mood::Decides), Mutex::default());
-        let site = Self { state, journal, start_micros, mood, kept };
+        let mood = Mutex::new(Mood::Decides);
+        let site = Self { state, journal, start_micros, mood };
         let genesis = Command::Genesis(Box::new(genesis()));
         site.decide(NODES, false, 1, &codec::encode(&genesis));
         site
@@ -113,7 +112,6 @@ impl Exit for Deciding {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         match *self.mood.lock().expect("no panic") {
             Mood::Refuses(code) => ticket.refuse(code, "by the test"),
-            Mood::Mute => self.kept.lock().expect("no panic").push(ticket),
             Mood::Decides => match ticket.errand.clone() {
                 Errand::Submit { count, atomic, commands } => {
                     let decided = self.decide(ticket.caller.key, atomic, count, &commands);
@@ -145,6 +143,7 @@ fn genesis() -> Genesis {
         id_tolerance_ms: 300_000,
         time_zone: Text::new("Asia/Seoul").expect("short"),
         operator_key: admission::key_hash(OPERATOR_KEY),
+        first_date: BusinessDate::parse("2026-09-21").expect("a day"),
     }
 }
 
@@ -193,15 +192,17 @@ impl Site {
         drop(inside);
         let state = deciding.state.clone();
         let attending = road.clone();
+        let freshness = Arc::new(Freshness::default());
+        freshness.confirmed(Instant::now());
+        let an_hour = Duration::from_secs(3_600);
+        let keyring = Keyring::new(state.clone(), road.clone(), freshness.clone(), an_hour);
         runtime.spawn(async move { attending.attend().await });
         runtime.spawn(server.serve(Parts {
-            keyring: Arc::new(Keyring::new(state.clone(), road.clone())),
+            keyring: Arc::new(keyring),
             road,
-            freshness: Arc::new(Freshness::default()),
+            freshness,
             health: Arc::new(Well),
             metrics: Metrics::new().door(Door::Http).clone(),
-            events: state.clone(),
-            settlements: state.clone(),
             state,
             quota: Quota::new(rates),
             stopping,

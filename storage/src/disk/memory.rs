@@ -71,6 +71,14 @@ impl MemoryDisk {
         self.machine().crash();
     }
 
+    /// Another disk in its place, with nothing on it; open files are dead.
+    pub fn replace(&self) {
+        let mut machine = self.machine();
+        machine.crashes += 1;
+        machine.folders.clear();
+        machine.files.iter_mut().for_each(|content| *content = Content::default());
+    }
+
     /// The next `sync_data` of any file fails, and its writes may never reach the disk.
     pub fn fail_next_sync(&self) {
         self.machine().sync_failures += 1;

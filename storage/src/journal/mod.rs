@@ -46,7 +46,6 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub use chain::genesis;
 pub use damage::Damage;
@@ -205,10 +204,16 @@ impl Journal {
         self.shared.memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
     }
 
-    /// Whether there was no room to reserve the next segment: take no new commands. What is under way
+    /// Whether there was no room for the next segment, the rest of the open one, or a footer: take no new commands. What is under way
     /// still has the rest of the open segment, and votes have room of their own.
     pub fn disk_full(&self) -> bool {
-        self.shared.disk_full.load(Ordering::Relaxed)
+        self.shared.lacks_any_room()
+    }
+
+    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` when all are. A number that
+    /// stays while time passes is a disk that hangs: time is the caller's.
+    pub fn oldest_undone(&self) -> Option<u64> {
+        self.shared.oldest_undone()
     }
 
     /// What to call whenever a job is queued. [`Writer::run`] needs none.

@@ -3,35 +3,44 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use super::shared::Room;
 use super::writer::{SPARE, Writer};
 use crate::disk::{File, is_full};
 
 impl Writer {
     pub(super) fn should_reserve(&self) -> bool {
         let quarter = self.shared.options.segment_bytes / 4;
-        self.spare.is_none() && self.active.end >= self.ask_again_at.max(quarter)
+        let wanting = self.spare.is_none() || self.shared.lacks(Room::Rest);
+        wanting && self.active.end >= self.ask_again_at.max(quarter)
     }
 
     /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
     /// still has room.
     pub(super) fn reserve(&mut self) -> io::Result<()> {
-        if self.spare.is_some() {
-            return Ok(());
+        if self.shared.lacks(Room::Rest) {
+            let rest = self.active.file.allocate(self.shared.options.segment_bytes);
+            self.got(Room::Rest, rest)?;
         }
-        match self.reserve_file() {
-            Ok(file) => {
-                self.spare = Some(file);
-                self.shared.disk_full.store(false, Ordering::Relaxed);
-                Ok(())
-            }
+        if self.spare.is_none() {
+            let reserved = self.reserve_file().map(|file| self.spare = Some(file));
+            self.got(Room::Next, reserved)?;
+        }
+        Ok(())
+    }
+
+    fn got(&mut self, room: Room, result: io::Result<()>) -> io::Result<()> {
+        match result {
             Err(error) if is_full(&error) => {
-                self.shared.disk_full.store(true, Ordering::Relaxed);
+                self.shared.has_room(room, false);
                 self.ask_again_at = self.active.end + self.shared.options.segment_bytes / 16;
                 Ok(())
             }
             Err(error) => Err(error),
+            Ok(()) => {
+                self.shared.has_room(room, true);
+                Ok(())
+            }
         }
     }
 

@@ -6,13 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Journal;
 use super::footer::Footer;
 use super::poison::Poisoned;
 use super::reader::{self, ReadError};
 use super::segment::{State, Suffix, file_name};
+use super::shared::Room;
 use crate::Position;
 use crate::disk::{File, bytes_u64, is_full};
 
@@ -61,12 +61,13 @@ impl Journal {
         let bytes = footer.encode(&rolled.offsets);
         if let Err(error) = self.write_footer(&rolled, first, &bytes) {
             if is_full(&error) {
-                self.shared.disk_full.store(true, Ordering::Relaxed);
+                self.shared.has_room(Room::Footer, false);
                 return Err(SealError::DiskFull(first));
             }
             let reason = format!("sealing the segment that begins at {first}: {error}");
             return Err(self.shared.poison(&reason).into());
         }
+        self.shared.has_room(Room::Footer, true);
         let mut memory = self.shared.memory();
         let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
         let segment = segment.expect("a rolled and committed segment is never removed");

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::poison::Poisoned;
@@ -14,7 +14,7 @@ use super::record::{Record, Tip};
 use super::segment::{Segment, State};
 use super::tail::Tail;
 use super::{Completion, Options, SyncWatch, chain};
-use crate::disk::Disk;
+use crate::disk::{Disk, bytes_u64};
 use crate::vote::Vote;
 use crate::{Link, Position};
 
@@ -30,8 +30,11 @@ pub(super) struct Shared {
     /// Told whenever a job is queued, for a writer on its own thread.
     pub(super) queued: Condvar,
     pub(super) wake: RwLock<Option<Wake>>,
-    pub(super) disk_full: AtomicBool,
     pub(super) sync_watch: OnceLock<Arc<dyn SyncWatch>>,
+    lacking: AtomicU8,
+    /// How many jobs were queued, and how many of them are done and told.
+    asked: AtomicU64,
+    told: AtomicU64,
 }
 
 pub(super) struct Memory {
@@ -46,6 +49,17 @@ pub(super) struct Memory {
     pub(super) segments: Vec<Segment>,
     pub(super) poisoned: Option<Poisoned>,
     pub(super) closed: bool,
+}
+
+/// What a full disk leaves no room for. Each comes back by itself.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    /// The next segment.
+    Next = 1,
+    /// The rest of the open segment, after a truncation gave its room away.
+    Rest = 2,
+    /// The footer of a rolled segment.
+    Footer = 4,
 }
 
 /// One thing for the writer to do.
@@ -77,9 +91,29 @@ impl Shared {
             memory: Mutex::new(memory),
             queued: Condvar::new(),
             wake: RwLock::new(None),
-            disk_full: AtomicBool::new(false),
             sync_watch: OnceLock::new(),
+            lacking: AtomicU8::new(0),
+            asked: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         }
+    }
+
+    /// Notes whether there's room for something.
+    pub(super) fn has_room(&self, room: Room, has: bool) {
+        let bit = room as u8;
+        if has {
+            self.lacking.fetch_and(!bit, Ordering::Relaxed);
+        } else {
+            self.lacking.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn lacks(&self, room: Room) -> bool {
+        self.lacking.load(Ordering::Relaxed) & room as u8 != 0
+    }
+
+    pub(super) fn lacks_any_room(&self) -> bool {
+        self.lacking.load(Ordering::Relaxed) != 0
     }
 
     /// The newest record's tip, locked: whoever holds it decides what comes next.
@@ -99,8 +133,22 @@ impl Shared {
     pub(super) fn queue(&self, mut memory: MutexGuard<'_, Memory>, job: Job, done: Completion) {
         let truncations = memory.truncations;
         memory.jobs.push_back(Queued { job, truncations, done });
+        self.asked.fetch_add(1, Ordering::Relaxed);
         drop(memory);
         self.notify();
+    }
+
+    /// Jobs were done, and whoever asked was told.
+    pub(super) fn told(&self, jobs: usize) {
+        self.told.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
+    }
+
+    /// The number of the oldest job that isn't done.
+    pub(super) fn oldest_undone(&self) -> Option<u64> {
+        // In this order: what is queued in between isn't taken for undone.
+        let asked = self.asked.load(Ordering::Relaxed);
+        let told = self.told.load(Ordering::Relaxed);
+        (told < asked).then_some(told)
     }
 
     pub(super) fn notify(&self) {

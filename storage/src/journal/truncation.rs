@@ -7,11 +7,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::active::Active;
 use super::record::{HEADER_BYTES, Header, Tip};
 use super::segment::{FRAMES_AT, State, Suffix, file_name};
+use super::shared::Room;
 use super::writer::Writer;
 use crate::Position;
 use crate::disk::{is_full, read_exact_at};
@@ -60,7 +60,7 @@ impl Writer {
         let file = &self.active.file;
         file.set_len(end)?;
         match file.allocate(self.shared.options.segment_bytes) {
-            Err(error) if is_full(&error) => self.shared.disk_full.store(true, Ordering::Relaxed),
+            Err(error) if is_full(&error) => self.shared.has_room(Room::Rest, false),
             result => result?,
         }
         file.sync_data()

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::active::Active;
@@ -15,7 +14,7 @@ use super::mark::Mark;
 use super::poison::Poisoned;
 use super::record::{Record, Tip};
 use super::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
-use super::shared::{Job, Queued, Shared};
+use super::shared::{Job, Queued, Room, Shared};
 use crate::disk::File;
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
@@ -84,9 +83,11 @@ impl Writer {
                 waiting.extend(later);
                 return self.refuse_all(waiting, &poisoned);
             }
+            let done = waiting.len();
             for queued in waiting {
                 (queued.done)(Ok(()));
             }
+            self.shared.told(done);
             waiting = later;
         }
         if self.should_reserve()
@@ -104,7 +105,7 @@ impl Writer {
         if self.shared.memory().poisoned.is_some() {
             return;
         }
-        let result = self.write_idle_mark().and_then(|()| self.reserve());
+        let result = self.reserve().and_then(|()| self.write_idle_mark());
         if let Err(error) = result {
             self.shared.poison(&format!("writing while idle: {error}"));
         }
@@ -128,7 +129,7 @@ impl Writer {
             if closed {
                 return;
             }
-            let full = self.shared.disk_full.load(Ordering::Relaxed);
+            let full = self.shared.lacks_any_room();
             self.wait(full.then_some(FULL_RETRY));
         }
     }
@@ -262,6 +263,7 @@ impl Writer {
         self.active = next;
         self.is_unnamed = true;
         self.ask_again_at = 0;
+        self.shared.has_room(Room::Rest, true);
         Ok(())
     }
 
@@ -301,7 +303,8 @@ impl Writer {
     fn write_idle_mark(&mut self) -> io::Result<()> {
         let committed = self.shared.memory().committed;
         let mark = mark(self.synced, committed);
-        let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes);
+        let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes)
+            && !self.shared.lacks(Room::Rest);
         if mark == self.marked || self.active.count == 0 || !room {
             return Ok(());
         }

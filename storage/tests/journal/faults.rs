@@ -104,13 +104,40 @@ fn sealing_on_a_full_disk_can_be_tried_again() {
     // A record larger than a segment: its footer lies beyond what was reserved.
     rig.write(1, &[9000]);
     rig.write(1, &[10]);
+    rig.writer.idle();
     rig.journal.set_committed(1);
     rig.disk.full(true);
     assert!(matches!(rig.journal.seal(0), Err(SealError::DiskFull(0))));
     assert_eq!(rig.journal.poisoned(), None);
+    assert!(rig.journal.disk_full(), "no new commands while a segment waits for its footer");
+    rig.writer.idle();
+    assert!(rig.journal.disk_full(), "the next segment was reserved long ago, which doesn't help");
     rig.disk.full(false);
     rig.journal.seal(0).unwrap();
+    // It used to stay: nothing reserved a segment that was there, and without commands none was used up.
+    assert!(!rig.journal.disk_full());
     assert!(matches!(rig.journal.seal(0), Err(SealError::NotRolled(0))));
+    assert_eq!(rig.reopen().unwrap().terms().len(), 2);
+}
+
+/// A truncation gives the room behind the cut away for a moment. On a full disk somebody else may take it; the journal used
+/// to say so for ever, since the next segment was reserved already.
+#[test]
+fn room_lost_by_a_truncation_comes_back_by_itself() {
+    let mut rig = Rig::new(7);
+    rig.write(1, &[300, 300]);
+    rig.writer.idle();
+    rig.disk.full(true);
+    rig.journal.truncate_after(Some(0), ignore()).unwrap();
+    rig.settle();
+    assert!(rig.journal.disk_full());
+    rig.writer.idle();
+    assert!(rig.journal.disk_full());
+    assert_eq!(rig.journal.poisoned(), None, "a mark that nobody waits for isn't worth a stop");
+    rig.disk.full(false);
+    rig.writer.idle();
+    assert!(!rig.journal.disk_full());
+    rig.write(2, &[300]);
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use evenkeel_wire::client::ClientConfig;
-use tokio::time::sleep;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::time::{Instant, sleep};
 
 use super::{sheet::Sheet, speed};
 use crate::{
@@ -90,13 +91,28 @@ pub(super) async fn evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::R
 
 /// Runs a program to its end, without holding up anything else.
 pub(super) async fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+    run_within(program, arguments, Duration::MAX).await
+}
+
+/// The same; a program that takes longer is killed, and its exit code is none.
+pub(super) async fn run_within(
+    program: &Path,
+    arguments: &[&str],
+    patience: Duration,
+) -> anyhow::Result<Output> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let name = || format!("{} {}", program.display(), arguments.join(" "));
     let child = command.spawn().with_context(name)?;
+    let pid = Pid::from_raw(i32::try_from(child.id())?).context("no pid")?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
     let ended = std::thread::Builder::new().spawn(move || child.wait_with_output())?;
+    let start = Instant::now();
     while !ended.is_finished() {
         sleep(Duration::from_millis(1)).await;
+        if start.elapsed() > patience {
+            let _gone_already = pidfd_send_signal(&handle, Signal::KILL);
+        }
     }
     let output = ended.join().ok().context("the waiting thread panicked")?;
     output.with_context(name)

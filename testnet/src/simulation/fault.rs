@@ -54,6 +54,8 @@ pub enum Fault {
     Reset { who: Who },
     /// The primary hands over.
     HandOver { to: usize },
+    /// The disk is lost, and an empty one put in its place; only while all other copies are whole.
+    LostDisk { who: Who, down: u64 },
     /// A clock steps.
     ClockStep { who: Who, millis: i64, lasts: u64 },
 }
@@ -140,6 +142,10 @@ impl World {
                 sleep(millis(lasts)).await;
                 self.network.weather(Weather::METRO);
             }
+            Fault::LostDisk { who, down } => {
+                let site = self.site(who);
+                self.lose_disk(&site, down).await;
+            }
             Fault::Reset { who } => self.network.reset(self.site(who).node),
             Fault::HandOver { to } => self.hand_over(to).await,
             Fault::ClockStep { who, millis: by, lasts } => {
@@ -174,6 +180,20 @@ impl World {
         }
     }
 
+    /// A second disk may not be lost before the first one is filled again: nobody promises to survive that.
+    pub(super) async fn lose_disk(&self, site: &Arc<Site>, down: u64) {
+        if self.sites.iter().any(|site| site.is_joining()) {
+            return self.trace.say("no disk is lost: a copy is being filled still");
+        }
+        self.trace.say(&format!("node {} loses its disk", site.node));
+        kill(site, false);
+        // Whatever the old copy said is on its way; a machine takes longer to come back.
+        sleep(millis(down.max(20))).await;
+        site.disk.replace();
+        site.checkpoints.set_aside();
+        site.start();
+    }
+
     async fn strike_disk(&self, fault: Fault) {
         match fault {
             Fault::SlowDisk { who, millis: slow, lasts } => {
@@ -197,8 +217,9 @@ impl World {
                 site.mood(DiskMood::FAST);
                 if then_power_loss {
                     sleep(millis(700)).await;
-                    site.start();
                 }
+                // It may have stopped by itself, too.
+                site.start();
             }
             _ => unreachable!("only disks"),
         }

@@ -58,7 +58,7 @@ pub struct Args {
     /// How many seeds, counting up from the first.
     #[arg(long, default_value_t = 1)]
     pub runs: u64,
-    /// A case with a script of its own instead of the swarm: 1 2 3 6 7 9 10 11 20 22.
+    /// A case with a script of its own instead of the swarm: 1 2 3 6 7 9 10 11 20 22 24 30 32.
     #[arg(long)]
     pub case: Option<u32>,
     /// Run every seed twice and demand the same trace.

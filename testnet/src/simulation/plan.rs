@@ -18,6 +18,8 @@ pub struct Plan {
     pub idle: Duration,
     /// Offsets of the three clocks, milliseconds.
     pub clocks: [i64; 3],
+    /// Kills of all three while the cluster is young: so many milliseconds after they started, and whether the power goes, too.
+    pub births: Vec<(u64, bool)>,
     /// Each with the calm in front of it, milliseconds; the next begins when it's over.
     pub acts: Vec<(u64, Act)>,
 }
@@ -46,10 +48,16 @@ pub enum Expect {
     AppliedAheadOfDisk,
     /// Clients got first answers again, and ids refused.
     RepliesAgain,
+    /// A primary whose disk hangs is relieved in time, and stops by itself.
+    RelievedOfHungDisk,
+    /// No copy is empty or half-filled any more.
+    Filled,
+    /// A primary that lost its office behind a cut, and an empty copy that has forgotten electing its successor, decide nothing.
+    NothingBehindACut,
 }
 
 /// The cases that have a script of their own (the table of cases is in docs/; 1 and 20 are any seed).
-pub const CASES: [u32; 10] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22];
+pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
 
 impl Plan {
     /// The swarm's: any faults, at any time.
@@ -58,6 +66,9 @@ impl Plan {
         let mut random = Random::of(seed, 10);
         let count = random.between(3, 9);
         let mut plan = Self::basis(&mut random);
+        if random.chance(20) {
+            plan.killed_young(&mut random, 2);
+        }
         for _ in 0..count {
             let calm = random.between(200, 6_000);
             let act = if random.chance(25) {
@@ -80,6 +91,7 @@ impl Plan {
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10, 1 << 20]),
             idle: Duration::from_secs(*random.pick(&[2, 2, 2, 30])),
             clocks: [skew(random), skew(random), skew(random)],
+            births: Vec::new(),
             acts: Vec::new(),
         }
     }
@@ -106,6 +118,9 @@ impl Plan {
             10 => plan.between_vote_and_append(&mut random),
             11 => plan.late_syncs(&mut random),
             22 => plan.failovers_under_retries(&mut random),
+            24 => plan.killed_young(&mut random, 8),
+            30 => plan.expect_three(Expect::RelievedOfHungDisk),
+            32 => plan.lost_disks(&mut random),
             _ => return None,
         }
         Some(plan)
@@ -115,6 +130,34 @@ impl Plan {
         for calm in [3_000, 5_000, 4_000] {
             self.acts.push((calm, Act::Expect(expect)));
         }
+    }
+
+    /// All are killed again and again before anybody could be told anything: around the first election, which can't begin
+    /// before an empty copy has kept silent for 600 ms.
+    fn killed_young(&mut self, random: &mut Random, times: u64) {
+        for _ in 0..times {
+            let after = if random.chance(80) {
+                random.between(600, 1_100)
+            } else {
+                random.between(0, 3_000)
+            };
+            self.births.push((after, random.chance(50)));
+        }
+        for _ in 0..3 {
+            let power = random.chance(50);
+            self.acts.push((2_000, Act::One(Fault::KillAll { power, down: 100 })));
+        }
+    }
+
+    fn lost_disks(&mut self, random: &mut Random) {
+        for _ in 0..3 {
+            let who = *random.pick(&[Who::Primary, Who::Follower(0), Who::Follower(1)]);
+            let down = random.between(20, 3_000);
+            self.acts.push((3_000, Act::One(Fault::LostDisk { who, down })));
+            self.acts.push((2_500, Act::Expect(Expect::Filled)));
+        }
+        self.acts.push((1_000, Act::Expect(Expect::NothingBehindACut)));
+        self.acts.push((3_000, Act::Expect(Expect::Filled)));
     }
 
     fn conflicting_tails(&mut self, random: &mut Random) {
@@ -198,7 +241,7 @@ fn fault(random: &mut Random) -> Fault {
     let (who, lasts) = (who(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
-    match random.below(16) {
+    match random.below(17) {
         0 | 1 => Fault::Kill { who, power, down },
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
@@ -215,7 +258,8 @@ fn fault(random: &mut Random) -> Fault {
             delay: random.between(1_000, 40_000),
             lasts,
         },
-        14 => match random.below(3) {
+        14 => Fault::LostDisk { who, down },
+        15 => match random.below(3) {
             0 => Fault::Reset { who },
             1 => Fault::HandOver { to: 0 },
             _ => Fault::HandOver { to: 1 },

@@ -1,19 +1,26 @@
 //! A site: what outlives its process (disk, checkpoint, clock), and the process that lives at the moment.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use evenkeel_node::{config::Timing, replication::seeded::seeded};
-use evenkeel_storage::{balances::MemoryCheckpoints, disk::MemoryDisk};
+use evenkeel_node::{
+    config::Timing,
+    replication::{aside::DISK_HUNG, seeded::seeded},
+};
+use evenkeel_storage::{
+    balances::MemoryCheckpoints,
+    disk::{Disk, MemoryDisk},
+};
 use evenkeel_wire::{genesis::Genesis, id::NodeId};
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
     clock::SimulatedClock,
     disk::Pulse,
-    life::{Life, live},
+    life::{DATA, Life, live},
     network::Network,
     random::Random,
     trace::Trace,
@@ -116,7 +123,11 @@ impl Site {
             if let Err(why) = live(site.clone(), number, pulse.clone()).await
                 && pulse.is_alive()
             {
-                site.watch.broken(format!("node {} stopped by itself: {why}", site.node));
+                if site.current_mood().hangs && why == DISK_HUNG {
+                    site.trace.say(&format!("node {} stops by itself: its disk hangs", site.node));
+                } else {
+                    site.watch.broken(format!("node {} stopped by itself: {why}", site.node));
+                }
             }
             pulse.end(false);
             let _done = buried.await;
@@ -144,6 +155,12 @@ impl Site {
     /// Whether the process runs, answering or not.
     pub fn pulse(&self) -> Option<Arc<Pulse>> {
         self.process().pulse.clone().filter(|pulse| pulse.is_alive())
+    }
+
+    /// Whether its copy began empty and hasn't caught up.
+    pub fn is_joining(&self) -> bool {
+        let held = self.disk.list(Path::new(DATA)).unwrap_or_default();
+        held.iter().any(|name| name == "joining")
     }
 
     pub fn mood(&self, mood: DiskMood) {

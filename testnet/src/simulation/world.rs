@@ -13,7 +13,10 @@ use super::{
     client::OPERATOR,
     clock::SimulatedClock,
     fault::{Fault, Way, Who, kill},
-    invariants::progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN},
+    invariants::{
+        progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN},
+        upkeep,
+    },
     network::{Network, Weather},
     plan::{Act, Expect, Plan},
     random::Random,
@@ -23,8 +26,14 @@ use super::{
     workload::{Client, Tally},
 };
 
+/// Where the sites' business days begin.
+pub const TIME_ZONE: &str = "Asia/Seoul";
+/// How long all is well at the end of a run, so that what is due can be done.
+const REST: Duration = Duration::from_secs(3);
 /// No run is shorter.
 const LASTS: Duration = Duration::from_secs(60);
+/// A node whose disk hangs has stopped by then.
+const STOPS_WITHIN: Duration = Duration::from_secs(7);
 /// A run that takes longer than this hangs.
 const LASTS_MAX: Duration = Duration::from_secs(600);
 
@@ -89,7 +98,12 @@ impl Act {
         match self {
             Self::One(_) => 1,
             Self::Together(all) => all.len(),
-            Self::Expect(Expect::NewPrimary { .. } | Expect::SamePrimary { .. }) => 1,
+            Self::Expect(
+                Expect::NewPrimary { .. }
+                | Expect::SamePrimary { .. }
+                | Expect::RelievedOfHungDisk
+                | Expect::NothingBehindACut,
+            ) => 1,
             Self::Expect(_) => 0,
         }
     }
@@ -102,7 +116,7 @@ fn genesis() -> Genesis {
         wallet_max_balance: 2_000_000,
         id_horizon_ms: 7 * 24 * 3_600_000,
         id_tolerance_ms: 300_000,
-        time_zone: Text::new("Asia/Seoul").expect("short"),
+        time_zone: Text::new(TIME_ZONE).expect("short"),
         operator_key: key_hash(OPERATOR),
         first_date: BusinessDate::FIRST,
     }
@@ -134,6 +148,12 @@ impl World {
         let begun = Instant::now();
         tokio::spawn(self.network.clone().reap());
         tokio::spawn(self.clone().look());
+        for (after, power) in &self.plan.births {
+            self.sites.iter().for_each(|site| site.start());
+            sleep(Duration::from_millis(*after)).await;
+            self.sites.iter().for_each(|site| kill(site, *power));
+            sleep(Duration::from_millis(50)).await;
+        }
         self.sites.iter().for_each(|site| site.start());
         let mut first = self.client(0);
         first.open_accounts().await;
@@ -153,7 +173,7 @@ impl World {
         }
         self.heal().await;
         self.demand_commands(&mut first).await;
-        sleep_until(begun + LASTS - Duration::from_secs(1)).await;
+        sleep_until((begun + LASTS - Duration::from_secs(1)).max(Instant::now() + REST)).await;
         stop.send_replace(true);
         let mut tally = first.tally;
         for client in join_all(working).await {
@@ -205,6 +225,9 @@ impl World {
                 "a site that applied more than its disk held",
                 self.watch.inner().applied_ahead_of_disk,
             ),
+            Expect::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
+            Expect::Filled => self.all_filled().await,
+            Expect::NothingBehindACut => self.nothing_behind_a_cut().await,
             Expect::RepliesAgain => {
                 let (replays, reuses) = {
                     let inner = self.watch.inner();
@@ -242,6 +265,70 @@ impl World {
         if led_by == Some(old.node) {
             return Err(format!("failover: node {} still leads behind its cut", old.node));
         }
+        Ok(())
+    }
+
+    /// The primary's disk doesn't come back from a sync: somebody else decides soon, and the process ends by itself.
+    async fn relieved_of_hung_disk(&self) -> Result<(), String> {
+        let old = self.primary().ok_or("case: there is no primary whose disk could hang")?;
+        let pulse = old.pulse().ok_or("case: the primary is down")?;
+        let other = self.sites.iter().find(|site| site.node != old.node).expect("there are three");
+        self.trace.say(&format!("node {}'s disk hangs", old.node));
+        old.mood(DiskMood { hangs: true, ..DiskMood::FAST });
+        let begun = Instant::now();
+        let mut client = self.client(91);
+        let decided = client.through(other, FAILOVER_WITHIN).await;
+        self.trace.say(&format!("a new primary decided after {:?}", begun.elapsed()));
+        decided.map_err(|why| format!("failover from a hung disk: {why}"))?;
+        let ended = timeout(STOPS_WITHIN.saturating_sub(begun.elapsed()), pulse.over()).await;
+        if ended.is_err() {
+            return Err(format!("case: node {} still runs on a disk that hangs", old.node));
+        }
+        sleep(Duration::from_secs(30).saturating_sub(begun.elapsed())).await;
+        old.mood(DiskMood::FAST);
+        old.start();
+        Ok(())
+    }
+
+    async fn all_filled(&self) -> Result<(), String> {
+        let filled = async {
+            while self.sites.iter().any(|site| site.is_joining()) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let joining = || self.sites.iter().filter(|site| site.is_joining()).map(|site| site.node);
+        let waited = timeout(AGREEMENT_WITHIN, filled).await;
+        waited.map_err(|_| format!("progress: not filled: {:?}", joining().collect::<Vec<_>>()))
+    }
+
+    /// The primary is cut off and another one elected; then the third site, which had elected it, loses its disk and sees only
+    /// the old one. Those two would be a majority, and know nothing of what was decided meanwhile.
+    async fn nothing_behind_a_cut(&self) -> Result<(), String> {
+        let old = self.primary().ok_or("case: there is no primary to cut off")?;
+        let all: Vec<_> = self.sites.iter().map(|site| site.node).collect();
+        let apart = |node| {
+            self.network.cut(&[node], &all);
+            self.network.cut(&all, &[node]);
+        };
+        apart(old.node);
+        let mut client = self.client(92);
+        let rest: Vec<_> = self.sites.iter().filter(|site| site.node != old.node).collect();
+        client.through(rest[0], FAILOVER_WITHIN).await.map_err(|why| format!("failover: {why}"))?;
+        let new = self.primary().filter(|site| site.node != old.node);
+        let new = new.ok_or("case: nobody took over from a primary that is cut off")?;
+        let third = rest.into_iter().find(|site| site.node != new.node).expect("there are three");
+        self.lose_disk(third, 50).await;
+        self.network.heal();
+        apart(new.node);
+        self.trace.say(&format!("node {} sees only the empty node {}", old.node, third.node));
+        let mut client = self.client(93);
+        if client.through(&old, Duration::from_secs(8)).await.is_ok() {
+            return Err(format!(
+                "lost disk: node {} decided with the empty copy of node {} alone",
+                old.node, third.node
+            ));
+        }
+        self.network.heal();
         Ok(())
     }
 
@@ -336,6 +423,16 @@ impl World {
                 held = Err(format!("sums: the model's {asset} adds up to {sum}"));
             }
         }
+        if let Some(primary) = self.primary()
+            && held.is_ok()
+        {
+            held = upkeep::at_rest(&inner.model, primary.clock.wall_micros());
+        }
+        let [captured, voided, expired] = inner.model.resolved;
+        self.trace.say(&format!(
+            "holds: {captured} captured, {voided} given back, {expired} expired; the day is {:?}",
+            inner.model.date()
+        ));
         if inner.reads.unresolved() > 0 && held.is_ok() {
             held = Err("reads: an answer came from a position that nobody applied".into());
         }

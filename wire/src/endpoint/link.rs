@@ -103,7 +103,14 @@ fn alert(code: TransportErrorCode) -> Option<String> {
 fn handshake_error(reason: &str) -> &str {
     let certificate = reason.strip_prefix("invalid peer certificate: ").unwrap_or(reason);
     let ours = certificate.strip_prefix("Other(OtherError(").and_then(|own| own.strip_suffix("))"));
-    ours.unwrap_or(certificate)
+    match ours.unwrap_or(certificate) {
+        "UnknownIssuer" | "BadSignature" => {
+            "its certificate is signed by an authority that isn't trusted here (another cluster's?)"
+        }
+        "Expired" => "its certificate has expired",
+        "NotValidYet" => "its certificate isn't valid yet",
+        other => other,
+    }
 }
 
 fn words(bytes: &[u8]) -> String {

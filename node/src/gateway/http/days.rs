@@ -9,11 +9,9 @@ use axum::{
     response::IntoResponse,
 };
 use evenkeel_wire::{
-    amount::Asset,
     day::BusinessDate,
-    id::AccountId,
-    reply::{AssetTotals, DayView, Refusal, View},
-    request::Query,
+    reply::{AssetTotals, DayView, View},
+    request::{Consistency, Query},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,6 +29,7 @@ use super::{
 };
 use crate::{
     admission::{self, Act},
+    history::{BankRow, MerchantRow, Settlement},
     limits::SETTLEMENT_PATIENCE,
 };
 
@@ -144,50 +143,6 @@ fn date(head: &Head) -> Result<BusinessDate, Problem> {
     })
 }
 
-/// What one closed day means for each merchant and bank.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
-    pub date: BusinessDate,
-    pub merchants: Vec<MerchantDay>,
-    pub banks: Vec<BankDay>,
-}
-
-/// A merchant's day, minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MerchantDay {
-    pub account: AccountId,
-    pub asset: Asset,
-    pub payments: u64,
-    pub refunds: u64,
-    pub fees: u64,
-    pub net: i64,
-}
-
-/// A bank's day, minor units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BankDay {
-    pub account: AccountId,
-    pub asset: Asset,
-    pub top_ups: u64,
-    pub cash_outs: u64,
-    pub reversals: i64,
-}
-
-/// Who works out settlements: from the journal, so that they are the same bytes on every node.
-pub trait SettlementSource: Send + Sync + 'static {
-    /// May read the whole day's journal: never called where something waits.
-    ///
-    /// # Errors
-    /// When the day isn't closed as far as this node knows, or the journal can't be read.
-    fn settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal>;
-}
-
-impl SettlementSource for crate::state::State {
-    fn settlement(&self, _date: BusinessDate) -> Result<Settlement, Refusal> {
-        Err(Refusal::new(evenkeel_wire::reply::RefusalCode::Recovering, "not yet"))
-    }
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Settlement)]
 pub(super) struct SettlementShape {
@@ -202,9 +157,10 @@ pub(super) struct SettlementShape {
 struct MerchantShape {
     account: AccountIdText,
     asset: AssetName,
-    payments: u64,
-    refunds: u64,
-    fees: u64,
+    payments: i64,
+    refunds: i64,
+    /// Fees paid, less those that were reversed.
+    fees: i64,
     /// Payments less refunds and fees.
     net: i64,
 }
@@ -215,8 +171,8 @@ struct MerchantShape {
 struct BankShape {
     account: AccountIdText,
     asset: AssetName,
-    top_ups: u64,
-    cash_outs: u64,
+    top_ups: i64,
+    cash_outs: i64,
     /// What reversals brought back to the bank, less what they took from it.
     reversals: i64,
 }
@@ -226,17 +182,17 @@ impl From<&Settlement> for SettlementShape {
         let merchants = settlement.merchants.iter().map(|row| MerchantShape {
             account: AccountIdText(row.account),
             asset: AssetName(row.asset),
-            payments: row.payments,
-            refunds: row.refunds,
-            fees: row.fees,
-            net: row.net,
+            payments: shown(row.payments),
+            refunds: shown(row.refunds),
+            fees: shown(row.fees),
+            net: shown(row.net),
         });
         let banks = settlement.banks.iter().map(|row| BankShape {
             account: AccountIdText(row.account),
             asset: AssetName(row.asset),
-            top_ups: row.top_ups,
-            cash_outs: row.cash_outs,
-            reversals: row.reversals,
+            top_ups: shown(row.top_ups),
+            cash_outs: shown(row.cash_outs),
+            reversals: shown(row.reversals),
         });
         Self {
             date: DateText(settlement.date),
@@ -244,6 +200,11 @@ impl From<&Settlement> for SettlementShape {
             banks: banks.collect(),
         }
     }
+}
+
+/// A sum that no i64 holds (it takes a thousand times the largest amount) shows as the nearest.
+fn shown(sum: i128) -> i64 {
+    i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
 const JSON: &str = "application/json";
@@ -266,9 +227,9 @@ pub(super) async fn get_settlement(
     head: Head,
 ) -> Result<Response<Body>, Problem> {
     let kind = accept::choose(&head.headers, &[JSON, CSV])?;
+    admission::check_act(&head.caller, Act::ReadSettlement)?;
     let date = date(&head)?;
     query::none(head.uri.query())?;
-    admission::check_act(&head.caller, Act::ReadSettlement)?;
     let overloaded = || Problem::new(Code::Overloaded, "a settlement is being worked out already");
     // One at a time: each reads a day's journal.
     let turn = door.settling.clone();
@@ -276,9 +237,10 @@ pub(super) async fn get_settlement(
         .await
         .map_err(|_| overloaded())?
         .map_err(|_| overloaded())?;
-    let source = door.settlements.clone();
+    door.reach_end_of(date, &head).await?;
+    let state = door.state.clone();
     let working = tokio::task::spawn_blocking(move || {
-        let settlement = source.settlement(date);
+        let settlement = state.settlement(date);
         drop(place);
         settlement
     });
@@ -295,6 +257,16 @@ pub(super) async fn get_settlement(
     Ok(describe::json(StatusCode::OK, &SettlementShape::from(&settlement)))
 }
 
+impl HttpDoor {
+    /// Waits until this site has applied all of a day that the primary knows to be closed.
+    async fn reach_end_of(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
+        let (view, _) = self.look(head, Query::Day(date), Consistency::Linearizable).await?;
+        let View::Day(day) = view else { return Err(mismatched()) };
+        let behind = |_| Problem::new(Code::Recovering, "this site hasn't come to that day yet");
+        self.reach(day.last_position, head.deadline).await.map_err(behind)
+    }
+}
+
 /// One table with a column for every figure (RFC 4180); what a row doesn't have is empty.
 fn csv(settlement: &Settlement) -> String {
     let mut text = String::from(
@@ -302,12 +274,12 @@ fn csv(settlement: &Settlement) -> String {
     );
     let date = settlement.date;
     for row in &settlement.merchants {
-        let MerchantDay { account, asset, payments, refunds, fees, net } = row;
+        let MerchantRow { account, asset, payments, refunds, fees, net } = row;
         write!(text, "{date},merchant,{account},{asset},{payments},{refunds},{fees},{net},,,\r\n")
             .expect("writing to memory can't fail");
     }
     for row in &settlement.banks {
-        let BankDay { account, asset, top_ups, cash_outs, reversals } = row;
+        let BankRow { account, asset, top_ups, cash_outs, reversals } = row;
         write!(text, "{date},bank,{account},{asset},,,,,{top_ups},{cash_outs},{reversals}\r\n")
             .expect("writing to memory can't fail");
     }
@@ -316,13 +288,15 @@ fn csv(settlement: &Settlement) -> String {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_wire::{amount::Asset, id::AccountId};
+
     use super::*;
 
     #[test]
     fn a_settlement_is_one_table() {
         let settlement = Settlement {
             date: BusinessDate::parse("2026-11-26").unwrap(),
-            merchants: vec![MerchantDay {
+            merchants: vec![MerchantRow {
                 account: AccountId::new(1),
                 asset: Asset::parse("KRW").unwrap(),
                 payments: 900,
@@ -330,7 +304,7 @@ mod tests {
                 fees: 20,
                 net: 780,
             }],
-            banks: vec![BankDay {
+            banks: vec![BankRow {
                 account: AccountId::new(2),
                 asset: Asset::parse("KRW").unwrap(),
                 top_ups: 5_000,

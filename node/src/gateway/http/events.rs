@@ -11,13 +11,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Response, header},
     response::IntoResponse,
 };
-use evenkeel_wire::{
-    account::AccountStatus,
-    command::Command,
-    hold::HoldStatus,
-    outcome::{Outcome, Stamp},
-    reply::{HoldView, Refusal, TransferView},
-};
+use evenkeel_wire::account::{LimitChange, Limits};
 use futures_util::stream;
 use serde::Serialize;
 use tokio::{
@@ -25,6 +19,7 @@ use tokio::{
     time::sleep,
 };
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{
     HttpDoor, accept,
@@ -38,54 +33,11 @@ use super::{
 };
 use crate::{
     admission::{self, Act},
+    history::{AccountChange, After, Event, Events, Subject},
     limits::{EVENTS_AT_A_TIME, EVENTS_HEARTBEAT, EVENTS_PAUSE},
     road::Caller,
     state::Place,
 };
-
-/// How far somebody has seen: a whole entry, or one outcome of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct After {
-    pub position: u64,
-    /// `None`: all of the entry.
-    pub index: Option<u16>,
-}
-
-/// An outcome, with what it was about.
-#[derive(Clone, Debug)]
-pub struct Event {
-    pub stamp: Stamp,
-    pub command: Command,
-    pub outcome: Outcome,
-    /// The movement that a committed command made.
-    pub movement: Option<TransferView>,
-    /// The hold that a committed hold, void or release was about; its status is told as of the event, whatever it says.
-    pub hold: Option<HoldView>,
-}
-
-/// Outcomes in the order of the journal.
-#[derive(Clone, Debug, Default)]
-pub struct EventPage {
-    pub events: Vec<Event>,
-    /// How far the page has seen, whether or not there was an outcome; `None`: the journal is empty.
-    pub seen: Option<After>,
-}
-
-/// Where outcomes are read.
-pub trait EventSource: Send + Sync + 'static {
-    /// At most about `limit` outcomes behind `after`, from the start when it's `None`. Reads the disk: never called where
-    /// something waits.
-    ///
-    /// # Errors
-    /// When the journal can't be read, or an index is being rebuilt.
-    fn events(&self, after: Option<After>, limit: usize) -> Result<EventPage, Refusal>;
-}
-
-impl EventSource for crate::state::State {
-    fn events(&self, _after: Option<After>, _limit: usize) -> Result<EventPage, Refusal> {
-        Err(Refusal::new(evenkeel_wire::reply::RefusalCode::Recovering, "not yet"))
-    }
-}
 
 /// One outcome.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,104 +73,89 @@ pub(super) struct EventShape {
     account: Option<AccountEventShape>,
 }
 
-/// What an event says of an account: what the command was about, never how the account stands.
+/// What an event says of an account: what never changes, and what the command made of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AccountEvent)]
 struct AccountEventShape {
     id: AccountIdText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    kind: Option<AccountKindName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    asset: Option<AssetName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    label: Option<String>,
+    kind: AccountKindName,
+    asset: AssetName,
+    label: String,
+    /// What it was made; not there where that stayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     status: Option<AccountStatusName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    limits: Option<LimitsSetShape>,
 }
 
-impl From<Event> for EventShape {
-    fn from(event: Event) -> Self {
-        let Event { stamp, command, outcome, movement, hold } = event;
-        let committed = outcome.rejection.is_none();
-        let (kind, id) = name(&command);
+/// Limits as a command set them: what stayed isn't there, what was cleared is `null`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LimitsSet)]
+struct LimitsSetShape {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_balance: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_transfer: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_debit: Option<Option<u64>>,
+}
+
+impl From<Limits> for LimitsSetShape {
+    fn from(limits: Limits) -> Self {
+        let set = |change| match change {
+            LimitChange::Keep => None,
+            LimitChange::Clear => Some(None),
+            LimitChange::Set(amount) => Some(Some(amount.0)),
+        };
         Self {
-            position: stamp.position,
-            index: outcome.index,
-            term: stamp.term,
-            recorded_at: Time(stamp.recorded_at),
-            r#type: kind,
-            id,
-            outcome: if committed { "committed" } else { "rejected" },
-            code: outcome.rejection.map(RejectionName),
-            transfer: movement.as_ref().filter(|_| committed).map(TransferShape::fixed),
-            hold: hold.filter(|_| committed).map(|view| hold_after(&command, view)),
-            account: if committed { account(&command) } else { None },
+            max_balance: set(limits.max_balance),
+            per_transfer: set(limits.per_transfer),
+            daily_debit: set(limits.daily_debit),
         }
     }
 }
 
-/// A command's type and id, as events name them.
-fn name(command: &Command) -> (&'static str, Option<String>) {
-    let id = command.id().map(|id| id.to_string());
-    match command {
-        Command::Transfer(_) => ("transfer", id),
-        Command::OpenAccount(open) => ("open_account", Some(open.id.to_string())),
-        Command::Refund(_) => ("refund", id),
-        Command::Reversal(_) => ("reversal", id),
-        Command::Hold(_) => ("hold", id),
-        Command::Capture(_) => ("capture", id),
-        Command::Void(_) => ("void", id),
-        Command::SetStatus(change) => match change.status {
-            AccountStatus::Open => ("unfreeze", id),
-            AccountStatus::Frozen => ("freeze", id),
-            AccountStatus::Closed => ("close", id),
-        },
-        Command::SetLimits(_) => ("limits", id),
-        Command::ExpireHold(expire) => ("expire", Some(expire.hold.to_string())),
-        Command::CloseDay(day) => ("day_close", Some(day.closed.to_string())),
-        Command::CreateKey(_) => ("create_key", None),
-        Command::RevokeKey(revoke) => ("revoke_key", Some(revoke.key.0.to_string())),
-        Command::Genesis(_) => ("genesis", None),
+impl From<Event> for EventShape {
+    fn from(event: Event) -> Self {
+        let Event { stamp, kind, id, outcome, subject } = event;
+        let uuid = id.map(|id| Uuid::from_u128(id).to_string());
+        let mut shape = Self {
+            position: stamp.position,
+            index: outcome.index,
+            term: stamp.term,
+            recorded_at: Time(stamp.recorded_at),
+            r#type: kind.name(),
+            id: uuid,
+            outcome: if outcome.rejection.is_none() { "committed" } else { "rejected" },
+            code: outcome.rejection.map(RejectionName),
+            transfer: None,
+            hold: None,
+            account: None,
+        };
+        match subject {
+            Subject::Nothing => {}
+            Subject::Transfer(view) => shape.transfer = Some(TransferShape::fixed(&view)),
+            Subject::Hold(view) => shape.hold = Some((*view).into()),
+            Subject::Account(change) => shape.account = Some((*change).into()),
+            Subject::Day(close) => shape.id = Some(close.closed.to_string()),
+        }
+        shape
     }
 }
 
-/// A hold as it stood after the command, not as it stands now: every node says the same.
-fn hold_after(command: &Command, mut view: HoldView) -> HoldShape {
-    (view.status, view.closed_by) = match command {
-        Command::Void(void) => (HoldStatus::Voided, Some(void.id)),
-        Command::ExpireHold(_) => (HoldStatus::Expired, None),
-        _ => (HoldStatus::Open, None),
-    };
-    view.captured = 0;
-    view.into()
-}
-
-fn account(command: &Command) -> Option<AccountEventShape> {
-    let plain = |id| AccountEventShape {
-        id: AccountIdText(id),
-        kind: None,
-        asset: None,
-        label: None,
-        status: None,
-    };
-    match command {
-        Command::OpenAccount(open) => Some(AccountEventShape {
-            kind: Some(AccountKindName(open.kind)),
-            asset: Some(AssetName(open.asset)),
-            label: Some(open.label.as_str().to_owned()),
-            status: Some(AccountStatusName(AccountStatus::Open)),
-            ..plain(open.id)
-        }),
-        Command::SetStatus(change) => Some(AccountEventShape {
-            status: Some(AccountStatusName(change.status)),
-            ..plain(change.account)
-        }),
-        Command::SetLimits(change) => Some(plain(change.account)),
-        _ => None,
+impl From<AccountChange> for AccountEventShape {
+    fn from(change: AccountChange) -> Self {
+        let AccountChange { id, kind, asset, label, status, limits } = change;
+        Self {
+            id: AccountIdText(id),
+            kind: AccountKindName(kind),
+            asset: AssetName(asset),
+            label: label.as_str().to_owned(),
+            status: status.map(AccountStatusName),
+            limits: Some(limits.into()).filter(|limits| *limits != LimitsSetShape::default()),
+        }
     }
 }
 
@@ -244,8 +181,8 @@ pub(super) async fn events(
     head: Head,
 ) -> Result<Response<Body>, Problem> {
     let kind = accept::choose(&head.headers, &[NDJSON, SSE])?;
-    let after = after(&head)?;
     admission::check_act(&head.caller, Act::ReadEvents)?;
+    let after = after(&head)?;
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
     })?;
@@ -256,7 +193,7 @@ pub(super) async fn events(
         after,
         looked: None,
         server_sent: kind == SSE,
-        full: true,
+        more: true,
         _place: place,
         _busy: busy.map(|busy| busy.0),
         door,
@@ -274,27 +211,25 @@ fn kind_header(kind: &str) -> &'static str {
 }
 
 /// Where to go on: what the query says, else what an SSE client has seen last.
-fn after(head: &Head) -> Result<Option<After>, Problem> {
+fn after(head: &Head) -> Result<After, Problem> {
     let parameters = query::parameters(&head.uri, ["after"])?;
     let expected = "a position, or a position and an index: 12 or 12.3";
     if let Some(after) = parameters.get("after", expected, read_after)? {
-        return Ok(Some(after));
+        return Ok(after);
     }
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    last.filter(|id| !id.is_empty())
-        .map(|id| {
-            read_after(id)
-                .ok_or_else(|| Problem::malformed(format!("Last-Event-ID: not {expected}")))
-        })
-        .transpose()
+    match last.filter(|id| !id.is_empty()) {
+        None => Ok(After::Nothing),
+        Some(id) => read_after(id)
+            .ok_or_else(|| Problem::malformed(format!("Last-Event-ID: not {expected}"))),
+    }
 }
 
 fn read_after(text: &str) -> Option<After> {
-    let (position, index) = match text.split_once('.') {
-        Some((position, index)) => (position, Some(query::digits(index)?)),
-        None => (text, None),
-    };
-    Some(After { position: query::digits(position)?, index })
+    Some(match text.split_once('.') {
+        Some((position, index)) => After::Outcome(query::digits(position)?, query::digits(index)?),
+        None => After::Entry(query::digits(text)?),
+    })
 }
 
 /// A reader, and how far it has seen.
@@ -302,12 +237,12 @@ struct Follow {
     applied: watch::Receiver<Option<Place>>,
     stopping: watch::Receiver<bool>,
     caller: Caller,
-    after: Option<After>,
+    after: After,
     /// The newest position when the journal was last looked at.
     looked: Option<u64>,
     server_sent: bool,
-    /// The last page was full: there may be more behind it.
-    full: bool,
+    /// There is more behind the last page.
+    more: bool,
     _place: OwnedSemaphorePermit,
     _busy: Option<Busy>,
     door: Arc<HttpDoor>,
@@ -321,11 +256,11 @@ impl Follow {
                 return None;
             }
             let newest = self.applied.borrow_and_update().map(|place| place.position);
-            if self.full || newest > self.looked {
+            if self.more || newest > self.looked {
                 self.looked = newest;
                 let page = self.read().await?;
-                self.full = page.events.len() >= EVENTS_AT_A_TIME;
-                self.after = page.seen.or(self.after);
+                self.more = page.more;
+                self.after = page.next;
                 if !page.events.is_empty() {
                     let bytes = write(page.events, self.server_sent);
                     return Some((Ok(bytes), self));
@@ -336,9 +271,9 @@ impl Follow {
         }
     }
 
-    async fn read(&self) -> Option<EventPage> {
-        let (source, after) = (self.door.events.clone(), self.after);
-        let reading = tokio::task::spawn_blocking(move || source.events(after, EVENTS_AT_A_TIME));
+    async fn read(&self) -> Option<Events> {
+        let (state, after) = (self.door.state.clone(), self.after);
+        let reading = tokio::task::spawn_blocking(move || state.events(after, EVENTS_AT_A_TIME));
         match reading.await {
             Ok(Ok(page)) => Some(page),
             Ok(Err(refusal)) => {

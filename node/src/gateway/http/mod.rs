@@ -55,8 +55,6 @@ use crate::{
     state::State,
 };
 use bodies::Bodies;
-pub use days::{BankDay, MerchantDay, Settlement, SettlementSource};
-pub use events::{After, Event, EventPage, EventSource};
 use head::RequestIds;
 use problem::{Code, Problem};
 pub use server::{HttpServer, ListenError};
@@ -70,8 +68,6 @@ pub struct Parts {
     pub freshness: Arc<Freshness>,
     pub health: Arc<dyn Health>,
     pub metrics: Arc<DoorMetrics>,
-    pub events: Arc<dyn EventSource>,
-    pub settlements: Arc<dyn SettlementSource>,
     pub quota: Quota,
     /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
@@ -87,8 +83,6 @@ pub(crate) struct HttpDoor {
     freshness: Arc<Freshness>,
     health: Arc<dyn Health>,
     metrics: Arc<DoorMetrics>,
-    events: Arc<dyn EventSource>,
-    settlements: Arc<dyn SettlementSource>,
     quota: Quota,
     stopping: watch::Receiver<bool>,
     bodies: Bodies,
@@ -101,19 +95,8 @@ pub(crate) struct HttpDoor {
 
 impl HttpDoor {
     fn new(parts: Parts) -> Self {
-        let Parts {
-            road,
-            state,
-            keyring,
-            freshness,
-            health,
-            metrics,
-            events,
-            settlements,
-            quota,
-            stopping,
-            process,
-        } = parts;
+        let Parts { road, state, keyring, freshness, health, metrics, quota, stopping, process } =
+            parts;
         Self {
             road,
             state,
@@ -121,8 +104,6 @@ impl HttpDoor {
             freshness,
             health,
             metrics,
-            events,
-            settlements,
             quota,
             stopping,
             bodies: Bodies::default(),

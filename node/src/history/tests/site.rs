@@ -107,6 +107,12 @@ impl Site {
         Self::open(disk, checkpoints, segment_bytes, given, now)
     }
 
+    /// Loses the oldest segment's index.
+    pub(super) fn lose_an_index(&mut self) {
+        let lost = Path::new("/data/journal/00000000000000000000.index");
+        self.disk.remove(lost).unwrap();
+    }
+
     /// An entry of groups, each atomic or not. Gives the answers.
     pub(super) fn entry(&mut self, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
         let mut builder = EntryBuilder::new();

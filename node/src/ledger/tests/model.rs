@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount},
+    amount::Asset,
     command::Command,
+    day::{BusinessDate, CloseDay},
     genesis::Genesis,
     hold::Hold,
-    id::{AccountId, CommandId},
+    id::{AccountId, CommandId, KeyId},
+    key::{CreateKey, Role},
     outcome::{Answer, Outcome, Rejection, Stamp},
+    refund::Refund,
+    reply::AssetTotals,
     transfer::{Transfer, TransferKind},
 };
 use proptest::prelude::*;
@@ -23,8 +28,34 @@ struct Model {
     genesis: Option<(Genesis, Answer)>,
     accounts: BTreeMap<AccountId, Account>,
     ids: BTreeMap<CommandId, (Command, Answer)>,
+    movements: BTreeMap<CommandId, Movement>,
+    /// In the order of their numbers: what was asked for, the first answer, whether it's revoked.
+    keys: Vec<(CreateKey, Answer, bool)>,
+    days: Vec<Day>,
     /// All that were taken up: the hold, when it's due, whether it's neither taken nor given back.
     holds: BTreeMap<CommandId, (Hold, i128, bool)>,
+}
+
+/// Money that moved, and how much of it went back.
+#[derive(Clone)]
+struct Movement {
+    kind: TransferKind,
+    debit: AccountId,
+    credit: AccountId,
+    amount: i128,
+    refunded: i128,
+    reversed_by: Option<CommandId>,
+}
+
+/// A business day; the last one is under way.
+#[derive(Clone)]
+struct Day {
+    date: BusinessDate,
+    first_position: u64,
+    opening: Vec<AssetTotals>,
+    movements: BTreeMap<(Asset, TransferKind), (u64, i128)>,
+    /// Position, link and sums at its end.
+    closed: Option<(u64, [u8; 32], Vec<AssetTotals>)>,
 }
 
 #[derive(Clone)]
@@ -36,6 +67,7 @@ struct Account {
     max_balance: Option<i128>,
     per_transfer: Option<i128>,
     daily_debit: Option<i128>,
+    /// In the day under way.
     debited: i128,
 }
 
@@ -43,12 +75,17 @@ struct Account {
 #[derive(Default)]
 struct Effect {
     amount: i128,
-    moves: Option<(AccountId, AccountId)>,
+    moves: Option<(TransferKind, AccountId, AccountId)>,
 }
 
 impl Model {
     fn entry(&mut self, stamp: Stamp, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
         self.now = self.now.max(stamp.recorded_at.into());
+        if let [(_, commands)] = groups
+            && let [Command::CloseDay(close)] = &commands[..]
+        {
+            return vec![self.close_day(close, stamp)];
+        }
         let mut index = 0;
         let mut answers = Vec::new();
         for (atomic, commands) in groups {
@@ -80,6 +117,8 @@ impl Model {
             Command::Genesis(genesis) => return self.found(genesis, stamp, index),
             Command::OpenAccount(open) => return self.open(open, stamp, index),
             Command::ExpireHold(expire) => return self.expire(expire.hold, index),
+            Command::CreateKey(create) => return self.create_key(create, stamp, index),
+            Command::RevokeKey(revoke) => return self.revoke_key(revoke.key, index),
             _ => {}
         }
         let id = command.id().unwrap();
@@ -106,8 +145,68 @@ impl Model {
             None => {
                 let answer = committed(index, 0, (0, 0));
                 self.genesis = Some((genesis.clone(), again(answer, stamp)));
+                let hash = genesis.operator_key;
+                let operator = CreateKey { hash, role: Role::Operator, account: None };
+                self.keys.push((operator, again(committed(index, 1, (0, 0)), stamp), false));
+                let opening = self.totals();
+                self.days.push(Day {
+                    date: genesis.first_date,
+                    first_position: 0,
+                    opening,
+                    movements: BTreeMap::new(),
+                    closed: None,
+                });
                 answer
             }
+        }
+    }
+
+    fn close_day(&mut self, close: &CloseDay, stamp: Stamp) -> Answer {
+        let totals = self.totals();
+        let today = self.days.last_mut().unwrap();
+        if today.date != close.closed || close.next <= close.closed {
+            return rejected(0, Rejection::DayNotOpen);
+        }
+        today.closed = Some((stamp.position, stamp.link, totals.clone()));
+        self.days.push(Day {
+            date: close.next,
+            first_position: stamp.position + 1,
+            opening: totals,
+            movements: BTreeMap::new(),
+            closed: None,
+        });
+        self.accounts.values_mut().for_each(|account| account.debited = 0);
+        committed(0, 0, (0, 0))
+    }
+
+    fn create_key(&mut self, create: &CreateKey, stamp: Stamp, index: u16) -> Answer {
+        match self.keys.iter().find(|(key, ..)| key.hash == create.hash) {
+            Some((key, first, _)) if key == create => return *first,
+            Some(_) => return rejected(index, Rejection::IdReused),
+            None => {}
+        }
+        let kind = create.account.map(|id| self.accounts.get(&id).map(|found| found.opening.kind));
+        let fits = match create.role {
+            Role::Merchant => kind == Some(Some(AccountKind::Merchant)),
+            _ => kind.is_none(),
+        };
+        if !fits {
+            return rejected(index, Rejection::KeyAccountInvalid);
+        }
+        let number = i128::try_from(self.keys.len() + 1).unwrap();
+        let answer = committed(index, number, (0, 0));
+        self.keys.push((*create, again(answer, stamp), false));
+        answer
+    }
+
+    fn revoke_key(&mut self, key: KeyId, index: u16) -> Answer {
+        let at = usize::try_from(key.0).unwrap().checked_sub(1);
+        match at.and_then(|at| self.keys.get_mut(at)) {
+            Some((.., revoked)) => {
+                *revoked = true;
+                committed(index, 0, (0, 0))
+            }
+            None => rejected(index, Rejection::KeyNotFound),
         }
     }
 
@@ -191,8 +290,60 @@ impl Model {
                 self.changeable(change.account, broken)?;
                 Some(Effect::default())
             }
+            Command::Refund(refund) => self.broken_by_refund(refund, broken),
+            Command::Reversal(reversal) => self.broken_by_reversal(reversal.transfer, broken),
             other => unreachable!("{other:?}"),
         }
+    }
+
+    fn broken_by_refund(&self, refund: &Refund, broken: &mut Vec<Rejection>) -> Option<Effect> {
+        let named = refund.amount.map(|amount| i128::from(amount.0));
+        if named.is_some_and(|amount| !(1..=BOUND).contains(&amount)) {
+            broken.push(Rejection::AmountInvalid);
+        }
+        let payment = self.movements.get(&refund.payment);
+        let Some(payment) = payment.filter(|found| found.kind == TransferKind::Payment) else {
+            broken.push(Rejection::PaymentNotFound);
+            return None;
+        };
+        let left = payment.amount - payment.refunded;
+        let amount = named.unwrap_or(left);
+        if left == 0 || amount > left {
+            broken.push(Rejection::RefundExceedsPayment);
+        }
+        Some(self.broken_by_moving_back(TransferKind::Refund, payment, amount, broken))
+    }
+
+    fn broken_by_reversal(&self, id: CommandId, broken: &mut Vec<Rejection>) -> Option<Effect> {
+        let Some(movement) = self.movements.get(&id) else {
+            broken.push(Rejection::TransferNotFound);
+            return None;
+        };
+        if !"top_up cash_out fee grant".split(' ').any(|name| name == movement.kind.name()) {
+            broken.push(Rejection::ReversalNotAllowed);
+            return None;
+        }
+        if movement.reversed_by.is_some() {
+            broken.push(Rejection::AlreadyReversed);
+        }
+        let amount = movement.amount;
+        Some(self.broken_by_moving_back(TransferKind::Reversal, movement, amount, broken))
+    }
+
+    fn broken_by_moving_back(
+        &self,
+        kind: TransferKind,
+        movement: &Movement,
+        amount: i128,
+        broken: &mut Vec<Rejection>,
+    ) -> Effect {
+        let (debit, credit) = (movement.credit, movement.debit);
+        let (payer, payee) = (&self.accounts[&debit], &self.accounts[&credit]);
+        if !payer.is_outside() && payer.posted - self.held(debit) < amount {
+            broken.push(Rejection::InsufficientFunds);
+        }
+        self.broken_by_moving((payer, payee), amount, broken);
+        Effect { amount, moves: Some((kind, debit, credit)) }
     }
 
     fn changeable(&self, id: AccountId, broken: &mut Vec<Rejection>) -> Option<&Account> {
@@ -224,14 +375,13 @@ impl Model {
         };
         rule(!allowed(*kind, payer.opening.kind, payee.opening.kind), KindNotAllowed);
         rule([payer, payee].iter().any(|party| party.opening.asset != *asset), AssetMismatch);
-        let outside = [AccountKind::Bank, AccountKind::Issuer].contains(&payer.opening.kind);
         let available = payer.posted - self.held(*debit);
-        rule(!outside && available < amount, InsufficientFunds);
+        rule(!payer.is_outside() && available < amount, InsufficientFunds);
         if counts(*kind) {
             payer.over_limits(amount, broken);
         }
         self.broken_by_moving((payer, payee), amount, broken);
-        Some(Effect { amount, moves: Some((*debit, *credit)) })
+        Some(Effect { amount, moves: Some((*kind, *debit, *credit)) })
     }
 
     fn broken_by_hold(&self, hold: &Hold, broken: &mut Vec<Rejection>) -> Option<Effect> {
@@ -280,7 +430,7 @@ impl Model {
         }
         let parties = (&self.accounts[&hold.debit], &self.accounts[&hold.credit]);
         self.broken_by_moving(parties, amount, broken);
-        Some(Effect { amount, moves: Some((hold.debit, hold.credit)) })
+        Some(Effect { amount, moves: Some((TransferKind::Payment, hold.debit, hold.credit)) })
     }
 
     /// What every movement may break, wherever it comes from.
@@ -313,11 +463,26 @@ impl Model {
             Command::Void(void) => self.holds.get_mut(&void.hold).unwrap().2 = false,
             Command::SetStatus(change) => self.account(change.account).status = change.status,
             Command::SetLimits(change) => self.account(change.account).limit(&change.limits),
+            Command::Refund(refund) => {
+                self.movements.get_mut(&refund.payment).unwrap().refunded += effect.amount;
+            }
+            Command::Reversal(reversal) => {
+                let undone = self.movements.get_mut(&reversal.transfer).unwrap();
+                undone.reversed_by = Some(reversal.id);
+            }
             _ => {}
         }
-        let Some((debit, credit)) = effect.moves else {
+        let Some((kind, debit, credit)) = effect.moves else {
             return committed(index, effect.amount, (0, 0));
         };
+        let amount = effect.amount;
+        let movement = Movement { kind, debit, credit, amount, refunded: 0, reversed_by: None };
+        self.movements.insert(command.id().unwrap(), movement);
+        let asset = self.account(debit).opening.asset;
+        let today = self.days.last_mut().unwrap();
+        let (count, sum) = today.movements.entry((asset, kind)).or_default();
+        *count += 1;
+        *sum += amount;
         self.account(debit).posted -= effect.amount;
         self.account(credit).posted += effect.amount;
         let after = (self.account(debit).posted, self.account(credit).posted);
@@ -333,6 +498,22 @@ impl Model {
         open.map(|(hold, ..)| i128::from(hold.amount.0)).sum()
     }
 
+    fn totals(&self) -> Vec<AssetTotals> {
+        let assets = &self.genesis.as_ref().unwrap().0.assets;
+        let totals = |asset: &Asset| {
+            let sum = |kind| i64::try_from(self.sum(asset.name(), &[kind])).unwrap();
+            AssetTotals {
+                asset: *asset,
+                wallet: sum(AccountKind::Wallet),
+                merchant: sum(AccountKind::Merchant),
+                bank: sum(AccountKind::Bank),
+                fee: sum(AccountKind::Fee),
+                issuer: sum(AccountKind::Issuer),
+            }
+        };
+        assets.iter().map(totals).collect()
+    }
+
     fn sum(&self, asset_name: &str, kinds: &[AccountKind]) -> i128 {
         let of_asset = self.accounts.values().filter(|account| {
             account.opening.asset == asset(asset_name) && kinds.contains(&account.opening.kind)
@@ -342,6 +523,11 @@ impl Model {
 }
 
 impl Account {
+    /// Bank and issuer may owe.
+    fn is_outside(&self) -> bool {
+        [AccountKind::Bank, AccountKind::Issuer].contains(&self.opening.kind)
+    }
+
     fn is_closed(&self) -> bool {
         self.status == AccountStatus::Closed
     }
@@ -425,19 +611,19 @@ fn again(answer: Answer, stamp: Stamp) -> Answer {
 
 /// Whether the ledger shows what the model has.
 fn compare(model: &Model, world: &World) -> Result<(), TestCaseError> {
-    for totals in world.ledger.totals().assets {
-        use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
-        for (kind, shown) in [
-            (Wallet, totals.wallet),
-            (Merchant, totals.merchant),
-            (Bank, totals.bank),
-            (Fee, totals.fee),
-            (Issuer, totals.issuer),
-        ] {
-            prop_assert_eq!(i128::from(shown), model.sum(totals.asset.name(), &[kind]));
-        }
-        prop_assert_eq!(model.sum(totals.asset.name(), AccountKind::ALL), 0);
+    if model.genesis.is_none() {
+        return Ok(());
     }
+    prop_assert_eq!(world.ledger.totals().assets, model.totals());
+    for asset in ["KRW", "POINT"] {
+        prop_assert_eq!(model.sum(asset, AccountKind::ALL), 0);
+    }
+    for (id, movement) in &model.movements {
+        prop_assert_eq!(i128::from(world.ledger.refunded(*id)), movement.refunded);
+        prop_assert_eq!(world.ledger.reversed_by(*id), movement.reversed_by);
+    }
+    compare_keys(model, world)?;
+    compare_days(model, world)?;
     prop_assert_eq!(world.ledger.account_count(), model.accounts.len());
     let limit = |limit: Option<u64>| limit.map(i128::from);
     for (id, account) in &model.accounts {
@@ -472,6 +658,41 @@ fn compare(model: &Model, world: &World) -> Result<(), TestCaseError> {
     let now = model.now;
     let due: Vec<_> = due.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
     prop_assert_eq!(world.ledger.due_holds(world.ledger.time(), 99), due);
+    Ok(())
+}
+
+fn compare_keys(model: &Model, world: &World) -> Result<(), TestCaseError> {
+    let views = world.ledger.keys();
+    prop_assert_eq!(views.len(), model.keys.len());
+    for ((number, (create, _, revoked)), view) in (1..).zip(&model.keys).zip(views) {
+        prop_assert_eq!(view.key, KeyId(number));
+        let found = (view.role, view.account, view.revoked);
+        prop_assert_eq!(found, (create.role, create.account, *revoked));
+        prop_assert_eq!(world.ledger.key(&create.hash), Some(view));
+    }
+    prop_assert_eq!(world.ledger.key(&[0xee; 32]), None);
+    Ok(())
+}
+
+fn compare_days(model: &Model, world: &World) -> Result<(), TestCaseError> {
+    let today = model.days.last().unwrap();
+    prop_assert_eq!(world.ledger.business_date(), Some(today.date));
+    prop_assert_eq!(world.ledger.day(today.date), None);
+    for day in &model.days {
+        let Some((last_position, link, closing)) = &day.closed else { continue };
+        let report = world.ledger.day(day.date).unwrap();
+        prop_assert_eq!(report.date, day.date);
+        let positions = (report.first_position, report.last_position);
+        prop_assert_eq!(positions, (day.first_position, *last_position));
+        prop_assert_eq!(report.link, *link);
+        for (row, (opening, closing)) in report.assets.iter().zip(day.opening.iter().zip(closing)) {
+            prop_assert_eq!((&row.opening, &row.closing), (opening, closing));
+            let moved = row.movements.iter().map(|row| (row.kind, row.count, i128::from(row.sum)));
+            let of_asset = day.movements.iter().filter(|((asset, _), _)| *asset == opening.asset);
+            let expected = of_asset.map(|((_, kind), (count, sum))| (*kind, *count, *sum));
+            prop_assert!(moved.eq(expected));
+        }
+    }
     Ok(())
 }
 

@@ -1,10 +1,13 @@
 //! The indexes of all sealed segments of one node.
 //!
 //! An index that is missing, or found damaged while being read, is *recovering* until `add` brings
-//! the new one. Answers that may need it are refused as `Recovering`; all others go on. It never
-//! rebuilds by itself: that takes the commands, which storage cannot decode.
+//! the new one. A damaged one loses its name at once, so that a start cannot take it for a whole one.
+//! Answers that may need it are refused as `Recovering`; all others go on: which seconds its ids are
+//! from is known still, from a header that was whole. It never rebuilds by itself: that takes the
+//! commands, which storage cannot decode.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -50,8 +53,8 @@ pub struct Recovering {
     pub why: String,
 }
 
-/// The indexes of all sealed segments. Shared between threads; a reader never waits for a disk
-/// while it holds the lock.
+/// The indexes of all sealed segments. Shared between threads; nobody waits for a disk while holding
+/// the lock, but for the moment in which a damaged index loses its name.
 pub struct Indexes {
     files: Arc<OpenFiles>,
     all: RwLock<All>,
@@ -60,13 +63,17 @@ pub struct Indexes {
 #[derive(Default)]
 struct All {
     segments: BTreeMap<Position, Segment>,
-    ready_seconds: Shelf,
-    recovering_seconds: BTreeMap<Position, RangeInclusive<u64>>,
+    /// Of segments whose index was opened once, whatever became of it.
+    known_seconds: Shelf,
+    /// Of all others.
+    possible_seconds: BTreeMap<Position, RangeInclusive<u64>>,
 }
 
 struct Segment {
     sealed: Sealed,
     index: Result<Arc<SegmentIndex>, String>,
+    /// Whether its seconds are among the known ones.
+    is_known: bool,
 }
 
 /// What a segment has to say: its index, or that it is recovering.
@@ -121,11 +128,9 @@ impl Indexes {
 
     /// Gives up the index of the segment at `first` until `add` brings a new one. `why` is what
     /// `verify` said.
-    pub fn mark_damaged(&self, first: Position, why: &IndexError) {
-        let mut all = self.write();
-        if let Some(segment) = all.segments.get(&first) {
-            let sealed = segment.sealed.clone();
-            all.put(sealed, Err(why.to_string()));
+    pub fn mark_damaged(&self, first: Position, why: &dyn Display) {
+        if let Some(index) = self.segment(first) {
+            self.give_up(&index, why);
         }
     }
 
@@ -232,18 +237,32 @@ impl Indexes {
         read: Result<T, IndexError>,
     ) -> Result<T, FindError> {
         read.map_err(|error| {
-            let first = index.first();
-            tracing::error!(%error, "segment index is unreadable and must be rebuilt");
-            let mut all = self.write();
-            if let Some(segment) = all.segments.get(&first) {
-                // A rebuilt one may have come while this one was read.
-                if segment.index.as_ref().is_ok_and(|current| Arc::ptr_eq(current, index)) {
-                    let sealed = segment.sealed.clone();
-                    all.put(sealed, Err(error.to_string()));
-                }
-            }
-            FindError::Recovering { first }
+            self.give_up(index, &error);
+            FindError::Recovering { first: index.first() }
         })
+    }
+
+    fn give_up(&self, index: &Arc<SegmentIndex>, why: &dyn Display) {
+        let first = index.first();
+        let mut all = self.write();
+        let current = all.segments.get(&first).filter(|segment| {
+            // A rebuilt one may have come while this one was read.
+            segment.index.as_ref().is_ok_and(|current| Arc::ptr_eq(current, index))
+        });
+        let Some(sealed) = current.map(|segment| segment.sealed.clone()) else { return };
+        all.put(sealed, Err(why.to_string()));
+        // Under the lock, so that it cannot be the rebuilt one that loses its name.
+        let aside = self.files.set_aside(first);
+        drop(all);
+        match aside {
+            Ok(aside) => {
+                let aside = aside.as_ref().map(|path| path.display().to_string());
+                tracing::error!(%why, aside, "segment index is unreadable: set aside, to be rebuilt");
+            }
+            Err(error) => {
+                tracing::error!(%why, %error, "segment index is unreadable, and can't be set aside");
+            }
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, All> {
@@ -258,27 +277,30 @@ impl Indexes {
 impl All {
     fn put(&mut self, sealed: Sealed, index: Result<Arc<SegmentIndex>, String>) {
         let first = sealed.first;
-        if let Some(replaced) = self.segments.remove(&first) {
-            match replaced.index {
-                Ok(_) => self.ready_seconds.remove(first),
-                Err(_) => drop(self.recovering_seconds.remove(&first)),
-            }
-        }
+        let was_known = self.segments.remove(&first).is_some_and(|replaced| replaced.is_known);
         match &index {
-            Ok(index) => self.ready_seconds.add(first, index.second_ranges()),
+            Ok(index) => {
+                if was_known {
+                    self.known_seconds.remove(first);
+                }
+                self.possible_seconds.remove(&first);
+                self.known_seconds.add(first, index.second_ranges());
+            }
+            Err(_) if was_known => {}
             Err(_) => {
-                self.recovering_seconds.insert(first, sealed.id_seconds.clone());
+                self.possible_seconds.insert(first, sealed.id_seconds.clone());
             }
         }
-        self.segments.insert(first, Segment { sealed, index });
+        let is_known = was_known || index.is_ok();
+        self.segments.insert(first, Segment { sealed, index, is_known });
     }
 
     /// The segments that may have an id of this second, oldest first: the first answer is the one
     /// that counts.
     fn of_second(&self, second: u64) -> Vec<Answering> {
-        let recovering = self.recovering_seconds.iter().filter(|(_, all)| all.contains(&second));
-        let mut firsts: Vec<_> = self.ready_seconds.of_second(second).collect();
-        firsts.extend(recovering.map(|(first, _)| *first));
+        let possible = self.possible_seconds.iter().filter(|(_, all)| all.contains(&second));
+        let mut firsts: Vec<_> = self.known_seconds.of_second(second).collect();
+        firsts.extend(possible.map(|(first, _)| *first));
         firsts.sort_unstable();
         firsts.into_iter().map(|first| self.answering(first)).collect()
     }

@@ -61,6 +61,11 @@ fn path_of(folder: &Path, first: Position) -> PathBuf {
     folder.join(format!("{first:020}.index"))
 }
 
+/// Where a damaged one goes, for whoever wants to know what became of it.
+fn aside_path_of(folder: &Path, first: Position) -> PathBuf {
+    folder.join(format!("{first:020}.index.damaged"))
+}
+
 /// Where it is written before it takes its name. Left behind by a crash, it is replaced by the next
 /// build.
 fn partial_path_of(folder: &Path, first: Position) -> PathBuf {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Position, path_of};
+use super::{Position, aside_path_of, path_of};
 use crate::disk::{Disk, File};
 
 pub(super) struct OpenFiles {
@@ -45,6 +45,18 @@ impl OpenFiles {
     /// Opens the index of the segment at `first`; keeping it is the caller's choice.
     pub(super) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
         self.disk.open(&path_of(&self.folder, first))
+    }
+
+    /// Takes the name from an index that cannot be read, durably: the next start finds none and builds it anew.
+    /// `None`: there was none any more.
+    pub(super) fn set_aside(&self, first: Position) -> io::Result<Option<PathBuf>> {
+        let aside = aside_path_of(&self.folder, first);
+        match self.disk.rename(&path_of(&self.folder, first), &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            renamed => renamed?,
+        }
+        self.disk.sync_folder(&self.folder)?;
+        Ok(Some(aside))
     }
 
     pub(super) fn kept(&self, reader: Reader) -> Option<Arc<dyn File>> {

@@ -64,6 +64,7 @@ fn genesis() -> Genesis {
         id_tolerance_ms: 300_000,
         time_zone: text("Asia/Seoul"),
         operator_key: [0x22; 32],
+        first_date: BusinessDate::new(2026, 11, 26).unwrap(),
     }
 }
 

@@ -12,10 +12,10 @@ use evenkeel_wire::{
     id::{ClusterId, KeyId, OPERATOR_KEY},
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
-        APPEND, APPENDED, AppendHead, AppendReply, AppendResult, DIGEST, DIGEST_AGREED,
-        DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, LANE, Lane, LaneHello, LogId,
-        PeerRecord, TRANSFER, TRANSFERRED, TransferLeader, TransferReply, VOTE, VOTED, Vote,
-        VoteReply, VoteRequest, write_append,
+        APPEND, APPENDED, AppendHead, AppendReply, AppendResult, CopyWelcome, DIGEST,
+        DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, LANE, Lane,
+        LaneHello, LogId, PeerRecord, TRANSFER, TRANSFERRED, TransferLeader, TransferReply, VOTE,
+        VOTED, Vote, VoteReply, VoteRequest, write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -92,6 +92,7 @@ pub(crate) fn append_head(records: u32) -> AppendHead {
         previous: Some(log_id()),
         previous_link: Some([0x44; 32]),
         committed: None,
+        welcomes: None,
         records,
     }
 }
@@ -169,20 +170,32 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
     write_append(&append_head(2), records().iter(), &mut append);
     let mut heartbeat = Vec::new();
     write_append(&append_head(0), [].iter(), &mut heartbeat);
+    let mut welcome = Vec::new();
+    let welcomes = Some(CopyWelcome { copy: 0x0102_0304_0506_0708, founder: true });
+    write_append(&AppendHead { welcomes, ..append_head(0) }, [].iter(), &mut welcome);
     let mut forward = Vec::new();
     ForwardSubmit { key: [0x55; 32], submit: submit(true) }.write(&mut forward);
     assert_eq!((append[5], heartbeat[5]), (APPEND, APPEND));
     let last = Some(log_id());
-    let request = VoteRequest { pre_vote: true, vote: vote(), last, leadership_transfer: false };
-    let reply = VoteReply { vote: vote(), granted: true, last: None };
+    let request = VoteRequest {
+        pre_vote: true,
+        vote: vote(),
+        last,
+        leadership_transfer: false,
+        joining: true,
+    };
+    let reply = VoteReply { vote: vote(), granted: true, last: None, joining: None };
+    let joining = VoteReply { joining: Some(0x0102_0304_0506_0708), ..reply };
     let leader = TransferLeader { from: vote(), to: 1, last };
     let read = ForwardRead { key: [0x55; 32], read: read(Query::Totals) };
     let digest = DigestNotice { position: 42, link: [0x33; 32], digest: [0x66; 32] };
     let mut frames = vec![
         ("append", append),
         ("append_heartbeat", heartbeat),
+        ("append_welcome", welcome),
         ("vote", frame::whole(VOTE, &request)),
         ("voted", frame::whole(VOTED, &reply)),
+        ("voted_joining", frame::whole(VOTED, &joining)),
         ("transfer", frame::whole(TRANSFER, &leader)),
         ("forward_submit", forward),
         ("forward_read", frame::whole(FORWARD_READ, &read)),
@@ -197,7 +210,8 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         frames.push((name, frame::whole(LANE, &LaneHello { lane })));
     }
     for (name, result) in append_results() {
-        frames.push((name, frame::whole(APPENDED, &AppendReply { result, clock: 77 })));
+        let reply = AppendReply { result, clock: 77, disk_full: true, joining: false };
+        frames.push((name, frame::whole(APPENDED, &reply)));
     }
     for (name, reply) in transfer_replies() {
         frames.push((name, frame::whole(TRANSFERRED, &reply)));
@@ -211,6 +225,7 @@ fn append_results() -> Vec<(&'static str, AppendResult)> {
         ("appended_conflict", AppendResult::Conflict(log_id())),
         ("appended_higher_vote", AppendResult::HigherVote(vote())),
         ("appended_link_mismatch", AppendResult::LinkMismatch(log_id())),
+        ("appended_unwelcome", AppendResult::Unwelcome(0x0102_0304_0506_0708)),
     ]
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{FOLDER, Segment, also_of, disk, id_at, segment};
 use crate::disk::{Disk, MemoryDisk};
-use crate::journal::index::{FindError, IndexError, Indexes, Sealed, id_second, path_of};
+use crate::journal::index::{
+    FindError, IndexError, Indexes, Sealed, aside_path_of, id_second, path_of,
+};
 
 /// Three segments side by side; their ids are some seconds apart.
 fn three() -> Vec<Segment> {
@@ -152,6 +154,38 @@ fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
     indexes.mark_damaged(first, &why);
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
     assert!(indexes.segment(first).is_none() && indexes.segment(0).is_some());
+}
+
+/// A damaged index used to keep its name: after a restart its header was whole and it was believed, until the first answer
+/// that met the damage stopped the node again.
+#[test]
+fn a_damaged_index_loses_its_name_and_keeps_its_seconds() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    let (first, id) = (models[1].first, some_id(&models[1]));
+    let path = path_of(Path::new(FOLDER), first);
+    let file = disk.open(&path).unwrap();
+    for block in 1..file.len().unwrap() / 4096 {
+        file.write_at(&[0xa5; 3], block * 4096 + 8).unwrap();
+    }
+    assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
+    disk.crash();
+    assert!(disk.open(&path).is_err(), "a start finds no index here");
+    assert!(disk.open(&aside_path_of(Path::new(FOLDER), first)).is_ok(), "it's kept");
+
+    // Without the seconds of its header every new id would have to wait for the rebuild.
+    let everywhere = Sealed { id_seconds: 0..=u64::MAX, ..sealed(&models[1]) };
+    let again = open(&disk, &models[..1]);
+    again.add(everywhere.clone()).unwrap_err();
+    let fresh = id_at(1_900_000_000_000, 1);
+    assert_eq!(again.find(fresh), Err(FindError::Recovering { first }), "nothing is known of it");
+    assert_eq!(indexes.find(fresh), Ok(None));
+
+    models[1].build(&disk).unwrap();
+    again.add(everywhere).unwrap();
+    assert_eq!(again.find(id), Ok(models[1].find(id)));
+    assert_eq!(again.find(fresh), Ok(None));
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! Which votes count. A copy that began empty may have voted before and forgotten it, so its vote counts only where
+//! everybody began empty (the first election of a cluster), or where this node knows the copy from that election.
+//!
+//! It only holds votes back. Which of those that are left make a majority is the engine's affair.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use evenkeel_wire::{id::NodeId, peer::VoteReply};
+use tokio::sync::Notify;
+
+/// An election, or the question before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    pub term: u64,
+    pub pre_vote: bool,
+}
+
+/// What the others answered to this node's newest candidacies.
+pub struct Votes {
+    others: Vec<NodeId>,
+    answers: Mutex<Answers>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Answers {
+    asked: BTreeMap<bool, Asked>,
+}
+
+struct Asked {
+    term: u64,
+    /// Who granted, with the number of a copy that began empty.
+    granted: BTreeMap<NodeId, Option<u64>>,
+}
+
+impl Votes {
+    pub fn new(others: Vec<NodeId>) -> Self {
+        Self { others, answers: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Notes an answer.
+    pub fn note(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = answers.asked.entry(poll.pre_vote).or_insert_with(|| Asked::new(poll.term));
+        if asked.term < poll.term {
+            *asked = Asked::new(poll.term);
+        }
+        if asked.term == poll.term {
+            if reply.granted {
+                asked.granted.insert(from, reply.joining);
+            } else if poll.pre_vote {
+                // Only a vote binds; what would have been granted once may be refused now.
+                asked.granted.remove(&from);
+            }
+        }
+        drop(answers);
+        self.changed.notify_waiters();
+    }
+
+    /// The numbers of all others, when each of them granted and each began empty.
+    pub fn founders(&self, poll: Poll) -> Option<BTreeMap<NodeId, u64>> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = answers.asked.get(&poll.pre_vote).filter(|asked| asked.term == poll.term);
+        let copy = |node: &NodeId| Some((*node, (*asked?.granted.get(node)?)?));
+        self.others.iter().map(copy).collect()
+    }
+
+    /// Waits until all others have granted and each of them began empty; for ever, if need be.
+    pub async fn founding(&self, poll: Poll) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.founders(poll).is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Asked {
+    fn new(term: u64) -> Self {
+        Self { term, granted: BTreeMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_wire::peer::Vote;
+
+    use super::*;
+
+    const POLL: Poll = Poll { term: 5, pre_vote: false };
+
+    fn reply(granted: bool, joining: Option<u64>) -> VoteReply {
+        let vote = Vote { term: 5, node: 1, committed: false };
+        VoteReply { vote, granted, last: None, joining }
+    }
+
+    #[test]
+    fn a_first_election_takes_everybody() {
+        let votes = Votes::new(vec![2, 3]);
+        votes.note(POLL, 2, &reply(true, Some(22)));
+        assert_eq!(votes.founders(POLL), None, "one is missing");
+        votes.note(POLL, 3, &reply(false, Some(33)));
+        assert_eq!(votes.founders(POLL), None, "one refused");
+        votes.note(POLL, 3, &reply(true, Some(33)));
+        assert_eq!(votes.founders(POLL), Some(BTreeMap::from([(2, 22), (3, 33)])));
+        assert_eq!(votes.founders(Poll { term: 6, ..POLL }), None, "another election");
+        assert_eq!(votes.founders(Poll { pre_vote: true, ..POLL }), None, "only a vote is one");
+
+        votes.note(POLL, 3, &reply(true, None));
+        assert_eq!(votes.founders(POLL), None, "somebody remembers more");
+        votes.note(Poll { term: 6, ..POLL }, 2, &reply(true, Some(22)));
+        votes.note(POLL, 3, &reply(true, Some(33)));
+        assert_eq!(votes.founders(POLL), None, "an old answer comes too late");
+        assert_eq!(Votes::new(Vec::new()).founders(POLL), Some(BTreeMap::new()), "alone");
+    }
+
+    #[test]
+    fn what_would_have_been_granted_once_may_be_refused_now() {
+        let votes = Votes::new(vec![2]);
+        let poll = Poll { pre_vote: true, ..POLL };
+        votes.note(poll, 2, &reply(true, Some(22)));
+        assert!(votes.founders(poll).is_some());
+        votes.note(poll, 2, &reply(false, Some(22)));
+        assert_eq!(votes.founders(poll), None);
+    }
+
+    #[tokio::test]
+    async fn a_vote_waits_for_the_last_one() {
+        let votes = Votes::new(vec![2, 3]);
+        votes.note(POLL, 2, &reply(true, Some(22)));
+        let all = votes.founding(POLL);
+        let late = async {
+            tokio::task::yield_now().await;
+            votes.note(POLL, 3, &reply(true, Some(33)));
+        };
+        tokio::join!(all, late);
+    }
+}

@@ -1,0 +1,52 @@
+//! Is the disk still with us? A primary keeps its lease while its disk hangs: heartbeats need none, and followers commit
+//! without it. So time is taken here.
+//!
+//! It reads no clock and stops nothing: the caller brings the time and acts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What the journal's writer is at, and since when.
+#[derive(Debug, Default)]
+pub struct Watchdog {
+    at: Option<(u64, Instant)>,
+}
+
+impl Watchdog {
+    /// For how long the same piece of work has been the oldest one that isn't done; `undone` is its number.
+    pub fn look(&mut self, undone: Option<u64>, now: Instant) -> Duration {
+        let Some(number) = undone else {
+            self.at = None;
+            return Duration::ZERO;
+        };
+        match self.at {
+            Some((known, since)) if known == number => now.saturating_duration_since(since),
+            _ => {
+                self.at = Some((number, now));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_goes_on_is_never_old_however_much_waits() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut watchdog = Watchdog::default();
+        assert_eq!(watchdog.look(None, at(0)), Duration::ZERO);
+        for (number, ms) in [(5, 100), (6, 1_900), (7, 3_700), (9, 5_500)] {
+            assert_eq!(watchdog.look(Some(number), at(ms)), Duration::ZERO);
+        }
+        assert_eq!(watchdog.look(Some(9), at(7_500)), Duration::from_secs(2));
+        assert_eq!(watchdog.look(Some(9), at(10_500)), Duration::from_secs(5));
+        assert_eq!(watchdog.look(Some(10), at(10_600)), Duration::ZERO);
+        assert_eq!(watchdog.look(None, at(10_700)), Duration::ZERO);
+        assert_eq!(watchdog.look(Some(10), at(10_800)), Duration::ZERO, "the pause doesn't count");
+    }
+}

@@ -1,0 +1,351 @@
+//! Damage inside an index whose header is whole: it shows at the first answer that needs it, and heals by itself, beside the
+//! road or at the next start.
+//!
+//! The story behind it: such an index used to stop the node at that answer, again after every restart, until somebody
+//! deleted the file by hand.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+use std::{path::Path, sync::Arc};
+
+use evenkeel_node::{
+    keeper::{Keeper, Rest},
+    recovery::{self, Recovered, Recovery, RecoveryError, Report},
+    replication::types::kind,
+    state::State,
+};
+use evenkeel_storage::{
+    balances::MemoryCheckpoints,
+    disk::{Disk, File, MemoryDisk},
+    journal::{self, Journal, NewRecord, Options, State as SegmentState, Step, Writer},
+};
+use evenkeel_wire::{
+    account::{AccountKind, Limits, OpenAccount},
+    amount::{Amount, Asset},
+    codec,
+    command::Command,
+    day::BusinessDate,
+    entry::EntryBuilder,
+    genesis::Genesis,
+    id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
+    outcome::Answer,
+    reply::{HistoryPage, RefusalCode, View},
+    request::Query,
+    transfer::{Text, Transfer, TransferKind},
+};
+
+const DATA: &str = "/data";
+const CLUSTER: ClusterId = ClusterId([7; 16]);
+/// Microseconds.
+const T0: u64 = 1_700_000_000_000_000;
+const SECOND: u64 = 1_000_000;
+const BANK: AccountId = AccountId::new(0xb);
+const ANN: AccountId = AccountId::new(0xa);
+/// Commands in each entry after the second.
+const PER_ENTRY: u64 = 4;
+
+/// One site without a network: what it's told to apply is in its journal.
+struct Site {
+    disk: MemoryDisk,
+    checkpoints: MemoryCheckpoints,
+    journal: Journal,
+    writer: Writer,
+    state: Arc<State>,
+    keeper: Keeper,
+    report: Report,
+}
+
+impl Site {
+    fn new() -> Self {
+        let disk = MemoryDisk::new(1);
+        disk.create_folder(Path::new(DATA)).unwrap();
+        disk.sync_folder(Path::new("/")).unwrap();
+        Self::open(disk, MemoryCheckpoints::new(1)).unwrap()
+    }
+
+    fn open(disk: MemoryDisk, checkpoints: MemoryCheckpoints) -> Result<Self, RecoveryError> {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let options = Options { segment_bytes: 4096, ..Options::new(CLUSTER.0) };
+        let (journal, writer, _) = journal::open(shared.clone(), Path::new(DATA), options).unwrap();
+        let mut loading = checkpoints.reopen();
+        let recovery = Recovery {
+            disk: shared.clone(),
+            journal: journal.clone(),
+            checkpoints: &mut loading,
+            progress: &mut |_, _| (),
+        };
+        let Recovered { state, report, .. } = recovery.run()?;
+        let again = checkpoints.reopen();
+        let keeper = Keeper::new(
+            state.clone(),
+            state.history().clone(),
+            journal.clone(),
+            shared,
+            Box::new(checkpoints.reopen()),
+            Box::new(move || Ok(Box::new(again.reopen()))),
+            Box::new(|_| ()),
+        );
+        Ok(Self { disk, checkpoints, journal, writer, state, keeper, report })
+    }
+
+    fn restart(self) -> Result<Self, RecoveryError> {
+        Self::open(self.disk, self.checkpoints)
+    }
+
+    /// Puts an entry of these commands into the journal; not applied yet.
+    fn append(&mut self, commands: &[Command]) -> u64 {
+        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let mut entry = EntryBuilder::new();
+        let mut bytes = Vec::new();
+        commands.iter().for_each(|command| codec::encode_into(command, &mut bytes));
+        entry.push(OPERATOR_KEY, false, u32::try_from(commands.len()).unwrap(), &bytes);
+        let record = NewRecord {
+            position,
+            term: 1,
+            time: T0 + position * SECOND,
+            kind: kind::COMMANDS,
+            payload: entry.finish().into(),
+        };
+        self.journal.append(vec![record], Box::new(|_| ())).unwrap();
+        while self.writer.step(4096) == Step::Worked {}
+        self.journal.set_committed(position);
+        // So that a mark says that it's committed.
+        self.writer.idle();
+        position
+    }
+
+    fn apply(&mut self, position: u64) -> Result<(), String> {
+        let record = self.journal.read(position, position + 1, 1).unwrap().remove(0);
+        recovery::apply(&self.state, &record).map_err(|error| error.to_string())
+    }
+
+    fn decide(&mut self, commands: &[Command]) {
+        let position = self.append(commands);
+        self.apply(position).unwrap();
+    }
+
+    /// Genesis, two accounts, and top-ups until so many segments are sealed.
+    fn live_until_sealed(&mut self, segments: usize) {
+        self.decide(&[genesis()]);
+        self.decide(&[open(BANK, AccountKind::Bank), open(ANN, AccountKind::Wallet)]);
+        while self.sealed().len() < segments {
+            let position = self.journal.last().unwrap().position + 1;
+            let commands: Vec<_> = (0..PER_ENTRY).map(|of| top_up(position, of)).collect();
+            self.decide(&commands);
+            self.rest();
+        }
+    }
+
+    /// Lets the keeper work until it has nothing to do: it idles after an audit and after a round of scrubbing.
+    fn rest(&mut self) {
+        let mut idle = 0;
+        while idle < 3 {
+            idle += u32::from(self.keeper.turn().unwrap() == Rest::Idle);
+        }
+    }
+
+    fn sealed(&self) -> Vec<(u64, u64)> {
+        let segments = self.journal.segments();
+        let sealed = segments.iter().filter(|one| one.state == SegmentState::Sealed);
+        sealed.map(|one| (one.first, one.last.unwrap())).collect()
+    }
+
+    fn index(&self, first: u64, suffix: &str) -> std::io::Result<Arc<dyn File>> {
+        self.disk.open(&self.journal.folder().join(format!("{first:020}.index{suffix}")))
+    }
+
+    /// Changes every block but the header.
+    fn damage(&self, first: u64) {
+        let file = self.index(first, "").unwrap();
+        for block in 1..file.len().unwrap() / 4096 {
+            file.write_at(&[0xa5; 3], block * 4096 + 8).unwrap();
+        }
+        file.sync_data().unwrap();
+    }
+
+    /// All of Ann's history.
+    fn page(&self) -> Result<HistoryPage, RefusalCode> {
+        let query = Query::History { account: ANN, limit: 1_000, before: None };
+        match self.state.query(&query) {
+            Ok(View::History(page)) => Ok(page),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal.code),
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        self.state.history().indexes().recovering().len()
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        self.state.with_ledger(|ledger| ledger.digest())
+    }
+}
+
+fn genesis() -> Command {
+    Command::Genesis(Box::new(Genesis {
+        cluster: CLUSTER,
+        assets: vec![Asset::parse("KRW").unwrap()],
+        wallet_max_balance: 2_000_000,
+        id_horizon_ms: 7 * 24 * 3_600_000,
+        id_tolerance_ms: 300_000,
+        time_zone: Text::new("Asia/Seoul").unwrap(),
+        operator_key: [3; 32],
+        first_date: BusinessDate::FIRST,
+    }))
+}
+
+fn open(id: AccountId, kind: AccountKind) -> Command {
+    let (asset, label) = (Asset::parse("KRW").unwrap(), Text::default());
+    Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })
+}
+
+/// The same command every time, made when its entry was.
+fn top_up(position: u64, of: u64) -> Command {
+    let made = (T0 + position * SECOND) / 1_000;
+    Command::Transfer(Transfer {
+        id: CommandId::from_parts(made, u128::from(position * PER_ENTRY + of) << 62),
+        debit: BANK,
+        credit: ANN,
+        amount: Amount(1),
+        asset: Asset::parse("KRW").unwrap(),
+        kind: TransferKind::TopUp,
+        reference: Text::default(),
+        memo: Text::new(&"m".repeat(100)).unwrap(),
+    })
+}
+
+/// A site whose ledger came from a checkpoint: what was decided before it is known from indexes alone.
+fn lived_and_restarted() -> Site {
+    let mut site = Site::new();
+    site.live_until_sealed(4);
+    let site = site.restart().unwrap();
+    assert!(site.report.checkpoint > Some(site.sealed()[1].1), "{:?}", site.report);
+    site
+}
+
+#[test]
+fn an_index_found_damaged_by_a_reader_is_rebuilt_while_the_node_runs() {
+    let mut site = Site::new();
+    site.live_until_sealed(4);
+    let (whole, digest) = (site.page().unwrap(), site.digest());
+    let (first, _) = site.sealed()[1];
+    site.damage(first);
+
+    assert_eq!(site.page(), Err(RefusalCode::Recovering));
+    assert_eq!(site.wanted(), 1);
+    assert!(site.index(first, "").is_err() && site.index(first, ".damaged").is_ok());
+    // Money goes on meanwhile: a new id can't be in that segment, and its header says so.
+    let position = site.journal.last().unwrap().position + 1;
+    site.decide(&[top_up(position, 0)]);
+
+    site.rest();
+    assert_eq!(site.wanted(), 0);
+    assert!(site.index(first, "").is_ok());
+    let page = site.page().unwrap();
+    assert_eq!(page.items.len(), whole.items.len() + 1);
+    assert_eq!(page.items[1..], whole.items);
+    assert_ne!(site.digest(), digest);
+    let digest = site.digest();
+    let site = site.restart().unwrap();
+    assert_eq!((site.digest(), site.page().unwrap()), (digest, page));
+    assert_eq!(site.report.indexes_rebuilt, 0);
+}
+
+#[test]
+fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
+    let mut site = Site::new();
+    site.live_until_sealed(5);
+    let whole = site.page().unwrap();
+    for (first, _) in &site.sealed()[1..4] {
+        site.damage(*first);
+    }
+    site.rest();
+    for (first, _) in site.sealed() {
+        let index = site.state.history().indexes().segment(first).unwrap();
+        index.verify().unwrap();
+    }
+    assert!(site.index(site.sealed()[2].0, ".damaged").is_ok());
+    assert_eq!(site.page().unwrap(), whole);
+}
+
+/// Apply never guesses: an entry whose first answer lies in a damaged index stops the node, and the next start has it.
+#[test]
+fn apply_that_needs_a_damaged_index_stops_and_the_next_start_goes_on() {
+    let mut site = lived_and_restarted();
+    let (first, last) = site.sealed()[1];
+    site.damage(first);
+    let position = site.append(&[top_up(last, 0)]);
+    let why = site.apply(position).unwrap_err();
+    assert!(why.contains("index") && why.contains("start again"), "{why}");
+    assert!(site.index(first, "").is_err(), "set aside before the node stops");
+
+    let site = site.restart().unwrap();
+    assert_eq!(site.state.position(), Some(position), "the start has applied it");
+    assert_eq!((site.report.checkpoint, site.report.indexes_rebuilt), (None, 1));
+    assert_eq!(site.wanted(), 0);
+    let answers = site.state.with_ledger(|ledger| ledger.outcomes_of(position).unwrap().to_vec());
+    assert!(answers[0].replayed, "the first answer again, out of the rebuilt index");
+}
+
+/// The same damage, met for the first time by the replay of a start: no second start is needed.
+#[test]
+fn a_start_that_needs_a_damaged_index_rebuilds_it() {
+    let mut site = lived_and_restarted();
+    let sealed = site.sealed();
+    let (first, last) = sealed[1];
+    let position = site.append(&[top_up(last, 0)]);
+    site.apply(position).unwrap();
+    let digest = site.digest();
+    for (first, _) in &sealed[..3] {
+        site.damage(*first);
+    }
+    let mut site = site.restart().unwrap();
+    assert_eq!((site.report.checkpoint, site.report.indexes_damaged > 0), (None, true));
+    assert_eq!(site.digest(), digest);
+    assert!(site.index(first, "").is_ok());
+    // What the start didn't need is found by the scrubber.
+    site.rest();
+    assert_eq!(site.wanted(), 0);
+    site.page().unwrap();
+}
+
+#[test]
+fn without_room_a_rebuild_waits() {
+    let mut site = Site::new();
+    site.live_until_sealed(3);
+    let whole = site.page().unwrap();
+    site.damage(site.sealed()[0].0);
+    assert_eq!(site.page(), Err(RefusalCode::Recovering));
+    site.disk.full(true);
+    for _ in 0..50 {
+        assert!(matches!(site.keeper.turn(), Ok(Rest::For(_))));
+    }
+    assert_eq!(site.wanted(), 1);
+    site.disk.full(false);
+    site.rest();
+    assert_eq!(site.page().unwrap(), whole);
+}
+
+#[test]
+fn answers_are_what_the_ledger_said_the_first_time() {
+    let mut site = Site::new();
+    site.live_until_sealed(3);
+    let (first, last) = site.sealed()[0];
+    site.damage(first);
+    site.rest();
+    let position = site.append(&[top_up(last, 2)]);
+    let record = site.journal.read(position, position + 1, 1).unwrap().remove(0);
+    let head = evenkeel_node::ledger::EntryHead {
+        position,
+        term: record.term,
+        time: record.time,
+        link: record.link.0,
+    };
+    let answers: Vec<Answer> = site.state.apply(&head, &record.payload).unwrap();
+    let original = answers[0].first.expect("a replay says where it was decided first");
+    assert_eq!((original.position, answers[0].outcome.rejection), (last, None));
+    // Top-ups of 1 before it: all of the entries from 2 on, and two of its own.
+    let before = (last - 2) * PER_ENTRY + 2;
+    assert_eq!(answers[0].outcome.credit_after, i64::try_from(before).unwrap() + 1);
+}
