@@ -67,6 +67,27 @@ impl Parts {
     fn others(&self) -> Vec<NodeId> {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
+
+    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
+        PeerDoor {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    fn step_aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
+        StepAside {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            peers: peers.clone(),
+            state: self.state.clone(),
+            timeline: self.timeline.clone(),
+        }
+    }
 }
 
 /// Running replication.
@@ -153,14 +174,7 @@ impl Replication {
             parts.state.clone(),
             parts.members.len(),
         );
-        let door = PeerDoor {
-            raft: raft.clone(),
-            journal: parts.journal.clone(),
-            clock: parts.clock.clone(),
-            freshness: freshness.clone(),
-            joining: joining.clone(),
-            state: parts.state.clone(),
-        };
+        let door = parts.door(&raft, &freshness, &joining);
         let comparison = Comparison {
             peers: peers.clone(),
             state: parts.state.clone(),
@@ -168,13 +182,7 @@ impl Replication {
             others: parts.others(),
             metrics: parts.metrics.clone(),
         };
-        let aside = StepAside {
-            raft: raft.clone(),
-            journal: parts.journal.clone(),
-            peers: peers.clone(),
-            state: parts.state.clone(),
-            timeline: parts.timeline.clone(),
-        };
+        let aside = parts.step_aside(&raft, &peers);
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
             journal: parts.journal.clone(),
