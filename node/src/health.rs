@@ -77,6 +77,8 @@ pub struct ClusterStatus {
     pub business_date: Option<String>,
     pub version: String,
     pub uptime_s: u64,
+    /// The node's data folder is on a file system in memory: nothing that it acknowledges survives a power cut.
+    pub volatile: bool,
     /// All sites, this one too, by the nodes' numbers.
     pub sites: Vec<SiteStatus>,
 }
@@ -135,6 +137,8 @@ impl From<Status> for ClusterStatus {
             business_date: status.business_date,
             version: status.version,
             uptime_s: status.uptime_s,
+            // An operator's status says nothing of it.
+            volatile: false,
             sites,
         }
     }

@@ -233,7 +233,7 @@ impl Keeper {
     }
 
     fn begin(&mut self, begun: Begun) -> Result<Writing, CheckpointError> {
-        let generation = self.store()?.begin()?;
+        let generation = self.store()?.begin(begun.head.all)?;
         if let Some((place, payload)) = &begun.membership {
             let value = codec::encode(&(place.term, place.position, payload.to_vec()));
             self.store()?.put(&[Row::Setting { name: SETTING_MEMBERSHIP.to_owned(), value }])?;

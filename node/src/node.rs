@@ -183,6 +183,7 @@ async fn live(
     let peering_task = peering.serve(&replication, state.clone(), &metrics);
     let operations = Arc::new(NodeOperations {
         config: config.clone(),
+        volatile,
         started: Instant::now(),
         raft: replication.raft.clone(),
         state: state.clone(),

@@ -38,6 +38,8 @@ pub use acts::LedgerActs;
 /// A running node, as it's seen from outside.
 pub struct NodeOperations {
     pub config: Arc<Config>,
+    /// The data folder is on a file system in memory.
+    pub volatile: bool,
     pub started: Instant,
     pub raft: Raft,
     pub state: Arc<State>,

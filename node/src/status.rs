@@ -62,6 +62,14 @@ pub struct Status {
     pub uptime_s: u64,
 }
 
+impl Status {
+    /// Whether this node orders commands.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.role == Role::Primary
+    }
+}
+
 /// Who orders commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primary {

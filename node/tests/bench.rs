@@ -3,7 +3,9 @@
 mod support;
 
 use serde_json::Value;
-use support::{Files, evenkeel, finish, played_ledger::Mood, played_site::PlayedSite};
+use support::{
+    Files, evenkeel, finish, played_http::PlayedHttp, played_ledger::Mood, played_site::PlayedSite,
+};
 
 fn bench(files: &Files, arguments: &[&str]) -> (i32, String, String) {
     let mut command = evenkeel();

@@ -30,7 +30,7 @@ use evenkeel_wire::{
 /// more, so that a slip in the table shows.
 const EXPECTED: &[(Act, &str)] = &[
     (Act::OpenWallet, "++---"),
-    (Act::OpenOther, "+----"),
+    (Act::OpenOther, "++---"),
     (Act::SetStatus, "++---"),
     (Act::SetLimits, "++---"),
     (Act::TopUp, "++---"),
@@ -41,7 +41,7 @@ const EXPECTED: &[(Act, &str)] = &[
     (Act::Grant, "+----"),
     (Act::NotByTransfer, "+++--"),
     (Act::Hold, "+-+--"),
-    (Act::Capture, "+--o-"),
+    (Act::Capture, "+-+o-"),
     (Act::Void, "+-+o-"),
     (Act::Refund, "+--o-"),
     (Act::Reversal, "+----"),
@@ -49,10 +49,10 @@ const EXPECTED: &[(Act, &str)] = &[
     (Act::ReadHistory, "+++o+"),
     (Act::ReadTransfer, "+++o+"),
     (Act::ReadHold, "+++o+"),
-    (Act::ReadTotals, "++--+"),
-    (Act::ReadDay, "++--+"),
-    (Act::ReadSettlement, "++--+"),
-    (Act::ReadEvents, "++--+"),
+    (Act::ReadTotals, "+-+-+"),
+    (Act::ReadDay, "+-+-+"),
+    (Act::ReadSettlement, "+-+-+"),
+    (Act::ReadEvents, "+-+-+"),
 ];
 
 const WALLET: AccountId = AccountId::new(1);

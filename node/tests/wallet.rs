@@ -5,7 +5,10 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Files, evenkeel, finish, played_ledger::Mood, played_site::PlayedSite};
+use support::{
+    Files, evenkeel, finish, played_http::PlayedHttp, played_ledger::Mood, played_site::PlayedSite,
+    replace,
+};
 use tokio::time::Instant;
 
 const BANK: &str = "00000000-0000-4000-8000-000000000001";
@@ -268,23 +271,24 @@ fn no_primary_is_4_and_soon() {
 
 #[test]
 fn what_may_have_happened_is_4_and_unknown() {
-    for (kind, mood) in [
-        (Kind::Quic, Mood::Mute),
-        (Kind::Http, Mood::Mute),
-        (Kind::Quic, Mood::Forgets),
-        (Kind::Http, Mood::Forgets),
-    ] {
+    let story = |kind, mood| {
         let person = Person::with_accounts(kind);
         person.mood(mood);
-        let (code, said) = person.wallet_json(&top_up("5", &["--asset", "KRW", "--id", ID]));
-        assert_eq!(
-            (code, &said["outcome"], &said["id"]),
-            (4, &json!("unknown"), &json!(ID)),
-            "{said}"
-        );
+        let top_up = top_up("5", &["--asset", "KRW", "--id", ID]);
+        let (code, said) = person.wallet_json(&top_up);
+        assert_eq!((code, &said["outcome"], &said["id"]), (4, &json!("unknown"), &json!(ID)));
         person.mood(Mood::Answers);
-        assert_eq!(person.wallet(&top_up("5", &["--asset", "KRW", "--id", ID])).0, 0);
-    }
+        assert_eq!(person.wallet(&top_up).0, 0, "{kind:?} {mood:?}");
+        assert_eq!(person.wallet_json(&["show", WALLET]).1["posted"], 5, "once");
+    };
+    // Each takes as long as the wallet's patience.
+    std::thread::scope(|scope| {
+        for kind in DOORS {
+            for mood in [Mood::Mute, Mood::Forgets] {
+                scope.spawn(move || story(kind, mood));
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! What the testnet asks a node's admin socket. It reads the public contract's JSON and nothing else, so that a
-//! change of the contract shows here.
+//! What the testnet asks a node's admin socket. The answers' shapes are the node's own.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use bytes::Bytes;
+use evenkeel_node::status::{ClosedDay, CreatedKey, Status, Switchover};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 
 use crate::testnet::Testnet;
@@ -25,66 +25,6 @@ pub enum Error {
     Refused { status: u16, body: String },
     #[error("not what the contract says: {0}: {1}")]
     Odd(serde_json::Error, String),
-}
-
-/// `GET /status`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Status {
-    pub node: u64,
-    pub site: String,
-    pub role: String,
-    pub term: u64,
-    pub primary: Option<Primary>,
-    pub committed: Option<u64>,
-    pub applied: Option<u64>,
-    pub flushed: Option<u64>,
-    pub chain_head: Option<String>,
-    pub digests: Vec<Digest>,
-    pub business_date: Option<String>,
-    pub ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Primary {
-    pub node: u64,
-    pub site: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Digest {
-    pub position: u64,
-    pub digest: String,
-}
-
-/// `POST /switchover`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Switchover {
-    pub from: String,
-    pub to: String,
-    pub term: u64,
-    /// May have a fraction.
-    pub pause_ms: serde_json::Number,
-}
-
-/// `POST /day/close`: of its answer, the day that was closed.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ClosedDay {
-    pub date: String,
-}
-
-/// `POST /keys`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct NewKey {
-    pub id: u64,
-    /// The text, told this once.
-    pub key: String,
-}
-
-impl Status {
-    #[must_use]
-    pub fn is_primary(&self) -> bool {
-        self.role == "primary"
-    }
 }
 
 /// Asks a node how it is.
@@ -126,7 +66,11 @@ pub async fn business_date(testnet: &Testnet) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
-pub async fn create_key(socket: &Path, role: &str, account: Option<&str>) -> Result<NewKey, Error> {
+pub async fn create_key(
+    socket: &Path,
+    role: &str,
+    account: Option<&str>,
+) -> Result<CreatedKey, Error> {
     let mut body = serde_json::json!({ "role": role });
     if let Some(account) = account {
         body["account"] = account.into();
@@ -138,7 +82,7 @@ pub async fn create_key(socket: &Path, role: &str, account: Option<&str>) -> Res
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
-pub async fn revoke_key(socket: &Path, id: u64) -> Result<(), Error> {
+pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), Error> {
     let route = format!("/keys/{id}");
     answered(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
 }

@@ -78,7 +78,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run one row of an issue's table on real processes: main.a to main.n, wallet.a to wallet.h
+    /// Run one row of an issue's table on real processes: main.a to main.n, main.input, main.index, main.disk, wallet.a to wallet.h
     Accept { row: String },
     #[command(hide = true)]
     Relay,

@@ -1,7 +1,8 @@
 //! `status`: a table of all sites, from their admin sockets, their processes and the relay.
 
+use evenkeel_node::status::Status;
+
 use crate::{
-    admin::Status,
     relay::{Cut, State},
     say::{data, progress},
     site::Site,
@@ -58,7 +59,7 @@ fn row(testnet: &Testnet, site: &Site, status: Option<&Status>) -> Vec<String> {
     let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     let head = status.chain_head.as_deref().unwrap_or("-");
     row.extend([
-        status.role.clone(),
+        status.role.to_string(),
         status.term.to_string(),
         status.primary.as_ref().map_or("-".to_owned(), |primary| primary.site.clone()),
         number(status.committed),

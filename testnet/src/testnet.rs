@@ -6,11 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use evenkeel_node::status::Status;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    admin::{self, Status},
+    admin,
     process::{Process, Turn},
     relay::{self, Control, State},
     site::{self, Site},

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use evenkeel_node::status::Status;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    admin::Status,
     files, nodes,
     say::{data, progress},
     site::Site,

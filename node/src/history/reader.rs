@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         let part = sealed.map(|found| found.part);
         match part.or_else(|| self.history.recents.part(position, number)) {
             Some(part) => self.command_at(position, number, &part),
-            None => self.from_whole(position, number),
+            None => self.out_of_whole(position, number),
         }
     }
 
@@ -59,11 +59,11 @@ impl<'a> Reader<'a> {
         match self.parts.read(position, part) {
             Ok(record) => Ok((stamp(&record), record.payload)),
             // A whole record checks itself: either it's good, or it says what is wrong.
-            Err(_) => self.from_whole(position, number),
+            Err(_) => self.out_of_whole(position, number),
         }
     }
 
-    fn from_whole(&mut self, position: u64, number: u16) -> Result<(Stamp, Bytes), Lost> {
+    fn out_of_whole(&mut self, position: u64, number: u16) -> Result<(Stamp, Bytes), Lost> {
         let opened = match self.opened.take() {
             Some(opened) if opened.record.position == position => opened,
             _ => OpenedEntry::new(self.history.record(position)?)?,

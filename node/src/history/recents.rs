@@ -189,10 +189,10 @@ impl Notes {
     }
 
     fn push(&mut self, position: u64, noted: Vec<Noted>) {
-        let mut ordinal = self.end();
-        self.entries.push_back(NotedEntry { position, first: ordinal });
+        let first = self.end();
+        self.entries.push_back(NotedEntry { position, first });
         self.next = position + 1;
-        for (part, parties) in noted {
+        for (ordinal, (part, parties)) in (first..).zip(noted) {
             let mut before = [Back::default(); 2];
             if let Some((debit, credit)) = parties {
                 for (side, account) in [debit, credit].into_iter().enumerate() {
@@ -201,7 +201,6 @@ impl Notes {
                 }
             }
             self.commands.push_back(NotedCommand { part, before });
-            ordinal += 1;
         }
     }
 

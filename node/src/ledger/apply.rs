@@ -41,7 +41,6 @@ pub(super) struct Prepared<'a> {
     pub(super) command: Command,
     pub(super) bytes: &'a [u8],
     pub(super) turn: Turn,
-    pub(super) id: Option<CommandId>,
     pub(super) hash: Hash,
     pub(super) debit_hash: Hash,
     pub(super) credit_hash: Hash,
@@ -166,26 +165,19 @@ impl Ledger {
     #[inline]
     fn prepare<'a>(&self, read: Read<'a>) -> Prepared<'a> {
         let Read { command, bytes, turn } = read;
-        let mut prepared = Prepared {
-            id: command.id(),
-            command,
-            bytes,
-            turn,
-            hash: Hash::default(),
-            debit_hash: Hash::default(),
-            credit_hash: Hash::default(),
-        };
-        if let Some(id) = prepared.id {
-            prepared.hash = self.seed.hash(id.number());
-            self.recent.prefetch(id, prepared.hash);
+        let mut hashes = [Hash::default(); 3];
+        if let Some(id) = command.id() {
+            hashes[0] = self.seed.hash(id.number());
+            self.recent.prefetch(id, hashes[0]);
         }
-        if let Some((debit, credit)) = parties(&prepared.command) {
-            prepared.debit_hash = self.seed.hash(debit.number());
-            prepared.credit_hash = self.seed.hash(credit.number());
-            self.accounts.prefetch_find(prepared.debit_hash);
-            self.accounts.prefetch_find(prepared.credit_hash);
+        if let Some((debit, credit)) = parties(&command) {
+            hashes[1] = self.seed.hash(debit.number());
+            hashes[2] = self.seed.hash(credit.number());
+            self.accounts.prefetch_find(hashes[1]);
+            self.accounts.prefetch_find(hashes[2]);
         }
-        prepared
+        let [hash, debit_hash, credit_hash] = hashes;
+        Prepared { command, bytes, turn, hash, debit_hash, credit_hash }
     }
 
     /// Asks for the rows of the accounts that come next.
@@ -253,7 +245,7 @@ impl Ledger {
             }
         };
         entry.next_index = entry.next_index.wrapping_add(1);
-        let own_id = prepared.id.map(|id| (id, prepared.hash));
+        let own_id = prepared.command.id().map(|id| (id, prepared.hash));
         self.recent.keep(own_id, Decided { outcome, replayed: false });
         self.outcomes.add(subject(&prepared.command), entry.head.position, &outcome);
         answers.push(Answer { outcome, first: None });

@@ -47,7 +47,7 @@ impl Ledger {
         entry: &mut Entry<'_>,
         firsts: &mut dyn FirstAnswers,
     ) -> Result<Verdict, Unwell> {
-        if let Some(id) = prepared.id
+        if let Some(id) = prepared.command.id()
             && let Some(verdict) = self.judge_id(id, prepared, entry, firsts)?
         {
             return Ok(verdict);

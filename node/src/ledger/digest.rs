@@ -62,7 +62,11 @@ pub(super) fn fixed(row: &Row, asset: Asset, opened: &Opened, limits: &Limits) -
     hasher.update(&opened.at.to_le_bytes());
     hasher.update(&opened.position.to_le_bytes());
     hasher.update(&opened.index.to_le_bytes());
-    hasher.update(&codec::encode(limits));
+    let has_limits = *limits != Limits::default();
+    hasher.update(&[u8::from(has_limits)]);
+    if has_limits {
+        hasher.update(&codec::encode(limits));
+    }
     hasher.update(opened.label.as_str().as_bytes());
     let hash = hasher.finalize();
     u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))

@@ -23,6 +23,7 @@ impl Health for NodeOperations {
     fn cluster_status(&self) -> ClusterStatus {
         let mut status = ClusterStatus::from(Operations::status(self));
         status.ready = self.answers(Probe::Ready);
+        status.volatile = self.volatile;
         status
     }
 

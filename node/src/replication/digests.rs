@@ -110,7 +110,8 @@ enum Broken {
 
 /// Judges this site's digest by the others'. Who has none or didn't answer says nothing.
 fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> Verdict {
-    let majority = (others.len() + 1) / 2 + 1;
+    let members = others.len() + 1;
+    let majority = members / 2 + 1;
     let agreeing = 1 + others.iter().filter(|digest| *digest == own).count();
     let differs =
         |(at, digest): (usize, &[u8; 32])| (digest != own && *digest != NONE).then_some(at);

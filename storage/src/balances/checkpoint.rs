@@ -131,8 +131,8 @@ impl Drop for SledCheckpoints {
 }
 
 impl Checkpoints for SledCheckpoints {
-    fn begin(&mut self) -> Result<u64, CheckpointError> {
-        self.call("beginning a generation", Generations::begin)
+    fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
+        self.call("beginning a generation", move |generations| generations.begin(all))
     }
 
     fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
@@ -272,7 +272,7 @@ mod tests {
             error.to_string(),
             "balances are damaged: sled panicked while putting rows: page 7"
         );
-        assert!(matches!(checkpoints.begin(), Err(CheckpointError::Closed(_))));
+        assert!(matches!(checkpoints.begin(false), Err(CheckpointError::Closed(_))));
 
         // The handle is still there, sled is gone: set aside and open anew at once.
         quarantine(&folder).unwrap();

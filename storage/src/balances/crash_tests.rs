@@ -35,7 +35,7 @@ fn crash_after(seed: u64, fail_after: u64) -> Crashed {
         return Crashed::EverythingWasWritten;
     }
     checkpoints.crash();
-    assert!(matches!(checkpoints.begin(), Err(CheckpointError::Closed(_))));
+    assert!(matches!(checkpoints.begin(false), Err(CheckpointError::Closed(_))));
 
     // The power fails again while the leftovers are being removed.
     let mut checkpoints = checkpoints.reopen();
@@ -69,7 +69,7 @@ fn write_four_generations(
         let mut book = books.last().unwrap().clone();
         if generation == 3 {
             let abandoned = book.clone().change(random, 12);
-            checkpoints.begin()?;
+            checkpoints.begin(false)?;
             checkpoints.put(&abandoned)?;
         }
         let changed = book.change(random, 12);
@@ -93,7 +93,7 @@ fn over_sled_too_between_any_two_puts() {
 
     let finished = book.clone();
     let changed = book.change(&mut random, 300);
-    let generation = checkpoints.begin().unwrap();
+    let generation = checkpoints.begin(false).unwrap();
     for (put, rows) in changed.chunks(20).enumerate() {
         checkpoints.put(rows).unwrap();
         let killed = folder.path().join(format!("killed.{put}"));
@@ -120,7 +120,7 @@ fn a_generation_that_disagrees_with_its_marker_is_refused_and_forgotten() {
     let changed = book.change(&mut random, 40);
     write(&mut checkpoints, &book, &changed).unwrap();
 
-    let generation = checkpoints.begin().unwrap();
+    let generation = checkpoints.begin(false).unwrap();
     let mut other = book.clone();
     other.note(Row::Account(super::samples::account(1, 840, 5)));
     let error = checkpoints.finish(other.marker(generation)).unwrap_err();
@@ -146,7 +146,7 @@ fn out_of_order_and_too_large_are_refused_before_anything_is_written() {
 
     let small = Row::Setting { name: "small".into(), value: vec![1] };
     let large = Row::Setting { name: "large".into(), value: vec![1; (1 << 20) + 1] };
-    let generation = checkpoints.begin().unwrap();
+    let generation = checkpoints.begin(false).unwrap();
     let error = checkpoints.put(&[small, large]).unwrap_err();
     assert!(matches!(error, CheckpointError::TooLarge { max: 1_048_576, .. }), "{error}");
     checkpoints.finish(book.marker(generation)).unwrap();
@@ -170,11 +170,11 @@ fn more_leftovers_than_are_held_at_once_are_all_removed() {
     let mut checkpoints = MemoryCheckpoints::new(1);
     let rows: Vec<_> =
         (0..70_000_u128).map(|id| Row::Account(super::samples::account(id, 978, 0))).collect();
-    checkpoints.begin().unwrap();
+    checkpoints.begin(false).unwrap();
     checkpoints.put(&rows).unwrap();
     let mut checkpoints = checkpoints.reopen();
     assert_eq!(read(&mut checkpoints).unwrap(), (None, Book::default()));
-    let generation = checkpoints.begin().unwrap();
+    let generation = checkpoints.begin(false).unwrap();
     checkpoints.finish(Book::default().marker(generation)).unwrap();
     assert_eq!(read(&mut checkpoints.reopen()).unwrap().1, Book::default());
 }

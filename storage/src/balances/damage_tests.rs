@@ -202,7 +202,7 @@ fn dropping_lets_go_of_the_files_at_once() {
         write(&mut open(&folder).unwrap(), &book, &changed).unwrap();
         assert_eq!(read(&mut open(&folder).unwrap()).unwrap().1, book, "round {round}");
         let mut unfinished = open(&folder).unwrap();
-        unfinished.begin().unwrap();
+        unfinished.begin(false).unwrap();
         unfinished.put(&changed).unwrap();
         drop(unfinished);
         quarantine(&folder).unwrap();
@@ -261,7 +261,7 @@ fn a_full_disk_is_an_error_and_the_finished_generation_stays() {
         };
         println!("{filler_kib} KiB of filler: {error}");
         assert!(matches!(error, CheckpointError::Io(_)), "{error}");
-        assert!(matches!(checkpoints.begin(), Err(CheckpointError::Closed(_))));
+        assert!(matches!(checkpoints.begin(false), Err(CheckpointError::Closed(_))));
         drop(checkpoints);
         fs::remove_file(disk.join("filler")).unwrap();
         match open(&folder).and_then(|mut checkpoints| read(&mut checkpoints)) {

@@ -29,6 +29,8 @@ pub(super) struct Draft {
     generation: u64,
     totals: Totals,
     removed: Removed,
+    /// Entries that it doesn't put are gone with it.
+    all: bool,
 }
 
 /// A row's version as it lies in one slot.
@@ -43,7 +45,7 @@ impl<T: Table> Generations<T> {
         Self { table, finished: None, draft: None }
     }
 
-    pub(super) fn begin(&mut self) -> Result<u64, CheckpointError> {
+    pub(super) fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
         let finished = match self.finished.take() {
             Some(finished) if self.draft.is_none() => finished,
             // Never loaded, or a draft was abandoned: its rows must go, or they would count.
@@ -55,7 +57,7 @@ impl<T: Table> Generations<T> {
         self.finished = Some(finished.clone());
         let generation = finished.generation.checked_add(1).expect("2^64 generations");
         let removed = Removed::default();
-        self.draft = Some(Draft { generation, totals: finished.totals, removed });
+        self.draft = Some(Draft { generation, totals: finished.totals, removed, all });
         Ok(generation)
     }
 
@@ -117,6 +119,26 @@ impl<T: Table> Generations<T> {
         Ok(())
     }
 
+    /// Removes the entries that the generation of all rows didn't put.
+    fn remove_all_others(&mut self) -> Result<(), CheckpointError> {
+        while let Some(mut draft) = self.draft.take() {
+            let others = self.entries_before(draft.generation);
+            let removed = others.and_then(|others| {
+                let is_over = others.is_empty();
+                for (table, key) in others {
+                    let gone = Row::Entry { table, key, value: Vec::new() };
+                    self.put_row(&mut draft, gone.key(), &gone)?;
+                }
+                Ok(is_over)
+            });
+            self.draft = Some(draft);
+            if removed? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Which slot holds the newest version of the row, and that version.
     pub(super) fn newest_version(
         &self,
@@ -151,13 +173,19 @@ impl<T: Table> Generations<T> {
                 marker.generation, draft.generation
             )));
         }
+        if draft.all {
+            self.remove_all_others()?;
+        }
+        let Some(draft) = &self.draft else {
+            return Err(CheckpointError::OutOfOrder("finish without begin".into()));
+        };
         let row = MarkerRow::new(marker, &draft.totals)?;
 
         self.table.flush()?;
         self.table.insert(&MarkerRow::key(draft.generation), &row.value())?;
         self.table.flush()?;
         self.table.note_finished(draft.generation)?;
-        let Draft { generation, totals, removed } = self.draft.take().expect("looked at above");
+        let Draft { generation, totals, removed, .. } = self.draft.take().expect("looked at above");
         // What is finished is known again when all is done; after an error the next `begin` loads.
         self.finished = None;
         self.sweep(removed, generation)?;

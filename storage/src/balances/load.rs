@@ -18,6 +18,8 @@ const LEFTOVERS_MAX: usize = 1 << 16;
 
 /// What `load` does with each living row.
 pub(super) type Each<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
+/// The same, with the generation that the row is of.
+type EachOf<'a> = &'a mut dyn FnMut(Row, u64) -> Result<(), CheckpointError>;
 
 impl<T: Table> Generations<T> {
     pub(super) fn load(&mut self, each: Each<'_>) -> Result<Option<Marker>, CheckpointError> {
@@ -27,8 +29,9 @@ impl<T: Table> Generations<T> {
         let generation = marker.as_ref().map_or(0, |row| row.marker.generation);
 
         let mut walk = Walk::new(generation);
-        self.table.scan(&[], &mut |key, value| walk.visit(key, value, each))?;
-        walk.settle(each)?;
+        let mut each = |row, _| each(row);
+        self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut each))?;
+        walk.settle(&mut each)?;
         if let Some(marker) = &marker {
             marker.verify(&walk.totals)?;
         }
@@ -72,7 +75,7 @@ impl<T: Table> Generations<T> {
                 break;
             }
             let mut walk = Walk::new(generation);
-            self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
+            self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut |_, _| Ok(())))?;
             leftovers = walk.leftovers;
         }
         Ok(())
@@ -107,7 +110,7 @@ impl Walk {
         &mut self,
         key: &[u8],
         value: &[u8],
-        each: Each<'_>,
+        each: EachOf<'_>,
     ) -> Result<(), CheckpointError> {
         if key <= self.last_key.as_slice() {
             return Err(CheckpointError::Damaged("keys are out of order".into()));
@@ -162,7 +165,7 @@ impl Walk {
     }
 
     /// No further version of the row can come: the newest one lives.
-    pub(super) fn settle(&mut self, each: Each<'_>) -> Result<(), CheckpointError> {
+    pub(super) fn settle(&mut self, each: EachOf<'_>) -> Result<(), CheckpointError> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };
@@ -173,7 +176,7 @@ impl Walk {
             return Ok(());
         }
         self.totals.add(&row, &living.hash);
-        each(row)
+        each(row, living.generation)
     }
 }
 

@@ -57,7 +57,7 @@ fn checkpoint_of_some(checkpoints: &mut dyn Checkpoints, accounts: u64, round: u
 }
 
 fn put_every(checkpoints: &mut dyn Checkpoints, accounts: u64, round: u64, step: usize) -> u64 {
-    let generation = checkpoints.begin().unwrap();
+    let generation = checkpoints.begin(false).unwrap();
     let ids: Vec<u64> = (0..accounts).step_by(step).collect();
     for slice in ids.chunks(1000) {
         let row = |id: &u64| {

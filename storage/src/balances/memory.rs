@@ -131,8 +131,8 @@ impl MemoryCheckpoints {
 }
 
 impl Checkpoints for MemoryCheckpoints {
-    fn begin(&mut self) -> Result<u64, CheckpointError> {
-        self.generations.begin()
+    fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
+        self.generations.begin(all)
     }
 
     fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {

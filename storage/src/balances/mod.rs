@@ -62,8 +62,9 @@ pub const SUMS_MAX: usize = 4 << 10;
 /// begun and not finished counts for nothing, however much of it was put.
 pub trait Checkpoints: Send {
     /// Begins a generation and says its number. Rows of an earlier one that was never finished are
-    /// removed first. Loads (and so verifies) what is there if nobody has done so yet.
-    fn begin(&mut self) -> Result<u64, CheckpointError>;
+    /// removed first. Loads (and so verifies) what is there if nobody has done so yet. `all`: it
+    /// will be of all rows, so entries that aren't put are gone with it.
+    fn begin(&mut self, all: bool) -> Result<u64, CheckpointError>;
 
     /// Puts rows into the generation begun: one bounded batch, the last of equal rows wins.
     /// A row too large to be kept refuses the whole batch before anything is written. An entry

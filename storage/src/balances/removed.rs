@@ -7,7 +7,7 @@
 use super::CheckpointError;
 use super::generations::{Generations, set_slot};
 use super::load::Walk;
-use super::rows::KIND_ENTRY;
+use super::rows::{KIND_ENTRY, Row};
 use super::table::Table;
 
 /// How many keys are held at once; when there are more, the entries are walked over again.
@@ -60,6 +60,28 @@ impl<T: Table> Generations<T> {
         Ok(())
     }
 
+    /// Some of the entries that are there and have no version of this generation, the draft's; none:
+    /// there are no more.
+    pub(super) fn entries_before(
+        &self,
+        generation: u64,
+    ) -> Result<Vec<(u8, u128)>, CheckpointError> {
+        let mut others: Vec<(u8, u128)> = Vec::new();
+        let mut walk = Walk::new(generation);
+        let mut each = |row, of: u64| {
+            if let Row::Entry { table, key, .. } = row
+                && of < generation
+                && others.len() < REMOVED_MAX
+            {
+                others.push((table, key));
+            }
+            Ok(())
+        };
+        self.table.scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut each))?;
+        walk.settle(&mut each)?;
+        Ok(others)
+    }
+
     /// The slot of the newest version, if that is a removal.
     fn slot_if_gone(&self, key: &mut [u8]) -> Result<Option<usize>, CheckpointError> {
         let newest = self.newest_version(key)?;
@@ -69,8 +91,8 @@ impl<T: Table> Generations<T> {
     fn find_removed(&self, generation: u64) -> Result<Removed, CheckpointError> {
         let mut walk = Walk::new(generation);
         self.table
-            .scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut |_| Ok(())))?;
-        walk.settle(&mut |_| Ok(()))?;
+            .scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut |_, _| Ok(())))?;
+        walk.settle(&mut |_, _| Ok(()))?;
         Ok(walk.removed)
     }
 }

@@ -150,7 +150,7 @@ pub(super) fn write(
     book: &Book,
     changed: &[Row],
 ) -> Result<u64, CheckpointError> {
-    let generation = checkpoints.begin()?;
+    let generation = checkpoints.begin(false)?;
     for rows in changed.chunks(100) {
         checkpoints.put(rows)?;
     }

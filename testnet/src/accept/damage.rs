@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use evenkeel_node::status::Role;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -147,7 +148,7 @@ async fn refuses_to_vote(
     let said = refusal.as_deref().unwrap_or("nothing");
     sheet.hold(format!("the log says which segment must come back: {said}"), refusal.is_some());
     let serves = match admin::status(&site.admin_socket()).await {
-        Ok(status) => status.ready || ["primary", "follower"].contains(&status.role.as_str()),
+        Ok(status) => status.ready || matches!(status.role, Role::Primary | Role::Follower),
         // It may as well not run at all.
         Err(_) => false,
     };

@@ -130,7 +130,7 @@ fn filler(site: &Site) -> std::path::PathBuf {
 
 /// Takes all room on a site's disk but a little.
 fn fill(site: &Site) -> anyhow::Result<()> {
-    let seen = statvfs(&site.data())?;
+    let seen = statvfs(site.data())?;
     let free = seen.f_bavail * seen.f_frsize;
     ensure!(free > LEFT_BYTES, "{}'s disk is full already: {free} bytes left", site.name);
     let file = fs::File::create(filler(site))?;

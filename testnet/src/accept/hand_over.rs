@@ -27,12 +27,11 @@ pub(super) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::
     let longest = load.pulse().longest_gap();
     let after = load.pulse().counts();
 
-    let said_ms = answer.pause_ms.as_f64().unwrap_or(f64::INFINITY);
     sheet.hold(
         format!("{} → {} in term {}", answer.from, answer.to, answer.term),
         answer.from == from.name && answer.to == TO,
     );
-    sheet.at_most("pause as the switchover reports it", said_ms, 300.0, " ms");
+    sheet.at_most("pause as the switchover reports it", answer.pause_ms, 300.0, " ms");
     sheet.within("longest time without an acknowledgement, as the clients saw it", longest, PAUSE);
     let failed =
         |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;

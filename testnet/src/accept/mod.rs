@@ -9,6 +9,7 @@ mod disk;
 mod durability;
 mod footprint;
 mod hand_over;
+mod index;
 mod input;
 mod minority;
 mod pause;
@@ -28,7 +29,7 @@ use crate::{
 use sheet::Sheet;
 
 /// Every row: its name and what it shows.
-const ROWS: [(&str, &str); 24] = [
+const ROWS: [(&str, &str); 25] = [
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
     ("main.c", "all three killed at once under load"),
@@ -44,6 +45,7 @@ const ROWS: [(&str, &str); 24] = [
     ("main.m", "a planted leak of one unit, a flipped bit in balances"),
     ("main.n", "memory, disk and start after 2 million transfers"),
     ("main.input", "bad input at every door: clear errors, and nothing lost"),
+    ("main.index", "an index damaged while its node runs"),
     ("main.disk", "full disks: a follower's, the primary's, all three"),
     ("wallet.a", "a fuzzer driven by the OpenAPI document finds nothing that isn't in it"),
     ("wallet.b", "100,000 commands of every kind and five kills: one effect for each id"),
@@ -101,6 +103,7 @@ async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Resu
         "wallet.f" => wallet::roles::whole_table(testnet, sheet).await,
         "wallet.g" => wallet::speed::keep_alive(testnet, sheet).await,
         "wallet.h" => wallet::bodies::refused(testnet, sheet).await,
+        "main.index" => index::damaged(testnet, sheet).await,
         "main.disk" => disk::full(testnet, sheet).await,
         "main.input" => input::at_every_door(testnet, sheet).await,
         other => bail!("{other} has no function"),

@@ -8,6 +8,7 @@ pub mod model;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail, ensure};
+use evenkeel_node::status::Status;
 use evenkeel_wire::{
     client::{Answered, Client, ClientConfig, ClientOptions},
     command::Command,
@@ -20,7 +21,6 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    admin::Status,
     load::history::{Asked, History, Record},
     say::progress,
     testnet::Testnet,
@@ -235,8 +235,9 @@ fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_node::status::{Digest, Role};
+
     use super::*;
-    use crate::admin::Digest;
 
     fn status(applied: u64, head: &str, digests: &[(u64, &str)]) -> Status {
         let digest = |(position, digest): &(u64, &str)| Digest {
@@ -246,7 +247,8 @@ mod tests {
         Status {
             node: 1,
             site: "pangyo".into(),
-            role: "follower".into(),
+            cluster: "c".into(),
+            role: Role::Follower,
             term: 1,
             primary: None,
             committed: Some(applied),
@@ -255,7 +257,10 @@ mod tests {
             chain_head: Some(head.into()),
             digests: digests.iter().map(digest).collect(),
             business_date: None,
+            peers: Vec::new(),
             ready: true,
+            version: "0".into(),
+            uptime_s: 1,
         }
     }
 

@@ -47,6 +47,13 @@ fn step(accounts: &Accounts, balances: &mut [i64], record: &Record) -> anyhow::R
         asked.id,
         outcome.rejection
     );
+    let moved = if expected.is_none() { u64::from(asked.amount) } else { 0 };
+    ensure!(
+        outcome.amount == moved,
+        "{} at position {position}: answered that {} moved, the rules say {moved}",
+        asked.id,
+        outcome.amount
+    );
     if expected.is_none() {
         balances[debit] -= i64::from(asked.amount);
         balances[credit] += i64::from(asked.amount);
@@ -101,27 +108,31 @@ mod tests {
         history
     }
 
-    fn committed(index: u16, debit_after: i64, credit_after: i64) -> Outcome {
-        Outcome { index, rejection: None, amount: 0, debit_after, credit_after }
+    fn committed(index: u16, amount: u64, debit_after: i64, credit_after: i64) -> Outcome {
+        Outcome { index, rejection: None, amount, debit_after, credit_after }
     }
 
     #[test]
     fn outcomes_are_followed_in_the_order_of_the_journal() {
         let top_up = Asked::new(TransferKind::TopUp, 0, 5, 1_000);
         let transfer = Asked::new(TransferKind::Transfer, 5, 6, 300);
-        let all = [(9, transfer, committed(0, 700, 300)), (8, top_up, committed(3, -1_000, 1_000))];
+        let all = [
+            (9, transfer, committed(0, 300, 700, 300)),
+            (8, top_up, committed(3, 1_000, -1_000, 1_000)),
+        ];
         let balances = follow(&history(&all)).unwrap();
         assert_eq!((balances[0], balances[5], balances[6]), (-1_000, 700, 300));
     }
 
     #[test]
-    fn a_wrong_balance_a_wrong_verdict_and_a_double_place_are_found() {
+    fn a_wrong_balance_amount_or_verdict_and_a_double_place_are_found() {
         let top_up = Asked::new(TransferKind::TopUp, 0, 5, 1_000);
         let too_much = Asked::new(TransferKind::Transfer, 5, 6, 2_000);
-        let first = (8, top_up, committed(0, -1_000, 1_000));
+        let first = (8, top_up, committed(0, 1_000, -1_000, 1_000));
         for wrong in [
-            vec![(8, top_up, committed(0, -1_000, 1_001))],
-            vec![first, (9, too_much, committed(0, -1_000, 2_000))],
+            vec![(8, top_up, committed(0, 1_000, -1_000, 1_001))],
+            vec![(8, top_up, committed(0, 999, -1_000, 1_000))],
+            vec![first, (9, too_much, committed(0, 2_000, -1_000, 2_000))],
             vec![first, first],
         ] {
             assert!(follow(&history(&wrong)).is_err(), "{wrong:?}");

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use evenkeel_node::clock::Clock;
 use tokio::time::Instant;
 
-/// When every simulation begins: microseconds since the Unix epoch, in September 2026.
-const BEGINNING: u64 = 1_790_000_000_000_000;
+/// When every simulation begins: microseconds since the Unix epoch, 25 s before a midnight in Seoul in September 2026, so that a
+/// day ends in every run.
+const BEGINNING: u64 = 1_790_002_775_000_000;
 
 /// One site's clock.
 pub struct SimulatedClock {

@@ -9,7 +9,9 @@ use evenkeel_wire::{
     amount::Asset,
     codec,
     command::Command,
+    day::BusinessDate,
     genesis::Genesis,
+    hold::{Capture, Hold},
     id::{AccountId, CommandId},
     limits::AMOUNT_MAX,
     outcome::Rejection,
@@ -30,12 +32,25 @@ struct Account {
     opened_at: u64,
     /// Each balance, with the position of the entry that made it.
     balances: Vec<(u64, i64)>,
+    /// What its open holds have set aside.
+    held: i64,
 }
 
 impl Account {
     fn posted(&self) -> i64 {
         self.balances.last().map_or(0, |(_, balance)| *balance)
     }
+
+    fn available(&self) -> i64 {
+        self.posted() - self.held
+    }
+}
+
+/// A hold that was taken up.
+struct Held {
+    hold: Hold,
+    expires_at: u64,
+    is_open: bool,
 }
 
 /// The model.
@@ -44,7 +59,14 @@ pub struct Model {
     genesis: Option<Genesis>,
     accounts: BTreeMap<AccountId, Account>,
     firsts: BTreeMap<CommandId, (Vec<u8>, Verdict)>,
+    holds: BTreeMap<CommandId, Held>,
+    date: Option<BusinessDate>,
+    /// Holds that were captured, given back, and released because their time was up.
+    pub resolved: [u64; 3],
 }
+
+/// The accounts' balances after a command; `None`: none of them changed.
+type After = Option<(i64, i64)>;
 
 impl Model {
     /// Applies an entry's commands.
@@ -52,16 +74,56 @@ impl Model {
     /// # Errors
     /// When they can't be read.
     pub fn apply(&mut self, position: u64, time: u64, body: &[u8]) -> Result<(), String> {
-        for next in commands(body) {
-            let (_, _, command, bytes) = next?;
+        let all: Vec<_> = commands(body).collect::<Result<_, _>>()?;
+        for (_, _, command, bytes) in &all {
             match command {
                 Command::Genesis(genesis) => {
-                    self.genesis.get_or_insert(*genesis);
+                    self.date.get_or_insert(genesis.first_date);
+                    self.genesis.get_or_insert_with(|| (**genesis).clone());
                 }
-                Command::OpenAccount(open) => self.open(position, open),
-                Command::Transfer(transfer) => self.transfer(position, time, &transfer, bytes),
+                Command::OpenAccount(open) => self.open(position, open.clone()),
+                Command::ExpireHold(expire) => self.expire(time, expire.hold),
+                Command::CloseDay(close) if all.len() == 1 => {
+                    if self.date == Some(close.closed) && close.next > close.closed {
+                        self.date = Some(close.next);
+                    }
+                }
+                Command::CloseDay(_) => return Err("a day's end isn't alone in its entry".into()),
+                other => {
+                    let id = other.id().ok_or_else(|| format!("{other:?} in the journal"))?;
+                    self.decide(position, time, id, other, bytes)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Judges a command with an id, once.
+    fn decide(
+        &mut self,
+        position: u64,
+        time: u64,
+        id: CommandId,
+        command: &Command,
+        bytes: &[u8],
+    ) -> Result<(), String> {
+        if self.firsts.contains_key(&id) {
+            return Ok(());
+        }
+        let judged = self.judge_id(time, id).and_then(|()| match command {
+            Command::Transfer(transfer) => self.transfer(position, transfer),
+            Command::Hold(hold) => self.hold(time, hold),
+            Command::Capture(capture) => self.capture(position, time, capture),
+            Command::Void(void) => self.void(time, void.hold),
+            _ => Ok(None),
+        });
+        let mut verdict = Verdict { position, rejection: None, debit_after: 0, credit_after: 0 };
+        match judged {
+            Err(rejection) if !rejection.is_recorded() => return Ok(()),
+            Err(rejection) => verdict.rejection = Some(rejection),
+            Ok(after) => (verdict.debit_after, verdict.credit_after) = after.unwrap_or_default(),
+        }
+        self.firsts.insert(id, (bytes.to_vec(), verdict));
         Ok(())
     }
 
@@ -72,45 +134,106 @@ impl Model {
                 opened: open,
                 opened_at: position,
                 balances: Vec::new(),
+                held: 0,
             });
         }
     }
 
-    fn transfer(&mut self, position: u64, time: u64, transfer: &Transfer, bytes: &[u8]) {
-        if self.firsts.contains_key(&transfer.id) {
-            return;
-        }
-        let mut verdict = Verdict { position, rejection: None, debit_after: 0, credit_after: 0 };
-        match self.judge(time, transfer) {
-            Err(rejection) if !rejection.is_recorded() => return,
-            Err(rejection) => verdict.rejection = Some(rejection),
-            Ok((debit_after, credit_after)) => {
-                (verdict.debit_after, verdict.credit_after) = (debit_after, credit_after);
-                self.settle(transfer.debit, position, debit_after);
-                self.settle(transfer.credit, position, credit_after);
-            }
-        }
-        self.firsts.insert(transfer.id, (bytes.to_vec(), verdict));
-    }
-
     fn settle(&mut self, account: AccountId, position: u64, balance: i64) {
-        let account = self.accounts.get_mut(&account).expect("judged above");
-        account.balances.push((position, balance));
+        self.account_mut(account).balances.push((position, balance));
     }
 
-    fn judge(&self, time: u64, transfer: &Transfer) -> Result<(i64, i64), Rejection> {
+    fn account_mut(&mut self, account: AccountId) -> &mut Account {
+        self.accounts.get_mut(&account).expect("judged before")
+    }
+
+    fn judge_id(&self, time: u64, id: CommandId) -> Result<(), Rejection> {
         let genesis = self.genesis.as_ref().expect("genesis is the first command");
-        let (time_ms, id_ms) = (time / 1_000, transfer.id.milliseconds());
+        let (time_ms, id_ms) = (time / 1_000, id.milliseconds());
         if id_ms > time_ms + genesis.id_tolerance_ms {
             return Err(Rejection::IdInFuture);
         }
         if id_ms + genesis.id_horizon_ms < time_ms {
             return Err(Rejection::IdExpired);
         }
-        let amount = match i64::try_from(transfer.amount.0) {
-            Ok(amount) if amount > 0 && transfer.amount.0 <= AMOUNT_MAX => amount,
-            _ => return Err(Rejection::AmountInvalid),
-        };
+        Ok(())
+    }
+
+    fn transfer(&mut self, position: u64, transfer: &Transfer) -> Result<After, Rejection> {
+        let (debit_after, credit_after) = self.judge(transfer)?;
+        self.settle(transfer.debit, position, debit_after);
+        self.settle(transfer.credit, position, credit_after);
+        Ok(Some((debit_after, credit_after)))
+    }
+
+    fn hold(&mut self, time: u64, hold: &Hold) -> Result<After, Rejection> {
+        let amount = amount(hold.amount.0)?;
+        if hold.debit == hold.credit {
+            return Err(Rejection::SameAccount);
+        }
+        let account = |id| self.accounts.get(&id).ok_or(Rejection::AccountNotFound);
+        let (payer, payee) = (account(hold.debit)?, account(hold.credit)?);
+        let kinds = (payer.opened.kind, payee.opened.kind);
+        if kinds != (AccountKind::Wallet, AccountKind::Merchant) {
+            return Err(Rejection::KindNotAllowed);
+        }
+        if payer.opened.asset != hold.asset || payee.opened.asset != hold.asset {
+            return Err(Rejection::AssetMismatch);
+        }
+        if payer.available() < amount {
+            return Err(Rejection::InsufficientFunds);
+        }
+        self.account_mut(hold.debit).held += amount;
+        let expires_at = time + hold.expires_in_ms * 1_000;
+        self.holds.insert(hold.id, Held { hold: hold.clone(), expires_at, is_open: true });
+        Ok(None)
+    }
+
+    fn capture(&mut self, position: u64, time: u64, capture: &Capture) -> Result<After, Rejection> {
+        let asked = capture.amount.map(|asked| amount(asked.0)).transpose()?;
+        let held = self.holds.get(&capture.hold).ok_or(Rejection::HoldNotFound)?;
+        if !held.is_open || held.expires_at <= time {
+            return Err(Rejection::HoldNotOpen);
+        }
+        let all = i64::try_from(held.hold.amount.0).expect("judged before");
+        let taken = asked.unwrap_or(all);
+        if taken > all {
+            return Err(Rejection::CaptureExceedsHold);
+        }
+        let (debit, credit) = (held.hold.debit, held.hold.credit);
+        self.close(capture.hold, 0);
+        let debit_after = self.account_mut(debit).posted() - taken;
+        let credit_after = self.account_mut(credit).posted() + taken;
+        self.settle(debit, position, debit_after);
+        self.settle(credit, position, credit_after);
+        Ok(Some((debit_after, credit_after)))
+    }
+
+    fn void(&mut self, time: u64, id: CommandId) -> Result<After, Rejection> {
+        let held = self.holds.get(&id).ok_or(Rejection::HoldNotFound)?;
+        if !held.is_open || held.expires_at <= time {
+            return Err(Rejection::HoldNotOpen);
+        }
+        self.close(id, 1);
+        Ok(None)
+    }
+
+    fn expire(&mut self, time: u64, id: CommandId) {
+        if self.holds.get(&id).is_some_and(|held| held.is_open && held.expires_at <= time) {
+            self.close(id, 2);
+        }
+    }
+
+    fn close(&mut self, id: CommandId, how: usize) {
+        let held = self.holds.get_mut(&id).expect("judged before");
+        held.is_open = false;
+        let (debit, amount) = (held.hold.debit, held.hold.amount.0);
+        self.account_mut(debit).held -= i64::try_from(amount).expect("judged before");
+        self.resolved[how] += 1;
+    }
+
+    fn judge(&self, transfer: &Transfer) -> Result<(i64, i64), Rejection> {
+        let amount = amount(transfer.amount.0)?;
         if transfer.debit == transfer.credit {
             return Err(Rejection::SameAccount);
         }
@@ -123,7 +246,7 @@ impl Model {
             return Err(Rejection::AssetMismatch);
         }
         let (debit_after, credit_after) = (payer.posted() - amount, payee.posted() + amount);
-        if debit_after < 0 && payer.opened.kind != AccountKind::Bank {
+        if payer.available() < amount && payer.opened.kind != AccountKind::Bank {
             return Err(Rejection::InsufficientFunds);
         }
         let limit = i64::try_from(genesis.wallet_max_balance).unwrap_or(i64::MAX);
@@ -133,7 +256,23 @@ impl Model {
         Ok((debit_after, credit_after))
     }
 
-    /// What a transfer's id was first decided as, and the command's bytes.
+    /// The business date.
+    pub fn date(&self) -> Option<BusinessDate> {
+        self.date
+    }
+
+    /// An open hold whose time was up before this one, if there is one.
+    pub fn overdue(&self, time: u64) -> Option<CommandId> {
+        let overdue = |held: &&Held| held.is_open && held.expires_at < time;
+        self.holds.values().find(overdue).map(|held| held.hold.id)
+    }
+
+    /// What an account's open holds have set aside, as of the newest entry.
+    pub fn held(&self, account: AccountId) -> i64 {
+        self.accounts.get(&account).map_or(0, |account| account.held)
+    }
+
+    /// What an id was first decided as, and the command's bytes.
     pub fn first(&self, id: CommandId) -> Option<(&[u8], Verdict)> {
         self.firsts.get(&id).map(|(bytes, verdict)| (&**bytes, *verdict))
     }
@@ -158,6 +297,13 @@ impl Model {
     pub fn sum(&self, asset: Asset) -> i64 {
         let of_asset = self.accounts.values().filter(|account| account.opened.asset == asset);
         of_asset.map(Account::posted).sum()
+    }
+}
+
+fn amount(number: u64) -> Result<i64, Rejection> {
+    match i64::try_from(number) {
+        Ok(amount) if amount > 0 && number <= AMOUNT_MAX => Ok(amount),
+        _ => Err(Rejection::AmountInvalid),
     }
 }
 

@@ -18,7 +18,7 @@ use evenkeel_wire::{
 use super::{
     invariants::{
         Held, acknowledged::Acknowledged, chain::Chain, checkpoint, durable::Durable, money::Money,
-        one_primary::OnePrimary, reads::Reads, time::Time,
+        one_primary::OnePrimary, reads::Reads, time::Time, upkeep,
     },
     model::Model,
     trace::Trace,
@@ -177,9 +177,13 @@ impl Inner {
         seen.time = time;
         self.money.totals(node, &totals)?;
         for account in super::workload::accounts() {
-            let posted =
-                state.with_ledger(|ledger| ledger.account(account)).map(|view| view.posted);
+            let view = state.with_ledger(|ledger| ledger.account(account));
+            let posted = view.as_ref().map(|view| view.posted);
             self.money.balance(&self.model, node, applied, account, posted)?;
+            if applied + 1 == self.chain.len() {
+                let held = view.map_or(0, |view| view.held);
+                self.money.held(&self.model, node, account, held)?;
+            }
         }
         if let Some(position) = place {
             self.money.digest(node, position, digest)?;
@@ -206,6 +210,7 @@ impl Inner {
                     self.time.next(record)?;
                     if record.kind == kind::COMMANDS {
                         self.model.apply(record.position, record.time, &record.payload)?;
+                        upkeep::entry(&self.model, record)?;
                     }
                 }
             }

@@ -8,6 +8,7 @@ use evenkeel_wire::{
     amount::{Amount, Asset},
     codec,
     command::Command,
+    hold::{Capture, Hold, Void},
     id::{AccountId, CommandId},
     reply::View,
     request::Query,
@@ -84,8 +85,13 @@ pub struct Client {
     random: Random,
     habits: Habits,
     done: Vec<Sent>,
+    /// Holds of its own, the newest last.
+    holds: Vec<CommandId>,
     pub tally: Tally,
 }
+
+/// Holds that a client remembers.
+const HOLDS_REMEMBERED: usize = 20;
 
 /// All accounts that clients use.
 pub fn accounts() -> impl Iterator<Item = AccountId> {
@@ -103,7 +109,8 @@ fn won() -> Asset {
 impl Client {
     #[must_use]
     pub fn new(sites: Vec<Arc<Site>>, watch: Arc<Watch>, random: Random, habits: Habits) -> Self {
-        Self { sites, watch, random, habits, done: Vec::new(), tally: Tally::default() }
+        let (done, holds) = (Vec::new(), Vec::new());
+        Self { sites, watch, random, habits, done, holds, tally: Tally::default() }
     }
 
     /// Opens the accounts that everyone uses, until they are open.
@@ -185,9 +192,8 @@ impl Client {
             1 => 3_000_000,
             _ => self.random.between(1, 60_000),
         };
-        let now = evenkeel_node::clock::Clock::wall_millis(&*self.sites[0].clock);
         Command::Transfer(Transfer {
-            id: CommandId::from_parts(now, self.random.wide()),
+            id: self.id(),
             debit,
             credit,
             amount: Amount(amount),
@@ -198,12 +204,47 @@ impl Client {
         })
     }
 
+    fn id(&mut self) -> CommandId {
+        let now = evenkeel_node::clock::Clock::wall_millis(&*self.sites[0].clock);
+        CommandId::from_parts(now, self.random.wide())
+    }
+
+    /// A new hold, or the end of one: perhaps of one whose time is up, that has ended already, or that never was.
+    fn hold(&mut self) -> Command {
+        let id = self.id();
+        let known = !self.holds.is_empty() && self.random.chance(60);
+        if !known {
+            self.holds.push(id);
+            if self.holds.len() > HOLDS_REMEMBERED {
+                self.holds.remove(0);
+            }
+            return Command::Hold(Hold {
+                id,
+                debit: wallet(&mut self.random),
+                credit: MERCHANT,
+                amount: Amount(self.random.between(0, 20_000)),
+                asset: won(),
+                expires_in_ms: self.random.between(1, 6_000),
+                memo: Text::default(),
+            });
+        }
+        let hold = *self.random.pick(&self.holds);
+        match self.random.below(10) {
+            0..5 => Command::Capture(Capture { id, hold, amount: None }),
+            5..7 => {
+                let amount = Some(Amount(self.random.between(0, 20_000)));
+                Command::Capture(Capture { id, hold, amount })
+            }
+            _ => Command::Void(Void { id, hold }),
+        }
+    }
+
     async fn fresh(&mut self) {
         let count = if self.random.chance(20) { self.random.between(2, 5) } else { 1 };
         let mut all = Vec::new();
         for _ in 0..count {
-            let transfer = self.transfer();
-            all.push(self.first(transfer));
+            let command = if self.random.chance(30) { self.hold() } else { self.transfer() };
+            all.push(self.first(command));
         }
         self.tally.commands += count;
         let patience = if self.random.chance(15) { 1 } else { self.random.between(2, 40) };
@@ -251,10 +292,10 @@ impl Client {
         if !unknown {
             let mut inner = self.watch.inner();
             for sent in &all {
-                if let Command::Transfer(transfer) = &sent.command
+                if let Some(id) = sent.command.id()
                     && !self.done.iter().any(|done| done.bytes == sent.bytes)
                 {
-                    inner.acknowledged.refused(transfer.id, sent.bytes.clone());
+                    inner.acknowledged.refused(id, sent.bytes.clone());
                 }
             }
         }

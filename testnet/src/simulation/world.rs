@@ -13,7 +13,10 @@ use super::{
     client::OPERATOR,
     clock::SimulatedClock,
     fault::{Fault, Way, Who, kill},
-    invariants::progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN},
+    invariants::{
+        progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN},
+        upkeep,
+    },
     network::{Network, Weather},
     plan::{Act, Expect, Plan},
     random::Random,
@@ -23,6 +26,10 @@ use super::{
     workload::{Client, Tally},
 };
 
+/// Where the sites' business days begin.
+pub const TIME_ZONE: &str = "Asia/Seoul";
+/// How long all is well at the end of a run, so that what is due can be done.
+const REST: Duration = Duration::from_secs(3);
 /// No run is shorter.
 const LASTS: Duration = Duration::from_secs(60);
 /// A node whose disk hangs has stopped by then.
@@ -109,7 +116,7 @@ fn genesis() -> Genesis {
         wallet_max_balance: 2_000_000,
         id_horizon_ms: 7 * 24 * 3_600_000,
         id_tolerance_ms: 300_000,
-        time_zone: Text::new("Asia/Seoul").expect("short"),
+        time_zone: Text::new(TIME_ZONE).expect("short"),
         operator_key: key_hash(OPERATOR),
         first_date: BusinessDate::FIRST,
     }
@@ -166,7 +173,7 @@ impl World {
         }
         self.heal().await;
         self.demand_commands(&mut first).await;
-        sleep_until(begun + LASTS - Duration::from_secs(1)).await;
+        sleep_until((begun + LASTS - Duration::from_secs(1)).max(Instant::now() + REST)).await;
         stop.send_replace(true);
         let mut tally = first.tally;
         for client in join_all(working).await {
@@ -416,6 +423,16 @@ impl World {
                 held = Err(format!("sums: the model's {asset} adds up to {sum}"));
             }
         }
+        if let Some(primary) = self.primary()
+            && held.is_ok()
+        {
+            held = upkeep::at_rest(&inner.model, primary.clock.wall_micros());
+        }
+        let [captured, voided, expired] = inner.model.resolved;
+        self.trace.say(&format!(
+            "holds: {captured} captured, {voided} given back, {expired} expired; the day is {:?}",
+            inner.model.date()
+        ));
         if inner.reads.unresolved() > 0 && held.is_ok() {
             held = Err("reads: an answer came from a position that nobody applied".into());
         }

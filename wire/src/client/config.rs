@@ -38,7 +38,7 @@ pub struct SiteAddress {
     pub node: NodeId,
     /// The port for clients (QUIC).
     pub client: SocketAddr,
-    /// The port for HTTP: host and port.
+    /// The port for HTTP: host and port, or a whole URL; with `https` where the site speaks TLS.
     pub http: String,
 }
 

@@ -227,9 +227,9 @@ pub(super) async fn get_settlement(
     head: Head,
 ) -> Result<Response<Body>, Problem> {
     let kind = accept::choose(&head.headers, &[JSON, CSV])?;
+    admission::check_act(&head.caller, Act::ReadSettlement)?;
     let date = date(&head)?;
     query::none(head.uri.query())?;
-    admission::check_act(&head.caller, Act::ReadSettlement)?;
     let overloaded = || Problem::new(Code::Overloaded, "a settlement is being worked out already");
     // One at a time: each reads a day's journal.
     let turn = door.settling.clone();

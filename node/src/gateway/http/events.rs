@@ -181,8 +181,8 @@ pub(super) async fn events(
     head: Head,
 ) -> Result<Response<Body>, Problem> {
     let kind = accept::choose(&head.headers, &[NDJSON, SSE])?;
-    let after = after(&head)?;
     admission::check_act(&head.caller, Act::ReadEvents)?;
+    let after = after(&head)?;
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
     })?;

@@ -26,6 +26,7 @@ impl HttpDoor {
     ) -> Result<(View, Option<AsOf>), Problem> {
         admission::check_query(&head.caller, &query)?;
         if consistency == Consistency::Local {
+            self.keyring.confirm(&head.caller).await?;
             // The age first: what is applied meanwhile only makes the answer younger.
             let as_of = self.as_of();
             let view = admission::read(&self.state, &head.caller, &query)?;

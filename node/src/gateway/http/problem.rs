@@ -118,7 +118,7 @@ pub(super) struct Problem {
     pub(super) code: Code,
     pub(super) detail: String,
     /// Where it was decided, when it's an outcome.
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     batch: Option<FailedBatch>,
     replayed: bool,
     retry_after: Option<HeaderValue>,
@@ -155,7 +155,7 @@ impl Problem {
     pub(super) fn rejected(rejection: Rejection, decision: &Decision) -> Self {
         let mut problem = Self::new(Code::Rejected(rejection), detail_of(rejection));
         problem.replayed = decision.replayed;
-        problem.place = Some(decision.place());
+        problem.place = Some(Box::new(decision.place()));
         problem
     }
 
@@ -171,7 +171,7 @@ impl Problem {
     pub(super) fn batch_failed(stamp: Option<Stamp>, batch: FailedBatch) -> Self {
         let detail = format!("commands[{}] was rejected; nothing was done", batch.failed_index);
         let mut problem = Self::new(Code::Rejected(Rejection::BatchFailed), detail);
-        problem.place = stamp.map(|stamp| Place::new(&stamp, Outcome::NO_INDEX));
+        problem.place = stamp.map(|stamp| Box::new(Place::new(&stamp, Outcome::NO_INDEX)));
         problem.batch = Some(batch);
         problem
     }
@@ -260,8 +260,8 @@ impl Problem {
             code: self.code.name(),
             retryable: self.code.is_retryable(),
             request_id: None,
-            outcome: self.place.map(|_| "rejected"),
-            place: self.place,
+            outcome: self.place.as_ref().map(|_| "rejected"),
+            place: self.place.as_deref().copied(),
             failed_index: self.batch.as_ref().map(|batch| batch.failed_index),
             results: self.batch.as_ref().map(|batch| &*batch.results),
         }

@@ -42,6 +42,8 @@ pub(super) struct StatusShape {
     business_date: Option<String>,
     version: String,
     uptime_s: u64,
+    /// The node's data is in memory: nothing that it acknowledges survives a power cut.
+    volatile: bool,
     /// All of them, by the nodes' numbers.
     sites: Vec<SiteShape>,
 }
@@ -106,6 +108,7 @@ impl From<ClusterStatus> for StatusShape {
             business_date: status.business_date,
             version: status.version,
             uptime_s: status.uptime_s,
+            volatile: status.volatile,
             sites: status.sites.into_iter().map(SiteShape::from).collect(),
         }
     }

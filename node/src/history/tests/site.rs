@@ -1,6 +1,9 @@
-//! One node without a network: journal, ledger, history and keeper on a disk in memory.
+//! One node without a network: journal, ledger, history and keeper, mostly on a disk in memory.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use evenkeel_storage::{
@@ -39,7 +42,8 @@ pub(super) struct Given {
 }
 
 pub(super) struct Site {
-    disk: MemoryDisk,
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
     pub(super) journal: Journal,
     writer: Writer,
     pub(super) state: Arc<State>,
@@ -47,6 +51,8 @@ pub(super) struct Site {
     checkpoints: MemoryCheckpoints,
     segment_bytes: u64,
     pub(super) given: Vec<Given>,
+    /// Whether `given` is kept.
+    pub(super) keeps_given: bool,
     /// The next entry's time.
     pub(super) now: u64,
 }
@@ -56,11 +62,17 @@ impl Site {
         let disk = MemoryDisk::new(1);
         disk.create_folder(Path::new("/data")).unwrap();
         disk.sync_folder(Path::new("/")).unwrap();
-        Self::open(disk, MemoryCheckpoints::new(1), segment_bytes, Vec::new(), T0)
+        Self::on(Arc::new(disk), Path::new("/data"), segment_bytes)
+    }
+
+    /// On a disk, with a folder that is there and empty.
+    pub(super) fn on(disk: Arc<dyn Disk>, folder: &Path, segment_bytes: u64) -> Self {
+        let checkpoints = MemoryCheckpoints::new(1);
+        Self::open((disk, folder.to_owned()), checkpoints, segment_bytes, Vec::new(), T0)
     }
 
     fn open(
-        disk: MemoryDisk,
+        (disk, folder): (Arc<dyn Disk>, PathBuf),
         checkpoints: MemoryCheckpoints,
         segment_bytes: u64,
         given: Vec<Given>,
@@ -69,12 +81,10 @@ impl Site {
         // A small tail, so that commands are read from files too.
         let tail_bytes_max = usize::try_from(segment_bytes / 4).unwrap();
         let options = Options { segment_bytes, tail_bytes_max, ..Options::new(CLUSTER) };
-        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let (journal, writer, _) =
-            journal::open(shared.clone(), Path::new("/data"), options).unwrap();
+        let (journal, writer, _) = journal::open(disk.clone(), &folder, options).unwrap();
         let mut loaded = checkpoints.reopen();
         let recovered = Recovery {
-            disk: shared.clone(),
+            disk: disk.clone(),
             journal: journal.clone(),
             checkpoints: &mut loaded,
             progress: &mut |_, _| (),
@@ -92,19 +102,39 @@ impl Site {
             state.clone(),
             state.history().clone(),
             journal.clone(),
-            shared,
+            disk.clone(),
             Box::new(loaded),
             Box::new(|| panic!("no checkpoint fails here")),
             Box::new(|_| ()),
         );
-        Self { disk, journal, writer, state, keeper, checkpoints, segment_bytes, given, now }
+        let keeps_given = true;
+        Self {
+            disk,
+            folder,
+            journal,
+            writer,
+            state,
+            keeper,
+            checkpoints,
+            segment_bytes,
+            given,
+            keeps_given,
+            now,
+        }
     }
 
     /// Stops, and starts again from what is on the disk.
     pub(super) fn restart(self) -> Self {
-        let Self { disk, checkpoints, segment_bytes, given, now, journal, writer, .. } = self;
+        let Self { disk, folder, checkpoints, segment_bytes, given, now, journal, writer, .. } =
+            self;
         drop((journal, writer));
-        Self::open(disk, checkpoints, segment_bytes, given, now)
+        Self::open((disk, folder), checkpoints, segment_bytes, given, now)
+    }
+
+    /// Loses the oldest segment's index.
+    pub(super) fn lose_an_index(&mut self) {
+        let lost = self.folder.join("journal/00000000000000000000.index");
+        self.disk.remove(&lost).unwrap();
     }
 
     /// An entry of groups, each atomic or not. Gives the answers.
@@ -117,6 +147,9 @@ impl Site {
         let head = self.append(kind::COMMANDS, builder.finish().into());
         let record = &self.journal.read(head.position, head.position + 1, 0).unwrap()[0];
         let answers = self.state.apply(&head, &record.payload).unwrap();
+        if !self.keeps_given {
+            return answers;
+        }
         let commands = groups.iter().flat_map(|(_, commands)| commands);
         for (number, (command, answer)) in (0..).zip(commands.zip(&answers)) {
             let (command, outcome) = (command.clone(), answer.outcome);

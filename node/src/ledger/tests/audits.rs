@@ -8,7 +8,8 @@ use evenkeel_wire::{
 use proptest::prelude::*;
 
 use super::{
-    super::{AuditProgress, Unwell},
+    super::{AuditProgress, OpenHold, Unwell},
+    commands::hold,
     history::*,
     world::*,
 };
@@ -22,6 +23,14 @@ fn world() -> World {
     world.open(WALLET, AccountKind::Wallet, "KRW");
     world.open(account(3), AccountKind::Wallet, "POINT");
     world.one(T0, &transfer(id(0, 1), TransferKind::TopUp, (BANK, WALLET), 70, "KRW"));
+    world
+}
+
+/// With 5 of the wallet's 70 held for a shop.
+fn holding_world() -> World {
+    let mut world = world();
+    world.open(account(4), AccountKind::Merchant, "KRW");
+    world.one(T0, &hold(id(0, 9), (WALLET, account(4)), 5, 5_000));
     world
 }
 
@@ -93,15 +102,31 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
         (|world| world.ledger.accounts.rows[1].asset_index = 1, "opened with"),
         (|world| world.ledger.accounts.rows[1].asset_index = 2, "its asset is unknown"),
         (|world| world.ledger.accounts.rows[1].status = AccountStatus::Frozen, "digest"),
+        (|world| world.ledger.accounts.extras[0].held += 1, "what the rows hold isn't"),
+        (|world| world.ledger.accounts.extras[1].incoming_holds = 2, "what the rows hold isn't"),
+        (|world| world.ledger.accounts.extras[0].held = 71, "it has less than what is held"),
+        (|world| world.ledger.accounts.extras[0].held = -1, "it has less than what is held"),
+        (|world| world.ledger.accounts.extras[0].per_transfer = 5, "digest"),
+        (|world| world.ledger.accounts.extras[0].daily_debit = 5, "digest"),
+        (|world| world.ledger.accounts.extras[1].max_balance = 5, "digest"),
+        (|world| world.ledger.accounts.rows[1].extra = 2, "what the rows hold isn't"),
         (|world| world.ledger.accounts.rows[1].debited_today += 1, "digest"),
         (|world| world.ledger.accounts.rows[1].debited_date += 1, "digest"),
+        (
+            |world| {
+                let held = world.ledger.hold(id(0, 9)).unwrap();
+                let later = OpenHold { expires_at: held.expires_at + 1, ..held };
+                world.ledger.holds.table.set(id(0, 9).number(), Some(later));
+            },
+            "the rows of open holds aren't",
+        ),
     ];
     for (number, (change, what)) in changes.iter().enumerate() {
-        let mut world = world();
+        let mut world = holding_world();
         change(&mut world);
         let unwell = audit(&mut world).unwrap_err().to_string();
         assert!(
-            unwell.starts_with("audit at position 4: ") && unwell.contains(what),
+            unwell.starts_with("audit at position 6: ") && unwell.contains(what),
             "{number}: {unwell}"
         );
         assert!(world.ledger.unwell().is_some());

@@ -9,7 +9,11 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{history::*, world::*};
+use super::{
+    super::{extra::Extra, standing::Standing},
+    history::*,
+    world::*,
+};
 
 #[test]
 fn every_step_has_its_own_digest() {
@@ -78,6 +82,33 @@ fn every_kept_along_number_is_part_of_the_digest() {
         change(&mut world);
         assert_ne!(world.ledger.digest(), before);
     }
+}
+
+#[test]
+fn limits_and_holds_are_part_of_an_accounts_digest() {
+    let changes: &[fn(&mut Extra)] = &[
+        |_| {},
+        |extra| extra.max_balance = 5,
+        |extra| extra.per_transfer = 5,
+        |extra| extra.daily_debit = 5,
+        |extra| extra.held = 5,
+        |extra| extra.incoming_holds = 5,
+    ];
+    let mut world = World::founded();
+    world.open(account(1), AccountKind::Wallet, "KRW");
+    world.open(account(2), AccountKind::Wallet, "KRW");
+    let mut digests = BTreeSet::new();
+    for slot in [0, 1] {
+        let standing = world.ledger.accounts.standing(slot);
+        for change in changes {
+            let mut extra = standing.extra;
+            change(&mut extra);
+            world.ledger.accounts.set(slot, &Standing { extra, ..standing }).unwrap();
+            digests.insert(world.ledger.accounts.digest);
+            world.ledger.accounts.set(slot, &standing).unwrap();
+        }
+    }
+    assert_eq!(digests.len(), 11, "all differ, but for the two that changed nothing");
 }
 
 #[test]

@@ -4,13 +4,14 @@ use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
     command::Command,
     id::AccountId,
+    limits::COMMANDS_MAX,
     outcome::{Outcome, Rejection},
     transfer::TransferKind,
 };
 use proptest::prelude::*;
 
 use super::{
-    super::{Applied, first::stamp},
+    super::{Applied, AuditProgress, first::stamp},
     checkpoints::rows_of,
     commands::*,
     history::*,
@@ -166,6 +167,34 @@ fn every_kind_of_change_is_taken_back() {
     assert_eq!(world.ledger.resolution_recent(id(0, 10)), Some((7, 5)));
 }
 
+/// Tables that find accounts grow on the way; those that were there before are still found.
+#[test]
+fn a_failed_group_of_many_openings_leaves_the_others_found() {
+    let mut world = world();
+    let before = rows_of(&mut world.ledger);
+    let numbers = || 1_000..1_000 + u128::try_from(COMMANDS_MAX).unwrap() - 1;
+    let opening = |number| {
+        let own = limits(None, None, (number % 3 == 0).then_some(5));
+        open_limited(account(number), AccountKind::Wallet, "KRW", own)
+    };
+    let mut group: Vec<_> = numbers().map(opening).collect();
+    group.push(pay(2, 101));
+    for _ in 0..2 {
+        let answers = world.together(T0, &group);
+        let last = answers.last().unwrap().outcome.rejection;
+        assert_eq!(last, Some(Rejection::InsufficientFunds));
+        assert_eq!(rows_of(&mut world.ledger), before);
+        assert_eq!(world.ledger.account_count(), 3);
+    }
+    while let AuditProgress::Underway { .. } = world.ledger.audit_next(5).unwrap() {}
+    group.pop();
+    assert_eq!(codes(&world.together(T0, &group)), vec![None; COMMANDS_MAX - 1]);
+    while let AuditProgress::Underway { .. } = world.ledger.audit_next(5_000).unwrap() {}
+    for number in numbers() {
+        assert_eq!(world.ledger.account(account(number)).unwrap().id, account(number));
+    }
+}
+
 #[test]
 fn a_group_has_no_genesis() {
     let mut world = World::empty();
@@ -202,7 +231,7 @@ proptest! {
             prop_assert_ne!(one.ledger.digest(), before, "the position moved on");
             prop_assert_eq!(rows_of(&mut one.ledger), rows_of(&mut other.ledger));
             prop_assert_eq!(one.ledger.digest(), other.ledger.digest());
-            while let super::super::AuditProgress::Underway { .. } = one.ledger.audit_next(5).unwrap() {}
+            while let AuditProgress::Underway { .. } = one.ledger.audit_next(5).unwrap() {}
         }
     }
 }

@@ -235,8 +235,9 @@ fn of_keys(number: u8, twist: u8) -> Command {
     match twist {
         0..3 => Command::RevokeKey(RevokeKey { key: KeyId(u32::from(number)) }),
         _ => {
-            let role = if number % 2 == 0 { Role::Merchant } else { Role::Teller };
-            let account = (number % 2 == 0 || twist == 9).then(|| account_of(4 + twist % 2));
+            let role = if number.is_multiple_of(2) { Role::Merchant } else { Role::Teller };
+            let account =
+                (number.is_multiple_of(2) || twist == 9).then(|| account_of(4 + twist % 2));
             Command::CreateKey(CreateKey { hash: [number; 32], role, account })
         }
     }
@@ -250,7 +251,7 @@ fn of_status(number: u8, twist: u8) -> Command {
 
 fn of_limits(number: u8, twist: u8) -> Command {
     let some = |set: bool| set.then_some(u64::from(number) * 4);
-    let mut limits = limits(some(twist == 1), some(twist < 4), some(number % 2 == 0));
+    let mut limits = limits(some(twist == 1), some(twist < 4), some(number.is_multiple_of(2)));
     if twist > 6 {
         limits.max_balance = LimitChange::Clear;
         limits.daily_debit = LimitChange::Clear;

@@ -1,15 +1,17 @@
 //! Exactly once: a known id gets its first answer again, however old, wherever it's remembered.
 
 use evenkeel_wire::{
-    account::AccountKind,
+    account::{AccountKind, AccountStatus},
     command::Command,
     id::{AccountId, CommandId},
     limits::COMMANDS_MAX,
     outcome::{Answer, Rejection},
+    refund::Refund,
+    reversal::Reversal,
     transfer::{Text, TransferKind},
 };
 
-use super::{super::first::stamp, world::*};
+use super::{super::first::stamp, commands::*, world::*};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -29,7 +31,7 @@ fn cash_out(id: CommandId, amount: u64) -> Command {
     transfer(id, TransferKind::CashOut, (WALLET, BANK), amount, "KRW")
 }
 
-fn replays(world: &World, answer: &Answer, first: &Answer, position: u64) {
+fn replays(answer: &Answer, first: &Answer, world: &World, position: u64) {
     assert_eq!(answer.outcome, first.outcome);
     let (head, _) = &world.journal.entries[usize::try_from(position).unwrap()];
     assert_eq!(answer.first, Some(stamp(head)));
@@ -45,9 +47,9 @@ fn a_replay_repeats_the_first_answer_and_moves_nothing() {
     let later = T0 + 1_000_000_000_000;
     for time in [T0, later] {
         let again = world.one(time, &top_up(id(0, 1), 10));
-        replays(&world, &again, &committed, 3);
+        replays(&again, &committed, &world, 3);
         let again = world.one(time, &cash_out(id(0, 2), 11));
-        replays(&world, &again, &rejected, 4);
+        replays(&again, &rejected, &world, 4);
     }
     assert_eq!(world.posted(WALLET), 100);
 }
@@ -64,7 +66,7 @@ fn other_content_under_a_known_id_is_id_reused_and_recorded_nowhere() {
     for other in [top_up(id(0, 1), 11), Command::Transfer(noted), Command::Transfer(referred)] {
         assert_eq!(code(&world.one(T0, &other)), Some(Rejection::IdReused));
         let again = world.one(T0, &top_up(id(0, 1), 10));
-        replays(&world, &again, &first, 3);
+        replays(&again, &first, &world, 3);
     }
     assert_eq!(world.posted(WALLET), 10);
 }
@@ -84,11 +86,11 @@ fn ids_that_come_twice_in_an_entry_are_known_the_second_time() {
         ],
     );
     assert_eq!(code(&answers[0]), None);
-    replays(&world, &answers[1], &answers[0], 3);
+    replays(&answers[1], &answers[0], &world, 3);
     assert_eq!(code(&answers[2]), Some(Rejection::IdReused));
     assert_eq!(code(&answers[3]), None);
     assert_eq!(code(&answers[4]), Some(Rejection::InsufficientFunds));
-    replays(&world, &answers[5], &answers[4], 3);
+    replays(&answers[5], &answers[4], &world, 3);
     let indexes: Vec<_> = answers.iter().map(|answer| answer.outcome.index).collect();
     assert_eq!(indexes, [0, 0, 1, 2, 3, 3], "replays take no index");
     assert_eq!(world.posted(WALLET), 11);
@@ -99,6 +101,135 @@ fn ids_that_come_twice_in_an_entry_are_known_the_second_time() {
     assert_eq!(replayed, [false, true, false, false, false, true]);
     let recorded: Vec<_> = decided.iter().map(|decided| decided.is_recorded()).collect();
     assert_eq!(recorded, [true, false, false, true, true, false]);
+}
+
+/// A command, and another one under the same id.
+type Pair = fn(CommandId, u64) -> Command;
+
+/// Every command that has an id of its own; the number tells contents apart.
+const PAIRS: &[Pair] = &[
+    |id, number| top_up(id, 10 + number),
+    |id, number| hold(id, (WALLET, MERCHANT), 10 + number, 5_000),
+    |id, number| capture(id, held(), Some(10 + number)),
+    |id, number| void(id, if number == 0 { held() } else { self::id(0, 99) }),
+    |id, number| set_status(id, MERCHANT, AccountStatus::ALL[usize::try_from(number).unwrap()]),
+    |id, number| set_limits(id, WALLET, limits(None, None, Some(1_000 + number))),
+    |id, number| {
+        let memo = Text::new(&number.to_string()).unwrap();
+        Command::Refund(Refund { id, payment: payment(), amount: None, memo })
+    },
+    |id, number| {
+        let reason = Text::new(&number.to_string()).unwrap();
+        Command::Reversal(Reversal { id, transfer: fee(), reason })
+    },
+];
+
+const MERCHANT: AccountId = account(3);
+
+fn held() -> CommandId {
+    id(0, 71)
+}
+
+fn payment() -> CommandId {
+    id(0, 72)
+}
+
+fn fee() -> CommandId {
+    id(0, 73)
+}
+
+/// With a hold, a payment and a fee.
+fn busy_world() -> World {
+    let mut world = world();
+    world.open(MERCHANT, AccountKind::Merchant, "KRW");
+    world.open(account(4), AccountKind::Fee, "KRW");
+    let parties = (WALLET, MERCHANT);
+    for command in [
+        top_up(id(0, 70), 1_000),
+        hold(held(), parties, 20, 60_000),
+        transfer(payment(), TransferKind::Payment, parties, 50, "KRW"),
+        transfer(fee(), TransferKind::Fee, (WALLET, account(4)), 5, "KRW"),
+    ] {
+        assert_eq!(code(&world.one(T0, &command)), None, "{command:?}");
+    }
+    world
+}
+
+#[test]
+fn every_command_replays_and_refuses_other_content_wherever_its_id_is_remembered() {
+    for (row, pair) in PAIRS.iter().enumerate() {
+        for sealed in [false, true] {
+            let mut world = busy_world();
+            let command = pair(id(1, 1), 0);
+            let first = world.one(T0, &command);
+            assert_eq!(code(&first), None, "row {row}");
+            let position = world.ledger.position().unwrap();
+            if sealed {
+                world.seal();
+            }
+            let digest = world.ledger.accounts.digest;
+            replays(&world.one(T0, &command), &first, &world, position);
+            let other = world.one(T0, &pair(id(1, 1), 1));
+            assert_eq!(code(&other), Some(Rejection::IdReused), "row {row}");
+            replays(&world.one(T0, &command), &first, &world, position);
+            assert_eq!(world.ledger.accounts.digest, digest, "row {row}");
+        }
+    }
+}
+
+/// What is rejected stays so, though it would be committed by now.
+#[test]
+fn every_command_replays_its_rejection() {
+    for (row, pair) in PAIRS.iter().enumerate() {
+        for sealed in [false, true] {
+            let mut world = World::founded();
+            let command = pair(id(1, 1), 0);
+            let first = world.one(T0, &command);
+            assert!(code(&first).is_some(), "row {row}");
+            if sealed {
+                world.seal();
+            }
+            for (account, kind) in [
+                (BANK, AccountKind::Bank),
+                (WALLET, AccountKind::Wallet),
+                (MERCHANT, AccountKind::Merchant),
+            ] {
+                world.open(account, kind, "KRW");
+            }
+            replays(&world.one(T0, &command), &first, &world, 1);
+            assert_eq!(code(&world.one(T0, &pair(id(1, 1), 1))), Some(Rejection::IdReused));
+        }
+    }
+}
+
+/// One id is one command's, of whichever kind.
+#[test]
+fn kinds_of_commands_share_their_ids() {
+    for (row, one) in PAIRS.iter().enumerate() {
+        for (column, other) in PAIRS.iter().enumerate().filter(|(column, _)| *column != row) {
+            let mut world = busy_world();
+            assert_eq!(code(&world.one(T0, &one(id(1, 1), 0))), None);
+            let answer = world.one(T0, &other(id(1, 1), 0));
+            assert_eq!(code(&answer), Some(Rejection::IdReused), "{row} {column}");
+        }
+    }
+}
+
+#[test]
+fn every_command_is_fresh_up_to_both_bounds_and_not_beyond() {
+    let horizon = i64::try_from(HORIZON_MS).unwrap();
+    let tolerance = i64::try_from(TOLERANCE_MS).unwrap();
+    for (row, pair) in PAIRS.iter().enumerate() {
+        for (after_ms, expected) in [
+            (-horizon, Some(Rejection::IdExpired)),
+            (-horizon + 1, None),
+            (tolerance, None),
+            (tolerance + 1, Some(Rejection::IdInFuture)),
+        ] {
+            let answer = busy_world().one(T0, &pair(id(after_ms, 1), 0));
+            assert_eq!(code(&answer), expected, "row {row}, {after_ms} ms");
+        }
+    }
 }
 
 #[test]
@@ -171,9 +302,9 @@ fn sealed_ids_are_answered_from_their_segments() {
 
     let years_later = T0 + 3 * 365 * 86_400 * 1_000_000;
     let again = world.one(T0, &top_up(id(1, 1), 10));
-    replays(&world, &again, &committed, 3);
+    replays(&again, &committed, &world, 3);
     let again = world.one(years_later, &cash_out(id(1, 2), 11));
-    replays(&world, &again, &rejected, 4);
+    replays(&again, &rejected, &world, 4);
     assert_eq!(code(&world.one(years_later, &top_up(id(1, 1), 9))), Some(Rejection::IdReused));
     let expired = Some(Rejection::IdExpired);
     assert_eq!(code(&world.one(years_later, &top_up(id(1, 77), 9))), expired, "found nowhere");

@@ -7,6 +7,7 @@
 mod audits;
 mod checkpoints;
 mod commands;
+mod damage;
 mod days;
 mod determinism;
 mod digests;

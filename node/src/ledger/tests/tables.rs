@@ -3,7 +3,10 @@
 use evenkeel_wire::account::AccountKind;
 
 use super::{
-    super::ids::{IdTable, Seed},
+    super::{
+        ids::{IdTable, Seed},
+        rows::Rows,
+    },
     world::*,
 };
 
@@ -39,6 +42,64 @@ fn ids_that_share_their_hash_are_told_apart() {
         assert_eq!(table.find(hash, |found| found == number), Some(number));
     }
     assert_eq!(table.find(hash, |_| false), None);
+}
+
+/// What is taken out leaves no gap that a search would stop at, whichever ids made way for which.
+#[test]
+fn a_table_finds_all_others_after_one_is_taken_out() {
+    let seed = Seed::fixed([1, 2]);
+    let mut table = IdTable::new(6);
+    let mut there = Vec::<u32>::new();
+    // Half of them share their hash with others.
+    let hash_of = |number: u32| {
+        seed.hash(u128::from(if number.is_multiple_of(2) { number % 8 } else { number }))
+    };
+    for turn in 0..20_000_u32 {
+        let number = turn.wrapping_mul(0x9e37_79b9) >> 26;
+        match there.iter().position(|known| *known == number) {
+            Some(at) => {
+                table.remove(hash_of(number), number);
+                there.swap_remove(at);
+            }
+            None if there.len() < 60 => {
+                table.insert(hash_of(number), number);
+                there.push(number);
+            }
+            None => {}
+        }
+        for number in 0..64 {
+            let found = table.find(hash_of(number), |found| found == number);
+            assert_eq!(found.is_some(), there.contains(&number), "turn {turn}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "what is taken out of the table of ids is in it")]
+fn only_what_is_in_a_table_is_taken_out() {
+    let mut table = IdTable::new(4);
+    table.insert(Seed::fixed([1, 2]).hash(5), 7);
+    table.remove(Seed::fixed([1, 2]).hash(5), 8);
+}
+
+#[test]
+fn rows_come_and_go_over_the_border_of_a_chunk() {
+    let mut rows = Rows::default();
+    let border = 1_usize << 18;
+    for number in 0..border + 2 {
+        rows.push(number);
+    }
+    for _ in 0..2 {
+        for number in [border + 1, border, border - 1] {
+            assert_eq!(rows.len(), number + 1);
+            assert_eq!((rows[number], rows.pop()), (number, Some(number)));
+        }
+        for number in border - 1..border + 2 {
+            rows.push(number);
+            assert_eq!((rows.len(), rows[number]), (number + 1, number));
+        }
+    }
+    assert_eq!(Rows::<u8>::default().pop(), None);
 }
 
 #[test]

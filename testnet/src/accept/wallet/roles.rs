@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use evenkeel_node::admission::roles::{Act, Allowed};
+use evenkeel_node::{
+    admission::roles::{Act, Allowed},
+    status::CreatedKey,
+};
 use evenkeel_wire::key::Role;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -276,7 +279,7 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
 /// Revoked at one site, refused at all, at once.
 async fn revoked(
     testnet: &Testnet,
-    keys: &[(Role, admin::NewKey)],
+    keys: &[(Role, CreatedKey)],
     sheet: &mut Sheet,
 ) -> anyhow::Result<()> {
     for (number, (role, key)) in keys.iter().enumerate() {

@@ -83,11 +83,14 @@ impl Acknowledged {
                 }
                 Ok(())
             }
-            Command::Transfer(transfer) => self.check_transfer(model, told, transfer.id),
+            other => {
+                let id = other.id().ok_or("clients send no such command")?;
+                self.check_first(model, told, id)
+            }
         }
     }
 
-    fn check_transfer(&mut self, model: &Model, told: &Told, id: CommandId) -> Held {
+    fn check_first(&mut self, model: &Model, told: &Told, id: CommandId) -> Held {
         let outcome = told.answer.outcome;
         let (bytes, verdict) = match (model.first(id), outcome.rejection) {
             (Some(first), _) => first,

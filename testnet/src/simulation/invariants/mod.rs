@@ -10,6 +10,7 @@ pub mod one_primary;
 pub mod progress;
 pub mod reads;
 pub mod time;
+pub mod upkeep;
 
 /// What broke a promise.
 pub type Held = Result<(), String>;

@@ -65,4 +65,18 @@ impl Money {
             "balances: node {node} has {posted:?} on account {account} at position {position}, it should be {expected:?}"
         ))
     }
+
+    /// What a site that has applied all there is holds back of an account.
+    ///
+    /// # Errors
+    /// When it isn't the model's.
+    pub fn held(&self, model: &Model, node: NodeId, account: AccountId, held: i64) -> Held {
+        let expected = model.held(account);
+        if held == expected {
+            return Ok(());
+        }
+        Err(format!(
+            "holds: node {node} holds {held} of account {account}, it should be {expected}"
+        ))
+    }
 }

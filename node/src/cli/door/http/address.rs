@@ -34,15 +34,16 @@ impl FromStr for Address {
         if authority.as_str().contains('@') {
             return Err(unusable("a key comes from the key file, not from the URL"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority.host();
         let port = match (authority.port_u16(), tls) {
             (Some(port), _) => port,
+            (None, _) if authority.as_str() != host => return Err(unusable("no such port")),
             (None, true) => 443,
             (None, false) if text.contains("://") => 80,
             (None, false) => return Err(unusable("write HOST:PORT, or a whole URL")),
         };
-        let authority = authority.as_str().to_owned();
-        Ok(Self { host: host.to_owned(), port, tls, authority })
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port, tls, authority: authority.as_str().to_owned() })
     }
 }
 
@@ -74,7 +75,8 @@ mod tests {
             ("http://pangyo:1/wallet", "at its root"),
             ("http://pangyo:1/?a=b", "at its root"),
             ("https://key@pangyo:1", "key file"),
-            ("pangyo:99999", "not HOST:PORT"),
+            ("pangyo:99999", "no such port"),
+            ("https://pangyo:99999", "no such port"),
         ] {
             let error = text.parse::<Address>().expect_err(text);
             assert!(error.contains(why), "{text}: {error}");

@@ -80,7 +80,7 @@ impl HttpClient {
         let budget = self.deadline / share;
         let mut pause = PAUSE_MIN;
         loop {
-            let (mut no_primary, mut wait) = (false, pause);
+            let (mut no_primary, mut wait, mut reasons) = (false, pause, Vec::new());
             for site in turn.iter().copied() {
                 let left = call.left();
                 if left.is_zero() {
@@ -99,13 +99,14 @@ impl HttpClient {
                     Err(Trouble::NothingDone(nothing)) => {
                         no_primary |= nothing.no_primary;
                         wait = wait.max(nothing.wait.unwrap_or_default());
-                        call.why = format!("{}: {}", self.sites[site].name, nothing.why);
+                        reasons.push(format!("{}: {}", self.sites[site].name, nothing.why));
                     }
                     Err(Trouble::MayHaveHappened(why)) => {
                         call.uncertain |= request.acts();
-                        call.why = format!("{}: {why}", self.sites[site].name);
+                        reasons.push(format!("{}: {why}", self.sites[site].name));
                     }
                 }
+                call.why = reasons.join("; ");
             }
             if no_primary && self.no_primary_is_final {
                 return Err(call.over());

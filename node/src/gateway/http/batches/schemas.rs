@@ -4,13 +4,13 @@ use utoipa::{
     ToSchema,
     openapi::{
         RefOr, Schema,
-        schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type},
+        schema::{Object, ObjectBuilder, OneOfBuilder, SchemaType, Type},
     },
 };
 
 use super::{
     super::{
-        accounts::NewAccount,
+        accounts::{NewAccount, NewLimits},
         describe::{CommittedAccount, CommittedHold, CommittedTransfer},
         fields::{Link, RejectionName, Time},
         holds::NewHold,
@@ -38,32 +38,50 @@ pub(super) struct ItemSchema;
 impl utoipa::PartialSchema for ItemSchema {
     fn schema() -> RefOr<Schema> {
         let items = [
-            ("transfer", schema::<NewTransfer>()),
-            ("open_account", schema::<NewAccount>()),
-            ("hold", schema::<NewHold>()),
-            ("capture", schema::<CaptureItem>()),
-            ("void", schema::<VoidItem>()),
-            ("refund", schema::<RefundItem>()),
+            item::<NewTransfer>("transfer"),
+            item::<NewAccount>("open_account"),
+            item::<NewHold>("hold"),
+            item::<CaptureItem>("capture"),
+            item::<VoidItem>("void"),
+            item::<RefundItem>("refund"),
         ];
-        let items = items.into_iter().map(|(name, body)| match body {
-            RefOr::T(Schema::Object(mut body)) => {
-                let names = ObjectBuilder::new()
-                    .schema_type(SchemaType::new(Type::String))
-                    .enum_values(Some([name]));
-                body.properties.insert("type".to_owned(), names.into());
-                body.required.push("type".to_owned());
-                body
-            }
-            _ => unreachable!("bodies are objects"),
-        });
-        items.fold(OneOfBuilder::new(), OneOfBuilder::item).into()
+        items.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item).into()
     }
 }
 
 impl ToSchema for ItemSchema {}
 
-fn schema<T: ToSchema>() -> RefOr<Schema> {
-    T::schema()
+fn item<T: ToSchema>(name: &str) -> Object {
+    let mut body = object::<T>();
+    let names =
+        ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some([name]));
+    body.properties.insert("type".to_owned(), names.into());
+    body.required.push("type".to_owned());
+    // An amount out of range is that item's result, and doesn't refuse the batch.
+    if body.properties.contains_key("amount") {
+        body.properties.insert("amount".to_owned(), any_integer(&[Type::Integer]));
+    }
+    if body.properties.contains_key("limits") {
+        let mut limits = object::<NewLimits>();
+        for limit in limits.properties.values_mut() {
+            *limit = any_integer(&[Type::Integer, Type::Null]);
+        }
+        body.properties.insert("limits".to_owned(), limits.into());
+    }
+    body
+}
+
+fn object<T: ToSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => unreachable!("bodies are objects"),
+    }
+}
+
+fn any_integer(types: &[Type]) -> RefOr<Schema> {
+    let about = "In the asset's minor unit. Out of range is `amount_invalid` in the results.";
+    let types = SchemaType::from_iter(types.iter().cloned());
+    ObjectBuilder::new().schema_type(types).description(Some(about)).into()
 }
 
 /// What became of a batch's commands, in order.
