@@ -29,7 +29,7 @@ use crate::{
     state::{Place, State},
     status::{
         ClosedDay, CreatedKey, Digest, JournalEntry, KnownKey, PeerStatus, Primary, Role, Status,
-        Switchover, VerifyReport,
+        Switchover, VerifyReport, milliseconds,
     },
     timeline::Timeline,
 };
@@ -76,25 +76,25 @@ impl NodeOperations {
                 let progress = seen.followers.iter().find(|progress| progress.node == member.node);
                 let matched = progress.and_then(|progress| progress.matched);
                 let heard = self.peers.heard(member.node).map(|heard| heard.at);
-                let from_primary = self
-                    .freshness
-                    .last_heard()
-                    .filter(|_| *self.lead.borrow() == Lead::There(member.node));
+                let leads = *self.lead.borrow() == Lead::There(member.node);
+                let from_primary = self.freshness.last_heard().filter(|_| leads);
                 let heard = heard.max(from_primary);
                 let silence = heard.map(|at| now.saturating_duration_since(at));
+                let rtt = self.transport.rtt(member.node);
                 PeerStatus {
                     node: member.node,
                     site: member.site.clone(),
-                    // Followers say nothing to each other but keep the connection alive, which ends when the other is gone.
+                    // Primary and follower hear each other; what they once heard in another role says nothing any more.
+                    // Followers have nothing to say to each other but keep a connection, which ends when the other is gone.
                     reachable: match silence {
-                        Some(silence) => silence <= self.patience(),
-                        None => self.transport.rtt(member.node).is_some(),
+                        Some(silence) if seen.is_primary || leads => silence <= self.patience(),
+                        _ => rtt.is_some(),
                     },
                     matched,
                     lag: if seen.is_primary { Some(lag(last, matched)) } else { None },
                     last_heard_ms: silence
                         .map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
-                    rtt_ms: self.transport.rtt(member.node).map(millis),
+                    rtt_ms: rtt.map(milliseconds),
                 }
             })
             .collect()
@@ -166,7 +166,7 @@ impl NodeOperations {
                 quorum::HAND_OVER_PATIENCE.as_secs()
             )));
         };
-        let pause_ms = millis(at.saturating_duration_since(last_of_old));
+        let pause_ms = milliseconds(at.saturating_duration_since(last_of_old));
         let from = self.config.site.clone();
         self.timeline.record(
             "switchover",
@@ -205,11 +205,6 @@ impl NodeOperations {
 fn lag(last: Option<u64>, matched: Option<u64>) -> u64 {
     let records = |position: Option<u64>| position.map_or(0, |position| position + 1);
     records(last).saturating_sub(records(matched))
-}
-
-#[expect(clippy::float_arithmetic, reason = "milliseconds for people, with a fraction")]
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }
 
 fn kind_name(record_kind: u8) -> &'static str {

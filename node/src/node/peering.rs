@@ -13,7 +13,12 @@ use evenkeel_wire::{
     identity::Identity,
     peer::Lane,
 };
-use tokio::{task::JoinHandle, time::Instant};
+use futures_util::future::join_all;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use super::RunError;
 use crate::{
@@ -25,13 +30,15 @@ use crate::{
         quic::{QuicTransport, ends},
         serve::PeerDoor,
     },
+    road::Lead,
     state::State,
 };
 
 pub(super) struct Peering {
     endpoint: Arc<PeerEndpoint>,
     transport: Arc<QuicTransport>,
-    members: Vec<u64>,
+    node: NodeId,
+    members: Vec<NodeId>,
 }
 
 /// Who serves the lanes of one peer.
@@ -45,6 +52,11 @@ struct Lanes {
 /// A peer that breaks the protocol comes back at once: it's told of no more often than this.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// How often a follower looks whether it's connected to the others.
+const ACQUAINT_EVERY: Duration = Duration::from_secs(1);
+/// How long such a dial may take: meanwhile nobody else dials that peer.
+const ACQUAINT_PATIENCE: Duration = Duration::from_millis(250);
+
 impl Peering {
     pub(super) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
         let timing = config.profile.timing();
@@ -53,7 +65,7 @@ impl Peering {
         let endpoint = Arc::new(PeerEndpoint::bind(config.listen.peer, identity, settings)?);
         let transport = Arc::new(QuicTransport::new(endpoint.clone(), &config.members));
         let members = config.members.iter().map(|member| member.node).collect();
-        Ok(Self { endpoint, transport, members })
+        Ok(Self { endpoint, transport, node: config.node, members })
     }
 
     pub(super) fn transport(&self) -> &Arc<QuicTransport> {
@@ -72,7 +84,9 @@ impl Peering {
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
         let lanes = Lanes { peer: replication.door.clone(), forward, said: Arc::default() };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
-        tokio::spawn(async move {
+        let others = members.iter().copied().filter(|node| *node != self.node).collect();
+        let acquainted = acquaint(self.transport.clone(), replication.lead.clone(), others);
+        let accept = async move {
             while let Some(link) = endpoint.accept().await {
                 let from = link.node();
                 if !members.contains(&from) {
@@ -82,13 +96,37 @@ impl Peering {
                 }
                 tokio::spawn(lanes.clone().serve(link));
             }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = accept => {}
+                () = acquainted => {}
+            }
         })
     }
 
     pub(super) async fn close(&self) {
         self.endpoint.close();
-        let _told_or_not =
-            tokio::time::timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
+        let _told_or_not = timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
+    }
+}
+
+/// Followers have nothing to say to each other, and nobody would see that one of them is gone. So a follower keeps a connection
+/// to every other site, which ends when that site does. Whoever leads or elects dials by itself, and isn't got in the way of.
+async fn acquaint(transport: Arc<QuicTransport>, lead: watch::Receiver<Lead>, others: Vec<NodeId>) {
+    let mut pace = tokio::time::interval(ACQUAINT_EVERY);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        if !matches!(*lead.borrow(), Lead::There(_)) {
+            continue;
+        }
+        let dials = others.iter().map(|node| {
+            let transport = &transport;
+            async move { timeout(ACQUAINT_PATIENCE, transport.acquaint(*node)).await }
+        });
+        // Who doesn't answer shows as unreachable, and is tried again.
+        let _reached_or_not = join_all(dials).await;
     }
 }
 

@@ -52,6 +52,15 @@ impl QuicTransport {
         self.link(to).map(|link| link.rtt())
     }
 
+    /// Sees to it that a connection is open, unless somebody is at it already.
+    ///
+    /// # Errors
+    /// When the peer doesn't answer.
+    pub async fn acquaint(&self, to: NodeId) -> io::Result<()> {
+        let at_it = self.links.get(&to).is_none_or(|link| link.try_lock().is_err());
+        if at_it { Ok(()) } else { self.connect(to).await.map(drop) }
+    }
+
     async fn connect(&self, to: NodeId) -> io::Result<PeerLink> {
         if let Some(link) = self.link(to) {
             return Ok(link);
