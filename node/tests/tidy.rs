@@ -89,7 +89,12 @@ const BORDERS: &[Border] = &[
     },
     Border {
         place: "node/src",
-        except: &["node/src/cli", "node/src/ledger/tests", "node/src/metrics/tests"],
+        except: &[
+            "node/src/cli",
+            "node/src/history/tests",
+            "node/src/ledger/tests",
+            "node/src/metrics/tests",
+        ],
         words: &["println!", "eprintln!"],
         promise: "the node logs; only the command line prints",
     },
