@@ -1,4 +1,4 @@
-//! What can be asked of a running node: by its operator at the admin socket here, by anybody in [`health`]. It never moves money.
+//! What can be asked of a running node: by its operator at the admin socket here, by anybody in `health`. It never moves money.
 
 mod acts;
 mod health;
