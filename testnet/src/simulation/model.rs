@@ -75,7 +75,7 @@ impl Model {
     /// When they can't be read.
     pub fn apply(&mut self, position: u64, time: u64, body: &[u8]) -> Result<(), String> {
         let all: Vec<_> = commands(body).collect::<Result<_, _>>()?;
-        for (_, _, command, bytes) in &all {
+        for (_, command, bytes) in &all {
             match command {
                 Command::Genesis(genesis) => {
                     self.date.get_or_insert(genesis.first_date);
@@ -249,6 +249,7 @@ impl Model {
         if payer.available() < amount && payer.opened.kind != AccountKind::Bank {
             return Err(Rejection::InsufficientFunds);
         }
+        let genesis = self.genesis.as_ref().expect("accounts are opened after genesis");
         let limit = i64::try_from(genesis.wallet_max_balance).unwrap_or(i64::MAX);
         if payee.opened.kind == AccountKind::Wallet && credit_after > limit {
             return Err(Rejection::MaxBalanceExceeded);
