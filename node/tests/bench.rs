@@ -147,6 +147,7 @@ fn wrong_usage_is_2_and_nobody_at_home_is_4() {
         assert_eq!(bench(&files, arguments).0, 2, "{arguments:?}");
     }
     files.keep_one_site();
+    files.nobody_else_speaks_http();
     for arguments in [&["--transfers", "1"][..], &["--transfers", "1", "--http"]] {
         let (code, _, error) = bench(&files, arguments);
         assert_eq!(code, 4, "{error}");

@@ -306,9 +306,9 @@ fn what_a_site_puts_off_is_asked_for_again() {
 fn another_site_is_asked_when_the_first_is_down() {
     let person = Person::with_accounts(Kind::Http);
     let Site::Http(site) = &person.site else { unreachable!("made so") };
-    // Nobody listens on the first port, nor on the third.
+    // The site is the second one now.
+    replace(&person.files.client_toml(), "127.0.0.1:2\"", &format!("{}\"", site.address));
     replace(&person.files.client_toml(), &site.address, "127.0.0.1:1");
-    replace(&person.files.client_toml(), "127.0.0.1:7202", &site.address);
     let (code, _, error) = person.wallet(&top_up("5", &[]));
     assert_eq!(code, 0, "{error}");
 }

@@ -78,6 +78,15 @@ impl Files {
         std::fs::write(self.client_toml(), &text[..end]).expect("writable");
     }
 
+    /// Leads away from a testnet that may run on this machine.
+    pub(crate) fn nobody_else_speaks_http(&self) {
+        let text = std::fs::read_to_string(self.client_toml()).expect("readable");
+        let alone = ["7102", "7202", "7302"].iter().zip(1..).fold(text, |text, (port, nobody)| {
+            text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{nobody}"))
+        });
+        std::fs::write(self.client_toml(), alone).expect("writable");
+    }
+
     pub(crate) fn node_toml(&self) -> PathBuf {
         self.site("pangyo").join("node.toml")
     }

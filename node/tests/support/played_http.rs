@@ -94,6 +94,7 @@ impl PlayedHttp {
         let address =
             if tls.is_some() { format!("https://{address}") } else { address.to_string() };
         replace(&files.client_toml(), "127.0.0.1:7102", &address);
+        files.nobody_else_speaks_http();
         let state = Arc::new(State {
             key: key.trim_end().to_owned(),
             volatile,
