@@ -97,6 +97,8 @@ pub const RATES_MAX: usize = KEYS_MAX;
 
 /// Readers of events at a time.
 pub const EVENT_STREAMS_MAX: usize = 256;
+/// Readers of events that look into the journal at the same time; the others wait for their turn.
+pub const EVENT_READS_MAX: usize = 4;
 /// Events that are read and written at once.
 pub const EVENTS_AT_A_TIME: usize = 512;
 /// How long events gather before they're written.

@@ -115,3 +115,35 @@ fn sites_that_cannot_work_are_refused_as_wrong_usage() {
     let (code, _, error) = run(&[&two[..], &["--no-failover", "--json"]].concat());
     assert_eq!(code, 0, "{error}");
 }
+
+#[test]
+fn a_site_that_is_reached_over_a_network_speaks_tls_on_its_http_port() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("cluster");
+    let (code, _, error) = run(&[
+        "cluster",
+        "new",
+        "--out",
+        text(&out),
+        "--site",
+        "pangyo=pangyo.example:7100",
+        "--site",
+        "sangam=127.0.0.1:7200",
+        "--site",
+        "busan=busan.example:7300",
+    ]);
+    assert_eq!(code, 0, "{error}");
+    let load = |site: &str| {
+        let toml = out.join(site).join("node.toml");
+        Config::load(&toml, &Overrides::default()).expect("it loads")
+    };
+    let tls = load("pangyo").http_tls.expect("beyond loopback");
+    assert_eq!(
+        (tls.cert, tls.key),
+        (out.join("pangyo/tls/node.pem"), out.join("pangyo/tls/node.key"))
+    );
+    assert_eq!(load("sangam").http_tls, None);
+    let client = fs::read_to_string(out.join("client.toml")).expect("readable");
+    assert!(client.contains("http = \"https://pangyo.example:7102\""), "{client}");
+    assert!(client.contains("http = \"127.0.0.1:7202\""), "{client}");
+}

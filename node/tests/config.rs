@@ -46,6 +46,15 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
     );
     assert_eq!(config.listen.peer.port(), 10);
     assert_eq!(config.genesis.assets.len(), 2);
+    let plain = [("http.plain", "true"), ("listen.http", "0.0.0.0:7102")];
+    assert_eq!(load(&[("EVENKEEL_HTTP_PLAIN", "false")], &plain).http_tls, None);
+    let tls = [("http.cert", "tls/http.pem"), ("http.key", "/etc/http.key")];
+    let tls = load(&[("EVENKEEL_LISTEN_HTTP", "[::]:7102")], &tls).http_tls.expect("set");
+    assert_eq!(tls.cert, files.site("pangyo").join("tls/http.pem"));
+    assert_eq!(tls.key.to_str(), Some("/etc/http.key"));
+    let rates =
+        load(&[("EVENKEEL_LIMITS_OPERATOR_EXEMPT", "true")], &[("limits.burst", "7")]).rates;
+    assert_eq!((rates.requests_per_second, rates.burst, rates.operator_exempt), (5_000, 7, true));
     // What an orchestrator puts there for a service of this name is nobody's setting.
     load(&[("EVENKEEL_SERVICE_HOST", "10.0.0.1"), ("EVENKEEL_PORT", "tcp://10.0.0.1")], &[]);
 }
@@ -79,6 +88,16 @@ fn an_error_names_the_key_and_the_line() {
         ),
         ("client = \"127.0.0.1:7301\"", "clinet = 1", "unknown key members[2].clinet"),
         ("operator_key = \"", "operator_key = \"x", "genesis.operator_key: expected 64 hex digits"),
+        (
+            "http = \"127.0.0.1:7102\"",
+            "http = \"0.0.0.0:7102\"",
+            "listen.http: keys would cross the network in the clear; set http.cert and http.key",
+        ),
+        ("[http]\n", "[http]\ncert = \"tls/node.pem\"\n", "http.key: is missing beside http.cert"),
+        ("[http]\n", "[http]\nkey = \"tls/node.key\"\n", "http.cert: is missing beside http.key"),
+        ("[http]\n", "[http]\nplain = \"yes\"\n", "http.plain: expected true or false"),
+        ("burst = 10000", "burst = 0", "limits.burst: 0 is not within 1 and 4294967295"),
+        ("operator_exempt = false", "operator_exempt = 0", "limits.operator_exempt: expected true"),
         ("[tls]\nca = \"tls/ca.pem\"\n", "[tls]\n", "tls.ca: is missing"),
     ];
     let files = Files::new();

@@ -17,9 +17,13 @@ use crate::limits::READ_BYTES_MAX;
 pub(super) struct Reader<'a> {
     history: &'a History,
     parts: Parts,
-    /// The entry that was read whole last: whoever asks for one of its commands soon asks for another.
-    opened: Option<OpenedEntry>,
+    /// The entries that were read whole last, newest last: whoever asks for one of their commands soon asks for another. A
+    /// batch of refunds asks for one of its own and one of the payments', by turns.
+    opened: Vec<OpenedEntry>,
 }
+
+/// How many entries are kept open.
+const OPENED_MAX: usize = 4;
 
 /// An entry of commands, with the place of each.
 struct OpenedEntry {
@@ -29,7 +33,7 @@ struct OpenedEntry {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(history: &'a History) -> Self {
-        Self { history, parts: history.journal.parts(), opened: None }
+        Self { history, parts: history.journal.parts(), opened: Vec::new() }
     }
 
     /// A command as it was encoded, and where it was decided.
@@ -64,11 +68,16 @@ impl<'a> Reader<'a> {
     }
 
     fn out_of_whole(&mut self, position: u64, number: u16) -> Result<(Stamp, Bytes), Lost> {
-        let opened = match self.opened.take() {
-            Some(opened) if opened.record.position == position => opened,
-            _ => OpenedEntry::new(self.history.record(position)?)?,
+        let open = self.opened.iter().position(|opened| opened.record.position == position);
+        let opened = match open {
+            Some(at) => self.opened.remove(at),
+            None => OpenedEntry::new(self.history.record(position)?)?,
         };
-        let opened = self.opened.insert(opened);
+        if self.opened.len() == OPENED_MAX {
+            self.opened.remove(0);
+        }
+        self.opened.push(opened);
+        let opened = self.opened.last().expect("just pushed");
         let place = opened.commands.get(usize::from(number));
         let place =
             place.ok_or_else(|| Lost::new(format!("entry {position} has no command {number}")))?;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_node::{admission::quota::Rates, road::Lead};
+use evenkeel_node::{admission::quota::Rates, limits::HTTP_HEAD_PATIENCE, road::Lead};
 use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -182,4 +182,30 @@ fn health_needs_no_key_and_the_status_shows_no_balance() {
     let status = open("/v1/status");
     assert_eq!((status.status, &status.json()["sites"][0]["role"]), (200, &json!("primary")));
     assert!(!status.text.contains("posted") && !status.text.contains(OPERATOR_KEY));
+}
+
+#[test]
+fn a_client_that_is_too_slow_is_cut_off_and_one_that_thinks_is_not() {
+    let site = Site::start();
+    let connect = || {
+        let stream = TcpStream::connect(site.address).expect("somebody listens");
+        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a socket");
+        stream
+    };
+    let mut thinking = connect();
+    thinking.write_all(&Request::get("/livez").without("Connection").bytes()).expect("sent");
+    assert_eq!(next_answer(&mut thinking).status, 200);
+    // A head that comes letter by letter, and never ends.
+    let mut slow = connect();
+    let since = Instant::now();
+    let mut letter = std::iter::repeat_n(&b"GET /livez HTTP/1.1\r\nX-Slow: "[..], 1)
+        .chain(std::iter::repeat(&b"x"[..]));
+    while slow.write_all(letter.next().expect("endless")).is_ok() {
+        assert!(since.elapsed() < Duration::from_secs(60), "nobody cuts it off");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(since.elapsed() >= HTTP_HEAD_PATIENCE, "{:?}", since.elapsed());
+    // Meanwhile the other one has thought for as long, and may still ask.
+    thinking.write_all(&Request::get("/livez").bytes()).expect("sent");
+    assert_eq!(next_answer(&mut thinking).status, 200);
 }

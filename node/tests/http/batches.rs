@@ -189,11 +189,11 @@ fn a_full_batch_of_the_largest_commands_fits() {
     let answer = batch(&site, false, &commands);
     assert_eq!(answer.status, 200, "{}", &answer.text[..answer.text.len().min(500)]);
     assert_eq!(results(&answer), vec![(201, String::new()); 8_192]);
-    let payments: Vec<Value> = (1..=1_024)
+    let payments: Vec<Value> = (1..=8_192)
         .map(|number| item("transfer", transfer(10_000 + number, "payment", WALLET, MERCHANT, 1)))
         .collect();
     assert_eq!(batch(&site, true, &payments).status, 200);
-    let refunds: Vec<Value> = (1..=1_024)
+    let refunds: Vec<Value> = (1..=8_192)
         .map(|number| {
             item("refund", json!({"id": id(20_000 + number), "payment": id(10_000 + number)}))
         })

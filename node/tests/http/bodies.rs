@@ -75,6 +75,7 @@ fn malformed_transfers() -> Vec<(Vec<u8>, &'static str, &'static str)> {
         (but(&format!("\"{}\"", id(1)), "1"), "malformed", "id: invalid type: integer"),
         (but(&format!("\"{}\"", id(1)), "null"), "malformed", "id: invalid type: null"),
         (but("\"id\":", "\"Id\":"), "malformed", "Id: unknown field `Id`"),
+        (but("\"id\":", &format!("\"{}\":1,\"id\":", "x".repeat(1 << 20))), "malformed", "xxx…"),
         (b"\xef\xbb\xbf{}".to_vec(), "malformed", "expected value"),
         (vec![0; 100], "malformed", "expected value"),
     ]

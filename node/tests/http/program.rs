@@ -1,6 +1,11 @@
 //! The program's own clients against the real door: what one writes, the other reads.
 
-use evenkeel_node::clock::{Clock, SystemClock};
+use std::io::{Read, Write};
+
+use evenkeel_node::{
+    clock::{Clock, SystemClock},
+    config::HttpTls,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -112,4 +117,32 @@ fn the_bench_makes_every_transfer_and_finds_the_balances_right() {
         assert_eq!(code, 0, "{batch}: {figures} {error}");
         assert_eq!((&figures["rejected"], &figures["unknown"]), (&json!(0), &json!(0)));
     }
+}
+
+#[test]
+fn a_certificate_of_the_cluster_makes_the_port_speak_tls() {
+    let made = Files::new();
+    let tls = made.site("pangyo").join("tls");
+    let own = SystemClock.wall_micros();
+    let site =
+        Site::with_tls(own, &HttpTls { cert: tls.join("node.pem"), key: tls.join("node.key") });
+    made.keep_one_site();
+    let address = format!("https://{}", site.address);
+    replace(&made.client_toml(), "127.0.0.1:7102", &address);
+    std::fs::write(made.out().join("operator.key"), format!("{OPERATOR_KEY}\n")).expect("writable");
+    let open = ["open", &account(WALLET), "--kind", "wallet", "--asset", "KRW"];
+    let (code, said, error) = program(&made, "wallet", &open);
+    assert_eq!((code, &said["account"]["id"]), (0, &json!(account(WALLET))), "{said} {error}");
+    // In the clear nothing is answered, and nobody is harmed.
+    let mut plain = std::net::TcpStream::connect(site.address).expect("somebody listens");
+    plain.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+    let mut answer = Vec::new();
+    let _cut_or_not = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    // Another cluster's certificate isn't believed.
+    let other = Files::new();
+    other.keep_one_site();
+    replace(&other.client_toml(), "127.0.0.1:7102", &address);
+    let (code, said, _) = program(&other, "wallet", &open);
+    assert_eq!(code, 4, "{said}");
 }

@@ -14,6 +14,7 @@ use evenkeel_node::{
         self, Keyring,
         quota::{Quota, Rates},
     },
+    config::HttpTls,
     gateway::http::{HttpServer, Parts},
     health::{ClusterStatus, Health, Probe, SiteStatus},
     history::History,
@@ -150,6 +151,9 @@ fn asset(name: &str) -> Asset {
     Asset::parse(name).expect("a name")
 }
 
+/// Operators ask as often as they like.
+const UNCOUNTED: Rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
+
 /// A site and its open HTTP port.
 pub(crate) struct Site {
     pub(crate) address: SocketAddr,
@@ -166,15 +170,19 @@ impl Site {
 
     /// Whose entries begin at this time.
     pub(crate) fn at(start_micros: u64) -> Self {
-        let rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
-        Self::begin(start_micros, rates)
+        Self::begin(start_micros, UNCOUNTED, None)
     }
 
     pub(crate) fn with_rates(rates: Rates) -> Self {
-        Self::begin(START_MICROS, rates)
+        Self::begin(START_MICROS, rates, None)
     }
 
-    fn begin(start_micros: u64, rates: Rates) -> Self {
+    /// Speaks TLS with this certificate.
+    pub(crate) fn with_tls(start_micros: u64, tls: &HttpTls) -> Self {
+        Self::begin(start_micros, UNCOUNTED, Some(tls))
+    }
+
+    fn begin(start_micros: u64, rates: Rates, tls: Option<&HttpTls>) -> Self {
         let deciding = Arc::new(Deciding::new(start_micros));
         let (lead, following) = watch::channel(Lead::Here(1));
         let road = Arc::new(Road::new(following, deciding.clone(), deciding.clone()));
@@ -186,7 +194,7 @@ impl Site {
             .expect("a runtime");
         let inside = runtime.enter();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = HttpServer::bind(any, None).expect("a free port");
+        let server = HttpServer::bind(any, tls).expect("a free port");
         let address = server.local_address().expect("bound");
         drop(inside);
         let state = deciding.state.clone();

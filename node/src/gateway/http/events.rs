@@ -272,8 +272,13 @@ impl Follow {
     }
 
     async fn read(&self) -> Option<Events> {
+        let turn = self.door.event_reads.clone().acquire_owned().await.ok()?;
         let (state, after) = (self.door.state.clone(), self.after);
-        let reading = tokio::task::spawn_blocking(move || state.events(after, EVENTS_AT_A_TIME));
+        let reading = tokio::task::spawn_blocking(move || {
+            let page = state.events(after, EVENTS_AT_A_TIME);
+            drop(turn);
+            page
+        });
         match reading.await {
             Ok(Ok(page)) => Some(page),
             Ok(Err(refusal)) => {

@@ -48,7 +48,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     admission::{Keyring, quota::Quota},
     health::Health,
-    limits::EVENT_STREAMS_MAX,
+    limits::{EVENT_READS_MAX, EVENT_STREAMS_MAX},
     metrics::DoorMetrics,
     replication::freshness::Freshness,
     road::Road,
@@ -89,6 +89,8 @@ pub(crate) struct HttpDoor {
     request_ids: RequestIds,
     /// Places for readers of events.
     event_streams: Arc<Semaphore>,
+    /// Turns to read events from the journal.
+    event_reads: Arc<Semaphore>,
     /// Whose turn it is to work out a settlement.
     settling: Arc<Semaphore>,
 }
@@ -109,6 +111,7 @@ impl HttpDoor {
             bodies: Bodies::default(),
             request_ids: RequestIds::new(process),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            event_reads: Arc::new(Semaphore::new(EVENT_READS_MAX)),
             settling: Arc::new(Semaphore::new(1)),
         }
     }

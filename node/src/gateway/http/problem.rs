@@ -21,6 +21,9 @@ use super::{
     head::RequestId,
 };
 
+/// The longest detail, but for where in a batch it is.
+const DETAIL_BYTES_MAX: usize = 400;
+
 /// The media type of every problem.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// Tells that an outcome is the first answer to its id again.
@@ -138,7 +141,7 @@ impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: shortened(detail.into()),
             place: None,
             batch: None,
             replayed: false,
@@ -266,6 +269,19 @@ impl Problem {
             results: self.batch.as_ref().map(|batch| &*batch.results),
         }
     }
+}
+
+/// A detail may quote what a client wrote, and that may be megabytes.
+fn shortened(mut detail: String) -> String {
+    if detail.len() > DETAIL_BYTES_MAX {
+        let mut end = DETAIL_BYTES_MAX;
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
 }
 
 impl From<Refusal> for Problem {
