@@ -167,7 +167,8 @@ impl<V: Value> Sorted<V> {
         self.checkpoint_end(false);
         let changed = self.changed.replace(BTreeSet::new());
         let has_base = changed.is_some();
-        let all = all || !has_base || std::mem::take(&mut self.all_needed);
+        let all_needed = std::mem::take(&mut self.all_needed);
+        let all = all || all_needed || !has_base;
         self.walk = Some(Walk {
             has_base,
             behind: all.then_some(Bound::Unbounded),

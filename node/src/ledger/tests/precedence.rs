@@ -135,8 +135,20 @@ impl Ids {
     }
 }
 
-/// Each row has its answer, changes nothing where it's rejected, and the rows go up through exactly these codes.
-fn check(rows: &[(Command, Option<Rejection>)], codes: &[Rejection]) {
+/// The rejections that docs/LEDGER.md names for a command, in its order.
+pub(super) fn documented(command: &str) -> Vec<Rejection> {
+    let row = include_str!("../../../../docs/LEDGER.md")
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("| {command} | `")))
+        .expect("the command has its row");
+    let names = row.trim_end_matches("` |").split("` `");
+    let known = |name: &str| Rejection::ALL.iter().find(|code| code.name() == name).copied();
+    names.map(|name| known(name).unwrap_or_else(|| panic!("{name} is no code"))).collect()
+}
+
+/// Each row has its answer, changes nothing where it's rejected, and the rows go up through exactly the codes that are
+/// written down.
+fn check(command_name: &str, rows: &[(Command, Option<Rejection>)]) {
     let mut world = world();
     let mut seen = Vec::new();
     for (number, (command, expected)) in rows.iter().enumerate() {
@@ -156,7 +168,7 @@ fn check(rows: &[(Command, Option<Rejection>)], codes: &[Rejection]) {
     }
     assert!(seen.is_sorted(), "the table goes up through the codes");
     seen.dedup();
-    assert_eq!(seen, codes, "each code has its row");
+    assert_eq!(seen, documented(command_name), "each code has its row");
     assert!(rows.last().is_some_and(|(_, last)| last.is_none()), "and in the end all is well");
 }
 
@@ -212,26 +224,7 @@ fn transfers() {
         next(Payment, (PAYER, SMALL_MERCHANT), 10, "KRW", None),
         next(Transfer, (WALLET, OTHER_WALLET), 100, "KRW", None),
     ];
-    check(
-        &rows,
-        &[
-            IdReused,
-            IdInFuture,
-            IdExpired,
-            AmountInvalid,
-            SameAccount,
-            AccountNotFound,
-            KindNotAllowed,
-            AssetMismatch,
-            AccountClosed,
-            AccountFrozen,
-            PerTransferLimitExceeded,
-            DailyLimitExceeded,
-            InsufficientFunds,
-            MaxBalanceExceeded,
-            Overflow,
-        ],
-    );
+    check("transfer", &rows);
 }
 
 #[test]
@@ -273,24 +266,7 @@ fn holds() {
         // What the merchant may hold is looked at when it's paid.
         next((PAYER, SMALL_MERCHANT), 778, None),
     ];
-    check(
-        &rows,
-        &[
-            IdReused,
-            IdInFuture,
-            IdExpired,
-            AmountInvalid,
-            SameAccount,
-            AccountNotFound,
-            KindNotAllowed,
-            AssetMismatch,
-            AccountClosed,
-            AccountFrozen,
-            PerTransferLimitExceeded,
-            DailyLimitExceeded,
-            InsufficientFunds,
-        ],
-    );
+    check("hold", &rows);
 }
 
 #[test]
@@ -323,22 +299,7 @@ fn captures() {
         next(of(SMALL_HOLD), Some(10), None),
         next(of(OPEN_HOLD), None, None),
     ];
-    check(
-        &rows,
-        &[
-            IdReused,
-            IdInFuture,
-            IdExpired,
-            AmountInvalid,
-            HoldNotFound,
-            AccountClosed,
-            AccountFrozen,
-            HoldNotOpen,
-            CaptureExceedsHold,
-            MaxBalanceExceeded,
-            Overflow,
-        ],
-    );
+    check("capture", &rows);
 }
 
 #[test]
@@ -357,7 +318,7 @@ fn voids() {
         (void(ids.fresh(6), of(DUE_HOLD)), Some(HoldNotOpen)),
         (void(ids.fresh(7), of(OPEN_HOLD)), None),
     ];
-    check(&rows, &[IdReused, IdInFuture, IdExpired, HoldNotFound, HoldNotOpen]);
+    check("void", &rows);
 }
 
 #[test]
@@ -385,10 +346,7 @@ fn changes_of_status() {
         next(POINT_WALLET, Frozen, None),
         next(POINT_WALLET, Closed, None),
     ];
-    check(
-        &rows,
-        &[IdReused, IdInFuture, IdExpired, AccountNotFound, AccountClosed, AccountNotEmpty],
-    );
+    check("status", &rows);
 }
 
 #[test]
@@ -408,7 +366,7 @@ fn changes_of_limits() {
         (set_limits(ids.fresh(4), CLOSED_WALLET, Limits::default()), Some(AccountClosed)),
         (set_limits(ids.fresh(5), FROZEN_WALLET, limits(Some(AMOUNT_MAX), Some(0), Some(0))), None),
     ];
-    check(&rows, &[IdReused, IdInFuture, IdExpired, AmountInvalid, AccountNotFound, AccountClosed]);
+    check("limits", &rows);
 }
 
 #[test]
@@ -423,7 +381,7 @@ fn openings() {
         (open(UNKNOWN, wallet, "EUR", ""), Some(AssetMismatch)),
         (open_limited(UNKNOWN, wallet, "KRW", limits(Some(0), None, None)), None),
     ];
-    check(&rows, &[AmountInvalid, AccountExists, AssetMismatch]);
+    check("open account", &rows);
 }
 
 #[test]

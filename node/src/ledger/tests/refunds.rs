@@ -12,7 +12,7 @@ use evenkeel_wire::{
 };
 use proptest::prelude::*;
 
-use super::{shop::*, world::*};
+use super::{precedence::documented, shop::*, world::*};
 
 /// What has happened besides the payment, what is asked then, and the answer.
 type Row = (Vec<Command>, Command, Rejection);
@@ -83,6 +83,8 @@ fn each_broken_rule_has_its_code_and_the_first_one_is_the_answer() {
         seen.push(rejection);
     }
     assert!(seen.is_sorted(), "in the order of precedence");
+    seen.dedup();
+    assert_eq!(seen, documented("refund"), "each code has its row");
 }
 
 #[test]

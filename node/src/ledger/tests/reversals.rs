@@ -10,7 +10,7 @@ use evenkeel_wire::{
     transfer::{Text, TransferKind::*},
 };
 
-use super::{shop::*, world::*};
+use super::{precedence::documented, shop::*, world::*};
 
 type Row = (Vec<Command>, Command, Rejection);
 
@@ -82,6 +82,8 @@ fn each_broken_rule_has_its_code_and_the_first_one_is_the_answer() {
         seen.push(rejection);
     }
     assert!(seen.is_sorted(), "in the order of precedence");
+    seen.dedup();
+    assert_eq!(seen, documented("reversal"), "each code has its row");
 }
 
 #[test]
