@@ -6,10 +6,12 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::Path,
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use evenkeel_node::{config::Member, replication::quic::QuicTransport};
 use evenkeel_testnet::relay::{self, Control, Cut, Link, Order, Plan};
 use evenkeel_wire::{
     endpoint::{PeerEndpoint, PeerLink, PeerSettings},
@@ -145,6 +147,40 @@ async fn it_carries_the_tail_of_a_busy_journal() {
     let megabytes_per_second = (frames << 20) / us;
     evenkeel_testnet::say::progress(&format!("{megabytes_per_second} MB/s of QUIC, {counts:?}"));
     assert!(megabytes_per_second >= 5);
+}
+
+/// On a follower, another follower that was well showed as unreachable: nobody had ever dialled it, and what this node had once
+/// heard as a primary was held against it. A connection that carries nothing tells.
+#[tokio::test]
+async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there() {
+    let World { a, b, to_b, control, _folder } = World::new();
+    let address = to_b.to_string().parse().unwrap();
+    let b_as_seen =
+        Member { node: 2, site: "b".into(), peer: address, client: "b:1".parse().unwrap() };
+    let transport = QuicTransport::new(Arc::new(a), &[b_as_seen]);
+    let accepting = tokio::spawn(async move {
+        let mut links = Vec::new();
+        while let Some(link) = b.accept().await {
+            links.push(link);
+        }
+    });
+    assert_eq!(transport.rtt(2), None);
+    transport.acquaint(2).await.unwrap();
+    sleep(IDLE * 2).await;
+    assert!(transport.rtt(2).is_some(), "it's kept alive");
+    control.order(Order::Cut { node: 2, cut: BOTH }).unwrap();
+    let gone = async {
+        while transport.rtt(2).is_some() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(IDLE * 3, gone).await.expect("it ends with the site");
+    let dial = timeout(Duration::from_millis(250), transport.acquaint(2)).await;
+    assert!(!matches!(dial, Ok(Ok(()))) && transport.rtt(2).is_none());
+    control.order(Order::Heal { node: 2, cut: BOTH }).unwrap();
+    transport.acquaint(2).await.unwrap();
+    assert!(transport.rtt(2).is_some());
+    accepting.abort();
 }
 
 /// Sends frames from A to B; gives how many came, and how long that took.
