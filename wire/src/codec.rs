@@ -22,13 +22,13 @@ const CODEC: Codec = config::standard()
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// The bytes don't follow the format; the text names what was found.
-    #[error("malformed: {0}")]
+    #[error("{0}")]
     Malformed(String),
     /// The id of a command isn't a UUID of version 7.
     #[error("the id isn't a UUID of version 7")]
     IdNotUuidV7,
     /// The message is whole but bytes follow it.
-    #[error("malformed: {0} bytes follow the message")]
+    #[error("{0} bytes follow the message")]
     Trailing(usize),
 }
 

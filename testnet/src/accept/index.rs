@@ -150,7 +150,7 @@ async fn by_apply(
         replays == old.len(),
     );
     let stopped = process.gone_within(Duration::from_secs(10)).await;
-    let line = line_with(&site.log_since(log), &["stopped", "start again"]);
+    let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);
     sheet.hold(
         format!(
             "{} doesn't guess, it stops: {}",

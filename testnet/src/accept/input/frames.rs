@@ -237,7 +237,8 @@ async fn no_member(testnet: &Testnet, primary: &Site, sheet: &mut Sheet) -> anyh
         ["cluster", "cert", "--ca", ca, "--site", "ninth=127.0.0.1:1", "--node", "9", "--out", out];
     let made = stage::evenkeel(testnet, &arguments).await?;
     ensure!(made.status.success(), "cluster cert: {}", said(&made));
-    let link = endpoint(&tls)?.dial(primary.node, primary.peer()).await?;
+    let endpoint = endpoint(&tls)?;
+    let link = endpoint.dial(primary.node, primary.peer()).await?;
     let why = timeout(ANSWER_WITHIN, link.closed()).await.unwrap_or_else(|_| "open".into());
     sheet.hold(format!("peer port: node 9 is no member: closed: {why}"), why.contains("member"));
     Ok(())
