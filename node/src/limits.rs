@@ -44,6 +44,11 @@ pub const KEYS_TRUSTED_HEARTBEATS: u32 = 3;
 pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;
 /// How long a connection may stay without saying who it is.
 pub const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+/// Pages of histories that may be under way or wait for a thread.
+pub const PAGES_WAITING_MAX: usize = 1_024;
+/// Threads of a runtime that read pages.
+pub const PAGE_THREADS_MAX: usize = 4;
+
 /// Digests that a node remembers.
 pub const DIGESTS_KEPT: usize = 16;
 /// A digest is taken at positions divisible by this.

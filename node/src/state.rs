@@ -20,12 +20,15 @@ use evenkeel_wire::{
     reply::{AccountView, DayView, KeyView, Refusal, RefusalCode, View},
     request::Query,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
 
 use crate::{
     history::{After, Events, History, Lost, Past, Remembers, Settlement},
     ledger::{CheckpointHead, Decided, EntryHead, Ledger, OpenHold, Unwell},
-    limits::{DIGEST_EVERY, DIGESTS_KEPT},
+    limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGES_WAITING_MAX},
 };
 
 /// An entry's place: its term and position.
@@ -40,6 +43,7 @@ pub struct State {
     inner: Mutex<Inner>,
     history: Arc<History>,
     journal: Journal,
+    pages: Arc<Semaphore>,
     applied: watch::Sender<Option<Place>>,
     keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
@@ -98,6 +102,7 @@ impl State {
         Self {
             inner: Mutex::new(inner),
             history,
+            pages: Arc::new(Semaphore::new(PAGES_WAITING_MAX)),
             journal,
             applied: watch::Sender::new(place),
             keys_mark,
@@ -263,6 +268,11 @@ impl State {
     /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
     pub fn keys_mark(&self) -> u64 {
         self.keys_mark.load(Ordering::Acquire)
+    }
+
+    /// A place among the pages of histories that are read at a time; `None`: all are taken.
+    pub fn place_for_a_page(&self) -> Option<OwnedSemaphorePermit> {
+        self.pages.clone().try_acquire_owned().ok()
     }
 
     /// Everything that was decided, for one question.

@@ -3,6 +3,7 @@
 //!
 //! The same commands are judged twice when they come through a follower: at its door, and again where they're decided.
 
+mod apart;
 pub mod facts;
 mod form;
 pub mod keyring;
@@ -18,6 +19,7 @@ use evenkeel_wire::{
     request::Query,
 };
 
+pub use apart::read_apart;
 pub use facts::{Facts, Parties};
 pub use keyring::Keyring;
 pub use roles::{Act, Allowed};

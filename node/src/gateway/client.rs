@@ -236,26 +236,30 @@ impl ClientDoor {
                 self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
             }
             Consistency::Local if self.keyring.is_current() => {
-                outbox.deliver(number, self.read_here(&caller, &read.query));
+                self.read_here(caller, read.query, outbox, number);
             }
             Consistency::Local => {
                 let (door, outbox) = (self.clone(), outbox.clone());
                 tokio::spawn(async move {
-                    let reply = match door.keyring.confirm(&caller).await {
-                        Ok(()) => door.read_here(&caller, &read.query),
-                        Err(refusal) => Reply::Refused(refusal),
-                    };
-                    outbox.deliver(number, reply);
+                    match door.keyring.confirm(&caller).await {
+                        Ok(()) => door.read_here(caller, read.query, &outbox, number),
+                        Err(refusal) => outbox.deliver(number, Reply::Refused(refusal)),
+                    }
                 });
             }
         }
     }
 
-    fn read_here(&self, caller: &Caller, query: &Query) -> Reply {
-        match admission::read(&self.state, caller, query) {
-            Ok(view) => Reply::View(Box::new(view), Some(self.as_of())),
-            Err(refusal) => Reply::Refused(refusal),
-        }
+    fn read_here(&self, caller: Caller, query: Query, outbox: &Arc<Outbox>, number: u64) {
+        // The age first: what is applied meanwhile only makes the answer younger.
+        let (as_of, outbox) = (self.as_of(), outbox.clone());
+        admission::read_apart(&self.state, caller, query, move |answer| {
+            let reply = match answer {
+                Ok(view) => Reply::View(Box::new(view), Some(as_of)),
+                Err(refusal) => Reply::Refused(refusal),
+            };
+            outbox.deliver(number, reply);
+        });
     }
 
     /// How old what this node knows may be. A node that has never been current since its start says so with the largest age.

@@ -158,12 +158,12 @@ fn expire(tickets: &mut Vec<Ticket>, now: Instant) {
 }
 
 /// Answers a read from this node's ledger as it stands.
-pub fn answer(state: &State, ticket: Ticket) {
+pub fn answer(state: &Arc<State>, ticket: Ticket) {
     let Errand::Read(query) = &ticket.errand else {
         return ticket.refuse(RefusalCode::Malformed, "not a read");
     };
-    match admission::read(state, &ticket.caller, query) {
+    admission::read_apart(state, ticket.caller, query.clone(), |answer| match answer {
         Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
         Err(refusal) => ticket.reply(Reply::Refused(refusal)),
-    }
+    });
 }
