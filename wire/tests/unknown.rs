@@ -96,13 +96,13 @@ fn unknown_questions_and_answers_are_refused() {
             // Behind the number of the view: id, kind, asset, label.
             View::Account(account) => {
                 let status = 4 + 16 + 1 + 8 + 1 + account.label.as_str().len();
-                assert_eq!(said(status), "malformed: 200 is no AccountStatus");
+                assert_eq!(said(status), "200 is no AccountStatus");
             }
             View::Hold(hold) => {
                 let status = 4 + codec::encode(&hold.hold).len();
-                assert_eq!(said(status), "malformed: 200 is no HoldStatus");
+                assert_eq!(said(status), "200 is no HoldStatus");
             }
-            View::Keys(_) => assert_eq!(said(4 + 8 + 4), "malformed: 200 is no Role"),
+            View::Keys(_) => assert_eq!(said(4 + 8 + 4), "200 is no Role"),
             _ => {}
         }
     }
@@ -118,7 +118,7 @@ fn flags_that_nobody_knows_are_refused_in_submits_and_entries() {
         let mut body = body.clone();
         body[14..16].copy_from_slice(&flags);
         let error = Submit::read(Bytes::from(body)).unwrap_err();
-        assert_eq!(error.to_string(), format!("malformed: a submit with flags {said}"));
+        assert_eq!(error.to_string(), format!("a submit with flags {said}"));
     }
 
     // The first group's flags stand 6 bytes behind the entry's head of 8.

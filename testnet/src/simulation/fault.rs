@@ -189,6 +189,11 @@ impl World {
         kill(site, false);
         // Whatever the old copy said is on its way; a machine takes longer to come back.
         sleep(millis(down.max(20))).await;
+        if site.pulse().is_some() {
+            // The end of another fault has started it meanwhile.
+            kill(site, false);
+            sleep(millis(20)).await;
+        }
         site.disk.replace();
         site.checkpoints.set_aside();
         site.start();
