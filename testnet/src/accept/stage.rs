@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::{sheet::Sheet, speed};
 use crate::{
     audit,
+    http::Door,
     load::{Load, Plan},
     process::Process,
     site::Site,
@@ -52,20 +53,29 @@ pub(super) fn balances(site: &Site) -> PathBuf {
     site.data().join("balances")
 }
 
-/// Transfers until a site has written a checkpoint: that is when a segment is full.
+/// Transfers until a site has written a checkpoint of what it knows now: that is when a segment is full.
 pub(super) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
-    /// Ten thousand rows take more, an empty store less.
-    const WRITTEN_BYTES: u64 = 256 << 10;
+    let before = checkpoint(site).await?;
     for _ in 0..4 {
         speed::bench(testnet, speed::TWO_MILLION / 2, 8_192, 4).await?;
         for _ in 0..100 {
-            if super::footprint::occupied(&balances(site))? > WRITTEN_BYTES {
+            if checkpoint(site).await? > before {
                 return Ok(());
             }
             sleep(Duration::from_millis(100)).await;
         }
     }
     bail!("{} has written no checkpoint after 4 million transfers", site.name)
+}
+
+/// The position of a site's newest checkpoint, 0 before the first.
+async fn checkpoint(site: &Site) -> anyhow::Result<u64> {
+    const NAME: &str = "evenkeel_checkpoint_position ";
+    let answer = Door::new(site.http(), None).get("/metrics").await?;
+    let text = std::str::from_utf8(&answer.body)?;
+    let position = text.lines().find_map(|line| line.strip_prefix(NAME));
+    let position = position.with_context(|| format!("{} tells no {NAME}", site.name))?;
+    Ok(position.parse()?)
 }
 
 /// Ends the load and checks all that it knows.
