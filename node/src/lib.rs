@@ -21,6 +21,7 @@ pub mod rebuild;
 pub mod recovery;
 pub mod replication;
 pub mod road;
+pub mod sealing;
 pub mod state;
 pub mod status;
 pub mod telemetry;

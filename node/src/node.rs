@@ -7,7 +7,9 @@
 //! It stops by itself, and says why, when money doesn't add up, the disk refuses, or replication can't go on.
 
 mod doors;
+mod ending;
 mod folder;
+mod keeping;
 mod peering;
 
 use std::{
@@ -18,8 +20,7 @@ use std::{
 };
 
 use evenkeel_storage::{
-    balances::{CheckpointError, Checkpoints},
-    disk::Disk,
+    balances::CheckpointError,
     journal::{Journal, OpenError},
     superblock::ClaimError,
 };
@@ -34,23 +35,21 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     gateway::{admin, http},
-    keeper::{Keeper, Reopen, Rest},
     limits::PAGE_THREADS_MAX,
     metrics::Metrics,
     operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
     replication::{
         engine::{Parts, Replication, StartError},
-        quorum,
         types::vote_from_storage,
     },
-    road::Lead,
-    state::State,
     telemetry::Telemetry,
     timeline::Timeline,
 };
 use doors::{Doors, OpenDoors};
+use ending::{leave, supervise};
 use folder::Opened;
+use keeping::{keeper, spawn_keeper};
 use peering::Peering;
 
 /// Why a node didn't start, or stopped by itself.
@@ -286,100 +285,4 @@ async fn join(thread: JoinHandle<()>, name: &str, end: Instant) {
     if thread.join().is_err() {
         tracing::error!(name, "a thread ended by a panic");
     }
-}
-
-/// The keeper of a running node: it writes slowly.
-fn keeper(
-    state: &Arc<State>,
-    journal: &Journal,
-    disk: &Arc<dyn Disk>,
-    checkpoints: Box<dyn Checkpoints>,
-    reopen: Reopen,
-) -> Keeper {
-    let history = state.history().clone();
-    let pace = Box::new(slowly);
-    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
-}
-
-/// Background writing at 64 MB/s at the most.
-fn slowly(bytes: usize) {
-    thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
-}
-
-/// Takes the keeper's turns until the node stops.
-fn spawn_keeper(
-    mut keeper: Keeper,
-    state: &Arc<State>,
-    stopping: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, RunError> {
-    let state = state.clone();
-    spawn("keeper", move || {
-        lower_priority();
-        while !*stopping.borrow() {
-            let rest = match keeper.turn() {
-                Ok(Rest::For(rest)) => rest,
-                Ok(Rest::Idle) => Duration::from_millis(200),
-                Err(why) => return state.fail(&why),
-            };
-            thread::sleep(rest);
-        }
-    })
-}
-
-/// The keeper must never take time from the road.
-fn lower_priority() {
-    let own = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(own), 19) {
-        tracing::warn!(%error, "the keeper runs at normal priority");
-    }
-}
-
-/// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
-async fn supervise(replication: &Replication, journal: &Journal, state: &State) -> Option<String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut failed = state.failed();
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return Some("signals can't be heard".into());
-    };
-    let mut look = tokio::time::interval(Duration::from_millis(100));
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return None,
-            _ = interrupt.recv() => return None,
-            _ = failed.changed() => return failed.borrow().clone(),
-            _ = look.tick() => {
-                if let Some(why) = journal.poisoned() {
-                    return Some(format!("the journal can't be written: {why}"));
-                }
-                if let Some(why) = quorum::look(&replication.raft).stopped {
-                    let known = failed.borrow().clone();
-                    return Some(known.unwrap_or(format!("replication has stopped: {why}")));
-                }
-            }
-        }
-    }
-}
-
-/// A primary hands its role over before it stops, so that nobody waits for an election.
-async fn leave(replication: &Replication) {
-    if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
-        return;
-    }
-    let successor = quorum::successor(&replication.raft, &replication.peers, Instant::now());
-    let Some(to) = successor else {
-        return tracing::warn!("no peer answers: stopping without handing the primary role over");
-    };
-    if let Err(error) = quorum::hand_over(&replication.raft, to).await {
-        return tracing::warn!(%error, "can't hand the primary role over");
-    }
-    let mut lead = replication.lead.clone();
-    let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
-    match tokio::time::timeout(Duration::from_secs(3), handed).await {
-        Ok(Ok(_)) => tracing::info!(to, "handed the primary role over"),
-        _ => tracing::warn!(to, "the primary role wasn't taken over in time"),
-    }
-    // Requests that came back from the batcher find their way to the new primary.
-    tokio::time::sleep(Duration::from_millis(200)).await;
 }

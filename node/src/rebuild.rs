@@ -15,7 +15,7 @@ use evenkeel_storage::{
 };
 
 use crate::{
-    history::History, keeper, ledger::Ledger, limits::READ_BYTES_MAX, recovery, state::State,
+    history::History, ledger::Ledger, limits::READ_BYTES_MAX, recovery, sealing, state::State,
 };
 
 /// A replay beside the road, as far as it has come.
@@ -73,7 +73,7 @@ impl Rebuild {
         if let Some(segment) = self.replayed.take() {
             match self.take_over(indexes, &segment, pace) {
                 Ok(()) => {}
-                Err(error) if keeper::is_full(&error) => {
+                Err(error) if sealing::is_full(&error) => {
                     self.replayed = Some(segment);
                     return Ok(Progress::NoRoom);
                 }
@@ -107,7 +107,7 @@ impl Rebuild {
         pace: &mut dyn FnMut(usize),
     ) -> io::Result<()> {
         if indexes.recovering().iter().any(|wanted| wanted.first == segment.first) {
-            keeper::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
+            sealing::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
             indexes.add(segment.clone())?;
             tracing::info!(first = segment.first, last = segment.last, "rebuilt an index");
         }
@@ -115,7 +115,7 @@ impl Rebuild {
         if let Err(error) = own.add(segment.clone()) {
             // Found only now: its header can't be read. What the ledger knows still is as good.
             indexes.mark_damaged(segment.first, &error);
-            keeper::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
+            sealing::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
             own.add(segment.clone())?;
             indexes.add(segment.clone())?;
         }
@@ -135,5 +135,5 @@ impl Rebuild {
 
 /// The first sealed segment of this kind.
 fn sealed(journal: &Journal, kind: impl Fn(&Sealed) -> bool) -> Option<Sealed> {
-    journal.segments().iter().filter_map(keeper::sealed).find(kind)
+    journal.segments().iter().filter_map(sealing::sealed).find(kind)
 }

@@ -24,10 +24,10 @@ use evenkeel_wire::{codec, genesis::Genesis};
 
 use crate::{
     history::History,
-    keeper::{self, PERMANENT_SECONDS},
     ledger::{EntryHead, Ledger, Loader},
     limits::READ_BYTES_MAX,
     replication::types::{self, LogId, StoredMembership, kind},
+    sealing::{self, PERMANENT_SECONDS},
     state::{Place, State},
 };
 
@@ -98,7 +98,7 @@ impl Recovery<'_> {
     pub fn run(mut self) -> Result<Recovered, RecoveryError> {
         let mut report = Report::default();
         let segments = self.journal.segments();
-        let sealed: Vec<Sealed> = segments.iter().filter_map(keeper::sealed).collect();
+        let sealed: Vec<Sealed> = segments.iter().filter_map(sealing::sealed).collect();
         let mut loaded = self.load().unwrap_or_else(|why| {
             report.checkpoint_refused = Some(why);
             Loaded::nothing()
@@ -195,7 +195,7 @@ impl Recovery<'_> {
                     .journal
                     .segments()
                     .iter()
-                    .filter_map(keeper::sealed)
+                    .filter_map(sealing::sealed)
                     .any(|segment| segment.last == position);
                 if ends_sealed {
                     Ok(())
@@ -218,7 +218,7 @@ impl Recovery<'_> {
         let mut next = from.map_or(0, |position| position + 1);
         let first = next;
         let mut sealed =
-            segments.iter().filter_map(keeper::sealed).filter(|s| s.last >= first).peekable();
+            segments.iter().filter_map(sealing::sealed).filter(|s| s.last >= first).peekable();
         while next <= committed {
             // Never across a segment's end: there its index takes over.
             let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
@@ -252,7 +252,7 @@ impl Recovery<'_> {
     ) -> Result<(), RecoveryError> {
         let last = segment.last;
         if history.indexes().add(segment.clone()).is_err() {
-            keeper::write_index(&self.journal, state, &*self.disk, &segment, &mut |_| ())
+            sealing::write_index(&self.journal, state, &*self.disk, &segment, &mut |_| ())
                 .map_err(RecoveryError::Index)?;
             history
                 .indexes()

@@ -5,10 +5,12 @@
 //!
 //! Errors name the file and what is wrong with it. Keys are never printed and never logged.
 
+mod files;
+mod subject;
 mod verifier;
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,78 +19,18 @@ use rustls::{
     RootCertStore,
     client::{danger::ServerCertVerifier, verify_server_cert_signed_by_trust_anchor},
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
     server::{ParsedCertificate, danger::ClientCertVerifier},
 };
-use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
 use crate::id::{ClusterId, NodeId};
+use files::{certificates, private_key};
+use subject::expiry;
+pub use subject::{Subject, SubjectError};
 use verifier::{ClientVerifier, ServerVerifier};
 
 /// The name that a dialler asks for; who answers is judged by its certificate's URI.
 pub(crate) const SERVER_NAME: &str = "evenkeel";
-
-/// Whom a certificate names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The cluster that it belongs to.
-    pub cluster: ClusterId,
-    /// The node that it's for.
-    pub node: NodeId,
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "evenkeel://{}/node/{}", self.cluster, self.node)
-    }
-}
-
-/// Why a certificate names nobody.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubjectError {
-    /// Not an X.509 certificate.
-    #[error("not a certificate: {0}")]
-    NotACertificate(String),
-    /// No URI of ours, or more than one.
-    #[error("it names {0} nodes (a URI evenkeel://CLUSTER/node/ID), where exactly one is needed")]
-    NotOneNode(usize),
-    /// The URI can't be read.
-    #[error("{0:?} isn't of the form evenkeel://CLUSTER/node/ID")]
-    Malformed(String),
-}
-
-impl Subject {
-    /// The node that a certificate names.
-    ///
-    /// # Errors
-    /// When it doesn't name exactly one.
-    pub fn of(certificate: &[u8]) -> Result<Self, SubjectError> {
-        let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate)
-            .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
-        let names = parsed
-            .subject_alternative_name()
-            .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
-        let ours: Vec<&str> = names
-            .iter()
-            .flat_map(|extension| &extension.value.general_names)
-            .filter_map(|name| match name {
-                GeneralName::URI(uri) if uri.starts_with("evenkeel:") => Some(*uri),
-                _ => None,
-            })
-            .collect();
-        match ours.as_slice() {
-            [uri] => Self::parse(uri).ok_or_else(|| SubjectError::Malformed((*uri).into())),
-            others => Err(SubjectError::NotOneNode(others.len())),
-        }
-    }
-
-    fn parse(uri: &str) -> Option<Self> {
-        let (cluster, node) = uri.strip_prefix("evenkeel://")?.split_once("/node/")?;
-        let subject = Self { cluster: ClusterId::parse(cluster).ok()?, node: node.parse().ok()? };
-        // One node, one spelling: no leading zeros, no plus sign, no capital letters.
-        (subject.node > 0 && subject.to_string() == uri).then_some(subject)
-    }
-}
 
 /// Why an identity can't be taken from its files.
 #[derive(Debug, thiserror::Error)]
@@ -345,52 +287,6 @@ fn client_builder(
         .expect("ring speaks TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    fs::read(path).map_err(|error| IdentityError::Read { path: path.into(), error })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let text = read(path)?;
-    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(IdentityError::content(path, "no certificate in it"))
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(IdentityError::content(path, format!("not PEM: {error}"))),
-    }
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    only_its_owner_reads(path)?;
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => IdentityError::content(path, "no private key in it"),
-        other => IdentityError::content(path, format!("not PEM: {other}")),
-    })
-}
-
-#[cfg(unix)]
-fn only_its_owner_reads(path: &Path) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let meta = fs::metadata(path).map_err(|error| IdentityError::Read { path: path.into(), error });
-    let mode = meta?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(IdentityError::KeyReadable { path: path.into(), mode })
-    }
-}
-
-#[cfg(not(unix))]
-fn only_its_owner_reads(_path: &Path) -> Result<(), IdentityError> {
-    Ok(())
-}
-
-fn expiry(certificate: &[u8]) -> Option<i64> {
-    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
 }
 
 /// What rustls says of a certificate, without its type's name in front.

@@ -16,6 +16,8 @@ pub mod clock;
 #[cfg(evenkeel_simulation)]
 pub mod disk;
 #[cfg(evenkeel_simulation)]
+mod expectations;
+#[cfg(evenkeel_simulation)]
 pub mod fault;
 #[cfg(evenkeel_simulation)]
 pub mod invariants;

@@ -19,11 +19,10 @@ use utoipa::ToSchema;
 
 use super::{
     HttpDoor,
+    amounts::WrittenLimit,
     asked::Asked,
     describe::{self, AccountShape, CommittedAccount, Seen},
-    fields::{
-        AccountIdText, AccountKindName, AssetName, CommandIdText, Label, WrittenLimit, present,
-    },
+    fields::{AccountIdText, AccountKindName, AssetName, CommandIdText, Label, present},
     head::Head,
     json,
     look::mismatched,

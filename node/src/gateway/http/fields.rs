@@ -6,12 +6,12 @@
 use std::{borrow::Cow, fmt};
 
 use evenkeel_wire::{
-    account::{AccountKind, AccountStatus, LimitChange},
-    amount::{Amount, Asset},
+    account::{AccountKind, AccountStatus},
+    amount::Asset,
     day::BusinessDate,
     hold::HoldStatus,
     id::{AccountId, CommandId},
-    limits::{AMOUNT_MAX, HOLD_MS_MAX, LABEL_BYTES_MAX, MEMO_BYTES_MAX, REFERENCE_BYTES_MAX},
+    limits::{HOLD_MS_MAX, LABEL_BYTES_MAX, MEMO_BYTES_MAX, REFERENCE_BYTES_MAX},
     outcome::Rejection,
     transfer::{Text, TransferKind},
 };
@@ -26,7 +26,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::{hex, problem::Problem};
+use super::hex;
 use crate::clock;
 
 /// What an id that isn't one is refused with; [`super::json`] knows its code by it.
@@ -239,113 +239,6 @@ impl PartialSchema for Reason {
 }
 
 impl ToSchema for Reason {}
-
-/// An integer where an amount belongs. The ledger judges what fits 64 bits unsigned, so that its judgement is journaled and
-/// replayed; what doesn't fit is `amount_invalid` without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WrittenAmount {
-    Fits(Amount),
-    OutOfRange,
-}
-
-impl<'de> Deserialize<'de> for WrittenAmount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Self::read(raw.get()).ok_or_else(|| D::Error::custom("not an integer"))
-    }
-}
-
-impl WrittenAmount {
-    /// What the ledger judges.
-    ///
-    /// # Errors
-    /// When it fits no 64 bits: `field` is `amount_invalid` without a position.
-    pub(super) fn fits(self, field: &str) -> Result<Amount, Problem> {
-        match self {
-            Self::Fits(amount) => Ok(amount),
-            Self::OutOfRange => Err(Problem::amount_invalid(field)),
-        }
-    }
-
-    /// From a value of JSON as it was written; `None` when it isn't an integer.
-    fn read(raw: &str) -> Option<Self> {
-        let digits = raw.strip_prefix('-').unwrap_or(raw);
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        Some(raw.parse().map_or(Self::OutOfRange, |amount| Self::Fits(Amount(amount))))
-    }
-}
-
-impl PartialSchema for WrittenAmount {
-    fn schema() -> RefOr<Schema> {
-        amount_schema("In the asset's minor unit.", 1).into()
-    }
-}
-
-impl ToSchema for WrittenAmount {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Amount")
-    }
-}
-
-fn amount_schema(description: &str, least: u64) -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::new(Type::Integer))
-        .description(Some(description.to_owned()))
-        .minimum(Some(usize::try_from(least).unwrap_or(0)))
-        .maximum(Some(usize::try_from(AMOUNT_MAX).unwrap_or(usize::MAX)))
-        .build()
-}
-
-/// What is to become of a limit: absent stays, `null` clears.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum WrittenLimit {
-    #[default]
-    Keep,
-    Clear,
-    Set(WrittenAmount),
-}
-
-impl<'de> Deserialize<'de> for WrittenLimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        match raw.get() {
-            "null" => Ok(Self::Clear),
-            raw => WrittenAmount::read(raw)
-                .map(Self::Set)
-                .ok_or_else(|| D::Error::custom("neither an integer nor null")),
-        }
-    }
-}
-
-impl WrittenLimit {
-    /// What the ledger judges.
-    ///
-    /// # Errors
-    /// See [`WrittenAmount::fits`].
-    pub(super) fn change(self, field: &str) -> Result<LimitChange, Problem> {
-        Ok(match self {
-            Self::Keep => LimitChange::Keep,
-            Self::Clear => LimitChange::Clear,
-            Self::Set(amount) => LimitChange::Set(amount.fits(field)?),
-        })
-    }
-}
-
-impl PartialSchema for WrittenLimit {
-    fn schema() -> RefOr<Schema> {
-        let mut schema = amount_schema("Absent: it stays. `null`: there is none any more.", 0);
-        schema.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
-        schema.into()
-    }
-}
-
-impl ToSchema for WrittenLimit {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("LimitChange")
-    }
-}
 
 /// How long a hold stands, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,9 +20,10 @@ use utoipa::ToSchema;
 use super::{
     HttpDoor,
     accounts::JustId,
+    amounts::WrittenAmount,
     asked::Asked,
     describe::{self, CommittedHold, CommittedTransfer, HoldShape, Seen},
-    fields::{AccountIdText, AssetName, CommandIdText, HoldMs, Memo, WrittenAmount, present},
+    fields::{AccountIdText, AssetName, CommandIdText, HoldMs, Memo, present},
     head::Head,
     json,
     look::mismatched,

@@ -14,8 +14,10 @@ mod tls;
 
 // What every request goes through.
 mod accept;
+mod amounts;
 mod asked;
 mod bodies;
+mod code;
 mod fields;
 mod head;
 mod hex;

@@ -21,11 +21,11 @@ use utoipa::ToSchema;
 
 use super::{
     HttpDoor,
+    amounts::WrittenAmount,
     asked::Asked,
     describe::{self, CommittedTransfer, Seen, TransferShape},
     fields::{
-        AccountIdText, AssetName, CommandIdText, Memo, Reason, Reference, TransferKindName,
-        WrittenAmount, present,
+        AccountIdText, AssetName, CommandIdText, Memo, Reason, Reference, TransferKindName, present,
     },
     head::Head,
     json,

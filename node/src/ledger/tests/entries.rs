@@ -30,7 +30,7 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
     refused("rules", vec![9, 0, 0, 0, 0, 0, 0, 0]);
     refused("more commands", group(0, &command));
     refused("fewer commands", group(2, &command));
-    refused("malformed", group(1, &[77]));
+    refused("no command", group(1, &[77]));
     refused("missing", group(1, &command[..command.len() - 1]));
     let mut trailing = group(1, &command);
     trailing.push(0);

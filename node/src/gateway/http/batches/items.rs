@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 
 use super::super::{
     accounts::NewAccount,
-    fields::{AccountIdText, CommandIdText, Memo, WrittenAmount, present},
+    amounts::WrittenAmount,
+    fields::{AccountIdText, CommandIdText, Memo, present},
     holds::NewHold,
     json,
     problem::Problem,

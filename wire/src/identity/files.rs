@@ -1,0 +1,48 @@
+//! PEM files with certificates and keys. A key that others can read isn't taken.
+
+use std::{fs, path::Path};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
+
+use super::IdentityError;
+
+fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    fs::read(path).map_err(|error| IdentityError::Read { path: path.into(), error })
+}
+
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(IdentityError::content(path, "no certificate in it"))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(IdentityError::content(path, format!("not PEM: {error}"))),
+    }
+}
+
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    only_its_owner_reads(path)?;
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => IdentityError::content(path, "no private key in it"),
+        other => IdentityError::content(path, format!("not PEM: {other}")),
+    })
+}
+
+#[cfg(unix)]
+fn only_its_owner_reads(path: &Path) -> Result<(), IdentityError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let meta = fs::metadata(path).map_err(|error| IdentityError::Read { path: path.into(), error });
+    let mode = meta?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(IdentityError::KeyReadable { path: path.into(), mode })
+    }
+}
+
+#[cfg(not(unix))]
+fn only_its_owner_reads(_path: &Path) -> Result<(), IdentityError> {
+    Ok(())
+}
