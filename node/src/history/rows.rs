@@ -30,13 +30,11 @@ pub fn command_row(
 ) -> CommandRow {
     let own_id = command.id().filter(|_| decided.is_recorded()).map_or(0, CommandId::number);
     let closed = closed_hold(command).filter(|_| is_new_and_committed(decided));
-    let (debit, credit) =
-        parties.map_or((0, 0), |(debit, credit)| (debit.number(), credit.number()));
     CommandRow {
         id: own_id,
         also: closed.map_or(0, resolution_id),
-        debit,
-        credit,
+        debit: parties.map(|(debit, _)| debit.number()),
+        credit: parties.map(|(_, credit)| credit.number()),
         outcome: to_row(decided),
         part,
     }

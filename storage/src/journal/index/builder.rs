@@ -72,11 +72,13 @@ impl Builder {
         if command.also != 0 {
             self.also.push(Keyed::new(command.also, ordinal));
         }
-        if command.debit != 0 {
-            self.postings.push(Keyed::new(command.debit, ordinal));
+        if let Some(debit) = command.debit {
+            self.postings.push(Keyed::new(debit, ordinal));
         }
-        if command.credit != 0 && command.credit != command.debit {
-            self.postings.push(Keyed::new(command.credit, ordinal));
+        if let Some(credit) = command.credit
+            && command.debit != Some(credit)
+        {
+            self.postings.push(Keyed::new(credit, ordinal));
         }
     }
 

@@ -18,10 +18,10 @@ pub struct CommandRow {
     /// own. It says nothing of when it was made, so it is found only from a position on
     /// ([`Indexes::find_from`](super::Indexes::find_from)).
     pub also: u128,
-    /// The account debited, or 0 for none.
-    pub debit: u128,
-    /// The account credited, or 0 for none. Equal to `debit`, it is listed once.
-    pub credit: u128,
+    /// The account debited. Any number may be an account's, 0 too.
+    pub debit: Option<u128>,
+    /// The account credited. Equal to `debit`, it is listed once.
+    pub credit: Option<u128>,
     /// What came of the command.
     pub outcome: OutcomeRow,
     /// Where the command stands in its record.

@@ -122,7 +122,7 @@ impl SegmentIndex {
     ) -> Result<Vec<Located>, IndexError> {
         let file = self.file()?;
         let at = self.layout.account_filter;
-        if account == 0 || limit == 0 || !filter::may_contain(&*file, self.first(), at, account)? {
+        if limit == 0 || !filter::may_contain(&*file, self.first(), at, account)? {
             return Ok(Vec::new());
         }
         let mut blocks = Blocks::new(&*file, self.first());

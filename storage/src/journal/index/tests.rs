@@ -60,7 +60,7 @@ impl Segment {
     ) -> Vec<Located> {
         let mut all: Vec<_> = self
             .located()
-            .filter(|(c, _)| account != 0 && (c.debit == account || c.credit == account))
+            .filter(|(c, _)| c.debit == Some(account) || c.credit == Some(account))
             .map(|(_, at)| at)
             .filter(|at| before.is_none_or(|before| (at.position, at.command) < before))
             .collect();
@@ -140,8 +140,9 @@ pub(super) fn segment(first: Position, records: u64, commands_max: u64, seed: u6
             CommandRow {
                 id: if far == 0 { 0 } else { id_at(millisecond, scatter.next()) },
                 also: if far < 30 { also_of(id_at(millisecond - days_ago, far)) } else { 0 },
-                debit: u128::from(1 + scatter.below(400)) << 64,
-                credit: if far.is_multiple_of(2) { 7 } else { u128::from(scatter.below(3)) },
+                debit: Some(u128::from(1 + scatter.below(400)) << 64),
+                credit: Some(if far.is_multiple_of(2) { 7 } else { u128::from(scatter.below(3)) })
+                    .filter(|credit| *credit != 0),
                 outcome: OutcomeRow {
                     code: u8::try_from(scatter.below(256)).unwrap(),
                     flags: u8::try_from(scatter.below(4)).unwrap(),

@@ -22,7 +22,7 @@ fn errors_but_no_wrong_answer(model: &Segment, index: &SegmentIndex) -> usize {
         }
     }
     let sides = model.located().flat_map(|(command, _)| [command.debit, command.credit]);
-    let mut accounts: Vec<_> = sides.collect();
+    let mut accounts: Vec<_> = sides.flatten().collect();
     accounts.sort_unstable();
     accounts.dedup();
     for account in accounts {

@@ -12,8 +12,8 @@ fn small_segment() -> Segment {
     let row = |n: u64, debit, credit, code| CommandRow {
         id: id_at(1_790_000_000_000 + 1_500 * n, 0xa0 + n),
         also: if n == 5 { also_of(id_at(1_789_000_000_000, 0xb0)) } else { 0 },
-        debit,
-        credit,
+        debit: Some(debit).filter(|debit| *debit != 0),
+        credit: Some(credit).filter(|credit| *credit != 0),
         outcome: OutcomeRow {
             code,
             flags: 1,

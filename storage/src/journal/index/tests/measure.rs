@@ -29,8 +29,8 @@ fn command(n: u64, accounts: u64, scatter: &mut Scatter) -> CommandRow {
     CommandRow {
         id: id_at(1_790_000_000_000 + n / 200, scatter.next()),
         also: 0,
-        debit: u128::from(100 + scatter.below(accounts)) << 60 | u128::from(scatter.below(2)),
-        credit: HOT,
+        debit: Some(u128::from(100 + scatter.below(accounts)) << 60 | u128::from(scatter.below(2))),
+        credit: Some(HOT),
         outcome: OutcomeRow { debit_after: 5, credit_after: 6, ..OutcomeRow::default() },
         part: Part { offset: 8, bytes: 140, checksum: 7 },
     }
@@ -60,7 +60,7 @@ fn a_million_commands() {
             let row = command(n, accounts, &mut scatter);
             if n % 997 == 0 {
                 ids.push(row.id);
-                few = row.debit;
+                few = row.debit.expect("made so");
             }
             builder.command(&row);
         }

@@ -206,8 +206,8 @@ fn more_segments_than_open_files_all_answer() {
             one.records.push(vec![super::CommandRow {
                 id: id_at(n * 5_000, n),
                 also: 0,
-                debit: 1,
-                credit: 7,
+                debit: Some(1),
+                credit: Some(7),
                 outcome: super::OutcomeRow::default(),
                 part: super::Part::default(),
             }]);
