@@ -45,6 +45,8 @@ pub(super) struct Memory {
     /// Counts truncations: what was queued before one says nothing about what came after.
     pub(super) truncations: u64,
     pub(super) jobs: VecDeque<Queued>,
+    /// Where a segment begins that has no name yet.
+    pub(super) rolling: Option<Position>,
     /// All segments, in order; the last one is open.
     pub(super) segments: Vec<Segment>,
     pub(super) poisoned: Option<Poisoned>,
@@ -187,11 +189,13 @@ impl Memory {
         (position - segment.first < segment.count).then_some(segment)
     }
 
-    /// Whether a segment that isn't sealed begins at this position. Those are few and the newest.
+    /// Whether a segment that isn't sealed begins at this position. Those are few and the newest. One counts as soon as it's
+    /// begun: its first record may be applied before it's on disk here.
     pub(super) fn begins_segment(&self, position: Position) -> bool {
         let unsealed =
             self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
-        unsealed.into_iter().any(|segment| segment.first == position)
+        self.rolling == Some(position)
+            || unsealed.into_iter().any(|segment| segment.first == position)
     }
 
     pub(super) fn sealed_last(&self) -> Option<Position> {

@@ -263,12 +263,14 @@ impl Writer {
         self.active = next;
         self.is_unnamed = true;
         self.ask_again_at = 0;
+        self.shared.memory().rolling = Some(first);
         self.shared.has_room(Room::Rest, true);
         Ok(())
     }
 
     fn publish_new_segment(&self) {
         let mut memory = self.shared.memory();
+        memory.rolling = None;
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.state = State::Rolled;
         memory.segments.push(Segment {
@@ -301,7 +303,14 @@ impl Writer {
     }
 
     fn write_idle_mark(&mut self) -> io::Result<()> {
-        let committed = self.shared.memory().committed;
+        let committed = {
+            let memory = self.shared.memory();
+            if !memory.jobs.is_empty() {
+                // What is committed may be of records that a truncation in the queue makes room for: not those on disk.
+                return Ok(());
+            }
+            memory.committed
+        };
         let mark = mark(self.synced, committed);
         let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes)
             && !self.shared.lacks(Room::Rest);

@@ -255,6 +255,29 @@ fn a_full_segment_has_no_unsynced_mark() {
     }
 }
 
+/// Memory had taken other records in and known them committed, while the old ones were still on disk and their truncation in
+/// the queue. A mark written just then called the old ones committed, and a start after a kill applied them.
+#[test]
+fn a_mark_says_nothing_of_records_that_are_about_to_go() {
+    let mut rig = Rig::new(1);
+    rig.write(1, &[8; 21]);
+    rig.journal.set_committed(15);
+    rig.writer.idle();
+    rig.truncate_after(Some(15));
+    rig.append(2, &[8; 3]);
+    rig.journal.set_committed(18);
+    rig.writer.idle();
+    // A kill: what was written stays, synced or not.
+    let mut rig = rig.reopen().unwrap();
+    assert_eq!((rig.recovery.committed, rig.terms()), (Some(15), vec![1; 21]));
+    rig.truncate_after(Some(15));
+    rig.append(2, &[8; 3]);
+    rig.settle();
+    rig.journal.set_committed(18);
+    rig.writer.idle();
+    assert_eq!(rig.reopen().unwrap().recovery.committed, Some(18));
+}
+
 #[test]
 fn the_same_seed_crashes_the_same_way() {
     let run = || {
