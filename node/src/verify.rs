@@ -189,10 +189,9 @@ impl Seen {
     }
 
     fn record(&self, position: u64) -> Result<Record, String> {
-        let first = self.records.front().map_or(u64::MAX, |record| record.position);
-        let remembered = position.checked_sub(first).and_then(|at| usize::try_from(at).ok());
-        if let Some(record) = remembered.and_then(|at| self.records.get(at)) {
-            return Ok(record.clone());
+        // Not every position is here: a new primary's blank record has no commands.
+        if let Ok(at) = self.records.binary_search_by_key(&position, |record| record.position) {
+            return Ok(self.records[at].clone());
         }
         // Long gone: walk there again.
         let mut found = None;
@@ -221,5 +220,37 @@ impl FirstAnswers for Seen {
     fn find_sealed(&mut self, _id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
         // Nothing was forgotten: every id is in the ledger's memory.
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_storage::Link;
+
+    use super::*;
+
+    /// Every election leaves a position without commands. The records behind it were taken for one another then, and a sound
+    /// folder was called damaged.
+    #[test]
+    fn records_are_found_behind_positions_without_commands() {
+        let nowhere = PathBuf::from("/nowhere");
+        let mut seen =
+            Seen { folder: nowhere, cluster: [7; 16], records: VecDeque::new(), bytes: 0 };
+        for position in [2, 3, 6, 7, 10] {
+            seen.remember(&Record {
+                position,
+                term: 1,
+                time: 1,
+                kind: kind::COMMANDS,
+                payload: position.to_le_bytes().to_vec().into(),
+                link: Link([0; 32]),
+            });
+        }
+        for position in [2, 3, 6, 7, 10] {
+            assert_eq!(seen.record(position).map(|record| record.position), Ok(position));
+        }
+        for position in [0, 4, 8, 11] {
+            assert!(seen.record(position).is_err(), "{position}");
+        }
     }
 }
