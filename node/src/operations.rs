@@ -166,6 +166,10 @@ impl NodeOperations {
                 quorum::HAND_OVER_PATIENCE.as_secs()
             )));
         };
+        if !self.is_led_by(target.node, seen.term).await {
+            let what = format!("term {term} has begun, and its primary isn't {to}: see `status`");
+            return Err(AdminError::Unknown(what));
+        }
         let pause_ms = milliseconds(at.saturating_duration_since(last_of_old));
         let from = self.config.site.clone();
         self.timeline.record(
@@ -174,6 +178,15 @@ impl NodeOperations {
         );
         tracing::info!(%to, term, pause_ms, "handed the primary role over");
         Ok(Switchover { from, to, term, pause_ms })
+    }
+
+    /// Whether a site leads, once somebody else than this one in that term does.
+    async fn is_led_by(&self, site: NodeId, ended: u64) -> bool {
+        let mut lead = self.lead.clone();
+        let settled =
+            lead.wait_for(|lead| !matches!(*lead, Lead::Nowhere) && *lead != Lead::Here(ended));
+        let led = tokio::time::timeout(quorum::HAND_OVER_PATIENCE, settled).await;
+        matches!(led, Ok(Ok(lead)) if *lead == Lead::There(site))
     }
 
     fn entries(&self, from: Option<u64>, limit: usize) -> Result<Vec<JournalEntry>, AdminError> {

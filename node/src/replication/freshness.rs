@@ -22,6 +22,8 @@ struct State {
     pending: VecDeque<(Instant, u64)>,
     current: Option<Instant>,
     heard: Option<Instant>,
+    /// What was committed when a primary first said so.
+    first: Option<u64>,
 }
 
 impl Freshness {
@@ -30,6 +32,7 @@ impl Freshness {
         let mut state = self.state();
         state.heard = Some(now);
         let Some(committed) = committed else { return };
+        state.first.get_or_insert(committed);
         if let Some((at, last)) = state.pending.back_mut()
             && *last == committed
         {
@@ -60,6 +63,12 @@ impl Freshness {
         state.current.map(|current| now.saturating_duration_since(current))
     }
 
+    /// Whether everything up to `durable` is all that a primary knew to be committed when it first spoke since this start. Asked
+    /// of what is on disk, so it must not be told by [`Self::age`], which remembers what was applied.
+    pub fn has_caught_up(&self, durable: Option<u64>) -> bool {
+        self.state().first.is_some_and(|first| Some(first) <= durable)
+    }
+
     /// When the primary last spoke.
     pub fn last_heard(&self) -> Option<Instant> {
         self.state().heard
@@ -87,5 +96,20 @@ mod tests {
         freshness.heard(at(40), Some(9));
         assert_eq!(freshness.age(at(50), Some(8)), Some(Duration::from_millis(20)));
         assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
+    }
+
+    /// Whoever asked for the age of what was applied made an empty copy count as full before it was on disk.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_applied_and_not_on_disk_is_not_caught_up_with() {
+        let start = Instant::now();
+        let freshness = Freshness::default();
+        assert!(!freshness.has_caught_up(Some(9)), "nobody spoke");
+        freshness.heard(start, None);
+        assert!(!freshness.has_caught_up(Some(9)), "nothing is said of what is committed");
+        freshness.heard(start, Some(5));
+        freshness.heard(start, Some(8));
+        assert!(freshness.age(start, Some(8)).is_some());
+        assert!(!freshness.has_caught_up(Some(3)) && !freshness.has_caught_up(None));
+        assert!(freshness.has_caught_up(Some(5)));
     }
 }

@@ -56,12 +56,14 @@ pub struct LeadKeeper {
     primary_since: Option<Instant>,
     /// The newest term that was counted.
     term: u64,
+    /// Somebody led since the start, and nobody does.
+    leaderless: bool,
 }
 
 impl LeadKeeper {
     pub fn new(on: Leading) -> Self {
         let (term, lost) = (on.term, BTreeSet::new());
-        Self { on, announced: None, lost, primary_since: None, term }
+        Self { on, announced: None, lost, primary_since: None, term, leaderless: false }
     }
 
     /// Runs until the engine stops.
@@ -81,10 +83,14 @@ impl LeadKeeper {
             }
             let now = Instant::now();
             self.count_elections();
-            self.look_after_joining(now);
+            self.look_after_joining();
             self.on.peers.consider_copies();
             let lead = self.look(now).await;
-            self.on.lead.send_if_modified(|current| std::mem::replace(current, lead) != lead);
+            let before = *self.on.lead.borrow();
+            if before != lead {
+                self.on.lead.send_replace(lead);
+                self.tell_loss(before, lead);
+            }
         }
         self.on.lead.send_replace(Lead::Nowhere);
     }
@@ -149,7 +155,7 @@ impl LeadKeeper {
     }
 
     /// A copy that began empty counts for nothing until it has caught up.
-    fn look_after_joining(&mut self, now: Instant) {
+    fn look_after_joining(&mut self) {
         if !self.on.joining.is_joining() {
             return;
         }
@@ -157,7 +163,7 @@ impl LeadKeeper {
             return self.found_cluster(term);
         }
         let durable = self.on.journal.durable().min(self.on.state.position());
-        if self.on.freshness.age(now, durable).is_some() {
+        if self.on.freshness.has_caught_up(durable) {
             match self.on.joining.caught_up() {
                 Ok(()) => {
                     tracing::info!(
@@ -215,6 +221,28 @@ impl LeadKeeper {
                 tracing::info!(peer = node, "a lost peer answers again");
                 self.note("found_peer", json!({ "node": node }));
             }
+        }
+    }
+
+    /// Who was led and isn't any more is told once, and once when somebody leads again.
+    fn tell_loss(&mut self, before: Lead, lead: Lead) {
+        match (before, lead) {
+            (Lead::Here(term), Lead::Nowhere) => {
+                self.leaderless = true;
+                tracing::warn!(term, "a majority doesn't answer: this site decides nothing");
+                self.note("majority_lost", json!({ "term": term }));
+            }
+            (Lead::There(node), Lead::Nowhere) => {
+                self.leaderless = true;
+                tracing::warn!(primary = node, "the primary isn't heard any more");
+                self.note("primary_lost", json!({ "primary": node }));
+            }
+            (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {
+                self.leaderless = false;
+                tracing::info!("commands are decided again");
+                self.note("led_again", json!({}));
+            }
+            _ => {}
         }
     }
 
