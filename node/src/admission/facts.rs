@@ -1,7 +1,8 @@
 //! Whose the targets of commands are: what a merchant's key is judged by. Parties never change, so what is known of them
 //! stays true.
 //!
-//! What nobody knows yet is let in: the ledger, behind the log, answers `hold_not_found` or `payment_not_found`.
+//! What nobody knows yet is let in: the ledger, behind the log, answers `hold_not_found` or `payment_not_found`, and says the
+//! same of a target that was decided meanwhile and is another merchant's.
 
 use evenkeel_wire::{
     command::Command,

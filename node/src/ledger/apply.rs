@@ -5,7 +5,7 @@
 
 use evenkeel_wire::{
     command::Command,
-    id::{AccountId, CommandId},
+    id::{AccountId, CommandId, KeyId},
     outcome::{Answer, Outcome},
 };
 
@@ -40,6 +40,7 @@ pub struct Applied {
 pub(super) struct Prepared<'a> {
     pub(super) command: Command,
     pub(super) bytes: &'a [u8],
+    pub(super) key: KeyId,
     pub(super) turn: Turn,
     pub(super) hash: Hash,
     pub(super) debit_hash: Hash,
@@ -57,6 +58,8 @@ pub(super) struct Entry<'a> {
     pub(super) group: Option<Group>,
     /// Nothing comes before its first command, or after.
     pub(super) is_of_one_command: bool,
+    /// Whose key asks for the command under way, when it's a merchant's.
+    pub(super) merchant: Option<AccountId>,
 }
 
 impl<'a> Entry<'a> {
@@ -70,6 +73,12 @@ impl<'a> Entry<'a> {
     pub(super) fn number(&self) -> u16 {
         let number = self.commands.len().checked_sub(1).and_then(|at| u16::try_from(at).ok());
         number.expect("at most COMMANDS_MAX, and one is under way")
+    }
+
+    /// A merchant's key has to do with nothing but what pays its own account. Its door asks, too, but can't know of what is decided
+    /// between there and here.
+    pub(super) fn may_touch(&self, paid: AccountId) -> bool {
+        self.merchant.is_none_or(|own| own == paid)
     }
 
     pub(super) fn in_atomic_group(&self) -> bool {
@@ -139,6 +148,7 @@ impl Ledger {
             applied: Applied::default(),
             group: None,
             is_of_one_command: false,
+            merchant: None,
         };
         self.recent.begin(head);
         let mut ahead = Vec::with_capacity(AHEAD_COMMANDS);
@@ -164,7 +174,7 @@ impl Ledger {
     /// Asks for the memory that looking up its ids begins with.
     #[inline]
     fn prepare<'a>(&self, read: Read<'a>) -> Prepared<'a> {
-        let Read { command, bytes, turn } = read;
+        let Read { command, bytes, key, turn } = read;
         let mut hashes = [Hash::default(); 3];
         if let Some(id) = command.id() {
             hashes[0] = self.seed.hash(id.number());
@@ -177,7 +187,7 @@ impl Ledger {
             self.accounts.prefetch_find(hashes[2]);
         }
         let [hash, debit_hash, credit_hash] = hashes;
-        Prepared { command, bytes, turn, hash, debit_hash, credit_hash }
+        Prepared { command, bytes, key, turn, hash, debit_hash, credit_hash }
     }
 
     /// Asks for the rows of the accounts that come next.

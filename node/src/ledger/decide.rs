@@ -54,7 +54,7 @@ impl Ledger {
         }
         match &prepared.command {
             Command::Transfer(transfer) => self.transfer(transfer, prepared, entry),
-            _ => self.judge_other(&prepared.command, entry, firsts),
+            _ => self.judge_other(prepared, entry, firsts),
         }
     }
 
@@ -104,16 +104,18 @@ impl Ledger {
     #[inline(never)]
     fn judge_other(
         &mut self,
-        command: &Command,
+        prepared: &Prepared<'_>,
         entry: &mut Entry<'_>,
         firsts: &mut dyn FirstAnswers,
     ) -> Result<Verdict, Unwell> {
+        let command = &prepared.command;
         if let Command::Genesis(genesis) = command {
             return self.found(genesis, entry);
         }
         if self.founded.is_none() {
             return Err(unfounded(entry));
         }
+        entry.merchant = self.keys.merchant(prepared.key);
         let position = entry.head.position;
         match command {
             Command::OpenAccount(open) => {

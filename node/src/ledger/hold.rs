@@ -107,7 +107,7 @@ impl Ledger {
         Ok(Verdict::Committed { amount: hold.amount, debit_after: 0, credit_after: 0 })
     }
 
-    /// A hold by its id: an open one, or one that was taken up once. `None`: there is none.
+    /// A hold by its id: an open one, or one that was taken up once. `None`: there is none that concerns whoever asks.
     fn find_hold(
         &self,
         id: CommandId,
@@ -115,7 +115,8 @@ impl Ledger {
         firsts: &mut dyn FirstAnswers,
     ) -> Result<Option<Found>, Unwell> {
         if let Some(hold) = self.holds.get(id) {
-            return Ok(Some(Found { hold: *hold, is_open: hold.expires_at > self.time }));
+            let found = Found { hold: *hold, is_open: hold.expires_at > self.time };
+            return Ok(entry.may_touch(hold.credit).then_some(found));
         }
         let Some(hold) = facts::hold(id, &mut self.committed(entry, firsts))? else {
             return Ok(None);
@@ -126,7 +127,7 @@ impl Ledger {
             amount: hold.amount.0,
             expires_at: 0,
         };
-        Ok(Some(Found { hold: closed, is_open: false }))
+        Ok(entry.may_touch(closed.credit).then_some(Found { hold: closed, is_open: false }))
     }
 
     fn parties_of(&self, hold: &OpenHold) -> Result<(u32, u32), Unwell> {

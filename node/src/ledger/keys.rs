@@ -72,6 +72,11 @@ impl Keys {
         self.row(key).map(|row| row.view(key))
     }
 
+    /// The account of a merchant's key; `None`: another role's, or nobody's.
+    pub(super) fn merchant(&self, key: KeyId) -> Option<AccountId> {
+        self.row(key).filter(|row| row.role == Role::Merchant)?.account
+    }
+
     /// All of them, by number.
     pub(super) fn views(&self) -> Vec<KeyView> {
         (OPERATOR_KEY.0..).map_while(|number| self.view(KeyId(number))).collect()

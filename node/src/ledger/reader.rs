@@ -4,6 +4,7 @@
 use evenkeel_wire::{
     command::{Command, Commands},
     entry::EntryBody,
+    id::{KeyId, OPERATOR_KEY},
     limits::COMMANDS_MAX,
 };
 
@@ -14,6 +15,7 @@ pub(super) struct Reader<'a> {
     position: u64,
     body: EntryBody<'a>,
     group: Commands<'a>,
+    key: KeyId,
     atomic: bool,
     is_first: bool,
     left_in_group: u32,
@@ -24,6 +26,8 @@ pub(super) struct Reader<'a> {
 pub(super) struct Read<'a> {
     pub(super) command: Command,
     pub(super) bytes: &'a [u8],
+    /// The key that asks.
+    pub(super) key: KeyId,
     pub(super) turn: Turn,
 }
 
@@ -49,6 +53,7 @@ impl<'a> Reader<'a> {
             position,
             body,
             group: Commands::new(&[]),
+            key: OPERATOR_KEY,
             atomic: false,
             is_first: false,
             left_in_group: 0,
@@ -66,7 +71,7 @@ impl<'a> Reader<'a> {
                     if self.commands > COMMANDS_MAX {
                         return Err(self.wrong("more commands than an entry takes"));
                     }
-                    return Ok(Some(Read { command, bytes, turn: self.turn() }));
+                    return Ok(Some(Read { command, bytes, key: self.key, turn: self.turn() }));
                 }
                 Some(Ok(_)) => return Err(self.wrong("a group has more commands than it says")),
                 Some(Err(what)) => return Err(self.wrong(&what.to_string())),
@@ -78,6 +83,7 @@ impl<'a> Reader<'a> {
             match self.body.next_group() {
                 Ok(Some(group)) => {
                     self.left_in_group = group.commands;
+                    self.key = group.key;
                     self.atomic = group.atomic;
                     self.is_first = true;
                     self.group = Commands::new(group.bytes);

@@ -33,7 +33,8 @@ impl Ledger {
             return Ok(Verdict::Rejected(Rejection::AmountInvalid));
         }
         let payment = match facts::payment(refund.payment, &mut self.committed(entry, firsts))? {
-            Ok(payment) => payment,
+            Ok(payment) if entry.may_touch(payment.credit) => payment,
+            Ok(_) => return Ok(Verdict::Rejected(Rejection::PaymentNotFound)),
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
         let parties = self.parties_back(&payment)?;

@@ -1,10 +1,12 @@
 //! Keys through the ledger: numbered, known by their hashes, ended for ever.
 
 use evenkeel_wire::{
+    account::AccountKind,
     command::Command,
     id::{AccountId, KeyId, OPERATOR_KEY},
     key::{CreateKey, RevokeKey, Role},
     outcome::Rejection::*,
+    transfer::TransferKind::Payment,
 };
 
 use super::{shop::*, world::*};
@@ -53,6 +55,34 @@ fn a_key_is_made_once_and_its_number_is_told_again() {
     assert_eq!((operator.outcome.amount, operator.first.map(|at| at.position)), (1, Some(0)));
     let numbers: Vec<_> = world.ledger.keys().iter().map(|key| key.key.0).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+/// A merchant's key that comes early is let in by its door, which can't know of what is decided before it. The ledger used to
+/// carry out what it asked for, with another merchant's money.
+#[test]
+fn a_merchants_key_touches_nothing_of_anothers_however_early_it_comes() {
+    const RIVAL: AccountId = account(6);
+    const OWN: KeyId = KeyId(2);
+    const RIVALS: KeyId = KeyId(3);
+    let mut world = shop();
+    world.open(RIVAL, AccountKind::Merchant, "KRW");
+    world.commit(&create(1, Role::Merchant, Some(MERCHANT)));
+    world.commit(&create(2, Role::Merchant, Some(RIVAL)));
+    let given = [moves(50, Payment, (WALLET, MERCHANT), 40), hold(51, 20), hold(52, 20)];
+    let rejected = [Some(PaymentNotFound), Some(HoldNotFound), Some(HoldNotFound)];
+
+    // In one entry, and in the next; closed holds tell no more.
+    let asked = [refund(90, 50, 10), capture(91, 51, 5), void(92, 52)];
+    let one = body_by(&[(OPERATOR_KEY, &given), (RIVALS, &asked)]);
+    let (_, answers) = world.try_body(T0, one).unwrap();
+    assert_eq!(answers[3..].iter().map(code).collect::<Vec<_>>(), rejected);
+    let own = [refund(70, 50, 10), capture(71, 51, 5), void(72, 52)];
+    let (_, answers) = world.try_body(T0, body_by(&[(OWN, &own)])).unwrap();
+    assert_eq!(answers.iter().map(code).collect::<Vec<_>>(), [None; 3]);
+    let again = [refund(80, 50, 10), capture(81, 51, 5), void(82, 52)];
+    let (_, answers) = world.try_body(T0, body_by(&[(RIVALS, &again)])).unwrap();
+    assert_eq!(answers.iter().map(code).collect::<Vec<_>>(), rejected);
+    assert_eq!(world.posted(RIVAL), 0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use evenkeel_wire::{
     day::BusinessDate,
     entry::{EntryBody, EntryBuilder},
     genesis::Genesis,
-    id::{AccountId, ClusterId, CommandId, OPERATOR_KEY},
+    id::{AccountId, ClusterId, CommandId, KeyId, OPERATOR_KEY},
     limits::AMOUNT_MAX,
     outcome::{Answer, Outcome, Rejection},
     transfer::{Text, Transfer, TransferKind},
@@ -74,7 +74,7 @@ impl Journal {
     }
 }
 
-fn commands_of(body: &[u8]) -> Vec<(evenkeel_wire::id::KeyId, Vec<u8>)> {
+fn commands_of(body: &[u8]) -> Vec<(KeyId, Vec<u8>)> {
     let mut body = EntryBody::open(body).unwrap();
     let mut all = Vec::new();
     while let Some(group) = body.next_group().unwrap() {
@@ -188,6 +188,16 @@ pub(super) fn head(position: u64, time: u64) -> EntryHead {
 pub(super) fn body(commands: &[Command]) -> Vec<u8> {
     let groups: Vec<_> = commands.iter().map(|command| (false, vec![command.clone()])).collect();
     body_of(&groups)
+}
+
+/// Of groups that keys asked for, each for itself.
+pub(super) fn body_by(groups: &[(KeyId, &[Command])]) -> Vec<u8> {
+    let mut builder = EntryBuilder::new();
+    for (key, commands) in groups {
+        let bytes: Vec<u8> = commands.iter().flat_map(codec::encode).collect();
+        builder.push(*key, false, u32::try_from(commands.len()).unwrap(), &bytes);
+    }
+    builder.finish()
 }
 
 /// Of groups: whether they're atomic, and their commands.
