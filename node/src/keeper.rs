@@ -175,7 +175,15 @@ impl Keeper {
             return Ok(false);
         }
         let sealed = Sealed { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
-        write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace)?;
+        let written =
+            write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace);
+        if let Err(error) = written {
+            if self.history.indexes().recovering().is_empty() {
+                return Err(error.into());
+            }
+            // What it needs is being made anew, and the segment waits for that.
+            return Ok(false);
+        }
         self.journal.seal(segment.first)?;
         self.history.indexes().add(sealed).map_err(|e| SealTrouble::Broken(e.to_string()))?;
         let forgotten = self.state.with_ledger(|ledger| ledger.forget_through(last));
@@ -297,7 +305,8 @@ impl Keeper {
             return Ok(Rest::Idle);
         };
         self.journal.scrub(segment.first).map_err(|damage| {
-            format!("{damage}; bring the segment back from a peer, see docs/OPERATIONS.md")
+            self.state.found_damage();
+            damage.to_string()
         })?;
         let indexes = self.history.indexes();
         if let Some(index) = indexes.segment(segment.first)

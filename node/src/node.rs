@@ -43,6 +43,7 @@ use crate::{
         engine::{Parts, Replication, StartError},
         types::vote_from_storage,
     },
+    state::State,
     telemetry::Telemetry,
     timeline::Timeline,
 };
@@ -216,7 +217,15 @@ async fn live(
     // A node that is unwell may hang in anything.
     running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
-    why.map_or(Ok(()), |why| Err(RunError::Unwell(why)))
+    ended(why, &state)
+}
+
+fn ended(why: Option<String>, state: &State) -> Result<(), RunError> {
+    match why {
+        None => Ok(()),
+        Some(why) if state.is_damaged() => Err(RunError::Damaged(why)),
+        Some(why) => Err(RunError::Unwell(why)),
+    }
 }
 
 /// The metrics of this life, told of the journal's syncs from the first one on.

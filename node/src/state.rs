@@ -2,34 +2,33 @@
 //!
 //! Apply and reads take the lock for one entry or one answer; checkpoints and audits for one slice.
 
+mod checkpointing;
+mod questions;
+
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{
-    day::BusinessDate,
-    id::{AccountId, CommandId},
-    outcome::{Answer, Outcome},
-    reply::{AccountView, DayView, KeyView, Refusal, RefusalCode, View},
-    request::Query,
-};
+use evenkeel_wire::{outcome::Answer, reply::KeyView};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 
 use crate::{
-    history::{After, Events, History, Lost, Past, Remembers, Settlement},
-    ledger::{CheckpointHead, Decided, EntryHead, Ledger, OpenHold, Unwell},
+    history::History,
+    ledger::{EntryHead, Ledger, Unwell},
     limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGES_WAITING_MAX},
 };
+
+pub use checkpointing::{Begun, CheckpointNote, CheckpointNotes};
 
 /// An entry's place: its term and position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +46,7 @@ pub struct State {
     applied: watch::Sender<Option<Place>>,
     keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
+    damage_found: AtomicBool,
 }
 
 struct Inner {
@@ -58,32 +58,6 @@ struct Inner {
     checkpoint_from: u64,
     checkpoints: CheckpointNotes,
     membership: Option<(Place, Bytes)>,
-}
-
-/// What came of checkpoints, for whoever watches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointNotes {
-    /// The newest that is finished, or that this start loaded.
-    pub newest: Option<CheckpointNote>,
-    begun: Option<CheckpointNote>,
-    /// How many were given up.
-    pub failures: u64,
-}
-
-/// Where a checkpoint stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointNote {
-    pub position: u64,
-    /// The ledger's time there, microseconds since the Unix epoch.
-    pub time: u64,
-}
-
-/// A checkpoint whose rows wait to be copied.
-#[derive(Debug)]
-pub struct Begun {
-    pub head: CheckpointHead,
-    /// The newest membership record at that position.
-    pub membership: Option<(Place, Bytes)>,
 }
 
 impl State {
@@ -107,6 +81,7 @@ impl State {
             applied: watch::Sender::new(place),
             keys_mark,
             failed: watch::Sender::new(None),
+            damage_found: AtomicBool::new(false),
         }
     }
 
@@ -156,27 +131,6 @@ impl State {
         self.applied.send_replace(Some(Place { term: head.term, position: head.position }));
     }
 
-    /// The state in front of a segment's first entry is what a checkpoint holds: then every entry after it is in a
-    /// segment that isn't sealed, and a start finds all outcomes either there or in an index.
-    fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
-        if inner.checkpoint_busy || head.position == 0 || head.position < inner.checkpoint_from {
-            return;
-        }
-        if self.journal.begins_segment(head.position)
-            && let Some(begun) = inner.ledger.checkpoint_begin(false)
-        {
-            let time = inner.ledger.time();
-            inner.checkpoints.begun = Some(CheckpointNote { position: begun.position, time });
-            inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
-            inner.checkpoint_busy = true;
-        }
-    }
-
-    /// No checkpoint of a state in front of this position is begun: while replaying, only the newest one is worth it.
-    pub fn checkpoint_only_from(&self, position: u64) {
-        self.inner().checkpoint_from = position;
-    }
-
     /// The newest membership record: its place and payload.
     pub fn membership(&self) -> Option<(Place, Bytes)> {
         self.inner().membership.clone()
@@ -185,37 +139,6 @@ impl State {
     /// Notes a membership record that is about to be passed.
     pub fn set_membership(&self, place: Place, payload: Bytes) {
         self.inner().membership = Some((place, payload));
-    }
-
-    /// A checkpoint that was begun and waits to be written.
-    pub fn begun_checkpoint(&self) -> Option<Begun> {
-        self.inner().begun.take()
-    }
-
-    /// The checkpoint is written, or given up.
-    pub fn end_checkpoint(&self, written: bool) {
-        let mut inner = self.inner();
-        inner.ledger.checkpoint_end(written);
-        inner.checkpoint_busy = false;
-        let begun = inner.checkpoints.begun.take();
-        if written {
-            inner.checkpoints.newest = begun.or(inner.checkpoints.newest);
-        } else {
-            inner.checkpoints.failures += 1;
-        }
-    }
-
-    /// The ledger is as a checkpoint held it: nothing was applied since.
-    pub fn loaded_from_checkpoint(&self) {
-        let mut inner = self.inner();
-        let time = inner.ledger.time();
-        let position = inner.ledger.position();
-        inner.checkpoints.newest = position.map(|position| CheckpointNote { position, time });
-    }
-
-    /// What came of checkpoints so far.
-    pub fn checkpoints(&self) -> CheckpointNotes {
-        self.inner().checkpoints
     }
 
     /// Takes a digest of the state as it stands, once for each position.
@@ -275,76 +198,6 @@ impl State {
         self.pages.clone().try_acquire_owned().ok()
     }
 
-    /// Everything that was decided, for one question.
-    pub fn past(&self) -> Past<'_> {
-        Past::new(&self.history, self)
-    }
-
-    /// Takes notes on recent entries for accounts' histories, about so many bytes of them. Says whether more are left.
-    ///
-    /// # Errors
-    /// When something can't be had at the moment.
-    pub fn follow(&self, bytes_max: usize) -> Result<bool, Lost> {
-        self.past().follow(bytes_max)
-    }
-
-    /// The next events after a place, at most `max` of them; of what is applied. Reads files.
-    ///
-    /// # Errors
-    /// When they can't be had at the moment.
-    pub fn events(&self, after: After, max: usize) -> Result<Events, Refusal> {
-        Ok(self.past().events(after, max)?)
-    }
-
-    /// The settlement of a closed business day. Walks its part of the journal: seconds for millions of movements.
-    ///
-    /// # Errors
-    /// When the day isn't closed, or something can't be had at the moment.
-    pub fn settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal> {
-        self.past().settlement(date)?.ok_or_else(|| not_found(&format!("no closed day {date}")))
-    }
-
-    /// Answers from what is applied. Reads files.
-    ///
-    /// # Errors
-    /// When what is asked for isn't there or can't be read.
-    pub fn query(&self, query: &Query) -> Result<View, Refusal> {
-        match query {
-            Query::Account(id) => Remembers::account(self, *id)
-                .map(View::Account)
-                .ok_or_else(|| not_found(&format!("no account {id}"))),
-            Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
-            Query::Transfer(id) => self
-                .past()
-                .transfer(*id)?
-                .map(|view| View::Transfer(Box::new(view)))
-                .ok_or_else(|| not_found(&format!("no transfer {id}"))),
-            Query::Hold(id) => self
-                .past()
-                .hold(*id)?
-                .map(|view| View::Hold(Box::new(view)))
-                .ok_or_else(|| not_found(&format!("no hold {id}"))),
-            Query::History { account, limit, before } => {
-                if Remembers::account(self, *account).is_none() {
-                    return Err(not_found(&format!("no account {account}")));
-                }
-                Ok(View::History(self.past().page(*account, *limit, *before)?))
-            }
-            Query::Day(date) => Remembers::day(self, *date)
-                .map(|view| View::Day(Box::new(view)))
-                .ok_or_else(|| not_found(&format!("no closed day {date}"))),
-            Query::Keys => Ok(View::Keys(self.with_ledger(|ledger| ledger.keys()))),
-            Query::Key(hash) => {
-                let found = self.with_ledger(|ledger| ledger.key(hash));
-                Ok(View::Keys(found.into_iter().collect()))
-            }
-            Query::Position => self
-                .position()
-                .map(View::Position)
-                .ok_or_else(|| Refusal::new(RefusalCode::Recovering, "nothing is applied yet")),
-        }
-    }
-
     /// The node can't go on; says why.
     pub fn fail(&self, why: &str) {
         self.failed.send_if_modified(|failed| {
@@ -354,55 +207,20 @@ impl State {
         });
     }
 
+    /// Why the node can't go on is, or will be, that its journal is damaged.
+    pub fn found_damage(&self) {
+        self.damage_found.store(true, Ordering::Release);
+    }
+
+    /// Whether this copy's journal is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.damage_found.load(Ordering::Acquire)
+    }
+
     /// Tells when the node can't go on.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.failed.subscribe()
     }
-}
-
-impl Remembers for State {
-    fn position(&self) -> Option<u64> {
-        Self::position(self)
-    }
-
-    fn first_answer(&self, id: CommandId) -> Option<(u64, u16, Outcome)> {
-        self.with_ledger(|ledger| ledger.find_recent(id))
-    }
-
-    fn outcomes_of(&self, position: u64) -> Option<Vec<Decided>> {
-        self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))
-    }
-
-    fn outcome_of(&self, position: u64, command: u16) -> Option<Decided> {
-        self.with_ledger(|ledger| ledger.outcomes_of(position)?.get(usize::from(command)).copied())
-    }
-
-    fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
-        self.with_ledger(|ledger| ledger.resolution_recent(hold))
-    }
-
-    fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64) {
-        self.with_ledger(|ledger| (ledger.hold(id), ledger.time()))
-    }
-
-    fn account(&self, id: AccountId) -> Option<AccountView> {
-        self.with_ledger(|ledger| ledger.account(id))
-    }
-
-    fn day(&self, date: BusinessDate) -> Option<DayView> {
-        self.with_ledger(|ledger| ledger.day(date))
-    }
-
-    fn paid_back(&self, movements: &[CommandId]) -> Vec<(u64, Option<CommandId>)> {
-        self.with_ledger(|ledger| {
-            let of = |id: &CommandId| (ledger.refunded(*id), ledger.reversed_by(*id));
-            movements.iter().map(of).collect()
-        })
-    }
-}
-
-fn not_found(what: &str) -> Refusal {
-    Refusal::new(RefusalCode::NotFound, what)
 }
 
 impl Inner {

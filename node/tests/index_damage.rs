@@ -31,6 +31,7 @@ use evenkeel_wire::{
     outcome::Answer,
     reply::{HistoryPage, RefusalCode, View},
     request::Query,
+    reversal::Reversal,
     transfer::{Text, Transfer, TransferKind},
 };
 
@@ -215,6 +216,13 @@ fn top_up(position: u64, of: u64) -> Command {
     })
 }
 
+/// Undoes a top-up of an earlier entry.
+fn reversal(position: u64, of: u64) -> Command {
+    let Some(transfer) = top_up(of, 0).id() else { unreachable!("it has one") };
+    let id = top_up(position, 0).id().unwrap();
+    Command::Reversal(Reversal { id, transfer, reason: Text::new("by mistake").unwrap() })
+}
+
 /// A site whose ledger came from a checkpoint: what was decided before it is known from indexes alone.
 fn lived_and_restarted() -> Site {
     let mut site = Site::new();
@@ -267,6 +275,28 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
     }
     assert!(site.index(site.sealed()[2].0, ".damaged").is_ok());
     assert_eq!(site.page().unwrap(), whole);
+}
+
+/// A segment whose own index needs a damaged one waits until that is made anew. It used to stop the node.
+#[test]
+fn a_segment_is_sealed_when_the_index_that_it_needs_is_whole_again() {
+    let mut site = Site::new();
+    site.live_until_sealed(3);
+    let (first, last) = site.sealed()[1];
+    let next = site.journal.last().unwrap().position + 1;
+    site.decide(&[reversal(next, last)]);
+    site.damage(first);
+    assert_eq!(site.page(), Err(RefusalCode::Recovering));
+    let sealed = site.sealed().len();
+    while site.journal.rolled().is_none() {
+        let position = site.journal.last().unwrap().position + 1;
+        let commands: Vec<_> = (0..PER_ENTRY).map(|of| top_up(position, of)).collect();
+        site.decide(&commands);
+    }
+    site.rest();
+    assert_eq!((site.wanted(), site.sealed().len()), (0, sealed + 1));
+    let page = site.page().unwrap();
+    assert!(page.items.iter().any(|item| item.transfer.kind == TransferKind::Reversal));
 }
 
 /// Apply never guesses: an entry whose first answer lies in a damaged index stops the node, and the next start has it.

@@ -11,7 +11,7 @@ use super::{
     figures::Tally,
 };
 use crate::cli::{
-    Failure,
+    Exit, Failure,
     door::{Door, Look, no_answer},
 };
 
@@ -46,10 +46,13 @@ pub(super) async fn balances(
         .try_collect()
         .await?;
     if tally.unknown > 0 {
-        return Err(Failure::failed(format!(
-            "the outcome of {} transfers is unknown, so balances can't be compared",
-            tally.unknown
-        )));
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!(
+                "the outcome of {} transfers is unknown, so balances can't be compared",
+                tally.unknown
+            ),
+        ));
     }
     if wrong.is_empty() {
         return Ok(());
