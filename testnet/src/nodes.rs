@@ -1,6 +1,6 @@
 //! Starting and ending the sites' nodes and the relay.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, io, thread, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::future::join_all;
@@ -164,7 +164,11 @@ async fn await_end(site: &Site, process: &Process, patience: Duration) -> anyhow
     }
     match fs::read_to_string(site.pid_file()) {
         Ok(noted) if noted.trim() == process.pid().to_string() => {
-            fs::remove_file(site.pid_file()).with_context(|| site.pid_file().display().to_string())
+            match fs::remove_file(site.pid_file()) {
+                // Another verb waited for the same end.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.with_context(|| site.pid_file().display().to_string()),
+            }
         }
         _ => Ok(()),
     }
@@ -181,6 +185,9 @@ pub async fn stop_all(testnet: &Testnet) -> anyhow::Result<()> {
     let mut failure = None;
     for (site, end) in running.into_iter().zip(ends) {
         if let Err(error) = end {
+            if testnet.node_process(site).is_none() {
+                continue;
+            }
             kill(testnet, site).await?;
             failure.get_or_insert(error.context(format!("{} was killed", site.name)));
         }

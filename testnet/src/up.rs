@@ -45,10 +45,11 @@ pub async fn up_and_tell(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow
     up(testnet, fresh, direct).await?;
     for site in &testnet.sites {
         data(&format!(
-            "{:<8} peers udp {}, clients udp {}, admin {}",
+            "{:<8} peers udp {}, clients udp {}, http tcp {}, admin {}",
             site.name,
             site.peer(),
             site.client(),
+            site.http(),
             site.admin_socket().display()
         ));
     }
