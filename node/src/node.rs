@@ -113,6 +113,7 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let opened = folder::open(&config)?;
     let timeline =
         Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
+    telemetry.record_alarms_in(&timeline);
     timeline
         .record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
     let config = Arc::new(config);

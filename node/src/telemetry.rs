@@ -3,13 +3,20 @@
 //! A filter is a level, or `TARGET=LEVEL` items with commas between them. A bare level is the level of evenkeel itself;
 //! the libraries underneath stay at warnings unless they're named.
 
+mod alarms;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
 };
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    timeline::Timeline,
+};
+use alarms::Alarms;
 
 /// What writes evenkeel's own lines.
 const OWN_TARGETS: [&str; 5] =
@@ -33,6 +40,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     filter: reload::Handle<EnvFilter, Registry>,
+    alarms: Alarms,
 }
 
 impl Telemetry {
@@ -49,12 +57,18 @@ impl Telemetry {
             }
             LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
         };
+        let alarms = Alarms::default();
         tracing_subscriber::registry()
-            .with(filter)
-            .with(lines)
+            .with(lines.with_filter(filter))
+            .with(alarms.clone().with_filter(LevelFilter::ERROR))
             .try_init()
             .map_err(|_| Error::Taken)?;
-        Ok(Self { filter: handle })
+        Ok(Self { filter: handle, alarms })
+    }
+
+    /// Errors are recorded as alarms there, too.
+    pub fn record_alarms_in(&self, timeline: &Timeline) {
+        self.alarms.record_in(timeline.clone());
     }
 
     /// Another filter, from now on.
