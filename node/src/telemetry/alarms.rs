@@ -1,4 +1,5 @@
-//! Alarms: whatever is logged as an error goes into the timeline, too, whatever the log's filter says.
+//! Alarms: whatever evenkeel logs as an error goes into the timeline, too, whatever the log's filter says. What the libraries
+//! underneath call errors is in the log alone: the engine has one to say at every stop.
 
 use std::{
     fmt,
@@ -48,7 +49,8 @@ impl fmt::Debug for Alarms {
 
 impl<S: Subscriber> Layer<S> for Alarms {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target().starts_with(TIMELINE_TARGET) {
+        let target = event.metadata().target();
+        if !target.starts_with("evenkeel") || target.starts_with(TIMELINE_TARGET) {
             return;
         }
         let mut alarm = Fields::default();
@@ -114,6 +116,7 @@ mod tests {
             alarms.record_in(timeline.clone());
             tracing::warn!("no alarm");
             tracing::error!(target: "evenkeel_node::timeline", "can't be recorded");
+            tracing::error!(target: "quinn::endpoint", "stopped");
             tracing::error!(error = %"no room", "the disk is full");
         });
         timeline.record_durably("stopped", Value::Null).await.expect("written");
