@@ -51,6 +51,8 @@ pub struct Keeper {
     position_before: Option<u64>,
     audited: u64,
     waiting_for_room: bool,
+    /// A segment couldn't be indexed while another's index is being made anew.
+    waiting_for_index: bool,
     /// The sealed segment that the scrubber walks next: its first position.
     scrub_next: u64,
     /// Indexes that are being made anew.
@@ -91,6 +93,7 @@ impl Keeper {
             position_before: None,
             audited: 0,
             waiting_for_room: false,
+            waiting_for_index: false,
             scrub_next: 0,
             rebuild: None,
         }
@@ -174,6 +177,10 @@ impl Keeper {
         if settled < Some(last) {
             return Ok(false);
         }
+        self.waiting_for_index &= !self.history.indexes().recovering().is_empty();
+        if self.waiting_for_index {
+            return Ok(false);
+        }
         let sealed = Sealed { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
         let written =
             write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace);
@@ -182,6 +189,7 @@ impl Keeper {
                 return Err(error.into());
             }
             // What it needs is being made anew, and the segment waits for that.
+            self.waiting_for_index = true;
             return Ok(false);
         }
         self.journal.seal(segment.first)?;

@@ -280,8 +280,7 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
 /// A segment whose own index needs a damaged one waits until that is made anew. It used to stop the node.
 #[test]
 fn a_segment_is_sealed_when_the_index_that_it_needs_is_whole_again() {
-    let mut site = Site::new();
-    site.live_until_sealed(3);
+    let mut site = lived_and_restarted();
     let (first, last) = site.sealed()[1];
     let next = site.journal.last().unwrap().position + 1;
     site.decide(&[reversal(next, last)]);
