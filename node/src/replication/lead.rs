@@ -227,7 +227,10 @@ impl LeadKeeper {
     /// Who was led and isn't any more is told once, and once when somebody leads again.
     fn tell_loss(&mut self, before: Lead, lead: Lead) {
         match (before, lead) {
-            (Lead::Here(term), Lead::Nowhere) => {
+            // Who steps aside, hands the role over or is outvoted says so elsewhere.
+            (Lead::Here(term), Lead::Nowhere)
+                if self.on.raft.is_leader() && !self.on.peers.is_silent(Instant::now()) =>
+            {
                 self.leaderless = true;
                 tracing::warn!(term, "a majority doesn't answer: this site decides nothing");
                 self.note("majority_lost", json!({ "term": term }));
