@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Request, account, id},
     commands::{BANK, MERCHANT, OTHER_WALLET, WALLET, open_all, post, transfer},
-    site::Site,
+    site::{Mood, Site},
 };
 
 /// A reader of events, line by line.
@@ -145,6 +145,28 @@ fn server_sent_events_are_resumed_by_their_ids() {
     let event: Value =
         serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
     assert_eq!(event["id"], id(1));
+    // A browser that lost its connection asks for what it first asked for, and says what it has seen.
+    let again = Request::get("/v1/events?after=0").header("Accept", "text/event-stream");
+    let mut reader = Reader::start(&site, &again.header("Last-Event-ID", "6.0"));
+    assert_eq!(reader.line().as_deref(), Some("id: 7.0"));
+    for wrong in ["six", "6.0.0", "1234567890123456789", "6.00000"] {
+        let answer = sse().header("Last-Event-ID", wrong).to(&site);
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{wrong}");
+    }
+}
+
+/// A site that lags may not know of a revocation: it asks the primary before it opens a stream, and while it goes on.
+#[test]
+fn a_key_that_the_primary_knows_as_revoked_reads_no_events() {
+    let site = Site::lagging();
+    play(&site);
+    let mut reader = Reader::start(&site, &Request::get("/v1/events?after=7"));
+    assert_eq!(reader.event()["type"], "hold");
+    site.mood(Mood::KnowsAllRevoked);
+    let answer = Request::get("/v1/events").to(&site);
+    assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"));
+    site.close_day("2026-09-21", "2026-09-22");
+    assert_eq!(reader.line(), None, "it ends before the next event");
 }
 
 #[test]

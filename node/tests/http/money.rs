@@ -1,11 +1,12 @@
 //! The other commands, each once: what is told of them, and how it's read back.
 
+use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
 
 use crate::{
     client::{Request, account, id},
     commands::{BANK, MERCHANT, WALLET, open_all, post, transfer},
-    site::Site,
+    site::{Mood, Site},
 };
 
 /// A wallet with 10,000.
@@ -237,4 +238,12 @@ fn totals_add_up_to_zero_and_a_closed_day_is_reported_and_settled() {
     assert_eq!(rows[1], format!("2026-09-21,merchant,{},KRW,700,100,0,600,,,", account(MERCHANT)));
     assert_eq!(rows[2], format!("2026-09-21,bank,{},KRW,,,,,10000,0,0", account(BANK)));
     assert_eq!(Request::get("/v1/days/2026-09-22/settlement").to(&site).status, 404);
+
+    // What this site has itself, with its age, where nobody can be asked.
+    site.mood(Mood::Refuses(RefusalCode::NoPrimary));
+    assert_eq!(Request::get(path).to(&site).status, 503);
+    let mut local = Request::get(format!("{path}?consistency=local")).to(&site).json();
+    let as_of = local.as_object_mut().and_then(|local| local.remove("as_of")).expect("its age");
+    assert!(as_of["position"].is_u64() && as_of["age_ms"].is_u64(), "{as_of}");
+    assert_eq!(local, settled.json());
 }

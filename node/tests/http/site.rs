@@ -38,7 +38,8 @@ use evenkeel_wire::{
     genesis::Genesis,
     id::{ClusterId, KeyId, NODES},
     outcome::Stamp,
-    reply::RefusalCode,
+    reply::{KeyView, RefusalCode, View},
+    request::Query,
     transfer::Text,
 };
 use tokio::{runtime::Runtime, sync::watch, time::Instant};
@@ -54,6 +55,8 @@ pub(crate) enum Mood {
     Decides,
     /// Refuses with this, as the primary or the road would.
     Refuses(RefusalCode),
+    /// Decides, and knows that every key was revoked.
+    KnowsAllRevoked,
 }
 
 /// The journal and the ledger behind it, as one exit.
@@ -112,7 +115,12 @@ impl Exit for Deciding {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         match *self.mood.lock().expect("no panic") {
             Mood::Refuses(code) => ticket.refuse(code, "by the test"),
-            Mood::Decides => match ticket.errand.clone() {
+            Mood::KnowsAllRevoked if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+                let keys = self.state.with_ledger(|ledger| ledger.keys());
+                let revoked = keys.into_iter().map(|key| KeyView { revoked: true, ..key });
+                ticket.reply(Reply::View(Box::new(View::Keys(revoked.collect())), None));
+            }
+            Mood::Decides | Mood::KnowsAllRevoked => match ticket.errand.clone() {
                 Errand::Submit { count, atomic, commands } => {
                     let decided = self.decide(ticket.caller.key, atomic, count, &commands);
                     let all = 0..decided.answers.len();
@@ -170,19 +178,24 @@ impl Site {
 
     /// Whose entries begin at this time.
     pub(crate) fn at(start_micros: u64) -> Self {
-        Self::begin(start_micros, UNCOUNTED, None)
+        Self::begin(start_micros, UNCOUNTED, None, true)
+    }
+
+    /// Which has heard nothing from its primary so far.
+    pub(crate) fn lagging() -> Self {
+        Self::begin(START_MICROS, UNCOUNTED, None, false)
     }
 
     pub(crate) fn with_rates(rates: Rates) -> Self {
-        Self::begin(START_MICROS, rates, None)
+        Self::begin(START_MICROS, rates, None, true)
     }
 
     /// Speaks TLS with this certificate.
     pub(crate) fn with_tls(start_micros: u64, tls: &HttpTls) -> Self {
-        Self::begin(start_micros, UNCOUNTED, Some(tls))
+        Self::begin(start_micros, UNCOUNTED, Some(tls), true)
     }
 
-    fn begin(start_micros: u64, rates: Rates, tls: Option<&HttpTls>) -> Self {
+    fn begin(start_micros: u64, rates: Rates, tls: Option<&HttpTls>, is_current: bool) -> Self {
         let deciding = Arc::new(Deciding::new(start_micros));
         let (lead, following) = watch::channel(Lead::Here(1));
         let road = Arc::new(Road::new(following, deciding.clone(), deciding.clone()));
@@ -200,7 +213,9 @@ impl Site {
         let state = deciding.state.clone();
         let attending = road.clone();
         let freshness = Arc::new(Freshness::default());
-        freshness.confirmed(Instant::now());
+        if is_current {
+            freshness.confirmed(Instant::now());
+        }
         let an_hour = Duration::from_secs(3_600);
         let keyring = Keyring::new(state.clone(), road.clone(), freshness.clone(), an_hour);
         runtime.spawn(async move { attending.attend().await });

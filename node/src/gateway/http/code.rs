@@ -129,7 +129,9 @@ pub(super) fn detail_of(rejection: Rejection) -> &'static str {
         Rejection::IdExpired => {
             "the id's time is before the horizon and the ledger doesn't know it; make a new id"
         }
-        Rejection::AmountInvalid => "amounts and limits are within 1 and 9007199254740991",
+        Rejection::AmountInvalid => {
+            "an amount is within 1 and 9007199254740991, a limit within 0 and that"
+        }
         Rejection::SameAccount => "money moves between two accounts",
         Rejection::AccountNotFound => "an account that takes part was never opened",
         Rejection::AccountExists => "the account was opened with other content",

@@ -1,6 +1,10 @@
 //! `/v1/days`: closed business days, and what each merchant and bank is owed for one.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, PoisonError},
+};
 
 use axum::{
     body::Body,
@@ -10,10 +14,11 @@ use axum::{
 };
 use evenkeel_wire::{
     day::BusinessDate,
-    reply::{AssetTotals, DayView, View},
+    reply::{AssetTotals, DayView, Refusal, View},
     request::{Consistency, Query},
 };
 use serde::Serialize;
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
 
 use super::{
@@ -213,10 +218,10 @@ const CSV: &str = "text/csv";
 /// What a closed day means for each merchant and bank, as JSON or CSV.
 #[utoipa::path(
     get, path = "/v1/days/{date}/settlement", tag = "reports", operation_id = "get_settlement",
-    params(("date" = DateText, Path, description = "A business date."), DeadlineMs),
+    params(("date" = DateText, Path, description = "A business date."), ReadQuery, DeadlineMs),
     responses(
         (status = 200, description = "The same bytes on every node.", content(
-            (SettlementShape = "application/json"),
+            (Seen<SettlementShape> = "application/json"),
             (String = "text/csv"),
         )),
         ReadProblems,
@@ -229,35 +234,55 @@ pub(super) async fn get_settlement(
     let kind = accept::choose(&head.headers, &[JSON, CSV])?;
     admission::check_act(&head.caller, Act::ReadSettlement)?;
     let date = date(&head)?;
-    query::none(head.uri.query())?;
-    let overloaded = || Problem::new(Code::Overloaded, "a settlement is being worked out already");
-    // One at a time: each reads a day's journal.
-    let turn = door.settling.clone();
-    let place = tokio::time::timeout(SETTLEMENT_PATIENCE, turn.acquire_owned())
-        .await
-        .map_err(|_| overloaded())?
-        .map_err(|_| overloaded())?;
-    door.reach_end_of(date, &head).await?;
-    let state = door.state.clone();
-    let working = tokio::task::spawn_blocking(move || {
-        let settlement = state.settlement(date);
-        drop(place);
-        settlement
-    });
-    let settlement = tokio::time::timeout_at(head.deadline, working)
-        .await
-        .map_err(|_| {
-            Problem::new(Code::Overloaded, "the settlement took longer than the deadline")
-        })?
-        .map_err(|_| Problem::new(Code::Overloaded, "the settlement can't be worked out now"))??;
+    let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
+    let as_of = if consistency == Consistency::Local {
+        door.keyring.confirm(&head.caller).await?;
+        Some(door.as_of())
+    } else {
+        door.reach_end_of(date, &head).await?;
+        None
+    };
+    let settlement = door.settle(date, head.deadline).await?;
     if kind == CSV {
         let kind = HeaderValue::from_static("text/csv; charset=utf-8");
         return Ok(([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response());
     }
-    Ok(describe::json(StatusCode::OK, &SettlementShape::from(&settlement)))
+    let shape = SettlementShape::from(&*settlement);
+    Ok(describe::json(StatusCode::OK, &Seen::new(shape, as_of)))
 }
 
 impl HttpDoor {
+    /// The settlement of a closed day. One at a time is worked out, since each reads a day's journal; it's kept, so that whoever
+    /// couldn't wait for it finds it when they ask again.
+    async fn settle(
+        &self,
+        date: BusinessDate,
+        deadline: Instant,
+    ) -> Result<Arc<Settlement>, Problem> {
+        let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
+        let busy = |_| overloaded("a settlement is being worked out already");
+        let turn = self.settling.clone().acquire_owned();
+        let place = timeout(SETTLEMENT_PATIENCE, turn).await.map_err(busy)?;
+        let place = place.map_err(|_| overloaded("this site is shutting down"))?;
+        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+            return Ok(known);
+        }
+        let (state, settled) = (self.state.clone(), self.settled.clone());
+        let working = tokio::task::spawn_blocking(move || {
+            let settlement = Arc::new(state.settlement(date)?);
+            *settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(settlement.clone());
+            drop(place);
+            Ok::<_, Refusal>(settlement)
+        });
+        let late = |_| overloaded("the settlement takes longer than the deadline: ask again");
+        let worked = timeout_at(deadline, working).await.map_err(late)?;
+        Ok(worked.map_err(|_| overloaded("the settlement can't be worked out now"))??)
+    }
+
+    fn settled_last(&self) -> Option<Arc<Settlement>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits until this site has applied all of a day that the primary knows to be closed.
     async fn reach_end_of(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
         let (view, _) = self.look(head, Query::Day(date), Consistency::Linearizable).await?;

@@ -163,7 +163,8 @@ const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Every outcome in the order of the journal. The answer stays open.
+/// Every outcome in the order of the journal. The answer stays open. With server-sent events the header `Last-Event-ID` goes
+/// before `after`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "events",
     params(AfterQuery),
@@ -182,6 +183,7 @@ pub(super) async fn events(
 ) -> Result<Response<Body>, Problem> {
     let kind = accept::choose(&head.headers, &[NDJSON, SSE])?;
     admission::check_act(&head.caller, Act::ReadEvents)?;
+    door.keyring.confirm(&head.caller).await?;
     let after = after(&head)?;
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
@@ -210,25 +212,23 @@ fn kind_header(kind: &str) -> &'static str {
     if kind == SSE { SSE } else { NDJSON }
 }
 
-/// Where to go on: what the query says, else what an SSE client has seen last.
+/// Where to go on: what an SSE client has seen last, which asks again with the query that it began with; else what the query
+/// says.
 fn after(head: &Head) -> Result<After, Problem> {
     let parameters = query::parameters(&head.uri, ["after"])?;
     let expected = "a position, or a position and an index: 12 or 12.3";
-    if let Some(after) = parameters.get("after", expected, read_after)? {
-        return Ok(after);
-    }
-    let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    match last.filter(|id| !id.is_empty()) {
-        None => Ok(After::Nothing),
-        Some(id) => read_after(id)
+    let asked = parameters.get("after", expected, read_after)?.unwrap_or(After::Nothing);
+    match head.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+        None => Ok(asked),
+        Some(id) => (id.to_str().ok().and_then(read_after))
             .ok_or_else(|| Problem::malformed(format!("Last-Event-ID: not {expected}"))),
     }
 }
 
 fn read_after(text: &str) -> Option<After> {
     Some(match text.split_once('.') {
-        Some((position, index)) => After::Outcome(query::digits(position)?, query::digits(index)?),
-        None => After::Entry(query::digits(text)?),
+        Some((position, index)) => After::Outcome(query::position(position)?, query::index(index)?),
+        None => After::Entry(query::position(text)?),
     })
 }
 
@@ -252,7 +252,7 @@ impl Follow {
     /// The next bytes; `None`: the stream ends, and its reader goes on elsewhere.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
-            if *self.stopping.borrow() || self.door.keyring.recheck(&self.caller).is_err() {
+            if *self.stopping.borrow() || self.door.keyring.confirm(&self.caller).await.is_err() {
                 return None;
             }
             let newest = self.applied.borrow_and_update().map(|place| place.position);

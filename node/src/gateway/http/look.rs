@@ -55,7 +55,7 @@ impl HttpDoor {
     }
 
     /// How old what this site knows may be. One that has never been current since its start says so with the largest age.
-    fn as_of(&self) -> AsOf {
+    pub(super) fn as_of(&self) -> AsOf {
         let position = self.state.position();
         let age = self.freshness.age(Instant::now(), position);
         let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));

@@ -43,13 +43,14 @@ mod status;
 mod totals;
 mod transfers;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     admission::{Keyring, quota::Quota},
     health::Health,
+    history::Settlement,
     limits::{EVENT_READS_MAX, EVENT_STREAMS_MAX},
     metrics::DoorMetrics,
     replication::freshness::Freshness,
@@ -95,6 +96,8 @@ pub(crate) struct HttpDoor {
     event_reads: Arc<Semaphore>,
     /// Whose turn it is to work out a settlement.
     settling: Arc<Semaphore>,
+    /// The settlement that was worked out last: a closed day never changes.
+    settled: Arc<Mutex<Option<Arc<Settlement>>>>,
 }
 
 impl HttpDoor {
@@ -115,6 +118,7 @@ impl HttpDoor {
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             event_reads: Arc::new(Semaphore::new(EVENT_READS_MAX)),
             settling: Arc::new(Semaphore::new(1)),
+            settled: Arc::default(),
         }
     }
 

@@ -103,11 +103,21 @@ pub(super) fn cursor_text(cursor: Cursor) -> String {
 }
 
 fn read_cursor(text: &str) -> Option<Cursor> {
-    let (position, command) = text.split_once('.')?;
-    Some(Cursor { position: digits(position)?, command: digits(command)? })
+    let (entry, command) = text.split_once('.')?;
+    Some(Cursor { position: position(entry)?, command: index(command)? })
+}
+
+/// A position, in as many digits as the document allows.
+pub(super) fn position(text: &str) -> Option<u64> {
+    digits(text).filter(|_| text.len() <= 18)
+}
+
+/// A number of an outcome or a command in its entry, likewise.
+pub(super) fn index(text: &str) -> Option<u16> {
+    digits(text).filter(|_| text.len() <= 4)
 }
 
 /// A whole number in digits alone.
-pub(super) fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

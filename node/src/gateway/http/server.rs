@@ -45,8 +45,8 @@ pub struct HttpServer {
 }
 
 /// Said to whoever comes when there's no place, before anything is read.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 172\r\n\r\n\
+const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+retry-after: 1\r\nconnection: close\r\ncontent-length: 174\r\n\r\n\
 {\"type\":\"urn:evenkeel:problem:overloaded\",\"title\":\"The queues are full\",\"status\":503,\
 \"detail\":\"too many connections\",\"code\":\"overloaded\",\"retryable\":true,\"request_id\":\"none\"}";
 
@@ -108,7 +108,7 @@ impl HttpServer {
             };
             let Ok(place) = places.clone().try_acquire_owned() else {
                 // Encrypted or not, it's the close that counts.
-                let _told_or_not = stream.try_write(FULL);
+                let _told_or_not = stream.try_write(FULL.as_bytes());
                 continue;
             };
             let connection = Connection {
@@ -191,5 +191,18 @@ impl Connection {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_place_is_told_so_in_a_whole_answer() {
+        let (head, body) = FULL.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
+        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"overloaded".into()));
     }
 }
