@@ -21,7 +21,7 @@ impl Decisions {
     pub(super) fn new(families: &Families) -> Self {
         let outcomes = families.counters(
             "outcomes_total",
-            "Commands that this node has applied since its start, by outcome: committed, or the rejection's code. Replays aren't counted again.",
+            "Commands that this node has applied since its start, by outcome: committed, or the rejection's code; of an atomic batch that failed, one by its own code and all others as batch_failed. Replays aren't counted again.",
             &["code"],
         );
         let rejections =

@@ -1,11 +1,13 @@
 //! Bodies that aren't what they should be: each is refused by name, and none reaches the road.
 
+use evenkeel_node::admission::quota::Rates;
+use evenkeel_wire::key::Role;
 use serde_json::{Value, json};
 
 use crate::{
     client::{Request, account, id},
-    commands::{BANK, WALLET, open_all, post, transfer},
-    site::Site,
+    commands::{BANK, MERCHANT, WALLET, open_all, post, transfer},
+    site::{OPERATOR_KEY, Site},
 };
 
 /// A good transfer, with one text of it replaced.
@@ -100,6 +102,46 @@ fn a_malformed_transfer_is_refused_by_name() {
     // None of them has used the id up.
     let answer = post(&site, "/v1/transfers", &transfer(1, "top_up", BANK, WALLET, 5_000));
     assert_eq!((answer.status, &answer.json()["position"]), (201, &json!(5)), "{}", answer.text);
+}
+
+/// What is wrong with a command is told to who may give it: an amount that no ledger can judge opens no other way.
+#[test]
+fn an_amount_out_of_range_is_forbidden_to_whom_any_amount_is() {
+    let rates = Rates { requests_per_second: 1_000, burst: 1_000, operator_exempt: true };
+    let site = Site::with_rates(rates);
+    open_all(&site);
+    site.make_key("ek_auditor", Role::Auditor);
+    let as_auditor = |method, path: String, body: String| {
+        let request = Request::new(method, path).body(body);
+        request
+            .header("Content-Type", "application/json")
+            .with("Authorization", "Bearer ek_auditor")
+    };
+    let top_up = transfer(1, "top_up", BANK, WALLET, 77).to_string().replace("77", "-1");
+    let open =
+        json!({"id": account(8), "kind": "wallet", "asset": "KRW", "limits": {"per_transfer": -1}});
+    let hold = json!({"id": id(1), "debit": account(WALLET), "credit": account(MERCHANT), "amount": -1,
+                      "asset": "KRW", "expires_in_ms": 60_000});
+    let part = json!({"id": id(1), "amount": -1}).to_string();
+    let item = top_up.replacen('{', r#"{"type":"transfer","#, 1);
+    let batch = |atomic| format!(r#"{{"atomic":{atomic},"commands":[{item}]}}"#);
+    let limits = json!({"id": id(1), "daily_debit": -1}).to_string();
+    for (method, path, body) in [
+        ("POST", "/v1/transfers".to_owned(), top_up.clone()),
+        ("POST", "/v1/accounts".to_owned(), open.to_string()),
+        ("POST", "/v1/holds".to_owned(), hold.to_string()),
+        ("POST", format!("/v1/holds/{}/capture", id(9)), part.clone()),
+        ("POST", format!("/v1/transfers/{}/refund", id(9)), part.clone()),
+        ("PUT", format!("/v1/accounts/{}/limits", account(WALLET)), limits),
+        ("POST", "/v1/batches".to_owned(), batch(true)),
+        ("POST", "/v1/batches".to_owned(), batch(false)),
+    ] {
+        let request = as_auditor(method, path.clone(), body);
+        let refused = request.to(&site);
+        assert_eq!((refused.status, refused.code()), (403, "forbidden".to_owned()), "{path}");
+        let told = request.with("Authorization", &format!("Bearer {OPERATOR_KEY}")).to(&site);
+        assert!(told.text.contains("amount_invalid"), "{path}: {}", told.text);
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Answer {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    fn read(mut stream: TcpStream) -> Self {
+    pub(crate) fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
         // A connection that is cut while it's written to still has an answer in it.
         let _cut_or_not = stream.read_to_end(&mut bytes);

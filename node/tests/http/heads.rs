@@ -1,11 +1,13 @@
 //! What a request's head can say, and what it's answered with.
 
+use std::{io::Write, net::TcpStream, time::Duration};
+
 use serde_json::json;
 
 use crate::{
-    client::{Request, account, id, raw},
+    client::{Answer, Request, account, id, raw},
     commands::{BANK, WALLET, open_all, transfer},
-    site::{OPERATOR_KEY, Site},
+    site::{Mood, OPERATOR_KEY, Site},
 };
 
 fn top_up(number: u128) -> Request {
@@ -174,6 +176,28 @@ fn an_id_may_come_in_the_header_instead_of_the_body() {
     let batch = json!({"atomic": false, "commands": []}).to_string();
     let answer = Request::post("/v1/batches", batch).header("Idempotency-Key", &id(2)).to(&site);
     assert!(answer.text.contains("a batch has no id of its own"), "{}", answer.text);
+}
+
+/// The clock begins with the request, not with its key's being known; what the client itself takes to send isn't counted.
+#[test]
+fn a_deadline_counts_the_key_check_and_not_the_body() {
+    let site = Site::start();
+    open_all(&site);
+    site.mood(Mood::TellsKeysAfter(Duration::from_millis(600)));
+    let stranger = |number| top_up(number).with("Authorization", "Bearer ek_elsewhere");
+    let late = stranger(1).header("Deadline-Ms", "500").to(&site);
+    assert_eq!((late.status, late.code()), (503, "overloaded".to_owned()), "{}", late.text);
+    let in_time = stranger(1).header("Deadline-Ms", "20000").to(&site);
+    assert_eq!(in_time.status, 201, "{}", in_time.text);
+
+    let bytes = top_up(2).header("Deadline-Ms", "1500").bytes();
+    let (head, body) = bytes.split_at(bytes.len() - 10);
+    let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+    stream.write_all(head).expect("taken");
+    std::thread::sleep(Duration::from_millis(1_600));
+    stream.write_all(body).expect("taken");
+    let answer = Answer::read(stream);
+    assert_eq!(answer.status, 201, "{}", answer.text);
 }
 
 #[test]

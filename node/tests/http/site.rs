@@ -37,6 +37,7 @@ use evenkeel_wire::{
     entry::EntryBuilder,
     genesis::Genesis,
     id::{ClusterId, KeyId, NODES},
+    key::{CreateKey, Role as KeyRole},
     outcome::Stamp,
     reply::{KeyView, RefusalCode, View},
     request::Query,
@@ -57,6 +58,8 @@ pub(crate) enum Mood {
     Refuses(RefusalCode),
     /// Decides, and knows that every key was revoked.
     KnowsAllRevoked,
+    /// Decides, and tells of keys only after this long: of any that it's the operator's.
+    TellsKeysAfter(Duration),
 }
 
 /// The journal and the ledger behind it, as one exit.
@@ -113,6 +116,10 @@ impl Deciding {
 
 impl Exit for Deciding {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
+        if ticket.deadline <= Instant::now() {
+            ticket.refuse(RefusalCode::Overloaded, "it came after its deadline");
+            return Ok(());
+        }
         match *self.mood.lock().expect("no panic") {
             Mood::Refuses(code) => ticket.refuse(code, "by the test"),
             Mood::KnowsAllRevoked if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
@@ -120,7 +127,14 @@ impl Exit for Deciding {
                 let revoked = keys.into_iter().map(|key| KeyView { revoked: true, ..key });
                 ticket.reply(Reply::View(Box::new(View::Keys(revoked.collect())), None));
             }
-            Mood::Decides | Mood::KnowsAllRevoked => match ticket.errand.clone() {
+            Mood::TellsKeysAfter(pause) if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+                let keys = self.state.with_ledger(|ledger| ledger.keys());
+                std::thread::spawn(move || {
+                    std::thread::sleep(pause);
+                    ticket.reply(Reply::View(Box::new(View::Keys(keys)), None));
+                });
+            }
+            _ => match ticket.errand.clone() {
                 Errand::Submit { count, atomic, commands } => {
                     let decided = self.decide(ticket.caller.key, atomic, count, &commands);
                     let all = 0..decided.answers.len();
@@ -246,6 +260,14 @@ impl Site {
         let day = |text| BusinessDate::parse(text).expect("a day");
         let close = Command::CloseDay(CloseDay { closed: day(closed), next: day(next) });
         let decided = self.deciding.decide(NODES, false, 1, &codec::encode(&close));
+        assert_eq!(decided.answers[0].outcome.rejection, None);
+    }
+
+    /// Makes a key, as the admin socket does.
+    pub(crate) fn make_key(&self, text: &str, role: KeyRole) {
+        let create = CreateKey { hash: admission::key_hash(text), role, account: None };
+        let command = codec::encode(&Command::CreateKey(create));
+        let decided = self.deciding.decide(NODES, false, 1, &command);
         assert_eq!(decided.answers[0].outcome.rejection, None);
     }
 

@@ -48,14 +48,14 @@ pub(super) struct NewAccount {
 }
 
 impl NewAccount {
-    pub(super) fn command(self, id: AccountId) -> Result<OpenAccount, Problem> {
-        Ok(OpenAccount {
+    pub(super) fn command(self, id: AccountId, misfit: &mut Option<Problem>) -> OpenAccount {
+        OpenAccount {
             id,
             kind: self.kind.0,
             asset: self.asset.0,
             label: self.label.0,
-            limits: self.limits.changes("limits.")?,
-        })
+            limits: self.limits.changes("limits.", misfit),
+        }
     }
 }
 
@@ -75,13 +75,14 @@ pub(super) struct NewLimits {
 }
 
 impl NewLimits {
-    fn changes(&self, place: &str) -> Result<Limits, Problem> {
-        let within = |problem: Problem| problem.within(place);
-        Ok(Limits {
-            max_balance: self.max_balance.change("max_balance").map_err(within)?,
-            per_transfer: self.per_transfer.change("per_transfer").map_err(within)?,
-            daily_debit: self.daily_debit.change("daily_debit").map_err(within)?,
-        })
+    fn changes(&self, place: &str, misfit: &mut Option<Problem>) -> Limits {
+        let mut change =
+            |limit: WrittenLimit, name| limit.noting(&format!("{place}{name}"), misfit);
+        Limits {
+            max_balance: change(self.max_balance, "max_balance"),
+            per_transfer: change(self.per_transfer, "per_transfer"),
+            daily_debit: change(self.daily_debit, "daily_debit"),
+        }
     }
 }
 
@@ -128,8 +129,9 @@ pub(super) async fn open_account(
 ) -> Result<Response<Body>, Problem> {
     let body: NewAccount = json::read(&asked.body)?;
     let id = asked.head.account_id(body.id)?;
-    let command = Command::OpenAccount(body.command(id)?);
-    change(&door, &asked.head, id, &command).await
+    let mut misfit = None;
+    let command = Command::OpenAccount(body.command(id, &mut misfit));
+    change(&door, &asked.head, id, &command, misfit).await
 }
 
 /// How an account stands.
@@ -226,9 +228,10 @@ pub(super) async fn set_limits(
     let account = asked.head.account()?;
     let id = asked.head.command_id(body.id)?;
     let ChangedLimits { max_balance, per_transfer, daily_debit, .. } = body;
-    let limits = NewLimits { max_balance, per_transfer, daily_debit }.changes("")?;
+    let mut misfit = None;
+    let limits = NewLimits { max_balance, per_transfer, daily_debit }.changes("", &mut misfit);
     let command = Command::SetLimits(SetLimits { id, account, limits });
-    change(&door, &asked.head, account, &command).await
+    change(&door, &asked.head, account, &command, misfit).await
 }
 
 async fn set_status(
@@ -240,7 +243,7 @@ async fn set_status(
     let account = asked.head.account()?;
     let id = asked.head.command_id(body.id)?;
     let command = Command::SetStatus(SetStatus { id, account, status });
-    change(door, &asked.head, account, &command).await
+    change(door, &asked.head, account, &command, None).await
 }
 
 /// A command about an account, and how the account stands after it.
@@ -249,8 +252,9 @@ async fn change(
     head: &Head,
     account: AccountId,
     command: &Command,
+    misfit: Option<Problem>,
 ) -> Result<Response<Body>, Problem> {
-    let decision = door.submit(head, command).await?;
+    let decision = door.submit(head, command, misfit).await?;
     let account = door.account_of(account, &decision, head.deadline).await?;
     Ok(decision.tell(&CommittedAccount::new(&decision, account)))
 }

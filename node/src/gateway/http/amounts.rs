@@ -16,7 +16,7 @@ use utoipa::{
 use super::problem::Problem;
 
 /// An integer where an amount belongs. The ledger judges what fits 64 bits unsigned, so that its judgement is journaled and
-/// replayed; what doesn't fit is `amount_invalid` without it.
+/// replayed; what doesn't fit is `amount_invalid` without it, and still only for who may give the command at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WrittenAmount {
     Fits(Amount),
@@ -31,14 +31,15 @@ impl<'de> Deserialize<'de> for WrittenAmount {
 }
 
 impl WrittenAmount {
-    /// What the ledger judges.
-    ///
-    /// # Errors
-    /// When it fits no 64 bits: `field` is `amount_invalid` without a position.
-    pub(super) fn fits(self, field: &str) -> Result<Amount, Problem> {
+    /// What goes into the command. One that doesn't fit is noted as the command's misfit, if it's the first: `field` is
+    /// `amount_invalid`, and the command must not be sent.
+    pub(super) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> Amount {
         match self {
-            Self::Fits(amount) => Ok(amount),
-            Self::OutOfRange => Err(Problem::amount_invalid(field)),
+            Self::Fits(amount) => amount,
+            Self::OutOfRange => {
+                misfit.get_or_insert_with(|| Problem::amount_invalid(field));
+                Amount(u64::MAX)
+            }
         }
     }
 
@@ -95,16 +96,13 @@ impl<'de> Deserialize<'de> for WrittenLimit {
 }
 
 impl WrittenLimit {
-    /// What the ledger judges.
-    ///
-    /// # Errors
-    /// See [`WrittenAmount::fits`].
-    pub(super) fn change(self, field: &str) -> Result<LimitChange, Problem> {
-        Ok(match self {
+    /// What goes into the command; see [`WrittenAmount::noting`].
+    pub(super) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> LimitChange {
+        match self {
             Self::Keep => LimitChange::Keep,
             Self::Clear => LimitChange::Clear,
-            Self::Set(amount) => LimitChange::Set(amount.fits(field)?),
-        })
+            Self::Set(amount) => LimitChange::Set(amount.noting(field, misfit)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     HttpDoor,
@@ -48,7 +48,7 @@ async fn take(
     body: &mut Body,
     door: &Arc<HttpDoor>,
 ) -> Result<(Head, Bytes, Room), Problem> {
-    let head = Head::from_request_parts(parts, door).await?;
+    let mut head = Head::from_request_parts(parts, door).await?;
     head.takes_json()?;
     query::none(parts.uri.query())?;
     let announced = body.size_hint().upper();
@@ -56,11 +56,13 @@ async fn take(
         check_media_type(&head.headers)?;
     }
     let mut room = door.bodies.room();
+    let since = Instant::now();
     let reading = collect(body, announced, &mut room);
     let bytes = timeout(HTTP_BODY_PATIENCE, reading).await.map_err(|_| {
         let seconds = HTTP_BODY_PATIENCE.as_secs();
         Problem::malformed(format!("the body took over {seconds} s to come")).closing()
     })??;
+    head.deadline += since.elapsed();
     Ok((head, bytes, room))
 }
 

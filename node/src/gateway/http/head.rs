@@ -37,6 +37,10 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest request id that is taken over from a client.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
+/// When a request's head had come: its deadline counts from there, whatever happens first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival(pub(super) Instant);
+
 /// What a request is called in logs and in its answer.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(HeaderValue);
@@ -87,6 +91,7 @@ impl RequestIds {
 /// A request's head, judged.
 pub(super) struct Head {
     pub(super) caller: Caller,
+    /// Until when the client waits. What it takes itself to send the body isn't counted.
     pub(super) deadline: Instant,
     /// What the path names, as it was written.
     target: Option<String>,
@@ -105,7 +110,8 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
             Problem::new(Code::RateLimited, "too many requests with this key")
                 .retry_after(wait.as_secs().saturating_add(1))
         })?;
-        let deadline = deadline(&parts.headers)?;
+        let arrival = parts.extensions.get().map_or_else(Instant::now, |Arrival(at)| *at);
+        let deadline = arrival + patience(&parts.headers)?;
         let target = target(parts).await?;
         let idempotency_key = single(&parts.headers, &IDEMPOTENCY_KEY)?.cloned();
         Ok(Self {
@@ -207,7 +213,8 @@ fn key_hash(headers: &HeaderMap) -> Result<[u8; 32], Problem> {
     Ok(admission::key_hash(key.trim()))
 }
 
-fn deadline(headers: &HeaderMap) -> Result<Instant, Problem> {
+/// How long the client waits.
+fn patience(headers: &HeaderMap) -> Result<Duration, Problem> {
     let ms = match single(headers, &DEADLINE_MS)? {
         None => DEADLINE_MS_DEFAULT,
         Some(value) => value
@@ -222,7 +229,7 @@ fn deadline(headers: &HeaderMap) -> Result<Instant, Problem> {
                 ))
             })?,
     };
-    Ok(Instant::now() + Duration::from_millis(ms.into()))
+    Ok(Duration::from_millis(ms.into()))
 }
 
 /// The one value of a header that may be there once.

@@ -30,6 +30,7 @@ use super::{
     openapi::{CommandProblems, DeadlineMs, ReadProblems, ReadQuery},
     problem::Problem,
     query,
+    transfers::tell_movement,
 };
 
 /// Sets an amount of a wallet aside for a merchant.
@@ -52,16 +53,16 @@ pub(super) struct NewHold {
 }
 
 impl NewHold {
-    pub(super) fn command(self, id: CommandId) -> Result<Hold, Problem> {
-        Ok(Hold {
+    pub(super) fn command(self, id: CommandId, misfit: &mut Option<Problem>) -> Hold {
+        Hold {
             id,
             debit: self.debit.0,
             credit: self.credit.0,
-            amount: self.amount.fits("amount")?,
+            amount: self.amount.noting("amount", misfit),
             asset: self.asset.0,
             expires_in_ms: self.expires_in_ms.0,
             memo: self.memo.0,
-        })
+        }
     }
 }
 
@@ -94,8 +95,9 @@ pub(super) async fn hold(
 ) -> Result<Response<Body>, Problem> {
     let body: NewHold = json::read(&asked.body)?;
     let id = asked.head.command_id(body.id)?;
-    let command = Command::Hold(body.command(id)?);
-    change(&door, &asked.head, id, &command).await
+    let mut misfit = None;
+    let command = Command::Hold(body.command(id, &mut misfit));
+    change(&door, &asked.head, id, &command, misfit).await
 }
 
 /// Takes a hold's money. Makes a payment whose id is the capture's, refundable.
@@ -116,11 +118,11 @@ pub(super) async fn capture(
     let body: NewCapture = json::read(&asked.body)?;
     let hold = asked.head.command()?;
     let id = asked.head.command_id(body.id)?;
-    let amount = body.amount.map(|amount| amount.fits("amount")).transpose()?;
+    let mut misfit = None;
+    let amount = body.amount.map(|amount| amount.noting("amount", &mut misfit));
     let command = Command::Capture(Capture { id, hold, amount });
-    let decision = door.submit(&asked.head, &command).await?;
-    let shape = door.movement_of(id, &decision, asked.head.deadline).await?;
-    Ok(decision.tell(&CommittedTransfer::new(&decision, shape)))
+    let decision = door.submit(&asked.head, &command, misfit).await?;
+    tell_movement(&door, &asked.head, id, &decision).await
 }
 
 /// Gives a hold's money back.
@@ -141,7 +143,7 @@ pub(super) async fn void(
     let body: JustId = json::read(&asked.body)?;
     let hold = asked.head.command()?;
     let id = asked.head.command_id(body.id)?;
-    change(&door, &asked.head, hold, &Command::Void(Void { id, hold })).await
+    change(&door, &asked.head, hold, &Command::Void(Void { id, hold }), None).await
 }
 
 /// How a hold stands.
@@ -171,8 +173,9 @@ async fn change(
     head: &Head,
     hold: CommandId,
     command: &Command,
+    misfit: Option<Problem>,
 ) -> Result<Response<Body>, Problem> {
-    let decision = door.submit(head, command).await?;
+    let decision = door.submit(head, command, misfit).await?;
     let hold = door.hold_of(hold, &decision, head.deadline).await?;
     Ok(decision.tell(&CommittedHold::new(&decision, hold)))
 }

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     HttpDoor, accounts, batches, days, events,
-    head::REQUEST_ID,
+    head::{Arrival, REQUEST_ID},
     health, holds, openapi,
     problem::{Code, Problem},
     status, totals, transfers,
@@ -73,9 +73,10 @@ pub(super) fn router(door: &Arc<HttpDoor>) -> Router {
 pub(super) async fn answer(
     door: Arc<HttpDoor>,
     mut router: Router,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
     let since = Instant::now();
+    request.extensions_mut().insert(Arrival(since));
     let id = door.request_ids.of(request.headers());
     let asked = (request.method().clone(), request.uri().clone());
     let Ok(mut response): Result<_, Infallible> = router.call(request).await;

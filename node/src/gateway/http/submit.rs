@@ -23,11 +23,20 @@ use crate::{
 };
 
 impl HttpDoor {
-    /// Lets the ledger decide one command, and gives its answer when it's committed.
-    pub(super) async fn submit(&self, head: &Head, command: &Command) -> Result<Decision, Problem> {
+    /// Lets the ledger decide one command, and gives its answer when it's committed. One with a misfit is only checked: what
+    /// is wrong with it is told to who may give it.
+    pub(super) async fn submit(
+        &self,
+        head: &Head,
+        command: &Command,
+        misfit: Option<Problem>,
+    ) -> Result<Decision, Problem> {
         let commands = codec::encode(command).into();
         admission::check_commands(&head.caller, &*self.state, 1, &commands)
             .map_err(|refusal| Problem::from(refusal).of_one_command())?;
+        if let Some(misfit) = misfit {
+            return Err(misfit);
+        }
         let errand = Errand::Submit { count: 1, atomic: false, commands };
         let (decided, answers) = self.decide(head.caller, errand, head.deadline).await?;
         let answer = decided.answers.get(answers.start).ok_or_else(unknown)?;

@@ -23,7 +23,7 @@ use super::{
     HttpDoor,
     amounts::WrittenAmount,
     asked::Asked,
-    describe::{self, CommittedTransfer, Seen, TransferShape},
+    describe::{self, CommittedTransfer, Decision, Seen, TransferShape},
     fields::{
         AccountIdText, AssetName, CommandIdText, Memo, Reason, Reference, TransferKindName, present,
     },
@@ -58,17 +58,17 @@ pub(super) struct NewTransfer {
 }
 
 impl NewTransfer {
-    pub(super) fn command(self, id: CommandId) -> Result<Transfer, Problem> {
-        Ok(Transfer {
+    pub(super) fn command(self, id: CommandId, misfit: &mut Option<Problem>) -> Transfer {
+        Transfer {
             id,
             debit: self.debit.0,
             credit: self.credit.0,
-            amount: self.amount.fits("amount")?,
+            amount: self.amount.noting("amount", misfit),
             asset: self.asset.0,
             kind: self.kind.0,
             reference: self.reference.0,
             memo: self.memo.0,
-        })
+        }
     }
 }
 
@@ -114,8 +114,9 @@ pub(super) async fn transfer(
 ) -> Result<Response<Body>, Problem> {
     let body: NewTransfer = json::read(&asked.body)?;
     let id = asked.head.command_id(body.id)?;
-    let transfer = body.command(id)?;
-    let decision = door.submit(&asked.head, &Command::Transfer(transfer.clone())).await?;
+    let mut misfit = None;
+    let transfer = body.command(id, &mut misfit);
+    let decision = door.submit(&asked.head, &Command::Transfer(transfer.clone()), misfit).await?;
     let shape = TransferShape::moved(&transfer, &decision);
     Ok(decision.tell(&CommittedTransfer::new(&decision, shape)))
 }
@@ -138,9 +139,11 @@ pub(super) async fn refund(
     let body: NewRefund = json::read(&asked.body)?;
     let payment = asked.head.command()?;
     let id = asked.head.command_id(body.id)?;
-    let amount = body.amount.map(|amount| amount.fits("amount")).transpose()?;
+    let mut misfit = None;
+    let amount = body.amount.map(|amount| amount.noting("amount", &mut misfit));
     let refund = Refund { id, payment, amount, memo: body.memo.0 };
-    move_back(&door, &asked.head, id, &Command::Refund(refund)).await
+    let decision = door.submit(&asked.head, &Command::Refund(refund), misfit).await?;
+    tell_movement(&door, &asked.head, id, &decision).await
 }
 
 /// Undoes a wrong top-up, cash-out, fee or grant, once, as a new movement the other way.
@@ -162,19 +165,19 @@ pub(super) async fn reversal(
     let transfer = asked.head.command()?;
     let id = asked.head.command_id(body.id)?;
     let reversal = Reversal { id, transfer, reason: body.reason.0 };
-    move_back(&door, &asked.head, id, &Command::Reversal(reversal)).await
+    let decision = door.submit(&asked.head, &Command::Reversal(reversal), None).await?;
+    tell_movement(&door, &asked.head, id, &decision).await
 }
 
-/// A movement whose accounts are those of another one.
-async fn move_back(
+/// A movement whose accounts its command doesn't name.
+pub(super) async fn tell_movement(
     door: &HttpDoor,
     head: &Head,
     id: CommandId,
-    command: &Command,
+    decision: &Decision,
 ) -> Result<Response<Body>, Problem> {
-    let decision = door.submit(head, command).await?;
-    let shape = door.movement_of(id, &decision, head.deadline).await?;
-    Ok(decision.tell(&CommittedTransfer::new(&decision, shape)))
+    let shape = door.movement_of(id, decision, head.deadline).await?;
+    Ok(decision.tell(&CommittedTransfer::new(decision, shape)))
 }
 
 /// One committed movement.

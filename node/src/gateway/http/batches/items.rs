@@ -116,11 +116,10 @@ pub(super) struct RefundItem {
 }
 
 /// An item that is well formed.
-pub(super) enum Item {
-    /// The ledger will judge it.
-    Command(Command),
+pub(super) struct Item {
+    pub(super) command: Command,
     /// Its amount fits no 64 bits: `amount_invalid` as the single route says it, without the ledger.
-    Invalid(Problem),
+    pub(super) misfit: Option<Problem>,
 }
 
 /// An item's own fields: those that the single route's body has, and its target's.
@@ -132,43 +131,38 @@ fn own<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
 pub(super) fn read(text: &str) -> Result<(u128, Item), Problem> {
     let missing = || Problem::malformed("missing field `id`");
     let Tag { r#type } = json::read_object(text.as_bytes(), None)?;
-    let item = |id: u128, command: Result<Command, Problem>| match command {
-        Ok(command) => (id, Item::Command(command)),
-        Err(problem) => (id, Item::Invalid(problem)),
-    };
-    let optional =
-        |amount: Option<WrittenAmount>| amount.map(|amount| amount.fits("amount")).transpose();
-    Ok(match r#type {
+    let mut misfit = None;
+    let (id, command) = match r#type {
         ItemType::Transfer => {
             let body: NewTransfer = own(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
-            item(id.number(), body.command(id).map(Command::Transfer))
+            (id.number(), Command::Transfer(body.command(id, &mut misfit)))
         }
         ItemType::OpenAccount => {
             let body: NewAccount = own(text)?;
             let AccountIdText(id) = body.id.ok_or_else(missing)?;
-            item(id.number(), body.command(id).map(Command::OpenAccount))
+            (id.number(), Command::OpenAccount(body.command(id, &mut misfit)))
         }
         ItemType::Hold => {
             let body: NewHold = own(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
-            item(id.number(), body.command(id).map(Command::Hold))
+            (id.number(), Command::Hold(body.command(id, &mut misfit)))
         }
         ItemType::Capture => {
             let CaptureItem { id, hold, amount } = own(text)?;
-            let capture = |amount| Command::Capture(Capture { id: id.0, hold: hold.0, amount });
-            item(id.0.number(), optional(amount).map(capture))
+            let amount = amount.map(|amount| amount.noting("amount", &mut misfit));
+            (id.0.number(), Command::Capture(Capture { id: id.0, hold: hold.0, amount }))
         }
         ItemType::Void => {
             let VoidItem { id, hold } = own(text)?;
-            item(id.0.number(), Ok(Command::Void(Void { id: id.0, hold: hold.0 })))
+            (id.0.number(), Command::Void(Void { id: id.0, hold: hold.0 }))
         }
         ItemType::Refund => {
             let RefundItem { id, payment, amount, memo } = own(text)?;
-            let refund = |amount| {
-                Command::Refund(Refund { id: id.0, payment: payment.0, amount, memo: memo.0 })
-            };
-            item(id.0.number(), optional(amount).map(refund))
+            let amount = amount.map(|amount| amount.noting("amount", &mut misfit));
+            let refund = Refund { id: id.0, payment: payment.0, amount, memo: memo.0 };
+            (id.0.number(), Command::Refund(refund))
         }
-    })
+    };
+    Ok((id, Item { command, misfit }))
 }

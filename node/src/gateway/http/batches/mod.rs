@@ -62,8 +62,8 @@ pub(super) async fn batch(
     let batch: Batch<'_> = json::read(body)?;
     let checked = check(&door, head, &batch.commands.0).await?;
     if batch.atomic {
-        let invalid = checked.items.iter().position(|item| matches!(item, Item::Invalid(_)));
-        if let Some(at) = invalid {
+        let misfit = checked.items.iter().position(|item| item.misfit.is_some());
+        if let Some(at) = misfit {
             return Err(failed_at_the_door(&checked.items, at));
         }
     }
@@ -93,10 +93,10 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
                 Problem::malformed("id: another command of the batch has it").of_item(number)
             );
         }
-        if let Item::Command(command) = &item {
-            let own = Bytes::from(codec::encode(command));
-            admission::check_commands(&head.caller, &*door.state, 1, &own)
-                .map_err(|refusal| Problem::from(refusal).of_one_command().of_item(number))?;
+        let own = Bytes::from(codec::encode(&item.command));
+        admission::check_commands(&head.caller, &*door.state, 1, &own)
+            .map_err(|refusal| Problem::from(refusal).of_one_command().of_item(number))?;
+        if item.misfit.is_none() {
             commands.extend_from_slice(&own);
             checked.count += 1;
         }
@@ -159,8 +159,8 @@ fn failed_at_the_door(items: &[Item], failed_index: usize) -> Problem {
     let results: Vec<Written<'_>> = items
         .iter()
         .enumerate()
-        .map(|(number, item)| match item {
-            Item::Invalid(problem) if number == failed_index => problem.written(),
+        .map(|(number, item)| match &item.misfit {
+            Some(problem) if number == failed_index => problem.written(),
             _ => others.written(),
         })
         .collect();

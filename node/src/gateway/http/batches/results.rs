@@ -36,12 +36,12 @@ pub(super) fn tell(state: &State, decided: &[Decision], items: &[Item]) -> Resul
     let mut told = Told { results: Vec::with_capacity(items.len()), failed: None };
     let mut decided = decided.iter();
     for (number, item) in items.iter().enumerate() {
-        let result = match item {
-            Item::Invalid(problem) => Err(problem.clone()),
-            Item::Command(command) => {
+        let result = match &item.misfit {
+            Some(problem) => Err(problem.clone()),
+            None => {
                 let decision = decided.next().ok_or_else(unknown)?.clone();
                 match decision.committed() {
-                    Ok(decision) => Ok(teller.tell(command, &decision)?),
+                    Ok(decision) => Ok(teller.tell(&item.command, &decision)?),
                     Err(problem) => Err(problem),
                 }
             }
