@@ -84,7 +84,8 @@ pub struct AppendHead {
     pub previous: Option<LogId>,
     /// That record's link: a diverged or damaged copy is found here, not at the next audit.
     pub previous_link: Option<[u8; 32]>,
-    /// What the primary knows to be committed.
+    /// What the primary knows to be committed; `None` also while no majority has answered it within its lease, because then
+    /// others may have elected another and committed more.
     pub committed: Option<LogId>,
     /// The receiver is a copy that began empty, and the sender has proved itself to it.
     pub welcomes: Option<CopyWelcome>,

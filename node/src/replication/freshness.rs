@@ -22,16 +22,21 @@ struct State {
     pending: VecDeque<(Instant, u64)>,
     current: Option<Instant>,
     heard: Option<Instant>,
+    proven: Option<Instant>,
+    /// The primary and its term, and since when this node follows it.
+    followed: Option<((u64, u64), Instant)>,
     /// What was committed when a primary first said so.
     first: Option<u64>,
 }
 
 impl Freshness {
-    /// The primary spoke, and said that everything up to `committed` is.
+    /// The primary spoke, and said that everything up to `committed` is; `None`: it can't tell, because it's new or because no
+    /// majority answers it, and then it may be cut off together with this node.
     pub fn heard(&self, now: Instant, committed: Option<u64>) {
         let mut state = self.state();
         state.heard = Some(now);
         let Some(committed) = committed else { return };
+        state.proven = Some(now);
         state.first.get_or_insert(committed);
         if let Some((at, last)) = state.pending.back_mut()
             && *last == committed
@@ -74,6 +79,22 @@ impl Freshness {
         self.state().heard
     }
 
+    /// Whether a primary, of a term, spoke within `patience`, and said what is committed: only one that a majority answers can.
+    /// A new one has as much time to prove itself.
+    pub fn is_led_by(&self, primary: (u64, u64), now: Instant, patience: Duration) -> bool {
+        let mut state = self.state();
+        let since = match state.followed {
+            Some((followed, since)) if followed == primary => since,
+            _ => {
+                state.followed = Some((primary, now));
+                now
+            }
+        };
+        let lately = |at: Instant| now.saturating_duration_since(at) <= patience;
+        let proven = lately(since) || state.proven.is_some_and(lately);
+        proven && state.heard.is_some_and(lately)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,6 +117,25 @@ mod tests {
         freshness.heard(at(40), Some(9));
         assert_eq!(freshness.age(at(50), Some(8)), Some(Duration::from_millis(20)));
         assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
+    }
+
+    /// With five sites a primary may be cut off with one of its followers, and each would hear the other for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_primary_that_never_says_what_is_committed_leads_nobody_for_long() {
+        let (start, patience) = (Instant::now(), Duration::from_secs(1));
+        let at = |ms| start + Duration::from_millis(ms);
+        let freshness = Freshness::default();
+        let led = |term, ms| freshness.is_led_by((2, term), at(ms), patience);
+        assert!(!led(1, 0), "it hasn't spoken");
+        freshness.heard(at(10), None);
+        assert!(led(1, 20), "it's new");
+        freshness.heard(at(900), Some(5));
+        assert!(led(1, 1_900), "it proved itself 1 s ago");
+        freshness.heard(at(1_950), None);
+        assert!(!led(1, 1_951), "it speaks, and nobody answers it");
+        assert_eq!(freshness.age(at(1_950), Some(5)), Some(Duration::from_millis(1_050)));
+        assert!(led(2, 1_960) && led(2, 2_900), "a majority has just elected it anew");
+        assert!(!led(2, 2_961));
     }
 
     /// Whoever asked for the age of what was applied made an empty copy count as full before it was on disk.

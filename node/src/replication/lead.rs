@@ -126,10 +126,8 @@ impl LeadKeeper {
             let metrics = metrics.borrow_watched();
             (metrics.current_leader, metrics.vote.leader_id.term)
         };
-        let heard = self.on.freshness.last_heard();
-        let heard = heard.is_some_and(|at| now.saturating_duration_since(at) <= patience);
         match leader {
-            Some(node) if heard => {
+            Some(node) if self.on.freshness.is_led_by((node, term), now, patience) => {
                 self.announce_there(node, term);
                 Lead::There(node)
             }
@@ -237,7 +235,7 @@ impl LeadKeeper {
             }
             (Lead::There(node), Lead::Nowhere) => {
                 self.leaderless = true;
-                tracing::warn!(primary = node, "the primary isn't heard any more");
+                tracing::warn!(primary = node, "no primary is heard that a majority answers");
                 self.note("primary_lost", json!({ "primary": node }));
             }
             (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {

@@ -132,6 +132,12 @@ impl Peers {
         Some(heard.map_or(since, |at| at.max(since)))
     }
 
+    /// Whether a majority answered this primary within its lease: until then nobody else can have been elected.
+    pub fn is_answered(&self, now: Instant) -> bool {
+        let answered = self.majority_heard(now);
+        answered.is_some_and(|at| now.saturating_duration_since(at) <= self.times.gate.lease)
+    }
+
     /// Says nothing for as long as the others need to elect somebody. Votes aren't held back.
     pub fn fall_silent(&self, now: Instant) {
         self.state().silent_until = Some(now + self.times.gate.mute);

@@ -42,8 +42,8 @@ id instead of the body; both and different are malformed.
 **Problems** are `application/problem+json` (RFC 9457). `retryable` says whether the same request may succeed later; after \
 503 nothing was done, after 504 the outcome isn't known yet. Both are safe to ask again with the same id.
 
-**Requests** have an id, in the header `x-request-id` of every answer and in the log; a client's own is taken over when it's \
-short and plain.
+**Requests** have an id, in the header `x-request-id` of every answer, and in the log where its filter is `debug`; a client's \
+own is taken over when it's short and plain.
 
 Amounts are integers in the asset's minor unit. Texts are bounded in bytes of UTF-8.";
 
@@ -155,7 +155,12 @@ impl IntoParams for AfterQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let about =
             "What was seen last: an entry `P`, or an outcome `P.I`. Absent: from the start.";
-        vec![parameter("after", ParameterIn::Query, about, text("^[0-9]{1,18}(\\.[0-9]{1,4})?$"))]
+        let again = "Sent by readers of server-sent events that were cut off; goes before `after`.";
+        let place = || text("^[0-9]{1,18}(\\.[0-9]{1,4})?$");
+        vec![
+            parameter("after", ParameterIn::Query, about, place()),
+            parameter("Last-Event-ID", ParameterIn::Header, again, place()),
+        ]
     }
 }
 

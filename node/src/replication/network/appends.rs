@@ -203,11 +203,14 @@ impl Peers {
             })
             .collect();
         let vote = vote_to_wire(&request.vote);
+        // A follower takes it for all that was committed, and calls its own view current by it.
+        let answered = self.is_answered(Instant::now());
+        let committed = request.leader_commit.as_ref().filter(|_| answered);
         let head = peer::AppendHead {
             vote,
             previous: request.prev_log_id.as_ref().map(log_id_to_wire),
             previous_link,
-            committed: request.leader_commit.as_ref().map(log_id_to_wire),
+            committed: committed.map(log_id_to_wire),
             welcomes: self.welcome(vote.term, to),
             records: u32::try_from(records.len()).map_err(io::Error::other)?,
         };
