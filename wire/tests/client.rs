@@ -43,8 +43,13 @@ impl World {
     }
 
     fn client_of(&self, sites: Vec<SiteAddress>, deadline_ms: u64) -> Client {
-        let config =
-            ClientConfig { cluster: CLUSTER, ca: self.authority.ca(), key: KEY.into(), sites };
+        let config = ClientConfig {
+            cluster: CLUSTER,
+            ca: self.authority.ca(),
+            key: KEY.into(),
+            sites,
+            left_out: Vec::new(),
+        };
         let deadline = Duration::from_millis(deadline_ms);
         Client::connect(config, ClientOptions { deadline, ..ClientOptions::default() })
     }
@@ -333,6 +338,7 @@ async fn a_site_of_another_cluster_or_another_node_gets_no_request() {
         ca: world.authority.ca(),
         key: KEY.into(),
         sites: vec![world.nodes[0].site.clone()],
+        left_out: Vec::new(),
     };
     let deadline = Duration::from_millis(300);
     let client = Client::connect(config, ClientOptions { deadline, ..ClientOptions::default() });

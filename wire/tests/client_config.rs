@@ -43,6 +43,21 @@ fn a_good_file_is_read_and_the_key_stays_out_of_logs() {
     assert!(!format!("{config:?}").contains("ek_0123"));
 }
 
+/// A site burns, and its name server with it: its name has no address any more.
+#[test]
+fn a_site_whose_name_is_gone_is_left_out() {
+    // No resolver takes a label of 64 letters, so none is asked.
+    let (sangam, pangyo) = ("s".repeat(64), "p".repeat(64));
+    let gone = GOOD.replace("localhost:7201", &format!("{sangam}:7201"));
+    let config = load(&gone, "ek_1").unwrap();
+    assert_eq!(config.sites.iter().map(|site| site.node).collect::<Vec<_>>(), [1]);
+    let [why] = &config.left_out[..] else { panic!("{:?}", config.left_out) };
+    assert!(why.starts_with(&format!("site sangam: client = \"{sangam}:7201\": ")), "{why}");
+    let none = gone.replace("127.0.0.1:7101", &format!("{pangyo}:7101"));
+    let error = load(&none, "ek_1").unwrap_err();
+    assert!(error.contains("site pangyo: ") && error.contains("; site sangam: "), "{error}");
+}
+
 #[test]
 fn mistakes_are_named() {
     for (text, key, said) in [
@@ -51,6 +66,7 @@ fn mistakes_are_named() {
         (GOOD.replace("-0707-", "-"), "ek_1", "is not a UUID"),
         (GOOD.replace("ca.pem", "cb.pem"), "ek_1", "cb.pem: No such file"),
         (GOOD.replace("127.0.0.1:7101", "127.0.0.1"), "ek_1", "site pangyo: client ="),
+        (GOOD.replace("127.0.0.1:7101", "127.0.0.1:x"), "ek_1", "site pangyo: client ="),
         (GOOD.split("[[sites]]").next().unwrap().into(), "ek_1", "it names no site"),
         (GOOD.into(), "", "operator.key: not one line with a key"),
         (GOOD.into(), "ek_1\nek_2\n", "operator.key: not one line with a key"),

@@ -106,6 +106,7 @@ fn fake_node_on_a_thread(authority: &Arc<Authority>) -> (ClientConfig, oneshot::
         ca: authority.ca(),
         key: KEY.into(),
         sites: vec![site.recv().unwrap()],
+        left_out: Vec::new(),
     };
     (config, stop)
 }

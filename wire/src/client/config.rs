@@ -1,6 +1,7 @@
 //! client.toml: the cluster, its authority, the key and the sites.
 
 use std::{
+    fmt::Display,
     fs, io,
     net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
@@ -25,8 +26,10 @@ pub struct ClientConfig {
     pub ca: PathBuf,
     /// The key's text, `ek_…`.
     pub key: String,
-    /// All sites.
+    /// All sites whose addresses are known.
     pub sites: Vec<SiteAddress>,
+    /// The others, and why: a site's name may be gone together with the site.
+    pub left_out: Vec<String>,
 }
 
 /// Where a site's doors are.
@@ -61,6 +64,14 @@ pub enum ConfigError {
         /// What, with the line where there is one.
         what: String,
     },
+    /// No site's name has an address at the moment.
+    #[error("{}: {what}", path.display())]
+    Unresolved {
+        /// The file.
+        path: PathBuf,
+        /// All names, and what the resolver says.
+        what: String,
+    },
     /// The authority's file can't be used.
     #[error(transparent)]
     Ca(#[from] IdentityError),
@@ -86,10 +97,11 @@ struct Site {
 }
 
 impl ClientConfig {
-    /// Reads client.toml and the files that it names; their paths are relative to it. Host names are looked up.
+    /// Reads client.toml and the files that it names; their paths are relative to it. Host names are looked up, and sites that
+    /// have none left are left out: a client must do without a site that burned.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// Names the file and what is wrong with it; or no site is left.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let content = |what: String| ConfigError::Content { path: path.into(), what };
         let file: File = toml::from_str(&read(path)?)
@@ -102,20 +114,40 @@ impl ClientConfig {
         let folder = path.parent().unwrap_or(Path::new(""));
         let ca = folder.join(&file.ca);
         Trust::load(&ca, cluster)?;
-        let sites = file.sites.into_iter().map(SiteAddress::look_up).collect::<Result<_, _>>();
         let key = key(&folder.join(&file.key_file))?;
-        Ok(Self { cluster, ca, key, sites: sites.map_err(content)? })
+        let (mut sites, mut left_out) = (Vec::new(), Vec::new());
+        for site in file.sites {
+            match SiteAddress::look_up(site) {
+                Ok(site) => sites.push(site),
+                Err(Unusable::Malformed(what)) => return Err(content(what)),
+                Err(Unusable::Unresolved(what)) => left_out.push(what),
+            }
+        }
+        if sites.is_empty() {
+            let what = left_out.join("; ");
+            return Err(ConfigError::Unresolved { path: path.into(), what });
+        }
+        Ok(Self { cluster, ca, key, sites, left_out })
     }
 }
 
+/// Why a site's address can't be had.
+enum Unusable {
+    Malformed(String),
+    Unresolved(String),
+}
+
 impl SiteAddress {
-    fn look_up(site: Site) -> Result<Self, String> {
+    fn look_up(site: Site) -> Result<Self, Unusable> {
         let Site { name, node, client, http } = site;
-        let failed = |why: String| format!("site {name}: client = {client:?}: {why}");
-        let found = client.to_socket_addrs().map_err(|error| failed(error.to_string()))?.next();
-        match found {
-            Some(client) => Ok(Self { name, node, client, http }),
-            None => Err(failed("no address".into())),
+        let told = |why: &dyn Display| format!("site {name}: client = {client:?}: {why}");
+        match client.to_socket_addrs().map(|mut found| found.next()) {
+            Ok(Some(client)) => Ok(Self { name, node, client, http }),
+            Ok(None) => Err(Unusable::Unresolved(told(&"no address"))),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Err(Unusable::Malformed(told(&error)))
+            }
+            Err(error) => Err(Unusable::Unresolved(told(&error))),
         }
     }
 }

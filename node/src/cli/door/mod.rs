@@ -11,14 +11,14 @@ pub(super) mod shapes;
 use std::{future::Future, path::PathBuf};
 
 use evenkeel_wire::{
-    client::{Client, ClientConfig, ClientOptions, Error},
+    client::{Client, ClientConfig, ClientOptions, ConfigError, Error},
     command::Command,
     id::AccountId,
     outcome::Rejection,
     reply::{Refusal, RefusalCode},
 };
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use http::HttpClient;
 use shapes::{Account, Done, Page, Totals};
 
@@ -46,7 +46,14 @@ impl ClientFile {
                 "which cluster? say --client FILE (there's no {DEFAULT_FILE} here)"
             )));
         }
-        ClientConfig::load(&path).map_err(Failure::usage)
+        let config = ClientConfig::load(&path).map_err(|error| match &error {
+            ConfigError::Unresolved { .. } => Failure::new(Exit::Unavailable, error),
+            _ => Failure::usage(error),
+        })?;
+        for why in &config.left_out {
+            output::note(&format!("going on without {why}"));
+        }
+        Ok(config)
     }
 }
 
