@@ -1,46 +1,28 @@
 //! The rules of money once more, written apart from the ledger, from the contract alone: every outcome, in the order of
 //! the journal, must be what the rules say, to the last won. It knows nothing of ids' ages, and holds in it never run out.
 
+mod back;
+mod standing;
+
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
 use evenkeel_wire::{
-    account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount},
+    account::{AccountKind, AccountStatus, OpenAccount},
     amount::{Amount, Asset},
     command::Command,
     id::{AccountId, CommandId},
     outcome::{Outcome, Rejection},
-    reply::AccountView,
     transfer::TransferKind,
 };
 
 use super::Record;
+pub use standing::Standing;
+use standing::change_limits;
 
 const AMOUNT_MAX: u64 = (1 << 53) - 1;
 /// What genesis gives a wallet as its limit.
 const WALLET_MAX_BALANCE: u64 = 2_000_000;
-
-/// What can be seen of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub status: AccountStatus,
-    pub posted: i64,
-    pub held: i64,
-    pub max_balance: Option<u64>,
-    pub per_transfer: Option<u64>,
-    pub daily_debit: Option<u64>,
-    pub debited_today: u64,
-}
-
-impl Standing {
-    #[must_use]
-    pub fn of(view: &AccountView) -> Self {
-        let AccountView { status, posted, held, max_balance, per_transfer, daily_debit, .. } =
-            *view;
-        let debited_today = view.debited_today;
-        Self { status, posted, held, max_balance, per_transfer, daily_debit, debited_today }
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Account {
@@ -313,111 +295,6 @@ impl Model {
         merchant.incoming_holds =
             if more { merchant.incoming_holds + 1 } else { merchant.incoming_holds - 1 };
     }
-
-    fn release(&mut self, id: CommandId) {
-        let held = self.holds.get_mut(&id).expect("it was judged before");
-        held.open = false;
-        let Held { debit, credit, amount, .. } = *held;
-        self.hold(debit, credit, -to_i64(amount), false);
-    }
-
-    fn capture(
-        &mut self,
-        id: CommandId,
-        hold: CommandId,
-        amount: Option<Amount>,
-    ) -> Judged<Option<Flow>> {
-        let asked = amount.map(valid).transpose()?;
-        let Held { debit, credit, amount, open } =
-            *self.holds.get(&hold).ok_or(Rejection::HoldNotFound)?;
-        let taken = asked.unwrap_or(amount);
-        let flow = Flow { kind: TransferKind::Payment, debit, credit, amount: taken };
-        self.take_part(flow)?;
-        open.then_some(()).ok_or(Rejection::HoldNotOpen)?;
-        if taken > amount {
-            return Err(Rejection::CaptureExceedsHold);
-        }
-        self.may_credit(flow)?;
-        self.release(hold);
-        Ok(Some(self.movement(id, flow)))
-    }
-
-    fn refund(
-        &mut self,
-        id: CommandId,
-        payment: CommandId,
-        amount: Option<Amount>,
-    ) -> Judged<Option<Flow>> {
-        let asked = amount.map(valid).transpose()?;
-        let found = self.movements.get(&payment);
-        let paid = found.filter(|movement| movement.kind == TransferKind::Payment);
-        let paid = paid.ok_or(Rejection::PaymentNotFound)?;
-        let left = paid.amount - paid.refunded;
-        let back = asked.unwrap_or(left);
-        let (debit, credit) = (paid.credit, paid.debit);
-        let flow = Flow { kind: TransferKind::Refund, debit, credit, amount: back };
-        self.take_part(flow)?;
-        if back > left || left == 0 {
-            return Err(Rejection::RefundExceedsPayment);
-        }
-        self.has(flow)?;
-        self.may_credit(flow)?;
-        self.movements.get_mut(&payment).expect("found above").refunded += back;
-        Ok(Some(self.movement(id, flow)))
-    }
-
-    fn reverse(&mut self, id: CommandId, transfer: CommandId) -> Judged<Option<Flow>> {
-        let wrong = self.movements.get(&transfer).ok_or(Rejection::TransferNotFound)?;
-        let reversible = matches!(
-            wrong.kind,
-            TransferKind::TopUp | TransferKind::CashOut | TransferKind::Fee | TransferKind::Grant
-        );
-        reversible.then_some(()).ok_or(Rejection::ReversalNotAllowed)?;
-        let (debit, credit, amount) = (wrong.credit, wrong.debit, wrong.amount);
-        let reversed = wrong.reversed;
-        let flow = Flow { kind: TransferKind::Reversal, debit, credit, amount };
-        self.take_part(flow)?;
-        if reversed {
-            return Err(Rejection::AlreadyReversed);
-        }
-        self.has(flow)?;
-        self.may_credit(flow)?;
-        self.movements.get_mut(&transfer).expect("found above").reversed = true;
-        Ok(Some(self.movement(id, flow)))
-    }
-
-    fn set_status(&mut self, id: AccountId, status: AccountStatus) -> Judged<Option<Flow>> {
-        let account = self.account(id)?;
-        let Standing { status: now, posted, held, .. } = account.standing;
-        if now == AccountStatus::Closed {
-            return Err(Rejection::AccountClosed);
-        }
-        let empty = posted == 0 && held == 0 && account.incoming_holds == 0;
-        if status == AccountStatus::Closed && !empty {
-            return Err(Rejection::AccountNotEmpty);
-        }
-        self.standing(id).status = status;
-        Ok(None)
-    }
-
-    fn set_limits(&mut self, id: AccountId, limits: &Limits) -> Judged<Option<Flow>> {
-        let mut standing = match self.account(id) {
-            Ok(account) => account.standing,
-            Err(missing) => {
-                return Err(if limits_are_valid(limits) {
-                    missing
-                } else {
-                    Rejection::AmountInvalid
-                });
-            }
-        };
-        change_limits(&mut standing, limits)?;
-        if standing.status == AccountStatus::Closed {
-            return Err(Rejection::AccountClosed);
-        }
-        *self.standing(id) = standing;
-        Ok(None)
-    }
 }
 
 fn valid(amount: Amount) -> Judged<u64> {
@@ -432,27 +309,4 @@ fn to_i64(amount: u64) -> i64 {
 fn counts(kind: TransferKind) -> bool {
     use TransferKind::{CashOut, Fee, Payment, Transfer};
     matches!(kind, Transfer | Payment | CashOut | Fee)
-}
-
-fn limits_are_valid(limits: &Limits) -> bool {
-    let valid = |change| !matches!(change, LimitChange::Set(Amount(amount)) if amount > AMOUNT_MAX);
-    valid(limits.max_balance) && valid(limits.per_transfer) && valid(limits.daily_debit)
-}
-
-fn change_limits(standing: &mut Standing, limits: &Limits) -> Judged<()> {
-    if !limits_are_valid(limits) {
-        return Err(Rejection::AmountInvalid);
-    }
-    for (limit, change) in [
-        (&mut standing.max_balance, limits.max_balance),
-        (&mut standing.per_transfer, limits.per_transfer),
-        (&mut standing.daily_debit, limits.daily_debit),
-    ] {
-        match change {
-            LimitChange::Keep => {}
-            LimitChange::Clear => *limit = None,
-            LimitChange::Set(amount) => *limit = Some(amount.0),
-        }
-    }
-    Ok(())
 }
