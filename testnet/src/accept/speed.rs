@@ -39,7 +39,18 @@ pub(super) async fn bench(
     batch: u64,
     callers: u64,
 ) -> anyhow::Result<Value> {
-    run(testnet, &[], transfers, batch, callers).await
+    run(testnet, &[], [transfers, ACCOUNTS, batch, callers]).await
+}
+
+/// The same between few accounts.
+pub(super) async fn bench_between(
+    testnet: &Testnet,
+    accounts: u64,
+    transfers: u64,
+    batch: u64,
+    callers: u64,
+) -> anyhow::Result<Value> {
+    run(testnet, &[], [transfers, accounts, batch, callers]).await
 }
 
 /// The same over HTTP.
@@ -49,18 +60,12 @@ pub(super) async fn bench_http(
     batch: u64,
     callers: u64,
 ) -> anyhow::Result<Value> {
-    run(testnet, &["--http"], transfers, batch, callers).await
+    run(testnet, &["--http"], [transfers, ACCOUNTS, batch, callers]).await
 }
 
-async fn run(
-    testnet: &Testnet,
-    door: &[&str],
-    transfers: u64,
-    batch: u64,
-    callers: u64,
-) -> anyhow::Result<Value> {
+async fn run(testnet: &Testnet, door: &[&str], numbers: [u64; 4]) -> anyhow::Result<Value> {
     let client = testnet.client_config();
-    let numbers = [transfers, ACCOUNTS, batch, callers].map(|number| number.to_string());
+    let numbers = numbers.map(|number| number.to_string());
     let [transfers, accounts, batch, callers] = numbers.each_ref().map(String::as_str);
     let client = stage::text(&client)?;
     let mut arguments = vec!["bench", "--json", "--client", client, "--transfers", transfers];
