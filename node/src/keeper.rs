@@ -312,10 +312,7 @@ impl Keeper {
             self.scrub_next = 0;
             return Ok(Rest::Idle);
         };
-        self.journal.scrub(segment.first).map_err(|damage| {
-            self.state.found_damage();
-            damage.to_string()
-        })?;
+        self.journal.scrub(segment.first).map_err(|damage| damage.to_string())?;
         let indexes = self.history.indexes();
         if let Some(index) = indexes.segment(segment.first)
             && let Err(error) = index.verify()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! journal   a thread: write, fdatasync, tell                    keeper     a low-priority thread: seal, checkpoint, audit
-//! raft      a runtime of one thread: replication, peers, apply   doors      a runtime of one thread: clients, admin
+//! raft      a runtime of one thread: replication, peers, apply   doors      a runtime of one thread: clients, HTTP, admin
 //! ```
 //! It stops by itself, and says why, when money doesn't add up, the disk refuses, or replication can't go on.
 
@@ -56,9 +56,7 @@ use peering::Peering;
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error(
-        "{0}; this copy neither votes nor serves: bring the segment back from a peer, see docs/OPERATIONS.md"
-    )]
+    #[error("{0}; this copy neither votes nor serves: see *Damaged journal* in docs/OPERATIONS.md")]
     Damaged(String),
     #[error(transparent)]
     Journal(OpenError),

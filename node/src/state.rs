@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,7 +46,6 @@ pub struct State {
     applied: watch::Sender<Option<Place>>,
     keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
-    damage_found: AtomicBool,
 }
 
 struct Inner {
@@ -81,7 +80,6 @@ impl State {
             applied: watch::Sender::new(place),
             keys_mark,
             failed: watch::Sender::new(None),
-            damage_found: AtomicBool::new(false),
         }
     }
 
@@ -207,14 +205,9 @@ impl State {
         });
     }
 
-    /// Why the node can't go on is, or will be, that its journal is damaged.
-    pub fn found_damage(&self) {
-        self.damage_found.store(true, Ordering::Release);
-    }
-
-    /// Whether this copy's journal is damaged.
+    /// Whether this copy's journal is damaged, as far as anybody has read it.
     pub fn is_damaged(&self) -> bool {
-        self.damage_found.load(Ordering::Acquire)
+        self.journal.found_damage()
     }
 
     /// Tells when the node can't go on.

@@ -1,4 +1,4 @@
-//! What the admin socket says, as JSON: the shapes of the contract's section 5.
+//! What the admin socket says, as JSON: the shapes of docs/OPERATIONS.md.
 //!
 //! Positions are entry numbers, `null` where there is none yet; digests and links are hex; times are RFC 3339 in UTC,
 //! `_ms` are milliseconds, `_s` seconds.

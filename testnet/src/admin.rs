@@ -23,14 +23,14 @@ pub enum Error {
     Silent(String),
     #[error("{status}: {body}")]
     Refused { status: u16, body: String },
-    #[error("not what the contract says: {0}: {1}")]
+    #[error("not what docs/OPERATIONS.md says: {0}: {1}")]
     Odd(serde_json::Error, String),
 }
 
 /// Asks a node how it is.
 ///
 /// # Errors
-/// When it doesn't answer in time or not by the contract.
+/// When it doesn't answer in time or not as documented.
 pub async fn status(socket: &Path) -> Result<Status, Error> {
     ask(socket, "GET", "/status", None, PATIENCE).await
 }

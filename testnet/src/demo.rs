@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub rto_ms: u64,
-    /// Acknowledged movements that were lost, as the contract calls it.
+    /// Acknowledged movements that were lost.
     pub rpo: u64,
     pub acknowledged: u64,
     pub lost: u64,

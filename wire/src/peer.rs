@@ -315,8 +315,8 @@ pub struct ForwardRead {
 pub struct DigestNotice {
     /// The newest entry that the state contains.
     pub position: u64,
-    /// That entry's link.
+    /// Zeros; kept for that entry's link.
     pub link: [u8; 32],
-    /// The digest.
+    /// The digest; zeros: the sender has none of that position.
     pub digest: [u8; 32],
 }

@@ -32,7 +32,7 @@ pub struct Hello {
     pub key: Text<128>,
 }
 
-/// Commands to decide, in order, in one entry; each is decided for itself.
+/// Commands to decide, in order, in one entry; each for itself, or all of them or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
     /// Chosen by the client; the reply carries it.

@@ -1,4 +1,4 @@
-//! The admin socket: HTTP/1.1 with JSON for whoever owns this node. Routes of the contract's section 5.
+//! The admin socket: HTTP/1.1 with JSON for whoever owns this node. Its routes are those of docs/OPERATIONS.md.
 //!
 //! Only root and the node's own user get an answer. Every act (who, what, when) is on disk, in the timeline, before it
 //! takes effect; when it can't be written it isn't done. It never moves money.

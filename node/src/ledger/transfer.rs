@@ -1,4 +1,4 @@
-//! Moving money from one account to another. The order of the checks is the contract: the numbers of `Rejection`.
+//! Moving money from one account to another. The order of the checks is that of the numbers of `Rejection`.
 
 use evenkeel_wire::{outcome::Rejection, transfer::Transfer};
 

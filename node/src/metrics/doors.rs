@@ -84,7 +84,7 @@ impl DoorMetrics {
         self.latency.observe(took.as_secs_f64());
     }
 
-    /// The answer was a refusal with this code, as the contract names it.
+    /// The answer was a refusal with this code, as docs/API.md names it.
     pub fn refused(&self, code: &'static str) {
         self.refusals.with_label_values(&[code, self.door.label()]).inc();
     }

@@ -1,4 +1,4 @@
-//! The OpenAPI document: it lists every route of the contract, and for each every status that it can answer with.
+//! The OpenAPI document: it lists every route of docs/API.md, and for each every status that it can answer with.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const COMMAND: &str = "200 201 400 401 403 406 413 415 422 429 503 504";
 const READ: &str = "200 400 401 403 404 406 429 503";
 const SUMS: &str = "200 400 401 403 406 429 503";
 
-/// Every route of the contract's section 4.
+/// Every route of docs/API.md.
 const ROUTES: &[(&str, &str, &str)] = &[
     ("post", "/v1/accounts", COMMAND),
     ("get", "/v1/accounts/{id}", READ),
@@ -67,7 +67,7 @@ fn it_lists_every_route_and_every_status() {
         let listed = found.remove(&((*method).to_owned(), (*path).to_owned()));
         assert_eq!(listed.as_deref(), Some(*statuses), "{method} {path}");
     }
-    assert!(found.is_empty(), "not in the contract: {found:?}");
+    assert!(found.is_empty(), "nobody asked for it: {found:?}");
 }
 
 #[test]

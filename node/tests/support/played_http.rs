@@ -1,4 +1,4 @@
-//! A site whose HTTP door is played: the routes that clients use, in the shapes of the contract, from balances in memory.
+//! A site whose HTTP door is played: the routes that clients use, in the shapes of the API, from balances in memory.
 
 use std::{
     net::SocketAddr,

@@ -1,4 +1,4 @@
-//! The contract's JSON, both ways, as a played site needs it.
+//! The API's JSON, both ways, as a played site needs it.
 
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},

@@ -1,4 +1,4 @@
-//! Figures for docs/STORAGE.md: `cargo test --release -p evenkeel-storage measure -- --ignored
+//! What checkpoints cost: `cargo test --release -p evenkeel-storage measure -- --ignored
 //! --nocapture --test-threads 1`, with `EVENKEEL_ACCOUNTS` (10,000 when not set).
 
 use std::fs;

@@ -69,9 +69,19 @@ impl Journal {
             let before = self.shared.memory().truncations;
             let result = self.shared.read(from, until, bytes_max);
             if self.shared.memory().truncations == before {
+                if matches!(result, Err(ReadError::Damaged(_))) {
+                    self.shared.note_damage();
+                }
                 return result;
             }
         }
+    }
+
+    /// Whether a read or a walk by [`Self::scrub`] has met damage since the start: what then ends the node isn't a fault that
+    /// a new start could mend.
+    #[must_use]
+    pub fn found_damage(&self) -> bool {
+        self.shared.found_damage()
     }
 
     /// The record at a position without its payload, unchecked if it comes from the disk.
@@ -95,6 +105,7 @@ impl Journal {
             Err(_) if self.shared.memory().truncations != before => self.tip_at(position),
             Err(ReadError::Io { source, .. }) => Err(source),
             Err(ReadError::Damaged(damage)) => {
+                self.shared.note_damage();
                 Err(io::Error::new(io::ErrorKind::InvalidData, damage))
             }
         }

@@ -48,6 +48,10 @@ impl Journal {
 
     /// Walks one sealed segment whole, and compares its first link with the segment before it.
     pub fn scrub(&self, first: Position) -> Result<(), Damage> {
+        self.walk_sealed(first).inspect_err(|_| self.shared.note_damage())
+    }
+
+    fn walk_sealed(&self, first: Position) -> Result<(), Damage> {
         let (named, previous) = {
             let memory = self.shared.memory();
             let index = memory.segments.iter().position(|one| one.first == first);

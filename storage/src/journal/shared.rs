@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::poison::Poisoned;
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     pub(super) wake: RwLock<Option<Wake>>,
     pub(super) sync_watch: OnceLock<Arc<dyn SyncWatch>>,
     lacking: AtomicU8,
+    damaged: AtomicBool,
     /// How many jobs were queued, and how many of them are done and told.
     asked: AtomicU64,
     told: AtomicU64,
@@ -95,6 +96,7 @@ impl Shared {
             wake: RwLock::new(None),
             sync_watch: OnceLock::new(),
             lacking: AtomicU8::new(0),
+            damaged: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             told: AtomicU64::new(0),
         }
@@ -116,6 +118,15 @@ impl Shared {
 
     pub(super) fn lacks_any_room(&self) -> bool {
         self.lacking.load(Ordering::Relaxed) != 0
+    }
+
+    /// Remembers that something was read that isn't what was written.
+    pub(super) fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(super) fn found_damage(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
     }
 
     /// The newest record's tip, locked: whoever holds it decides what comes next.

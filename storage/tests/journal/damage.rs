@@ -316,6 +316,7 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     put(&rig.disk, &rotten.path, &bytes);
     let damage = rig.journal.scrub(rotten.first).unwrap_err();
     assert_eq!((damage.position, damage.offset), (rotten.first, 128 + 24));
+    assert!(rig.journal.found_damage());
     assert_eq!(rig.journal.verify(&mut |_| Ok(())).unwrap_err(), damage);
     let error = rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap_err().to_string();
     assert!(error.contains("record checksum does not match"), "{error}");
@@ -331,6 +332,20 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     });
     let damage = refusing.unwrap_err();
     assert_eq!((damage.position, damage.what.as_str()), (122, "the sum is off by one"));
+}
+
+/// The road reads records for peers and for apply: what ends the node then must be told apart from a fault of the moment.
+#[test]
+fn a_read_that_meets_damage_is_remembered() {
+    let rig = Rig::open(long_journal(12)).unwrap();
+    let rotten = rig.journal.segments()[1].clone();
+    rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap();
+    assert!(!rig.journal.found_damage());
+    let mut bytes = contents(&rig.disk, &rotten.path);
+    bytes[128 + 24 + 80] ^= 1;
+    put(&rig.disk, &rotten.path, &bytes);
+    assert!(rig.journal.read(rotten.first, rotten.first + 3, 4000).is_err());
+    assert!(rig.journal.found_damage());
 }
 
 #[test]

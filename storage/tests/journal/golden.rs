@@ -1,5 +1,5 @@
 //! The bytes that outlive a process, frozen. A changed file here is a changed format: give it a new
-//! version, keep reading the old one, and draw it in docs/STORAGE.md. `GOLDEN=write` writes the files.
+//! version, keep reading the old one, and draw it in docs/STORAGE.md. `EVENKEEL_GOLDEN=write` writes the files.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn check(name: &str, bytes: &[u8]) {
     let path = golden(name);
-    if std::env::var_os("GOLDEN").is_some() {
+    if std::env::var("EVENKEEL_GOLDEN").is_ok_and(|value| value == "write") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, hex(bytes)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! `accept main.g`: one row of an issue's table of what must be seen to hold, on real processes.
+//! `accept main.g`: one row of what must be seen to hold, on real processes.
 //!
 //! Each row prints its figures beside their bounds, then pass or FAIL. Rows wipe the testnet first.
 

@@ -1,4 +1,4 @@
-//! The rules of money once more, written apart from the ledger, from the contract alone: every outcome, in the order of
+//! The rules of money once more, written apart from the ledger, from docs/API.md alone: every outcome, in the order of
 //! the journal, must be what the rules say, to the last won. It knows nothing of ids' ages, and holds in it never run out.
 
 mod back;

@@ -56,7 +56,7 @@ pub enum Expect {
     NothingBehindACut,
 }
 
-/// The cases that have a script of their own (the table of cases is in docs/; 1 and 20 are any seed).
+/// The cases that have a script of their own (`simulate --case N` plays one; 1 and 20 are any seed).
 pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
 
 impl Plan {

@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-/// A committed movement of money: the contract's `transfer`.
+/// A committed movement of money: the API's `transfer`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::cli) struct Movement {
     pub(in crate::cli) id: String,

@@ -1,9 +1,9 @@
-//! Every code of the contract: its status, its title, and what the ledger's mean.
+//! Every code of docs/API.md: its status, its title, and what the ledger's mean.
 
 use axum::http::StatusCode;
 use evenkeel_wire::{outcome::Rejection, reply::RefusalCode};
 
-/// Every code of the contract, with its status and title.
+/// Every code of docs/API.md, with its status and title.
 macro_rules! codes {
     ($($name:ident = $status:ident $text:literal $title:literal),+ $(,)?) => {
         /// Why a request wasn't done, for programs.

@@ -1,4 +1,4 @@
-//! Outcomes and the objects they are about, as JSON: the shapes of the contract, each with its schema.
+//! Outcomes and the objects they are about, as JSON: the shapes of docs/API.md, each with its schema.
 //!
 //! A transfer is told from its command and its outcome alone. Nothing here asks the ledger.
 

@@ -1,4 +1,4 @@
-//! The HTTP door: the contract's section 4, on every node. Routes are one file per resource; each parses, asks admission, puts
+//! The HTTP door: all of docs/API.md, on every node. Routes are one file per resource; each parses, asks admission, puts
 //! the request on the road, and describes what came of it.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! The rules of the format and of the contract, checked over everything that a node exposes; what `promtool check metrics`
+//! The rules of the format and of docs/OPERATIONS.md, checked over everything that a node exposes; what `promtool check metrics`
 //! would say is among them.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::{
     text::Family,
 };
 
-/// What the contract promises, and what docs/OPERATIONS.md explains: name, type, labels.
+/// What is promised, and what docs/OPERATIONS.md explains: name, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("evenkeel_accounts", "gauge", &[]),
     ("evenkeel_applied_position", "gauge", &[]),
