@@ -145,6 +145,7 @@ impl Journal {
         memory.tail.truncate_after(last);
         memory.durable = memory.durable.min(last);
         memory.truncations += 1;
+        memory.cut = Some(last);
         *head = tip;
         memory.last = tip;
         self.shared.queue(memory, Job::Truncate(tip), done);

@@ -122,6 +122,7 @@ pub fn open(
         durable: found.last.map(|tip| tip.position),
         committed: found.committed,
         truncations: 0,
+        cut: None,
         rolling: None,
         jobs: Default::default(),
         segments: found.segments,

@@ -45,6 +45,8 @@ pub(super) struct Memory {
     pub(super) committed: Option<Position>,
     /// Counts truncations: what was queued before one says nothing about what came after.
     pub(super) truncations: u64,
+    /// The journal is to end here, and the writer hasn't cut the files yet: segments behind it are none any more.
+    pub(super) cut: Option<Option<Position>>,
     pub(super) jobs: VecDeque<Queued>,
     /// Where a segment begins that has no name yet.
     pub(super) rolling: Option<Position>,
@@ -203,6 +205,9 @@ impl Memory {
     /// Whether a segment that isn't sealed begins at this position. Those are few and the newest. One counts as soon as it's
     /// begun: its first record may be applied before it's on disk here.
     pub(super) fn begins_segment(&self, position: Position) -> bool {
+        if self.cut.is_some_and(|last| Some(position) > last) {
+            return false;
+        }
         let unsealed =
             self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
         self.rolling == Some(position)

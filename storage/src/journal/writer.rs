@@ -296,6 +296,7 @@ impl Writer {
         if memory.truncations != truncations {
             return;
         }
+        memory.cut = None;
         memory.durable = self.synced;
         let evicted = memory.tail.evict(self.synced);
         drop(memory);

@@ -102,6 +102,23 @@ fn truncation_rewinds_the_chain_in_memory_at_once_and_on_disk_in_order() {
     assert_eq!(rig.reopen().unwrap().terms(), [3]);
 }
 
+/// What replaces a dead segment's first record may be applied before the writer comes to the truncation.
+#[test]
+fn a_segment_that_is_to_be_cut_away_begins_nowhere() {
+    let mut rig = Rig::new(4);
+    for _ in 0..40 {
+        rig.write(1, &[100, 200]);
+    }
+    let first = rig.journal.segments().last().unwrap().first;
+    assert!(first > 2 && rig.journal.begins_segment(first));
+    rig.truncate_after(Some(first - 2));
+    rig.append(2, &[10, 10]);
+    assert_eq!(rig.journal.last().unwrap().position, first);
+    assert!(!rig.journal.begins_segment(first), "its segment is dead");
+    rig.settle();
+    assert!(!rig.journal.begins_segment(first), "it's in the one before");
+}
+
 #[test]
 fn two_truncations_in_the_queue_leave_the_right_durable_position() {
     let mut rig = Rig::new(5);
