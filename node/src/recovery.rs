@@ -289,10 +289,10 @@ pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
             state.apply(&head, &record.payload).map_err(|error| wrong(error.to_string()))?;
         }
         kind::MEMBERSHIP => {
+            state.pass(&head).map_err(|error| wrong(error.to_string()))?;
             state.set_membership(Place { term: record.term, position }, record.payload.clone());
-            state.pass(&head);
         }
-        kind::BLANK => state.pass(&head),
+        kind::BLANK => state.pass(&head).map_err(|error| wrong(error.to_string()))?,
         other => return Err(wrong(format!("a record of kind {other}"))),
     }
     Ok(())

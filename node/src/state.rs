@@ -25,7 +25,7 @@ use tokio::{
 use crate::{
     history::History,
     ledger::{EntryHead, Ledger, Unwell},
-    limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGES_WAITING_MAX},
+    limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGE_THREADS_MAX, PAGES_WAITING_MAX},
 };
 
 pub use checkpointing::{Begun, CheckpointNote, CheckpointNotes};
@@ -43,6 +43,7 @@ pub struct State {
     history: Arc<History>,
     journal: Journal,
     pages: Arc<Semaphore>,
+    page_turns: Arc<Semaphore>,
     applied: watch::Sender<Option<Place>>,
     keys_mark: AtomicU64,
     failed: watch::Sender<Option<String>>,
@@ -76,6 +77,7 @@ impl State {
             inner: Mutex::new(inner),
             history,
             pages: Arc::new(Semaphore::new(PAGES_WAITING_MAX)),
+            page_turns: Arc::new(Semaphore::new(PAGE_THREADS_MAX)),
             journal,
             applied: watch::Sender::new(place),
             keys_mark,
@@ -114,11 +116,15 @@ impl State {
     }
 
     /// Passes over an entry that carries no commands.
-    pub fn pass(&self, head: &EntryHead) {
+    ///
+    /// # Errors
+    /// When the ledger is unwell: the node must stop.
+    pub fn pass(&self, head: &EntryHead) -> Result<(), Unwell> {
         let mut inner = self.inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
-        inner.ledger.pass(head);
+        inner.ledger.pass(head)?;
         self.applied_entry(inner, head);
+        Ok(())
     }
 
     fn applied_entry(&self, mut inner: MutexGuard<'_, Inner>, head: &EntryHead) {
@@ -194,6 +200,11 @@ impl State {
     /// A place among the pages of histories that are read at a time; `None`: all are taken.
     pub fn place_for_a_page(&self) -> Option<OwnedSemaphorePermit> {
         self.pages.clone().try_acquire_owned().ok()
+    }
+
+    /// The turn of a page to be read; given back when it's dropped.
+    pub async fn turn_of_a_page(&self) -> OwnedSemaphorePermit {
+        self.page_turns.clone().acquire_owned().await.expect("it's never closed")
     }
 
     /// The node can't go on; says why.

@@ -138,7 +138,7 @@ impl Replay {
                 .apply(&head, &record.payload, &mut self.seen, &mut answers)
                 .map_err(|unwell| unwell.to_string())?;
         } else {
-            self.ledger.pass(&head);
+            self.ledger.pass(&head).map_err(|unwell| unwell.to_string())?;
         }
         if let Ok(Some(marker)) = &self.marker
             && marker.position == record.position

@@ -242,6 +242,19 @@ async fn a_marker_that_came_too_late_is_not_tried_again_at_once() {
     assert_eq!(primary.business_date(), date("2026-11-27"));
 }
 
+/// The engine refused it, because the lease had just run out. What comes next counts for the next day: it waits.
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_did_not_get_in_is_owed() {
+    let mut primary = Primary::new();
+    let chore = primary.due(MIDNIGHT).expect("the day is over");
+    primary.upkeep.marker_failed(Instant::now());
+    assert!(primary.upkeep.owes_marker(Instant::now()));
+    assert_eq!(primary.due(MIDNIGHT + 1), None);
+    advance(Duration::from_millis(21)).await;
+    assert!(!primary.upkeep.owes_marker(Instant::now()));
+    assert_eq!(primary.due(MIDNIGHT + 2), Some(chore), "in front of everything else");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_marker_is_alone_in_its_entry_or_nothing() {
     let mut primary = Primary::new();

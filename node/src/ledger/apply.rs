@@ -108,10 +108,15 @@ impl Ledger {
     }
 
     /// An entry without commands: only the position moves on.
-    pub fn pass(&mut self, head: &EntryHead) {
-        if let Err(unwell) = self.follow(head) {
-            self.unwell = Some(unwell);
+    ///
+    /// # Errors
+    /// When it isn't the next one, or the ledger was unwell before.
+    pub fn pass(&mut self, head: &EntryHead) -> Result<(), Unwell> {
+        let followed = self.follow(head);
+        if let Err(unwell) = &followed {
+            self.unwell = Some(unwell.clone());
         }
+        followed
     }
 
     /// Moves on to the next entry.

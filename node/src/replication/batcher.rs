@@ -40,6 +40,8 @@ enum NodesOwn {
     Release,
     /// A node asked for it, for its operator.
     Asked,
+    /// A node asked to end the day.
+    AskedDay,
 }
 
 /// An entry that is under way.
@@ -148,14 +150,21 @@ impl Batcher {
             let (entry, requests) = (chore.entry(), Vec::new());
             return Some(Next { time, entry, requests, own: Some(kind) });
         }
+        if self.upkeep.owes_marker(now) {
+            return None;
+        }
         let (entry, requests) = queue.fill()?;
-        let asked = requests.iter().any(Flying::is_nodes);
-        Some(Next { time, entry, requests, own: asked.then_some(NodesOwn::Asked) })
+        let own = if requests.iter().any(Flying::ends_day) {
+            Some(NodesOwn::AskedDay)
+        } else {
+            requests.iter().any(Flying::is_nodes).then_some(NodesOwn::Asked)
+        };
+        Some(Next { time, entry, requests, own })
     }
 
-    /// What the upkeep may do: one of a kind at a time. What nodes asked for may end a day too.
+    /// What the upkeep may do: one of a kind at a time. A node may have asked for the end of a day, too.
     fn free(&self) -> Free {
-        let ends_day = |own: &NodesOwn| *own != NodesOwn::Release;
+        let ends_day = |own: &NodesOwn| matches!(own, NodesOwn::EndDay | NodesOwn::AskedDay);
         Free { day: !self.nodes_own.values().any(ends_day), holds: self.nodes_own.is_empty() }
     }
 
@@ -207,7 +216,7 @@ impl Batcher {
     /// An entry got no outcome, so far as this node knows.
     fn failed(&mut self, flight: Flight, own: Option<NodesOwn>, proposed: bool) {
         if own == Some(NodesOwn::EndDay) {
-            self.upkeep.day_changed(false, Instant::now());
+            self.upkeep.marker_failed(Instant::now());
         }
         self.again(flight, proposed);
     }
@@ -221,7 +230,8 @@ impl Batcher {
         match own {
             NodesOwn::Release => self.upkeep.released(worked, now),
             NodesOwn::EndDay => self.upkeep.day_changed(worked, now),
-            NodesOwn::Asked => self.upkeep.day_changed(true, now),
+            NodesOwn::AskedDay => self.upkeep.day_changed(true, now),
+            NodesOwn::Asked => {}
         }
     }
 

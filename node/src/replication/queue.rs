@@ -7,7 +7,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use evenkeel_wire::entry::EntryBuilder;
+use evenkeel_wire::{
+    command::{Command, Commands},
+    entry::EntryBuilder,
+};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -145,6 +148,16 @@ impl Flying {
     /// Whether a node asked for it.
     pub(super) fn is_nodes(&self) -> bool {
         self.ticket.as_ref().is_some_and(|ticket| ticket.caller.is_node())
+    }
+
+    /// Whether a node asked to end the day.
+    pub(super) fn ends_day(&self) -> bool {
+        let Some(ticket) = self.ticket.as_ref().filter(|ticket| ticket.caller.is_node()) else {
+            return false;
+        };
+        let Errand::Submit { commands, .. } = &ticket.errand else { return false };
+        let is_marker = |command| matches!(command, Ok((Command::CloseDay(_), _)));
+        Commands::new(commands).any(is_marker)
     }
 }
 

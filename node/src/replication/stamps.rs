@@ -18,7 +18,24 @@ pub struct Stamps {
     state: Arc<State>,
     members: usize,
     last: u64,
+    taken: Taken,
     standing_still: bool,
+}
+
+/// The clock's time when it was last taken for the ledger's, microseconds since the Unix epoch, and when that was by the clock that
+/// nobody sets. A ledger where nothing happens for an hour makes no step of an hour.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken(Option<(u64, Instant)>);
+
+impl Taken {
+    /// How far ahead of what was to be expected this clock is.
+    fn step(self, last: u64, now: u64, at: Instant) -> Duration {
+        let expected = self.0.map_or(0, |(wall, taken_at)| {
+            let passed = at.saturating_duration_since(taken_at).as_micros();
+            wall.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        });
+        Duration::from_micros(now.saturating_sub(last.max(expected)))
+    }
 }
 
 impl Stamps {
@@ -28,17 +45,18 @@ impl Stamps {
         state: Arc<State>,
         members: usize,
     ) -> Self {
-        Self { clock, peers, state, members, last: 0, standing_still: false }
+        let taken = Taken::default();
+        Self { clock, peers, state, members, last: 0, taken, standing_still: false }
     }
 
     /// What the next entry's time would be now, microseconds since the Unix epoch.
     pub fn look(&mut self) -> u64 {
         let last = self.last.max(self.state.last_time());
-        let now = self.clock.wall_micros();
-        let step = Duration::from_micros(now.saturating_sub(last));
+        let (now, at) = (self.clock.wall_micros(), Instant::now());
         if now <= last {
             last
-        } else if step <= TIME_STEP_MAX || self.majority_agrees() {
+        } else if self.taken.step(last, now, at) <= TIME_STEP_MAX || self.majority_agrees() {
+            self.taken = Taken(Some((now, at)));
             self.moves_on(now);
             now
         } else {
@@ -73,5 +91,37 @@ impl Stamps {
                  the ledger's time stands still; check the clocks of all sites"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_what_a_clock_does_and_not_what_passes_between_entries() {
+        let start = Instant::now();
+        let later = |micros| start + Duration::from_micros(micros);
+        let fresh = Taken::default();
+        assert_eq!(
+            fresh.step(100, 100 + MINUTE, start),
+            Duration::from_secs(60),
+            "as the journal says"
+        );
+        let taken = Taken(Some((100, start)));
+        assert_eq!(
+            taken.step(100, 100 + 3 * MINUTE, later(3 * MINUTE)),
+            Duration::ZERO,
+            "a quiet hour"
+        );
+        assert_eq!(
+            taken.step(100, 100 + 3 * MINUTE, later(MINUTE)),
+            Duration::from_secs(120),
+            "a jump"
+        );
+        assert_eq!(taken.step(100 + MINUTE, 100 + 3 * MINUTE, start), Duration::from_secs(120));
+        assert_eq!(taken.step(100, 50, later(MINUTE)), Duration::ZERO, "set back");
     }
 }

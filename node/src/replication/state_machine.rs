@@ -65,15 +65,15 @@ impl StateMachine {
                 Some(Arc::new(Decided { stamp, answers }))
             }
             EntryPayload::Blank => {
-                self.state.pass(&head);
+                self.state.pass(&head).map_err(io::Error::other)?;
                 self.metrics.passed();
                 None
             }
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
                 let place = Place { term: head.term, position };
+                self.state.pass(&head).map_err(io::Error::other)?;
                 self.state.set_membership(place, encode_membership(members));
-                self.state.pass(&head);
                 self.metrics.passed();
                 None
             }

@@ -22,6 +22,8 @@ use crate::{calendar, state::State};
 
 /// How often the ledger is looked at: several times within the second that a hold may outlive its time.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// After what a marker that had no outcome is tried again.
+const MARKER_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is to be done, in one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct Upkeep {
     day: Option<(BusinessDate, u64)>,
     /// A day isn't ended before, because the ledger said no.
     day_patience: Option<Instant>,
+    /// A marker didn't get into the journal: until it's tried again, nothing else may.
+    owed: Option<Instant>,
     time_zone: Option<String>,
     holds: Vec<CommandId>,
 }
@@ -80,6 +84,7 @@ impl Upkeep {
             next_look: Instant::now(),
             day: None,
             day_patience: None,
+            owed: None,
             time_zone: None,
             holds: Vec::new(),
         }
@@ -89,6 +94,7 @@ impl Upkeep {
     pub fn begin(&mut self, now: Instant) {
         self.day = None;
         self.day_patience = None;
+        self.owed = None;
         self.holds.clear();
         self.next_look = now;
     }
@@ -104,6 +110,18 @@ impl Upkeep {
         self.day = None;
         self.day_patience = (!worked).then_some(now + LOOK_EVERY);
         self.next_look = now;
+    }
+
+    /// A marker had no outcome. What counts for the next day waits for another try.
+    pub fn marker_failed(&mut self, now: Instant) {
+        self.day = None;
+        self.owed = Some(now + MARKER_AGAIN);
+        self.next_look = now;
+    }
+
+    /// Whether a marker is to come before anything else.
+    pub fn owes_marker(&self, now: Instant) -> bool {
+        self.owed.is_some_and(|again| now < again)
     }
 
     /// Whether it's time to look at the ledger. On a full disk upkeep waits, as new commands do.
@@ -133,7 +151,8 @@ impl Upkeep {
     /// Days in between, on which there was no primary, are closed by the same marker.
     fn day_over(&self, time: u64, now: Instant) -> Option<CloseDay> {
         let (closed, over) = self.day?;
-        if time < over || self.day_patience.is_some_and(|patience| now < patience) {
+        let waits = self.day_patience.is_some_and(|patience| now < patience);
+        if time < over || waits || self.owes_marker(now) {
             return None;
         }
         let next = calendar::date_at(time, self.time_zone.as_deref()?);

@@ -174,7 +174,7 @@ impl Site {
     /// An entry without commands.
     pub(super) fn blank(&mut self) {
         let head = self.append(kind::BLANK, Bytes::new());
-        self.state.pass(&head);
+        self.state.pass(&head).unwrap();
     }
 
     fn append(&mut self, kind: u8, payload: Bytes) -> EntryHead {

@@ -40,18 +40,19 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
 #[test]
 fn positions_have_no_gaps() {
     let mut world = World::founded();
-    world.ledger.pass(&head(1, T0));
+    world.ledger.pass(&head(1, T0)).unwrap();
     assert_eq!(world.ledger.position(), Some(1));
     for (position, expected) in [(1, 2), (3, 2)] {
         let mut world = World::founded();
-        world.ledger.pass(&head(1, T0));
+        world.ledger.pass(&head(1, T0)).unwrap();
         let what = world
             .ledger
             .apply(&head(position, T0), &body(&[]), &mut world.journal, &mut Vec::new())
             .unwrap_err();
         assert!(what.to_string().contains(&format!("expected position {expected}")), "{what}");
     }
-    world.ledger.pass(&head(7, T0));
+    let what = world.ledger.pass(&head(7, T0)).unwrap_err();
+    assert!(what.to_string().contains("expected position 2"), "{what}");
     assert!(world.ledger.unwell().is_some());
 }
 
@@ -71,12 +72,12 @@ fn nothing_is_decided_before_genesis() {
 fn a_passing_entry_moves_position_and_time_on() {
     let mut world = World::founded();
     let before = world.ledger.digest();
-    world.ledger.pass(&head(1, T0 + 5));
+    world.ledger.pass(&head(1, T0 + 5)).unwrap();
     assert_eq!(world.ledger.last(), Some(&head(1, T0 + 5)));
     assert_eq!(world.ledger.time(), T0 + 5);
     assert_eq!(world.ledger.outcomes_of(1), None);
     assert_ne!(world.ledger.digest(), before);
-    world.ledger.pass(&head(2, 0));
+    world.ledger.pass(&head(2, 0)).unwrap();
     assert_eq!(world.ledger.time(), T0 + 5);
 }
 

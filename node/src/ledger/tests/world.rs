@@ -148,7 +148,7 @@ impl World {
         let (head, body) = other.entries.get(usize::try_from(next).unwrap())?;
         let mut answers = Vec::new();
         if body.is_empty() {
-            self.ledger.pass(head);
+            self.ledger.pass(head).unwrap();
         } else {
             self.ledger.apply(head, body, &mut self.journal, &mut answers).unwrap();
         }
@@ -164,7 +164,7 @@ impl World {
     /// An entry without commands.
     pub(super) fn pass(&mut self, time: u64) {
         let head = head(self.next_position(), time);
-        self.ledger.pass(&head);
+        self.ledger.pass(&head).unwrap();
         self.journal.entries.push((head, Vec::new()));
     }
 
