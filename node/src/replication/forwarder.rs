@@ -169,7 +169,12 @@ impl Forwarder {
                 tokio::select! {
                     biased;
                     sent = &mut sending => break sent,
-                    _ = tick.tick() => self.expire(Instant::now()),
+                    _ = tick.tick() => {
+                        self.expire(Instant::now());
+                        if *self.lead.borrow() != Lead::There(node) {
+                            break Ok(Err(io::Error::other("another site is the primary now")));
+                        }
+                    }
                 }
             }
         };
@@ -234,16 +239,21 @@ impl Forwarder {
             return;
         };
         self.deadlines.remove(&(ticket.deadline, number));
-        if let Reply::Refused(refusal) = &reply
-            && refusal.code.says_nothing_was_done()
-        {
+        match refused(&reply) {
             // This attempt certainly did nothing; an earlier one may have.
-            ticket.proposed = proposed_before;
-            if refusal.code == RefusalCode::NoPrimary || ticket.proposed {
-                return self.road.wait(ticket);
+            Some(code) if code != RefusalCode::OutcomeUnknown => {
+                ticket.proposed = proposed_before;
+                let later = code.says_nothing_was_done();
+                if later && (code == RefusalCode::NoPrimary || ticket.proposed) {
+                    self.road.wait(ticket);
+                } else if ticket.proposed {
+                    ticket.give_up("");
+                } else {
+                    ticket.reply(reply);
+                }
             }
+            _ => ticket.reply(reply),
         }
-        ticket.reply(reply);
     }
 
     fn expire(&mut self, now: Instant) {
@@ -265,6 +275,10 @@ impl Forwarder {
             }
         }
     }
+}
+
+fn refused(reply: &Reply) -> Option<RefusalCode> {
+    if let Reply::Refused(refusal) = reply { Some(refusal.code) } else { None }
 }
 
 /// What the dial came to; for ever when there is none.
