@@ -46,8 +46,10 @@ pub const CLIENT_CONNECTIONS_MAX: usize = 4_096;
 pub const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// Pages of histories that may be under way or wait for a thread.
 pub const PAGES_WAITING_MAX: usize = 1_024;
-/// Threads of a runtime that read pages.
+/// Pages that are read at a time.
 pub const PAGE_THREADS_MAX: usize = 4;
+/// Threads of a runtime for what takes its time: pages, events, settlements, answers to batches, names, walks through the journal.
+pub const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Digests that a node remembers.
 pub const DIGESTS_KEPT: usize = 16;
@@ -89,6 +91,10 @@ pub const HTTP_BODY_PATIENCE: Duration = Duration::from_secs(30);
 pub const HTTP_WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may stay without a request. Longer than load balancers keep theirs, or they'd meet closed ones.
 pub const HTTP_IDLE_PATIENCE: Duration = Duration::from_secs(75);
+/// How long a silent client isn't asked whether it's still there, how often it's asked then, and how often in vain.
+pub const HTTP_PROBE_AFTER: Duration = Duration::from_secs(60);
+pub const HTTP_PROBE_EVERY: Duration = Duration::from_secs(15);
+pub const HTTP_PROBES: u32 = 4;
 /// How long a refused client may go on sending before it's cut off.
 pub const HTTP_LINGER: Duration = Duration::from_secs(2);
 /// How long a node that stops still tells whoever asks.

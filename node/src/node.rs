@@ -35,7 +35,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     gateway::{admin, http},
-    limits::PAGE_THREADS_MAX,
+    limits::BLOCKING_THREADS_MAX,
     metrics::Metrics,
     operations::{LedgerActs, NodeOperations},
     recovery::{RecoveryError, check_genesis},
@@ -118,7 +118,7 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let raft = runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("raft")
-        .max_blocking_threads(PAGE_THREADS_MAX)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(at("starting a runtime"))?;
     let result = raft.block_on(live(config, identity, opened, timeline.clone(), telemetry, clock));

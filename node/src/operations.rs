@@ -188,31 +188,36 @@ impl NodeOperations {
         let led = tokio::time::timeout(quorum::HAND_OVER_PATIENCE, settled).await;
         matches!(led, Ok(Ok(lead)) if *lead == Lead::There(site))
     }
+}
 
-    fn entries(&self, from: Option<u64>, limit: usize) -> Result<Vec<JournalEntry>, AdminError> {
-        let Some(last) = self.journal.last().map(|tip| tip.position) else { return Ok(Vec::new()) };
-        let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
-        let from = from.unwrap_or_else(|| (last + 1).saturating_sub(limit_u64));
-        let end = from.saturating_add(limit_u64).min(last + 1);
-        let mut entries = Vec::new();
-        let mut next = from;
-        while next < end {
-            let records = self.journal.read(next, end, READ_BYTES_MAX);
-            let records = records.map_err(|error| AdminError::Failed(error.to_string()))?;
-            let Some(newest) = records.last() else { break };
-            next = newest.position + 1;
-            entries.extend(records.iter().map(|record| JournalEntry {
-                position: record.position,
-                term: record.term,
-                time: (record.kind == kind::COMMANDS).then(|| rfc3339(record.time)),
-                kind: kind_name(record.kind).to_owned(),
-                commands: if record.kind == kind::COMMANDS { count(&record.payload) } else { 0 },
-                bytes: u64::try_from(record.payload.len()).unwrap_or(u64::MAX),
-                link: record.link.to_string(),
-            }));
-        }
-        Ok(entries)
+/// Entries of a journal, as they're shown. Reads files: never called where others wait.
+fn entries(
+    journal: &Journal,
+    from: Option<u64>,
+    limit: usize,
+) -> Result<Vec<JournalEntry>, AdminError> {
+    let Some(last) = journal.last().map(|tip| tip.position) else { return Ok(Vec::new()) };
+    let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
+    let from = from.unwrap_or_else(|| (last + 1).saturating_sub(limit_u64));
+    let end = from.saturating_add(limit_u64).min(last + 1);
+    let mut entries = Vec::new();
+    let mut next = from;
+    while next < end {
+        let records = journal.read(next, end, READ_BYTES_MAX);
+        let records = records.map_err(|error| AdminError::Failed(error.to_string()))?;
+        let Some(newest) = records.last() else { break };
+        next = newest.position + 1;
+        entries.extend(records.iter().map(|record| JournalEntry {
+            position: record.position,
+            term: record.term,
+            time: (record.kind == kind::COMMANDS).then(|| rfc3339(record.time)),
+            kind: kind_name(record.kind).to_owned(),
+            commands: if record.kind == kind::COMMANDS { count(&record.payload) } else { 0 },
+            bytes: u64::try_from(record.payload.len()).unwrap_or(u64::MAX),
+            link: record.link.to_string(),
+        }));
     }
+    Ok(entries)
 }
 
 fn lag(last: Option<u64>, matched: Option<u64>) -> u64 {
@@ -291,7 +296,11 @@ impl Operations for NodeOperations {
         from: Option<u64>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
-        Box::pin(async move { self.entries(from, limit) })
+        Box::pin(async move {
+            let journal = self.journal.clone();
+            let read = tokio::task::spawn_blocking(move || entries(&journal, from, limit));
+            read.await.map_err(|error| AdminError::Failed(error.to_string()))?
+        })
     }
 
     fn verify(&self) -> BoxFuture<'_, Result<VerifyReport, AdminError>> {

@@ -271,12 +271,12 @@ impl Peer {
     fn of(site: &Site) -> Self {
         let (frames, inbound) = mpsc::channel(8);
         let (out, answers) = mpsc::channel(8);
-        let door = ForwardDoor {
+        let door = Arc::new(ForwardDoor {
             road: site.road.clone(),
             state: site.primary.state.clone(),
             keyring: site.keyring.clone(),
             metrics: Metrics::new().door(Door::Forward).clone(),
-        };
+        });
         let ends = LaneEnds { out: Box::new(Answers(out)), inbound: Box::new(Frames(inbound)) };
         tokio::spawn(async move { door.serve(ends).await });
         Self { frames, answers }

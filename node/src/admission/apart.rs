@@ -4,32 +4,85 @@
 use std::sync::Arc;
 
 use evenkeel_wire::{
-    reply::{Refusal, RefusalCode, View},
+    reply::{AsOf, Refusal, RefusalCode, View},
     request::Query,
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::read;
-use crate::{road::Caller, state::State};
+use crate::{
+    road::{Caller, Errand, Reply, Ticket},
+    state::State,
+};
 
-/// Answers as [`read`] does and hands the answer over: at once, or for a page when it's read. At most
-/// [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time.
-pub fn read_apart(
+/// Ends a read with an answer from this node's ledger as it stands: at once, or for a page when it's read. `as_of` labels the
+/// answer of a node that may lag. At most [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time, none beyond its deadline,
+/// and [`crate::limits::PAGE_THREADS_MAX`] are read.
+pub fn answer(state: &Arc<State>, ticket: Ticket, as_of: Option<AsOf>) {
+    let Errand::Read(query) = ticket.errand.clone() else {
+        return ticket.refuse(RefusalCode::Malformed, "not a read");
+    };
+    if is_quick(&query) {
+        let answer = read(state, &ticket.caller, &query);
+        return end(ticket, answer, as_of);
+    }
+    let Some(place) = state.place_for_a_page() else { return end(ticket, Err(too_many()), as_of) };
+    let state = state.clone();
+    tokio::spawn(async move {
+        let answer = read_page(state, ticket.caller, query, ticket.deadline).await;
+        end(ticket, answer, as_of);
+        drop(place);
+    });
+}
+
+fn end(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>) {
+    ticket.reply(match answer {
+        Ok(view) => Reply::View(Box::new(view), as_of),
+        Err(refusal) => Reply::Refused(refusal),
+    });
+}
+
+/// The same for who waits for the answer.
+///
+/// # Errors
+/// As [`read`]; and when pages are asked for faster than they're read.
+pub async fn read_here(
     state: &Arc<State>,
     caller: Caller,
     query: Query,
-    reply: impl FnOnce(Result<View, Refusal>) + Send + 'static,
-) {
-    // A simulation has one thread, and its disk doesn't wait.
-    if cfg!(evenkeel_simulation) || !matches!(query, Query::History { .. }) {
-        return reply(read(state, &caller, &query));
+    deadline: Instant,
+) -> Result<View, Refusal> {
+    if is_quick(&query) {
+        return read(state, &caller, &query);
     }
-    let Some(place) = state.place_for_a_page() else {
-        let detail = "too many pages of histories are asked for; nothing was done";
-        return reply(Err(Refusal::new(RefusalCode::Overloaded, detail)));
-    };
-    let state = state.clone();
-    tokio::task::spawn_blocking(move || {
-        reply(read(&state, &caller, &query));
-        drop(place);
+    let _place = state.place_for_a_page().ok_or_else(too_many)?;
+    read_page(state.clone(), caller, query, deadline).await
+}
+
+/// Whether an answer is so quick that nobody has to wait for it. A simulation has one thread, and its disk doesn't wait.
+fn is_quick(query: &Query) -> bool {
+    cfg!(evenkeel_simulation) || !matches!(query, Query::History { .. })
+}
+
+async fn read_page(
+    state: Arc<State>,
+    caller: Caller,
+    query: Query,
+    deadline: Instant,
+) -> Result<View, Refusal> {
+    let turn = timeout_at(deadline, state.turn_of_a_page()).await;
+    let turn = turn.map_err(|_| too_many())?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let view = read(&state, &caller, &query);
+        drop(turn);
+        view
     });
+    let stopping =
+        |_| Refusal::new(RefusalCode::Stopping, "this site is shutting down; nothing was done");
+    reading.await.map_err(stopping)?
+}
+
+fn too_many() -> Refusal {
+    let detail = "pages of histories are asked for faster than they're read; nothing was done";
+    Refusal::new(RefusalCode::Overloaded, detail)
 }

@@ -19,7 +19,7 @@ use evenkeel_wire::{
     request::Query,
 };
 
-pub use apart::read_apart;
+pub use apart::{answer, read_here};
 pub use facts::{Facts, Parties};
 pub use keyring::Keyring;
 pub use roles::{Act, Allowed};

@@ -13,7 +13,7 @@ use evenkeel_wire::{
     id::{ClusterId, NodeId},
     limits::{NAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
     reply::{self, AsOf, Refusal, RefusalCode, Refused, Welcome},
-    request::{self, Consistency, Hello, Query, ReadRequest, Submit},
+    request::{self, Consistency, Hello, ReadRequest, Submit},
     transfer::Text,
 };
 use tokio::time::{Instant, timeout};
@@ -230,36 +230,25 @@ impl ClientDoor {
         if let Err(refusal) = checked {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
+        let ticket = ticket(caller, Errand::Read(read.query), read.deadline_ms, outbox, number);
         match read.consistency {
-            Consistency::Linearizable => {
-                let errand = Errand::Read(read.query);
-                self.road.route(ticket(caller, errand, read.deadline_ms, outbox, number));
-            }
-            Consistency::Local if self.keyring.is_current() => {
-                self.read_here(caller, read.query, outbox, number);
-            }
+            Consistency::Linearizable => self.road.route(ticket),
+            Consistency::Local if self.keyring.is_current() => self.read_here(ticket),
             Consistency::Local => {
-                let (door, outbox) = (self.clone(), outbox.clone());
+                let door = self.clone();
                 tokio::spawn(async move {
-                    match door.keyring.confirm(&caller).await {
-                        Ok(()) => door.read_here(caller, read.query, &outbox, number),
-                        Err(refusal) => outbox.deliver(number, Reply::Refused(refusal)),
+                    match door.keyring.confirm(&ticket.caller).await {
+                        Ok(()) => door.read_here(ticket),
+                        Err(refusal) => ticket.reply(Reply::Refused(refusal)),
                     }
                 });
             }
         }
     }
 
-    fn read_here(&self, caller: Caller, query: Query, outbox: &Arc<Outbox>, number: u64) {
+    fn read_here(&self, ticket: Ticket) {
         // The age first: what is applied meanwhile only makes the answer younger.
-        let (as_of, outbox) = (self.as_of(), outbox.clone());
-        admission::read_apart(&self.state, caller, query, move |answer| {
-            let reply = match answer {
-                Ok(view) => Reply::View(Box::new(view), Some(as_of)),
-                Err(refusal) => Reply::Refused(refusal),
-            };
-            outbox.deliver(number, reply);
-        });
+        admission::answer(&self.state, ticket, Some(self.as_of()));
     }
 
     /// How old what this node knows may be. A node that has never been current since its start says so with the largest age.

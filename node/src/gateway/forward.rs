@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use evenkeel_wire::{
     codec,
+    key::Role,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     peer::{self, ForwardRead, ForwardSubmit},
     reply::{Refusal, RefusalCode},
@@ -21,6 +22,9 @@ use crate::{
     state::State,
 };
 
+/// Targets of commands that are looked up while others wait.
+const LOOKED_UP_AT_ONCE_MAX: u32 = 16;
+
 /// How long a peer may take no more replies.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,7 +41,7 @@ impl ForwardDoor {
     ///
     /// # Errors
     /// When the lane breaks or the peer breaks the protocol.
-    pub async fn serve(&self, mut ends: LaneEnds) -> io::Result<()> {
+    pub async fn serve(self: &Arc<Self>, mut ends: LaneEnds) -> io::Result<()> {
         let outbox = Outbox::new(self.metrics.clone());
         let _connected = self.metrics.connected();
         let mut under_way = 0;
@@ -62,7 +66,11 @@ impl ForwardDoor {
         }
     }
 
-    fn request(&self, frame: evenkeel_wire::frame::Frame, outbox: &Arc<Outbox>) -> io::Result<()> {
+    fn request(
+        self: &Arc<Self>,
+        frame: evenkeel_wire::frame::Frame,
+        outbox: &Arc<Outbox>,
+    ) -> io::Result<()> {
         let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let (number, deadline_ms, hash, errand) = match frame.kind {
             peer::FORWARD_SUBMIT => {
@@ -81,16 +89,15 @@ impl ForwardDoor {
                 return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));
             }
         };
-        // The site that forwards has checked it too; who may do what is decided where it's done.
-        let caller = match self.caller(&hash).and_then(|caller| {
-            self.check(&caller, &errand)?;
-            Ok(caller)
-        }) {
+        let caller = match self.caller(&hash) {
             Ok(caller) => caller,
-            Err(refusal) => return refuse(outbox, number, refusal),
+            Err(refusal) => {
+                outbox.deliver(number, Reply::Refused(refusal));
+                return Ok(());
+            }
         };
         let deadline_ms = deadline_ms.clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
-        self.road.route_here(Ticket {
+        let ticket = Ticket {
             caller,
             errand,
             deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
@@ -98,8 +105,22 @@ impl ForwardDoor {
             proposed: false,
             sink: outbox.clone(),
             token: number,
-        });
+        };
+        if takes_its_time(&ticket) {
+            let door = self.clone();
+            tokio::task::spawn_blocking(move || door.enter(ticket));
+        } else {
+            self.enter(ticket);
+        }
         Ok(())
+    }
+
+    /// The site that forwards has checked it too; who may do what is decided where it's done.
+    fn enter(&self, ticket: Ticket) {
+        match self.check(&ticket.caller, &ticket.errand) {
+            Ok(()) => self.road.route_here(ticket),
+            Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+        }
     }
 
     /// Who asks. Only the primary's word on a key counts.
@@ -120,8 +141,10 @@ impl ForwardDoor {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the last word of every branch that refuses")]
-fn refuse(outbox: &Arc<Outbox>, number: u64, refusal: Refusal) -> io::Result<()> {
-    outbox.deliver(number, Reply::Refused(refusal));
-    Ok(())
+/// Whose payments or holds a merchant's many commands are about is read from files: the heartbeats mustn't wait for that. A
+/// simulation has one thread, and its disk doesn't wait.
+fn takes_its_time(ticket: &Ticket) -> bool {
+    let many =
+        matches!(ticket.errand, Errand::Submit { count, .. } if count > LOOKED_UP_AT_ONCE_MAX);
+    many && ticket.caller.role == Role::Merchant && !cfg!(evenkeel_simulation)
 }

@@ -26,7 +26,7 @@ use crate::{
         client::ClientDoor,
         http::{self, HttpServer},
     },
-    limits::CLIENT_CONNECTIONS_MAX,
+    limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX},
     metrics::Door,
     operations::NodeOperations,
     replication::engine::Replication,
@@ -83,6 +83,7 @@ impl Doors {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("doors")
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()
             .map_err(at("starting a runtime"))?;
         let runtime = Apart(Some(runtime));

@@ -14,7 +14,7 @@ use super::{Raft, peers::Peers, queue::Queue};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
-    road::{Errand, Exit, Reply, Road, Ticket},
+    road::{Errand, Exit, Road, Ticket},
     state::State,
 };
 
@@ -112,7 +112,7 @@ pub async fn serve(
                 let tickets = round.take().map(|round| round.tickets);
                 for ticket in tickets.into_iter().flatten() {
                     if confirmed {
-                        answer(&state, ticket);
+                        admission::answer(&state, ticket, None);
                     } else {
                         road.wait(ticket);
                     }
@@ -155,15 +155,4 @@ fn expire(tickets: &mut Vec<Ticket>, now: Instant) {
     for ticket in expired {
         ticket.give_up("no majority of sites answered in time");
     }
-}
-
-/// Answers a read from this node's ledger as it stands.
-pub fn answer(state: &Arc<State>, ticket: Ticket) {
-    let Errand::Read(query) = &ticket.errand else {
-        return ticket.refuse(RefusalCode::Malformed, "not a read");
-    };
-    admission::read_apart(state, ticket.caller, query.clone(), |answer| match answer {
-        Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
-        Err(refusal) => ticket.reply(Reply::Refused(refusal)),
-    });
 }

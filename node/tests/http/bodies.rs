@@ -1,5 +1,7 @@
 //! Bodies that aren't what they should be: each is refused by name, and none reaches the road.
 
+use std::{io::Write, net::TcpStream};
+
 use evenkeel_node::admission::quota::Rates;
 use evenkeel_wire::key::Role;
 use serde_json::{Value, json};
@@ -102,6 +104,31 @@ fn a_malformed_transfer_is_refused_by_name() {
     // None of them has used the id up.
     let answer = post(&site, "/v1/transfers", &transfer(1, "top_up", BANK, WALLET, 5_000));
     assert_eq!((answer.status, &answer.json()["position"]), (201, &json!(5)), "{}", answer.text);
+}
+
+/// A body that is announced and doesn't come takes no place from anybody.
+#[test]
+fn announced_bodies_keep_nobody_out() {
+    let site = Site::start();
+    open_all(&site);
+    let announced =
+        "POST /v1/transfers HTTP/1.1\r\nHost: site\r\nContent-Type: application/json\r\n";
+    let announced = format!(
+        "{announced}Authorization: Bearer {OPERATOR_KEY}\r\nContent-Length: 4194304\r\n\r\n"
+    );
+    let waiting: Vec<TcpStream> = (0..70)
+        .map(|_| {
+            let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+            stream.write_all(announced.as_bytes()).expect("taken");
+            stream
+        })
+        .collect();
+    let body = transfer(1, "top_up", BANK, WALLET, 5);
+    for number in 0..20 {
+        let answer = post(&site, "/v1/transfers", &body);
+        assert!(matches!(answer.status, 200 | 201), "{number}: {}", answer.text);
+    }
+    drop(waiting);
 }
 
 /// What is wrong with a command is told to who may give it: an amount that no ledger can judge opens no other way.

@@ -15,6 +15,7 @@ use super::{
     HttpDoor,
     bodies::Room,
     head::Head,
+    patience::Busy,
     problem::{Code, Problem},
     query,
 };
@@ -36,7 +37,7 @@ impl FromRequest<Arc<HttpDoor>> for Asked {
         match take(&mut parts, &mut body, door).await {
             Ok((head, bytes, room)) => Ok(Self { head, body: bytes, _room: room }),
             Err(problem) => {
-                linger(body);
+                linger(body, parts.extensions.remove::<Busy>());
                 Err(problem)
             }
         }
@@ -96,7 +97,6 @@ async fn collect(
     let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if let Some(bytes) = announced {
         check_size(bytes)?;
-        room.grow(bytes)?;
     }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
@@ -108,15 +108,14 @@ async fn collect(
         let Ok(data) = frame.into_data() else { continue };
         read = read.saturating_add(data.len());
         check_size(read)?;
-        if announced.is_none() {
-            room.grow(data.len())?;
-        }
+        // What is only announced takes no place from anybody.
+        room.grow(data.len())?;
         // What comes in one piece, as most bodies do, isn't copied.
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
             if whole.is_empty() {
-                whole.reserve(announced.unwrap_or(first.len() + data.len()));
+                whole.reserve(announced.unwrap_or(0).min(AT_ONCE).max(first.len() + data.len()));
                 whole.extend_from_slice(&first);
             }
             whole.extend_from_slice(&data);
@@ -124,6 +123,9 @@ async fn collect(
     }
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
+
+/// What is reserved for a body before it has come.
+const AT_ONCE: usize = 256 << 10;
 
 fn check_size(bytes: usize) -> Result<(), Problem> {
     if bytes <= HTTP_BODY_BYTES_MAX {
@@ -135,14 +137,15 @@ fn check_size(bytes: usize) -> Result<(), Problem> {
 
 /// Takes in what a refused client still sends, for a moment, and throws it away: a connection that is closed while bytes
 /// arrive is reset, and the client would never see why it was refused.
-fn linger(mut body: Body) {
-    const MANY: u64 = 16 << 10;
-    if body.size_hint().upper().is_some_and(|bytes| bytes <= MANY) {
+/// Meanwhile it counts as served: what it sends is no new request's head.
+fn linger(mut body: Body, busy: Option<Busy>) {
+    if body.is_end_stream() {
         return;
     }
     tokio::spawn(async move {
         let drain = async { while let Some(Ok(_)) = body.frame().await {} };
         let _gone_or_late = timeout(HTTP_LINGER, drain).await;
+        drop(busy);
     });
 }
 

@@ -1,5 +1,5 @@
-//! How much memory bodies may take at a time, all together: a thousand clients with four megabytes each must not be what ends
-//! the node.
+//! How much memory bodies may take at a time, all together, those of requests and those of answers: a thousand clients with four
+//! megabytes each must not be what ends the node.
 
 use std::sync::{
     Arc,
@@ -26,6 +26,32 @@ impl Bodies {
     pub(super) fn room(&self) -> Room {
         Room { taken: self.taken.clone(), own: 0 }
     }
+
+    /// For an answer, which is there already: whoever asks next is refused when it's too much.
+    pub(super) fn room_of_answer(&self, bytes: usize) -> Room {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Room { taken: self.taken.clone(), own: bytes }
+    }
+
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether another answer may be worked out.
+    ///
+    /// # Errors
+    /// When all bodies together take too many bytes.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        if self.taken.load(Ordering::Relaxed) <= HTTP_BODIES_BYTES_MAX {
+            return Ok(());
+        }
+        Err(full())
+    }
+}
+
+fn full() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
 }
 
 impl Room {
@@ -39,8 +65,7 @@ impl Room {
         if before.saturating_add(bytes) <= HTTP_BODIES_BYTES_MAX {
             return Ok(());
         }
-        Err(Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
-            .closing())
+        Err(full().closing())
     }
 }
 
@@ -62,6 +87,10 @@ mod tests {
         assert_eq!(bodies.room().grow(1).map_err(|problem| problem.code), Err(Code::Overloaded));
         drop(large);
         bodies.room().grow(HTTP_BODIES_BYTES_MAX).expect("all of it was given back");
+        let answer = bodies.room_of_answer(HTTP_BODIES_BYTES_MAX + 1);
+        assert_eq!(bodies.check().map_err(|problem| problem.code), Err(Code::Overloaded));
+        drop(answer);
+        bodies.check().expect("it was written");
         assert_eq!(bodies.taken.load(Ordering::Relaxed), 0);
     }
 }

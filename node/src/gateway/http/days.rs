@@ -18,7 +18,7 @@ use evenkeel_wire::{
     request::{Consistency, Query},
 };
 use serde::Serialize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::{
@@ -259,10 +259,14 @@ impl HttpDoor {
         date: BusinessDate,
         deadline: Instant,
     ) -> Result<Arc<Settlement>, Problem> {
+        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+            return Ok(known);
+        }
         let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
         let busy = |_| overloaded("a settlement is being worked out already");
         let turn = self.settling.clone().acquire_owned();
-        let place = timeout(SETTLEMENT_PATIENCE, turn).await.map_err(busy)?;
+        let patience = deadline.min(Instant::now() + SETTLEMENT_PATIENCE);
+        let place = timeout_at(patience, turn).await.map_err(busy)?;
         let place = place.map_err(|_| overloaded("this site is shutting down"))?;
         if let Some(known) = self.settled_last().filter(|known| known.date == date) {
             return Ok(known);

@@ -188,18 +188,21 @@ pub(super) async fn events(
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
     })?;
-    let follow = Follow {
+    let mut follow = Follow {
         applied: door.state.applied(),
         stopping: door.stopping.clone(),
         caller: head.caller,
         after,
         looked: None,
         server_sent: kind == SSE,
+        first: None,
         more: true,
         _place: place,
         _busy: busy.map(|busy| busy.0),
         door,
     };
+    // What can't be read at the moment is said while there's a status to say it with.
+    follow.first = Some(follow.look().await?);
     let body = Body::from_stream(stream::unfold(follow, Follow::next));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind_header(kind))),
@@ -241,6 +244,8 @@ struct Follow {
     /// The newest position when the journal was last looked at.
     looked: Option<u64>,
     server_sent: bool,
+    /// The first page, read before the answer began.
+    first: Option<Events>,
     /// There is more behind the last page.
     more: bool,
     _place: OwnedSemaphorePermit,
@@ -256,9 +261,11 @@ impl Follow {
                 return None;
             }
             let newest = self.applied.borrow_and_update().map(|place| place.position);
-            if self.more || newest > self.looked {
-                self.looked = newest;
-                let page = self.read().await?;
+            if self.first.is_some() || self.more || newest > self.looked {
+                let page = match self.first.take() {
+                    Some(page) => page,
+                    None => self.look().await.ok()?,
+                };
                 self.more = page.more;
                 self.after = page.next;
                 if !page.events.is_empty() {
@@ -271,22 +278,22 @@ impl Follow {
         }
     }
 
-    async fn read(&self) -> Option<Events> {
-        let turn = self.door.event_reads.clone().acquire_owned().await.ok()?;
+    /// The next page of the journal as it is now.
+    async fn look(&mut self) -> Result<Events, Problem> {
+        let stopping = || Problem::new(Code::Stopping, "this site is shutting down");
+        let turn = self.door.event_reads.clone().acquire_owned().await.map_err(|_| stopping())?;
+        self.looked = self.applied.borrow_and_update().map(|place| place.position);
         let (state, after) = (self.door.state.clone(), self.after);
         let reading = tokio::task::spawn_blocking(move || {
             let page = state.events(after, EVENTS_AT_A_TIME);
             drop(turn);
             page
         });
-        match reading.await {
-            Ok(Ok(page)) => Some(page),
-            Ok(Err(refusal)) => {
-                tracing::debug!(%refusal, "a reader of events is let go");
-                None
-            }
-            Err(_) => None,
-        }
+        let page = reading.await.map_err(|_| stopping())?;
+        page.map_err(|refusal| {
+            tracing::debug!(%refusal, "a reader of events is let go");
+            refusal.into()
+        })
     }
 
     /// Waits for something new, and a moment longer, so that what comes together is sent together. Tells whether it's time

@@ -17,7 +17,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts},
 };
 use evenkeel_wire::id::{AccountId, CommandId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     HttpDoor, accept,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     admission,
-    limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, DEADLINE_MS_MIN},
+    limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, DEADLINE_MS_MIN, KEY_PATIENCE},
     road::Caller,
 };
 
@@ -105,13 +105,19 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<HttpDoor>) -> Result<Self, Problem> {
         door.check_open()?;
-        let caller = authenticate(door, &parts.headers).await?;
+        let arrival = parts.extensions.get().map_or_else(Instant::now, |Arrival(at)| *at);
+        let patience = patience(&parts.headers);
+        let known_by = arrival + patience.as_ref().map_or(KEY_PATIENCE, |patience| *patience);
+        let caller =
+            timeout_at(known_by, authenticate(door, &parts.headers)).await.map_err(|_| {
+                let detail = "nobody could tell in time whether the key is good; nothing was done";
+                Problem::new(Code::NoPrimary, detail)
+            })??;
         door.quota.take(&caller, Instant::now()).map_err(|wait| {
             Problem::new(Code::RateLimited, "too many requests with this key")
                 .retry_after(wait.as_secs().saturating_add(1))
         })?;
-        let arrival = parts.extensions.get().map_or_else(Instant::now, |Arrival(at)| *at);
-        let deadline = arrival + patience(&parts.headers)?;
+        let deadline = arrival + patience?;
         let target = target(parts).await?;
         let idempotency_key = single(&parts.headers, &IDEMPOTENCY_KEY)?.cloned();
         Ok(Self {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     admission,
-    road::{Caller, Errand, Reply},
+    road::{Errand, Reply},
 };
 
 impl HttpDoor {
@@ -25,11 +25,13 @@ impl HttpDoor {
         consistency: Consistency,
     ) -> Result<(View, Option<AsOf>), Problem> {
         admission::check_query(&head.caller, &query)?;
+        self.bodies.check()?;
         if consistency == Consistency::Local {
             self.keyring.confirm(&head.caller).await?;
             // The age first: what is applied meanwhile only makes the answer younger.
             let as_of = self.as_of();
-            return Ok((self.look_here(head.caller, query).await?, Some(as_of)));
+            let view = admission::read_here(&self.state, head.caller, query, head.deadline).await?;
+            return Ok((view, Some(as_of)));
         }
         let patience = head.deadline.saturating_duration_since(Instant::now());
         match self.road.ask(head.caller, Errand::Read(query), patience).await {
@@ -41,17 +43,6 @@ impl HttpDoor {
             Reply::Refused(refusal) => Err(refusal.into()),
             Reply::Decided(..) => Err(mismatched()),
         }
-    }
-
-    async fn look_here(&self, caller: Caller, query: Query) -> Result<View, Problem> {
-        if !matches!(query, Query::History { .. }) {
-            return Ok(admission::read(&self.state, &caller, &query)?);
-        }
-        // A page is many reads: others get their answers meanwhile.
-        let state = self.state.clone();
-        let reading = tokio::task::spawn_blocking(move || admission::read(&state, &caller, &query));
-        let stopped = |_| Problem::new(Code::Stopping, "this site is shutting down");
-        Ok(reading.await.map_err(stopped)??)
     }
 
     /// How old what this site knows may be. One that has never been current since its start says so with the largest age.

@@ -8,6 +8,7 @@
 //! It never decides about money, never keeps a key, and never says that nothing was done when it isn't sure.
 
 // Connections.
+mod paced;
 mod patience;
 mod server;
 mod tls;

@@ -68,6 +68,11 @@ impl Activity {
         Busy(this.clone())
     }
 
+    #[cfg(test)]
+    pub(super) fn is_serving(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
     /// Never 0, which means never.
     fn now(&self) -> u64 {
         let passed = self.began.elapsed().as_millis();

@@ -7,6 +7,7 @@ use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::D
 use axum::{Router, body::Body, http::Response};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -17,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     HttpDoor, Parts,
+    paced::paced,
     patience::{Activity, Noted},
     routes,
     tls::{self, TlsError},
@@ -25,7 +27,8 @@ use crate::{
     config::HttpTls,
     limits::{
         HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
-        HTTP_HELLO_PATIENCE, HTTP_LAST_WORDS, HTTP_STOP_PATIENCE,
+        HTTP_HELLO_PATIENCE, HTTP_LAST_WORDS, HTTP_PROBE_AFTER, HTTP_PROBE_EVERY, HTTP_PROBES,
+        HTTP_STOP_PATIENCE, HTTP_WRITE_PATIENCE,
     },
 };
 
@@ -129,6 +132,15 @@ async fn last_words(stopping: &mut watch::Receiver<bool>) {
     }
 }
 
+/// Answers are written whole: there's nothing to wait for. A client that is gone without a word isn't kept for long.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(HTTP_PROBE_AFTER).with_interval(HTTP_PROBE_EVERY);
+    socket.set_tcp_keepalive(&probes.with_retries(HTTP_PROBES))?;
+    socket.set_tcp_user_timeout(Some(HTTP_WRITE_PATIENCE))
+}
+
 struct Connection {
     door: Arc<HttpDoor>,
     router: Router,
@@ -138,8 +150,7 @@ struct Connection {
 
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        // Answers are written whole: there's nothing to wait for.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "a connection was gone before it began");
             return;
         }
@@ -154,15 +165,12 @@ impl Connection {
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S) {
         let activity = Activity::new();
         let _connected = self.door.metrics.connected();
+        let bodies = &self.door.bodies;
         let service = service_fn(|mut request: Request<Incoming>| {
             let busy = Activity::serve(&activity);
             request.extensions_mut().insert(busy.clone());
             let answered = routes::answer(self.door.clone(), self.router.clone(), request);
-            async move {
-                let response = answered.await;
-                drop(busy);
-                Ok::<Response<Body>, Infallible>(response)
-            }
+            async move { Ok::<Response<Body>, Infallible>(paced(answered.await, busy, bodies)) }
         });
         let stream = TokioIo::new(Noted { stream, activity: activity.clone() });
         let mut connection = pin!(
