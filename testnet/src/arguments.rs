@@ -78,7 +78,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run one acceptance row on real processes; wipes the testnet: main.a to main.n, main.input, main.index, main.disk, wallet.a to wallet.h, wallet.history
+    /// Run one acceptance row on real processes; wipes the testnet: main.a to main.n, main.input, main.index, main.disk, wallet.a to wallet.h, wallet.history, wallet.pages
     Accept { row: String },
     #[command(hide = true)]
     Relay,

@@ -29,7 +29,7 @@ use crate::{
 use sheet::Sheet;
 
 /// Every row: its name and what it shows.
-const ROWS: [(&str, &str); 26] = [
+const ROWS: [(&str, &str); 27] = [
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
     ("main.c", "all three killed at once under load"),
@@ -56,6 +56,7 @@ const ROWS: [(&str, &str); 26] = [
     ("wallet.g", "single transfers over HTTP from 64 connections"),
     ("wallet.h", "bodies that are no commands"),
     ("wallet.history", "a million entries of one account, page by page"),
+    ("wallet.pages", "the shell blocks of README and docs/API.md, as they stand"),
 ];
 
 /// Runs a row and prints it.
@@ -105,6 +106,7 @@ async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Resu
         "wallet.g" => wallet::speed::keep_alive(testnet, sheet).await,
         "wallet.h" => wallet::bodies::refused(testnet, sheet).await,
         "wallet.history" => wallet::history::million_entries(testnet, sheet).await,
+        "wallet.pages" => wallet::pages::as_they_stand(testnet, sheet).await,
         "main.index" => index::damaged(testnet, sheet).await,
         "main.disk" => disk::full(testnet, sheet).await,
         "main.input" => input::at_every_door(testnet, sheet).await,

@@ -6,6 +6,7 @@ pub(super) mod events;
 pub(super) mod exactly_once;
 pub(super) mod fuzzed;
 pub(super) mod history;
+pub(super) mod pages;
 pub(super) mod races;
 pub(super) mod roles;
 pub(super) mod speed;

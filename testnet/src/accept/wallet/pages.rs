@@ -1,0 +1,95 @@
+//! Row pages: the shell blocks of README's "What to try" and of docs/API.md, from top to bottom as they stand. Whoever copies them
+//! must see what the pages say.
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+
+use super::super::{sheet::Sheet, stage};
+use crate::{testnet::Testnet, up};
+
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A page's blocks, and what comes of them.
+struct Page {
+    file: &'static str,
+    /// Where they begin and end.
+    from: &'static str,
+    to: &'static str,
+    /// The exit codes of commands that don't end with 0, in order.
+    exits: &'static [i32],
+    /// The codes of all problems that are told.
+    codes: &'static [&'static str],
+}
+
+const README: Page = Page {
+    file: "README.md",
+    from: "## What to try",
+    to: "## Where things are",
+    exits: &[3, 3],
+    codes: &[],
+};
+
+const API: Page = Page {
+    file: "docs/API.md",
+    from: "## ",
+    to: "## Asking again",
+    // The dead site refuses the connection.
+    exits: &[7],
+    codes: &[
+        "account_frozen",
+        "batch_failed",
+        "forbidden",
+        "hold_not_open",
+        "id_reused",
+        "insufficient_funds",
+        "malformed",
+        "refund_exceeds_payment",
+    ],
+};
+
+pub(in super::super) async fn as_they_stand(
+    testnet: &Testnet,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    for page in [API, README] {
+        up::up(testnet, true, false).await?;
+        let text = fs::read_to_string(testnet.root().join(page.file)).context(page.file)?;
+        let blocks = blocks(&text, &page)?;
+        sheet.at_least(&format!("{}: blocks", page.file), blocks.len(), 6, "");
+        let told = run(testnet, &blocks).await?;
+        let exits: Vec<i32> = told.lines().filter_map(exit_of).collect();
+        sheet.hold(format!("{}: not done: {exits:?}", page.file), exits == page.exits);
+        let codes = codes_of(&told);
+        let expected = page.codes.iter().copied().collect();
+        sheet.hold(format!("{}: problems told: {codes:?}", page.file), codes == expected);
+    }
+    Ok(())
+}
+
+fn blocks<'a>(text: &'a str, page: &Page) -> anyhow::Result<Vec<&'a str>> {
+    let begin = text.find(page.from).context(page.from)?;
+    let end = begin + text[begin..].find(page.to).context(page.to)?;
+    let fenced = text[begin..end].split("```sh\n").skip(1);
+    fenced.map(|rest| rest.split("```").next().context("a block doesn't end")).collect()
+}
+
+/// What they print, and a line for each command that fails.
+async fn run(testnet: &Testnet, blocks: &[&str]) -> anyhow::Result<String> {
+    let root = stage::text(testnet.root())?;
+    let head = format!("exec 2>&1\ncd '{root}'\ntrap 'echo \"!! $? $BASH_COMMAND\"' ERR\n");
+    let script = format!("{head}{}", blocks.join("\n"));
+    let output = stage::run_within(Path::new("bash"), &["-c", &script], PATIENCE).await?;
+    ensure!(output.status.code().is_some(), "the blocks never end");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn exit_of(line: &str) -> Option<i32> {
+    line.strip_prefix("!! ")?.split(' ').next()?.parse().ok()
+}
+
+/// Of problems; events have codes, too, but no titles.
+fn codes_of(told: &str) -> BTreeSet<&str> {
+    let problems = told.split("\"title\":").skip(1);
+    problems.filter_map(|problem| problem.split("\"code\":\"").nth(1)?.split('"').next()).collect()
+}
