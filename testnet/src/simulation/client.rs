@@ -132,11 +132,11 @@ fn outcome(reply: Reply, is_read: bool) -> Attempt {
     }
 }
 
-/// The errand of commands, already encoded.
+/// The errand of commands, already encoded; `atomic`: all of them or none.
 #[must_use]
-pub fn submit(commands: &[Bytes]) -> Errand {
+pub fn submit(commands: &[Bytes], atomic: bool) -> Errand {
     let count = u32::try_from(commands.len()).expect("a few commands");
-    Errand::Submit { count, atomic: false, commands: commands.concat().into() }
+    Errand::Submit { count, atomic, commands: commands.concat().into() }
 }
 
 /// The errand of a question.

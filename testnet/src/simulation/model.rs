@@ -1,9 +1,11 @@
 //! A second ledger, as simple as can be: what the journal's commands must have come to. It shares no code with the one it judges,
 //! but for the vocabulary.
 
+mod back;
+mod groups;
+
 use std::collections::BTreeMap;
 
-use evenkeel_node::history::commands;
 use evenkeel_wire::{
     account::{AccountKind, OpenAccount},
     amount::Asset,
@@ -27,6 +29,7 @@ pub struct Verdict {
     pub credit_after: i64,
 }
 
+#[derive(Clone)]
 struct Account {
     opened: OpenAccount,
     opened_at: u64,
@@ -47,58 +50,47 @@ impl Account {
 }
 
 /// A hold that was taken up.
+#[derive(Clone)]
 struct Held {
     hold: Hold,
     expires_at: u64,
     is_open: bool,
 }
 
+/// Money that moved, and what of it went back.
+#[derive(Clone)]
+struct Movement {
+    kind: TransferKind,
+    debit: AccountId,
+    credit: AccountId,
+    amount: i64,
+    refunded: i64,
+    is_reversed: bool,
+}
+
 /// The model.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     genesis: Option<Genesis>,
     accounts: BTreeMap<AccountId, Account>,
     firsts: BTreeMap<CommandId, (Vec<u8>, Verdict)>,
     holds: BTreeMap<CommandId, Held>,
+    movements: BTreeMap<CommandId, Movement>,
+    /// What each command of an atomic group that failed was answered, by the group's entry.
+    failed: BTreeMap<(u64, CommandId), Vec<Rejection>>,
     date: Option<BusinessDate>,
     /// Holds that were captured, given back, and released because their time was up.
     pub resolved: [u64; 3],
+    /// Refunds and reversals that were committed, and atomic groups that were, and that failed.
+    pub gone_back: u64,
+    pub together: [u64; 2],
 }
 
 /// The accounts' balances after a command; `None`: none of them changed.
 type After = Option<(i64, i64)>;
 
 impl Model {
-    /// Applies an entry's commands.
-    ///
-    /// # Errors
-    /// When they can't be read.
-    pub fn apply(&mut self, position: u64, time: u64, body: &[u8]) -> Result<(), String> {
-        let all: Vec<_> = commands(body).collect::<Result<_, _>>()?;
-        for (_, command, bytes) in &all {
-            match command {
-                Command::Genesis(genesis) => {
-                    self.date.get_or_insert(genesis.first_date);
-                    self.genesis.get_or_insert_with(|| (**genesis).clone());
-                }
-                Command::OpenAccount(open) => self.open(position, open.clone()),
-                Command::ExpireHold(expire) => self.expire(time, expire.hold),
-                Command::CloseDay(close) if all.len() == 1 => {
-                    if self.date == Some(close.closed) && close.next > close.closed {
-                        self.date = Some(close.next);
-                    }
-                }
-                Command::CloseDay(_) => return Err("a day's end isn't alone in its entry".into()),
-                other => {
-                    let id = other.id().ok_or_else(|| format!("{other:?} in the journal"))?;
-                    self.decide(position, time, id, other, bytes)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Judges a command with an id, once.
+    /// Judges a command with an id, and gives why it was rejected, if it was.
     fn decide(
         &mut self,
         position: u64,
@@ -106,25 +98,27 @@ impl Model {
         id: CommandId,
         command: &Command,
         bytes: &[u8],
-    ) -> Result<(), String> {
-        if self.firsts.contains_key(&id) {
-            return Ok(());
+    ) -> Option<Rejection> {
+        if let Some((known, verdict)) = self.firsts.get(&id) {
+            return if known == bytes { verdict.rejection } else { Some(Rejection::IdReused) };
         }
         let judged = self.judge_id(time, id).and_then(|()| match command {
             Command::Transfer(transfer) => self.transfer(position, transfer),
             Command::Hold(hold) => self.hold(time, hold),
             Command::Capture(capture) => self.capture(position, time, capture),
             Command::Void(void) => self.void(time, void.hold),
+            Command::Refund(refund) => self.refund(position, refund),
+            Command::Reversal(reversal) => self.reverse(position, reversal),
             _ => Ok(None),
         });
         let mut verdict = Verdict { position, rejection: None, debit_after: 0, credit_after: 0 };
         match judged {
-            Err(rejection) if !rejection.is_recorded() => return Ok(()),
+            Err(rejection) if !rejection.is_recorded() => return Some(rejection),
             Err(rejection) => verdict.rejection = Some(rejection),
             Ok(after) => (verdict.debit_after, verdict.credit_after) = after.unwrap_or_default(),
         }
         self.firsts.insert(id, (bytes.to_vec(), verdict));
-        Ok(())
+        verdict.rejection
     }
 
     fn open(&mut self, position: u64, open: OpenAccount) {
@@ -160,10 +154,9 @@ impl Model {
     }
 
     fn transfer(&mut self, position: u64, transfer: &Transfer) -> Result<After, Rejection> {
-        let (debit_after, credit_after) = self.judge(transfer)?;
-        self.settle(transfer.debit, position, debit_after);
-        self.settle(transfer.credit, position, credit_after);
-        Ok(Some((debit_after, credit_after)))
+        let amount = self.judge(transfer)?;
+        let Transfer { id, kind, debit, credit, .. } = *transfer;
+        Ok(self.moves(position, id, (kind, debit, credit, amount)))
     }
 
     fn hold(&mut self, time: u64, hold: &Hold) -> Result<After, Rejection> {
@@ -202,11 +195,7 @@ impl Model {
         }
         let (debit, credit) = (held.hold.debit, held.hold.credit);
         self.close(capture.hold, 0);
-        let debit_after = self.account_mut(debit).posted() - taken;
-        let credit_after = self.account_mut(credit).posted() + taken;
-        self.settle(debit, position, debit_after);
-        self.settle(credit, position, credit_after);
-        Ok(Some((debit_after, credit_after)))
+        Ok(self.moves(position, capture.id, (TransferKind::Payment, debit, credit, taken)))
     }
 
     fn void(&mut self, time: u64, id: CommandId) -> Result<After, Rejection> {
@@ -232,7 +221,7 @@ impl Model {
         self.resolved[how] += 1;
     }
 
-    fn judge(&self, transfer: &Transfer) -> Result<(i64, i64), Rejection> {
+    fn judge(&self, transfer: &Transfer) -> Result<i64, Rejection> {
         let amount = amount(transfer.amount.0)?;
         if transfer.debit == transfer.credit {
             return Err(Rejection::SameAccount);
@@ -245,16 +234,53 @@ impl Model {
         if payer.opened.asset != transfer.asset || payee.opened.asset != transfer.asset {
             return Err(Rejection::AssetMismatch);
         }
-        let (debit_after, credit_after) = (payer.posted() - amount, payee.posted() + amount);
+        self.judge_balances(transfer.debit, transfer.credit, amount)?;
+        Ok(amount)
+    }
+
+    /// Whether one has the amount and the other may have it; both are there.
+    fn judge_balances(
+        &self,
+        debit: AccountId,
+        credit: AccountId,
+        amount: i64,
+    ) -> Result<(), Rejection> {
+        let (payer, payee) = (&self.accounts[&debit], &self.accounts[&credit]);
         if payer.available() < amount && payer.opened.kind != AccountKind::Bank {
             return Err(Rejection::InsufficientFunds);
         }
         let genesis = self.genesis.as_ref().expect("accounts are opened after genesis");
         let limit = i64::try_from(genesis.wallet_max_balance).unwrap_or(i64::MAX);
-        if payee.opened.kind == AccountKind::Wallet && credit_after > limit {
+        if payee.opened.kind == AccountKind::Wallet && payee.posted() + amount > limit {
             return Err(Rejection::MaxBalanceExceeded);
         }
-        Ok((debit_after, credit_after))
+        Ok(())
+    }
+
+    /// Moves an amount, and remembers it.
+    fn moves(
+        &mut self,
+        position: u64,
+        id: CommandId,
+        (kind, debit, credit, amount): (TransferKind, AccountId, AccountId, i64),
+    ) -> After {
+        let debit_after = self.account_mut(debit).posted() - amount;
+        let credit_after = self.account_mut(credit).posted() + amount;
+        self.settle(debit, position, debit_after);
+        self.settle(credit, position, credit_after);
+        let (refunded, is_reversed) = (0, false);
+        self.movements.insert(id, Movement { kind, debit, credit, amount, refunded, is_reversed });
+        Some((debit_after, credit_after))
+    }
+
+    /// What there was of each kind, for people.
+    pub fn tell(&self) -> String {
+        let ([captured, voided, expired], [done, failed]) = (self.resolved, self.together);
+        format!(
+            "holds: {captured} captured, {voided} given back, {expired} expired; {} refunds and reversals; \
+             atomic groups: {done} committed, {failed} failed; the day is {:?}",
+            self.gone_back, self.date
+        )
     }
 
     /// The business date.

@@ -1,5 +1,7 @@
 //! Clients: they open accounts, move money, read, ask again when they don't know, and now and then use an id for something else.
 
+mod wishes;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,11 +10,11 @@ use evenkeel_wire::{
     amount::{Amount, Asset},
     codec,
     command::Command,
-    hold::{Capture, Hold, Void},
     id::{AccountId, CommandId},
+    outcome::{Answer, Outcome},
     reply::View,
     request::Query,
-    transfer::{Text, Transfer, TransferKind},
+    transfer::Text,
 };
 use tokio::time::{Instant, sleep};
 
@@ -57,6 +59,17 @@ struct Sent {
     floor: Option<u64>,
 }
 
+/// Whether commands that were decided are known by their ids from then on: those of a failed atomic group aren't.
+enum Recorded {
+    Yes,
+    No,
+}
+
+/// Whether an atomic group's command says that the group failed.
+pub fn told_failed(answer: &Answer) -> bool {
+    answer.outcome.rejection.is_some() && answer.outcome.index == Outcome::NO_INDEX
+}
+
 /// What all clients have done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
@@ -89,9 +102,6 @@ pub struct Client {
     holds: Vec<CommandId>,
     pub tally: Tally,
 }
-
-/// Holds that a client remembers.
-const HOLDS_REMEMBERED: usize = 20;
 
 /// All accounts that clients use.
 pub fn accounts() -> impl Iterator<Item = AccountId> {
@@ -127,7 +137,7 @@ impl Client {
         let wallets = (0..WALLETS).map(|n| account(AccountId::new(100 + n), AccountKind::Wallet));
         let all = [account(BANK, AccountKind::Bank), account(MERCHANT, AccountKind::Merchant)];
         let all: Vec<Sent> = all.into_iter().chain(wallets).map(|c| self.first(c)).collect();
-        self.decide(all, u64::MAX).await;
+        self.decide(all, u64::MAX, false).await;
     }
 
     /// Goes on until it's told to stop. What is under way then is seen through.
@@ -158,7 +168,7 @@ impl Client {
         let transfer = self.transfer();
         let one = [self.first(transfer)];
         while Instant::now() < until {
-            if self.try_at(&site.clone(), &one, Duration::from_secs(1)).await.is_some() {
+            if self.try_at(&site.clone(), &one, Duration::from_secs(1), false).await.is_some() {
                 return Ok(());
             }
             sleep(Duration::from_millis(50)).await;
@@ -176,86 +186,28 @@ impl Client {
         self.random.pick(&self.sites).clone()
     }
 
-    fn transfer(&mut self) -> Command {
-        use TransferKind::{CashOut, Payment, TopUp};
-        let (one, other) = (wallet(&mut self.random), wallet(&mut self.random));
-        let (kind, debit, credit) = match self.random.below(100) {
-            0..30 => (TopUp, BANK, one),
-            30..75 => (TransferKind::Transfer, one, other),
-            75..88 => (Payment, one, MERCHANT),
-            88..97 => (CashOut, one, BANK),
-            97..99 => (TransferKind::Transfer, one, MERCHANT),
-            _ => (TransferKind::Transfer, one, AccountId::new(9_999)),
-        };
-        let amount = match self.random.below(50) {
-            0 => 0,
-            1 => 3_000_000,
-            _ => self.random.between(1, 60_000),
-        };
-        Command::Transfer(Transfer {
-            id: self.id(),
-            debit,
-            credit,
-            amount: Amount(amount),
-            asset: won(),
-            kind,
-            reference: Text::default(),
-            memo: Text::default(),
-        })
-    }
-
-    fn id(&mut self) -> CommandId {
-        let now = evenkeel_node::clock::Clock::wall_millis(&*self.sites[0].clock);
-        CommandId::from_parts(now, self.random.wide())
-    }
-
-    /// A new hold, or the end of one: perhaps of one whose time is up, that has ended already, or that never was.
-    fn hold(&mut self) -> Command {
-        let id = self.id();
-        let known = !self.holds.is_empty() && self.random.chance(60);
-        if !known {
-            self.holds.push(id);
-            if self.holds.len() > HOLDS_REMEMBERED {
-                self.holds.remove(0);
-            }
-            return Command::Hold(Hold {
-                id,
-                debit: wallet(&mut self.random),
-                credit: MERCHANT,
-                amount: Amount(self.random.between(0, 20_000)),
-                asset: won(),
-                expires_in_ms: self.random.between(1, 6_000),
-                memo: Text::default(),
-            });
-        }
-        let hold = *self.random.pick(&self.holds);
-        match self.random.below(10) {
-            0..5 => Command::Capture(Capture { id, hold, amount: None }),
-            5..7 => {
-                let amount = Some(Amount(self.random.between(0, 20_000)));
-                Command::Capture(Capture { id, hold, amount })
-            }
-            _ => Command::Void(Void { id, hold }),
-        }
-    }
-
     async fn fresh(&mut self) {
         let count = if self.random.chance(20) { self.random.between(2, 5) } else { 1 };
         let mut all = Vec::new();
         for _ in 0..count {
-            let command = if self.random.chance(30) { self.hold() } else { self.transfer() };
+            let command = match self.random.below(100) {
+                0..30 => self.hold(),
+                30..40 => self.back(),
+                _ => self.transfer(),
+            };
             all.push(self.first(command));
         }
+        let atomic = self.random.chance(40);
         self.tally.commands += count;
         let patience = if self.random.chance(15) { 1 } else { self.random.between(2, 40) };
-        self.decide(all, patience).await;
+        self.decide(all, patience, atomic).await;
     }
 
     async fn again(&mut self) {
         if !self.done.is_empty() {
             let sent = self.random.pick(&self.done).clone();
             self.tally.commands += 1;
-            self.decide(vec![sent], 10).await;
+            self.decide(vec![sent], 10, false).await;
         }
     }
 
@@ -268,23 +220,27 @@ impl Client {
         transfer.amount = Amount(transfer.amount.0 + 1);
         let changed = self.first(Command::Transfer(transfer));
         self.tally.commands += 1;
-        self.decide(vec![changed], 10).await;
+        self.decide(vec![changed], 10, false).await;
     }
 
-    /// Asks again, with the same ids, until there is an answer or patience ends.
-    async fn decide(&mut self, all: Vec<Sent>, patience: u64) {
+    /// Asks again, with the same ids, until there is an answer or patience ends; `atomic`: for all or nothing.
+    async fn decide(&mut self, all: Vec<Sent>, patience: u64, atomic: bool) {
         let mut unknown = false;
         for _ in 0..patience {
             let site = self.site();
             let deadline =
                 Duration::from_millis(*self.random.pick(&[100, 300, 1_000, 1_000, 5_000]));
             let before = self.tally.unknown;
-            if self.try_at(&site, &all, deadline).await.is_some() {
-                self.done.extend(all);
-                if self.done.len() > 200 {
-                    self.done.drain(..50);
+            match self.try_at(&site, &all, deadline, atomic).await {
+                Some(Recorded::Yes) => {
+                    self.done.extend(all);
+                    if self.done.len() > 200 {
+                        self.done.drain(..50);
+                    }
+                    return;
                 }
-                return;
+                Some(Recorded::No) => return,
+                None => {}
             }
             unknown |= self.tally.unknown > before;
             sleep(self.random.millis(5, 120)).await;
@@ -301,9 +257,15 @@ impl Client {
         }
     }
 
-    async fn try_at(&mut self, site: &Arc<Site>, all: &[Sent], deadline: Duration) -> Option<()> {
+    async fn try_at(
+        &mut self,
+        site: &Arc<Site>,
+        all: &[Sent],
+        deadline: Duration,
+        atomic: bool,
+    ) -> Option<Recorded> {
         let bytes: Vec<Bytes> = all.iter().map(|sent| sent.bytes.clone()).collect();
-        match attempt(site, submit(&bytes), deadline).await {
+        match attempt(site, submit(&bytes, atomic), deadline).await {
             Attempt::Decided(stamp, answers) => {
                 site.trace.event(3, &[site.node, stamp.position], &stamp.link);
                 self.tally.acknowledged += answers.len() as u64;
@@ -311,18 +273,23 @@ impl Client {
                     let (told, asked) = (answers.len(), all.len());
                     self.watch.broken(format!("node {} gave {told} answers to {asked}", site.node));
                 }
+                let mut recorded = Recorded::Yes;
                 let mut inner = self.watch.inner();
                 inner.reads.known(stamp.position);
                 for (sent, answer) in all.iter().zip(answers) {
+                    if atomic && told_failed(&answer) {
+                        recorded = Recorded::No;
+                    }
                     inner.acknowledged.told(Told {
                         node: site.node,
                         command: sent.bytes.clone(),
                         answer,
+                        atomic,
                         stamp,
                         floor: sent.floor,
                     });
                 }
-                Some(())
+                Some(recorded)
             }
             Attempt::Read(_) => {
                 self.watch.broken(format!("node {} answers commands with a view", site.node));

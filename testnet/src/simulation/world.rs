@@ -289,11 +289,7 @@ impl World {
         {
             held = upkeep::at_rest(&inner.model, primary.clock.wall_micros());
         }
-        let [captured, voided, expired] = inner.model.resolved;
-        self.trace.say(&format!(
-            "holds: {captured} captured, {voided} given back, {expired} expired; the day is {:?}",
-            inner.model.date()
-        ));
+        self.trace.say(&inner.model.tell());
         if inner.reads.unresolved() > 0 && held.is_ok() {
             held = Err("reads: an answer came from a position that nobody applied".into());
         }

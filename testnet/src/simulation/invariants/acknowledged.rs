@@ -11,7 +11,10 @@ use evenkeel_wire::{
     outcome::{Answer, Rejection, Stamp},
 };
 
-use super::{super::model::Model, Held};
+use super::{
+    super::{model::Model, workload::told_failed},
+    Held,
+};
 
 /// One acknowledged command.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Told {
     /// The command as it was sent.
     pub command: Bytes,
     pub answer: Answer,
+    /// It was asked for together with others: all or none.
+    pub atomic: bool,
     /// Where the reply says that the entry is.
     pub stamp: Stamp,
     /// The newest position that was acknowledged before the command was sent for the first time.
@@ -40,6 +45,7 @@ pub struct Acknowledged {
     pub checked: u64,
     pub replays: u64,
     pub reuses: u64,
+    pub failed: u64,
 }
 
 impl Acknowledged {
@@ -90,8 +96,22 @@ impl Acknowledged {
         }
     }
 
+    /// Whoever asks for all or nothing is told so, and the journal agrees.
+    fn check_failed(model: &Model, told: &Told, id: CommandId) -> Held {
+        let (position, rejection) = (told.stamp.position, told.answer.outcome.rejection);
+        let agreed = model.failed_in(position, id);
+        if rejection.is_some_and(|rejection| agreed.contains(&rejection)) {
+            return Ok(());
+        }
+        Err(format!("its atomic group came to {agreed:?}"))
+    }
+
     fn check_first(&mut self, model: &Model, told: &Told, id: CommandId) -> Held {
         let outcome = told.answer.outcome;
+        if told.atomic && told_failed(&told.answer) {
+            self.failed += 1;
+            return Self::check_failed(model, told, id);
+        }
         let (bytes, verdict) = match (model.first(id), outcome.rejection) {
             (Some(first), _) => first,
             (None, Some(Rejection::IdInFuture | Rejection::IdExpired)) => return Ok(()),
