@@ -132,17 +132,10 @@ impl NodeOperations {
         if target.node == self.config.node {
             return Err(AdminError::Conflict(format!("{to} is the primary already")));
         }
+        self.await_fit(target.node)
+            .await
+            .map_err(|why| AdminError::Conflict(format!("{to} {why}; nothing was done")))?;
         let now = Instant::now();
-        let status = self.peer_statuses(&seen, now);
-        let status = status.iter().find(|peer| peer.node == target.node);
-        if !status.is_some_and(|peer| peer.reachable) {
-            return Err(AdminError::Conflict(format!("{to} doesn't answer; nothing was done")));
-        }
-        if self.peers.heard(target.node).is_some_and(|heard| heard.joining) {
-            return Err(AdminError::Conflict(format!(
-                "{to} began empty and hasn't caught up, so nobody elects it; nothing was done"
-            )));
-        }
         self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
         let mut applied = self.state.applied();
         let mut last_of_old = now;
@@ -178,6 +171,32 @@ impl NodeOperations {
         );
         tracing::info!(%to, term, pause_ms, "handed the primary role over");
         Ok(Switchover { from, to, term, pause_ms })
+    }
+
+    /// Waits for a follower that is to take over: until it answers and has all that this primary had when it was asked. A site
+    /// that has just been started is fit in a moment; to one that isn't the role can't be handed, only lost.
+    async fn await_fit(&self, target: NodeId) -> Result<(), &'static str> {
+        let (since, goal) = (Instant::now(), self.journal.last().map(|tip| tip.position));
+        loop {
+            let heard = self.peers.heard(target).filter(|heard| heard.at >= since);
+            let followers = quorum::look(&self.raft).followers;
+            let matched = followers.iter().find(|follower| follower.node == target);
+            let why = match heard {
+                None => "doesn't answer",
+                Some(heard) if heard.joining => {
+                    "began empty and hasn't caught up, so nobody elects it"
+                }
+                Some(heard) if heard.disk_full => "has a full disk",
+                Some(_) if matched.is_some_and(|follower| follower.matched >= goal) => {
+                    return Ok(());
+                }
+                Some(_) => "hasn't caught up",
+            };
+            if since.elapsed() > quorum::FIT_PATIENCE {
+                return Err(why);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Whether a site leads, once somebody else than this one in that term does.

@@ -108,14 +108,13 @@ impl LeadKeeper {
             if self.on.joining.is_joining() || self.on.peers.is_silent(now) {
                 return Lead::Nowhere;
             }
-            let answered = self.on.peers.majority_heard(now).unwrap_or(now);
+            let answered = self.on.peers.majority_answered(now);
+            let answered = answered.filter(|at| now.saturating_duration_since(*at) <= patience);
             let caught_up = self.on.state.applied_term() == Some(term);
             if caught_up && !self.on.state.founded() {
                 self.found().await;
             }
-            if !caught_up || now.saturating_duration_since(answered) > patience {
-                return Lead::Nowhere;
-            }
+            let Some(answered) = answered.filter(|_| caught_up) else { return Lead::Nowhere };
             self.on.freshness.confirmed(answered);
             self.announce_here(term, now);
             self.look_for_peers(now, patience);

@@ -62,6 +62,8 @@ pub struct Peers {
     times: PeerTimes,
     joining: Arc<Joining>,
     votes: Votes,
+    /// The cluster has one site: it's a majority by itself.
+    is_alone: bool,
     raft: OnceLock<Raft>,
     state: Mutex<State>,
     /// Asked for every command.
@@ -88,10 +90,11 @@ impl Peers {
         joining: Arc<Joining>,
         others: Vec<NodeId>,
     ) -> Self {
+        let is_alone = others.is_empty();
         let (state, votes) = (Mutex::default(), Votes::new(others));
         let full_disks = AtomicUsize::new(0);
         let raft = OnceLock::new();
-        Self { transport, journal, clock, times, joining, votes, raft, state, full_disks }
+        Self { transport, journal, clock, times, joining, votes, is_alone, raft, state, full_disks }
     }
 
     /// Lets the gate see the engine; before that nothing is held back.
@@ -117,7 +120,17 @@ impl Peers {
         &self.votes
     }
 
-    /// When a majority last answered this primary; `None` while it isn't one.
+    /// When a majority last answered this primary; `None` while it isn't one, and before that has happened: one that restarts
+    /// leads its old term on, and others may have begun another one.
+    pub fn majority_answered(&self, now: Instant) -> Option<Instant> {
+        let leader = self.raft.get()?.as_leader().ok()?;
+        if self.is_alone {
+            return Some(now);
+        }
+        leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()))
+    }
+
+    /// When a majority last answered this primary, or when it became one; `None` while it isn't.
     pub fn majority_heard(&self, now: Instant) -> Option<Instant> {
         let leader = self.raft.get()?.as_leader().ok()?;
         let mut state = self.state();
@@ -134,7 +147,7 @@ impl Peers {
 
     /// Whether a majority answered this primary within its lease: until then nobody else can have been elected.
     pub fn is_answered(&self, now: Instant) -> bool {
-        let answered = self.majority_heard(now);
+        let answered = self.majority_answered(now);
         answered.is_some_and(|at| now.saturating_duration_since(at) <= self.times.gate.lease)
     }
 

@@ -78,5 +78,8 @@ pub async fn hand_over(raft: &Raft, to: NodeId) -> Result<(), String> {
 /// How long ago a follower may have answered that is to take over.
 const ANSWERED_LATELY: Duration = Duration::from_secs(1);
 
+/// How long a follower has to become fit to take over, once it's asked for.
+pub const FIT_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long a hand-over may take before it counts as failed.
 pub const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
