@@ -120,8 +120,8 @@ impl Peers {
         &self.votes
     }
 
-    /// When a majority last answered this primary; `None` while it isn't one, and before that has happened: one that restarts
-    /// leads its old term on, and others may have begun another one.
+    /// When a majority last answered this primary; `None` while it isn't one, and before that has happened: of a node that has just
+    /// restarted the engine says that it leads its old term, by the vote that it read from the disk.
     pub fn majority_answered(&self, now: Instant) -> Option<Instant> {
         let leader = self.raft.get()?.as_leader().ok()?;
         if self.is_alone {

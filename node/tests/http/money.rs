@@ -246,4 +246,8 @@ fn totals_add_up_to_zero_and_a_closed_day_is_reported_and_settled() {
     let as_of = local.as_object_mut().and_then(|local| local.remove("as_of")).expect("its age");
     assert!(as_of["position"].is_u64() && as_of["age_ms"].is_u64(), "{as_of}");
     assert_eq!(local, settled.json());
+    let csv = Request::get(format!("{path}?consistency=local")).header("Accept", "text/csv");
+    let csv = csv.to(&site);
+    let as_of = csv.header("x-as-of").expect("its age");
+    assert!(as_of.starts_with("position=") && as_of.contains(";age_ms="), "{as_of}");
 }

@@ -9,12 +9,12 @@ use std::{
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
 use evenkeel_wire::{
     day::BusinessDate,
-    reply::{AssetTotals, DayView, Refusal, View},
+    reply::{AsOf, AssetTotals, DayView, Refusal, View},
     request::{Consistency, Query},
 };
 use serde::Serialize;
@@ -214,13 +214,15 @@ fn shown(sum: i128) -> i64 {
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
+/// What a local read's `as_of` is in JSON, where there's no room for it.
+const AS_OF: HeaderName = HeaderName::from_static("x-as-of");
 
 /// What a closed day means for each merchant and bank, as JSON or CSV.
 #[utoipa::path(
     get, path = "/v1/days/{date}/settlement", tag = "reports", operation_id = "get_settlement",
     params(("date" = DateText, Path, description = "A business date."), ReadQuery, DeadlineMs),
     responses(
-        (status = 200, description = "The same bytes on every node.", content(
+        (status = 200, description = "The same bytes on every node. A local read's `as_of` is the header `x-as-of` where it's CSV.", content(
             (Seen<SettlementShape> = "application/json"),
             (String = "text/csv"),
         )),
@@ -245,7 +247,13 @@ pub(super) async fn get_settlement(
     let settlement = door.settle(date, head.deadline).await?;
     if kind == CSV {
         let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-        return Ok(([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response());
+        let mut response = ([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response();
+        if let Some(AsOf { position, age_ms }) = as_of {
+            let text = format!("position={position};age_ms={age_ms}");
+            let value = HeaderValue::try_from(text).expect("letters and digits");
+            response.headers_mut().insert(AS_OF, value);
+        }
+        return Ok(response);
     }
     let shape = SettlementShape::from(&*settlement);
     Ok(describe::json(StatusCode::OK, &Seen::new(shape, as_of)))
