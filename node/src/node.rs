@@ -56,7 +56,9 @@ use peering::Peering;
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{0}; this copy neither votes nor serves: see *Damaged journal* in docs/OPERATIONS.md")]
+    #[error(
+        "{0}; this copy neither votes nor serves, it needs what is damaged from a peer: see *Damaged journal* in docs/OPERATIONS.md"
+    )]
     Damaged(String),
     #[error(transparent)]
     Journal(OpenError),
