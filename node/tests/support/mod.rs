@@ -80,8 +80,17 @@ impl Files {
 
     /// Leads away from a testnet that may run on this machine.
     pub(crate) fn nobody_else_speaks_http(&self) {
+        self.lead_away(&["7102", "7202", "7302"]);
+    }
+
+    /// The same for QUIC; what leads to the first site is somebody's already.
+    pub(crate) fn nobody_else_speaks_quic(&self) {
+        self.lead_away(&["7201", "7301"]);
+    }
+
+    fn lead_away(&self, ports: &[&str]) {
         let text = std::fs::read_to_string(self.client_toml()).expect("readable");
-        let alone = ["7102", "7202", "7302"].iter().zip(1..).fold(text, |text, (port, nobody)| {
+        let alone = ports.iter().zip(1..).fold(text, |text, (port, nobody)| {
             text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{nobody}"))
         });
         std::fs::write(self.client_toml(), alone).expect("writable");

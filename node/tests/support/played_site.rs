@@ -59,6 +59,7 @@ impl PlayedSite {
             .expect("bound");
         let address = endpoint.local_address().expect("bound").to_string();
         replace(&files.client_toml(), "127.0.0.1:7101", &address);
+        files.nobody_else_speaks_quic();
         let state = Arc::new(State {
             config,
             key: key.trim_end().to_owned(),
