@@ -195,6 +195,7 @@ impl NodeOperations {
             if since.elapsed() > quorum::FIT_PATIENCE {
                 return Err(why);
             }
+            // Answers and progress come from two places, of which one tells nobody.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

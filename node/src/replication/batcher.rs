@@ -38,9 +38,7 @@ enum NodesOwn {
     EndDay,
     /// The upkeep releases holds.
     Release,
-    /// A node asked for it, for its operator.
-    Asked,
-    /// A node asked to end the day.
+    /// A node asked to end the day, for its operator.
     AskedDay,
 }
 
@@ -154,12 +152,9 @@ impl Batcher {
             return None;
         }
         let (entry, requests) = queue.fill()?;
-        let own = if requests.iter().any(Flying::ends_day) {
-            Some(NodesOwn::AskedDay)
-        } else {
-            requests.iter().any(Flying::is_nodes).then_some(NodesOwn::Asked)
-        };
-        Some(Next { time, entry, requests, own })
+        // What a node asks for is alone in its entry.
+        let ends_day = requests.first().is_some_and(Flying::ends_day);
+        Some(Next { time, entry, requests, own: ends_day.then_some(NodesOwn::AskedDay) })
     }
 
     /// What the upkeep may do: one of a kind at a time. A node may have asked for the end of a day, too.
@@ -231,7 +226,6 @@ impl Batcher {
             NodesOwn::Release => self.upkeep.released(worked, now),
             NodesOwn::EndDay => self.upkeep.day_changed(worked, now),
             NodesOwn::AskedDay => self.upkeep.day_changed(true, now),
-            NodesOwn::Asked => {}
         }
     }
 

@@ -141,8 +141,8 @@ impl Peers {
                 now
             }
         };
-        let heard = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
-        Some(heard.map_or(since, |at| at.max(since)))
+        drop(state);
+        Some(self.majority_answered(now).map_or(since, |at| at.max(since)))
     }
 
     /// Whether a majority answered this primary within its lease: until then nobody else can have been elected.
@@ -211,7 +211,7 @@ impl Peers {
         if self.state().welcomes.waiting(term).is_empty() {
             return Vec::new();
         }
-        let confirmed = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
+        let confirmed = self.majority_answered(now);
         let followers = quorum::look(raft).followers;
         let acknowledged = |node| {
             let follower = followers.iter().find(|follower| follower.node == node);

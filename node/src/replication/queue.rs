@@ -145,11 +145,6 @@ pub(super) struct Flying {
 }
 
 impl Flying {
-    /// Whether a node asked for it.
-    pub(super) fn is_nodes(&self) -> bool {
-        self.ticket.as_ref().is_some_and(|ticket| ticket.caller.is_node())
-    }
-
     /// Whether a node asked to end the day.
     pub(super) fn ends_day(&self) -> bool {
         let Some(ticket) = self.ticket.as_ref().filter(|ticket| ticket.caller.is_node()) else {
@@ -166,9 +161,11 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use evenkeel_wire::{
+        codec,
+        day::{BusinessDate, CloseDay},
         entry::EntryBody,
         id::{KeyId, NODES, OPERATOR_KEY},
-        key::Role,
+        key::{RevokeKey, Role},
     };
 
     use super::*;
@@ -225,6 +222,22 @@ mod tests {
         assert_eq!(entries(&queue), [both, nodes.clone(), nodes, clients]);
         assert!(queue.is_empty());
         assert_eq!(queue.depth(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_nodes_marker_ends_a_day() {
+        let day = |text| BusinessDate::parse(text).unwrap();
+        let marker = CloseDay { closed: day("2026-11-26"), next: day("2026-11-27") };
+        let revoke = Command::RevokeKey(RevokeKey { key: KeyId(7) });
+        let ends_day = |caller, command: &Command| {
+            let mut ticket = ticket(caller, 0);
+            let commands = codec::encode(command).into();
+            ticket.errand = Errand::Submit { count: 1, atomic: false, commands };
+            Flying { ticket: Some(ticket), first: 0 }.ends_day()
+        };
+        assert!(ends_day(Caller::NODE, &Command::CloseDay(marker)));
+        assert!(!ends_day(Caller::NODE, &revoke), "a key ends no day");
+        assert!(!ends_day(CLIENT, &Command::CloseDay(marker)), "nor does a client");
     }
 
     #[tokio::test(start_paused = true)]
