@@ -12,5 +12,5 @@ target=$(cd "$root" && realpath -m -- "${CARGO_TARGET_DIR:-target}")
 if ! [ -x "$target/release/testnet" ]; then
     echo "testnet.sh: building evenkeel (the first time takes some minutes)" >&2
 fi
-(cd "$root" && cargo build --release --locked --quiet -p evenkeel-node -p evenkeel-testnet) >&2
+(cd "$root" && cargo build --release --locked --quiet -p evenkeel -p evenkeel-testnet) >&2
 exec "$target/release/testnet" --root "$root" "$@"

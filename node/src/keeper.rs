@@ -17,13 +17,15 @@ use evenkeel_wire::codec;
 
 use crate::{
     history::History,
-    ledger::AuditProgress,
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS},
-    rebuild::{Progress, Rebuild},
-    recovery::SETTING_MEMBERSHIP,
-    sealing::{PERMANENT_SECONDS, is_full, sealed, write_index},
+    replay::{
+        rebuild::{Progress, Rebuild},
+        recovery::SETTING_MEMBERSHIP,
+        sealing::{PERMANENT_SECONDS, is_full, sealed, write_index},
+    },
     state::{Begun, State},
 };
+use evenkeel_ledger::AuditProgress;
 
 /// Makes an empty place for checkpoints after the old one was set aside.
 pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;

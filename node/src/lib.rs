@@ -1,29 +1,27 @@
-//! The evenkeel node: a replicated wallet ledger, one binary per site.
+//! The evenkeel node: a replicated wallet ledger, one process per site.
 //!
-//! A request takes one road: door ([`gateway`]) → [`admission`] → [`road`] → [`replication`] → [`ledger`] → reply. What a node
-//! is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
+//! A request takes one road: door ([`gateway`]) → [`admission`] → [`road`] → [`replication`] → the ledger in [`state`] →
+//! reply. What a node is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
 
-pub mod admission;
-pub mod calendar;
-pub mod cli;
+// A node, and what it's told.
 pub mod clock;
 pub mod config;
-pub mod gateway;
-pub mod health;
-pub mod history;
-pub mod keeper;
-pub mod ledger;
 pub mod limits;
-pub mod metrics;
 pub mod node;
-pub mod operations;
-pub mod rebuild;
-pub mod recovery;
+
+// The road.
+pub mod admission;
+pub mod gateway;
 pub mod replication;
 pub mod road;
-pub mod sealing;
+
+// What follows from the journal.
+pub mod history;
+pub mod keeper;
+pub mod replay;
 pub mod state;
-pub mod status;
+
+// What is seen from outside.
+pub mod metrics;
+pub mod operator;
 pub mod telemetry;
-pub mod timeline;
-pub mod verify;

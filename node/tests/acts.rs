@@ -14,15 +14,12 @@ use applied::{Applied, OPERATOR, won};
 use bytes::{Bytes, BytesMut};
 use evenkeel_node::{
     admission::{self, Keyring, key_hash},
-    gateway::{admin::AdminError, forward::ForwardDoor},
+    gateway::forward::ForwardDoor,
     metrics::{Door, Metrics},
-    operations::LedgerActs,
-    replication::{
-        freshness::Freshness,
-        transport::{LaneEnds, LaneIn, LaneOut},
-    },
+    operator::{acts::LedgerActs, operations::AdminError},
+    replication::peers::transport::{LaneEnds, LaneIn, LaneOut},
     road::{Decided, Errand, Exit, Lead, NODES_HASH, Reply, Road, Ticket},
-    state::State,
+    state::{State, freshness::Freshness},
 };
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},

@@ -15,9 +15,10 @@ use std::{
     },
 };
 
-use evenkeel_node::replication::{
+use evenkeel_node::history::record_kind;
+use evenkeel_node::replication::engine::{
     log_store::LogStore,
-    types::{Entry, LogId, StoredMembership, Types, Vote, kind, log_id},
+    types::{Entry, LogId, StoredMembership, Types, Vote, log_id},
 };
 use evenkeel_storage::{
     disk::MemoryDisk,
@@ -86,7 +87,7 @@ impl Hiding {
             position,
             term: 0,
             time: 0,
-            kind: kind::BLANK,
+            kind: record_kind::BLANK,
             payload: bytes::Bytes::new(),
         });
         self.visible_from.store(first, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use evenkeel_node::{
     replication::{
         forwarder::{Forwarder, There},
-        transport::{LaneEnds, LaneIn, LaneOut, PeerTransport},
+        peers::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport},
     },
     road::{Caller, Errand, Exit, Lead, Reply, Road, Ticket},
 };

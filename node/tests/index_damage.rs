@@ -9,9 +9,9 @@
 use std::{path::Path, sync::Arc};
 
 use evenkeel_node::{
+    history::record_kind,
     keeper::{Keeper, Rest},
-    recovery::{self, Recovered, Recovery, RecoveryError, Report},
-    replication::types::kind,
+    replay::recovery::{self, Recovered, Recovery, RecoveryError, Report},
     state::State,
 };
 use evenkeel_storage::{
@@ -104,7 +104,7 @@ impl Site {
             position,
             term: 1,
             time: T0 + position * SECOND,
-            kind: kind::COMMANDS,
+            kind: record_kind::COMMANDS,
             payload: entry.finish().into(),
         };
         self.journal.append(vec![record], Box::new(|_| ())).unwrap();
@@ -365,7 +365,7 @@ fn answers_are_what_the_ledger_said_the_first_time() {
     site.rest();
     let position = site.append(&[top_up(last, 2)]);
     let record = site.journal.read(position, position + 1, 1).unwrap().remove(0);
-    let head = evenkeel_node::ledger::EntryHead {
+    let head = evenkeel_ledger::EntryHead {
         position,
         term: record.term,
         time: record.time,

@@ -16,8 +16,8 @@ use std::{
 use applied::{Applied, OPERATOR};
 use evenkeel_node::{
     admission::{Keyring, key_hash},
-    replication::freshness::Freshness,
     road::{Caller, Errand, Exit, Lead, Reply, Road, Ticket},
+    state::freshness::Freshness,
 };
 use evenkeel_wire::{
     command::Command,

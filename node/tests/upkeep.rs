@@ -6,7 +6,7 @@ mod applied;
 use std::time::Duration;
 
 use applied::{Applied, FOUNDED, won};
-use evenkeel_node::replication::upkeep::{Chore, Free, Upkeep};
+use evenkeel_node::replication::proposing::upkeep::{Chore, Free, Upkeep};
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
     amount::Amount,

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use evenkeel_testnet::{
-    accept, demo, failover, nodes, process,
+    accept,
+    cluster::{nodes, process, table, testnet::Testnet, up},
+    output::progress,
     relay::{self, Cut, Link, Order, rules},
-    say::progress,
-    simulate, table,
-    testnet::Testnet,
-    up,
+    scenarios::{demo, failover},
+    simulation::simulate,
 };
 use rustix::process::Signal;
 

@@ -1,19 +1,10 @@
 //! Three evenkeel sites on one machine.
 //!
-//! Read in this order: what a site is and how its process is handled, the network between the sites, the verbs.
-//! Needed by nothing in production.
+//! Read in this order: what a site is and how its process is handled, the network between the sites, load and what it is
+//! checked against, the scenarios. Needed by nothing in production.
 
-// A site, its files and its process.
-pub mod admin;
-pub mod files;
-pub mod http;
-pub mod nodes;
-pub mod ports;
-pub mod process;
-pub mod site;
-pub mod testnet;
-
-// The network between the sites.
+pub mod cluster;
+pub mod output;
 pub mod relay;
 
 // Load, and whether all of it is there.
@@ -21,14 +12,9 @@ pub mod audit;
 pub mod load;
 pub mod mixed;
 
-// The verbs.
+// Scenarios on real processes.
 pub mod accept;
-pub mod demo;
-pub mod failover;
-pub mod say;
-pub mod simulate;
-pub mod table;
-pub mod up;
+pub mod scenarios;
 
 // The same three sites as one seeded program.
 pub mod simulation;

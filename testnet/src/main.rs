@@ -5,7 +5,8 @@ mod arguments;
 use std::process::ExitCode;
 
 use clap::Parser;
-use evenkeel_testnet::{say, testnet::Usage};
+use evenkeel_testnet::cluster::testnet::Usage;
+use evenkeel_testnet::output;
 
 use arguments::Arguments;
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say::progress(&format!("testnet: {error:#}"));
+            output::progress(&format!("testnet: {error:#}"));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }

@@ -35,7 +35,7 @@ fn story() {
     after_crashes(&world);
     strangers(&world);
     world.does(&["down"]);
-    evenkeel_testnet::say::data("the processes' story: ok");
+    evenkeel_testnet::output::data("the processes' story: ok");
 }
 
 fn up_again_and_down(world: &World) {
@@ -206,7 +206,7 @@ mod stand_in {
     use super::*;
 
     /// `cluster new --name … --out DIR --site NAME=HOST:PORT …`
-    pub(super) fn found(arguments: &[String]) {
+    pub(crate) fn found(arguments: &[String]) {
         let after = |flag: &str| {
             let places = arguments.windows(2).filter(move |pair| pair[0] == flag);
             places.map(|pair| pair[1].clone()).collect::<Vec<_>>()
@@ -242,7 +242,7 @@ mod stand_in {
     }
 
     /// `run --config FILE`: node 1 is primary, and all are caught up.
-    pub(super) fn serve(config: &Path) {
+    pub(crate) fn serve(config: &Path) {
         let table: Table = fs::read_to_string(config).unwrap().parse().unwrap();
         let text = |name: &str| table["listen"][name].as_str().unwrap().to_owned();
         let ports =

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_node::{config::Member, replication::quic::QuicTransport};
+use evenkeel_node::{config::Member, replication::peers::quic::QuicTransport};
 use evenkeel_testnet::relay::{self, Control, Cut, Link, Order, Plan};
 use evenkeel_wire::{
     endpoint::{PeerEndpoint, PeerLink, PeerSettings},
@@ -145,7 +145,7 @@ async fn it_carries_the_tail_of_a_busy_journal() {
     let counts = world.control.order(Order::Tell).unwrap().counts;
     let us = u64::try_from(took.as_micros()).unwrap();
     let megabytes_per_second = (frames << 20) / us;
-    evenkeel_testnet::say::progress(&format!("{megabytes_per_second} MB/s of QUIC, {counts:?}"));
+    evenkeel_testnet::output::progress(&format!("{megabytes_per_second} MB/s of QUIC, {counts:?}"));
     assert!(megabytes_per_second >= 5);
 }
 

@@ -6,35 +6,26 @@
 //! It never knows `storage`: what is on the wire and what is on disk age apart.
 #![warn(missing_docs)]
 
-// The vocabulary.
-pub mod account;
-pub mod amount;
-pub mod command;
-pub mod day;
-pub mod entry;
-pub mod genesis;
-pub mod hold;
-pub mod id;
-pub mod key;
-pub mod outcome;
-pub mod refund;
-pub mod reversal;
-pub mod transfer;
+mod vocabulary;
 
-// Who says what to whom.
-pub mod peer;
-pub mod reply;
-pub mod request;
+pub use vocabulary::{
+    account, amount, command, day, entry, genesis, hold, id, key, outcome, refund, reversal,
+    transfer,
+};
 
-// How it becomes bytes.
+mod messages;
+
+pub use messages::{peer, reply, request};
+
+// How messages become bytes.
 pub mod codec;
 pub mod frame;
 pub mod limits;
 pub mod version;
 
-// Who is at the other end.
+// Who is at the other end, the two ports, and a client of the cluster.
 pub mod identity;
-// The ports.
+
 pub mod endpoint;
-// The other side of the client port.
+
 pub mod client;

@@ -75,7 +75,7 @@ fn parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Refusal> {
 ///
 /// # Errors
 /// When it can't be looked up.
-pub(super) fn are_own(
+pub(crate) fn are_own(
     caller: &Caller,
     facts: &dyn Facts,
     command: &Command,

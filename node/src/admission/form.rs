@@ -5,7 +5,7 @@
 use evenkeel_wire::{command::Command, limits::HOLD_MS_MAX};
 
 /// Why a command, one of `count`, is malformed.
-pub(super) fn check(command: &Command, count: usize) -> Result<(), String> {
+pub(crate) fn check(command: &Command, count: usize) -> Result<(), String> {
     match command {
         Command::Hold(hold) if !(1..=HOLD_MS_MAX).contains(&hold.expires_in_ms) => {
             Err(format!("expires_in_ms: {}; allowed are 1 to {HOLD_MS_MAX}", hold.expires_in_ms))

@@ -22,9 +22,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::unauthorized;
 use crate::{
     limits::{KEY_PATIENCE, KEYS_ASKED_MAX, STRANGERS_MAX, STRANGERS_REMEMBERED},
-    replication::freshness::Freshness,
     road::{Caller, Errand, Lead, Reply, Road},
-    state::State,
+    state::{State, freshness::Freshness},
 };
 
 /// What a node knows of keys. Shared by its doors.

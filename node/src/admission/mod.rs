@@ -3,11 +3,11 @@
 //!
 //! The same commands are judged twice when they come through a follower: at its door, and again where they're decided.
 
-mod apart;
 pub mod facts;
 mod form;
 pub mod keyring;
 pub mod quota;
+mod reads;
 pub mod roles;
 
 use bytes::Bytes;
@@ -19,9 +19,9 @@ use evenkeel_wire::{
     request::Query,
 };
 
-pub use apart::{answer, read_here};
 pub use facts::{Facts, Parties};
 pub use keyring::Keyring;
+pub use reads::{answer, read_here};
 pub use roles::{Act, Allowed};
 
 use crate::{road::Caller, state::State};

@@ -9,18 +9,7 @@ use std::{
 use evenkeel_wire::{id::KeyId, key::Role};
 use tokio::time::Instant;
 
-use crate::{limits::RATES_MAX, road::Caller};
-
-/// What one key may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// Requests that a key may ask in a second, for ever.
-    pub requests_per_second: u32,
-    /// Requests that it may ask at once.
-    pub burst: u32,
-    /// Operators' keys may ask as often as they like.
-    pub operator_exempt: bool,
-}
+pub(crate) use crate::{config::Rates, limits::RATES_MAX, road::Caller};
 
 /// Counts the requests of each key.
 pub struct Quota {

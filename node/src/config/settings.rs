@@ -63,7 +63,7 @@ impl fmt::Display for Origin {
 
 /// A value as it was written. The environment and flags only know texts.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(String),
     Boolean(bool),
@@ -79,14 +79,14 @@ struct Setting {
 
 /// All that was written, by full key: `listen.peer`, `members[0].peer`.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     path: PathBuf,
     values: BTreeMap<String, Setting>,
-    pub(super) members: usize,
+    pub(crate) members: usize,
 }
 
 impl Settings {
-    pub(super) fn read(
+    pub(crate) fn read(
         path: &Path,
         text: &str,
         overrides: &Overrides,
@@ -109,7 +109,7 @@ impl Settings {
     }
 
     /// A setting that must be there.
-    pub(super) fn get<T>(
+    pub(crate) fn get<T>(
         &self,
         key: &str,
         parse: impl FnOnce(&Value) -> Result<T, String>,
@@ -127,7 +127,7 @@ impl Settings {
     }
 
     /// A setting with a default.
-    pub(super) fn get_or<T>(
+    pub(crate) fn get_or<T>(
         &self,
         key: &str,
         default: T,
@@ -137,7 +137,7 @@ impl Settings {
     }
 
     /// Says of a setting that it contradicts another one.
-    pub(super) fn wrong(&self, key: &str, problem: String) -> ConfigError {
+    pub(crate) fn wrong(&self, key: &str, problem: String) -> ConfigError {
         let origin = self
             .values
             .get(key)

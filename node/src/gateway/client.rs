@@ -23,9 +23,8 @@ use crate::{
     admission::{self, Keyring},
     limits::HELLO_PATIENCE,
     metrics::DoorMetrics,
-    replication::freshness::Freshness,
     road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
-    state::State,
+    state::{State, freshness::Freshness},
 };
 
 /// What every client's stream needs.

@@ -17,7 +17,7 @@ use crate::{
     admission::{self, Keyring},
     limits::FORWARDS_MAX,
     metrics::DoorMetrics,
-    replication::transport::LaneEnds,
+    replication::peers::transport::LaneEnds,
     road::{Caller, Errand, Lead, NODES_HASH, Reply, ReplySink, Road, Ticket},
     state::State,
 };

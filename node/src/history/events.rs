@@ -17,13 +17,14 @@ use evenkeel_wire::{
     transfer::Text,
 };
 
+use super::record_kind;
 use super::{
     Lost,
+    history_reader::{Past, Told},
     holds::opened,
-    past::{Past, Told},
     walk::{commands, stamp},
 };
-use crate::{ledger::Decided, replication::types::kind};
+use evenkeel_ledger::Decided;
 
 /// How much of the journal is walked for one answer.
 const WALK_BYTES: usize = 1 << 20;
@@ -181,7 +182,9 @@ impl Past<'_> {
             return Err(Lost::new(format!("there is no entry {from}")));
         }
         for record in &records {
-            if record.kind == kind::COMMANDS && !self.events_of(record, after, max, &mut told)? {
+            if record.kind == record_kind::COMMANDS
+                && !self.events_of(record, after, max, &mut told)?
+            {
                 told.more = true;
                 return Ok(told);
             }

@@ -12,8 +12,8 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::{Lost, past::Past, rows::is_new_and_committed};
-use crate::ledger::Decided;
+use super::{Lost, history_reader::Past, rows::is_new_and_committed};
+use evenkeel_ledger::Decided;
 
 impl Past<'_> {
     /// The movement that a committed command made. `None`: it moved nothing. A capture is a payment under its own id, with

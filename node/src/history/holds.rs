@@ -11,7 +11,7 @@ use evenkeel_wire::{
 
 use super::{
     Lost,
-    past::{Past, Told},
+    history_reader::{Past, Told},
 };
 
 impl Past<'_> {
@@ -37,7 +37,7 @@ impl Past<'_> {
     }
 
     /// A hold as a void or an expiry leaves it.
-    pub(super) fn hold_ended_by(&self, id: CommandId, by: &Command) -> Result<HoldView, Lost> {
+    pub(crate) fn hold_ended_by(&self, id: CommandId, by: &Command) -> Result<HoldView, Lost> {
         let view = self.find_committed(id)?.and_then(taken_up);
         let view = view.ok_or_else(|| Lost::new(format!("the hold {id} isn't there")))?;
         Ok(ended(view, by, 0))
@@ -51,7 +51,7 @@ fn taken_up(told: Told) -> Option<HoldView> {
 }
 
 /// A hold as it is when it's taken up.
-pub(super) fn opened(hold: Hold, stamp: Stamp, index: u16) -> HoldView {
+pub(crate) fn opened(hold: Hold, stamp: Stamp, index: u16) -> HoldView {
     let expires_at = stamp.recorded_at.saturating_add(hold.expires_in_ms.saturating_mul(1_000));
     let status = HoldStatus::Open;
     HoldView { hold, status, expires_at, closed_by: None, captured: 0, stamp, index }

@@ -7,14 +7,15 @@
 //!
 //! It never judges and never writes. Asking it reads files: not for a thread that must not wait.
 
+mod command_reader;
 mod events;
 mod facts;
-mod firsts;
+mod history_reader;
 mod holds;
+mod lookup;
 mod page;
-mod past;
-mod reader;
-mod recents;
+mod recent_index;
+pub mod record_kind;
 mod rows;
 mod settlement;
 mod walk;
@@ -31,13 +32,13 @@ use evenkeel_storage::journal::{
 use evenkeel_wire::reply::{Refusal, RefusalCode};
 
 pub use events::{AccountChange, After, Event, EventKind, Events, Subject};
-pub use firsts::Firsts;
-pub use past::{Past, Remembers, Told};
+pub use history_reader::{Past, Remembers, Told};
+pub use lookup::Firsts;
 pub use rows::command_row;
 pub use settlement::{BankRow, MerchantRow, Settlement};
 pub use walk::{commands, place_of, stamp};
 
-use self::recents::Recents;
+use self::recent_index::Recents;
 
 /// The history of one node.
 pub struct History {

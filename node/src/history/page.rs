@@ -13,10 +13,11 @@ use evenkeel_wire::{
 
 use super::{
     Lost,
-    past::{Past, Told},
+    history_reader::{Past, Told},
     rows,
 };
-use crate::{ledger::Decided, limits::HISTORY_PAGE_MAX};
+use crate::limits::HISTORY_PAGE_MAX;
+use evenkeel_ledger::Decided;
 
 /// A movement's place, where its command stands, and what came of it where that is known already.
 type Listed = (Cursor, Part, Option<Decided>);
@@ -82,7 +83,7 @@ impl Past<'_> {
     }
 
     /// A committed command as a movement, before anything was paid back. `None`: it moved nothing.
-    pub(super) fn view(&self, told: Told) -> Result<Option<TransferView>, Lost> {
+    pub(crate) fn view(&self, told: Told) -> Result<Option<TransferView>, Lost> {
         let Told { stamp, command, outcome, .. } = told;
         let moved = self.movement(command, &outcome)?;
         Ok(moved.map(|transfer| {
@@ -93,7 +94,7 @@ impl Past<'_> {
     }
 
     /// Says of each movement what was paid back of it by now.
-    pub(super) fn tell_paid_back(&self, views: &mut [TransferView]) {
+    pub(crate) fn tell_paid_back(&self, views: &mut [TransferView]) {
         let ids: Vec<_> = views.iter().map(|view| view.transfer.id).collect();
         let paid_back = self.ledger.paid_back(&ids);
         for (view, (refunded, reversed_by)) in views.iter_mut().zip(paid_back) {

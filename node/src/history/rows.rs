@@ -10,13 +10,13 @@ use evenkeel_wire::{
     outcome::{Outcome, Rejection},
 };
 
-use crate::ledger::Decided;
+use evenkeel_ledger::Decided;
 
 /// A row's flag: the outcome is the first answer to the command's id again.
 const REPLAYED: u8 = 1;
 
 /// The id under which what closed a hold is found: the hold's, with version 8 instead of 7, which no command has.
-pub(super) fn resolution_id(hold: CommandId) -> u128 {
+pub(crate) fn resolution_id(hold: CommandId) -> u128 {
     (hold.number() & !(0xf << 76)) | (8 << 76)
 }
 
@@ -41,7 +41,7 @@ pub fn command_row(
 }
 
 /// Whether the command itself changed something: it's no earlier answer again, and was neither rejected nor passed over.
-pub(super) fn is_new_and_committed(decided: &Decided) -> bool {
+pub(crate) fn is_new_and_committed(decided: &Decided) -> bool {
     !decided.replayed
         && decided.outcome.rejection.is_none()
         && decided.outcome.index != Outcome::NO_INDEX
@@ -69,7 +69,7 @@ fn to_row(decided: &Decided) -> OutcomeRow {
 }
 
 /// What a row says came of its command.
-pub(super) fn decided(row: &OutcomeRow) -> Decided {
+pub(crate) fn decided(row: &OutcomeRow) -> Decided {
     let rejection = if row.code == 0 {
         None
     } else {
@@ -82,7 +82,7 @@ pub(super) fn decided(row: &OutcomeRow) -> Decided {
 }
 
 /// Position, command's number and outcome.
-pub(super) fn located(place: &Located) -> (u64, u16, Outcome) {
+pub(crate) fn located(place: &Located) -> (u64, u16, Outcome) {
     (place.position, place.command, decided(&place.outcome).outcome)
 }
 

@@ -14,8 +14,9 @@ use evenkeel_wire::{
     transfer::{Transfer, TransferKind},
 };
 
-use super::{Lost, past::Past, rows::is_new_and_committed, walk::commands};
-use crate::{limits::READ_BYTES_MAX, replication::types::kind};
+use super::record_kind;
+use super::{Lost, history_reader::Past, rows::is_new_and_committed, walk::commands};
+use crate::limits::READ_BYTES_MAX;
 
 /// A day's settlement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Past<'_> {
                 return Err(Lost::new(format!("there is no entry {next}")));
             };
             next = last.position + 1;
-            for record in records.iter().filter(|record| record.kind == kind::COMMANDS) {
+            for record in records.iter().filter(|record| record.kind == record_kind::COMMANDS) {
                 let outcomes = self.outcomes(record.position)?;
                 for (command, decided) in commands(&record.payload).zip(&outcomes) {
                     let (_, command, _) = command.map_err(Lost::new)?;

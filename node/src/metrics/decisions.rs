@@ -10,7 +10,7 @@ const COMMITTED: u8 = 0;
 
 /// Entries, commands, and their outcomes by code.
 #[derive(Debug)]
-pub(super) struct Decisions {
+pub(crate) struct Decisions {
     entries: IntCounter,
     commands: IntCounter,
     replays: IntCounter,
@@ -18,7 +18,7 @@ pub(super) struct Decisions {
 }
 
 impl Decisions {
-    pub(super) fn new(families: &Families) -> Self {
+    pub(crate) fn new(families: &Families) -> Self {
         let outcomes = families.counters(
             "outcomes_total",
             "Commands that this node has applied since its start, by outcome: committed, or the rejection's code; of an atomic batch that failed, one by its own code and all others as batch_failed. Replays aren't counted again.",
@@ -47,12 +47,12 @@ impl Decisions {
     }
 
     /// An entry without commands was applied.
-    pub(super) fn passed(&self) {
+    pub(crate) fn passed(&self) {
         self.entries.inc();
     }
 
     /// An entry was applied, with these answers.
-    pub(super) fn applied(&self, answers: &[Answer]) {
+    pub(crate) fn applied(&self, answers: &[Answer]) {
         let mut counts = [0_u64; 256];
         let mut replays = 0;
         for answer in answers {

@@ -51,7 +51,7 @@ pub struct DoorMetrics {
 
 impl DoorMetrics {
     /// Those of each door, in the order of [`Door::ALL`].
-    pub(super) fn all(families: &Families) -> [Arc<Self>; 3] {
+    pub(crate) fn all(families: &Families) -> [Arc<Self>; 3] {
         let latencies = families.histograms(
             "request_duration_seconds",
             "Time from a request's arrival to its answer, rejections and refusals included.",

@@ -10,51 +10,51 @@ use prometheus::{
 const PREFIX: &str = "evenkeel";
 
 /// The families of one node.
-pub(super) struct Families {
+pub(crate) struct Families {
     registry: Registry,
 }
 
 impl Families {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { registry: Registry::new() }
     }
 
     /// The registry that all of them are in.
-    pub(super) fn into_registry(self) -> Registry {
+    pub(crate) fn into_registry(self) -> Registry {
         self.registry
     }
 
-    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::with_opts(opts(name, help)))
     }
 
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(opts(name, help), labels))
     }
 
-    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::with_opts(opts(name, help)))
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
+    pub(crate) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
         self.add(IntGaugeVec::new(opts(name, help), &[label]))
     }
 
     /// A gauge with fractions: seconds.
-    pub(super) fn seconds(&self, name: &str, help: &str) -> Gauge {
+    pub(crate) fn seconds(&self, name: &str, help: &str) -> Gauge {
         self.add(Gauge::with_opts(opts(name, help)))
     }
 
     /// Gauges with fractions: seconds.
-    pub(super) fn seconds_by(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+    pub(crate) fn seconds_by(&self, name: &str, help: &str, label: &str) -> GaugeVec {
         self.add(GaugeVec::new(opts(name, help), &[label]))
     }
 
-    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    pub(crate) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         self.add(Histogram::with_opts(histogram_opts(name, help, buckets)))
     }
 
-    pub(super) fn histograms(
+    pub(crate) fn histograms(
         &self,
         name: &str,
         help: &str,

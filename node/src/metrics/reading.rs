@@ -44,7 +44,7 @@ pub struct PeerReading {
 
 /// The families that a reading fills.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(crate) struct Live {
     primary: IntGauge,
     ready: IntGauge,
     term: IntGauge,
@@ -69,7 +69,7 @@ pub(super) struct Live {
 
 impl Live {
     #[rustfmt::skip]
-    pub(super) fn new(families: &Families) -> Self {
+    pub(crate) fn new(families: &Families) -> Self {
         let gauge = |name, help| families.gauge(name, help);
         let seconds = |name, help| families.seconds(name, help);
         Self {
@@ -97,7 +97,7 @@ impl Live {
     }
 
     /// Shows a reading.
-    pub(super) fn show(&self, reading: &Reading, fdatasync_pending: Duration) {
+    pub(crate) fn show(&self, reading: &Reading, fdatasync_pending: Duration) {
         self.primary.set(reading.primary.into());
         self.ready.set(reading.ready.into());
         self.term.set(shown(reading.term));

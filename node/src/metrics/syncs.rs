@@ -24,7 +24,7 @@ pub struct SyncTimes {
 }
 
 impl SyncTimes {
-    pub(super) fn new(families: &Families) -> Self {
+    pub(crate) fn new(families: &Families) -> Self {
         let latency = families.histogram(
             "fdatasync_duration_seconds",
             "Time that one fdatasync of the journal took.",
@@ -39,7 +39,7 @@ impl SyncTimes {
 
     /// How long the sync that is under way has taken so far; zero when there's none. The histogram learns of a sync when
     /// it ends, so a disk that hangs shows here alone.
-    pub(super) fn pending(&self) -> Duration {
+    pub(crate) fn pending(&self) -> Duration {
         self.under_way().map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

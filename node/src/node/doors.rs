@@ -28,11 +28,10 @@ use crate::{
     },
     limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX},
     metrics::Door,
-    operations::NodeOperations,
+    operator::node_operations::NodeOperations,
     replication::engine::Replication,
     state::State,
-    telemetry::Telemetry,
-    timeline::Timeline,
+    telemetry::{Telemetry, timeline::Timeline},
 };
 
 /// A runtime that a start which fails may drop: the thread that drives the node's own runtime mustn't wait for another
@@ -58,7 +57,7 @@ impl Drop for Apart {
 }
 
 /// Bound, but not open yet: a port that is taken refuses the start before anything runs.
-pub(super) struct Doors {
+pub(crate) struct Doors {
     runtime: Apart,
     clients: ClientEndpoint,
     admin: AdminSocket,
@@ -69,12 +68,12 @@ pub(super) struct Doors {
 }
 
 /// Open doors.
-pub(super) struct OpenDoors {
+pub(crate) struct OpenDoors {
     thread: JoinHandle<()>,
 }
 
 impl Doors {
-    pub(super) fn bind(
+    pub(crate) fn bind(
         config: &Arc<Config>,
         identity: Identity,
         stopping: watch::Receiver<bool>,
@@ -97,7 +96,7 @@ impl Doors {
         Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }
 
-    pub(super) fn open(
+    pub(crate) fn open(
         self,
         replication: &Replication,
         state: &Arc<State>,
@@ -178,7 +177,7 @@ async fn serve_clients(
 
 impl OpenDoors {
     /// Waits until the doors are closed; they close when the node is stopping.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         // Not on this thread: replication still has replies to hand out.
         let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {

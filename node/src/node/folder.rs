@@ -14,23 +14,23 @@ use crate::{
     config::Config,
     keeper::Reopen,
     limits::START_SCRUB_BYTES,
-    recovery::{Recovered, Recovery, RecoveryError, balances_folder},
+    replay::recovery::{Recovered, Recovery, RecoveryError, balances_folder},
 };
 
 /// Everything that a data folder holds, open and recovered.
-pub(super) struct Opened {
-    pub(super) claim: Claim,
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) journal: Journal,
-    pub(super) writer: Writer,
-    pub(super) recovery: JournalRecovery,
-    pub(super) recovered: Recovered,
-    pub(super) checkpoints: Box<dyn Checkpoints>,
-    pub(super) reopen: Reopen,
-    pub(super) volatile: bool,
+pub(crate) struct Opened {
+    pub(crate) claim: Claim,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) journal: Journal,
+    pub(crate) writer: Writer,
+    pub(crate) recovery: JournalRecovery,
+    pub(crate) recovered: Recovered,
+    pub(crate) checkpoints: Box<dyn Checkpoints>,
+    pub(crate) reopen: Reopen,
+    pub(crate) volatile: bool,
 }
 
-pub(super) fn open(config: &Config) -> Result<Opened, RunError> {
+pub(crate) fn open(config: &Config) -> Result<Opened, RunError> {
     let claim = superblock::claim(&config.data, config.cluster.0, config.node)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let opened = journal::open(disk.clone(), &config.data, Options::new(config.cluster.0));

@@ -27,14 +27,14 @@ use crate::{
     metrics::{Door, Metrics},
     replication::{
         engine::Replication,
-        quic::{QuicTransport, ends},
-        serve::PeerDoor,
+        peer_door::PeerDoor,
+        peers::quic::{QuicTransport, ends},
     },
     road::Lead,
     state::State,
 };
 
-pub(super) struct Peering {
+pub(crate) struct Peering {
     endpoint: Arc<PeerEndpoint>,
     transport: Arc<QuicTransport>,
     node: NodeId,
@@ -58,7 +58,7 @@ const ACQUAINT_EVERY: Duration = Duration::from_secs(1);
 const ACQUAINT_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Peering {
-    pub(super) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
+    pub(crate) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
         let timing = config.profile.timing();
         let idle = (timing.election_max * 2).max(Duration::from_secs(2));
         let settings = PeerSettings { idle, ..PeerSettings::default() };
@@ -68,12 +68,12 @@ impl Peering {
         Ok(Self { endpoint, transport, node: config.node, members })
     }
 
-    pub(super) fn transport(&self) -> &Arc<QuicTransport> {
+    pub(crate) fn transport(&self) -> &Arc<QuicTransport> {
         &self.transport
     }
 
     /// Takes peers' connections until the port is closed.
-    pub(super) fn serve(
+    pub(crate) fn serve(
         &self,
         replication: &Replication,
         state: Arc<State>,
@@ -105,7 +105,7 @@ impl Peering {
         })
     }
 
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.endpoint.close();
         let _told_or_not = timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
     }

@@ -12,7 +12,7 @@ use evenkeel_wire::{
 };
 use tokio::sync::watch;
 
-use super::{network::PeerClient, peers::Peers};
+use super::peers::{book::Peers, network::PeerClient};
 use crate::{metrics::Metrics, road::Lead, state::State};
 
 /// How often digests are compared.
@@ -158,7 +158,8 @@ mod tests {
     };
 
     use super::*;
-    use crate::{history::History, ledger::Ledger, recovery, replication::types::kind};
+    use crate::{history::History, history::record_kind, replay::recovery};
+    use evenkeel_ledger::Ledger;
 
     const OWN: [u8; 32] = [1; 32];
     const OTHER: [u8; 32] = [2; 32];
@@ -209,7 +210,8 @@ mod tests {
         let mut entry = EntryBuilder::new();
         entry.push(OPERATOR_KEY, false, 1, &codec::encode(&Command::Genesis(Box::new(genesis))));
         let payload = entry.finish().into();
-        let record = NewRecord { position: 0, term: 1, time: 1, kind: kind::COMMANDS, payload };
+        let record =
+            NewRecord { position: 0, term: 1, time: 1, kind: record_kind::COMMANDS, payload };
         journal.append(vec![record], Box::new(|_| ())).unwrap();
         assert_eq!(writer.step(1), Step::Worked);
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));

@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, Interval, timeout},
 };
 
-use super::transport::{LaneEnds, PeerTransport};
+use super::peers::transport::{LaneEnds, PeerTransport};
 use crate::{
     limits::FORWARDS_MAX,
     road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},

@@ -6,33 +6,16 @@
 //! ```
 //! It never decides about money, and never changes a vote or the log but through the engine.
 
-pub mod aside;
-pub mod batcher;
 pub mod digests;
+pub mod empty_copy;
 pub mod engine;
 pub mod forwarder;
-pub mod freshness;
-pub mod gate;
-pub mod joining;
-pub mod lead;
-pub mod log_store;
-pub mod network;
+pub mod leadership;
+pub mod peer_door;
 pub mod peers;
-pub mod queue;
-pub mod quic;
-pub mod quorum;
+pub mod progress;
+pub mod proposing;
 pub mod reads;
-#[cfg(evenkeel_simulation)]
-pub mod seeded;
-pub mod serve;
-pub mod stamps;
-pub mod state_machine;
-pub mod transport;
-pub mod types;
-pub mod upkeep;
-pub mod votes;
-pub mod watchdog;
-pub mod welcome;
 
 /// The engine, with our types.
-pub type Raft = openraft::Raft<types::Types, state_machine::StateMachine>;
+pub type Raft = openraft::Raft<engine::types::Types, engine::state_machine::StateMachine>;

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Raft, peers::Peers, queue::Queue};
+use super::{Raft, peers::book::Peers, proposing::queue::Queue};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Inner, Place, State};
-use crate::ledger::{CheckpointHead, EntryHead};
+use evenkeel_ledger::{CheckpointHead, EntryHead};
 
 /// What came of checkpoints, for whoever watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Begun {
 impl State {
     /// The state in front of a segment's first entry is what a checkpoint holds: then every entry after it is in a
     /// segment that isn't sealed, and a start finds all outcomes either there or in an index.
-    pub(super) fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
+    pub(crate) fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
         if inner.checkpoint_busy || head.position == 0 || head.position < inner.checkpoint_from {
             return;
         }

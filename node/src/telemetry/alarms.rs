@@ -13,7 +13,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use crate::timeline::Timeline;
+use super::timeline::Timeline;
 
 /// Alarms that wait for the timeline to be opened; those of a start are few.
 const WAITING_MAX: usize = 64;
@@ -22,7 +22,7 @@ const TIMELINE_TARGET: &str = "evenkeel_node::timeline";
 
 /// Takes errors; clones lead to the same timeline.
 #[derive(Clone, Default)]
-pub(super) struct Alarms(Arc<Mutex<Ends>>);
+pub(crate) struct Alarms(Arc<Mutex<Ends>>);
 
 #[derive(Default)]
 struct Ends {
@@ -32,7 +32,7 @@ struct Ends {
 
 impl Alarms {
     /// From now on alarms are recorded there; those that waited are first.
-    pub(super) fn record_in(&self, timeline: Timeline) {
+    pub(crate) fn record_in(&self, timeline: Timeline) {
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for alarm in ends.waiting.drain(..) {
             timeline.record("alarm", Value::Object(alarm));

@@ -3,7 +3,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use evenkeel_node::{admission::key_hash, ledger::EntryHead, recovery::Recovery, state::State};
+use evenkeel_ledger::EntryHead;
+use evenkeel_node::{admission::key_hash, replay::recovery::Recovery, state::State};
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
     disk::{Disk, MemoryDisk},

@@ -258,14 +258,14 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::quarantine;
     use super::*;
+    use crate::balances::quarantine;
 
     #[test]
     fn a_panic_in_sled_is_damage_and_ends_the_use_of_the_handle() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("balances");
-        let mut checkpoints = super::super::open(&folder).unwrap();
+        let mut checkpoints = crate::balances::open(&folder).unwrap();
         let error = checkpoints.call::<()>("putting rows", |_| panic!("page {}", 7)).unwrap_err();
         assert!(error.is_damage());
         assert_eq!(
@@ -276,7 +276,7 @@ mod tests {
 
         // The handle is still there, sled is gone: set aside and open anew at once.
         quarantine(&folder).unwrap();
-        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+        assert_eq!(crate::balances::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
 
         // Its files are locked still, and out of the way once they are renamed.
         quarantine(&folder).unwrap();
-        assert_eq!(super::super::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
+        assert_eq!(crate::balances::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
         drop(release);
     }
 }

@@ -52,7 +52,7 @@ impl CheckpointError {
     }
 
     /// Whether the table may no longer be what the handle believes it to be.
-    pub(super) fn ends_use(&self) -> bool {
+    pub(crate) fn ends_use(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Io(_) | Self::Stalled { .. })
     }
 }

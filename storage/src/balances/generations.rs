@@ -4,28 +4,28 @@
 //! or over what this same generation put before; the newest version of the finished generation is
 //! never touched. The removal of an entry is such a version too, until it is swept (removed.rs).
 
-use super::marker::MarkerRow;
 use super::removed::Removed;
+use super::rows::marker::MarkerRow;
+use super::rows::totals::{Totals, damaged_row};
 use super::rows::{self, Row, RowHash};
 use super::table::Table;
-use super::totals::{Totals, damaged_row};
 use super::{CheckpointError, Marker};
 
-pub(super) struct Generations<T> {
-    pub(super) table: T,
-    pub(super) finished: Option<Finished>,
-    pub(super) draft: Option<Draft>,
+pub(crate) struct Generations<T> {
+    pub(crate) table: T,
+    pub(crate) finished: Option<Finished>,
+    pub(crate) draft: Option<Draft>,
 }
 
 /// The newest finished generation, once loaded. Generation 0 is the empty one before the first.
 #[derive(Clone)]
-pub(super) struct Finished {
-    pub(super) generation: u64,
-    pub(super) totals: Totals,
+pub(crate) struct Finished {
+    pub(crate) generation: u64,
+    pub(crate) totals: Totals,
 }
 
 /// The generation being written.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     generation: u64,
     totals: Totals,
     removed: Removed,
@@ -34,18 +34,18 @@ pub(super) struct Draft {
 }
 
 /// A row's version as it lies in one slot.
-pub(super) struct Version {
+pub(crate) struct Version {
     generation: u64,
-    pub(super) row: Row,
+    pub(crate) row: Row,
     hash: RowHash,
 }
 
 impl<T: Table> Generations<T> {
-    pub(super) fn new(table: T) -> Self {
+    pub(crate) fn new(table: T) -> Self {
         Self { table, finished: None, draft: None }
     }
 
-    pub(super) fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
+    pub(crate) fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
         let finished = match self.finished.take() {
             Some(finished) if self.draft.is_none() => finished,
             // Never loaded, or a draft was abandoned: its rows must go, or they would count.
@@ -61,7 +61,7 @@ impl<T: Table> Generations<T> {
         Ok(generation)
     }
 
-    pub(super) fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
+    pub(crate) fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
         for row in rows {
             row.check_size()?;
         }
@@ -140,7 +140,7 @@ impl<T: Table> Generations<T> {
     }
 
     /// Which slot holds the newest version of the row, and that version.
-    pub(super) fn newest_version(
+    pub(crate) fn newest_version(
         &self,
         key: &mut [u8],
     ) -> Result<Option<(usize, Version)>, CheckpointError> {
@@ -163,7 +163,7 @@ impl<T: Table> Generations<T> {
         read().map(Some).map_err(|error| damaged_row(key, error))
     }
 
-    pub(super) fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
+    pub(crate) fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
         let Some(draft) = &self.draft else {
             return Err(CheckpointError::OutOfOrder("finish without begin".into()));
         };
@@ -200,6 +200,6 @@ fn newest(generations: &[Option<u64>; 2]) -> usize {
     usize::from(generations[1] > generations[0])
 }
 
-pub(super) fn set_slot(key: &mut [u8], slot: usize) {
+pub(crate) fn set_slot(key: &mut [u8], slot: usize) {
     *key.last_mut().expect("a key is never empty") = u8::from(slot == 1);
 }

@@ -5,11 +5,11 @@
 //! entries, and only after all the rest was found right.
 
 use super::generations::{Finished, Generations};
-use super::marker::MarkerRow;
 use super::removed::Removed;
+use super::rows::marker::MarkerRow;
+use super::rows::totals::{Totals, damaged_row};
 use super::rows::{self, KIND_MARKER, Row, RowHash};
 use super::table::Table;
-use super::totals::{Totals, damaged_row};
 use super::{CheckpointError, Marker};
 
 /// How many keys of an unfinished generation are held at once; when there are more, the table is
@@ -17,12 +17,12 @@ use super::{CheckpointError, Marker};
 const LEFTOVERS_MAX: usize = 1 << 16;
 
 /// What `load` does with each living row.
-pub(super) type Each<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
+pub(crate) type Each<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
 /// The same, with the generation that the row is of.
 type EachOf<'a> = &'a mut dyn FnMut(Row, u64) -> Result<(), CheckpointError>;
 
 impl<T: Table> Generations<T> {
-    pub(super) fn load(&mut self, each: Each<'_>) -> Result<Option<Marker>, CheckpointError> {
+    pub(crate) fn load(&mut self, each: Each<'_>) -> Result<Option<Marker>, CheckpointError> {
         self.finished = None;
         self.draft = None;
         let marker = self.marker()?;
@@ -83,11 +83,11 @@ impl<T: Table> Generations<T> {
 }
 
 /// A walk over all rows in the order of their keys: the versions of one row follow each other.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     generation: u64,
     totals: Totals,
     leftovers: Vec<Vec<u8>>,
-    pub(super) removed: Removed,
+    pub(crate) removed: Removed,
     last_key: Vec<u8>,
     /// The newest version so far of the row being walked over.
     living: Option<Living>,
@@ -101,12 +101,12 @@ struct Living {
 }
 
 impl Walk {
-    pub(super) fn new(generation: u64) -> Self {
+    pub(crate) fn new(generation: u64) -> Self {
         let (totals, leftovers, removed, last_key) = Default::default();
         Self { generation, totals, leftovers, removed, last_key, living: None }
     }
 
-    pub(super) fn visit(
+    pub(crate) fn visit(
         &mut self,
         key: &[u8],
         value: &[u8],
@@ -165,7 +165,7 @@ impl Walk {
     }
 
     /// No further version of the row can come: the newest one lives.
-    pub(super) fn settle(&mut self, each: EachOf<'_>) -> Result<(), CheckpointError> {
+    pub(crate) fn settle(&mut self, each: EachOf<'_>) -> Result<(), CheckpointError> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };

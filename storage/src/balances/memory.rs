@@ -100,7 +100,7 @@ impl MemoryCheckpoints {
 
     /// What is kept of the row with this key.
     #[cfg(test)]
-    pub(super) fn bytes_of(&self, key: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn bytes_of(&self, key: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let name = &key[..key.len() - 1];
         let bytes = lock(&self.bytes);
         let versions = bytes.current.iter().filter(|(key, _)| key.starts_with(name));
@@ -109,13 +109,13 @@ impl MemoryCheckpoints {
 
     /// Puts back what was there once, behind everybody's back.
     #[cfg(test)]
-    pub(super) fn bring_back(&self, versions: Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(crate) fn bring_back(&self, versions: Vec<(Vec<u8>, Vec<u8>)>) {
         lock(&self.bytes).current.extend(versions);
     }
 
     /// How many versions of rows are kept, markers among them.
     #[cfg(test)]
-    pub(super) fn versions(&self) -> usize {
+    pub(crate) fn versions(&self) -> usize {
         lock(&self.bytes).current.len()
     }
 
@@ -243,8 +243,8 @@ fn lock(bytes: &Mutex<Bytes>) -> MutexGuard<'_, Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{Book, Random, read, write};
     use super::*;
+    use crate::balances::tests::samples::{Book, Random, read, write};
 
     /// A store that forgets the newest version of a row brings its last one back. Counts and sums
     /// agree when both sides of a transfer are forgotten; the digest does not.
@@ -263,7 +263,7 @@ mod tests {
         let has_both = |key: &&Vec<u8>| {
             let mut other = (*key).clone();
             *other.last_mut().unwrap() ^= 1;
-            key[0] != super::super::rows::KIND_MARKER && whole.contains_key(&other)
+            key[0] != crate::balances::rows::KIND_MARKER && whole.contains_key(&other)
         };
         let mut tried = 0;
         for key in whole.keys().filter(has_both) {
@@ -282,7 +282,8 @@ mod tests {
 
         // All of the newest generation's rows at once: money is conserved, the rows are old.
         let generation = |value: &[u8]| u64::from_le_bytes(*value[1..].first_chunk().unwrap());
-        let is_old = |key: &Vec<u8>| key[0] == super::super::rows::KIND_MARKER || !has_both(&key);
+        let is_old =
+            |key: &Vec<u8>| key[0] == crate::balances::rows::KIND_MARKER || !has_both(&key);
         lock(&checkpoints.bytes).current.retain(|key, value| is_old(key) || generation(value) < 2);
         assert!(read(&mut checkpoints.reopen()).unwrap_err().is_damage());
     }

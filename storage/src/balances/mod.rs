@@ -15,34 +15,24 @@
 
 mod checkpoint;
 mod error;
-mod fields;
 mod generations;
 mod load;
-mod marker;
 mod memory;
 mod quarantine;
 mod removed;
 mod rows;
 mod sled_table;
 mod table;
-mod totals;
-
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
-mod measure_tests;
-#[cfg(test)]
-mod samples;
+mod tests;
 
 use std::path::Path;
 
 pub use checkpoint::{Limits, SledCheckpoints};
 pub use error::CheckpointError;
-pub use marker::Marker;
 pub use memory::MemoryCheckpoints;
 pub use quarantine::quarantine;
+pub use rows::marker::Marker;
 pub use rows::{AccountRow, Row};
 
 /// The longest label of an account, in bytes.

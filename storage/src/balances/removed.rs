@@ -16,10 +16,10 @@ const REMOVED_MAX: usize = 1 << 16;
 /// Keys of entries that may be swept once the generation is finished. A hint: whether an entry is
 /// gone is looked up again, for it may have been put again since.
 #[derive(Default)]
-pub(super) struct Removed(Vec<Vec<u8>>);
+pub(crate) struct Removed(Vec<Vec<u8>>);
 
 impl Removed {
-    pub(super) fn note(&mut self, key: Vec<u8>) {
+    pub(crate) fn note(&mut self, key: Vec<u8>) {
         if !self.is_full() {
             self.0.push(key);
         }
@@ -33,7 +33,7 @@ impl Removed {
 impl<T: Table> Generations<T> {
     /// Sweeps what was removed up to this generation, the newest finished one. Nothing newer may be
     /// there.
-    pub(super) fn sweep(
+    pub(crate) fn sweep(
         &mut self,
         mut removed: Removed,
         generation: u64,
@@ -62,7 +62,7 @@ impl<T: Table> Generations<T> {
 
     /// Some of the entries that are there and have no version of this generation, the draft's; none:
     /// there are no more.
-    pub(super) fn entries_before(
+    pub(crate) fn entries_before(
         &self,
         generation: u64,
     ) -> Result<Vec<(u8, u128)>, CheckpointError> {
@@ -98,5 +98,4 @@ impl<T: Table> Generations<T> {
 }
 
 #[cfg(test)]
-#[path = "removed_tests.rs"]
 mod tests;

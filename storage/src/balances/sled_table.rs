@@ -25,7 +25,7 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 const FINISHED_FILE: &str = "finished";
 const FINISHED_FILE_NEW: &str = "finished.new";
 
-pub(super) struct SledTable {
+pub(crate) struct SledTable {
     db: sled::Db,
     /// Our own view of sled's file, opened before anything is written, so that no write error is
     /// reported to somebody else.
@@ -34,7 +34,7 @@ pub(super) struct SledTable {
 }
 
 impl SledTable {
-    pub(super) fn open(folder: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, CheckpointError> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         remove_half_written_snapshots(folder)?;
         let db = sled::Config::new()
@@ -115,7 +115,7 @@ impl Table for SledTable {
 }
 
 /// Returns when nobody holds the lock on sled's file any more, or after five seconds.
-pub(super) fn wait_until_released(folder: &Path) {
+pub(crate) fn wait_until_released(folder: &Path) {
     let Ok(file) = File::open(folder.join("db")) else {
         return;
     };

@@ -3,11 +3,11 @@
 use super::CheckpointError;
 
 /// Given one key and value of a scan; an error ends the scan.
-pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), CheckpointError>;
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), CheckpointError>;
 
 /// Keys and values, sorted by key. After a crash, what was flushed is there; of what came after,
 /// any part may be.
-pub(super) trait Table {
+pub(crate) trait Table {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError>;
     fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError>;
     fn remove(&mut self, key: &[u8]) -> Result<(), CheckpointError>;

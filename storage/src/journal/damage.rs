@@ -20,7 +20,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    pub(super) fn new(
+    pub(crate) fn new(
         path: &Path,
         offset: u64,
         position: Position,
@@ -32,7 +32,7 @@ impl Damage {
 
 /// Damage, or a disk that does not answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error(transparent)]
     Damaged(#[from] Damage),
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// For reports in which a file that cannot be read is damage like any other.
-    pub(super) fn into_damage(self, path: &Path, position: Position) -> Damage {
+    pub(crate) fn into_damage(self, path: &Path, position: Position) -> Damage {
         match self {
             Self::Damaged(damage) => damage,
             Self::Io(error) => Damage::new(path, 0, position, format!("cannot be read: {error}")),

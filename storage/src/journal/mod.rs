@@ -17,48 +17,31 @@
 //! [`Poisoned`] is final. It never purges, never truncates a sealed segment or below the committed
 //! position, and never tries a failed write again.
 
+pub(crate) mod format;
 pub mod index;
+pub(crate) mod reading;
+pub(crate) mod verification;
+pub(crate) mod writing;
 
-mod active;
-mod chain;
 mod damage;
-mod ending;
-mod footer;
-mod layout;
-mod mark;
-mod part;
-mod poison;
-mod reader;
-mod record;
 mod recovery;
-mod reserve;
-mod rewrite;
-mod scrub;
-mod seal;
-mod segment;
 mod shared;
-mod sync_watch;
-mod tail;
-mod truncation;
-mod verify;
-mod walk;
-mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use chain::genesis;
 pub use damage::Damage;
-pub use part::{Part, Parts};
-pub use poison::Poisoned;
-pub use reader::ReadError;
-pub use record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
+pub use format::chain::genesis;
+pub use format::record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
+pub use format::segment::{SegmentInfo, State};
+pub use reading::part::{Part, Parts};
+pub use reading::reader::ReadError;
 pub use recovery::{OpenError, Recovery, open};
-pub use seal::SealError;
-pub use segment::{SegmentInfo, State};
-pub use sync_watch::SyncWatch;
-pub use verify::{Verified, verify};
-pub use writer::{Step, Writer};
+pub use verification::{Verified, verify};
+pub use writing::poison::Poisoned;
+pub use writing::seal::SealError;
+pub use writing::sync_watch::SyncWatch;
+pub use writing::writer::{Step, Writer};
 
 use crate::vote::Vote;
 use crate::{ClusterId, Position};

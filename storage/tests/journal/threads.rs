@@ -1,4 +1,4 @@
-//! Readers, a sealer and an online verification beside the writer's thread, on real files, while the
+//! Readers, a sealer and an online verify beside the writer's thread, on real files, while the
 //! tail is rewritten under them.
 
 use std::path::Path;

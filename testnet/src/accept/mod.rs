@@ -2,29 +2,16 @@
 //!
 //! Each row prints its figures beside their bounds, then pass or FAIL. Rows wipe the testnet first.
 
-mod crash;
-mod cuts;
-mod damage;
-mod disk;
-mod durability;
-mod footprint;
-mod hand_over;
-mod index;
-mod input;
-mod minority;
-mod pause;
-mod planted;
+pub(crate) mod main;
 mod sheet;
-mod speed;
 mod stage;
-mod traced;
 mod wallet;
 
 use anyhow::bail;
 
 use crate::{
-    say::{data, progress},
-    testnet::{Testnet, Usage},
+    cluster::testnet::{Testnet, Usage},
+    output::{data, progress},
 };
 use sheet::Sheet;
 
@@ -83,20 +70,20 @@ pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
 
 async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Result<()> {
     match row {
-        "main.a" => crash::demo(testnet, sheet).await,
-        "main.b" => crash::twenty_rounds(testnet, sheet).await,
-        "main.c" => crash::all_at_once(testnet, sheet).await,
-        "main.d" => cuts::all_directions(testnet, sheet).await,
-        "main.e" => pause::ten_seconds(testnet, sheet).await,
-        "main.f" => hand_over::switchover(testnet, sheet).await,
-        "main.g" => minority::one_then_two(testnet, sheet).await,
-        "main.h" => damage::balances(testnet, sheet).await,
-        "main.i" => damage::sealed_segment(testnet, sheet).await,
-        "main.j" => speed::large_batches(testnet, sheet).await,
-        "main.k" => speed::single_transfers(testnet, sheet).await,
-        "main.l" => durability::traced(testnet, sheet).await,
-        "main.m" => planted::bugs(testnet, sheet).await,
-        "main.n" => footprint::after_two_million(testnet, sheet).await,
+        "main.a" => main::crash::demo(testnet, sheet).await,
+        "main.b" => main::crash::twenty_rounds(testnet, sheet).await,
+        "main.c" => main::crash::all_at_once(testnet, sheet).await,
+        "main.d" => main::cuts::all_directions(testnet, sheet).await,
+        "main.e" => main::pause::ten_seconds(testnet, sheet).await,
+        "main.f" => main::handover::switchover(testnet, sheet).await,
+        "main.g" => main::minority::one_then_two(testnet, sheet).await,
+        "main.h" => main::damage::balances(testnet, sheet).await,
+        "main.i" => main::damage::sealed_segment(testnet, sheet).await,
+        "main.j" => main::speed::large_batches(testnet, sheet).await,
+        "main.k" => main::speed::single_transfers(testnet, sheet).await,
+        "main.l" => main::durability::traced(testnet, sheet).await,
+        "main.m" => main::planted::bugs(testnet, sheet).await,
+        "main.n" => main::footprint::after_two_million(testnet, sheet).await,
         "wallet.a" => wallet::fuzzed::by_the_document(testnet, sheet).await,
         "wallet.b" => wallet::exactly_once::five_kills(testnet, sheet).await,
         "wallet.c" => wallet::races::thousand_each(testnet, sheet).await,
@@ -107,9 +94,9 @@ async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Resu
         "wallet.h" => wallet::bodies::refused(testnet, sheet).await,
         "wallet.history" => wallet::history::million_entries(testnet, sheet).await,
         "wallet.pages" => wallet::pages::as_they_stand(testnet, sheet).await,
-        "main.index" => index::damaged(testnet, sheet).await,
-        "main.disk" => disk::full(testnet, sheet).await,
-        "main.input" => input::at_every_door(testnet, sheet).await,
+        "main.index" => main::index::damaged(testnet, sheet).await,
+        "main.disk" => main::disk::full(testnet, sheet).await,
+        "main.input" => main::input::at_every_door(testnet, sheet).await,
         other => bail!("{other} has no function"),
     }
 }

@@ -5,24 +5,24 @@ use std::{fmt::Display, process::Output, time::Duration};
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
-use crate::say::{data, progress};
+use crate::output::{data, progress};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     lines: Vec<(String, bool)>,
 }
 
 impl Sheet {
     /// Notes a claim and whether it holds.
-    pub(super) fn hold(&mut self, claim: impl Into<String>, holds: bool) {
+    pub(crate) fn hold(&mut self, claim: impl Into<String>, holds: bool) {
         let claim = claim.into();
         progress(&format!("  {} {claim}", if holds { "ok  " } else { "FAIL" }));
         self.lines.push((claim, holds));
     }
 
     /// A figure that must not be over its bound.
-    pub(super) fn at_most<T: PartialOrd + Display>(
+    pub(crate) fn at_most<T: PartialOrd + Display>(
         &mut self,
         what: &str,
         figure: T,
@@ -34,7 +34,7 @@ impl Sheet {
     }
 
     /// A figure that must not be under its bound.
-    pub(super) fn at_least<T: PartialOrd + Display>(
+    pub(crate) fn at_least<T: PartialOrd + Display>(
         &mut self,
         what: &str,
         figure: T,
@@ -46,12 +46,17 @@ impl Sheet {
     }
 
     /// A time that must not be over its bound.
-    pub(super) fn within(&mut self, what: &str, time: Duration, bound: Duration) {
-        self.at_most(what, crate::failover::ms(time), crate::failover::ms(bound), " ms");
+    pub(crate) fn within(&mut self, what: &str, time: Duration, bound: Duration) {
+        self.at_most(
+            what,
+            crate::scenarios::failover::ms(time),
+            crate::scenarios::failover::ms(bound),
+            " ms",
+        );
     }
 
     /// Prints all lines; whether all hold.
-    pub(super) fn print(&self, row: &str) -> bool {
+    pub(crate) fn print(&self, row: &str) -> bool {
         let passes = !self.lines.is_empty() && self.lines.iter().all(|(_, holds)| *holds);
         for (claim, holds) in &self.lines {
             data(&format!("{row}  {}  {claim}", if *holds { "ok  " } else { "FAIL" }));
@@ -62,7 +67,7 @@ impl Sheet {
 }
 
 /// A program's stdout as JSON.
-pub(super) fn json_of(output: &Output) -> anyhow::Result<Value> {
+pub(crate) fn json_of(output: &Output) -> anyhow::Result<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         return Err(anyhow!("{}: {}", output.status, said(output)));
@@ -71,7 +76,7 @@ pub(super) fn json_of(output: &Output) -> anyhow::Result<Value> {
 }
 
 /// All that a program printed, in one line.
-pub(super) fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     let lines = out.lines().chain(err.lines()).map(str::trim).filter(|line| !line.is_empty());

@@ -11,50 +11,46 @@ use evenkeel_wire::client::ClientConfig;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
-use super::{sheet::Sheet, speed};
+use super::{main::speed, sheet::Sheet};
 use crate::{
     audit,
-    http::Door,
+    cluster::{http::Door, process::Process, site::Site, testnet::Testnet, up},
     load::{Load, Plan},
-    process::Process,
-    site::Site,
-    testnet::Testnet,
-    up,
 };
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// New sites with the relay between them, and load on them.
-pub(super) async fn under_load(testnet: &Testnet) -> anyhow::Result<Load> {
+pub(crate) async fn under_load(testnet: &Testnet) -> anyhow::Result<Load> {
     up::up(testnet, true, false).await?;
     begin_load(testnet).await
 }
 
 /// Load on the sites as they are; returns when it flows.
-pub(super) async fn begin_load(testnet: &Testnet) -> anyhow::Result<Load> {
+pub(crate) async fn begin_load(testnet: &Testnet) -> anyhow::Result<Load> {
     let load = Load::start(client_config(testnet)?, Plan::default()).await?;
     load.acknowledged_more(2_000, PATIENCE).await?;
     Ok(load)
 }
 
-pub(super) fn client_config(testnet: &Testnet) -> anyhow::Result<ClientConfig> {
+pub(crate) fn client_config(testnet: &Testnet) -> anyhow::Result<ClientConfig> {
     Ok(ClientConfig::load(&testnet.client_config())?)
 }
 
 /// A client's view of one site alone.
-pub(super) fn only(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
+pub(crate) fn only(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
     let mut config = client_config(testnet)?;
     config.sites.retain(|known| known.node == site.node);
     Ok(config)
 }
 
 /// Where a node keeps its checkpoints.
-pub(super) fn balances(site: &Site) -> PathBuf {
+pub(crate) fn balances(site: &Site) -> PathBuf {
     site.data().join("balances")
 }
 
 /// Transfers until a site has written a checkpoint of what it knows now: that is when a segment is full.
-pub(super) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+pub(crate) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let before = checkpoint(site).await?;
     for _ in 0..4 {
         speed::bench(testnet, speed::TWO_MILLION / 2, 8_192, 4).await?;
@@ -79,7 +75,7 @@ async fn checkpoint(site: &Site) -> anyhow::Result<u64> {
 }
 
 /// Ends the load and checks all that it knows.
-pub(super) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> anyhow::Result<()> {
     let history = load.finish().await?;
     let verdict = audit::audit(testnet, history).await?;
     sheet.hold(
@@ -95,17 +91,17 @@ pub(super) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> 
 }
 
 /// Runs the node's program to its end, without holding up anything else.
-pub(super) async fn evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
+pub(crate) async fn evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
     run(&testnet.evenkeel, arguments).await
 }
 
 /// Runs a program to its end, without holding up anything else.
-pub(super) async fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+pub(crate) async fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
     run_within(program, arguments, Duration::MAX).await
 }
 
 /// The same; a program that takes longer is killed, and its exit code is none.
-pub(super) async fn run_within(
+pub(crate) async fn run_within(
     program: &Path,
     arguments: &[&str],
     patience: Duration,
@@ -129,17 +125,17 @@ pub(super) async fn run_within(
 }
 
 /// A path as an argument.
-pub(super) fn text(path: &Path) -> anyhow::Result<&str> {
+pub(crate) fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
 }
 
 /// All nodes' processes, by site.
-pub(super) fn processes(testnet: &Testnet) -> anyhow::Result<Vec<Process>> {
+pub(crate) fn processes(testnet: &Testnet) -> anyhow::Result<Vec<Process>> {
     testnet.sites.iter().map(|site| testnet.demand_process(site)).collect()
 }
 
 /// A site that isn't primary; of several, the last.
-pub(super) async fn follower(testnet: &Testnet) -> anyhow::Result<&Site> {
+pub(crate) async fn follower(testnet: &Testnet) -> anyhow::Result<&Site> {
     let primary = testnet.primary().await?;
     let mut others = testnet.sites.iter().filter(|site| site.node != primary.node);
     others.next_back().context("a single site")

@@ -8,7 +8,7 @@ pub mod model;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use evenkeel_node::status::Status;
+use evenkeel_node::operator::status::Status;
 use evenkeel_wire::{
     client::{Answered, Client, ClientConfig, ClientOptions},
     command::Command,
@@ -21,10 +21,9 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    cluster::{testnet::Testnet, up},
     load::history::{Asked, History, Record},
-    say::progress,
-    testnet::Testnet,
-    up,
+    output::progress,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -235,7 +234,7 @@ fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_node::status::{Digest, Role};
+    use evenkeel_node::operator::status::{Digest, Role};
 
     use super::*;
 

@@ -60,7 +60,7 @@ impl Accounts {
     }
 
     /// What is asked next.
-    pub(super) fn ask(&self, chance: &mut Chance) -> Asked {
+    pub(crate) fn ask(&self, chance: &mut Chance) -> Asked {
         // One in five moves points.
         let first = if chance.below(5) == 0 { self.row() } else { 0 };
         let debit = self.wallet(first, chance);

@@ -16,7 +16,7 @@ use super::{
     Plan,
     accounts::Accounts,
     history::{Asked, History},
-    pulse::{End, Pulse},
+    monitor::{End, Pulse},
 };
 use crate::relay::rules::Chance;
 
@@ -35,7 +35,7 @@ struct Asking {
 }
 
 /// Runs all callers until the pulse ends, and gathers what they know.
-pub(super) async fn run_all(
+pub(crate) async fn run_all(
     clients: &[Client],
     plan: Plan,
     accounts: &Arc<Accounts>,

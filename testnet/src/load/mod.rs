@@ -8,7 +8,7 @@
 pub mod accounts;
 mod caller;
 pub mod history;
-mod pulse;
+mod monitor;
 
 use std::{
     sync::Arc,
@@ -25,7 +25,7 @@ use tokio::{
 
 use accounts::Accounts;
 use history::History;
-pub use pulse::{Counts, Pulse};
+pub use monitor::{Counts, Pulse};
 
 /// How long a caller waits for one command.
 pub const DEADLINE: Duration = Duration::from_secs(5);

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::{
     Record,
     accounts::Accounts,
-    ask::{self, Targets},
+    commands::{self, Targets},
 };
 use crate::relay::rules::Chance;
 
@@ -51,7 +51,7 @@ impl Caller {
     ) -> anyhow::Result<Vec<Record>> {
         let mut records = Vec::new();
         for _ in 0..commands {
-            let command = ask::next(&self.accounts, &self.targets, &mut self.chance);
+            let command = commands::next(&self.accounts, &self.targets, &mut self.chance);
             let answered = until_answered(&self.client, &command).await?;
             if answered.outcome.rejection.is_none() {
                 self.targets.learn(&command, &mut self.chance);

@@ -4,8 +4,8 @@
 //! It never takes silence for a failure: a command without an answer is asked again, with the same id, until it has one.
 
 pub mod accounts;
-pub mod ask;
 pub mod caller;
+pub mod commands;
 pub mod model;
 
 use std::{

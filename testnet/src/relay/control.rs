@@ -49,7 +49,7 @@ enum Reply {
 }
 
 /// Listens for orders until the process ends.
-pub(super) fn serve(listener: &UnixListener, shared: &Mutex<Shared>) {
+pub(crate) fn serve(listener: &UnixListener, shared: &Mutex<Shared>) {
     for stream in listener.incoming().filter_map(Result::ok) {
         // One that hangs up in the middle has only itself to blame.
         let _ = answer(&stream, shared);
@@ -57,7 +57,7 @@ pub(super) fn serve(listener: &UnixListener, shared: &Mutex<Shared>) {
 }
 
 /// Binds the control socket; one that a dead relay left behind makes room.
-pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         let text = format!("another relay answers at {}", path.display());
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
@@ -141,6 +141,6 @@ fn write_line(mut stream: &UnixStream, line: &str) -> io::Result<()> {
 
 /// Shared between [`serve`] and the forwarding thread.
 #[must_use]
-pub(super) fn share() -> Arc<Mutex<Shared>> {
+pub(crate) fn share() -> Arc<Mutex<Shared>> {
     Arc::default()
 }

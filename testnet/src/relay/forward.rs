@@ -46,14 +46,14 @@ pub struct Counts {
 
 /// What the control socket and the thread share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) rules: Rules,
-    pub(super) counts: Counts,
+pub(crate) struct Shared {
+    pub(crate) rules: Rules,
+    pub(crate) counts: Counts,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Forwarder {
+pub(crate) struct Forwarder {
     epoll: OwnedFd,
     routes: Vec<Route>,
     sources: Vec<Source>,
@@ -63,7 +63,7 @@ pub(super) struct Forwarder {
 
 impl Forwarder {
     /// Opens all ports.
-    pub(super) fn open(plans: &[Plan], seed: u64, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
+    pub(crate) fn open(plans: &[Plan], seed: u64, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let routes = plans.iter().map(|plan| Route::open(*plan)).collect::<io::Result<Vec<_>>>()?;
         for (number, route) in routes.iter().enumerate() {
@@ -73,7 +73,7 @@ impl Forwarder {
     }
 
     /// Runs until the process ends or the kernel refuses to wait.
-    pub(super) fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(SOURCES_MAX);
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
         loop {

@@ -7,28 +7,28 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// The most bytes that one lane holds: 300 MB/s for a fifth of a second.
-pub(super) const LANE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const LANE_BYTES_MAX: usize = 64 << 20;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     waiting: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     last_due: Instant,
 }
 
 impl Lane {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { waiting: VecDeque::new(), bytes: 0, last_due: now }
     }
 
     /// Whether a datagram that needs no time may overtake nothing by going at once.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Sends a datagram on its way; `false`: the lane is full.
-    pub(super) fn push(&mut self, now: Instant, delay: Duration, datagram: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, now: Instant, delay: Duration, datagram: &[u8]) -> bool {
         if self.bytes + datagram.len() > LANE_BYTES_MAX {
             return false;
         }
@@ -41,12 +41,12 @@ impl Lane {
     }
 
     /// When the next one arrives.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.waiting.front().map(|(due, _)| *due)
     }
 
     /// The next one, when it has arrived.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Vec<u8>> {
         let (due, _) = self.waiting.front()?;
         if *due > now {
             return None;

@@ -28,33 +28,33 @@ pub struct Plan {
 
 /// The port of a plan, open.
 #[derive(Debug)]
-pub(super) struct Route {
-    pub(super) plan: Plan,
-    pub(super) front: UdpSocket,
+pub(crate) struct Route {
+    pub(crate) plan: Plan,
+    pub(crate) front: UdpSocket,
 }
 
 impl Route {
-    pub(super) fn open(plan: Plan) -> io::Result<Self> {
+    pub(crate) fn open(plan: Plan) -> io::Result<Self> {
         Ok(Self { plan, front: socket(plan.listen)? })
     }
 }
 
 /// One address that came to a route, and what is on the way for it.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Which route, by its place.
-    pub(super) route: usize,
-    pub(super) address: SocketAddr,
-    pub(super) back: UdpSocket,
+    pub(crate) route: usize,
+    pub(crate) address: SocketAddr,
+    pub(crate) back: UdpSocket,
     /// Towards the route's target.
-    pub(super) there: Lane,
+    pub(crate) there: Lane,
     /// Towards the address.
-    pub(super) home: Lane,
-    pub(super) used: Instant,
+    pub(crate) home: Lane,
+    pub(crate) used: Instant,
 }
 
 impl Source {
-    pub(super) fn open(route: usize, address: SocketAddr, now: Instant) -> io::Result<Self> {
+    pub(crate) fn open(route: usize, address: SocketAddr, now: Instant) -> io::Result<Self> {
         let back = socket((Ipv4Addr::LOCALHOST, 0).into())?;
         let (there, home) = (Lane::new(now), Lane::new(now));
         Ok(Self { route, address, back, there, home, used: now })

@@ -9,43 +9,18 @@
 //! Needs a build with `RUSTFLAGS="--cfg evenkeel_simulation --cfg tokio_unstable"`: `scripts/testnet.sh simulate` makes it.
 //! Not simulated: QUIC, threads, sled. They are tested with real processes.
 
-#[cfg(evenkeel_simulation)]
-pub mod client;
-#[cfg(evenkeel_simulation)]
-pub mod clock;
-#[cfg(evenkeel_simulation)]
-pub mod disk;
-#[cfg(evenkeel_simulation)]
-mod expectations;
-#[cfg(evenkeel_simulation)]
-pub mod fault;
-#[cfg(evenkeel_simulation)]
-pub mod invariants;
-#[cfg(evenkeel_simulation)]
-pub mod life;
-#[cfg(evenkeel_simulation)]
-pub mod model;
-#[cfg(evenkeel_simulation)]
-pub mod network;
+pub mod checks;
+pub mod faults;
 pub mod output;
 #[cfg(evenkeel_simulation)]
 pub mod panics;
 #[cfg(evenkeel_simulation)]
-pub mod plan;
-#[cfg(evenkeel_simulation)]
 pub mod random;
 #[cfg(evenkeel_simulation)]
 pub mod runner;
-#[cfg(evenkeel_simulation)]
-pub mod site;
+pub mod simulate;
 #[cfg(all(test, evenkeel_simulation))]
 mod tests;
-#[cfg(evenkeel_simulation)]
-pub mod trace;
-#[cfg(evenkeel_simulation)]
-pub mod watch;
-#[cfg(evenkeel_simulation)]
-pub mod workload;
 #[cfg(evenkeel_simulation)]
 pub mod world;
 

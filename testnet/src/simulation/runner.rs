@@ -10,12 +10,13 @@ use std::{
     thread,
 };
 
-use evenkeel_node::replication::seeded::seeded;
+use evenkeel_node::replication::engine::seeded::seeded;
 use tokio::runtime::{Builder, RngSeed};
 
 use super::{
-    Args, output, panics,
-    plan::{CASES, Plan},
+    Args,
+    faults::plan::{CASES, Plan},
+    output, panics,
     random::Random,
     world::{self, Verdict},
 };
@@ -26,7 +27,7 @@ struct Run {
     verdict: Verdict,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(crate) fn run(args: &Args) -> ExitCode {
     if let Some(case) = args.case
         && !CASES.contains(&case)
     {
@@ -118,7 +119,7 @@ fn told(run: &Run) -> String {
 }
 
 /// One run of a seed, on this thread.
-pub(super) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
+pub(crate) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
     let plan = case.map_or_else(
         || Plan::swarm(seed),
         |case| Plan::case(case, seed).expect("the case was checked"),

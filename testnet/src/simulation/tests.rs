@@ -1,6 +1,6 @@
 //! Every case for a few seeds, the swarm for a few more, and a run twice.
 
-use super::{plan::CASES, runner::simulate};
+use super::{faults::plan::CASES, runner::simulate};
 
 fn holds(seed: u64, case: Option<u32>) {
     let verdict = simulate(seed, case, false);

@@ -18,7 +18,7 @@ pub enum Error {
 
 impl Error {
     /// The same error of a later part of a call whose first `decided` commands were decided.
-    pub(super) fn after(self, decided: usize) -> Self {
+    pub(crate) fn after(self, decided: usize) -> Self {
         if decided == 0 {
             return self;
         }

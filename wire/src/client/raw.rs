@@ -63,7 +63,7 @@ impl Connector {
     }
 
     /// The same, with a sign of life from the site at least this often.
-    pub(super) fn with_keep_alive(config: &ClientConfig, every: Duration) -> io::Result<Self> {
+    pub(crate) fn with_keep_alive(config: &ClientConfig, every: Duration) -> io::Result<Self> {
         let trust = Trust::load(&config.ca, config.cluster).map_err(io::Error::other)?;
         let key = Text::new(&config.key).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("the key is {error}"))
@@ -172,20 +172,20 @@ impl RawConnection {
         (self.sender, self.receiver)
     }
 
-    pub(super) fn asker(&self) -> Asker {
+    pub(crate) fn asker(&self) -> Asker {
         Asker { link: self.sender.link.clone(), hello: self.hello.clone() }
     }
 }
 
 /// Asks a site who is primary now, by greeting it again on a stream of its own.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(crate) struct Asker {
     link: Arc<Link>,
     hello: Arc<[u8]>,
 }
 
 impl Asker {
-    pub(super) async fn ask(&self) -> Option<Welcome> {
+    pub(crate) async fn ask(&self) -> Option<Welcome> {
         match tokio::time::timeout(CONNECT_MAX, greet(&self.link, &self.hello)).await {
             Ok(Ok(Ok((welcome, _, _)))) => Some(welcome),
             _ => None,
@@ -193,11 +193,11 @@ impl Asker {
     }
 
     /// How many datagrams have come from the site so far.
-    pub(super) fn datagrams(&self) -> u64 {
+    pub(crate) fn datagrams(&self) -> u64 {
         self.link.datagrams_received()
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.link.close("the client is done");
     }
 }

@@ -15,7 +15,7 @@ use crate::{id::NodeId, reply::Welcome};
 const REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     nodes: Vec<NodeId>,
     state: Mutex<State>,
 }
@@ -34,13 +34,13 @@ impl State {
 }
 
 impl Route {
-    pub(super) fn new(nodes: Vec<NodeId>) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>) -> Self {
         let state = State { first: 0, rests_until: vec![None; nodes.len()], welcome: None };
         Self { nodes, state: Mutex::new(state) }
     }
 
     /// The site to ask: the first choice, else one that doesn't rest, else any; never one of `busy`.
-    pub(super) fn choose(&self, busy: &[usize], after: Option<usize>) -> Option<usize> {
+    pub(crate) fn choose(&self, busy: &[usize], after: Option<usize>) -> Option<usize> {
         let state = self.lock();
         let now = Instant::now();
         let sites = self.nodes.len();
@@ -50,7 +50,7 @@ impl Route {
     }
 
     /// A site said who it is and who is primary.
-    pub(super) fn heard(&self, welcome: Welcome) {
+    pub(crate) fn heard(&self, welcome: Welcome) {
         let mut state = self.lock();
         let leader = welcome.primary.unwrap_or(welcome.node);
         let now = Instant::now();
@@ -63,7 +63,7 @@ impl Route {
     }
 
     /// A site answered.
-    pub(super) fn answered(&self, site: usize) {
+    pub(crate) fn answered(&self, site: usize) {
         let mut state = self.lock();
         state.rests_until[site] = None;
         // Whom everybody asks first may be resting; then this one is at least known to answer.
@@ -74,7 +74,7 @@ impl Route {
     }
 
     /// A site failed: silent, lost, or unable to decide.
-    pub(super) fn failed(&self, site: usize) {
+    pub(crate) fn failed(&self, site: usize) {
         let mut state = self.lock();
         let now = Instant::now();
         state.rests_until[site] = Some(now + REST);
@@ -85,7 +85,7 @@ impl Route {
         }
     }
 
-    pub(super) fn welcome(&self) -> Option<Welcome> {
+    pub(crate) fn welcome(&self) -> Option<Welcome> {
         self.lock().welcome.clone()
     }
 

@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     SiteAddress,
-    pursuit::{Failure, Request},
     raw::{Asker, ConnectError, Connector, RawConnection, RawReceiver, RawSender, Reply},
+    retrying_call::{Failure, Request},
     route::Route,
 };
 use crate::{
@@ -35,7 +35,7 @@ const PRIMARY_ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// The place for one connection's session with one site.
 #[derive(Debug, Default)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     session: RwLock<Option<Arc<Session>>>,
     /// Held while somebody connects; what became of the last try.
     connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
@@ -43,17 +43,17 @@ pub(super) struct Cell {
 
 impl Cell {
     /// The session, whatever its state.
-    pub(super) fn session(&self) -> Option<Arc<Session>> {
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
         self.session.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The session, if it can be used.
-    pub(super) fn well(&self) -> Option<Arc<Session>> {
+    pub(crate) fn well(&self) -> Option<Arc<Session>> {
         self.session().filter(|session| session.is_well())
     }
 
     /// Connects, unless another call has done so meanwhile. Calls that waited for the same try share its failure.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         connector: &Connector,
         site: &SiteAddress,
@@ -91,7 +91,7 @@ impl Cell {
 
 /// A connection, its tasks, and the calls that wait for it.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     desk: Arc<Desk>,
     asker: Arc<Asker>,
     /// The datagrams that had arrived when somebody last looked, and when that number last changed.
@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// How long nothing at all has come from the site. A site that only takes its time acknowledges what it gets.
-    pub(super) fn quiet_for(&self) -> Duration {
+    pub(crate) fn quiet_for(&self) -> Duration {
         let datagrams = self.asker.datagrams();
         let now = Instant::now();
         let mut signs = lock(&self.signs);
@@ -129,12 +129,12 @@ impl Session {
     }
 
     /// Nobody uses it any more until something comes from the site.
-    pub(super) fn is_silent(&self) {
+    pub(crate) fn is_silent(&self) {
         self.desk.silent.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request and waits for its reply. `sent` becomes true once the site may have it.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         request: &Request,
         deadline: Instant,

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::{
     link::{Link, why},
-    places::{Place, Places},
+    slots::{Place, Places},
 };
 
 /// Links that were let in but not yet fetched.
@@ -23,25 +23,25 @@ const ARRIVED_MAX: usize = 64;
 const REFUSED: VarInt = VarInt::from_u32(1);
 
 /// What is checked after the handshake; gives what is known of the other side, or why it's refused.
-pub(super) type Check<W> = fn(&Connection) -> Result<W, String>;
+pub(crate) type Check<W> = fn(&Connection) -> Result<W, String>;
 
 /// Who may be inside.
-pub(super) struct Bounds {
-    pub(super) handshake: Duration,
-    pub(super) handshakes: Places,
-    pub(super) connections: Places,
+pub(crate) struct Bounds {
+    pub(crate) handshake: Duration,
+    pub(crate) handshakes: Places,
+    pub(crate) connections: Places,
 }
 
 /// The end where links come out.
 #[derive(Debug)]
-pub(super) struct Acceptor<W> {
+pub(crate) struct Acceptor<W> {
     arrived: Mutex<mpsc::Receiver<(W, Link)>>,
     refused: Arc<AtomicU64>,
 }
 
 impl<W: Send + 'static> Acceptor<W> {
     /// Starts letting others in; ends when the endpoint closes.
-    pub(super) fn start(endpoint: Endpoint, bounds: Bounds, check: Check<W>) -> Self {
+    pub(crate) fn start(endpoint: Endpoint, bounds: Bounds, check: Check<W>) -> Self {
         let (arrivals, arrived) = mpsc::channel(ARRIVED_MAX);
         let refused = Arc::new(AtomicU64::new(0));
         let door = Door { bounds, check, arrivals, refused: refused.clone() };
@@ -49,11 +49,11 @@ impl<W: Send + 'static> Acceptor<W> {
         Self { arrived: Mutex::new(arrived), refused }
     }
 
-    pub(super) async fn next(&self) -> Option<(W, Link)> {
+    pub(crate) async fn next(&self) -> Option<(W, Link)> {
         self.arrived.lock().await.recv().await
     }
 
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 }

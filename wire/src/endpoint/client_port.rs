@@ -9,10 +9,9 @@ use super::{
     frames::{FrameReceiver, FrameSender},
     link::Link,
     peer_port::{open, three_quarters},
-    places::Places,
+    slots::Places,
     socket::BindError,
-    transport,
-    transport::{CLIENT_WINDOW, ClientSettings},
+    transport::{self, CLIENT_WINDOW, ClientSettings},
 };
 use crate::{identity::Identity, version::ALPN_CLIENT};
 

@@ -58,7 +58,7 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
-    pub(super) fn new(
+    pub(crate) fn new(
         endpoint: Endpoint,
         tls: rustls::ClientConfig,
         transport: Arc<TransportConfig>,
@@ -111,13 +111,13 @@ impl Dialler {
         Ok(link)
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 }
 
 /// Whom the other side's certificate names; the handshake has checked that it's genuine.
-pub(super) fn subject_of(connection: &Connection) -> Result<Subject, String> {
+pub(crate) fn subject_of(connection: &Connection) -> Result<Subject, String> {
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())

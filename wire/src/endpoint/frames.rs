@@ -20,11 +20,11 @@ pub struct FrameSender {
 }
 
 impl FrameSender {
-    pub(super) fn new(stream: SendStream) -> Self {
+    pub(crate) fn new(stream: SendStream) -> Self {
         Self { stream }
     }
 
-    pub(super) fn set_priority(&self, priority: i32) -> io::Result<()> {
+    pub(crate) fn set_priority(&self, priority: i32) -> io::Result<()> {
         self.stream.set_priority(priority).map_err(io::Error::other)
     }
 
@@ -78,7 +78,7 @@ pub struct FrameReceiver {
 }
 
 impl FrameReceiver {
-    pub(super) fn new(stream: RecvStream) -> Self {
+    pub(crate) fn new(stream: RecvStream) -> Self {
         Self { stream, buffer: BytesMut::new(), pieces: vec![Bytes::new(); PIECES_MAX] }
     }
 

@@ -6,7 +6,7 @@ use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use super::{
     frames::{FrameReceiver, FrameSender},
-    places::Place,
+    slots::Place,
 };
 
 /// Closed in the course of things.
@@ -17,12 +17,12 @@ const REASON_BYTES_MAX: usize = 200;
 /// A connection that closes, and gives its place back, when nobody holds it any more.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(super) connection: Connection,
+    pub(crate) connection: Connection,
     _place: Option<Place>,
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, place: Option<Place>) -> Self {
+    pub(crate) fn new(connection: Connection, place: Option<Place>) -> Self {
         Self { connection, _place: place }
     }
 
@@ -35,7 +35,7 @@ impl Link {
         Ok((FrameSender::new(send), FrameReceiver::new(receive)))
     }
 
-    pub(super) fn remote_address(&self) -> SocketAddr {
+    pub(crate) fn remote_address(&self) -> SocketAddr {
         let address = self.connection.remote_address();
         SocketAddr::new(address.ip().to_canonical(), address.port())
     }
@@ -61,7 +61,7 @@ impl Drop for Link {
 }
 
 /// Why a connection ended, for people. The other side's own words are cut and stripped: they may be hostile.
-pub(super) fn why(error: &ConnectionError) -> String {
+pub(crate) fn why(error: &ConnectionError) -> String {
     match error {
         ConnectionError::TimedOut => "no sign of life for the idle time".into(),
         ConnectionError::LocallyClosed => "closed by this side".into(),

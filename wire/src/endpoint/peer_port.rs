@@ -9,11 +9,10 @@ use super::{
     dial::{DialError, Dialler, subject_of},
     frames::{FrameReceiver, FrameSender},
     link::Link,
-    places::Places,
-    reset, socket,
-    socket::BindError,
-    transport,
-    transport::{INCOMING_BYTES_MAX, INCOMING_MAX, PeerSettings},
+    reset,
+    slots::Places,
+    socket::{self, BindError},
+    transport::{self, INCOMING_BYTES_MAX, INCOMING_MAX, PeerSettings},
 };
 use crate::{
     codec, frame,
@@ -199,12 +198,12 @@ fn priority(lane: Lane) -> i32 {
     }
 }
 
-pub(super) fn three_quarters(all: usize) -> usize {
+pub(crate) fn three_quarters(all: usize) -> usize {
     (all - all / 4).max(1)
 }
 
 /// Opens a node's port.
-pub(super) fn open(
+pub(crate) fn open(
     listen: SocketAddr,
     identity: &Identity,
     port: &str,

@@ -15,7 +15,7 @@ use crate::identity::Identity;
 const RESET_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The settings of an endpoint; `port` keeps the keys of a node's two ports apart.
-pub(super) fn endpoint_config(identity: &Identity, port: &str) -> EndpointConfig {
+pub(crate) fn endpoint_config(identity: &Identity, port: &str) -> EndpointConfig {
     let key = identity.derived_secret(&format!("stateless reset, {port} port"));
     let mut config = EndpointConfig::new(Arc::new(ResetKey(key)));
     config.cid_generator(|| Box::new(RandomIds)).min_reset_interval(RESET_INTERVAL);

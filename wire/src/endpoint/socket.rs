@@ -30,7 +30,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    pub(super) fn new(address: SocketAddr, error: io::Error) -> Self {
+    pub(crate) fn new(address: SocketAddr, error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::AddrInUse {
             Self::InUse(address)
         } else {
@@ -40,7 +40,7 @@ impl BindError {
 }
 
 /// Opens a socket; says in the log where the kernel gives less than asked for.
-pub(super) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
+pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
     let refused = |error| BindError::new(address, error);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
         .map_err(refused)?;

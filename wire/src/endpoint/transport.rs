@@ -62,13 +62,13 @@ impl Default for ClientSettings {
 }
 
 /// Connection attempts that wait for a decision; more are refused by quinn itself.
-pub(super) const INCOMING_MAX: usize = 64;
+pub(crate) const INCOMING_MAX: usize = 64;
 /// Bytes that attempts may leave behind while they wait.
-pub(super) const INCOMING_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const INCOMING_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that a client may have unread on all of its streams before its key is accepted.
 const STRANGER_WINDOW: u32 = 64 << 10;
 /// The same for a client whose key was accepted.
-pub(super) const CLIENT_WINDOW: u32 = 8 << 20;
+pub(crate) const CLIENT_WINDOW: u32 = 8 << 20;
 /// Bytes on the way to a client that it hasn't acknowledged; more, and the sender waits.
 const CLIENT_SEND_WINDOW: u64 = 8 << 20;
 const PEER_STREAM_WINDOW: u32 = 16 << 20;
@@ -97,7 +97,7 @@ fn common(idle: Duration, segmentation_offload: bool) -> TransportConfig {
 }
 
 /// Between sites, both ends.
-pub(super) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
+pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
     let mut transport = common(settings.idle, settings.segmentation_offload);
     transport
         .keep_alive_interval(Some(settings.idle / 4))
@@ -109,7 +109,7 @@ pub(super) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
 }
 
 /// The node's end of a client's connection. The window is a stranger's until the key is accepted.
-pub(super) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
+pub(crate) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
     let mut transport = common(settings.idle, settings.segmentation_offload);
     transport
         .stream_receive_window(VarInt::from_u32(CLIENT_WINDOW))

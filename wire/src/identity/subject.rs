@@ -69,7 +69,7 @@ impl Subject {
 }
 
 /// When a certificate ends, seconds since 1970.
-pub(super) fn expiry(certificate: &[u8]) -> Option<i64> {
+pub(crate) fn expiry(certificate: &[u8]) -> Option<i64> {
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())
 }

@@ -49,12 +49,12 @@ const TLS13_ONLY: Error = Error::PeerIncompatible(rustls::PeerIncompatible::Tls1
 
 /// A dialler's view of whom it reached.
 #[derive(Debug)]
-pub(super) struct ServerVerifier {
+pub(crate) struct ServerVerifier {
     trust: Trust,
 }
 
 impl ServerVerifier {
-    pub(super) fn new(trust: Trust) -> Self {
+    pub(crate) fn new(trust: Trust) -> Self {
         Self { trust }
     }
 }
@@ -99,13 +99,13 @@ impl ServerCertVerifier for ServerVerifier {
 
 /// The peer port's view of who wants in.
 #[derive(Debug)]
-pub(super) struct ClientVerifier {
+pub(crate) struct ClientVerifier {
     chain: Arc<dyn ClientCertVerifier>,
     cluster: ClusterId,
 }
 
 impl ClientVerifier {
-    pub(super) fn new(trust: &Trust) -> Result<Self, Error> {
+    pub(crate) fn new(trust: &Trust) -> Result<Self, Error> {
         let roots = trust.roots.clone();
         let chain =
             WebPkiClientVerifier::builder_with_provider(roots, trust.provider.clone()).build();

@@ -11,12 +11,12 @@ use hyper::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use super::{AdminError, BODY_BYTES_MAX, REQUEST_TIMEOUT};
-use crate::status::Problem;
+use super::{BODY_BYTES_MAX, REQUEST_TIMEOUT};
+use crate::operator::{operations::AdminError, status::Problem};
 
 /// Why a request got no answer, before it becomes bytes.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     Malformed(String),
     NotFound,
     MethodNotAllowed(&'static str),
@@ -31,9 +31,9 @@ impl From<AdminError> for Refusal {
     }
 }
 
-pub(super) type Answered = Result<Response<Full<Bytes>>, Refusal>;
+pub(crate) type Answered = Result<Response<Full<Bytes>>, Refusal>;
 
-pub(super) async fn body_of<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+pub(crate) async fn body_of<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
     let bytes = timeout(REQUEST_TIMEOUT, body.collect())
         .await
@@ -49,17 +49,17 @@ pub(super) async fn body_of<T: DeserializeOwned>(request: Request<Incoming>) -> 
     serde_json::from_slice(&bytes).map_err(|error| Refusal::Malformed(error.to_string()))
 }
 
-pub(super) fn json_of(value: &impl Serialize) -> Answered {
+pub(crate) fn json_of(value: &impl Serialize) -> Answered {
     written(StatusCode::OK, value)
 }
 
 /// Something is there that wasn't before.
-pub(super) fn created(value: &impl Serialize) -> Answered {
+pub(crate) fn created(value: &impl Serialize) -> Answered {
     written(StatusCode::CREATED, value)
 }
 
 /// Done, and nothing to say of it.
-pub(super) fn empty() -> Response<Full<Bytes>> {
+pub(crate) fn empty() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
@@ -71,7 +71,7 @@ fn written(status: StatusCode, value: &impl Serialize) -> Answered {
     Ok(response(status, "application/json", bytes))
 }
 
-pub(super) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
+pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     let (status, code, detail) = match &refusal {
         Refusal::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.clone()),
         Refusal::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such route".to_owned()),

@@ -3,7 +3,7 @@
 use super::answers::Refusal;
 
 /// The named parameters of a query, each at most once, and no others.
-pub(super) fn parameters<const N: usize>(
+pub(crate) fn parameters<const N: usize>(
     query: &str,
     names: [&str; N],
 ) -> Result<[Option<String>; N], Refusal> {

@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    AdminDoor, AdminError, JOURNAL_ENTRIES_MAX, User,
+    AdminDoor, JOURNAL_ENTRIES_MAX, User,
     answers::{Answered, Refusal, body_of, created, empty, json_of, refuse},
     parameters::parameters,
 };
-use crate::{clock::parse_time, status::CreatedKey, telemetry};
+use crate::{
+    clock::parse_time,
+    config::log_filter,
+    operator::{operations::AdminError, status::CreatedKey},
+};
 
 const JOURNAL_ENTRIES_DEFAULT: usize = 20;
 
@@ -39,7 +43,7 @@ struct KeyBody {
 }
 
 impl AdminDoor {
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
         user: User,
@@ -91,7 +95,8 @@ impl AdminDoor {
 
     async fn set_log_level(&self, request: Request<Incoming>, user: User) -> Answered {
         let LogLevelBody { filter } = body_of(request).await?;
-        telemetry::parse_filter(&filter).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        log_filter::parse_filter(&filter)
+            .map_err(|error| AdminError::Invalid(error.to_string()))?;
         let details = json!({"filter": filter});
         let done = async {
             self.telemetry

@@ -70,7 +70,7 @@ impl AdminSocket {
     }
 
     /// The next connection of somebody who may talk; others are hung up on.
-    pub(super) async fn accept(&self) -> io::Result<(UnixStream, User)> {
+    pub(crate) async fn accept(&self) -> io::Result<(UnixStream, User)> {
         loop {
             let (stream, _) = self.listener.accept().await?;
             let credentials = stream.peer_cred()?;

@@ -7,42 +7,16 @@
 //! ```
 //! It never decides about money, never keeps a key, and never says that nothing was done when it isn't sure.
 
-// Connections.
-mod paced;
-mod patience;
-mod server;
-mod tls;
-
 // What every request goes through.
-mod accept;
-mod amounts;
-mod asked;
-mod bodies;
-mod code;
-mod fields;
-mod head;
-mod hex;
-mod json;
-mod problem;
-mod query;
-mod routes;
 
-// The road and back.
-mod describe;
-mod look;
-mod submit;
-
-// The resources.
-mod accounts;
-mod batches;
-mod days;
-mod events;
-mod health;
-mod holds;
+pub(crate) mod answer;
+pub(crate) mod connection;
 mod openapi;
-mod status;
-mod totals;
-mod transfers;
+mod reads;
+pub(crate) mod request;
+pub(crate) mod resources;
+mod routes;
+mod submit;
 
 use std::sync::{Arc, Mutex};
 
@@ -50,19 +24,18 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     admission::{Keyring, quota::Quota},
-    health::Health,
     history::Settlement,
     limits::{EVENT_READS_MAX, EVENT_STREAMS_MAX},
     metrics::DoorMetrics,
-    replication::freshness::Freshness,
+    operator::health::Health,
     road::Road,
-    state::State,
+    state::{State, freshness::Freshness},
 };
-use bodies::Bodies;
-use head::RequestIds;
-use problem::{Code, Problem};
-pub use server::{HttpServer, ListenError};
-pub use tls::TlsError;
+use answer::problem::{Code, Problem};
+use connection::bodies::Bodies;
+pub use connection::server::{HttpServer, ListenError};
+pub use connection::tls::TlsError;
+use request::head::RequestIds;
 
 /// What the door's routes need of the node.
 pub struct Parts {

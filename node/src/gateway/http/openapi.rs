@@ -25,10 +25,14 @@ use utoipa::{
 };
 
 use super::{
-    describe::Place,
-    fields::{RejectionName, Time},
-    problem::{MEDIA_TYPE, ProblemSchema, REPLAYED},
-    query::CURSOR_PATTERN,
+    answer::{
+        describe::Place,
+        problem::{MEDIA_TYPE, ProblemSchema, REPLAYED},
+    },
+    request::{
+        fields::{RejectionName, Time},
+        query::CURSOR_PATTERN,
+    },
     routes,
 };
 
@@ -48,7 +52,7 @@ own is taken over when it's short and plain.
 Amounts are integers in the asset's minor unit. Texts are bounded in bytes of UTF-8.";
 
 /// What the document says before any route: who, how to get in.
-pub(super) fn head() -> OpenApi {
+pub(crate) fn head() -> OpenApi {
     let mut info = Info::new("evenkeel", env!("CARGO_PKG_VERSION"));
     info.description = Some(ABOUT.to_owned());
     info.license = Some(License::new("MIT OR Apache-2.0"));
@@ -100,13 +104,13 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     get, path = "/openapi.json", tag = "health", operation_id = "openapi", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
-pub(super) async fn document() -> Response<Body> {
+pub(crate) async fn document() -> Response<Body> {
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (kind, DOCUMENT.clone()).into_response()
 }
 
 /// The header `Deadline-Ms`.
-pub(super) struct DeadlineMs;
+pub(crate) struct DeadlineMs;
 
 impl IntoParams for DeadlineMs {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -117,7 +121,7 @@ impl IntoParams for DeadlineMs {
 }
 
 /// How fresh an answer has to be.
-pub(super) struct ReadQuery;
+pub(crate) struct ReadQuery;
 
 impl IntoParams for ReadQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -131,7 +135,7 @@ impl IntoParams for ReadQuery {
 }
 
 /// Which page of a history.
-pub(super) struct PageQuery;
+pub(crate) struct PageQuery;
 
 impl IntoParams for PageQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -149,7 +153,7 @@ impl IntoParams for PageQuery {
 }
 
 /// Where events begin.
-pub(super) struct AfterQuery;
+pub(crate) struct AfterQuery;
 
 impl IntoParams for AfterQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -277,7 +281,7 @@ impl Answer {
             Self::Rejected => with_place(own),
             Self::BatchFailed => with_place(own)
                 .property("failed_index", integer(0, 8_191))
-                .property("results", Vec::<super::batches::ResultSchema>::schema())
+                .property("results", Vec::<super::resources::batches::ResultSchema>::schema())
                 .required("failed_index")
                 .required("results"),
             _ => own,
@@ -316,7 +320,7 @@ fn with_place(object: ObjectBuilder) -> ObjectBuilder {
         .property("index", integer(0, 8_191))
         .property("term", any())
         .property("recorded_at", Time::schema())
-        .property("link", super::fields::Link::schema())
+        .property("link", super::request::fields::Link::schema())
 }
 
 fn add_header(response: &mut ResponseDocs, name: &str, about: &str) {
@@ -329,7 +333,7 @@ fn add_header(response: &mut ResponseDocs, name: &str, about: &str) {
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $($answer:ident)+;)+) => {$(
         $(#[$doc])*
-        pub(super) struct $name;
+        pub(crate) struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
@@ -360,7 +364,7 @@ problems! {
 }
 
 /// The answers of a health route.
-pub(super) fn verdict() -> BTreeMap<String, RefOr<ResponseDocs>> {
+pub(crate) fn verdict() -> BTreeMap<String, RefOr<ResponseDocs>> {
     [("200", "Yes."), ("503", "No.")]
         .into_iter()
         .map(|(status, about)| {

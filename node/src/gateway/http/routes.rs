@@ -14,15 +14,15 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    HttpDoor, accounts, batches, days, events,
-    head::{Arrival, REQUEST_ID},
-    health, holds, openapi,
-    problem::{Code, Problem},
-    status, totals, transfers,
+    HttpDoor,
+    answer::problem::{Code, Problem},
+    openapi,
+    request::head::{Arrival, REQUEST_ID},
+    resources::{accounts, batches, days, events, health, holds, status, totals, transfers},
 };
 
 /// Every route with its handler and its documentation: what isn't here isn't served, and what is here is documented.
-pub(super) fn documented() -> (Router<Arc<HttpDoor>>, OpenApi) {
+pub(crate) fn documented() -> (Router<Arc<HttpDoor>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(accounts::open_account))
         .routes(routes!(accounts::get_account))
@@ -59,7 +59,7 @@ pub(super) fn documented() -> (Router<Arc<HttpDoor>>, OpenApi) {
 const API: &str = "/v1/";
 
 /// The routes, for requests of this door.
-pub(super) fn router(door: &Arc<HttpDoor>) -> Router {
+pub(crate) fn router(door: &Arc<HttpDoor>) -> Router {
     let (router, _) = documented();
     router
         .fallback(async || Problem::new(Code::NotFound, "no such route"))
@@ -70,7 +70,7 @@ pub(super) fn router(door: &Arc<HttpDoor>) -> Router {
 }
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     door: Arc<HttpDoor>,
     mut router: Router,
     mut request: Request<Incoming>,

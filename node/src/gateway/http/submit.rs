@@ -13,9 +13,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     HttpDoor,
-    describe::{AccountShape, Decision, HoldShape, TransferShape},
-    head::Head,
-    problem::{Code, Problem},
+    answer::{
+        describe::{AccountShape, Decision, HoldShape, TransferShape},
+        problem::{Code, Problem},
+    },
+    request::head::Head,
 };
 use crate::{
     admission,
@@ -25,7 +27,7 @@ use crate::{
 impl HttpDoor {
     /// Lets the ledger decide one command, and gives its answer when it's committed. One with a misfit is only checked: what
     /// is wrong with it is told to who may give it.
-    pub(super) async fn submit(
+    pub(crate) async fn submit(
         &self,
         head: &Head,
         command: &Command,
@@ -44,7 +46,7 @@ impl HttpDoor {
     }
 
     /// Puts commands on the road and waits for their outcomes.
-    pub(super) async fn decide(
+    pub(crate) async fn decide(
         &self,
         caller: Caller,
         errand: Errand,
@@ -60,7 +62,7 @@ impl HttpDoor {
     }
 
     /// Waits until this site has applied an entry that is committed.
-    pub(super) async fn reach(&self, position: u64, deadline: Instant) -> Result<(), Problem> {
+    pub(crate) async fn reach(&self, position: u64, deadline: Instant) -> Result<(), Problem> {
         if self.state.position() >= Some(position) {
             return Ok(());
         }
@@ -73,7 +75,7 @@ impl HttpDoor {
     }
 
     /// The account that a committed command was about.
-    pub(super) async fn account_of(
+    pub(crate) async fn account_of(
         &self,
         id: AccountId,
         decision: &Decision,
@@ -86,7 +88,7 @@ impl HttpDoor {
     }
 
     /// The hold that a committed command was about.
-    pub(super) async fn hold_of(
+    pub(crate) async fn hold_of(
         &self,
         id: CommandId,
         decision: &Decision,
@@ -99,7 +101,7 @@ impl HttpDoor {
     }
 
     /// The movement that a committed command made.
-    pub(super) async fn movement_of(
+    pub(crate) async fn movement_of(
         &self,
         id: CommandId,
         decision: &Decision,
@@ -124,6 +126,6 @@ impl HttpDoor {
 }
 
 /// It's decided, and yet it can't be told: the same id brings the first answer again.
-pub(super) fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(Code::OutcomeUnknown, "it may yet commit; ask again with the same id")
 }

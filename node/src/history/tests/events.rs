@@ -3,11 +3,11 @@
 use evenkeel_wire::{account::AccountStatus, command::Command, outcome::Outcome};
 
 use super::{
-    super::{After, Event, EventKind, Events, Subject},
     model::Model,
     play::Play,
     site::{Given, Site},
 };
+use crate::history::{After, Event, EventKind, Events, Subject};
 
 /// All events of a site, by looking at everything.
 fn expected(site: &Site) -> Vec<Event> {

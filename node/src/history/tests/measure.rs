@@ -17,12 +17,12 @@ use evenkeel_wire::{
 };
 
 use super::{
-    super::{After, Events},
     pages::page,
     play::Random,
     site::Site,
     words::{BANK, MERCHANTS, close_day, first_date, genesis, open, openings, refund, transfer},
 };
+use crate::history::{After, Events};
 
 const ENTRIES: usize = 2_000;
 const COMMANDS: usize = 1_000;

@@ -16,27 +16,27 @@ use evenkeel_wire::{
 use super::site::{Given, Site};
 
 impl Given {
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> Stamp {
         let head = &self.head;
         let (position, term, recorded_at, link) = (head.position, head.term, head.time, head.link);
         Stamp { position, term, recorded_at, link }
     }
 
-    pub(super) fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         Cursor { position: self.head.position, command: self.number }
     }
 
-    pub(super) fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         !self.replayed && self.outcome.index != Outcome::NO_INDEX
     }
 
-    pub(super) fn is_committed(&self) -> bool {
+    pub(crate) fn is_committed(&self) -> bool {
         self.is_new() && self.outcome.rejection.is_none()
     }
 }
 
 /// Everything that was committed, by id.
-pub(super) struct Model<'a> {
+pub(crate) struct Model<'a> {
     site: &'a Site,
     by_id: BTreeMap<u128, &'a Given>,
     /// What closed each hold.
@@ -46,7 +46,7 @@ pub(super) struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    pub(super) fn new(site: &'a Site) -> Self {
+    pub(crate) fn new(site: &'a Site) -> Self {
         let (by_id, closed, refunded, reversed) = Default::default();
         let mut model = Self { site, by_id, closed, refunded, reversed };
         for given in site.given.iter().filter(|given| given.is_committed()) {
@@ -76,12 +76,12 @@ impl<'a> Model<'a> {
         model
     }
 
-    pub(super) fn committed(&self) -> impl Iterator<Item = &'a Given> {
+    pub(crate) fn committed(&self) -> impl Iterator<Item = &'a Given> {
         self.site.given.iter().filter(|given| given.is_committed())
     }
 
     /// What moved, as of its own entry.
-    pub(super) fn moved(&self, given: &Given) -> Option<Transfer> {
+    pub(crate) fn moved(&self, given: &Given) -> Option<Transfer> {
         let amount = Amount(given.outcome.amount);
         let back = |id: CommandId, of: CommandId, kind, memo: &Text<140>| {
             let of = self.moved(self.by_id[&of.number()]).unwrap();
@@ -113,7 +113,7 @@ impl<'a> Model<'a> {
     }
 
     /// A movement as of its own entry.
-    pub(super) fn view_then(&self, given: &Given) -> Option<TransferView> {
+    pub(crate) fn view_then(&self, given: &Given) -> Option<TransferView> {
         let transfer = self.moved(given)?;
         let refunded = (transfer.kind == TransferKind::Payment).then_some(0);
         let (stamp, index) = (given.stamp(), given.outcome.index);
@@ -121,7 +121,7 @@ impl<'a> Model<'a> {
     }
 
     /// A movement as it stands.
-    pub(super) fn view(&self, given: &Given) -> Option<TransferView> {
+    pub(crate) fn view(&self, given: &Given) -> Option<TransferView> {
         let mut view = self.view_then(given)?;
         let id = view.transfer.id.number();
         view.refunded = view.refunded.map(|_| self.refunded.get(&id).copied().unwrap_or(0));
@@ -129,12 +129,12 @@ impl<'a> Model<'a> {
         Some(view)
     }
 
-    pub(super) fn transfer(&self, id: CommandId) -> Option<TransferView> {
+    pub(crate) fn transfer(&self, id: CommandId) -> Option<TransferView> {
         self.view(self.by_id.get(&id.number())?)
     }
 
     /// An account's movements, newest first, with their places.
-    pub(super) fn history(&self, account: AccountId) -> Vec<(Cursor, TransferView)> {
+    pub(crate) fn history(&self, account: AccountId) -> Vec<(Cursor, TransferView)> {
         let all = self.committed().filter_map(|given| Some((given.cursor(), self.view(given)?)));
         let concerns =
             |view: &TransferView| view.transfer.debit == account || view.transfer.credit == account;
@@ -151,7 +151,7 @@ impl<'a> Model<'a> {
     }
 
     /// A hold as of the entry that took it up.
-    pub(super) fn hold_then(&self, id: CommandId) -> HoldView {
+    pub(crate) fn hold_then(&self, id: CommandId) -> HoldView {
         let given = self.by_id[&id.number()];
         let hold = self.asked_hold(id).clone();
         let expires_at = given.head.time + hold.expires_in_ms * 1_000;
@@ -161,7 +161,7 @@ impl<'a> Model<'a> {
     }
 
     /// A hold as something that closed it left it.
-    pub(super) fn hold_after(&self, id: CommandId, by: &Given) -> HoldView {
+    pub(crate) fn hold_after(&self, id: CommandId, by: &Given) -> HoldView {
         let view = self.hold_then(id);
         match &by.command {
             Command::Capture(capture) => HoldView {
@@ -178,7 +178,7 @@ impl<'a> Model<'a> {
     }
 
     /// A hold as it stands. `None`: none was taken up under this id.
-    pub(super) fn hold(&self, id: CommandId) -> Option<HoldView> {
+    pub(crate) fn hold(&self, id: CommandId) -> Option<HoldView> {
         let given = self.by_id.get(&id.number())?;
         let Command::Hold(_) = &given.command else { return None };
         if let Some(by) = self.closed.get(&id.number()) {

@@ -14,7 +14,7 @@ use super::{
     words::{BANK, FEES, ISSUER, MERCHANTS, WALLETS},
 };
 
-pub(super) fn page(
+pub(crate) fn page(
     site: &Site,
     account: AccountId,
     limit: u32,

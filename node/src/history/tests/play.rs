@@ -18,10 +18,10 @@ use super::{
 };
 
 /// splitmix64, so that a failing test can be repeated.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(super) u64);
 
 impl Random {
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -36,23 +36,23 @@ impl Random {
 }
 
 /// Plays on a site, and remembers ids worth coming back to.
-pub(super) struct Play {
-    pub(super) random: Random,
+pub(crate) struct Play {
+    pub(crate) random: Random,
     serial: u128,
     movements: Vec<CommandId>,
     holds: Vec<CommandId>,
     sent: Vec<Command>,
-    pub(super) date: BusinessDate,
+    pub(crate) date: BusinessDate,
 }
 
 impl Play {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let (movements, holds, sent) = Default::default();
         Self { random: Random(seed), serial: 0, movements, holds, sent, date: first_date() }
     }
 
     /// Genesis, the accounts, and some money.
-    pub(super) fn found(&mut self, site: &mut Site) {
+    pub(crate) fn found(&mut self, site: &mut Site) {
         site.commands(&[genesis()]);
         site.commands(&openings());
         for wallet in WALLETS {
@@ -61,7 +61,7 @@ impl Play {
         }
     }
 
-    pub(super) fn entries(&mut self, site: &mut Site, entries: usize) {
+    pub(crate) fn entries(&mut self, site: &mut Site, entries: usize) {
         for _ in 0..entries {
             self.entry(site);
             if self.random.below(4) == 0 {

@@ -12,7 +12,6 @@ use evenkeel_wire::{
 };
 
 use super::{
-    super::{BankRow, MerchantRow, Settlement},
     model::Model,
     play::Play,
     site::Site,
@@ -21,6 +20,7 @@ use super::{
         openings, refund, reversal, transfer,
     },
 };
+use crate::history::{BankRow, MerchantRow, Settlement};
 
 fn day(site: &Site, date: BusinessDate) -> DayView {
     match site.state.query(&Query::Day(date)).unwrap() {
@@ -167,8 +167,8 @@ fn a_day_in_figures() {
 /// The report is kept along by the ledger, the settlement is counted from the journal: when they differ, no figure is given out.
 #[test]
 fn figures_that_do_not_add_up_are_not_given_out() {
-    use super::super::{Past, Remembers};
-    use crate::ledger::{Decided, OpenHold};
+    use crate::history::{Past, Remembers};
+    use evenkeel_ledger::{Decided, OpenHold};
     use evenkeel_wire::{id::CommandId, outcome::Outcome, reply::AccountView};
 
     struct Miscounted<'a>(&'a crate::state::State);

@@ -20,45 +20,45 @@ use evenkeel_wire::{
 };
 
 use crate::{
+    history::record_kind,
     keeper::Keeper,
-    ledger::EntryHead,
-    recovery::{Recovery, apply},
-    replication::types::kind,
+    replay::recovery::{Recovery, apply},
     state::State,
 };
+use evenkeel_ledger::EntryHead;
 
 const CLUSTER: [u8; 16] = [7; 16];
 /// The genesis entry's time, microseconds.
-pub(super) const T0: u64 = 1_700_000_000_000_000;
+pub(crate) const T0: u64 = 1_700_000_000_000_000;
 
 /// A command's answer as the journal has it: what the slow answers are made of.
 #[derive(Clone, Debug)]
-pub(super) struct Given {
-    pub(super) head: EntryHead,
-    pub(super) number: u16,
-    pub(super) command: Command,
-    pub(super) outcome: Outcome,
-    pub(super) replayed: bool,
+pub(crate) struct Given {
+    pub(crate) head: EntryHead,
+    pub(crate) number: u16,
+    pub(crate) command: Command,
+    pub(crate) outcome: Outcome,
+    pub(crate) replayed: bool,
 }
 
-pub(super) struct Site {
+pub(crate) struct Site {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
-    pub(super) journal: Journal,
+    pub(crate) journal: Journal,
     writer: Writer,
-    pub(super) state: Arc<State>,
+    pub(crate) state: Arc<State>,
     keeper: Keeper,
     checkpoints: MemoryCheckpoints,
     segment_bytes: u64,
-    pub(super) given: Vec<Given>,
+    pub(crate) given: Vec<Given>,
     /// Whether `given` is kept.
-    pub(super) keeps_given: bool,
+    pub(crate) keeps_given: bool,
     /// The next entry's time.
-    pub(super) now: u64,
+    pub(crate) now: u64,
 }
 
 impl Site {
-    pub(super) fn new(segment_bytes: u64) -> Self {
+    pub(crate) fn new(segment_bytes: u64) -> Self {
         let disk = MemoryDisk::new(1);
         disk.create_folder(Path::new("/data")).unwrap();
         disk.sync_folder(Path::new("/")).unwrap();
@@ -66,7 +66,7 @@ impl Site {
     }
 
     /// On a disk, with a folder that is there and empty.
-    pub(super) fn on(disk: Arc<dyn Disk>, folder: &Path, segment_bytes: u64) -> Self {
+    pub(crate) fn on(disk: Arc<dyn Disk>, folder: &Path, segment_bytes: u64) -> Self {
         let checkpoints = MemoryCheckpoints::new(1);
         Self::open((disk, folder.to_owned()), checkpoints, segment_bytes, Vec::new(), T0)
     }
@@ -124,7 +124,7 @@ impl Site {
     }
 
     /// Stops, and starts again from what is on the disk.
-    pub(super) fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let Self { disk, folder, checkpoints, segment_bytes, given, now, journal, writer, .. } =
             self;
         drop((journal, writer));
@@ -132,19 +132,19 @@ impl Site {
     }
 
     /// Loses the oldest segment's index.
-    pub(super) fn lose_an_index(&mut self) {
+    pub(crate) fn lose_an_index(&mut self) {
         let lost = self.folder.join("journal/00000000000000000000.index");
         self.disk.remove(&lost).unwrap();
     }
 
     /// An entry of groups, each atomic or not. Gives the answers.
-    pub(super) fn entry(&mut self, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
+    pub(crate) fn entry(&mut self, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
         let mut builder = EntryBuilder::new();
         for (atomic, commands) in groups {
             let bytes: Vec<u8> = commands.iter().flat_map(codec::encode).collect();
             builder.push(OPERATOR_KEY, *atomic, u32::try_from(commands.len()).unwrap(), &bytes);
         }
-        let head = self.append(kind::COMMANDS, builder.finish().into());
+        let head = self.append(record_kind::COMMANDS, builder.finish().into());
         let record = &self.journal.read(head.position, head.position + 1, 0).unwrap()[0];
         let answers = self.state.apply(&head, &record.payload).unwrap();
         if !self.keeps_given {
@@ -160,20 +160,20 @@ impl Site {
     }
 
     /// An entry of commands, each for itself.
-    pub(super) fn commands(&mut self, commands: &[Command]) -> Vec<Answer> {
+    pub(crate) fn commands(&mut self, commands: &[Command]) -> Vec<Answer> {
         self.entry(&[(false, commands.to_vec())])
     }
 
     /// One command, which must be committed.
-    pub(super) fn committed(&mut self, command: Command) -> Outcome {
+    pub(crate) fn committed(&mut self, command: Command) -> Outcome {
         let outcome = self.commands(&[command])[0].outcome;
         assert_eq!(outcome.rejection, None);
         outcome
     }
 
     /// An entry without commands.
-    pub(super) fn blank(&mut self) {
-        let head = self.append(kind::BLANK, Bytes::new());
+    pub(crate) fn blank(&mut self) {
+        let head = self.append(record_kind::BLANK, Bytes::new());
         self.state.pass(&head).unwrap();
     }
 
@@ -190,12 +190,12 @@ impl Site {
     }
 
     /// One of the keeper's turns: notes, then a segment or a slice of a checkpoint.
-    pub(super) fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         self.keeper.turn().unwrap();
     }
 
     /// Seals every segment that is full, and finishes checkpoints.
-    pub(super) fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         while self.journal.rolled().is_some() {
             self.turn();
         }
@@ -205,11 +205,11 @@ impl Site {
     }
 
     /// An id of about now.
-    pub(super) fn id(&self, random: u128) -> CommandId {
+    pub(crate) fn id(&self, random: u128) -> CommandId {
         CommandId::from_parts(self.now / 1_000, random)
     }
 
-    pub(super) fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.state.position().unwrap()
     }
 }

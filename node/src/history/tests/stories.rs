@@ -11,7 +11,6 @@ use evenkeel_wire::{
 };
 
 use super::{
-    super::{After, EventKind, Subject},
     pages::page,
     play::Play,
     site::Site,
@@ -20,6 +19,7 @@ use super::{
         transfer, void,
     },
 };
+use crate::history::{After, EventKind, Subject};
 
 fn id(number: u128) -> CommandId {
     CommandId::from_parts(1_700_000_000_000, number)

@@ -14,22 +14,22 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-pub(super) const BANK: AccountId = AccountId::new(1);
-pub(super) const ISSUER: AccountId = AccountId::new(2);
-pub(super) const FEES: AccountId = AccountId::new(3);
-pub(super) const WALLETS: [AccountId; 3] =
+pub(crate) const BANK: AccountId = AccountId::new(1);
+pub(crate) const ISSUER: AccountId = AccountId::new(2);
+pub(crate) const FEES: AccountId = AccountId::new(3);
+pub(crate) const WALLETS: [AccountId; 3] =
     [AccountId::new(10), AccountId::new(11), AccountId::new(12)];
-pub(super) const MERCHANTS: [AccountId; 2] = [AccountId::new(20), AccountId::new(21)];
+pub(crate) const MERCHANTS: [AccountId; 2] = [AccountId::new(20), AccountId::new(21)];
 
-pub(super) fn krw() -> Asset {
+pub(crate) fn krw() -> Asset {
     Asset::parse("KRW").unwrap()
 }
 
-pub(super) fn first_date() -> BusinessDate {
+pub(crate) fn first_date() -> BusinessDate {
     BusinessDate::new(2023, 11, 14).unwrap()
 }
 
-pub(super) fn genesis() -> Command {
+pub(crate) fn genesis() -> Command {
     Command::Genesis(Box::new(Genesis {
         cluster: ClusterId([7; 16]),
         assets: vec![krw(), Asset::parse("POINT").unwrap()],
@@ -43,7 +43,7 @@ pub(super) fn genesis() -> Command {
 }
 
 /// All accounts above.
-pub(super) fn openings() -> Vec<Command> {
+pub(crate) fn openings() -> Vec<Command> {
     use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
     let few = [(BANK, Bank), (ISSUER, Issuer), (FEES, Fee)];
     let wallets = WALLETS.map(|id| (id, Wallet));
@@ -51,13 +51,13 @@ pub(super) fn openings() -> Vec<Command> {
     all.map(|(id, kind)| open(id, kind)).collect()
 }
 
-pub(super) fn open(id: AccountId, kind: AccountKind) -> Command {
+pub(crate) fn open(id: AccountId, kind: AccountKind) -> Command {
     let label = Text::new(&format!("{kind} {}", id.number())).unwrap();
     let limits = Limits::default();
     Command::OpenAccount(OpenAccount { id, kind, asset: krw(), label, limits })
 }
 
-pub(super) fn transfer(
+pub(crate) fn transfer(
     id: CommandId,
     kind: TransferKind,
     debit: AccountId,
@@ -70,16 +70,16 @@ pub(super) fn transfer(
     Command::Transfer(Transfer { id, debit, credit, amount, asset, kind, reference, memo })
 }
 
-pub(super) fn refund(id: CommandId, payment: CommandId, amount: Option<u64>) -> Command {
+pub(crate) fn refund(id: CommandId, payment: CommandId, amount: Option<u64>) -> Command {
     let memo = Text::new("sorry").unwrap();
     Command::Refund(Refund { id, payment, amount: amount.map(Amount), memo })
 }
 
-pub(super) fn reversal(id: CommandId, transfer: CommandId) -> Command {
+pub(crate) fn reversal(id: CommandId, transfer: CommandId) -> Command {
     Command::Reversal(Reversal { id, transfer, reason: Text::new("typo").unwrap() })
 }
 
-pub(super) fn hold(id: CommandId, from: usize, to: usize, amount: u64, ms: u64) -> Command {
+pub(crate) fn hold(id: CommandId, from: usize, to: usize, amount: u64, ms: u64) -> Command {
     Command::Hold(Hold {
         id,
         debit: WALLETS[from],
@@ -91,28 +91,28 @@ pub(super) fn hold(id: CommandId, from: usize, to: usize, amount: u64, ms: u64) 
     })
 }
 
-pub(super) fn capture(id: CommandId, hold: CommandId, amount: Option<u64>) -> Command {
+pub(crate) fn capture(id: CommandId, hold: CommandId, amount: Option<u64>) -> Command {
     Command::Capture(Capture { id, hold, amount: amount.map(Amount) })
 }
 
-pub(super) fn void(id: CommandId, hold: CommandId) -> Command {
+pub(crate) fn void(id: CommandId, hold: CommandId) -> Command {
     Command::Void(Void { id, hold })
 }
 
-pub(super) fn expire(hold: CommandId) -> Command {
+pub(crate) fn expire(hold: CommandId) -> Command {
     Command::ExpireHold(ExpireHold { hold })
 }
 
-pub(super) fn status(id: CommandId, account: AccountId, status: AccountStatus) -> Command {
+pub(crate) fn status(id: CommandId, account: AccountId, status: AccountStatus) -> Command {
     Command::SetStatus(SetStatus { id, account, status })
 }
 
-pub(super) fn limits(id: CommandId, account: AccountId, per_transfer: u64) -> Command {
+pub(crate) fn limits(id: CommandId, account: AccountId, per_transfer: u64) -> Command {
     let per_transfer = LimitChange::Set(Amount(per_transfer));
     let limits = Limits { per_transfer, ..Limits::default() };
     Command::SetLimits(SetLimits { id, account, limits })
 }
 
-pub(super) fn close_day(closed: BusinessDate) -> Command {
+pub(crate) fn close_day(closed: BusinessDate) -> Command {
     Command::CloseDay(CloseDay { closed, next: closed.next() })
 }

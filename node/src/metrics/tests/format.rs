@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 
 use evenkeel_wire::{outcome::Rejection, reply::RefusalCode};
 
-use super::{
-    super::{CONTENT_TYPE, Metrics},
-    Exposition, reading, scraped,
-    text::Family,
-};
+use super::{Exposition, reading, scraped, text::Family};
+use crate::metrics::{CONTENT_TYPE, Metrics};
 
 /// What is promised, and what docs/OPERATIONS.md explains: name, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[

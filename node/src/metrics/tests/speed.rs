@@ -7,10 +7,8 @@ use evenkeel_storage::journal::SyncWatch;
 use evenkeel_wire::outcome::Rejection;
 use tokio::time::Instant;
 
-use super::{
-    super::{Door, Metrics},
-    answer, reading,
-};
+use super::{answer, reading};
+use crate::metrics::{Door, Metrics};
 
 /// The fastest of many rounds: what it costs when nothing else runs.
 fn nanoseconds_each(times: u32, mut work: impl FnMut()) -> u128 {

@@ -3,28 +3,28 @@
 use std::collections::BTreeMap;
 
 /// A scrape.
-pub(super) struct Exposition {
-    pub(super) families: Vec<Family>,
+pub(crate) struct Exposition {
+    pub(crate) families: Vec<Family>,
 }
 
 /// A family: its help, its type, its samples in order.
-pub(super) struct Family {
-    pub(super) name: String,
-    pub(super) help: String,
-    pub(super) kind: String,
-    pub(super) samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) kind: String,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// One line.
-pub(super) struct Sample {
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 impl Sample {
     /// As PromQL writes it, labels sorted.
-    pub(super) fn series(&self) -> String {
+    pub(crate) fn series(&self) -> String {
         let labels: Vec<String> =
             self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         if labels.is_empty() {
@@ -48,7 +48,7 @@ impl Family {
 
 impl Exposition {
     /// Every family is a HELP line, a TYPE line, then its samples.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut families: Vec<Family> = Vec::new();
         if !text.ends_with('\n') {
             return Err("the last line has no end".into());
@@ -80,16 +80,16 @@ impl Exposition {
         Ok(Self { families })
     }
 
-    pub(super) fn family(&self, name: &str) -> Option<&Family> {
+    pub(crate) fn family(&self, name: &str) -> Option<&Family> {
         self.families.iter().find(|family| family.name == name)
     }
 
-    pub(super) fn samples(&self) -> impl Iterator<Item = &Sample> {
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.families.iter().flat_map(|family| &family.samples)
     }
 
     /// A series' value; its labels are written sorted.
-    pub(super) fn value(&self, series: &str) -> Option<f64> {
+    pub(crate) fn value(&self, series: &str) -> Option<f64> {
         self.samples().find(|sample| sample.series() == series).map(|sample| sample.value)
     }
 }

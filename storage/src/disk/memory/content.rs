@@ -12,7 +12,7 @@ const SECTOR_BYTES: usize = 512;
 type Page = Box<[u8; PAGE_BYTES]>;
 
 #[derive(Default)]
-pub(super) struct Content {
+pub(crate) struct Content {
     pages: BTreeMap<u64, Page>,
     bytes: u64,
     bytes_durable: u64,
@@ -24,20 +24,20 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn reserved(&self) -> u64 {
+    pub(crate) fn reserved(&self) -> u64 {
         self.bytes_reserved
     }
 
-    pub(super) fn allocate(&mut self, bytes: u64) {
+    pub(crate) fn allocate(&mut self, bytes: u64) {
         self.bytes = self.bytes.max(bytes);
         self.bytes_reserved = self.bytes_reserved.max(bytes);
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8], offset: u64, full: bool) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8], offset: u64, full: bool) -> io::Result<()> {
         let end = offset + bytes_u64(bytes.len());
         let grows = end > self.bytes_reserved.max(self.bytes);
         let hole =
@@ -67,7 +67,7 @@ impl Content {
         self.pages.entry(page).or_insert_with(zero_page)
     }
 
-    pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
+    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
         let end = self.bytes.min(offset + bytes_u64(buffer.len()));
         if end <= offset {
             return 0;
@@ -85,7 +85,7 @@ impl Content {
         in_memory(end - offset)
     }
 
-    pub(super) fn set_len(&mut self, bytes: u64) {
+    pub(crate) fn set_len(&mut self, bytes: u64) {
         if bytes < self.bytes {
             let gone: Vec<u64> = self.pages.range(bytes / 4096..).map(|(page, _)| *page).collect();
             for page in gone {
@@ -97,18 +97,18 @@ impl Content {
         self.bytes = bytes;
     }
 
-    pub(super) fn sync(&mut self) {
+    pub(crate) fn sync(&mut self) {
         self.unsynced.clear();
         self.bytes_durable = self.bytes;
     }
 
-    pub(super) fn fail_sync(&mut self) {
+    pub(crate) fn fail_sync(&mut self) {
         for (page, before) in std::mem::take(&mut self.unsynced) {
             self.forsaken.entry(page).or_insert(before);
         }
     }
 
-    pub(super) fn crash(&mut self, random: &mut Random) {
+    pub(crate) fn crash(&mut self, random: &mut Random) {
         let mut doubtful = std::mem::take(&mut self.forsaken);
         doubtful.append(&mut self.unsynced);
         // Per file: lose all, keep all, or decide sector by sector.
@@ -147,7 +147,7 @@ impl Content {
 }
 
 /// SplitMix64: small, and the same on every machine.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -158,7 +158,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         in_memory(self.next() % bytes_u64(bound))
     }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::open_files::OpenFiles;
-use super::shelf::Shelf;
+use super::segments_by_second::Shelf;
 use super::{IndexError, Located, OutcomeRow, Position, SegmentIndex, id_second};
 use crate::disk::Disk;
 
@@ -217,7 +217,7 @@ impl Indexes {
     }
 
     #[cfg(test)]
-    pub(super) fn files_open(&self) -> usize {
+    pub(crate) fn files_open(&self) -> usize {
         self.files.count()
     }
 

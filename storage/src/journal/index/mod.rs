@@ -22,30 +22,22 @@
 //! be found. A command listed twice under one id, or one account on both sides of a command, is
 //! kept once. A section without rows has no blocks.
 
+pub(crate) mod building;
+pub(crate) mod format;
 mod row;
+mod segments_by_second;
 
-mod block;
 mod error;
-mod filter;
-mod header;
-mod layout;
-mod runs;
-mod seconds;
-mod section;
-
-mod builder;
-mod output;
 
 mod indexes;
 mod open_files;
 mod segment_index;
-mod shelf;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
-pub use builder::Builder;
+pub use building::builder::Builder;
 pub use error::IndexError;
 pub use indexes::{FindError, Indexes, Recovering, Sealed};
 pub use row::{CommandRow, Located, OutcomeRow, id_second};

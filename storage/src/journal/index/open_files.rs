@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Position, aside_path_of, path_of};
 use crate::disk::{Disk, File};
 
-pub(super) struct OpenFiles {
+pub(crate) struct OpenFiles {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     files_max: usize,
@@ -29,27 +29,27 @@ struct Used {
 
 /// Who keeps a file open. A rebuilt index is a new reader, so it never meets the file it replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Reader(u64);
+pub(crate) struct Reader(u64);
 
 impl OpenFiles {
-    pub(super) fn new(disk: Arc<dyn Disk>, folder: &Path, files_max: usize) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, folder: &Path, files_max: usize) -> Self {
         Self { disk, folder: folder.to_path_buf(), files_max, kept: Mutex::default() }
     }
 
-    pub(super) fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         let mut kept = self.lock();
         kept.readers += 1;
         Reader(kept.readers)
     }
 
     /// Opens the index of the segment at `first`; keeping it is the caller's choice.
-    pub(super) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
+    pub(crate) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
         self.disk.open(&path_of(&self.folder, first))
     }
 
     /// Takes the name from an index that cannot be read, durably: the next start finds none and builds it anew.
     /// `None`: there was none any more.
-    pub(super) fn set_aside(&self, first: Position) -> io::Result<Option<PathBuf>> {
+    pub(crate) fn set_aside(&self, first: Position) -> io::Result<Option<PathBuf>> {
         let aside = aside_path_of(&self.folder, first);
         match self.disk.rename(&path_of(&self.folder, first), &aside) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -59,7 +59,7 @@ impl OpenFiles {
         Ok(Some(aside))
     }
 
-    pub(super) fn kept(&self, reader: Reader) -> Option<Arc<dyn File>> {
+    pub(crate) fn kept(&self, reader: Reader) -> Option<Arc<dyn File>> {
         let mut kept = self.lock();
         kept.uses += 1;
         let at = kept.uses;
@@ -68,7 +68,7 @@ impl OpenFiles {
         Some(Arc::clone(&used.file))
     }
 
-    pub(super) fn keep(&self, reader: Reader, file: Arc<dyn File>) {
+    pub(crate) fn keep(&self, reader: Reader, file: Arc<dyn File>) {
         let mut kept = self.lock();
         if kept.files.len() >= self.files_max {
             let longest_unused = kept.files.iter().min_by_key(|(_, used)| used.at);
@@ -81,12 +81,12 @@ impl OpenFiles {
         kept.files.insert(reader, Used { file, at });
     }
 
-    pub(super) fn forget(&self, reader: Reader) {
+    pub(crate) fn forget(&self, reader: Reader) {
         self.lock().files.remove(&reader);
     }
 
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().files.len()
     }
 

@@ -59,10 +59,10 @@ pub struct Located {
 }
 
 /// Bytes of one command on disk.
-pub(super) const COMMAND_BYTES: usize = 40;
+pub(crate) const COMMAND_BYTES: usize = 40;
 
 /// A command on disk.
-pub(super) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAND_BYTES] {
+pub(crate) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAND_BYTES] {
     let mut bytes = [0; COMMAND_BYTES];
     bytes[0] = outcome.code;
     bytes[1] = outcome.flags;
@@ -77,13 +77,13 @@ pub(super) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAN
 }
 
 /// Where a command stands, from its `COMMAND_BYTES`.
-pub(super) fn part_from_bytes(bytes: &[u8]) -> Part {
+pub(crate) fn part_from_bytes(bytes: &[u8]) -> Part {
     Part { offset: read_u32(bytes, 28), bytes: read_u32(bytes, 32), checksum: read_u32(bytes, 36) }
 }
 
 impl OutcomeRow {
     /// From the `COMMAND_BYTES` of its command.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             code: bytes[0],
             flags: bytes[1],

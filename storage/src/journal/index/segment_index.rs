@@ -8,13 +8,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::block::{self, BLOCK_BYTES, Blocks};
-use super::filter;
-use super::header::Header;
-use super::layout::{HEADER_BLOCK, Layout};
+use super::format::block::{self, BLOCK_BYTES, Blocks};
+use super::format::filter;
+use super::format::header::Header;
+use super::format::layout::{HEADER_BLOCK, Layout};
+use super::format::seconds::SecondRange;
 use super::open_files::{OpenFiles, Reader};
 use super::row::{COMMAND_BYTES, part_from_bytes};
-use super::seconds::SecondRange;
 use super::{IndexError, Located, OutcomeRow, Position, verify};
 use crate::bytes_at::{read_array, read_u32, read_u128};
 use crate::disk::{Disk, File};
@@ -34,7 +34,7 @@ impl SegmentIndex {
         Self::open_among(Arc::new(OpenFiles::new(disk, folder, 1)), first)
     }
 
-    pub(super) fn open_among(files: Arc<OpenFiles>, first: Position) -> Result<Self, IndexError> {
+    pub(crate) fn open_among(files: Arc<OpenFiles>, first: Position) -> Result<Self, IndexError> {
         let (file, header) = open_file(&files, first)?;
         let layout = Layout::new(&header.counts);
         verify::check_length(&*file, first, &layout)?;
@@ -95,11 +95,11 @@ impl SegmentIndex {
         verify::verify(&*self.file()?, self.first(), &self.layout)
     }
 
-    pub(super) fn second_ranges(&self) -> &[SecondRange] {
+    pub(crate) fn second_ranges(&self) -> &[SecondRange] {
         self.header.seconds.ranges()
     }
 
-    pub(super) fn find_id(&self, id: u128) -> Result<Option<Located>, IndexError> {
+    pub(crate) fn find_id(&self, id: u128) -> Result<Option<Located>, IndexError> {
         if id == 0 || !self.passes_filter(id)? {
             return Ok(None);
         }
@@ -114,7 +114,7 @@ impl SegmentIndex {
         self.locate(&mut blocks, ordinal).map(Some)
     }
 
-    pub(super) fn account_history(
+    pub(crate) fn account_history(
         &self,
         account: u128,
         before: Option<(Position, u16)>,
@@ -149,7 +149,7 @@ impl SegmentIndex {
         Ok(page)
     }
 
-    pub(super) fn command_at(
+    pub(crate) fn command_at(
         &self,
         position: Position,
         command: u16,
@@ -168,7 +168,7 @@ impl SegmentIndex {
         }
     }
 
-    pub(super) fn outcomes_at(
+    pub(crate) fn outcomes_at(
         &self,
         position: Position,
     ) -> Result<Option<Vec<OutcomeRow>>, IndexError> {
@@ -183,7 +183,7 @@ impl SegmentIndex {
         (start..end).map(outcome).collect::<Result<_, _>>().map(Some)
     }
 
-    pub(super) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {
+    pub(crate) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {
         filter::may_contain(&*self.file()?, self.first(), self.layout.id_filter, id)
     }
 

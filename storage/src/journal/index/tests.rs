@@ -15,25 +15,25 @@ use super::{Builder, CommandRow, Located, OutcomeRow, Part, SegmentIndex};
 use crate::Position;
 use crate::disk::{Disk, MemoryDisk};
 
-pub(super) const FOLDER: &str = "/data/journal";
+pub(crate) const FOLDER: &str = "/data/journal";
 
 /// A segment's commands, record by record, and the slow answers.
 #[derive(Clone, Debug)]
-pub(super) struct Segment {
-    pub(super) first: Position,
-    pub(super) records: Vec<Vec<CommandRow>>,
+pub(crate) struct Segment {
+    pub(crate) first: Position,
+    pub(crate) records: Vec<Vec<CommandRow>>,
 }
 
 impl Segment {
-    pub(super) fn last(&self) -> Position {
+    pub(crate) fn last(&self) -> Position {
         self.first + u64::try_from(self.records.len()).unwrap() - 1
     }
 
-    pub(super) fn build(&self, disk: &dyn Disk) -> io::Result<()> {
+    pub(crate) fn build(&self, disk: &dyn Disk) -> io::Result<()> {
         self.build_at_pace(disk, &mut |_| ())
     }
 
-    pub(super) fn build_at_pace(
+    pub(crate) fn build_at_pace(
         &self,
         disk: &dyn Disk,
         pace: &mut dyn FnMut(usize),
@@ -46,13 +46,13 @@ impl Segment {
         builder.finish(disk, Path::new(FOLDER), pace)
     }
 
-    pub(super) fn find(&self, id: u128) -> Option<Located> {
+    pub(crate) fn find(&self, id: u128) -> Option<Located> {
         self.located()
             .find(|(command, _)| id != 0 && (command.id == id || command.also == id))
             .map(|(_, at)| at)
     }
 
-    pub(super) fn history(
+    pub(crate) fn history(
         &self,
         account: u128,
         before: Option<(Position, u16)>,
@@ -69,18 +69,18 @@ impl Segment {
         all
     }
 
-    pub(super) fn command(&self, position: Position, command: u16) -> Option<Located> {
+    pub(crate) fn command(&self, position: Position, command: u16) -> Option<Located> {
         let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
         let row = self.records.get(record)?.get(usize::from(command))?;
         Some(Located { position, command, outcome: row.outcome, part: row.part })
     }
 
-    pub(super) fn outcomes(&self, position: Position) -> Option<Vec<OutcomeRow>> {
+    pub(crate) fn outcomes(&self, position: Position) -> Option<Vec<OutcomeRow>> {
         let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
         Some(self.records.get(record)?.iter().map(|command| command.outcome).collect())
     }
 
-    pub(super) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
+    pub(crate) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
         (self.first..).zip(&self.records).flat_map(|(position, commands)| {
             (0_u16..).zip(commands).map(move |(command, row)| {
                 (row, Located { position, command, outcome: row.outcome, part: row.part })
@@ -89,46 +89,46 @@ impl Segment {
     }
 }
 
-pub(super) fn disk(seed: u64) -> MemoryDisk {
+pub(crate) fn disk(seed: u64) -> MemoryDisk {
     let disk = MemoryDisk::new(seed);
     disk.create_folder(Path::new(FOLDER)).unwrap();
     disk.sync_folder(Path::new("/data")).unwrap();
     disk
 }
 
-pub(super) fn open(disk: &MemoryDisk, first: Position) -> SegmentIndex {
+pub(crate) fn open(disk: &MemoryDisk, first: Position) -> SegmentIndex {
     SegmentIndex::open(Arc::new(disk.clone()), Path::new(FOLDER), first).unwrap()
 }
 
 /// A UUIDv7 of a millisecond; `random` tells ids of one millisecond apart.
-pub(super) fn id_at(millisecond: u64, random: u64) -> u128 {
+pub(crate) fn id_at(millisecond: u64, random: u64) -> u128 {
     let version = (0x7 << 76) | (0b10 << 62);
     (u128::from(millisecond) << 80) | version | u128::from(random & 0xffff_ffff)
 }
 
 /// An id that no command has as its own, made from one that has.
-pub(super) fn also_of(id: u128) -> u128 {
+pub(crate) fn also_of(id: u128) -> u128 {
     id ^ (0xf << 76)
 }
 
 /// Numbers that look random and are the same every time.
-pub(super) struct Scatter(pub(super) u64);
+pub(crate) struct Scatter(pub(super) u64);
 
 impl Scatter {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 13
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }
 
 /// A segment of `records` records with up to `commands_max` commands each, over few accounts, one
 /// of them hot.
-pub(super) fn segment(first: Position, records: u64, commands_max: u64, seed: u64) -> Segment {
+pub(crate) fn segment(first: Position, records: u64, commands_max: u64, seed: u64) -> Segment {
     let mut scatter = Scatter(seed);
     let mut millisecond = 1_790_000_000_000 + first * 10;
     let records = (0..records).map(|_| {

@@ -1,12 +1,12 @@
 //! Checking a whole index file: its length, and the checksum of every block and filter line.
 
-use super::block::{self, BLOCK_BYTES};
-use super::filter::LINE_BYTES;
-use super::layout::{HEADER_BLOCK, Layout};
+use super::format::block::{self, BLOCK_BYTES};
+use super::format::filter::LINE_BYTES;
+use super::format::layout::{HEADER_BLOCK, Layout};
 use super::{IndexError, Position};
 use crate::disk::{File, bytes_u64};
 
-pub(super) fn verify(file: &dyn File, first: Position, layout: &Layout) -> Result<(), IndexError> {
+pub(crate) fn verify(file: &dyn File, first: Position, layout: &Layout) -> Result<(), IndexError> {
     check_length(file, first, layout)?;
     let mut block = vec![0; BLOCK_BYTES];
     let rows_end = layout.account_filter.first_block;
@@ -19,7 +19,7 @@ pub(super) fn verify(file: &dyn File, first: Position, layout: &Layout) -> Resul
     Ok(())
 }
 
-pub(super) fn check_length(
+pub(crate) fn check_length(
     file: &dyn File,
     first: Position,
     layout: &Layout,

@@ -12,15 +12,15 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::super::{footprint, sheet::Sheet};
-use crate::{http::Door, site::Site, testnet::Testnet, up};
+use crate::accept::{main::footprint, sheet::Sheet};
+use crate::cluster::{http::Door, site::Site, testnet::Testnet, up};
 
 /// What a node's memory may grow by under all of this.
 const GROWTH_MIB: u64 = 48;
 const HUGE_BYTES: usize = 100 << 20;
 const ROUNDS: usize = 20;
 
-pub(in super::super) async fn refused(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn refused(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let key = testnet.operator_key()?;
     let site = testnet.primary().await?;

@@ -6,11 +6,11 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::super::{
+use crate::accept::{
     sheet::Sheet,
     stage::{self, PATIENCE},
 };
-use crate::{admin, http::Door, testnet::Testnet, up};
+use crate::cluster::{admin, http::Door, testnet::Testnet, up};
 
 const CLOSES: u32 = 60;
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,10 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(100);
 const KINDS: [&str; 5] = ["wallet", "merchant", "bank", "fee", "issuer"];
 
-pub(in super::super) async fn every_second(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     load.pulse().fault(|| ());
     sleep(EVERY * 15).await;

@@ -12,11 +12,14 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::super::{
+use crate::accept::{
     sheet::Sheet,
     stage::{self, PATIENCE},
 };
-use crate::{audit, http::Door, nodes, testnet::Testnet, up};
+use crate::{
+    audit,
+    cluster::{http::Door, nodes, testnet::Testnet, up},
+};
 
 const FAILOVERS: usize = 2;
 /// A stream that says nothing for so long is opened again from where it was.
@@ -25,10 +28,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Where an event stands, and the event as the node wrote it.
 type Event = ((u64, u64), String);
 
-pub(in super::super) async fn three_readers(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let key = testnet.operator_key()?;
     let (end, ended) = watch::channel(None);

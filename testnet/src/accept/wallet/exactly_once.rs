@@ -5,26 +5,21 @@ use std::time::Duration;
 use anyhow::ensure;
 use evenkeel_wire::client::{Client, ClientOptions};
 
-use super::super::{
+use crate::accept::{
     sheet::Sheet,
     stage::{self, PATIENCE},
 };
 use crate::{
-    admin, audit,
+    audit,
+    cluster::{admin, nodes, testnet::Testnet, up},
     mixed::{self, Mixed, caller, model::Model},
-    nodes,
-    testnet::Testnet,
-    up,
 };
 
 const COMMANDS: u64 = 100_000;
 const CALLERS: u64 = 64;
 const KILLS: u64 = 5;
 
-pub(in super::super) async fn five_kills(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let config = stage::client_config(testnet)?;
     let date = admin::business_date(testnet).await?;

@@ -7,11 +7,14 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
-use super::super::{
+use crate::accept::{
     sheet::{Sheet, said},
     stage,
 };
-use crate::{say::progress, testnet::Testnet, up};
+use crate::{
+    cluster::{testnet::Testnet, up},
+    output::progress,
+};
 
 /// The version whose checks were seen to pass: a newer one may have more of them.
 const VERSION: &str = "4.32.5";
@@ -34,10 +37,7 @@ expected-statuses = ["2xx", 400, 401, 403, 404, 406, 409, 422, 503, 504]
 expected-statuses = ["4xx", 503, 504]
 "#;
 
-pub(in super::super) async fn by_the_document(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn by_the_document(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let fuzzer = install(testnet)?;
     up::up(testnet, true, true).await?;
     let key = testnet.operator_key()?;

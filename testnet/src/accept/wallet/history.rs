@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::super::{footprint::resident_mib, sheet::Sheet, speed::bench_between, stage::PATIENCE};
-use crate::{http::Door, nodes, site::Site, testnet::Testnet, up};
+use crate::accept::{
+    main::{footprint::resident_mib, speed::bench_between},
+    sheet::Sheet,
+    stage::PATIENCE,
+};
+use crate::cluster::{http::Door, nodes, site::Site, testnet::Testnet, up};
 
 const ENTRIES: u64 = 1_000_000;
 const PAGE: u64 = 100;
@@ -25,10 +29,7 @@ const RESIDENT_MIB: u64 = 400;
 /// An entry of a history: its place, and itself as the node wrote it.
 type Entry = ((u64, u64), String);
 
-pub(in super::super) async fn million_entries(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn million_entries(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     bench_between(testnet, 2, ENTRIES, 8_192, 4).await?;
     let primary = up::await_caught_up(testnet, PATIENCE).await?;

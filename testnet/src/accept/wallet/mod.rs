@@ -1,12 +1,12 @@
 //! The rows of "The whole wallet": money in all its ways, over HTTP where that is the point.
 
-pub(super) mod bodies;
-pub(super) mod day;
-pub(super) mod events;
-pub(super) mod exactly_once;
-pub(super) mod fuzzed;
-pub(super) mod history;
-pub(super) mod pages;
-pub(super) mod races;
-pub(super) mod roles;
-pub(super) mod speed;
+pub(crate) mod bodies;
+pub(crate) mod day;
+pub(crate) mod events;
+pub(crate) mod exactly_once;
+pub(crate) mod fuzzed;
+pub(crate) mod history;
+pub(crate) mod pages;
+pub(crate) mod races;
+pub(crate) mod roles;
+pub(crate) mod speed;

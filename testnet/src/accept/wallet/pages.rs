@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 
-use super::super::{sheet::Sheet, stage};
-use crate::{testnet::Testnet, up};
+use crate::accept::{sheet::Sheet, stage};
+use crate::cluster::{testnet::Testnet, up};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -49,10 +49,7 @@ const API: Page = Page {
     ],
 };
 
-pub(in super::super) async fn as_they_stand(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn as_they_stand(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     for page in [API, README] {
         up::up(testnet, true, false).await?;
         let text = fs::read_to_string(testnet.root().join(page.file)).context(page.file)?;

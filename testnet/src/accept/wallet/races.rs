@@ -21,12 +21,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::super::{sheet::Sheet, stage};
+use crate::accept::{sheet::Sheet, stage};
 use crate::{
+    cluster::{testnet::Testnet, up},
     mixed::{accounts::new_id, caller::until_answered},
     relay::rules::Chance,
-    testnet::Testnet,
-    up,
 };
 
 const RACES: u64 = 1_000;
@@ -39,10 +38,7 @@ const SHORT_MS: u64 = 40;
 /// How long a hold whose time is up may stay unreleased.
 const RELEASED_WITHIN: Duration = Duration::from_secs(2);
 
-pub(in super::super) async fn thousand_each(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn thousand_each(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let ring = Arc::new(Ring::open(testnet).await?);
     for (what, race) in [

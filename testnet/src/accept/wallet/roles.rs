@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use evenkeel_node::{
     admission::roles::{Act, Allowed},
-    status::CreatedKey,
+    operator::status::CreatedKey,
 };
 use evenkeel_wire::key::Role;
 use hyper::Method;
@@ -13,16 +13,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::{sheet::Sheet, stage};
-use crate::{admin, http::Door, testnet::Testnet, up};
+use crate::accept::{sheet::Sheet, stage};
+use crate::cluster::{admin, http::Door, testnet::Testnet, up};
 
 /// Requests for each sort of wrong key when their times are compared.
 const TIMED: usize = 1_000;
 
-pub(in super::super) async fn whole_table(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn whole_table(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let world = World::open(testnet).await?;
     let mut keys = Vec::new();
@@ -270,7 +267,7 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
         "c=127.0.0.1:7600",
     ];
     let made = stage::evenkeel(testnet, &arguments).await?;
-    ensure!(made.status.success(), "cluster new: {}", super::super::sheet::said(&made));
+    ensure!(made.status.success(), "cluster new: {}", crate::accept::sheet::said(&made));
     let key = std::fs::read_to_string(folder.join("operator.key"))?;
     std::fs::remove_dir_all(&folder)?;
     Ok(key.trim().to_owned())
@@ -314,7 +311,7 @@ fn logs(testnet: &Testnet, texts: &[&str], sheet: &mut Sheet) -> anyhow::Result<
     let operator = testnet.operator_key()?;
     let mut found = 0;
     for site in &testnet.sites {
-        for file in super::super::damage::files_below(site.folder())? {
+        for file in crate::accept::main::damage::files_below(site.folder())? {
             let bytes = std::fs::read(&file).unwrap_or_default();
             let holds = |text: &&str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
             found += texts.iter().chain([&operator.as_str()]).filter(|text| holds(text)).count();

@@ -1,18 +1,15 @@
 //! Row g: single transfers over HTTP from 64 keep-alive connections, all three nodes and the load on this machine.
 
-use super::super::{
+use crate::accept::{
+    main::speed::{bench_http, number},
     sheet::Sheet,
-    speed::{bench_http, number},
 };
-use crate::{testnet::Testnet, up};
+use crate::cluster::{testnet::Testnet, up};
 
 const TRANSFERS: u64 = 300_000;
 const CONNECTIONS: u64 = 64;
 
-pub(in super::super) async fn keep_alive(
-    testnet: &Testnet,
-    sheet: &mut Sheet,
-) -> anyhow::Result<()> {
+pub(crate) async fn keep_alive(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let report = bench_http(testnet, TRANSFERS, 1, CONNECTIONS).await?;
     let per_second = number(&report, &["per_second"])?;

@@ -68,7 +68,7 @@ fn genesis() -> Genesis {
     }
 }
 
-pub(super) fn hold() -> Hold {
+pub(crate) fn hold() -> Hold {
     let Transfer { debit, credit, asset, memo, .. } = transfer();
     let (id, amount) = (id(0x92), Amount(30_000));
     Hold { id, debit, credit, amount, asset, expires_in_ms: 600_000, memo }

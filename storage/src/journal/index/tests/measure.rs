@@ -71,7 +71,7 @@ fn a_million_commands() {
             last = Instant::now();
         };
         builder.finish(&RealDisk, folder.path(), &mut pace).unwrap();
-        let path = super::super::path_of(folder.path(), first);
+        let path = crate::journal::index::path_of(folder.path(), first);
         let bytes = fs::metadata(path).unwrap().len();
         println!("{accounts} accounts, {per_record} commands a record:");
         println!(

@@ -1,0 +1,83 @@
+//! `evenkeel admin keys`: makes, lists and revokes keys. A new key's text goes to stdout, once, and nowhere else.
+
+use clap::Subcommand;
+use evenkeel_wire::{id::AccountId, key::Role};
+use hyper::Method;
+use serde_json::json;
+
+use super::{Question, call};
+use crate::{
+    Failure,
+    output::{self, cell, table},
+};
+use evenkeel_node::operator::status::{CreatedKey, KnownKey};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a key; its text is shown this once
+    Create {
+        /// operator, teller, app, merchant or auditor
+        #[arg(long, value_name = "R", value_parser = role)]
+        role: Role,
+        /// A merchant's account, for role merchant
+        #[arg(long, value_name = "ID", value_parser = account)]
+        account: Option<AccountId>,
+    },
+    /// All keys, revoked ones too, without their texts
+    List,
+    /// End a key, forever
+    Revoke {
+        /// Its number, as the list has it
+        id: u32,
+    },
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+    Role::from_name(name).ok_or_else(|| format!("there are {}", names.join(", ")))
+}
+
+fn account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).map_err(|error| error.to_string())
+}
+
+impl Verb {
+    pub(crate) fn question(&self) -> Question {
+        let ask = |method, route: String, body| Question { method, route, body };
+        match self {
+            Self::Create { role, account } => {
+                let account = account.map(|account| account.to_string());
+                let body = json!({"role": role.name(), "account": account});
+                ask(Method::POST, "/keys".to_owned(), Some(body))
+            }
+            Self::List => ask(Method::GET, "/keys".to_owned(), None),
+            Self::Revoke { id } => ask(Method::DELETE, format!("/keys/{id}"), None),
+        }
+    }
+
+    pub(crate) fn finish(&self, answer: &str) -> Result<(), Failure> {
+        match self {
+            Self::Create { .. } => {
+                let made = call::read::<CreatedKey>(answer)?;
+                let CreatedKey { id, role, account, .. } = &made;
+                let whose = account.as_ref().map(|account| format!(" for {account}"));
+                output::note(&format!(
+                    "key {id}, role {role}{}; its text is kept nowhere, so this is the one time to take it",
+                    whose.unwrap_or_default()
+                ));
+                output::print(&made.key)
+            }
+            Self::List => {
+                let keys = call::read::<Vec<KnownKey>>(answer)?;
+                let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+                output::print(&table(&["key", "role", "account", "revoked"], &rows))
+            }
+            Self::Revoke { id } => output::print(&format!("key {id} is revoked")),
+        }
+    }
+}
+
+fn row(key: &KnownKey) -> Vec<String> {
+    let revoked = if key.revoked { "yes" } else { "no" };
+    vec![key.id.to_string(), key.role.clone(), cell(key.account.as_ref()), revoked.to_owned()]
+}

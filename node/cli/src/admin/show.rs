@@ -1,0 +1,112 @@
+//! The admin socket's answers for people.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::output::{cell, table};
+use evenkeel_node::operator::status::{ClosedDay, JournalEntry, PeerStatus, Status, Switchover};
+use evenkeel_node::telemetry::timeline::TimelineEvent;
+
+pub(crate) fn status(status: &Status) -> String {
+    let primary = status.primary.as_ref().map_or_else(
+        || "unknown".to_owned(),
+        |primary| format!("{} (node {})", primary.site, primary.node),
+    );
+    let digest = status.digests.last().map_or_else(
+        || "-".to_owned(),
+        |digest| format!("{} at {}", digest.digest, digest.position),
+    );
+    let rows = [
+        ("site", format!("{} (node {})", status.site, status.node)),
+        ("cluster", status.cluster.clone()),
+        ("role", format!("{} in term {}", status.role, status.term)),
+        ("primary", primary),
+        ("ready", if status.ready { "yes" } else { "no" }.to_owned()),
+        (
+            "positions",
+            format!(
+                "committed {}, applied {}, flushed {}",
+                cell(status.committed),
+                cell(status.applied),
+                cell(status.flushed)
+            ),
+        ),
+        ("chain head", cell(status.chain_head.as_ref())),
+        ("digest", digest),
+        ("business day", cell(status.business_date.as_ref())),
+        ("version", format!("{}, up {} s", status.version, status.uptime_s)),
+    ];
+    let mut text = String::new();
+    for (name, value) in rows {
+        writeln!(text, "{name:<13} {value}").expect("writing to memory can't fail");
+    }
+    if status.peers.is_empty() {
+        return text.trim_end().to_owned();
+    }
+    text + "\n" + &peers(&status.peers)
+}
+
+pub(crate) fn peers(peers: &[PeerStatus]) -> String {
+    let rows: Vec<Vec<String>> = peers
+        .iter()
+        .map(|peer| {
+            vec![
+                peer.site.clone(),
+                peer.node.to_string(),
+                if peer.reachable { "yes" } else { "no" }.to_owned(),
+                cell(peer.matched),
+                cell(peer.lag),
+                cell(peer.last_heard_ms),
+                cell(peer.rtt_ms.map(|rtt| format!("{rtt:.2}"))),
+            ]
+        })
+        .collect();
+    table(&["peer", "node", "reachable", "matched", "lag", "heard ms", "rtt ms"], &rows)
+}
+
+pub(crate) fn journal(entries: &[JournalEntry]) -> String {
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            vec![
+                entry.position.to_string(),
+                entry.term.to_string(),
+                cell(entry.time.as_ref()),
+                entry.kind.clone(),
+                entry.commands.to_string(),
+                entry.bytes.to_string(),
+                entry.link.clone(),
+            ]
+        })
+        .collect();
+    table(&["position", "term", "time", "kind", "commands", "bytes", "link"], &rows)
+}
+
+pub(crate) fn timeline(events: &[TimelineEvent]) -> String {
+    let lines: Vec<String> = events
+        .iter()
+        .map(|event| {
+            let mut line = format!("{}  {}", event.time, event.event);
+            for (name, value) in &event.details {
+                let value = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                write!(line, "  {name}={value}").expect("writing to memory can't fail");
+            }
+            line
+        })
+        .collect();
+    lines.join("\n")
+}
+
+pub(crate) fn switchover(done: &Switchover) -> String {
+    let Switchover { from, to, term, pause_ms } = done;
+    format!("{to} is primary in term {term}, {from} no longer; commits paused for {pause_ms:.1} ms")
+}
+
+pub(crate) fn closed(day: &ClosedDay) -> String {
+    let ClosedDay { date, next, position, .. } = day;
+    format!("{date} is over, {next} has begun; its marker is at position {position}")
+}

@@ -1,0 +1,133 @@
+//! Batches of random transfers, encoded straight into what is sent. A batch remembers enough to be encoded again, with
+//! the same ids.
+
+use std::sync::atomic::Ordering;
+
+use evenkeel_wire::{
+    amount::Amount,
+    codec,
+    command::Command,
+    id::CommandId,
+    transfer::{Text, Transfer, TransferKind},
+};
+use tokio::time::Instant;
+
+use super::Plan;
+use crate::Failure;
+use evenkeel_node::clock::{Clock, SystemClock};
+
+/// Small against what wallets hold, so that hardly any transfer is rejected.
+const AMOUNT_MAX: u64 = 100;
+
+/// One transfer: ids of accounts as places in the list.
+pub(crate) struct Move {
+    pub(crate) id: CommandId,
+    pub(crate) debit: usize,
+    pub(crate) credit: usize,
+    pub(crate) amount: u64,
+}
+
+/// What a caller has in flight.
+pub(crate) struct Batch {
+    pub(crate) moves: Vec<Move>,
+    pub(crate) started: Instant,
+}
+
+impl Batch {
+    /// The next batch of the plan, or `None` when everything is taken on.
+    pub(crate) fn next(plan: &Plan, random: &mut Random) -> Option<Self> {
+        let taken = plan.issued.fetch_add(u64::from(plan.batch), Ordering::Relaxed);
+        let left = plan.transfers.saturating_sub(taken);
+        let count = u32::try_from(left).unwrap_or(u32::MAX).min(plan.batch);
+        if count == 0 {
+            return None;
+        }
+        let now = SystemClock.wall_millis();
+        let wallets = plan.accounts.wallets.len();
+        let moves = (0..count).map(|_| {
+            let debit = random.below(wallets);
+            // Any other one, each as likely.
+            let credit = (debit + 1 + random.below(wallets - 1)) % wallets;
+            let amount = 1 + random.next() % AMOUNT_MAX;
+            Move { id: random.command_id(now), debit, credit, amount }
+        });
+        Some(Self { moves: moves.collect(), started: Instant::now() })
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.moves.len()).expect("at most a batch")
+    }
+
+    /// The commands, the same every time.
+    pub(crate) fn commands(&self, plan: &Plan) -> impl Iterator<Item = Command> {
+        let accounts = &plan.accounts;
+        self.moves.iter().map(|made| {
+            Command::Transfer(Transfer {
+                id: made.id,
+                debit: accounts.wallets[made.debit],
+                credit: accounts.wallets[made.credit],
+                amount: Amount(made.amount),
+                asset: accounts.asset,
+                kind: TransferKind::Transfer,
+                reference: Text::default(),
+                memo: Text::default(),
+            })
+        })
+    }
+
+    /// Puts the commands behind what `buffer` holds.
+    pub(crate) fn encode_into(&self, plan: &Plan, buffer: &mut Vec<u8>) {
+        for command in self.commands(plan) {
+            codec::encode_into(&command, buffer);
+        }
+    }
+}
+
+/// A small fast generator (splitmix64), seeded by the machine: ids must not meet those of another run.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed)
+            .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
+        Ok(Self(u64::from_le_bytes(seed)))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn wide(&mut self) -> u128 {
+        u128::from(self.next()) << 64 | u128::from(self.next())
+    }
+
+    /// At least 0, less than `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).expect("a length fits");
+        usize::try_from(self.next() % bound).expect("less than a length")
+    }
+
+    pub(crate) fn command_id(&mut self, milliseconds: u64) -> CommandId {
+        CommandId::from_parts(milliseconds, self.wide())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_places_are_within_bounds_and_reach_all() {
+        let mut random = Random(7);
+        let mut seen = [false; 5];
+        for _ in 0..200 {
+            seen[random.below(5)] = true;
+        }
+        assert_eq!(seen, [true; 5]);
+    }
+}

@@ -1,0 +1,100 @@
+//! After the load: every wallet must hold what was acknowledged, the bank must lack it, and all sums must be zero.
+
+use evenkeel_wire::id::AccountId;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{
+    PATIENCE,
+    accounts::{Accounts, OPENING_BALANCE},
+    figures::Tally,
+};
+use crate::{
+    Exit, Failure,
+    door::{Door, Look, no_answer},
+};
+
+/// Reads at a time.
+const READS_MAX: usize = 256;
+/// A follower that lags is asked again after this.
+const TOO_OLD_PAUSE: Duration = Duration::from_millis(20);
+/// Accounts that are named when they are wrong; the others are counted.
+const NAMED_MAX: usize = 5;
+
+pub(crate) async fn balances(
+    door: &Door,
+    accounts: &Accounts,
+    tally: &Tally,
+) -> Result<(), Failure> {
+    let (site, floor) = sums(door).await?;
+    let opening = i64::try_from(OPENING_BALANCE).expect("a small amount");
+    let wallets = accounts.wallets.iter().zip(&tally.changes);
+    let count = i64::try_from(accounts.wallets.len()).expect("a length fits");
+    let expected = wallets
+        .map(|(wallet, change)| (*wallet, opening + change))
+        .chain([(accounts.bank, -(opening * count))]);
+    let site = site.as_deref();
+    let wrong: Vec<String> = stream::iter(expected)
+        .map(|(account, expected)| async move {
+            let posted = posted(door, site, floor, account).await?;
+            let differs = posted != expected;
+            Ok::<_, Failure>(differs.then(|| format!("{account} has {posted}, not {expected}")))
+        })
+        .buffer_unordered(READS_MAX)
+        .try_filter_map(|wrong| async { Ok(wrong) })
+        .try_collect()
+        .await?;
+    if tally.unknown > 0 {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!(
+                "the outcome of {} transfers is unknown, so balances can't be compared",
+                tally.unknown
+            ),
+        ));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = wrong.iter().take(NAMED_MAX).map(String::as_str).collect();
+    Err(Failure::failed(format!(
+        "{} accounts don't hold what was acknowledged: {}",
+        wrong.len(),
+        named.join("; ")
+    )))
+}
+
+/// Checks that every asset sums to zero; gives the site that said so, and the position at which everything is done.
+async fn sums(door: &Door) -> Result<(Option<String>, u64), Failure> {
+    let totals = door.totals().await.map_err(|error| no_answer(&error))?;
+    if let Some((asset, sum)) = totals.sums.iter().find(|(_, sum)| *sum != 0) {
+        return Err(Failure::failed(format!("{asset} sums to {sum}, not to 0")));
+    }
+    Ok((door.site(), totals.position))
+}
+
+/// What an account holds once all of the load is applied: local reads cost the primary nothing, but may be too old.
+async fn posted(
+    door: &Door,
+    site: Option<&str>,
+    floor: u64,
+    account: AccountId,
+) -> Result<i64, Failure> {
+    let give_up = Instant::now() + PATIENCE;
+    let look = if site.is_some() { Look::Local(site) } else { Look::Current(None) };
+    loop {
+        let seen = door.account(account, look).await.map_err(|error| no_answer(&error))?;
+        if seen.position >= floor {
+            return Ok(seen.posted);
+        }
+        if Instant::now() >= give_up {
+            return Err(Failure::failed(format!(
+                "{} stays at position {}, behind {floor}",
+                site.unwrap_or("the site"),
+                seen.position
+            )));
+        }
+        sleep(TOO_OLD_PAUSE).await;
+    }
+}

@@ -1,0 +1,199 @@
+//! The load over HTTP: every caller has a connection of its own, as every process of a gateway would.
+//!
+//! The fast road is one connection to the primary. Whatever goes wrong on it is asked for again by the patient client, with
+//! the same ids, so that nothing happens twice.
+
+mod connection;
+mod requests;
+
+use std::cell::RefCell;
+
+use evenkeel_wire::{client::Error, outcome::Rejection, reply::Refusal};
+use serde::Deserialize;
+use tokio::time::{Duration, Instant, sleep};
+
+use self::{
+    connection::{Answer, Connection},
+    requests::{Requests, Texts, is_primary},
+};
+use super::{
+    PATIENCE, Plan,
+    batch::{Batch, Random},
+    figures::Tally,
+};
+use crate::{
+    Exit, Failure,
+    door::{
+        Door,
+        http::{address::Address, read_results, rejection, stream::Dialler},
+    },
+    output::note,
+};
+
+/// A request is given this long on the fast road; then it's asked for again, with the same ids.
+const DEADLINE_MS: u64 = 20_000;
+/// What an answer may take longer than that.
+const GRACE: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Drives so many callers to the end of the plan.
+pub(crate) async fn callers(plan: &Plan, count: usize) -> Result<Tally, Failure> {
+    let addresses = plan.config.sites.iter().map(|site| site.http.parse());
+    let load = Load {
+        plan,
+        door: plan.door()?,
+        dialler: Dialler::new(&plan.config).map_err(Failure::usage)?,
+        addresses: addresses.collect::<Result<_, String>>().map_err(Failure::usage)?,
+        texts: Texts::new(plan),
+        tally: RefCell::new(Tally::new(plan.accounts.wallets.len())),
+    };
+    futures_util::future::try_join_all((0..count).map(|_| load.call())).await?;
+    Ok(load.tally.into_inner())
+}
+
+/// What the callers of one thread share.
+struct Load<'a> {
+    plan: &'a Plan,
+    door: Door,
+    dialler: Dialler,
+    addresses: Vec<Address>,
+    texts: Texts,
+    tally: RefCell<Tally>,
+}
+
+/// A connection that requests are written for.
+struct Line {
+    connection: Connection,
+    requests: Requests,
+}
+
+impl Load<'_> {
+    async fn call(&self) -> Result<(), Failure> {
+        let mut random = Random::new()?;
+        let mut line = None;
+        while let Some(mut batch) = Batch::next(self.plan, &mut random) {
+            let open = match line.take() {
+                Some(open) => open,
+                None => self.connect().await?,
+            };
+            line = self.ask(open, &mut batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Gets a batch settled; gives the line back while it's good.
+    async fn ask(&self, mut line: Line, batch: &mut Batch) -> Result<Option<Line>, Failure> {
+        let request = line.requests.write(&self.texts, batch);
+        // What is measured begins when the request is ready to go.
+        batch.started = Instant::now();
+        let patience = Duration::from_millis(DEADLINE_MS) + GRACE;
+        let answered = match line.connection.exchange(request, patience).await {
+            Ok(answer) => judge(&answer, self.plan.batch == 1, batch.moves.len())?,
+            Err(error) => {
+                note(&format!("a connection was lost: {error}; asking again"));
+                None
+            }
+        };
+        match answered {
+            Some(rejections) => {
+                self.tally.borrow_mut().settle(batch, rejections, Instant::now());
+                Ok((!line.connection.ends()).then_some(line))
+            }
+            None => {
+                drop(line);
+                self.ask_again(batch).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn ask_again(&self, batch: &Batch) -> Result<(), Failure> {
+        let commands: Vec<_> = batch.commands(self.plan).collect();
+        let answered = self.door.submit_all(&commands).await;
+        let mut tally = self.tally.borrow_mut();
+        match answered {
+            Ok(rejections) => tally.settle(batch, rejections, Instant::now()),
+            Err(Error::Refused(refusal)) => return Err(refused(&refusal)),
+            // Even if this try certainly did nothing: an earlier one may have.
+            Err(Error::Unavailable(why) | Error::Unknown(why)) => {
+                note(&format!("the outcome of {} transfers is unknown: {why}", batch.count()));
+                tally.unknown += u64::from(batch.count());
+            }
+        }
+        Ok(())
+    }
+
+    /// A line to the primary, or to whoever answers while there is none.
+    async fn connect(&self) -> Result<Line, Failure> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let mut other = None;
+            let mut trouble = "client.toml names no site".to_owned();
+            for address in &self.addresses {
+                match self.greet(address).await {
+                    Ok((connection, true)) => return Ok(self.line(connection, address)),
+                    Ok((connection, false)) => other = Some((connection, address)),
+                    Err(error) => trouble = format!("{}: {error}", address.authority),
+                }
+            }
+            if let Some((connection, address)) = other {
+                return Ok(self.line(connection, address));
+            }
+            if Instant::now() >= give_up {
+                return Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")));
+            }
+            sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    /// Connects, and asks whether it's the primary.
+    async fn greet(&self, address: &Address) -> std::io::Result<(Connection, bool)> {
+        let mut connection = Connection::open(&self.dialler, address).await?;
+        let answer = connection.exchange(&is_primary(address), GRACE).await?;
+        let primary = answer.status == 200;
+        Ok((connection, primary))
+    }
+
+    fn line(&self, connection: Connection, address: &Address) -> Line {
+        let requests = Requests::new(&self.plan.config, address, self.plan.batch);
+        Line { connection, requests }
+    }
+}
+
+/// The rejections of an answer, in the order of its commands; `None`: it's to be asked for again.
+fn judge(
+    answer: &Answer<'_>,
+    single: bool,
+    count: usize,
+) -> Result<Option<Vec<Option<Rejection>>>, Failure> {
+    match answer.status {
+        200 | 201 if single => Ok(Some(vec![None])),
+        422 if single => {
+            let problem = read_problem(answer)?;
+            Ok(Some(vec![Some(rejection(&problem.code).map_err(Failure::failed)?)]))
+        }
+        200 => read_results(answer.body, count).map(Some).map_err(Failure::failed),
+        429 | 500.. => Ok(None),
+        status => {
+            let Problem { code, detail } = read_problem(answer)?;
+            Err(Failure::failed(format!("the site refused a batch: {status}, {code}: {detail}")))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
+fn read_problem(answer: &Answer<'_>) -> Result<Problem, Failure> {
+    serde_json::from_slice(answer.body).map_err(|error| {
+        Failure::failed(format!("the site's {} isn't understood: {error}", answer.status))
+    })
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    Failure::failed(format!("the site refused a batch: {refusal}"))
+}

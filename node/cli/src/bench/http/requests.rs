@@ -1,0 +1,89 @@
+//! Requests as bytes, written into the same memory again and again.
+
+use std::{fmt::Write as _, io::Write as _};
+
+use evenkeel_wire::client::ClientConfig;
+
+use super::DEADLINE_MS;
+use crate::{
+    bench::{
+        Plan,
+        batch::{Batch, Move},
+    },
+    door::http::address::Address,
+};
+
+/// What all callers of a thread write alike.
+pub(crate) struct Texts {
+    /// The wallets' ids, in the order of the plan.
+    wallets: Vec<String>,
+    /// Everything of a transfer behind its amount.
+    tail: String,
+}
+
+impl Texts {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let wallets = plan.accounts.wallets.iter().map(ToString::to_string).collect();
+        Self { wallets, tail: format!(",\"asset\":\"{}\"}}", plan.accounts.asset) }
+    }
+
+    fn write(&self, made: &Move, body: &mut String) {
+        let (debit, credit) = (&self.wallets[made.debit], &self.wallets[made.credit]);
+        write!(
+            body,
+            "\"id\":\"{}\",\"kind\":\"transfer\",\"debit\":\"{debit}\",\"credit\":\"{credit}\",\"amount\":{}",
+            made.id, made.amount
+        )
+        .expect("writing to memory can't fail");
+        body.push_str(&self.tail);
+    }
+}
+
+/// Writes one caller's requests to one site.
+pub(crate) struct Requests {
+    /// Everything in front of the body's length.
+    head: Vec<u8>,
+    body: String,
+    whole: Vec<u8>,
+    /// Each transfer goes alone, on its own route.
+    single: bool,
+}
+
+impl Requests {
+    pub(crate) fn new(config: &ClientConfig, address: &Address, batch: u32) -> Self {
+        let single = batch == 1;
+        let route = if single { "/v1/transfers" } else { "/v1/batches" };
+        let head = format!(
+            "POST {route} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ndeadline-ms: {DEADLINE_MS}\r\ncontent-length: ",
+            address.authority, config.key
+        );
+        Self { head: head.into_bytes(), body: String::new(), whole: Vec::new(), single }
+    }
+
+    /// The request for a batch.
+    pub(crate) fn write(&mut self, texts: &Texts, batch: &Batch) -> &[u8] {
+        self.body.clear();
+        if self.single {
+            self.body.push('{');
+            batch.moves.iter().for_each(|made| texts.write(made, &mut self.body));
+        } else {
+            self.body.push_str("{\"atomic\":false,\"commands\":[");
+            for (number, made) in batch.moves.iter().enumerate() {
+                self.body.push_str(if number == 0 { "{" } else { ",{" });
+                self.body.push_str("\"type\":\"transfer\",");
+                texts.write(made, &mut self.body);
+            }
+            self.body.push_str("]}");
+        }
+        self.whole.clear();
+        self.whole.extend_from_slice(&self.head);
+        write!(self.whole, "{}\r\n\r\n", self.body.len()).expect("writing to memory can't fail");
+        self.whole.extend_from_slice(self.body.as_bytes());
+        &self.whole
+    }
+}
+
+/// Asks a site whether it's the primary.
+pub(crate) fn is_primary(address: &Address) -> Vec<u8> {
+    format!("GET /primary HTTP/1.1\r\nhost: {}\r\n\r\n", address.authority).into_bytes()
+}

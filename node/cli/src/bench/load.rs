@@ -1,0 +1,227 @@
+//! The connections of one thread: requests out, replies in, each as many at a time as there are.
+//!
+//! The fast road is one connection to the primary. Whatever goes wrong on it (refused for now, connection lost) is asked
+//! for again by the patient client, which follows the primary: with the same ids, so that nothing happens twice.
+
+use std::{cell::RefCell, io, mem};
+
+use bytes::Bytes;
+use evenkeel_wire::{
+    client::{
+        Client, Error, SiteAddress,
+        raw::{Connector, RawConnection, RawReceiver, RawSender, Reply},
+    },
+    frame::Frame,
+    reply::{Outcomes, Refusal},
+};
+use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant, sleep},
+};
+
+use super::{PATIENCE, Plan, batch::Batch, figures::Tally, patient, table::Table};
+use crate::{Exit, Failure, output::note};
+
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+type Again<'a> = FuturesUnordered<LocalBoxFuture<'a, (usize, Batch, Result<Outcomes, Error>)>>;
+
+/// Drives as many connections as there are numbers of callers.
+pub(crate) async fn connections(plan: &Plan, callers: &[usize]) -> Result<Tally, Failure> {
+    let connector = Connector::new(&plan.config).map_err(Failure::failed)?;
+    let client = Client::connect(plan.config.clone(), patient());
+    let tally = RefCell::new(Tally::new(plan.accounts.wallets.len()));
+    let driven = callers.iter().map(|callers| {
+        let driver = Driver { plan, connector: &connector, client: &client, tally: &tally };
+        async move { driver.run(*callers).await }
+    });
+    futures_util::future::try_join_all(driven).await?;
+    Ok(tally.into_inner())
+}
+
+struct Driver<'a> {
+    plan: &'a Plan,
+    connector: &'a Connector,
+    client: &'a Client,
+    tally: &'a RefCell<Tally>,
+}
+
+impl<'a> Driver<'a> {
+    async fn run(&self, callers: usize) -> Result<(), Failure> {
+        let mut table = Table::new(self.plan, callers)?;
+        let mut again = Again::new();
+        while !table.is_done() {
+            let connection = self.connect().await?;
+            let lost = self.converse(connection, &mut table, &mut again).await?;
+            let Some(error) = lost else { break };
+            note(&format!("a connection was lost: {error}; asking again"));
+            for (caller, batch) in table.take_all() {
+                again.push(self.ask_again(caller, batch));
+            }
+            while let Some(answered) = again.next().await {
+                self.settle_again(&mut table, answered)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection to the primary, or to whoever answers while it isn't known.
+    async fn connect(&self) -> Result<RawConnection, Failure> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let mut trouble = String::new();
+            for site in &self.plan.config.sites {
+                match self.connector.connect(site).await {
+                    Ok(connection) => return Ok(self.nearer(connection).await),
+                    Err(error) => trouble = error.to_string(),
+                }
+            }
+            if Instant::now() >= give_up {
+                return Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")));
+            }
+            sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    /// The same, or one to the primary that it names.
+    async fn nearer(&self, connection: RawConnection) -> RawConnection {
+        let welcome = connection.welcome();
+        let primary: Option<&SiteAddress> = welcome
+            .primary
+            .filter(|primary| *primary != welcome.node)
+            .and_then(|primary| self.plan.config.sites.iter().find(|site| site.node == primary));
+        match primary {
+            Some(primary) => self.connector.connect(primary).await.unwrap_or(connection),
+            None => connection,
+        }
+    }
+
+    /// Keeps every caller busy. Comes back with `None` when all is done, or with how the connection was lost.
+    async fn converse(
+        &self,
+        connection: RawConnection,
+        table: &mut Table<'a>,
+        again: &mut Again<'a>,
+    ) -> Result<Option<io::Error>, Failure> {
+        let (sender, mut receiver) = connection.split();
+        let outgoing = RefCell::new(Vec::new());
+        let wake = Notify::new();
+        table.start_idle(&mut outgoing.borrow_mut());
+        wake.notify_one();
+        let writing = write(&outgoing, &wake, sender);
+        tokio::pin!(writing);
+        loop {
+            if table.is_done() {
+                return Ok(None);
+            }
+            tokio::select! {
+                biased;
+                error = &mut writing => return Ok(Some(error)),
+                read = receiver.receive() => match read {
+                    Ok(Some(frame)) => self.take_replies(frame, &mut receiver, table, again)?,
+                    Ok(None) => return Ok(Some(io::ErrorKind::UnexpectedEof.into())),
+                    Err(error) => return Ok(Some(error)),
+                },
+                Some(answered) = again.next() => self.settle_again(table, answered)?,
+            }
+            table.start_idle(&mut outgoing.borrow_mut());
+            wake.notify_one();
+        }
+    }
+
+    /// This reply and all others that have been read with it.
+    fn take_replies(
+        &self,
+        first: Frame,
+        receiver: &mut RawReceiver,
+        table: &mut Table<'a>,
+        again: &mut Again<'a>,
+    ) -> Result<(), Failure> {
+        let now = Instant::now();
+        let mut next = Some(first);
+        while let Some(frame) = next {
+            self.take_reply(&frame, now, table, again)?;
+            next = receiver.try_receive().map_err(Failure::failed)?;
+        }
+        Ok(())
+    }
+
+    fn take_reply(
+        &self,
+        frame: &Frame,
+        now: Instant,
+        table: &mut Table<'a>,
+        again: &mut Again<'a>,
+    ) -> Result<(), Failure> {
+        match Reply::read(frame).map_err(Failure::failed)? {
+            Reply::Outcomes(outcomes) => {
+                let (caller, batch) = table.take(outcomes.number)?;
+                let tally = &mut self.tally.borrow_mut();
+                table.settle(caller, &batch, &outcomes.answers, now, tally)
+            }
+            Reply::Refused(refused) if refused.refusal.code.is_retryable() => {
+                let (caller, batch) = table.take(refused.number)?;
+                again.push(self.ask_again(caller, batch));
+                Ok(())
+            }
+            Reply::Refused(refused) => Err(refusal(&refused.refusal)),
+            Reply::View(_) => Err(Failure::failed("the site answered a question nobody asked")),
+        }
+    }
+
+    fn ask_again(
+        &self,
+        caller: usize,
+        batch: Batch,
+    ) -> LocalBoxFuture<'a, (usize, Batch, Result<Outcomes, Error>)> {
+        let (client, plan) = (self.client, self.plan);
+        Box::pin(async move {
+            let mut bytes = Vec::new();
+            batch.encode_into(plan, &mut bytes);
+            let answered = client.submit_encoded(batch.count(), false, Bytes::from(bytes)).await;
+            (caller, batch, answered)
+        })
+    }
+
+    fn settle_again(
+        &self,
+        table: &mut Table<'_>,
+        (caller, batch, answered): (usize, Batch, Result<Outcomes, Error>),
+    ) -> Result<(), Failure> {
+        let mut tally = self.tally.borrow_mut();
+        match answered {
+            Ok(outcomes) => {
+                table.settle(caller, &batch, &outcomes.answers, Instant::now(), &mut tally)
+            }
+            Err(Error::Refused(refused)) => Err(refusal(&refused)),
+            // Even if this try certainly did nothing: an earlier one may have.
+            Err(Error::Unavailable(why) | Error::Unknown(why)) => {
+                note(&format!("the outcome of {} transfers is unknown: {why}", batch.count()));
+                tally.unknown += u64::from(batch.count());
+                table.free(caller);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refusal(refusal: &Refusal) -> Failure {
+    Failure::failed(format!("the site refused a batch: {refusal}"))
+}
+
+/// Sends what has gathered, until the connection fails.
+async fn write(outgoing: &RefCell<Vec<u8>>, wake: &Notify, mut sender: RawSender) -> io::Error {
+    loop {
+        wake.notified().await;
+        loop {
+            let frames = mem::take(&mut *outgoing.borrow_mut());
+            if frames.is_empty() {
+                break;
+            }
+            if let Err(error) = sender.send_bytes(frames.into()).await {
+                return error;
+            }
+        }
+    }
+}

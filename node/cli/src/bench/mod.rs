@@ -1,0 +1,174 @@
+//! `evenkeel bench`: drives a running cluster, measures, and checks afterwards that every balance is what was acknowledged.
+//!
+//! It opens accounts of its own, so it may run against any cluster, again and again. A caller has one batch in flight. Over
+//! QUIC callers share a few connections, as they would behind any real gateway; over HTTP each has its own.
+
+mod accounts;
+mod batch;
+mod check;
+mod figures;
+mod http;
+mod load;
+mod table;
+mod volatile;
+
+use std::{sync::atomic::AtomicU64, thread};
+
+use evenkeel_wire::{
+    amount::Asset,
+    client::{ClientConfig, ClientOptions},
+    limits::{COMMANDS_MAX, REQUESTS_OUTSTANDING_MAX},
+};
+use tokio::time::{Duration, Instant};
+
+use self::{accounts::Accounts, figures::Tally};
+use crate::{
+    Failure,
+    door::{ClientFile, Door, block_on},
+    output::note,
+};
+
+/// The most connections: each one costs the site more than the callers on it.
+const CONNECTIONS_MAX: usize = 8;
+/// The most callers over HTTP: each has a connection, and that a file descriptor, of which 1,024 are usual.
+const HTTP_CALLERS_MAX: usize = 1_000;
+/// How long a batch is asked for again before its outcome counts as unknown.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    file: ClientFile,
+    /// Transfers to make
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    transfers: u64,
+    /// Wallets to make them between
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
+    accounts: u32,
+    /// Transfers in one request, 1 to 8192
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    batch: u32,
+    /// Callers, each with one request in flight
+    #[arg(long, value_name = "C", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=32_768))]
+    callers: u32,
+    /// Connections that the callers share, 1 to 8 [default: 8, or as many as callers]; over HTTP each has its own
+    #[arg(long, value_name = "N", conflicts_with = "http", value_parser = clap::value_parser!(u32).range(1..=8))]
+    connections: Option<u32>,
+    /// The asset that is moved
+    #[arg(long, default_value = "KRW", value_parser = asset)]
+    asset: Asset,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const _: () = assert!(COMMANDS_MAX == 8_192, "the bound of --batch");
+
+fn asset(name: &str) -> Result<Asset, String> {
+    Asset::parse(name).map_err(|error| error.to_string())
+}
+
+/// What every connection needs to know.
+struct Plan {
+    config: ClientConfig,
+    http: bool,
+    accounts: Accounts,
+    batch: u32,
+    transfers: u64,
+    /// Transfers that somebody has taken on.
+    issued: AtomicU64,
+}
+
+impl Plan {
+    /// A door that asks until there's an answer.
+    fn door(&self) -> Result<Door, Failure> {
+        Door::new(&self.config, patient(), self.http)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let callers = size(args.callers);
+    let connections = connections(args, callers)?;
+    let (config, http) = (args.file.load()?, args.file.http);
+    block_on(volatile::refuse(&config, http))?;
+    note(&format!("opening {} accounts", args.accounts));
+    let accounts = block_on(async {
+        let door = Door::new(&config, patient(), http)?;
+        Accounts::open(&door, size(args.accounts), args.asset).await
+    })?;
+    let (batch, transfers, issued) = (args.batch, args.transfers, AtomicU64::new(0));
+    let plan = Plan { config, http, accounts, batch, transfers, issued };
+
+    note(&format!(
+        "{transfers} transfers in batches of {batch} by {callers} callers on {connections} connections"
+    ));
+    let started = Instant::now();
+    let tally = drive(&plan, callers, connections)?;
+    let took = started.elapsed();
+
+    note("comparing balances");
+    let checked = block_on(async { check::balances(&plan.door()?, &plan.accounts, &tally).await });
+    figures::report(args, &tally, took)?;
+    checked
+}
+
+/// On how many connections so many callers ask.
+fn connections(args: &Args, callers: usize) -> Result<usize, Failure> {
+    if args.file.http {
+        if callers > HTTP_CALLERS_MAX {
+            return Err(Failure::usage(format!(
+                "{callers} callers over HTTP, each with a connection: at most {HTTP_CALLERS_MAX}"
+            )));
+        }
+        return Ok(callers);
+    }
+    let connections = args.connections.map_or(CONNECTIONS_MAX, size).min(callers);
+    if callers.div_ceil(connections) > REQUESTS_OUTSTANDING_MAX {
+        return Err(Failure::usage(format!(
+            "{callers} callers on {connections} connections: at most {REQUESTS_OUTSTANDING_MAX} on each"
+        )));
+    }
+    Ok(connections)
+}
+
+fn patient() -> ClientOptions {
+    ClientOptions { connections: 1, deadline: PATIENCE, ..ClientOptions::default() }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).expect("a u32 fits in usize")
+}
+
+/// Connections are spread over a few threads, each with a runtime of its own: on a small machine one, so that the load
+/// doesn't take the cores of what it measures.
+fn drive(plan: &Plan, callers: usize, connections: usize) -> Result<Tally, Failure> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = (cores / 4).clamp(1, connections);
+    let share =
+        |all: usize, parts: usize, part: usize| all / parts + usize::from(part < all % parts);
+    let callers_of: Vec<usize> =
+        (0..connections).map(|connection| share(callers, connections, connection)).collect();
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|thread| {
+                let mine: Vec<usize> =
+                    callers_of.iter().skip(thread).step_by(threads).copied().collect();
+                scope.spawn(move || {
+                    if plan.http {
+                        return block_on(http::callers(plan, mine.iter().sum()));
+                    }
+                    block_on(load::connections(plan, &mine))
+                })
+            })
+            .collect();
+        let mut tally = Tally::new(plan.accounts.wallets.len());
+        let mut failure = None;
+        for thread in running {
+            match thread.join().expect("a load thread doesn't panic") {
+                Ok(part) => tally.add(&part),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(tally), Err)
+    })
+}

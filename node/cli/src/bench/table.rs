@@ -1,0 +1,129 @@
+//! The callers of one connection as rows of a table: a task for each would cost more than what is measured.
+
+use evenkeel_wire::{frame, outcome::Answer, request::Submit};
+use tokio::time::Instant;
+
+use super::{
+    Plan,
+    batch::{Batch, Random},
+    figures::Tally,
+};
+use crate::Failure;
+
+/// A request is given this long on the fast road; then it's asked for again, with the same ids.
+const DEADLINE_MS: u32 = 20_000;
+
+pub(crate) struct Table<'a> {
+    plan: &'a Plan,
+    random: Random,
+    callers: Vec<Caller>,
+    busy: usize,
+}
+
+enum Caller {
+    Idle,
+    /// Its batch is on the connection.
+    Waits(Batch),
+    /// Its batch is being asked for again elsewhere.
+    Elsewhere,
+    /// There was nothing left to do.
+    Done,
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn new(plan: &'a Plan, callers: usize) -> Result<Self, Failure> {
+        let callers = (0..callers).map(|_| Caller::Idle).collect();
+        Ok(Self { plan, random: Random::new()?, callers, busy: 0 })
+    }
+
+    /// Whether every caller has nothing in flight and nothing left to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.busy == 0 && self.callers.iter().all(|caller| matches!(caller, Caller::Done))
+    }
+
+    /// Gives every idle caller its next batch.
+    pub(crate) fn start_idle(&mut self, outgoing: &mut Vec<u8>) {
+        for caller in 0..self.callers.len() {
+            if matches!(self.callers[caller], Caller::Idle) {
+                self.start(caller, outgoing);
+            }
+        }
+    }
+
+    fn start(&mut self, caller: usize, outgoing: &mut Vec<u8>) {
+        let Some(mut batch) = Batch::next(self.plan, &mut self.random) else {
+            self.callers[caller] = Caller::Done;
+            return;
+        };
+        let at = Submit::start(number_of(caller), DEADLINE_MS, batch.count(), false, outgoing);
+        batch.encode_into(self.plan, outgoing);
+        frame::finish(outgoing, at);
+        // What is measured begins when the request is ready to go.
+        batch.started = Instant::now();
+        self.callers[caller] = Caller::Waits(batch);
+        self.busy += 1;
+    }
+
+    /// Takes the batch that a reply is about.
+    pub(crate) fn take(&mut self, number: u64) -> Result<(usize, Batch), Failure> {
+        let caller = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let known = caller.filter(|caller| {
+            self.callers.get(*caller).is_some_and(|caller| matches!(caller, Caller::Waits(_)))
+        });
+        let Some(caller) = known else {
+            return Err(Failure::failed(format!(
+                "the site answered request {number}, which waits for nothing"
+            )));
+        };
+        match std::mem::replace(&mut self.callers[caller], Caller::Elsewhere) {
+            Caller::Waits(batch) => Ok((caller, batch)),
+            _ => unreachable!("looked at above"),
+        }
+    }
+
+    /// All batches whose replies won't come any more.
+    pub(crate) fn take_all(&mut self) -> Vec<(usize, Batch)> {
+        let waiting = self.callers.iter_mut().enumerate().filter_map(|(number, caller)| {
+            match std::mem::replace(caller, Caller::Elsewhere) {
+                Caller::Waits(batch) => Some((number, batch)),
+                other => {
+                    *caller = other;
+                    None
+                }
+            }
+        });
+        waiting.collect()
+    }
+
+    /// A caller's batch has its answers; the caller is free.
+    pub(crate) fn settle(
+        &mut self,
+        caller: usize,
+        batch: &Batch,
+        answers: &[Answer],
+        now: Instant,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        if answers.len() != batch.moves.len() {
+            return Err(Failure::failed(format!(
+                "{} outcomes for {} transfers",
+                answers.len(),
+                batch.moves.len()
+            )));
+        }
+        tally.settle(batch, answers.iter().map(|answer| answer.outcome.rejection), now);
+        self.free(caller);
+        Ok(())
+    }
+
+    /// A caller's batch was given up; the caller is free.
+    pub(crate) fn free(&mut self, caller: usize) {
+        self.callers[caller] = Caller::Idle;
+        self.busy -= 1;
+    }
+}
+
+/// 0 is HELLO's.
+fn number_of(caller: usize) -> u64 {
+    u64::try_from(caller).expect("a small number") + 1
+}

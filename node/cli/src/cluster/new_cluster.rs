@@ -1,0 +1,297 @@
+//! `evenkeel cluster new`: everything that the sites of a new cluster need, and the operator's own key.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    path::PathBuf,
+};
+
+use evenkeel_wire::{amount::Asset, id::ClusterId};
+use serde_json::json;
+
+use super::{
+    authority::{Authority, CERTIFICATE_FILE, KEY_FILE},
+    cert,
+    files::Making,
+    site::Site,
+};
+use crate::{Failure, output};
+use evenkeel_node::{
+    admission,
+    config::{MEMBERS_MAX, Profile},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to put the files
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A site and its base port: peers use PORT, clients PORT+1, HTTP PORT+2
+    #[arg(long = "site", value_name = "NAME=HOST:PORT", required = true)]
+    sites: Vec<Site>,
+    /// The cluster's name, for people
+    #[arg(long, value_name = "CLUSTER", default_value = "evenkeel")]
+    name: String,
+    /// How far the sites are apart: round trips up to 10, 50 or 150 ms
+    #[arg(long, default_value = "metro", value_parser = profile)]
+    profile: Profile,
+    /// An asset of the ledger; again for each one more
+    #[arg(long = "asset", value_name = "ASSET", default_value = "KRW", value_parser = asset)]
+    assets: Vec<Asset>,
+    /// Two sites can't tell a fire from a cut: make them all the same, and stop when either is lost
+    #[arg(long)]
+    no_failover: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::from_name(name).ok_or_else(|| "there are metro, region and world".to_owned())
+}
+
+fn asset(name: &str) -> Result<Asset, String> {
+    Asset::parse(name).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    check(args)?;
+    let cluster = ClusterId(uuid::Builder::from_random_bytes(random()?).into_uuid().into_bytes());
+    let operator_key = admission::draw_key().map_err(no_randomness)?;
+    let (authority, authority_key) = Authority::found(cluster, &args.name)?;
+
+    let mut making = Making::default();
+    making.folder(&args.out)?;
+    let ca = args.out.join("ca");
+    making.folder(&ca)?;
+    making.file(&ca.join(KEY_FILE), &authority_key)?;
+    making.file(&ca.join(CERTIFICATE_FILE), &authority.certificate)?;
+    for (site, node) in args.sites.iter().zip(1..) {
+        let folder = args.out.join(&site.name);
+        let tls = folder.join("tls");
+        making.folder(&tls)?;
+        making.folder(&folder.join("data"))?;
+        let identity = authority.issue(node, &site.name, &site.peer)?;
+        cert::write(&mut making, &tls, &authority, &identity)?;
+        let text = node_toml(args, cluster, node, site, &operator_key);
+        making.file(&folder.join("node.toml"), &text)?;
+    }
+    making.file(&args.out.join("operator.key"), &format!("{operator_key}\n"))?;
+    making.file(&args.out.join("client.toml"), &client_toml(args, cluster))?;
+    making.keep()?;
+    report(args, cluster)
+}
+
+fn check(args: &Args) -> Result<(), Failure> {
+    if args.name.is_empty() || args.name.len() > 64 || args.name.chars().any(char::is_control) {
+        return Err(Failure::usage("--name: 1 to 64 bytes, none of them control"));
+    }
+    match args.sites.len() {
+        2 if !args.no_failover => {
+            return Err(Failure::usage(
+                "two sites can't tell a fire from a cut, so neither could take over: name a third one (a small machine is enough), or say --no-failover",
+            ));
+        }
+        sites if sites > MEMBERS_MAX => {
+            return Err(Failure::usage(format!("{sites} sites; {MEMBERS_MAX} at most")));
+        }
+        _ => {}
+    }
+    let mut taken = BTreeMap::new();
+    for site in &args.sites {
+        for address in site.addresses() {
+            if let Some(other) = taken.insert(address, &site.name) {
+                return Err(Failure::usage(format!(
+                    "{other} and {} both need {address}: each site takes its base port and the two above",
+                    site.name
+                )));
+            }
+        }
+    }
+    let names: BTreeSet<_> = args.sites.iter().map(|site| &site.name).collect();
+    if names.len() < args.sites.len() {
+        return Err(Failure::usage("two sites have the same name"));
+    }
+    let assets: BTreeSet<_> = args.assets.iter().collect();
+    if assets.len() < args.assets.len() {
+        return Err(Failure::usage("an asset is there twice"));
+    }
+    // What is there may be the keys of a cluster with money in it.
+    let mut paths = vec!["ca", "operator.key", "client.toml"];
+    paths.extend(args.sites.iter().map(|site| site.name.as_str()));
+    match paths.iter().map(|name| args.out.join(name)).find(|path| path.symlink_metadata().is_ok())
+    {
+        Some(path) => Err(Failure::usage(format!(
+            "{} is there already: nothing is ever overwritten; name another --out, or move it away",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn node_toml(args: &Args, cluster: ClusterId, node: u64, own: &Site, operator_key: &str) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let assets: Vec<String> = args.assets.iter().map(|asset| quoted(asset.name())).collect();
+    let mut text = format!(
+        r#"# One node of the cluster. Relative paths are relative to this file.
+# The environment (EVENKEEL_<SECTION>_<KEY>) goes over it, flags (--set SECTION.KEY=VALUE) over both.
+
+[cluster]
+id = "{cluster}"
+name = {name}
+profile = "{profile}"            # metro, region or world: the same on every node
+
+[node]
+id = {node}
+site = "{site}"
+data = "data"
+
+[listen]
+peer = "{peer}"      # UDP
+client = "{client}"    # UDP
+http = "{http}"      # TCP
+
+[tls]
+ca = "tls/{CERTIFICATE_FILE}"
+cert = "tls/{node_certificate}"
+key = "tls/{node_key}"
+
+[admin]
+socket = "admin.sock"
+
+[log]
+format = "readable"          # or json
+filter = "info"
+
+# TLS for the HTTP port. Without a certificate the port is plain, which takes a loopback address, or plain = true where
+# something in front of it speaks TLS.
+[http]
+{http_tls}
+
+# How often a key may ask over HTTP.
+[limits]
+requests_per_second = 5000
+burst = 10000
+operator_exempt = false      # operators' keys are counted too
+
+# Read once, when the cluster is founded; from then on the journal has the word. The same on every node.
+[genesis]
+assets = [{assets}]
+wallet_max_balance = 2000000
+id_horizon_s = 604800
+id_tolerance_s = 300
+time_zone = "Asia/Seoul"
+operator_key = "{key_hash}"
+"#,
+        name = quoted(&args.name),
+        profile = args.profile.name(),
+        site = own.name,
+        peer = Site::listen(&own.peer),
+        client = Site::listen(&own.client),
+        http = Site::listen(&own.http),
+        http_tls = http_tls(own),
+        node_certificate = cert::NODE_CERTIFICATE_FILE,
+        node_key = cert::NODE_KEY_FILE,
+        assets = assets.join(", "),
+        key_hash = blake3::hash(operator_key.as_bytes()).to_hex(),
+    );
+    text.push_str("\n# All nodes, as this one reaches them; itself included.\n");
+    for (site, node) in args.sites.iter().zip(1..) {
+        let Site { name, peer, client, .. } = site;
+        write!(
+            text,
+            "[[members]]\nnode = {node}\nsite = \"{name}\"\npeer = \"{peer}\"\nclient = \"{client}\"\n\n"
+        )
+        .expect("writing to memory can't fail");
+    }
+    text.truncate(text.trim_end().len() + 1);
+    text
+}
+
+/// The node's own certificate names its host too: it serves until the site has one that browsers believe.
+fn http_tls(own: &Site) -> String {
+    let lines = format!(
+        "cert = \"tls/{}\"\nkey = \"tls/{}\"",
+        cert::NODE_CERTIFICATE_FILE,
+        cert::NODE_KEY_FILE
+    );
+    if own.speaks_tls() {
+        lines
+    } else {
+        lines.lines().map(|line| format!("# {line}\n")).collect::<String>().trim_end().to_owned()
+    }
+}
+
+fn client_toml(args: &Args, cluster: ClusterId) -> String {
+    let mut text = format!(
+        "# How a client reaches the cluster. Relative paths are relative to this file.\ncluster = \"{cluster}\"\nca = \"ca/{CERTIFICATE_FILE}\"\nkey_file = \"operator.key\"\n"
+    );
+    for (site, node) in args.sites.iter().zip(1..) {
+        let Site { name, client, http, .. } = site;
+        let scheme = if site.speaks_tls() { "https://" } else { "" };
+        write!(
+            text,
+            "\n[[sites]]\nname = \"{name}\"\nnode = {node}\nclient = \"{client}\"\nhttp = \"{scheme}{http}\"\n"
+        )
+        .expect("writing to memory can't fail");
+    }
+    text
+}
+
+fn report(args: &Args, cluster: ClusterId) -> Result<(), Failure> {
+    let sites: Vec<_> = args
+        .sites
+        .iter()
+        .zip(1_u64..)
+        .map(|(site, node)| {
+            json!({
+                "site": site.name,
+                "node": node,
+                "config": args.out.join(&site.name).join("node.toml"),
+                "peer": site.peer.to_string(),
+                "client": site.client.to_string(),
+                "http": site.http.to_string(),
+            })
+        })
+        .collect();
+    if args.json {
+        return output::print_json(&json!({
+            "cluster": cluster.to_string(),
+            "name": args.name,
+            "profile": args.profile.name(),
+            "sites": sites,
+            "operator_key": args.out.join("operator.key"),
+            "client": args.out.join("client.toml"),
+        }));
+    }
+    let out = args.out.display();
+    let mut text = format!("cluster {cluster} ({}, {}) in {out}", args.name, args.profile.name());
+    for site in &args.sites {
+        write!(
+            text,
+            "\n  {}: take {out}/{}/ there, then evenkeel run --config node.toml",
+            site.name, site.name
+        )
+        .expect("writing to memory can't fail");
+    }
+    output::print(&text)?;
+    output::note(&format!(
+        "keep {out}/ca/{KEY_FILE} and {out}/operator.key secret, and off the sites"
+    ));
+    if args.sites.len() < 3 {
+        output::note("with fewer than three sites nothing takes over when one is lost");
+    } else if args.sites.len().is_multiple_of(2) {
+        output::note("an even number of sites survives no more losses than one site less");
+    }
+    Ok(())
+}
+
+fn random() -> Result<[u8; 16], Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
+    Ok(bytes)
+}
+
+fn no_randomness(error: getrandom::Error) -> Failure {
+    Failure::failed(format!("the machine has no randomness: {error}"))
+}

@@ -1,0 +1,172 @@
+//! How `wallet` and `bench` reach the cluster: client.toml, one of the two doors, and what a call that got no answer means
+//! for the exit code.
+//!
+//! Both doors are asked with the vocabulary's commands and answer in the same [`shapes`], so that no verb knows which one
+//! it speaks through.
+
+pub(crate) mod http;
+mod quic;
+pub(crate) mod shapes;
+
+use std::{future::Future, path::PathBuf};
+
+use evenkeel_wire::{
+    client::{Client, ClientConfig, ClientOptions, ConfigError, Error},
+    command::Command,
+    id::AccountId,
+    outcome::Rejection,
+    reply::{Refusal, RefusalCode},
+};
+
+use crate::{Exit, Failure, output};
+use http::HttpClient;
+use shapes::{Account, Done, Page, Totals};
+
+/// Where a local testnet puts it.
+const DEFAULT_FILE: &str = "testnet/run/client.toml";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientFile {
+    /// client.toml of the cluster [default: testnet/run/client.toml where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    client: Option<PathBuf>,
+    /// Over HTTP instead of QUIC
+    #[arg(long, global = true)]
+    pub(crate) http: bool,
+}
+
+impl ClientFile {
+    pub(crate) fn load(&self) -> Result<ClientConfig, Failure> {
+        let path = match &self.client {
+            Some(path) => path.clone(),
+            None => PathBuf::from(DEFAULT_FILE),
+        };
+        if self.client.is_none() && !path.exists() {
+            return Err(Failure::usage(format!(
+                "which cluster? say --client FILE (there's no {DEFAULT_FILE} here)"
+            )));
+        }
+        let config = ClientConfig::load(&path).map_err(|error| match &error {
+            ConfigError::Unresolved { .. } => Failure::new(Exit::Unavailable, error),
+            _ => Failure::usage(error),
+        })?;
+        for why in &config.left_out {
+            output::note(&format!("going on without {why}"));
+        }
+        Ok(config)
+    }
+}
+
+/// A door of the cluster, and the patience to get an answer through it.
+pub(crate) enum Door {
+    Quic(Client),
+    Http(HttpClient),
+}
+
+/// Whose word is good enough for a read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look<'a> {
+    /// The primary's, of now; asked through this site where one is named.
+    Current(Option<&'a str>),
+    /// The asked site's own, however old.
+    Local(Option<&'a str>),
+}
+
+impl Door {
+    /// Of this cluster: HTTP, or QUIC. Connects when it's first used.
+    pub(crate) fn new(
+        config: &ClientConfig,
+        options: ClientOptions,
+        http: bool,
+    ) -> Result<Self, Failure> {
+        if http {
+            return HttpClient::new(config, &options).map(Self::Http).map_err(Failure::usage);
+        }
+        Ok(Self::Quic(Client::connect(config.clone(), options)))
+    }
+
+    /// Lets the ledger decide one command. With `describe` what it made is described where that takes another question.
+    pub(crate) async fn submit(&self, command: &Command, describe: bool) -> Result<Done, Error> {
+        match self {
+            Self::Quic(client) => quic::submit(client, command, describe).await,
+            Self::Http(client) => client.submit(command).await,
+        }
+    }
+
+    /// Lets the ledger decide many commands, each for itself; gives their rejections, in order.
+    pub(crate) async fn submit_all(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<Option<Rejection>>, Error> {
+        match self {
+            Self::Quic(client) => {
+                let answered = client.submit(commands).await?;
+                Ok(answered.iter().map(|answered| answered.outcome.rejection).collect())
+            }
+            Self::Http(client) => client.submit_all(commands).await,
+        }
+    }
+
+    /// What an account holds.
+    pub(crate) async fn account(&self, id: AccountId, look: Look<'_>) -> Result<Account, Error> {
+        match self {
+            Self::Quic(client) => quic::account(client, id, look).await,
+            Self::Http(client) => client.account(id, look).await,
+        }
+    }
+
+    /// A part of an account's history, newest first; the first part without `cursor`.
+    pub(crate) async fn history(
+        &self,
+        account: AccountId,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<Page, Error> {
+        match self {
+            Self::Quic(client) => quic::history(client, account, limit, cursor).await,
+            Self::Http(client) => client.history(account, limit, cursor).await,
+        }
+    }
+
+    /// The sums of all accounts.
+    pub(crate) async fn totals(&self) -> Result<Totals, Error> {
+        match self {
+            Self::Quic(client) => quic::totals(client).await,
+            Self::Http(client) => client.totals().await,
+        }
+    }
+
+    /// The site that gave the last answer.
+    pub(crate) fn site(&self) -> Option<String> {
+        match self {
+            Self::Quic(client) => client.site(),
+            Self::Http(client) => client.site(),
+        }
+    }
+}
+
+/// Runs one task to its end on this thread.
+pub(crate) fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?
+        .block_on(task)
+}
+
+/// A call without an answer: nothing done and unknown are both safe to ask again with the same id.
+pub(crate) fn no_answer(error: &Error) -> Failure {
+    match error {
+        Error::Refused(refusal) => Failure::new(exit_for(refusal), refusal),
+        Error::Unavailable(_) => Failure::new(Exit::Unavailable, error),
+        Error::Unknown(_) => Failure::new(Exit::Unavailable, error),
+    }
+}
+
+fn exit_for(refusal: &Refusal) -> Exit {
+    match refusal.code {
+        RefusalCode::Malformed | RefusalCode::IdNotUuidV7 | RefusalCode::TooLarge => Exit::Usage,
+        code if code.is_retryable() => Exit::Unavailable,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,141 @@
+//! The door for clients over QUIC, by `wire`'s client: its views told in the shapes that both doors share.
+
+use std::time::Duration;
+
+use evenkeel_wire::{
+    client::{Client, Error},
+    command::Command,
+    id::AccountId,
+    reply::{View, ViewReply},
+    request::{Consistency, Cursor, Query},
+};
+use tokio::time::timeout;
+
+use super::{
+    Look,
+    http::id_of,
+    shapes::{Account, Done, Movement, Page, Sums, Totals},
+};
+
+/// What is decided is decided: describing it may not keep anybody waiting.
+const DESCRIBING_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) async fn submit(
+    client: &Client,
+    command: &Command,
+    describe: bool,
+) -> Result<Done, Error> {
+    let answers = client.submit(std::slice::from_ref(command)).await?;
+    let Some(answered) = answers.first() else {
+        return Err(Error::Unknown("the site answered without an outcome".into()));
+    };
+    let mut done = Done::new(id_of(command), answered);
+    let (stamp, outcome) = (&answered.stamp, &answered.outcome);
+    if outcome.rejection.is_some() {
+        return Ok(done);
+    }
+    if moves_money(command) {
+        done.debit_after = Some(outcome.debit_after);
+        done.credit_after = Some(outcome.credit_after);
+    }
+    if let Command::Transfer(transfer) = command {
+        done.transfer = Some(Movement::moved(transfer, stamp, outcome.index));
+    } else if describe && let Some(query) = about(command) {
+        let asked = timeout(DESCRIBING_MAX, client.read(query, Consistency::Linearizable)).await;
+        if let Ok(Ok(reply)) = asked {
+            tell(&mut done, reply.view);
+        }
+    }
+    Ok(done)
+}
+
+fn moves_money(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Transfer(_) | Command::Capture(_) | Command::Refund(_) | Command::Reversal(_)
+    )
+}
+
+/// What shows what a command made or changed.
+fn about(command: &Command) -> Option<Query> {
+    Some(match command {
+        Command::OpenAccount(open) => Query::Account(open.id),
+        Command::SetStatus(change) => Query::Account(change.account),
+        Command::SetLimits(change) => Query::Account(change.account),
+        Command::Hold(hold) => Query::Hold(hold.id),
+        Command::Void(void) => Query::Hold(void.hold),
+        Command::Capture(capture) => Query::Transfer(capture.id),
+        Command::Refund(refund) => Query::Transfer(refund.id),
+        Command::Reversal(reversal) => Query::Transfer(reversal.id),
+        _ => return None,
+    })
+}
+
+fn tell(done: &mut Done, view: View) {
+    match view {
+        View::Account(account) => done.account = Some(Account::new(account, None)),
+        View::Hold(hold) => done.hold = Some((*hold).into()),
+        View::Transfer(transfer) => done.transfer = Some((*transfer).into()),
+        _ => {}
+    }
+}
+
+pub(crate) async fn account(
+    client: &Client,
+    id: AccountId,
+    look: Look<'_>,
+) -> Result<Account, Error> {
+    let query = Query::Account(id);
+    let (consistency, site) = match look {
+        Look::Current(site) => (Consistency::Linearizable, site),
+        Look::Local(site) => (Consistency::Local, site),
+    };
+    let ViewReply { view, as_of, .. } = match site {
+        Some(site) => client.read_at(site, query, consistency).await?,
+        None => client.read(query, consistency).await?,
+    };
+    match view {
+        View::Account(account) => Ok(Account::new(account, as_of)),
+        _ => Err(something_else("an account")),
+    }
+}
+
+pub(crate) async fn history(
+    client: &Client,
+    account: AccountId,
+    limit: u32,
+    cursor: Option<&str>,
+) -> Result<Page, Error> {
+    let before = cursor.and_then(read_cursor);
+    let query = Query::History { account, limit, before };
+    match client.read(query, Consistency::Linearizable).await?.view {
+        View::History(page) => Ok(Page {
+            items: page.items.into_iter().map(Movement::from).collect(),
+            next_cursor: page.next.map(|next| format!("{}.{}", next.position, next.command)),
+        }),
+        _ => Err(something_else("a history")),
+    }
+}
+
+/// As `history` writes it.
+fn read_cursor(text: &str) -> Option<Cursor> {
+    let (position, command) = text.split_once('.')?;
+    Some(Cursor { position: position.parse().ok()?, command: command.parse().ok()? })
+}
+
+pub(crate) async fn totals(client: &Client) -> Result<Totals, Error> {
+    match client.read(Query::Totals, Consistency::Linearizable).await?.view {
+        View::Totals(totals) => {
+            let sums = totals
+                .assets
+                .iter()
+                .map(|asset| (asset.asset.name().to_owned(), Sums::from(asset).sum()));
+            Ok(Totals { position: totals.position, sums: sums.collect() })
+        }
+        _ => Err(something_else("totals")),
+    }
+}
+
+fn something_else(wanted: &str) -> Error {
+    Error::Unavailable(format!("the site answered something else than {wanted}"))
+}

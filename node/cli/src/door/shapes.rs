@@ -1,0 +1,287 @@
+//! What both doors say, in the shapes of the HTTP API: read from its bodies, told from QUIC's views, printed as `--json`.
+//!
+//! Reading takes no offence at fields that it doesn't know: a newer node may say more.
+
+use evenkeel_wire::{
+    client::Answered,
+    outcome::{Outcome, Stamp},
+    reply::{self, AccountView, AssetTotals, HoldView, TransferView},
+    transfer::Transfer,
+};
+use serde::{Deserialize, Serialize};
+
+use evenkeel_node::clock::rfc3339;
+
+/// How a command ended: the ledger's answer, with what it's about where that is known.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Done {
+    pub(crate) outcome: Ended,
+    pub(crate) id: String,
+    #[serde(flatten)]
+    pub(crate) place: Option<Place>,
+    /// It's the first answer again.
+    pub(crate) replayed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transfer: Option<Movement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hold: Option<Hold>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<Account>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) debit_after: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credit_after: Option<i64>,
+    /// What moved, was held or was released.
+    #[serde(skip)]
+    pub(crate) amount: u64,
+}
+
+/// The two answers of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    Committed,
+    Rejected,
+}
+
+impl Done {
+    /// Without what it's about.
+    pub(crate) fn new(id: String, answered: &Answered) -> Self {
+        let Answered { stamp, outcome, replayed } = answered;
+        Self {
+            outcome: if outcome.rejection.is_some() { Ended::Rejected } else { Ended::Committed },
+            id,
+            place: Some(Place::new(stamp, outcome.index)),
+            replayed: *replayed,
+            code: outcome.rejection.map(|code| code.name().to_owned()),
+            transfer: None,
+            hold: None,
+            account: None,
+            debit_after: None,
+            credit_after: None,
+            amount: outcome.amount,
+        }
+    }
+}
+
+/// Where and when an outcome was decided.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<u16>,
+    term: u64,
+    pub(crate) recorded_at: String,
+    link: String,
+}
+
+impl Place {
+    fn new(stamp: &Stamp, index: u16) -> Self {
+        Self {
+            position: stamp.position,
+            index: (index != Outcome::NO_INDEX).then_some(index),
+            term: stamp.term,
+            recorded_at: rfc3339(stamp.recorded_at),
+            link: blake3::Hash::from_bytes(stamp.link).to_hex().as_str().to_owned(),
+        }
+    }
+}
+
+/// A committed movement of money: the API's `transfer`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Movement {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) debit: String,
+    pub(crate) credit: String,
+    pub(crate) amount: u64,
+    pub(crate) asset: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memo: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refunded: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reversed_by: Option<String>,
+    #[serde(flatten)]
+    pub(crate) place: Place,
+}
+
+impl Movement {
+    /// What a command for a transfer did.
+    pub(crate) fn moved(transfer: &Transfer, stamp: &Stamp, index: u16) -> Self {
+        Self {
+            id: transfer.id.to_string(),
+            kind: transfer.kind.name().to_owned(),
+            debit: transfer.debit.to_string(),
+            credit: transfer.credit.to_string(),
+            amount: transfer.amount.0,
+            asset: transfer.asset.name().to_owned(),
+            reference: present(transfer.reference.as_str()),
+            memo: present(transfer.memo.as_str()),
+            refunded: None,
+            reversed_by: None,
+            place: Place::new(stamp, index),
+        }
+    }
+}
+
+impl From<TransferView> for Movement {
+    fn from(view: TransferView) -> Self {
+        Self {
+            refunded: view.refunded,
+            reversed_by: view.reversed_by.map(|id| id.to_string()),
+            ..Self::moved(&view.transfer, &view.stamp, view.index)
+        }
+    }
+}
+
+/// Money set aside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Hold {
+    id: String,
+    debit: String,
+    credit: String,
+    pub(crate) amount: u64,
+    asset: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memo: Option<String>,
+    status: String,
+    pub(crate) expires_at: String,
+    #[serde(default)]
+    captured: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closed_by: Option<String>,
+    #[serde(flatten)]
+    place: Place,
+}
+
+impl From<HoldView> for Hold {
+    fn from(view: HoldView) -> Self {
+        let hold = view.hold;
+        Self {
+            id: hold.id.to_string(),
+            debit: hold.debit.to_string(),
+            credit: hold.credit.to_string(),
+            amount: hold.amount.0,
+            asset: hold.asset.name().to_owned(),
+            memo: present(hold.memo.as_str()),
+            status: view.status.name().to_owned(),
+            expires_at: rfc3339(view.expires_at),
+            captured: view.captured,
+            closed_by: view.closed_by.map(|id| id.to_string()),
+            place: Place::new(&view.stamp, view.index),
+        }
+    }
+}
+
+/// An account as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) asset: String,
+    #[serde(default)]
+    pub(crate) label: String,
+    pub(crate) status: String,
+    pub(crate) posted: i64,
+    pub(crate) held: i64,
+    pub(crate) available: i64,
+    pub(crate) limits: Limits,
+    pub(crate) debited_today: u64,
+    opened_at: String,
+    pub(crate) position: u64,
+    /// Of a local read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) as_of: Option<AsOf>,
+}
+
+impl Account {
+    pub(crate) fn new(view: AccountView, as_of: Option<reply::AsOf>) -> Self {
+        Self {
+            id: view.id.to_string(),
+            kind: view.kind.name().to_owned(),
+            asset: view.asset.name().to_owned(),
+            label: view.label.as_str().to_owned(),
+            status: view.status.name().to_owned(),
+            posted: view.posted,
+            held: view.held,
+            available: view.posted.saturating_sub(view.held),
+            limits: Limits {
+                max_balance: view.max_balance,
+                per_transfer: view.per_transfer,
+                daily_debit: view.daily_debit,
+            },
+            debited_today: view.debited_today,
+            opened_at: rfc3339(view.opened_at),
+            position: view.position,
+            as_of: as_of.map(|as_of| AsOf { position: as_of.position, age_ms: as_of.age_ms }),
+        }
+    }
+}
+
+/// What an account may hold and pay; absent where there's no limit.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) max_balance: Option<u64>,
+    pub(crate) per_transfer: Option<u64>,
+    pub(crate) daily_debit: Option<u64>,
+}
+
+/// How old a local read may be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct AsOf {
+    pub(crate) position: u64,
+    pub(crate) age_ms: u64,
+}
+
+/// A part of a history.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Movement>,
+    /// Where the next part begins; `None`: this was the last.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The sums of all accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct Totals {
+    /// The newest entry that they contain.
+    pub(crate) position: u64,
+    /// Each asset and the sum over all of its accounts.
+    pub(crate) sums: Vec<(String, i128)>,
+}
+
+/// One asset's sums by kind of account.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Sums {
+    wallet: i64,
+    merchant: i64,
+    bank: i64,
+    fee: i64,
+    issuer: i64,
+}
+
+impl Sums {
+    /// Added up here: whoever told them isn't believed.
+    pub(crate) fn sum(self) -> i128 {
+        [self.wallet, self.merchant, self.bank, self.fee, self.issuer]
+            .into_iter()
+            .map(i128::from)
+            .sum()
+    }
+}
+
+impl From<&AssetTotals> for Sums {
+    fn from(totals: &AssetTotals) -> Self {
+        let AssetTotals { wallet, merchant, bank, fee, issuer, .. } = *totals;
+        Self { wallet, merchant, bank, fee, issuer }
+    }
+}
+
+fn present(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

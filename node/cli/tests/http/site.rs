@@ -1,0 +1,321 @@
+//! A whole site without replication: the production door, admission, ledger and history over a journal in memory, and an exit
+//! of the road that decides at once, or as badly as a test wants.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_ledger::{EntryHead, Ledger};
+use evenkeel_node::{
+    admission::{self, Keyring, quota::Quota},
+    config::HttpTls,
+    config::Rates,
+    gateway::http::{HttpServer, Parts},
+    history::History,
+    history::record_kind,
+    metrics::{Door, Metrics},
+    operator::{
+        health::{ClusterStatus, Health, Probe, SiteStatus},
+        status::{Primary, Role},
+    },
+    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
+    state::{State, freshness::Freshness},
+};
+use evenkeel_storage::{
+    disk::MemoryDisk,
+    journal::{self, Journal, NewRecord, Options, index::Indexes},
+};
+use evenkeel_wire::{
+    amount::Asset,
+    codec,
+    command::Command,
+    day::{BusinessDate, CloseDay},
+    entry::EntryBuilder,
+    genesis::Genesis,
+    id::{ClusterId, KeyId, NODES},
+    key::{CreateKey, Role as KeyRole},
+    outcome::Stamp,
+    reply::{KeyView, RefusalCode, View},
+    request::Query,
+    transfer::Text,
+};
+use tokio::{runtime::Runtime, sync::watch, time::Instant};
+
+/// The time of the first entry, microseconds; each next one is a millisecond later.
+pub(crate) const START_MICROS: u64 = 1_790_000_000_000_000;
+
+pub(crate) const OPERATOR_KEY: &str = "ek_operator";
+
+/// How the road behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Decides,
+    /// Refuses with this, as the primary or the road would.
+    Refuses(RefusalCode),
+    /// Decides, and knows that every key was revoked.
+    KnowsAllRevoked,
+    /// Decides, and tells of keys only after this long: of any that it's the operator's.
+    TellsKeysAfter(Duration),
+}
+
+/// The journal and the ledger behind it, as one exit.
+pub(crate) struct Deciding {
+    pub(crate) state: Arc<State>,
+    journal: Journal,
+    /// The time of the first entry.
+    start_micros: u64,
+    mood: Mutex<Mood>,
+}
+
+impl Deciding {
+    fn new(start_micros: u64) -> Self {
+        let disk = Arc::new(MemoryDisk::new(1));
+        let options = Options::new([7; 16]);
+        let (journal, writer, _) =
+            journal::open(disk.clone(), Path::new("/data"), options).expect("an empty disk opens");
+        std::thread::spawn(move || writer.run());
+        let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
+        let history = Arc::new(History::new(journal.clone(), indexes));
+        let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
+        let site = Self { state, journal, start_micros, mood: Mutex::new(Mood::Decides) };
+        let genesis = Command::Genesis(Box::new(genesis()));
+        site.decide(NODES, false, 1, &codec::encode(&genesis));
+        site
+    }
+
+    /// Writes an entry of one group, and applies it.
+    pub(crate) fn decide(
+        &self,
+        key: KeyId,
+        atomic: bool,
+        count: u32,
+        commands: &[u8],
+    ) -> Arc<Decided> {
+        let mut entry = EntryBuilder::new();
+        entry.push(key, atomic, count, commands);
+        let payload = Bytes::from(entry.finish());
+        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let time = self.start_micros + position * 1_000;
+        let record = NewRecord {
+            position,
+            term: 1,
+            time,
+            kind: record_kind::COMMANDS,
+            payload: payload.clone(),
+        };
+        let (done, written) = mpsc::channel();
+        let told = Box::new(move |result| drop(done.send(result)));
+        self.journal.append(vec![record], told).expect("a disk in memory takes it");
+        written.recv().expect("the writer lives").expect("a disk in memory takes it");
+        let link = self.journal.last().expect("just written").link.0;
+        let head = EntryHead { position, term: 1, time, link };
+        let answers = self.state.apply(&head, &payload).expect("the ledger is well");
+        let stamp = Stamp { position, term: 1, recorded_at: time, link };
+        Arc::new(Decided { stamp, answers })
+    }
+}
+
+impl Exit for Deciding {
+    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
+        if ticket.deadline <= Instant::now() {
+            ticket.refuse(RefusalCode::Overloaded, "it came after its deadline");
+            return Ok(());
+        }
+        match *self.mood.lock().expect("no panic") {
+            Mood::Refuses(code) => ticket.refuse(code, "by the test"),
+            Mood::KnowsAllRevoked if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+                let keys = self.state.with_ledger(|ledger| ledger.keys());
+                let revoked = keys.into_iter().map(|key| KeyView { revoked: true, ..key });
+                ticket.reply(Reply::View(Box::new(View::Keys(revoked.collect())), None));
+            }
+            Mood::TellsKeysAfter(pause) if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+                let keys = self.state.with_ledger(|ledger| ledger.keys());
+                std::thread::spawn(move || {
+                    std::thread::sleep(pause);
+                    ticket.reply(Reply::View(Box::new(View::Keys(keys)), None));
+                });
+            }
+            _ => match ticket.errand.clone() {
+                Errand::Submit { count, atomic, commands } => {
+                    let decided = self.decide(ticket.caller.key, atomic, count, &commands);
+                    let all = 0..decided.answers.len();
+                    ticket.reply(Reply::Decided(decided, all));
+                }
+                Errand::Read(query) => match admission::read(&self.state, &ticket.caller, &query) {
+                    Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
+                    Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+                },
+            },
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        self.journal.close();
+    }
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        cluster: ClusterId([7; 16]),
+        assets: vec![asset("KRW"), asset("POINT")],
+        wallet_max_balance: 2_000_000,
+        id_horizon_ms: 7 * 24 * 3_600_000,
+        id_tolerance_ms: 300_000,
+        time_zone: Text::new("Asia/Seoul").expect("short"),
+        operator_key: admission::key_hash(OPERATOR_KEY),
+        first_date: BusinessDate::parse("2026-09-21").expect("a day"),
+    }
+}
+
+fn asset(name: &str) -> Asset {
+    Asset::parse(name).expect("a name")
+}
+
+/// Operators ask as often as they like.
+const UNCOUNTED: Rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
+
+/// A site and its open HTTP port.
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) deciding: Arc<Deciding>,
+    lead: watch::Sender<Lead>,
+    stop: watch::Sender<bool>,
+    _runtime: Runtime,
+}
+
+impl Site {
+    pub(crate) fn start() -> Self {
+        Self::at(START_MICROS)
+    }
+
+    /// Whose entries begin at this time.
+    pub(crate) fn at(start_micros: u64) -> Self {
+        Self::begin(start_micros, UNCOUNTED, None, true)
+    }
+
+    /// Which has heard nothing from its primary so far.
+    pub(crate) fn lagging() -> Self {
+        Self::begin(START_MICROS, UNCOUNTED, None, false)
+    }
+
+    pub(crate) fn with_rates(rates: Rates) -> Self {
+        Self::begin(START_MICROS, rates, None, true)
+    }
+
+    /// Speaks TLS with this certificate.
+    pub(crate) fn with_tls(start_micros: u64, tls: &HttpTls) -> Self {
+        Self::begin(start_micros, UNCOUNTED, Some(tls), true)
+    }
+
+    fn begin(start_micros: u64, rates: Rates, tls: Option<&HttpTls>, is_current: bool) -> Self {
+        let deciding = Arc::new(Deciding::new(start_micros));
+        let (lead, following) = watch::channel(Lead::Here(1));
+        let road = Arc::new(Road::new(following, deciding.clone(), deciding.clone()));
+        let (stop, stopping) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let inside = runtime.enter();
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let server = HttpServer::bind(any, tls).expect("a free port");
+        let address = server.local_address().expect("bound");
+        drop(inside);
+        let state = deciding.state.clone();
+        let attending = road.clone();
+        let freshness = Arc::new(Freshness::default());
+        if is_current {
+            freshness.confirmed(Instant::now());
+        }
+        let an_hour = Duration::from_secs(3_600);
+        let keyring = Keyring::new(state.clone(), road.clone(), freshness.clone(), an_hour);
+        runtime.spawn(async move { attending.attend().await });
+        runtime.spawn(server.serve(Parts {
+            keyring: Arc::new(keyring),
+            road,
+            freshness,
+            health: Arc::new(Well),
+            metrics: Metrics::new().door(Door::Http).clone(),
+            state,
+            quota: Quota::new(rates),
+            stopping,
+            process: 0xabc,
+        }));
+        Self { address, deciding, lead, stop, _runtime: runtime }
+    }
+
+    pub(crate) fn mood(&self, mood: Mood) {
+        *self.deciding.mood.lock().expect("no panic") = mood;
+    }
+
+    pub(crate) fn lead(&self, lead: Lead) {
+        self.lead.send_replace(lead);
+    }
+
+    /// Ends a business day, as the primary does.
+    pub(crate) fn close_day(&self, closed: &str, next: &str) {
+        let day = |text| BusinessDate::parse(text).expect("a day");
+        let close = Command::CloseDay(CloseDay { closed: day(closed), next: day(next) });
+        let decided = self.deciding.decide(NODES, false, 1, &codec::encode(&close));
+        assert_eq!(decided.answers[0].outcome.rejection, None);
+    }
+
+    /// Makes a key, as the admin socket does.
+    pub(crate) fn make_key(&self, text: &str, role: KeyRole) {
+        let create = CreateKey { hash: admission::key_hash(text), role, account: None };
+        let command = codec::encode(&Command::CreateKey(create));
+        let decided = self.deciding.decide(NODES, false, 1, &command);
+        assert_eq!(decided.answers[0].outcome.rejection, None);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// A primary that is well.
+struct Well;
+
+impl Health for Well {
+    fn answers(&self, probe: Probe) -> bool {
+        probe.answer(Lead::Here(1), true, false)
+    }
+
+    fn cluster_status(&self) -> ClusterStatus {
+        ClusterStatus {
+            cluster: "c".into(),
+            node: 1,
+            site: "pangyo".into(),
+            role: Role::Primary,
+            term: 1,
+            primary: Some(Primary { node: 1, site: "pangyo".into() }),
+            ready: true,
+            committed: Some(9),
+            applied: Some(9),
+            business_date: None,
+            version: "0".into(),
+            uptime_s: 1,
+            volatile: false,
+            sites: vec![SiteStatus {
+                node: 1,
+                site: "pangyo".into(),
+                role: Some(Role::Primary),
+                reachable: true,
+                lag: Some(0),
+                rtt_ms: None,
+            }],
+        }
+    }
+
+    fn scrape(&self) -> String {
+        "evenkeel_up 1\n".into()
+    }
+}

@@ -1,0 +1,110 @@
+//! Reads an entry's commands, group by group as they came from the doors. Only a primary makes entries: one that can't be
+//! read is a broken belief.
+
+use evenkeel_wire::{
+    command::{Command, Commands},
+    entry::EntryBody,
+    id::{KeyId, OPERATOR_KEY},
+    limits::COMMANDS_MAX,
+};
+
+use crate::Unwell;
+
+/// Where reading is.
+pub(crate) struct Reader<'a> {
+    position: u64,
+    body: EntryBody<'a>,
+    group: Commands<'a>,
+    key: KeyId,
+    atomic: bool,
+    is_first: bool,
+    left_in_group: u32,
+    commands: usize,
+}
+
+/// A command, its bytes, and how it's to be decided.
+pub(crate) struct Read<'a> {
+    pub(crate) command: Command,
+    pub(crate) bytes: &'a [u8],
+    /// The key that asks.
+    pub(crate) key: KeyId,
+    pub(crate) turn: Turn,
+}
+
+/// How a command is to be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// For itself.
+    Single,
+    /// Together with others: all are committed, or none.
+    Atomic {
+        /// The group begins with it.
+        first: bool,
+        /// The group ends with it.
+        last: bool,
+    },
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn open(position: u64, body: &'a [u8]) -> Result<Self, Unwell> {
+        let body =
+            EntryBody::open(body).map_err(|what| Unwell(format!("position {position}: {what}")))?;
+        Ok(Self {
+            position,
+            body,
+            group: Commands::new(&[]),
+            key: OPERATOR_KEY,
+            atomic: false,
+            is_first: false,
+            left_in_group: 0,
+            commands: 0,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn next_command(&mut self) -> Result<Option<Read<'a>>, Unwell> {
+        loop {
+            match self.group.next() {
+                Some(Ok((command, bytes))) if self.left_in_group > 0 => {
+                    self.left_in_group = self.left_in_group.wrapping_sub(1);
+                    self.commands = self.commands.wrapping_add(1);
+                    if self.commands > COMMANDS_MAX {
+                        return Err(self.wrong("more commands than an entry takes"));
+                    }
+                    return Ok(Some(Read { command, bytes, key: self.key, turn: self.turn() }));
+                }
+                Some(Ok(_)) => return Err(self.wrong("a group has more commands than it says")),
+                Some(Err(what)) => return Err(self.wrong(&what.to_string())),
+                None if self.left_in_group > 0 => {
+                    return Err(self.wrong("a group has fewer commands than it says"));
+                }
+                None => {}
+            }
+            match self.body.next_group() {
+                Ok(Some(group)) => {
+                    self.left_in_group = group.commands;
+                    self.key = group.key;
+                    self.atomic = group.atomic;
+                    self.is_first = true;
+                    self.group = Commands::new(group.bytes);
+                }
+                Ok(None) => return Ok(None),
+                Err(what) => return Err(self.wrong(&what.to_string())),
+            }
+        }
+    }
+
+    #[inline]
+    fn turn(&mut self) -> Turn {
+        if !self.atomic {
+            return Turn::Single;
+        }
+        let first = std::mem::take(&mut self.is_first);
+        Turn::Atomic { first, last: self.left_in_group == 0 }
+    }
+
+    #[cold]
+    fn wrong(&self, what: &str) -> Unwell {
+        Unwell(format!("position {}, command {}: {what}", self.position, self.commands))
+    }
+}

@@ -1,0 +1,77 @@
+//! Opening an account. The account's id is the idempotency key: the same again replays, other content is
+//! `account_exists`. An opening that was rejected leaves nothing behind and is judged anew when it comes again.
+
+use evenkeel_wire::{
+    account::OpenAccount,
+    outcome::{Answer, Outcome, Rejection},
+};
+
+use crate::{
+    EntryHead, Unwell,
+    entry::execute::Verdict,
+    known_ids::{FirstAnswers, stamp},
+    tables::accounts::{Accounts, Opened, extra, index},
+};
+
+pub(crate) fn open(
+    accounts: &mut Accounts,
+    head: &EntryHead,
+    outcome_index: u16,
+    open: &OpenAccount,
+    firsts: &mut dyn FirstAnswers,
+) -> Result<Verdict, Unwell> {
+    if !extra::are_valid(&open.limits) {
+        return Ok(Verdict::Rejected(Rejection::AmountInvalid));
+    }
+    if let Some(slot) = accounts.find(open.id) {
+        return again(accounts, head, slot, open, firsts);
+    }
+    let Some(asset) = accounts.assets.iter().position(|asset| *asset == open.asset) else {
+        return Ok(Verdict::Rejected(Rejection::AssetMismatch));
+    };
+
+    // Every check has passed; nothing below can fail.
+    let asset_index = u8::try_from(asset).expect("at most ASSETS_MAX");
+    let opened = Opened {
+        at: head.time,
+        position: head.position,
+        index: outcome_index,
+        limits: accounts.opening_limits.number(&open.limits),
+        label: open.label.clone(),
+    };
+    accounts.open(open, asset_index, opened);
+    Ok(Verdict::DONE)
+}
+
+/// The account is there already. What became of its limits since doesn't matter: the same opening is the same command.
+fn again(
+    accounts: &Accounts,
+    head: &EntryHead,
+    slot: u32,
+    open: &OpenAccount,
+    firsts: &mut dyn FirstAnswers,
+) -> Result<Verdict, Unwell> {
+    let row = accounts.row(slot);
+    let opened = &accounts.opened[index(slot)];
+    let is_same = row.kind == open.kind
+        && accounts.asset(row) == open.asset
+        && accounts.opening_limits.get(opened.limits) == Some(open.limits)
+        && opened.label == open.label;
+    if !is_same {
+        return Ok(Verdict::Rejected(Rejection::AccountExists));
+    }
+    let first = if opened.position == head.position {
+        stamp(head)
+    } else {
+        // The stamp is the whole entry's: any of its commands has it.
+        firsts.recorded(opened.position, 0)?.stamp
+    };
+    let outcome = Outcome {
+        index: opened.index,
+        rejection: None,
+        amount: 0,
+        debit_after: 0,
+        credit_after: 0,
+    };
+    Ok(Verdict::Again(Answer { outcome, first: Some(first) }))
+}

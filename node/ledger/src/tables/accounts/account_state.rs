@@ -1,0 +1,30 @@
+//! The part of an account that changes: what a checkpoint sets aside, and what a failed atomic group puts back.
+
+use evenkeel_wire::account::AccountStatus;
+
+use super::{Row, extra::Extra};
+
+/// An account as it stands, without what it was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) posted: i64,
+    /// The newest entry that changed it.
+    pub(crate) changed_position: u64,
+    pub(crate) debited_today: u64,
+    pub(crate) debited_date: u32,
+    pub(crate) status: AccountStatus,
+    pub(crate) extra: Extra,
+}
+
+impl Standing {
+    pub(crate) fn of(row: &Row, extra: Extra) -> Self {
+        Self {
+            posted: row.posted,
+            changed_position: row.changed_position,
+            debited_today: row.debited_today,
+            debited_date: row.debited_date,
+            status: row.status,
+            extra,
+        }
+    }
+}

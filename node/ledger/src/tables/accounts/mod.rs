@@ -1,0 +1,446 @@
+//! All accounts: rows that are never moved or removed, found by id. The one place where an account changes, together
+//! with everything that must change with it: sums, digest, what a running checkpoint or audit has to know, and the way
+//! back for an atomic group that fails.
+
+pub(crate) mod account_state;
+pub(crate) mod extra;
+mod opening_limits;
+pub(crate) mod reserved;
+pub(crate) mod totals;
+
+use evenkeel_wire::{
+    account::{AccountKind, AccountStatus, OpenAccount},
+    amount::Asset,
+    id::AccountId,
+    limits::{AMOUNT_MAX, LABEL_BYTES_MAX},
+    reply::AccountView,
+    transfer::Text,
+};
+
+use self::{
+    account_state::Standing, extra::Extra, opening_limits::OpeningLimits, reserved::Reserved,
+    totals::KindTotals,
+};
+use crate::{
+    Unwell,
+    checkpoint::{audit::Audit, digest, write::Changes},
+    containers::{
+        ids::{Hash, IdTable, Seed},
+        prefetch,
+        rows::Rows,
+    },
+};
+
+/// Tables are small and grow one at a time, so that growing never takes long.
+const SHARDS: usize = 256;
+const SHARD_BITS: u32 = 4;
+
+/// What transfers look at: one cache line.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(crate) struct Row {
+    pub(crate) id: AccountId,
+    pub(crate) posted: i64,
+    /// The newest entry that changed it.
+    pub(crate) changed_position: u64,
+    /// What the debits that count took on [`Self::debited_date`], [`AMOUNT_MAX`] standing for more too.
+    pub(crate) debited_today: u64,
+    /// Digest of everything that never changes.
+    pub(crate) fixed: u64,
+    /// See [`Changes`].
+    pub(crate) epoch: u32,
+    /// The number of its limits and holds; 0: it has none.
+    pub(crate) extra: u32,
+    /// The newest business date on which a debit counted, as a number; 0: there was none.
+    pub(crate) debited_date: u32,
+    pub(crate) asset_index: u8,
+    pub(crate) kind: AccountKind,
+    pub(crate) status: AccountStatus,
+}
+
+const _: () = assert!(size_of::<Row>() == 64, "a row is one cache line");
+
+impl Row {
+    /// What the debits that count took on a date.
+    #[inline]
+    pub(crate) fn debited_on(&self, date: u32) -> u64 {
+        if self.debited_date == date { self.debited_today } else { 0 }
+    }
+}
+
+/// What only questions about the account look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) at: u64,
+    pub(crate) position: u64,
+    pub(crate) index: u16,
+    /// See [`OpeningLimits`].
+    pub(crate) limits: u32,
+    pub(crate) label: Text<LABEL_BYTES_MAX>,
+}
+
+/// What an account's debits took on a date, after one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Debited {
+    pub(crate) today: u64,
+    pub(crate) date: u32,
+}
+
+/// Rows by number, found by id.
+pub(crate) struct Accounts {
+    seed: Seed,
+    shards: Vec<IdTable>,
+    pub(crate) rows: Rows<Row>,
+    pub(crate) opened: Vec<Opened>,
+    pub(crate) opening_limits: OpeningLimits,
+    /// By the numbers in the rows, from 1.
+    pub(crate) extras: Rows<Extra>,
+    /// Those of genesis, by the index in the rows.
+    pub(crate) assets: Vec<Asset>,
+    /// A wallet's limit where it has none of its own.
+    pub(crate) wallet_max_balance: u64,
+    pub(crate) totals: KindTotals,
+    /// What all accounts say of their holds.
+    pub(crate) reserved: Reserved,
+    /// The sum of all rows' digests.
+    pub(crate) digest: u64,
+    pub(crate) changes: Changes,
+    pub(crate) audit: Option<Audit>,
+    undo: Option<Undo>,
+}
+
+/// While an atomic group is decided: accounts as they were, in the order of their changes.
+#[derive(Debug)]
+struct Undo {
+    accounts: usize,
+    extras: usize,
+    changed: Vec<(u32, Standing)>,
+}
+
+impl Accounts {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
+            rows: Rows::default(),
+            opened: Vec::new(),
+            opening_limits: OpeningLimits::default(),
+            extras: Rows::default(),
+            assets: Vec::new(),
+            wallet_max_balance: extra::NO_LIMIT,
+            totals: KindTotals::default(),
+            reserved: Reserved::default(),
+            digest: 0,
+            changes: Changes::new(),
+            audit: None,
+            undo: None,
+        }
+    }
+
+    /// The assets and the wallets' limit are known now.
+    pub(crate) fn found(&mut self, assets: &[Asset], wallet_max_balance: u64) {
+        self.totals = KindTotals::new(assets.len());
+        self.assets = assets.to_vec();
+        self.wallet_max_balance = wallet_max_balance;
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn totals(&self) -> &KindTotals {
+        &self.totals
+    }
+
+    /// The number of an account's row.
+    #[inline]
+    pub(crate) fn find(&self, id: AccountId) -> Option<u32> {
+        self.find_hashed(id, self.seed.hash(id.number()))
+    }
+
+    #[inline]
+    pub(crate) fn find_hashed(&self, id: AccountId, hash: Hash) -> Option<u32> {
+        self.shards[hash.shard()].find(hash, |slot| self.row(slot).id == id)
+    }
+
+    #[inline]
+    pub(crate) fn row(&self, slot: u32) -> &Row {
+        &self.rows[index(slot)]
+    }
+
+    #[inline]
+    pub(crate) fn asset(&self, row: &Row) -> Asset {
+        self.assets[usize::from(row.asset_index)]
+    }
+
+    /// An account's limits and holds.
+    pub(crate) fn extra(&self, row: &Row) -> Extra {
+        match row.extra {
+            0 => self.plain(row.kind),
+            number => self.extras[index(number.wrapping_sub(1))],
+        }
+    }
+
+    /// What an account without limits and holds of its own has.
+    pub(crate) fn plain(&self, kind: AccountKind) -> Extra {
+        Extra::plain(kind, self.wallet_max_balance)
+    }
+
+    /// The most that may be posted.
+    #[inline]
+    pub(crate) fn max_balance(&self, row: &Row) -> u64 {
+        match (row.extra, row.kind) {
+            (0, AccountKind::Wallet) => self.wallet_max_balance,
+            (0, _) => extra::NO_LIMIT,
+            _ => self.extra(row).max_balance,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn prefetch_find(&self, hash: Hash) {
+        self.shards[hash.shard()].prefetch(hash);
+    }
+
+    #[inline]
+    pub(crate) fn prefetch_row(&self, hash: Hash) {
+        if let Some(slot) = self.shards[hash.shard()].guess(hash) {
+            prefetch::prefetch(self.row(slot));
+        }
+    }
+
+    /// Opens an account that isn't there yet, with balance 0.
+    pub(crate) fn open(&mut self, open: &OpenAccount, asset_index: u8, opened: Opened) {
+        let mut row = Row {
+            id: open.id,
+            posted: 0,
+            changed_position: opened.position,
+            debited_today: 0,
+            fixed: 0,
+            epoch: 0,
+            extra: 0,
+            debited_date: 0,
+            asset_index,
+            kind: open.kind,
+            status: AccountStatus::Open,
+        };
+        row.fixed = digest::fixed(&row, open.asset, &opened, &open.limits);
+        self.digest = self.digest.wrapping_add(digest::row(&row));
+        let slot = self.add(row, opened);
+        self.before_change(slot);
+        self.set_extra(slot, self.plain(open.kind).limited(&open.limits));
+    }
+
+    /// Adds a row as it is; neither sums nor digest know of it yet.
+    pub(crate) fn add(&mut self, row: Row, opened: Opened) -> u32 {
+        let slot = u32::try_from(self.rows.len()).expect("2^32 rows don't fit in memory");
+        let hash = self.seed.hash(row.id.number());
+        let shard = &mut self.shards[hash.shard()];
+        if shard.is_crowded() {
+            shard.grow();
+        }
+        shard.insert(hash, slot);
+        self.rows.push(row);
+        self.opened.push(opened);
+        slot
+    }
+
+    /// Sets a balance, and what was debited today where that changes too.
+    #[inline]
+    pub(crate) fn set_posted(
+        &mut self,
+        slot: u32,
+        posted: i64,
+        debited: Option<Debited>,
+        position: u64,
+    ) -> Result<(), Unwell> {
+        if posted.unsigned_abs() > AMOUNT_MAX {
+            return Err(self.out_of_bounds(slot, posted, position));
+        }
+        self.before_change(slot);
+        self.change(slot, |row| {
+            row.posted = posted;
+            row.changed_position = position;
+            if let Some(debited) = debited {
+                row.debited_today = debited.today;
+                row.debited_date = debited.date;
+            }
+        });
+        Ok(())
+    }
+
+    /// Sets everything of an account that changes.
+    pub(crate) fn set(&mut self, slot: u32, standing: &Standing) -> Result<(), Unwell> {
+        let Standing { posted, changed_position, extra, .. } = *standing;
+        let holds = u64::try_from(extra.held).is_ok_and(|held| held <= AMOUNT_MAX);
+        if posted.unsigned_abs() > AMOUNT_MAX || !holds {
+            return Err(self.out_of_bounds(slot, posted, changed_position));
+        }
+        self.before_change(slot);
+        self.put(slot, standing);
+        Ok(())
+    }
+
+    /// Everything of an account that changes.
+    pub(crate) fn standing(&self, slot: u32) -> Standing {
+        let row = self.row(slot);
+        Standing::of(row, self.extra(row))
+    }
+
+    fn put(&mut self, slot: u32, standing: &Standing) {
+        self.change(slot, |row| {
+            row.posted = standing.posted;
+            row.changed_position = standing.changed_position;
+            row.debited_today = standing.debited_today;
+            row.debited_date = standing.debited_date;
+            row.status = standing.status;
+        });
+        self.set_extra(slot, standing.extra);
+    }
+
+    /// Must come before every change: whoever still needs the account as it is takes it now.
+    #[inline]
+    fn before_change(&mut self, slot: u32) {
+        if self.undo.is_some() || self.changes.is_first(self.row(slot)) {
+            self.keep_standing(slot);
+        }
+    }
+
+    #[inline(never)]
+    fn keep_standing(&mut self, slot: u32) {
+        let standing = self.standing(slot);
+        if let Some(undo) = &mut self.undo {
+            undo.changed.push((slot, standing));
+        }
+        self.changes.before_change(slot, &mut self.rows[index(slot)], standing);
+    }
+
+    /// Changes a row; sums and digest follow.
+    #[inline]
+    fn change(&mut self, slot: u32, change: impl FnOnce(&mut Row)) {
+        let row = &mut self.rows[index(slot)];
+        let (posted_before, digest_before) = (row.posted, digest::row(row));
+        change(row);
+        let change = row.posted.checked_sub(posted_before).expect("both are within 2^53");
+        let digest_change = digest::row(row).wrapping_sub(digest_before);
+        self.digest = self.digest.wrapping_add(digest_change);
+        self.totals.change(row.asset_index, row.kind, change);
+        if let Some(audit) = &mut self.audit {
+            audit.changed(slot, row, change, digest_change);
+        }
+    }
+
+    /// Sets limits and holds; sums and digest follow.
+    fn set_extra(&mut self, slot: u32, extra: Extra) {
+        let row = self.row(slot);
+        let before = self.extra(row);
+        if before == extra {
+            return;
+        }
+        let plain = self.plain(row.kind);
+        let digest_change =
+            digest::extra(row, &extra, &plain).wrapping_sub(digest::extra(row, &before, &plain));
+        let reserved = Reserved::of(row.id, &extra).minus(Reserved::of(row.id, &before));
+        self.digest = self.digest.wrapping_add(digest_change);
+        self.reserved = self.reserved.plus(reserved);
+        if let Some(audit) = &mut self.audit {
+            audit.changed_extra(slot, digest_change, reserved);
+        }
+        self.put_extra(slot, extra);
+    }
+
+    /// Puts limits and holds where the row finds them; neither sums nor digest know of it yet.
+    pub(crate) fn put_extra(&mut self, slot: u32, extra: Extra) {
+        let row = &mut self.rows[index(slot)];
+        if row.extra == 0 {
+            self.extras.push(extra);
+            row.extra = u32::try_from(self.extras.len()).expect("at most one for each row");
+        } else {
+            self.extras[index(row.extra.wrapping_sub(1))] = extra;
+        }
+    }
+
+    /// From here on, changes can be taken back.
+    pub(crate) fn begin_group(&mut self) {
+        let (accounts, extras) = (self.count(), self.extras.len());
+        self.undo = Some(Undo { accounts, extras, changed: Vec::new() });
+    }
+
+    /// Changes since [`Self::begin_group`] stay.
+    pub(crate) fn keep_group(&mut self) {
+        self.undo = None;
+    }
+
+    /// Everything is again as it was at [`Self::begin_group`].
+    pub(crate) fn undo_group(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        for (slot, standing) in undo.changed.iter().rev() {
+            self.put(*slot, standing);
+        }
+        for (slot, _) in &undo.changed {
+            // They have none of their own again.
+            let row = &mut self.rows[index(*slot)];
+            if index(row.extra) > undo.extras {
+                row.extra = 0;
+            }
+        }
+        while self.extras.len() > undo.extras {
+            self.extras.pop();
+        }
+        while self.count() > undo.accounts {
+            self.take_newest();
+        }
+    }
+
+    /// Takes the newest account away, which nothing has changed since it was opened.
+    fn take_newest(&mut self) {
+        let Some(row) = self.rows.pop() else { return };
+        self.opened.pop();
+        let slot = u32::try_from(self.rows.len()).expect("it had this number");
+        let hash = self.seed.hash(row.id.number());
+        self.shards[hash.shard()].remove(hash, slot);
+        self.digest = self.digest.wrapping_sub(digest::row(&row));
+        self.changes.take_back(slot);
+    }
+
+    pub(crate) fn view(&self, slot: u32, position: u64, date: u32) -> AccountView {
+        let row = self.row(slot);
+        let opened = &self.opened[index(slot)];
+        let extra = self.extra(row);
+        AccountView {
+            id: row.id,
+            kind: row.kind,
+            asset: self.asset(row),
+            label: opened.label.clone(),
+            status: row.status,
+            posted: row.posted,
+            held: extra.held,
+            max_balance: extra::shown(extra.max_balance),
+            per_transfer: extra::shown(extra.per_transfer),
+            daily_debit: extra::shown(extra.daily_debit),
+            debited_today: row.debited_on(date),
+            opened_at: opened.at,
+            position,
+        }
+    }
+
+    #[cold]
+    fn out_of_bounds(&self, slot: u32, posted: i64, position: u64) -> Unwell {
+        let row = self.row(slot);
+        Unwell(format!(
+            "position {position}: account {} would hold {posted} {}, outside of 2^53-1 either way",
+            row.id,
+            self.asset(row)
+        ))
+    }
+}
+
+/// Whether accounts of this kind are the outside world, which may owe.
+#[inline]
+pub(crate) fn may_go_below_zero(kind: AccountKind) -> bool {
+    matches!(kind, AccountKind::Bank | AccountKind::Issuer)
+}
+
+#[inline]
+pub(crate) fn index(slot: u32) -> usize {
+    usize::try_from(slot).expect("a u32 fits in usize")
+}

@@ -1,0 +1,39 @@
+//! The limits that accounts were opened with: whoever opens an account again must name the same, whatever became of them.
+//!
+//! Most accounts name none, and those that do share a few: each is kept once, and accounts have its number.
+
+use std::collections::BTreeMap;
+
+use evenkeel_wire::{account::Limits, codec};
+
+/// Limits by number; 0 are none.
+#[derive(Debug, Default)]
+pub(crate) struct OpeningLimits {
+    numbers: BTreeMap<Vec<u8>, u32>,
+    /// From number 1.
+    all: Vec<Limits>,
+}
+
+impl OpeningLimits {
+    /// The number of limits, a new one where they are.
+    pub(crate) fn number(&mut self, limits: &Limits) -> u32 {
+        if *limits == Limits::default() {
+            return 0;
+        }
+        let next = u32::try_from(self.all.len()).ok().and_then(|count| count.checked_add(1));
+        let next = next.expect("at most one for each account");
+        let number = *self.numbers.entry(codec::encode(limits)).or_insert(next);
+        if number == next {
+            self.all.push(*limits);
+        }
+        number
+    }
+
+    /// The limits of a number.
+    pub(crate) fn get(&self, number: u32) -> Option<Limits> {
+        match usize::try_from(number).ok()?.checked_sub(1) {
+            None => Some(Limits::default()),
+            Some(at) => self.all.get(at).copied(),
+        }
+    }
+}

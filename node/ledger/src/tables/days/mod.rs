@@ -1,0 +1,266 @@
+//! Business days: the date, what moved in it so far, and the reports of the days that are closed.
+//!
+//! The figures of a day must explain themselves when it's closed: for each asset and kind of account, what it opened with
+//! and what moved make what it closes with, or the ledger is unwell. It never looks at a clock: a day ends where its
+//! marker stands in the journal.
+
+mod report;
+
+use evenkeel_wire::{
+    account::AccountKind,
+    amount::Asset,
+    day::{BusinessDate, CloseDay},
+    outcome::Rejection,
+    reply::DayView,
+};
+
+use self::report::Report;
+use super::accounts::totals::{KINDS, column};
+use crate::{EntryHead, Unwell, containers::sorted::Sorted, rules::flows::Flow};
+
+/// The key under which a checkpoint keeps the day under way; closed days have their dates' numbers.
+const UNDER_WAY: u128 = 0;
+
+/// Sums by kind of account.
+pub(crate) type Sums = [i128; KINDS];
+
+/// How often money moved one way, and how much in all, minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) count: u64,
+    pub(crate) sum: u128,
+}
+
+/// The day under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Today {
+    pub(crate) date: BusinessDate,
+    /// The first entry that counts for it.
+    pub(crate) first_position: u64,
+    /// One row for each asset of genesis, in its order, as are those of `moved`.
+    pub(crate) opening: Vec<Sums>,
+    pub(crate) moved: Vec<[Moved; Flow::COUNT]>,
+}
+
+/// All days.
+#[derive(Debug)]
+pub(crate) struct Days {
+    assets: Vec<Asset>,
+    today: Today,
+    reports: Sorted<Report>,
+    /// The day under way as it was when the running checkpoint began.
+    copied: Option<Vec<u8>>,
+    #[cfg(any(test, evenkeel_planted))]
+    pub(crate) planted_miscount: bool,
+}
+
+impl Days {
+    /// Before genesis.
+    pub(crate) fn new() -> Self {
+        Self {
+            assets: Vec::new(),
+            today: Today::new(BusinessDate::FIRST, 0, Vec::new()),
+            reports: Sorted::default(),
+            copied: None,
+            #[cfg(any(test, evenkeel_planted))]
+            planted_miscount: crate::planted("miscount"),
+        }
+    }
+
+    /// The first day begins: nothing is anywhere.
+    pub(crate) fn found(&mut self, assets: &[Asset], date: BusinessDate) {
+        self.assets = assets.to_vec();
+        self.today = Today::new(date, 0, vec![[0; KINDS]; assets.len()]);
+    }
+
+    /// The business date.
+    pub(crate) fn date(&self) -> BusinessDate {
+        self.today.date
+    }
+
+    /// Counts a movement. [`Self::take_back`] undoes it.
+    #[inline]
+    pub(crate) fn moved(&mut self, flow: Flow, asset_index: u8, amount: u64) {
+        #[cfg(any(test, evenkeel_planted))]
+        if self.planted_miscount {
+            return;
+        }
+        let moved = &mut self.today.moved[usize::from(asset_index)][flow.index()];
+        moved.count = moved.count.wrapping_add(1);
+        moved.sum = moved.sum.checked_add(amount.into()).expect("2^64 amounts fit in a u128");
+    }
+
+    /// Undoes a [`Self::moved`].
+    pub(crate) fn take_back(&mut self, flow: Flow, asset_index: u8, amount: u64) {
+        let moved = &mut self.today.moved[usize::from(asset_index)][flow.index()];
+        moved.count = moved.count.checked_sub(1).expect("it was counted");
+        moved.sum = moved.sum.checked_sub(amount.into()).expect("it was counted");
+    }
+
+    /// Ends the day with an entry of its own, whose sums these are. Gives the day as it was, for [`Self::reopen`].
+    ///
+    /// # Errors
+    /// When opening and movements don't make closing: names the figures.
+    pub(crate) fn close(
+        &mut self,
+        close: &CloseDay,
+        closing: &[Sums],
+        head: &EntryHead,
+    ) -> Result<Result<Today, Rejection>, Unwell> {
+        let is_date = BusinessDate::from_number(close.next.number()).is_ok();
+        if close.closed != self.today.date || close.next <= close.closed || !is_date {
+            return Ok(Err(Rejection::DayNotOpen));
+        }
+        self.check(closing, head.position)?;
+
+        // Every check has passed; nothing below can fail.
+        let next = Today::new(close.next, head.position.wrapping_add(1), closing.to_vec());
+        let closed = std::mem::replace(&mut self.today, next);
+        let report = Report::new(&closed, &self.assets, closing, close.next, head);
+        self.reports.set(key(closed.date), Some(report));
+        Ok(Ok(closed))
+    }
+
+    /// Undoes a [`Self::close`].
+    pub(crate) fn reopen(&mut self, closed: Today) {
+        self.reports.set(key(closed.date), None);
+        self.today = closed;
+    }
+
+    /// Whether what the day opened with and what moved make these sums.
+    ///
+    /// # Errors
+    /// When they don't: names the first figures.
+    pub(crate) fn check(&self, sums: &[Sums], position: u64) -> Result<(), Unwell> {
+        assert_eq!(sums.len(), self.assets.len(), "one row of sums for each asset");
+        let rows = self.today.opening.iter().zip(&self.today.moved).zip(sums);
+        for (asset, ((opening, moved), sums)) in self.assets.iter().zip(rows) {
+            let net = net(moved);
+            for kind in AccountKind::ALL {
+                let at = column(*kind);
+                if opening[at].checked_add(net[at]) != Some(sums[at]) {
+                    return Err(Unwell(format!(
+                        "position {position}: day {}: {kind} accounts opened with {} {asset} and \
+                         {:+} moved, that isn't the {} they hold",
+                        self.today.date, opening[at], net[at], sums[at],
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The report of a closed day. A day that was passed over had nothing in it.
+    pub(crate) fn report(&self, date: BusinessDate) -> Option<DayView> {
+        let (_, report) = self.reports.up_to(key(date))?;
+        report.of(date)
+    }
+
+    /// Of everything about days.
+    pub(crate) fn digest(&self) -> u64 {
+        let today = blake3::hash(&self.today.encode());
+        let today = u64::from_le_bytes(*today.as_bytes().first_chunk().expect("32 bytes"));
+        today.wrapping_add(self.reports.digest())
+    }
+
+    /// See [`Sorted::checkpoint_begin`].
+    pub(crate) fn checkpoint_begin(&mut self, all: bool) {
+        self.copied = Some(self.today.encode());
+        self.reports.checkpoint_begin(all);
+    }
+
+    /// See [`Sorted::checkpoint_next`].
+    pub(crate) fn checkpoint_next(&mut self, left: &mut usize, put: &mut dyn FnMut(u128, Vec<u8>)) {
+        if let Some(today) = self.copied.take_if(|_| *left > 0) {
+            *left = left.wrapping_sub(1);
+            put(UNDER_WAY, today);
+        }
+        self.reports.checkpoint_next(left, put);
+    }
+
+    /// See [`Sorted::checkpoint_is_over`].
+    pub(crate) fn checkpoint_is_over(&self) -> bool {
+        self.copied.is_none() && self.reports.checkpoint_is_over()
+    }
+
+    /// See [`Sorted::checkpoint_end`].
+    pub(crate) fn checkpoint_end(&mut self, written: bool) {
+        self.copied = None;
+        self.reports.checkpoint_end(written);
+    }
+
+    /// See [`Sorted::none_since_checkpoint`].
+    pub(crate) fn none_since_checkpoint(&mut self) {
+        self.reports.none_since_checkpoint();
+    }
+
+    /// See [`Sorted::audit_next`]. The day under way must explain these sums.
+    pub(crate) fn audit_next(&mut self, sums: &[Sums], left: &mut usize) -> Option<bool> {
+        let sound = self.reports.audit_next(left, &mut |_, _| true)?;
+        Some(sound && self.check(sums, 0).is_ok())
+    }
+
+    /// See [`Sorted::load`].
+    pub(crate) fn load(&mut self, key: u128, bytes: &[u8]) -> Result<(), String> {
+        if key == UNDER_WAY {
+            self.today = Today::decode(bytes)?;
+            return Ok(());
+        }
+        self.reports.load(key, bytes)
+    }
+
+    /// After the rows of a checkpoint at this position were loaded: whether they make one calendar, and make these sums.
+    pub(crate) fn loaded(
+        &mut self,
+        assets: &[Asset],
+        sums: &[Sums],
+        position: u64,
+    ) -> Result<(), String> {
+        self.assets = assets.to_vec();
+        let today = &self.today;
+        if today.opening.len() != assets.len() {
+            return Err(format!("it has {} assets, genesis {}", today.opening.len(), assets.len()));
+        }
+        let mut next: Option<(BusinessDate, u64)> = None;
+        for (_, report) in self.reports.iter() {
+            report.check(assets)?;
+            follows(next, report.begins())?;
+            next = Some(report.ends());
+        }
+        follows(next, (today.date, today.first_position))?;
+        if today.first_position > position.saturating_add(1) {
+            return Err(format!("day {} begins behind the marker", today.date));
+        }
+        self.check(sums, position).map_err(|unwell| unwell.to_string())
+    }
+}
+
+/// Whether a day begins, with its first entry, where the one before ended; the first one begins with the journal.
+fn follows(
+    ended: Option<(BusinessDate, u64)>,
+    (date, first_position): (BusinessDate, u64),
+) -> Result<(), String> {
+    if ended.map_or(first_position != 0, |ended| ended != (date, first_position)) {
+        return Err(format!("day {date} doesn't follow the one before"));
+    }
+    Ok(())
+}
+
+/// What moved into each kind of account, less what moved out of it.
+fn net(moved: &[Moved; Flow::COUNT]) -> Sums {
+    let mut net = [0_i128; KINDS];
+    for (flow, moved) in Flow::all().zip(moved) {
+        let sum = i128::try_from(moved.sum).expect("2^64 amounts fit in an i128");
+        let (from, to) = (column(flow.payer()), column(flow.payee()));
+        net[from] = net[from].checked_sub(sum).expect("2^64 amounts fit in an i128");
+        net[to] = net[to].checked_add(sum).expect("2^64 amounts fit in an i128");
+    }
+    net
+}
+
+fn key(date: BusinessDate) -> u128 {
+    date.number().into()
+}
+
+#[cfg(test)]
+mod tests;

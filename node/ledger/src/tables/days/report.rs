@@ -1,0 +1,184 @@
+//! A business day as bytes, while it's under way and when it's closed, and as its readers see it.
+
+use evenkeel_wire::{
+    amount::Asset,
+    codec,
+    day::BusinessDate,
+    limits::ASSETS_MAX,
+    reply::{DayAsset, DayMovements, DayView},
+    transfer::TransferKind,
+};
+
+use super::{Moved, Sums, Today};
+use crate::{
+    EntryHead,
+    containers::sorted::Value,
+    rules::flows::Flow,
+    tables::accounts::totals::{self, KINDS},
+};
+
+/// A closed day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    view: DayView,
+    /// The day that began when it ended.
+    next: BusinessDate,
+}
+
+impl Report {
+    pub(crate) fn new(
+        closed: &Today,
+        assets: &[Asset],
+        closing: &[Sums],
+        next: BusinessDate,
+        head: &EntryHead,
+    ) -> Self {
+        let rows = closed.opening.iter().zip(closing).zip(&closed.moved);
+        let assets = assets.iter().zip(rows).map(|(asset, ((opening, closing), moved))| DayAsset {
+            opening: totals::view(*asset, opening),
+            closing: totals::view(*asset, closing),
+            movements: movements(moved),
+        });
+        let view = DayView {
+            date: closed.date,
+            assets: assets.collect(),
+            first_position: closed.first_position,
+            last_position: head.position,
+            link: head.link,
+        };
+        Self { view, next }
+    }
+
+    /// What is told of a date that this report's marker closed. Between this day and the next one nothing happened: those
+    /// days begin behind the marker, which ended them too.
+    pub(crate) fn of(&self, date: BusinessDate) -> Option<DayView> {
+        if date == self.view.date {
+            return Some(self.view.clone());
+        }
+        if date < self.view.date || date >= self.next {
+            return None;
+        }
+        let nothing = |asset: &DayAsset| DayAsset {
+            opening: asset.closing,
+            closing: asset.closing,
+            movements: Vec::new(),
+        };
+        Some(DayView {
+            date,
+            assets: self.view.assets.iter().map(nothing).collect(),
+            first_position: self.ends().1,
+            ..self.view
+        })
+    }
+
+    /// The day, and the first entry that counts for it.
+    pub(crate) fn begins(&self) -> (BusinessDate, u64) {
+        (self.view.date, self.view.first_position)
+    }
+
+    /// The next day, and the first entry that counts for it.
+    pub(crate) fn ends(&self) -> (BusinessDate, u64) {
+        (self.next, self.view.last_position.wrapping_add(1))
+    }
+
+    /// Whether it's a report of a ledger with these assets.
+    pub(crate) fn check(&self, assets: &[Asset]) -> Result<(), String> {
+        let named = self.view.assets.iter().map(|row| (row.opening.asset, row.closing.asset));
+        if !named.eq(assets.iter().map(|asset| (*asset, *asset))) {
+            return Err(format!("day {}: its assets aren't those of genesis", self.view.date));
+        }
+        Ok(())
+    }
+}
+
+impl Value for Report {
+    fn digest(&self) -> u64 {
+        let hash = blake3::hash(&self.encode());
+        u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        codec::encode(&(&self.view, self.next))
+    }
+
+    fn decode(key: u128, bytes: &[u8]) -> Result<Self, String> {
+        let (view, next): (DayView, BusinessDate) =
+            codec::decode(bytes).map_err(|error| error.to_string())?;
+        let dates = [view.date, next].map(BusinessDate::number);
+        if dates.iter().any(|date| BusinessDate::from_number(*date).is_err()) {
+            return Err(format!("{dates:?} aren't dates"));
+        }
+        if key != u128::from(dates[0]) || view.date >= next {
+            return Err(format!("day {} that ended when {next} began", view.date));
+        }
+        if view.first_position > view.last_position {
+            return Err(format!("day {}: it ends before it begins", view.date));
+        }
+        Ok(Self { view, next })
+    }
+}
+
+/// One row for each kind of movement that there was.
+fn movements(moved: &[Moved; Flow::COUNT]) -> Vec<DayMovements> {
+    let kinds = TransferKind::ALL.iter().map(|kind| {
+        let flows = Flow::all().zip(moved).filter(|(flow, _)| flow.kind() == *kind);
+        let all = flows.fold(Moved::default(), |all, (_, moved)| all.and(*moved));
+        let sum = u64::try_from(all.sum).unwrap_or(u64::MAX);
+        DayMovements { kind: *kind, count: all.count, sum }
+    });
+    kinds.filter(|row| row.count > 0).collect()
+}
+
+impl Moved {
+    fn and(self, other: Self) -> Self {
+        let sum = self.sum.checked_add(other.sum).expect("2^64 amounts fit in a u128");
+        Self { count: self.count.wrapping_add(other.count), sum }
+    }
+}
+
+/// An asset of a day under way: opening sums by kind, then flow, count and sum of everything that moved.
+type Row = (Sums, Vec<(u8, u64, u128)>);
+
+impl Today {
+    /// A day in which nothing has moved yet.
+    pub(crate) fn new(date: BusinessDate, first_position: u64, opening: Vec<Sums>) -> Self {
+        let moved = vec![[Moved::default(); Flow::COUNT]; opening.len()];
+        Self { date, first_position, opening, moved }
+    }
+
+    /// As a checkpoint keeps it.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let moved = |moved: &[Moved; Flow::COUNT]| -> Vec<(u8, u64, u128)> {
+            let flows = Flow::all().zip(moved).filter(|(_, moved)| moved.count > 0);
+            flows.map(|(flow, moved)| (flow.number(), moved.count, moved.sum)).collect()
+        };
+        let rows = self.opening.iter().zip(&self.moved);
+        let rows: Vec<Row> = rows.map(|(opening, row)| (*opening, moved(row))).collect();
+        codec::encode(&(self.date, self.first_position, rows))
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (date, first_position, rows): (BusinessDate, u64, Vec<Row>) =
+            codec::decode(bytes).map_err(|error| error.to_string())?;
+        let date = BusinessDate::from_number(date.number()).map_err(|error| error.to_string())?;
+        if rows.len() > ASSETS_MAX {
+            return Err(format!("{} assets, {ASSETS_MAX} at most", rows.len()));
+        }
+        let mut today = Self::new(date, first_position, vec![[0; KINDS]; rows.len()]);
+        for (at, (opening, moved)) in rows.into_iter().enumerate() {
+            today.opening[at] = opening;
+            for (number, count, sum) in moved {
+                let flow = Flow::from_number(number).ok_or(format!("{number} is no flow"))?;
+                let row = &mut today.moved[at][flow.index()];
+                if row.count > 0 || count == 0 || sum < count.into() || sum > SUM_MAX {
+                    return Err(format!("flow {number}: {count} movements of {sum} in all"));
+                }
+                *row = Moved { count, sum };
+            }
+        }
+        Ok(today)
+    }
+}
+
+/// More than all amounts together can be.
+const SUM_MAX: u128 = 1 << 120;

@@ -1,0 +1,257 @@
+//! Facts of what was decided before: the payment that a refund is about, the movement that a reversal undoes, a hold.
+//!
+//! A target never changes, so it's found by its id like any command: in memory while its entry is recent, else in the
+//! journal. What a capture moved is told by its hold, one look-up further; nothing goes deeper. It never guesses: where a
+//! fact can't be had, or contradicts itself, the ledger is unwell.
+
+use evenkeel_wire::{
+    amount::Asset,
+    command::Command,
+    hold::Hold,
+    id::{AccountId, CommandId},
+    outcome::{Outcome, Rejection},
+    transfer::{Transfer, TransferKind},
+};
+
+use crate::Unwell;
+
+/// Gives the committed command that has an id, with its outcome; `None`: there is none.
+pub(crate) type Committed<'a> =
+    dyn FnMut(CommandId) -> Result<Option<(Command, Outcome)>, Unwell> + 'a;
+
+/// Money that moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) kind: TransferKind,
+    pub(crate) debit: AccountId,
+    pub(crate) credit: AccountId,
+    pub(crate) amount: u64,
+    pub(crate) asset: Asset,
+}
+
+/// A payment, also one that came about by a capture.
+pub(crate) fn payment(
+    id: CommandId,
+    committed: &mut Committed<'_>,
+) -> Result<Result<Moved, Rejection>, Unwell> {
+    match committed(id)? {
+        Some((Command::Transfer(transfer), _)) if transfer.kind == TransferKind::Payment => {
+            Ok(Ok(Moved::by(&transfer)))
+        }
+        Some((Command::Capture(capture), outcome)) => {
+            let Some(hold) = hold(capture.hold, committed)? else {
+                return Err(Unwell(format!("capture {id}: its hold {} is gone", capture.hold)));
+            };
+            if outcome.amount == 0 || outcome.amount > hold.amount.0 {
+                return Err(Unwell(format!(
+                    "capture {id}: it took {} of a hold of {}",
+                    outcome.amount, hold.amount
+                )));
+            }
+            Ok(Ok(Moved {
+                kind: TransferKind::Payment,
+                debit: hold.debit,
+                credit: hold.credit,
+                amount: outcome.amount,
+                asset: hold.asset,
+            }))
+        }
+        _ => Ok(Err(Rejection::PaymentNotFound)),
+    }
+}
+
+/// A movement of a sort that can be undone.
+pub(crate) fn reversible(
+    id: CommandId,
+    committed: &mut Committed<'_>,
+) -> Result<Result<Moved, Rejection>, Unwell> {
+    use TransferKind::{CashOut, Fee, Grant, TopUp};
+    Ok(match committed(id)? {
+        Some((Command::Transfer(transfer), _)) => match transfer.kind {
+            TopUp | CashOut | Fee | Grant => Ok(Moved::by(&transfer)),
+            _ => Err(Rejection::ReversalNotAllowed),
+        },
+        Some((Command::Capture(_) | Command::Refund(_) | Command::Reversal(_), _)) => {
+            Err(Rejection::ReversalNotAllowed)
+        }
+        _ => Err(Rejection::TransferNotFound),
+    })
+}
+
+/// A hold that was taken up, whatever became of it.
+pub(crate) fn hold(id: CommandId, committed: &mut Committed<'_>) -> Result<Option<Hold>, Unwell> {
+    match committed(id)? {
+        Some((Command::Hold(hold), _)) => Ok(Some(hold)),
+        _ => Ok(None),
+    }
+}
+
+impl Moved {
+    fn by(transfer: &Transfer) -> Self {
+        let Transfer { kind, debit, credit, amount, asset, .. } = *transfer;
+        Self { kind, debit, credit, amount: amount.0, asset }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_wire::{
+        amount::Amount,
+        hold::{Capture, Void},
+        refund::Refund,
+        reversal::Reversal,
+        transfer::Text,
+    };
+
+    use super::*;
+
+    const WALLET: AccountId = AccountId::new(1);
+    const MERCHANT: AccountId = AccountId::new(2);
+
+    fn id(number: u128) -> CommandId {
+        CommandId::from_parts(1_700_000_000_000, number)
+    }
+
+    fn krw() -> Asset {
+        Asset::parse("KRW").unwrap()
+    }
+
+    fn transfer(kind: TransferKind) -> Command {
+        Command::Transfer(Transfer {
+            id: id(1),
+            debit: WALLET,
+            credit: MERCHANT,
+            amount: Amount(70),
+            asset: krw(),
+            kind,
+            reference: Text::default(),
+            memo: Text::default(),
+        })
+    }
+
+    fn a_hold() -> Command {
+        Command::Hold(Hold {
+            id: id(2),
+            debit: WALLET,
+            credit: MERCHANT,
+            amount: Amount(50),
+            asset: krw(),
+            expires_in_ms: 1,
+            memo: Text::default(),
+        })
+    }
+
+    fn capture() -> Command {
+        Command::Capture(Capture { id: id(1), hold: id(2), amount: None })
+    }
+
+    /// Everything that isn't a transfer or a capture.
+    fn others() -> [(Command, bool); 5] {
+        let memo = Text::default();
+        [
+            (Command::Refund(Refund { id: id(1), payment: id(9), amount: None, memo }), true),
+            (
+                Command::Reversal(Reversal {
+                    id: id(1),
+                    transfer: id(9),
+                    reason: Text::new("typo").unwrap(),
+                }),
+                true,
+            ),
+            (a_hold(), false),
+            (Command::Void(Void { id: id(1), hold: id(2) }), false),
+            (Command::ExpireHold(evenkeel_wire::hold::ExpireHold { hold: id(2) }), false),
+        ]
+    }
+
+    fn amount(amount: u64) -> Outcome {
+        Outcome { index: 0, rejection: None, amount, debit_after: 0, credit_after: 0 }
+    }
+
+    /// Knows these commands by id, and counts how often it's asked.
+    fn known(
+        commands: &[(u128, Command, u64)],
+    ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, Unwell> {
+        move |asked| {
+            let found = commands.iter().find(|(number, ..)| id(*number) == asked);
+            Ok(found.map(|(_, command, moved)| (command.clone(), amount(*moved))))
+        }
+    }
+
+    fn moved(kind: TransferKind, amount: u64) -> Moved {
+        Moved { kind, debit: WALLET, credit: MERCHANT, amount, asset: krw() }
+    }
+
+    #[test]
+    fn payments_and_captures_can_be_refunded_and_nothing_else() {
+        let no = Ok(Err(Rejection::PaymentNotFound));
+        for kind in TransferKind::ALL {
+            let found = payment(id(1), &mut known(&[(1, transfer(*kind), 70)]));
+            let is_payment = *kind == TransferKind::Payment;
+            assert_eq!(found, if is_payment { Ok(Ok(moved(*kind, 70))) } else { no.clone() });
+        }
+        let captured = [(1, capture(), 20), (2, a_hold(), 50)];
+        let found = payment(id(1), &mut known(&captured));
+        assert_eq!(found, Ok(Ok(moved(TransferKind::Payment, 20))), "what was taken, not held");
+        for (other, _) in others() {
+            assert_eq!(payment(id(1), &mut known(&[(1, other, 70)])), no);
+        }
+        assert_eq!(payment(id(1), &mut known(&[])), no);
+    }
+
+    #[test]
+    fn a_capture_that_contradicts_its_hold_is_a_broken_belief() {
+        for (others, wrong) in [
+            (vec![], "is gone"),
+            (vec![(2, transfer(TransferKind::Payment), 70)], "is gone"),
+            (vec![(2, a_hold(), 50)], "took 51 of a hold of 50"),
+        ] {
+            let commands: Vec<_> = [(1, capture(), 51)].into_iter().chain(others).collect();
+            let what = payment(id(1), &mut known(&commands)).unwrap_err().to_string();
+            assert!(what.contains(wrong), "{what}");
+        }
+    }
+
+    #[test]
+    fn only_top_ups_cash_outs_fees_and_grants_can_be_reversed() {
+        use TransferKind::{CashOut, Fee, Grant, TopUp};
+        let not_allowed = Ok(Err(Rejection::ReversalNotAllowed));
+        for kind in TransferKind::ALL {
+            let found = reversible(id(1), &mut known(&[(1, transfer(*kind), 70)]));
+            let is_reversible = [TopUp, CashOut, Fee, Grant].contains(kind);
+            let expected =
+                if is_reversible { Ok(Ok(moved(*kind, 70))) } else { not_allowed.clone() };
+            assert_eq!(found, expected, "{kind}");
+        }
+        assert_eq!(reversible(id(1), &mut known(&[(1, capture(), 20)])), not_allowed);
+        for (other, is_movement) in others() {
+            let found = reversible(id(1), &mut known(&[(1, other, 70)]));
+            let not_found = Ok(Err(Rejection::TransferNotFound));
+            assert_eq!(found, if is_movement { not_allowed.clone() } else { not_found });
+        }
+    }
+
+    #[test]
+    fn a_hold_is_found_whatever_became_of_it() {
+        let found = hold(id(2), &mut known(&[(2, a_hold(), 50)])).unwrap();
+        assert_eq!(found.map(|hold| hold.amount), Some(Amount(50)));
+        assert_eq!(hold(id(1), &mut known(&[(1, capture(), 50)])), Ok(None));
+        assert_eq!(hold(id(1), &mut known(&[])), Ok(None));
+    }
+
+    #[test]
+    fn at_most_two_look_ups_are_made_and_one_that_fails_is_passed_on() {
+        let commands = [(1, capture(), 20), (2, a_hold(), 50)];
+        for fails_at in 1..=3 {
+            let mut asked = 0;
+            let mut know = known(&commands);
+            let mut committed = |id| {
+                asked += 1;
+                if asked == fails_at { Err(Unwell::new("the disk is gone")) } else { know(id) }
+            };
+            let found = payment(id(1), &mut committed);
+            assert_eq!(found.is_err(), fails_at <= 2);
+            assert!(asked <= 2);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A checkpoint and the rest of the journal amount to the whole journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel_storage::balances::{AccountRow, Checkpoints, Marker, MemoryCheckpoints, Row};
+use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKind};
+use proptest::prelude::*;
+
+use super::{history::*, world::*};
+use crate::{Ledger, Loader};
+
+/// What a checkpoint store holds after its last finished checkpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) accounts: BTreeMap<u128, AccountRow>,
+    pub(crate) settings: BTreeMap<String, Vec<u8>>,
+    pub(crate) entries: BTreeMap<(u8, u128), Vec<u8>>,
+    pub(crate) marker: Option<Marker>,
+}
+
+impl Stored {
+    fn put(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            match row {
+                Row::Account(account) => drop(self.accounts.insert(account.id, account)),
+                Row::Setting { name, value } => drop(self.settings.insert(name, value)),
+                Row::Entry { table, key, value } if value.is_empty() => {
+                    self.entries.remove(&(table, key));
+                }
+                Row::Entry { table, key, value } => drop(self.entries.insert((table, key), value)),
+            }
+        }
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let settings = self.settings.iter();
+        let settings =
+            settings.map(|(name, value)| Row::Setting { name: name.clone(), value: value.clone() });
+        let entry = |(&(table, key), value): (&(u8, u128), &Vec<u8>)| {
+            let value = value.clone();
+            Row::Entry { table, key, value }
+        };
+        let rest = settings.chain(self.entries.iter().map(entry));
+        self.accounts.values().cloned().map(Row::Account).chain(rest).collect()
+    }
+
+    pub(crate) fn load(&self) -> Result<Ledger, String> {
+        load(self.rows(), self.marker.as_ref().unwrap())
+    }
+}
+
+pub(crate) fn load(rows: Vec<Row>, marker: &Marker) -> Result<Ledger, String> {
+    let mut loader = Loader::new();
+    for row in rows {
+        loader.put(row)?;
+    }
+    loader.finish(marker)
+}
+
+/// All at once.
+pub(crate) fn checkpoint(ledger: &mut Ledger, stored: &mut Stored, all: bool) {
+    let head = ledger.checkpoint_begin(all).unwrap();
+    let mut rows = Vec::new();
+    while ledger.checkpoint_next(3, &mut rows) {}
+    ledger.checkpoint_end(true);
+    stored.put(rows);
+    stored.marker = Some(head.marker(1));
+}
+
+/// Goes on from a checkpoint and compares with whoever never stopped.
+fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: &[Vec<Answer>]) {
+    let mut world = World { ledger: stored.load().unwrap(), journal: whole.journal.clone() };
+    let cut = world.ledger.position().unwrap();
+    world.journal.sealed_through = Some(cut);
+    let at = |world: &World| usize::try_from(world.ledger.position().unwrap()).unwrap();
+    assert_eq!(world.ledger.digest(), digests[at(&world)], "as loaded, at {cut}");
+    while let Some(found) = world.step(&whole.journal) {
+        assert_eq!(found, answers[at(&world)], "from {cut}");
+        assert_eq!(world.ledger.digest(), digests[at(&world)], "from {cut}");
+    }
+}
+
+/// Everything that a checkpoint of all rows would hold.
+pub(crate) fn rows_of(ledger: &mut Ledger) -> Stored {
+    let mut stored = Stored::default();
+    ledger.checkpoint_begin(true).unwrap();
+    let mut rows = Vec::new();
+    while ledger.checkpoint_next(100, &mut rows) {}
+    ledger.checkpoint_end(false);
+    stored.put(rows);
+    stored
+}
+
+type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
+
+fn live(history: &History) -> Lived {
+    let mut whole = World::empty();
+    let (mut digests, mut answers) = (Vec::new(), Vec::new());
+    for happening in history.0.iter() {
+        answers.push(whole.live(happening));
+        digests.push(whole.ledger.digest());
+    }
+    (whole, digests, answers)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_start_at_any_cut_ends_where_the_whole_journal_ends(history in histories()) {
+        let (whole, digests, answers) = live(&history);
+        let mut cutting = World::empty();
+        let mut kept = Stored::default();
+        for happening in history.0.iter() {
+            cutting.live(happening);
+            let mut fresh = Stored::default();
+            checkpoint(&mut cutting.ledger, &mut fresh, true);
+            check_goes_on(&fresh, &whole, &digests, &answers);
+        }
+        let mut cutting = World::empty();
+        for happening in history.0.iter() {
+            cutting.live(happening);
+            checkpoint(&mut cutting.ledger, &mut kept, false);
+            check_goes_on(&kept, &whole, &digests, &answers);
+        }
+    }
+
+    #[test]
+    fn slices_taken_while_entries_are_applied_are_of_one_position(
+        history in histories(),
+        choices in proptest::collection::vec((1..4_usize, 0..8_u8), 30),
+    ) {
+        let (whole, digests, answers) = live(&history);
+        let mut world = World::empty();
+        let mut stored = Stored::default();
+        let mut under_way: Option<(Stored, Marker)> = None;
+        let mut copied = BTreeSet::new();
+        let mut choices = choices.into_iter().cycle();
+        for happening in history.0.iter() {
+            world.live(happening);
+            let (rows_max, chance) = choices.next().unwrap();
+            let (mut copy, marker) = under_way.take().unwrap_or_else(|| {
+                let head = world.ledger.checkpoint_begin(chance == 7).unwrap();
+                (stored.clone(), head.marker(1))
+            });
+            let mut rows = Vec::new();
+            let more = world.ledger.checkpoint_next(rows_max, &mut rows);
+            for row in &rows {
+                if let Row::Account(account) = row {
+                    prop_assert!(copied.insert(account.id), "each row once");
+                    prop_assert!(account.changed_position <= marker.position);
+                }
+            }
+            copy.put(rows);
+            if more {
+                under_way = Some((copy, marker));
+                continue;
+            }
+            copied.clear();
+            let written = chance != 0;
+            world.ledger.checkpoint_end(written);
+            if written {
+                stored = copy;
+                stored.marker = Some(marker);
+                check_goes_on(&stored, &whole, &digests, &answers);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_goes_through_the_storage_and_back() {
+    let mut world = World::founded();
+    let (bank, wallet) = (account(1), account(2));
+    world.open(bank, AccountKind::Bank, "KRW");
+    world.open(wallet, AccountKind::Wallet, "KRW");
+    let mut storage = MemoryCheckpoints::new(1);
+    for number in 1..4 {
+        let pay = transfer(id(0, number), TransferKind::TopUp, (bank, wallet), 7, "KRW");
+        world.one(T0, &pay);
+        let generation = storage.begin(false).unwrap();
+        let head = world.ledger.checkpoint_begin(false).unwrap();
+        let mut more = true;
+        while more {
+            let mut rows = Vec::new();
+            more = world.ledger.checkpoint_next(1, &mut rows);
+            storage.put(&rows).unwrap();
+        }
+        storage.finish(head.marker(generation)).unwrap();
+        world.ledger.checkpoint_end(true);
+    }
+    let mut loader = Loader::new();
+    let marker = storage.load(&mut |row| loader.put(row)).unwrap().unwrap();
+    let mut loaded = loader.finish(&marker).unwrap();
+    assert_eq!(loaded.digest(), world.ledger.digest());
+    assert_eq!(loaded.account(wallet), world.ledger.account(wallet));
+    assert_eq!(loaded.last(), world.ledger.last());
+    assert!(!loaded.checkpoint_begin(false).unwrap().all, "the storage has all of it");
+}
+
+#[test]
+fn only_rows_that_changed_are_copied_again() {
+    let mut world = World::founded();
+    for number in 1..=20 {
+        world.open(account(number), AccountKind::Bank, "KRW");
+    }
+    let (bank, wallet) = (account(1), account(50));
+    world.open(wallet, AccountKind::Wallet, "KRW");
+    let mut stored = Stored::default();
+    checkpoint(&mut world.ledger, &mut stored, false);
+    assert_eq!(stored.accounts.len(), 21, "the first one is of all rows");
+
+    let top_up = |number| {
+        let kind = TransferKind::TopUp;
+        transfer(id(0, number), kind, (bank, wallet), 1, "KRW")
+    };
+    world.entry(T0, &[top_up(1), top_up(2)]);
+    assert!(!world.ledger.checkpoint_begin(false).unwrap().all);
+    world.entry(T0, &[top_up(3)]);
+    let mut rows = Vec::new();
+    while world.ledger.checkpoint_next(1, &mut rows) {}
+    let posted = |rows: &[Row]| -> BTreeMap<u128, i64> {
+        let accounts = rows.iter().filter_map(|row| match row {
+            Row::Account(account) => Some((account.id, account.posted)),
+            Row::Setting { .. } | Row::Entry { .. } => None,
+        });
+        accounts.collect()
+    };
+    assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
+    assert_eq!(rows.len(), 5, "each once, two settings and the day under way");
+    for row in &rows {
+        if let Row::Account(account) = row {
+            assert_eq!(account.changed_position, 22);
+        }
+    }
+
+    // It wasn't written: the next one is of all rows again.
+    world.ledger.checkpoint_end(false);
+    let head = world.ledger.checkpoint_begin(false).unwrap();
+    assert!(head.all);
+    let mut rows = Vec::new();
+    while world.ledger.checkpoint_next(100, &mut rows) {}
+    assert_eq!(posted(&rows).len(), 21);
+    // An end before all was copied counts for nothing, and neither does a beginning over another.
+    world.ledger.checkpoint_end(true);
+    assert!(!world.ledger.checkpoint_begin(false).unwrap().all);
+    world.entry(T0, &[top_up(4)]);
+    assert!(world.ledger.checkpoint_begin(false).unwrap().all);
+    world.ledger.checkpoint_end(true);
+    assert!(world.ledger.checkpoint_begin(false).unwrap().all);
+}
+
+#[test]
+fn a_ledger_without_entries_has_no_checkpoint() {
+    let mut world = World::empty();
+    assert_eq!(world.ledger.checkpoint_begin(true), None);
+    assert!(!world.ledger.checkpoint_next(1, &mut Vec::new()));
+    world.pass(0);
+    let mut stored = Stored::default();
+    checkpoint(&mut world.ledger, &mut stored, false);
+    let digest = world.ledger.digest();
+    assert_eq!(stored.load().unwrap().digest(), digest, "before genesis");
+}

@@ -1,0 +1,168 @@
+//! What the ledger keeps besides accounts is in checkpoint and digest.
+
+use evenkeel_storage::balances::Row;
+use evenkeel_wire::{
+    command::Command,
+    id::KeyId,
+    key::{CreateKey, RevokeKey, Role},
+    transfer::TransferKind::*,
+};
+
+use super::{shop::*, world::*};
+use crate::{AuditProgress, Loader, rules::flows::Flow};
+
+/// A refund, a reversal, keys, a closed day and one under way.
+fn busy() -> World {
+    let mut world = shop();
+    for command in happenings() {
+        world.commit(&command);
+    }
+    world
+}
+
+fn happenings() -> Vec<Command> {
+    vec![
+        refund(10, PAYMENT, 30),
+        moves(11, Fee, (WALLET, FEE), 7),
+        reversal(12, 11),
+        Command::CreateKey(CreateKey { hash: [1; 32], role: Role::App, account: None }),
+        Command::CreateKey(CreateKey {
+            hash: [2; 32],
+            role: Role::Merchant,
+            account: Some(MERCHANT),
+        }),
+        Command::RevokeKey(RevokeKey { key: KeyId(2) }),
+        close("2023-11-15", "2023-11-17"),
+        refund(13, PAYMENT, 30),
+        hold(14, 5),
+    ]
+}
+
+/// All rows, and what they're told to be.
+fn checkpoint(world: &mut World) -> (Vec<Row>, evenkeel_storage::balances::Marker) {
+    let head = world.ledger.checkpoint_begin(true).unwrap();
+    let mut rows = Vec::new();
+    while world.ledger.checkpoint_next(1, &mut rows) {}
+    world.ledger.checkpoint_end(true);
+    (rows, head.marker(1))
+}
+
+fn load(
+    (rows, marker): (Vec<Row>, evenkeel_storage::balances::Marker),
+    like: &World,
+) -> Result<World, String> {
+    let mut loader = Loader::new();
+    for row in rows {
+        loader.put(row)?;
+    }
+    let mut world = World { ledger: loader.finish(&marker)?, journal: like.journal.clone() };
+    world.journal.sealed_through = Some(marker.position);
+    Ok(world)
+}
+
+#[test]
+fn a_ledger_that_was_loaded_goes_on_as_the_one_that_never_stopped() {
+    let mut whole = busy();
+    let mut loaded = load(checkpoint(&mut whole), &whole).unwrap();
+    assert_eq!(loaded.ledger.digest(), whole.ledger.digest());
+    assert_eq!(loaded.ledger.keys(), whole.ledger.keys());
+    for command in [
+        refund(20, PAYMENT, 41),
+        refund(21, PAYMENT, None),
+        reversal(22, 11),
+        reversal(12, 11),
+        capture(23, 14, 5),
+        refund(24, 23, None),
+        Command::CreateKey(CreateKey { hash: [2; 32], role: Role::App, account: None }),
+        Command::CreateKey(CreateKey { hash: [3; 32], role: Role::App, account: None }),
+        close("2023-11-17", "2023-11-18"),
+    ] {
+        assert_eq!(loaded.one(T0, &command), whole.one(T0, &command), "{command:?}");
+        assert_eq!(loaded.ledger.digest(), whole.ledger.digest(), "{command:?}");
+    }
+    for date in ["2023-11-15", "2023-11-16", "2023-11-17"] {
+        let date = evenkeel_wire::day::BusinessDate::parse(date).unwrap();
+        assert!(loaded.ledger.day(date).is_some());
+        assert_eq!(loaded.ledger.day(date), whole.ledger.day(date), "the same on every node");
+    }
+}
+
+/// The rows of a later checkpoint over those of an earlier one are those of a whole one.
+#[test]
+fn only_what_changed_is_copied_again() {
+    let mut world = shop();
+    let (mut rows, _) = checkpoint(&mut world);
+    for command in happenings() {
+        world.commit(&command);
+        let head = world.ledger.checkpoint_begin(false).unwrap();
+        assert!(!head.all);
+        let mut changed = Vec::new();
+        while world.ledger.checkpoint_next(2, &mut changed) {}
+        world.ledger.checkpoint_end(true);
+        assert!(changed.len() < 9, "{} rows after {command:?}", changed.len());
+        for row in changed {
+            rows.retain(|before| name(before) != name(&row));
+            rows.push(row);
+        }
+        let loaded = load((rows.clone(), head.marker(1)), &world).unwrap();
+        assert_eq!(loaded.ledger.digest(), world.ledger.digest());
+    }
+}
+
+fn name(row: &Row) -> String {
+    match row {
+        Row::Account(account) => account.id.to_string(),
+        Row::Setting { name, .. } => name.clone(),
+        Row::Entry { table, key, .. } => format!("{table} {key:032x}"),
+    }
+}
+
+#[test]
+fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
+    let mut world = busy();
+    let (rows, marker) = checkpoint(&mut world);
+    assert!(load((rows.clone(), marker.clone()), &world).is_ok());
+    for at in 0..rows.len() {
+        let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &rows[at] else { continue };
+        let name = name(&rows[at]);
+        let mut lacking = rows.clone();
+        lacking.remove(at);
+        assert!(load((lacking, marker.clone()), &world).is_err(), "without {name}");
+        for byte in 0..value.len() {
+            let mut changed = rows.clone();
+            let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &mut changed[at] else {
+                unreachable!()
+            };
+            value[byte] ^= 1;
+            assert!(load((changed, marker.clone()), &world).is_err(), "byte {byte} of {name}");
+        }
+    }
+}
+
+#[test]
+fn every_table_is_part_of_the_digest() {
+    let changes: &[fn(&mut World)] = &[
+        |world| drop(world.ledger.refunds.add(id(0, PAYMENT), 1, 100)),
+        |world| world.ledger.reversals.take_back(id(0, 11)),
+        |world| world.ledger.keys.set_revoked(KeyId(2), false),
+        |world| world.ledger.keys.set_revoked(KeyId(1), true),
+        |world| world.ledger.days.moved(Flow::from_number(0).unwrap(), 0, 1),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut world = busy();
+        let before = world.ledger.digest();
+        change(&mut world);
+        assert_ne!(world.ledger.digest(), before, "change {number}");
+    }
+}
+
+#[test]
+fn an_audit_in_the_smallest_slices_looks_at_every_table() {
+    let mut world = busy();
+    let rows = 5 + 1 + 1 + 1 + 3 + 1;
+    let slices = (1..).find(|_| {
+        let progress = world.ledger.audit_next(1).unwrap();
+        matches!(progress, AuditProgress::Agreed { .. })
+    });
+    assert!(slices.unwrap() >= rows, "{slices:?}");
+}

@@ -1,0 +1,83 @@
+//! Wall time: the one place that asks the machine what time it is, so that a simulation can answer instead.
+//!
+//! Monotonic time (deadlines, intervals) is tokio's `Instant` everywhere. Nothing here is ever read by the ledger:
+//! there, time arrives in the entry.
+
+pub mod calendar;
+
+use jiff::Timestamp;
+
+/// Tells wall time.
+pub trait Clock: Send + Sync + 'static {
+    /// Microseconds since the Unix epoch, UTC. May step, in either direction.
+    fn wall_micros(&self) -> u64;
+
+    /// Milliseconds since the Unix epoch, UTC: what a new command id carries.
+    fn wall_millis(&self) -> u64 {
+        self.wall_micros() / 1_000
+    }
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+    fn wall_micros(&self) -> u64 {
+        // A machine whose clock stands before 1970 counts as standing at 1970.
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A time for people and JSON: RFC 3339 in UTC. Microseconds that no calendar holds stay a number.
+#[must_use]
+pub fn rfc3339(micros: u64) -> String {
+    i64::try_from(micros)
+        .ok()
+        .and_then(|micros| Timestamp::from_microsecond(micros).ok())
+        .map_or_else(|| micros.to_string(), |time| format!("{time:.6}"))
+}
+
+/// Why a text is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no time: write 2026-10-15T15:19:00Z, or 90m for an hour and a half ago")]
+pub struct TimeError(String);
+
+/// Reads a time: RFC 3339, or a span that ended `now`. Gives microseconds since the Unix epoch.
+///
+/// # Errors
+/// When it's neither.
+pub fn parse_time(text: &str, now: u64) -> Result<u64, TimeError> {
+    let unreadable = || TimeError(text.to_owned());
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return u64::try_from(time.as_microsecond()).map_err(|_| unreadable());
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| unreadable())?;
+    let micros = u64::try_from(span.abs().as_micros()).map_err(|_| unreadable())?;
+    Ok(now.saturating_sub(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let now = parse_time("2026-10-15T15:19:00Z", 0).expect("a time");
+        assert_eq!(rfc3339(now), "2026-10-15T15:19:00.000000Z");
+        for (text, time) in [
+            ("2026-10-16T00:19:00+09:00", "2026-10-15T15:19:00.000000Z"),
+            ("90m", "2026-10-15T13:49:00.000000Z"),
+            ("1h 30m", "2026-10-15T13:49:00.000000Z"),
+            ("10s ago", "2026-10-15T15:18:50.000000Z"),
+        ] {
+            assert_eq!(rfc3339(parse_time(text, now).expect(text)), time, "{text}");
+        }
+        for text in ["", "yesterday", "10", "2026-10-15"] {
+            assert!(parse_time(text, now).is_err(), "{text}");
+        }
+    }
+}

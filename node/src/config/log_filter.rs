@@ -1,0 +1,79 @@
+//! The log's filter: a level, or `TARGET=LEVEL` items with commas between them.
+//!
+//! A bare level is the level of evenkeel itself; the libraries underneath stay at warnings unless they are named.
+
+use tracing_subscriber::EnvFilter;
+
+/// What writes evenkeel's own lines.
+const OWN_TARGETS: [&str; 5] =
+    ["evenkeel", "evenkeel_node", "evenkeel_wire", "evenkeel_storage", "evenkeel_testnet"];
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Neither a level nor a target with one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0:?} is no filter: write off, error, warn, info, debug or trace, or items as openraft=debug with commas between them"
+)]
+pub struct FilterError(String);
+
+/// Reads a filter. Stricter than the library, to which a misspelt level is the name of a target.
+///
+/// # Errors
+/// When it's none.
+pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
+    let wrong = || FilterError(text.to_owned());
+    let mut own = None;
+    let mut named = Vec::new();
+    for item in text.split(',').map(str::trim) {
+        let (target, level) = item.split_once('=').unwrap_or(("", item));
+        let level = level.to_ascii_lowercase();
+        if !LEVELS.contains(&level.as_str()) {
+            return Err(wrong());
+        }
+        if target.is_empty() {
+            if item.contains('=') || own.replace(level).is_some() {
+                return Err(wrong());
+            }
+        } else if is_target(target) {
+            named.push(format!("{target}={level}"));
+        } else {
+            return Err(wrong());
+        }
+    }
+    let own = own.unwrap_or_else(|| "info".to_owned());
+    let libraries = if matches!(own.as_str(), "off" | "error") { own.as_str() } else { "warn" };
+    // The engine warns of every heartbeat that a dead peer misses; what an operator must know of it, we say ourselves.
+    let engine = if own == "off" { "off" } else { "error" };
+    let mut directives = vec![libraries.to_owned(), format!("openraft={engine}")];
+    directives.extend(OWN_TARGETS.iter().map(|target| format!("{target}={own}")));
+    directives.extend(named);
+    EnvFilter::builder().parse(directives.join(",")).map_err(|_| wrong())
+}
+
+fn is_target(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_an_error_and_not_a_target() {
+        for text in ["", "inof", "info,", "=info", "a b=info", "openraft=loud", "info,debug"] {
+            assert!(parse_filter(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_level_is_evenkeels_and_libraries_stay_quiet() {
+        let filter = parse_filter("info").expect("a filter").to_string();
+        assert!(filter.contains("openraft=error"), "{filter}");
+        let filter = parse_filter("debug").expect("a filter").to_string();
+        assert!(filter.contains("evenkeel_node=debug") && filter.contains("warn"), "{filter}");
+        let filter = parse_filter("INFO,openraft=trace").expect("a filter").to_string();
+        assert!(filter.contains("openraft=trace"), "{filter}");
+        let filter = parse_filter("off").expect("a filter").to_string();
+        assert!(!filter.contains("warn"), "{filter}");
+    }
+}

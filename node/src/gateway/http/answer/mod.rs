@@ -1,0 +1,5 @@
+//! Outcomes and refusals as JSON. An answer never says that nothing was done unless that is certain.
+
+pub(crate) mod code;
+pub(crate) mod describe;
+pub(crate) mod problem;

@@ -1,0 +1,262 @@
+//! What isn't done, and why: `application/problem+json` (RFC 9457) with a code for programs.
+//!
+//! A problem travels as an extension of its response and is written where the request's id is known. One table says which
+//! status a code has; nothing here decides whether something was done.
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use evenkeel_wire::{
+    outcome::{Outcome, Rejection, Stamp},
+    reply::Refusal,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+pub(crate) use super::code::Code;
+use super::{
+    code::detail_of,
+    describe::{Decision, Place},
+};
+use crate::gateway::http::request::head::RequestId;
+
+/// The longest detail, but for where in a batch it is.
+const DETAIL_BYTES_MAX: usize = 400;
+
+/// The media type of every problem.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+/// Tells that an outcome is the first answer to its id again.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Seconds after which asking again makes sense: as long as a door waits for a primary.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// A request that wasn't done, or that the ledger rejected.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    pub(crate) detail: String,
+    /// Where it was decided, when it's an outcome.
+    place: Option<Box<Place>>,
+    batch: Option<FailedBatch>,
+    replayed: bool,
+    retry_after: Option<HeaderValue>,
+    /// The connection can't go on: the rest of the body isn't read.
+    closes: bool,
+}
+
+/// An atomic batch that changed nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedBatch {
+    pub(crate) failed_index: usize,
+    /// The results, as JSON.
+    pub(crate) results: Box<RawValue>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: shortened(detail.into()),
+            place: None,
+            batch: None,
+            replayed: false,
+            retry_after: None,
+            closes: false,
+        }
+    }
+
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Code::Malformed, detail)
+    }
+
+    /// An outcome that is a rejection.
+    pub(crate) fn rejected(rejection: Rejection, decision: &Decision) -> Self {
+        let mut problem = Self::new(Code::Rejected(rejection), detail_of(rejection));
+        problem.replayed = decision.replayed;
+        problem.place = Some(Box::new(decision.place()));
+        problem
+    }
+
+    /// An amount that fits no 64 bits: no ledger has seen it.
+    pub(crate) fn amount_invalid(field: &str) -> Self {
+        Self::new(
+            Code::Rejected(Rejection::AmountInvalid),
+            format!("{field}: not within 1 and 9007199254740991"),
+        )
+    }
+
+    /// An atomic batch of which one command was rejected.
+    pub(crate) fn batch_failed(stamp: Option<Stamp>, batch: FailedBatch) -> Self {
+        let detail = format!("commands[{}] was rejected; nothing was done", batch.failed_index);
+        let mut problem = Self::new(Code::Rejected(Rejection::BatchFailed), detail);
+        problem.place = stamp.map(|stamp| Box::new(Place::new(&stamp, Outcome::NO_INDEX)));
+        problem.batch = Some(batch);
+        problem
+    }
+
+    /// Whether it's the ledger's answer, and no refusal.
+    pub(crate) fn is_outcome(&self) -> bool {
+        matches!(self.code, Code::Rejected(_))
+    }
+
+    /// After how many seconds asking again makes sense.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(HeaderValue::from(seconds));
+        self
+    }
+
+    /// The rest of the request isn't read.
+    pub(crate) fn closing(mut self) -> Self {
+        self.closes = true;
+        self
+    }
+
+    /// Of a single command: admission counts commands, and there's only one.
+    pub(crate) fn of_one_command(mut self) -> Self {
+        if let Some(detail) = self.detail.strip_prefix("command 0: ") {
+            self.detail = detail.to_owned();
+        }
+        self
+    }
+
+    /// Of a command of a batch.
+    pub(crate) fn of_item(self, number: usize) -> Self {
+        // The field is named behind the item, as a path; a message that names no field first stands for itself.
+        let path = self.detail.split(':').next().unwrap_or_default();
+        let named = !path.is_empty()
+            && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._[]".contains(&byte));
+        self.within(&format!("commands[{number}]{}", if named { "." } else { ": " }))
+    }
+
+    /// A command of an atomic batch that wasn't even sent, because of another one.
+    pub(crate) fn not_done() -> Self {
+        Self::new(Code::Rejected(Rejection::BatchFailed), detail_of(Rejection::BatchFailed))
+    }
+
+    /// Says where in the request it is.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.detail = format!("{place}{}", self.detail);
+        self
+    }
+
+    /// Writes it into its response.
+    pub(crate) fn write(&self, request_id: &RequestId, response: &mut Response<Body>) {
+        let status = self.code.status();
+        let written = Written { request_id: Some(request_id.as_str()), ..self.written() };
+        let bytes = serde_json::to_vec(&written).expect("texts and numbers only");
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        // It was that of the empty body which the problem travelled with.
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let after = self.retry_after.clone().unwrap_or(RETRY_AFTER);
+                headers.insert(header::RETRY_AFTER, after);
+            }
+            _ => {}
+        }
+        if self.replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        *response.body_mut() = Body::from(bytes);
+    }
+
+    /// As it stands in the results of a batch: without a request of its own.
+    pub(crate) fn written(&self) -> Written<'_> {
+        Written {
+            kind: format!("urn:evenkeel:problem:{}", self.code.name()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.name(),
+            retryable: self.code.is_retryable(),
+            request_id: None,
+            outcome: self.place.as_ref().map(|_| "rejected"),
+            place: self.place.as_deref().copied(),
+            failed_index: self.batch.as_ref().map(|batch| batch.failed_index),
+            results: self.batch.as_ref().map(|batch| &*batch.results),
+        }
+    }
+}
+
+/// A detail may quote what a client wrote, and that may be megabytes.
+fn shortened(mut detail: String) -> String {
+    if detail.len() > DETAIL_BYTES_MAX {
+        let mut end = DETAIL_BYTES_MAX;
+        while !detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Code::of(refusal.code), refusal.detail.as_str())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.code.status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A problem, as JSON has it.
+#[derive(Serialize)]
+pub(crate) struct Written<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(flatten)]
+    place: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'a RawValue>,
+}
+
+/// Why a request wasn't done (RFC 9457).
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "a schema; the problem itself is written by hand")]
+pub(crate) struct ProblemSchema {
+    /// Names the kind of problem: `urn:evenkeel:problem:` and the code.
+    r#type: String,
+    /// The kind of problem, for people.
+    title: String,
+    /// The status of the response.
+    status: u16,
+    /// What is wrong with this request, for people.
+    detail: String,
+    /// The kind of problem, for programs.
+    code: String,
+    /// Whether the same request may succeed later. With the same id it's always safe to ask again.
+    retryable: bool,
+    /// The request, as the log knows it; also in the header `x-request-id`.
+    request_id: String,
+}

@@ -1,0 +1,96 @@
+//! How much memory bodies may take at a time, all together, those of requests and those of answers: a thousand clients with four
+//! megabytes each must not be what ends the node.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::gateway::http::answer::problem::{Code, Problem};
+use crate::limits::HTTP_BODIES_BYTES_MAX;
+
+/// What all bodies take.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bodies {
+    taken: Arc<AtomicUsize>,
+}
+
+/// What one body takes; given back when it's dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    taken: Arc<AtomicUsize>,
+    own: usize,
+}
+
+impl Bodies {
+    pub(crate) fn room(&self) -> Room {
+        Room { taken: self.taken.clone(), own: 0 }
+    }
+
+    /// For an answer, which is there already: whoever asks next is refused when it's too much.
+    pub(crate) fn room_of_answer(&self, bytes: usize) -> Room {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Room { taken: self.taken.clone(), own: bytes }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether another answer may be worked out.
+    ///
+    /// # Errors
+    /// When all bodies together take too many bytes.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        if self.taken.load(Ordering::Relaxed) <= HTTP_BODIES_BYTES_MAX {
+            return Ok(());
+        }
+        Err(full())
+    }
+}
+
+fn full() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
+}
+
+impl Room {
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// When all bodies together would take too many.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.own += bytes;
+        if before.saturating_add(bytes) <= HTTP_BODIES_BYTES_MAX {
+            return Ok(());
+        }
+        Err(full().closing())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.own, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_back() {
+        let bodies = Bodies::default();
+        let mut large = bodies.room();
+        large.grow(HTTP_BODIES_BYTES_MAX).expect("nobody else is there");
+        assert_eq!(bodies.room().grow(1).map_err(|problem| problem.code), Err(Code::Overloaded));
+        drop(large);
+        bodies.room().grow(HTTP_BODIES_BYTES_MAX).expect("all of it was given back");
+        let answer = bodies.room_of_answer(HTTP_BODIES_BYTES_MAX + 1);
+        assert_eq!(bodies.check().map_err(|problem| problem.code), Err(Code::Overloaded));
+        drop(answer);
+        bodies.check().expect("it was written");
+        assert_eq!(bodies.taken.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Large answers, handed over piece by piece: whoever takes one in slowly is being served for as long as that takes, and what
+//! waits in memory counts.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::Response,
+};
+use hyper::body::{Body as _, Frame, SizeHint};
+
+use super::{
+    bodies::{Bodies, Room},
+    patience::Busy,
+};
+
+/// The largest piece; an answer that is no larger goes at once.
+const PIECE: usize = 64 << 10;
+
+/// An answer on its way.
+struct Paced {
+    body: Body,
+    /// Taken out of the body, and not handed over yet.
+    next: Bytes,
+    left: u64,
+    _busy: Busy,
+    _room: Room,
+}
+
+/// An answer as it's given to the connection. `busy` is kept until the last piece is taken.
+pub(crate) fn paced(response: Response<Body>, busy: Busy, bodies: &Bodies) -> Response<Body> {
+    let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    match bytes.filter(|bytes| *bytes > PIECE) {
+        None => response,
+        Some(bytes) => response.map(|body| {
+            let (next, left) = (Bytes::new(), body.size_hint().lower());
+            let _room = bodies.room_of_answer(bytes);
+            Body::new(Paced { body, next, left, _busy: busy, _room })
+        }),
+    }
+}
+
+impl hyper::body::Body for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.next.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.next = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let most = self.next.len().min(PIECE);
+        let piece = self.next.split_to(most);
+        self.left = self.left.saturating_sub(u64::try_from(most).unwrap_or(u64::MAX));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::gateway::http::connection::patience::Activity;
+
+    #[tokio::test]
+    async fn a_large_answer_comes_whole_and_its_reader_is_served_until_the_last_piece() {
+        let (activity, bodies) = (Activity::new(), Bodies::default());
+        let whole: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let response = Response::new(Body::from(whole.clone()));
+        let response = paced(response, Activity::serve(&activity), &bodies);
+        assert_eq!(response.body().size_hint().exact(), Some(200_000));
+        let (mut body, mut read) = (response.into_body(), Vec::new());
+        while read.len() < whole.len() {
+            assert!(activity.is_serving() && bodies.taken() == whole.len());
+            let piece =
+                body.frame().await.expect("more").expect("sound").into_data().expect("data");
+            assert!(piece.len() <= PIECE);
+            read.extend_from_slice(&piece);
+        }
+        assert!(body.frame().await.is_none());
+        drop(body);
+        assert!(read == whole && !activity.is_serving() && bodies.taken() == 0);
+    }
+}

@@ -1,0 +1,215 @@
+//! The port: connections, bounded in number and in time, each with its requests one after the other (HTTP/1.1).
+//!
+//! When the node stops, what is under way is answered, what still comes is told so, and then the connections are closed.
+
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Response};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    paced::paced,
+    patience::{Activity, Noted},
+    tls::{self, TlsError},
+};
+use crate::gateway::http::{HttpDoor, Parts, routes};
+use crate::{
+    config::HttpTls,
+    limits::{
+        HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
+        HTTP_HELLO_PATIENCE, HTTP_LAST_WORDS, HTTP_PROBE_AFTER, HTTP_PROBE_EVERY, HTTP_PROBES,
+        HTTP_STOP_PATIENCE, HTTP_WRITE_PATIENCE,
+    },
+};
+
+/// Why the node can't listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("listen.http: {address}: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The port, bound but not open yet.
+pub struct HttpServer {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Said to whoever comes when there's no place, before anything is read.
+const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+retry-after: 1\r\nconnection: close\r\ncontent-length: 174\r\n\r\n\
+{\"type\":\"urn:evenkeel:problem:overloaded\",\"title\":\"The queues are full\",\"status\":503,\
+\"detail\":\"too many connections\",\"code\":\"overloaded\",\"retryable\":true,\"request_id\":\"none\"}";
+
+impl HttpServer {
+    /// Binds the port; must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the port is taken, or the certificate can't be used.
+    pub fn bind(address: SocketAddr, tls: Option<&HttpTls>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Bind { address, source };
+        let tls = tls.map(tls::acceptor).transpose()?;
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self { listener: TcpListener::from_std(listener).map_err(failed)?, tls })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the node stops.
+    pub async fn serve(self, parts: Parts) {
+        let door = Arc::new(HttpDoor::new(parts));
+        let mut stopping = door.stopping.clone();
+        let (close, closing) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+        let router = routes::router(&door);
+        let accept = self.accept_all(&door, &router, &places, &closing);
+        tokio::select! {
+            () = accept => {}
+            () = last_words(&mut stopping) => {}
+        }
+        drop(self.listener);
+        close.send_replace(true);
+        let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("a small number");
+        // Whoever doesn't go is cut off with the runtime.
+        let _ = timeout(HTTP_STOP_PATIENCE, places.acquire_many(all)).await;
+    }
+
+    async fn accept_all(
+        &self,
+        door: &Arc<HttpDoor>,
+        router: &Router,
+        places: &Arc<Semaphore>,
+        closing: &watch::Receiver<bool>,
+    ) {
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "the HTTP port took no connection");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                // Encrypted or not, it's the close that counts.
+                let _told_or_not = stream.try_write(FULL.as_bytes());
+                continue;
+            };
+            let connection = Connection {
+                door: door.clone(),
+                router: router.clone(),
+                closing: closing.clone(),
+                _place: place,
+            };
+            tokio::spawn(connection.run(stream, self.tls.clone()));
+        }
+    }
+}
+
+/// Until the node stops, and a moment longer: whoever asks then is told so.
+async fn last_words(stopping: &mut watch::Receiver<bool>) {
+    if stopping.wait_for(|stopping| *stopping).await.is_ok() {
+        sleep(HTTP_LAST_WORDS).await;
+    }
+}
+
+/// Answers are written whole: there's nothing to wait for. A client that is gone without a word isn't kept for long.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(HTTP_PROBE_AFTER).with_interval(HTTP_PROBE_EVERY);
+    socket.set_tcp_keepalive(&probes.with_retries(HTTP_PROBES))?;
+    socket.set_tcp_user_timeout(Some(HTTP_WRITE_PATIENCE))
+}
+
+struct Connection {
+    door: Arc<HttpDoor>,
+    router: Router,
+    closing: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%error, "a connection was gone before it began");
+            return;
+        }
+        let Some(tls) = tls else { return self.serve(stream).await };
+        match timeout(HTTP_HELLO_PATIENCE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+            Err(_) => tracing::debug!("no TLS in time"),
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S) {
+        let activity = Activity::new();
+        let _connected = self.door.metrics.connected();
+        let bodies = &self.door.bodies;
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let busy = Activity::serve(&activity);
+            request.extensions_mut().insert(busy.clone());
+            let answered = routes::answer(self.door.clone(), self.router.clone(), request);
+            async move { Ok::<Response<Body>, Infallible>(paced(answered.await, busy, bodies)) }
+        });
+        let stream = TokioIo::new(Noted { stream, activity: activity.clone() });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(None)
+                .max_headers(HTTP_HEADERS_MAX)
+                .max_header_size(HTTP_HEAD_BYTES_MAX)
+                .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+                .serve_connection(stream, service)
+        );
+        let mut run_out = pin!(activity.run_out());
+        let mut told = false;
+        loop {
+            tokio::select! {
+                served = connection.as_mut() => {
+                    if let Err(error) = served {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                why = run_out.as_mut() => return tracing::debug!(why, "a connection is cut"),
+                _ = self.closing.changed(), if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_place_is_told_so_in_a_whole_answer() {
+        let (head, body) = FULL.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
+        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"overloaded".into()));
+    }
+}

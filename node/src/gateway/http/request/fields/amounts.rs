@@ -1,0 +1,121 @@
+//! Amounts and limits, as JSON has them: integers that only the ledger judges.
+
+use std::borrow::Cow;
+
+use evenkeel_wire::{account::LimitChange, amount::Amount, limits::AMOUNT_MAX};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{Object, ObjectBuilder, SchemaType, Type},
+    },
+};
+
+use crate::gateway::http::answer::problem::Problem;
+
+/// An integer where an amount belongs. The ledger judges what fits 64 bits unsigned, so that its judgement is journaled and
+/// replayed; what doesn't fit is `amount_invalid` without it, and still only for who may give the command at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenAmount {
+    Fits(Amount),
+    OutOfRange,
+}
+
+impl<'de> Deserialize<'de> for WrittenAmount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Self::read(raw.get()).ok_or_else(|| D::Error::custom("not an integer"))
+    }
+}
+
+impl WrittenAmount {
+    /// What goes into the command. One that doesn't fit is noted as the command's misfit, if it's the first: `field` is
+    /// `amount_invalid`, and the command must not be sent.
+    pub(crate) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> Amount {
+        match self {
+            Self::Fits(amount) => amount,
+            Self::OutOfRange => {
+                misfit.get_or_insert_with(|| Problem::amount_invalid(field));
+                Amount(u64::MAX)
+            }
+        }
+    }
+
+    /// From a value of JSON as it was written; `None` when it isn't an integer.
+    fn read(raw: &str) -> Option<Self> {
+        let digits = raw.strip_prefix('-').unwrap_or(raw);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(raw.parse().map_or(Self::OutOfRange, |amount| Self::Fits(Amount(amount))))
+    }
+}
+
+impl PartialSchema for WrittenAmount {
+    fn schema() -> RefOr<Schema> {
+        amount_schema("In the asset's minor unit.", 1).into()
+    }
+}
+
+impl ToSchema for WrittenAmount {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Amount")
+    }
+}
+
+fn amount_schema(description: &str, least: u64) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .description(Some(description.to_owned()))
+        .minimum(Some(usize::try_from(least).unwrap_or(0)))
+        .maximum(Some(usize::try_from(AMOUNT_MAX).unwrap_or(usize::MAX)))
+        .build()
+}
+
+/// What is to become of a limit: absent stays, `null` clears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum WrittenLimit {
+    #[default]
+    Keep,
+    Clear,
+    Set(WrittenAmount),
+}
+
+impl<'de> Deserialize<'de> for WrittenLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        match raw.get() {
+            "null" => Ok(Self::Clear),
+            raw => WrittenAmount::read(raw)
+                .map(Self::Set)
+                .ok_or_else(|| D::Error::custom("neither an integer nor null")),
+        }
+    }
+}
+
+impl WrittenLimit {
+    /// What goes into the command; see [`WrittenAmount::noting`].
+    pub(crate) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> LimitChange {
+        match self {
+            Self::Keep => LimitChange::Keep,
+            Self::Clear => LimitChange::Clear,
+            Self::Set(amount) => LimitChange::Set(amount.noting(field, misfit)),
+        }
+    }
+}
+
+impl PartialSchema for WrittenLimit {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = amount_schema("Absent: it stays. `null`: there is none any more.", 0);
+        schema.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
+        schema.into()
+    }
+}
+
+impl ToSchema for WrittenLimit {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("LimitChange")
+    }
+}

@@ -1,0 +1,263 @@
+//! What a request's head says: who asks, how long they wait, what they take for an answer. Judged in one order on every route:
+//! stopping, key, rate, Accept, query, deadline; then the body.
+//!
+//! It never keeps or logs a key: only its hash leaves this file.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts},
+};
+use evenkeel_wire::id::{AccountId, CommandId};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    accept,
+    fields::{AccountIdText, CommandIdText, NOT_UUID_V7},
+};
+use crate::gateway::http::{
+    HttpDoor,
+    answer::problem::{Code, Problem},
+};
+use crate::{
+    admission,
+    limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, DEADLINE_MS_MIN, KEY_PATIENCE},
+    road::Caller,
+};
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEADLINE_MS: HeaderName = HeaderName::from_static("deadline-ms");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest request id that is taken over from a client.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// When a request's head had come: its deadline counts from there, whatever happens first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival(pub(crate) Instant);
+
+/// What a request is called in logs and in its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+/// Makes request ids that no other process makes.
+pub(crate) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(process: u64) -> Self {
+        Self { process, next: AtomicU64::new(1) }
+    }
+
+    /// The client's own id when it's short and plain, else a new one.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        match headers.get(REQUEST_ID) {
+            Some(id)
+                if (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+                    && id.as_bytes().iter().all(plain) =>
+            {
+                RequestId(id.clone())
+            }
+            _ => self.make(),
+        }
+    }
+
+    fn make(&self) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = String::with_capacity(32);
+        write!(text, "{:x}-{number}", self.process).expect("writing to memory can't fail");
+        RequestId(HeaderValue::try_from(text).expect("digits and a hyphen"))
+    }
+}
+
+/// A request's head, judged.
+pub(crate) struct Head {
+    pub(crate) caller: Caller,
+    /// Until when the client waits. What it takes itself to send the body isn't counted.
+    pub(crate) deadline: Instant,
+    /// What the path names, as it was written.
+    target: Option<String>,
+    idempotency_key: Option<HeaderValue>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) uri: Uri,
+}
+
+impl FromRequestParts<Arc<HttpDoor>> for Head {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<HttpDoor>) -> Result<Self, Problem> {
+        door.check_open()?;
+        let arrival = parts.extensions.get().map_or_else(Instant::now, |Arrival(at)| *at);
+        let patience = patience(&parts.headers);
+        let known_by = arrival + patience.as_ref().map_or(KEY_PATIENCE, |patience| *patience);
+        let caller =
+            timeout_at(known_by, authenticate(door, &parts.headers)).await.map_err(|_| {
+                let detail = "nobody could tell in time whether the key is good; nothing was done";
+                Problem::new(Code::NoPrimary, detail)
+            })??;
+        door.quota.take(&caller, Instant::now()).map_err(|wait| {
+            Problem::new(Code::RateLimited, "too many requests with this key")
+                .retry_after(wait.as_secs().saturating_add(1))
+        })?;
+        let deadline = arrival + patience?;
+        let target = target(parts).await?;
+        let idempotency_key = single(&parts.headers, &IDEMPOTENCY_KEY)?.cloned();
+        Ok(Self {
+            caller,
+            deadline,
+            target,
+            idempotency_key,
+            headers: std::mem::take(&mut parts.headers),
+            uri: parts.uri.clone(),
+        })
+    }
+}
+
+impl Head {
+    /// The account that the path names.
+    pub(crate) fn account(&self) -> Result<AccountId, Problem> {
+        AccountId::parse(self.target())
+            .map_err(|_| Problem::malformed("the path: the account's id is not a UUID"))
+    }
+
+    /// The transfer or hold that the path names.
+    pub(crate) fn command(&self) -> Result<CommandId, Problem> {
+        CommandId::parse(self.target())
+            .map_err(|_| Problem::new(Code::IdNotUuidV7, format!("the path: {NOT_UUID_V7}")))
+    }
+
+    /// What the path names, as it was written.
+    pub(crate) fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or_default()
+    }
+
+    /// The id of a command: from the body, or from the header instead.
+    pub(crate) fn command_id(&self, body: Option<CommandIdText>) -> Result<CommandId, Problem> {
+        let parse = |text: &str| {
+            CommandId::parse(text).map_err(|_| {
+                Problem::new(Code::IdNotUuidV7, format!("Idempotency-Key: {NOT_UUID_V7}"))
+            })
+        };
+        self.id_or(body.map(|id| id.0), parse)
+    }
+
+    /// The id of an account that is to be opened.
+    pub(crate) fn account_id(&self, body: Option<AccountIdText>) -> Result<AccountId, Problem> {
+        let parse = |text: &str| {
+            AccountId::parse(text).map_err(|_| Problem::malformed("Idempotency-Key: not a UUID"))
+        };
+        self.id_or(body.map(|id| id.0), parse)
+    }
+
+    fn id_or<Id: PartialEq>(
+        &self,
+        body: Option<Id>,
+        parse: impl Fn(&str) -> Result<Id, Problem>,
+    ) -> Result<Id, Problem> {
+        let header = self.idempotency_key.as_ref();
+        let header = header.map(|value| parse(value.to_str().unwrap_or_default())).transpose()?;
+        match (body, header) {
+            (Some(body), Some(header)) if body != header => {
+                Err(Problem::malformed("id: another one than in Idempotency-Key"))
+            }
+            (Some(id), _) | (None, Some(id)) => Ok(id),
+            (None, None) => Err(Problem::malformed("missing field `id`")),
+        }
+    }
+
+    /// A batch has no id of its own.
+    pub(crate) fn no_id(&self) -> Result<(), Problem> {
+        match self.idempotency_key {
+            Some(_) => Err(Problem::malformed(
+                "Idempotency-Key: a batch has no id of its own; its commands have",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// That the client takes JSON.
+    pub(crate) fn takes_json(&self) -> Result<(), Problem> {
+        accept::choose(&self.headers, &["application/json"]).map(drop)
+    }
+}
+
+async fn authenticate(door: &HttpDoor, headers: &HeaderMap) -> Result<Caller, Problem> {
+    Ok(door.keyring.authenticate(key_hash(headers)?).await?)
+}
+
+fn key_hash(headers: &HeaderMap) -> Result<[u8; 32], Problem> {
+    let unauthorized = |detail: &str| Problem::new(Code::Unauthorized, detail);
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| unauthorized("Authorization: Bearer takes a key"))?;
+    if values.next().is_some() {
+        return Err(unauthorized("Authorization is there twice"));
+    }
+    let key = value
+        .as_bytes()
+        .split_at_checked(7)
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+        .and_then(|(_, key)| std::str::from_utf8(key).ok())
+        .ok_or_else(|| unauthorized("Authorization: Bearer takes a key"))?;
+    Ok(admission::key_hash(key.trim()))
+}
+
+/// How long the client waits.
+fn patience(headers: &HeaderMap) -> Result<Duration, Problem> {
+    let ms = match single(headers, &DEADLINE_MS)? {
+        None => DEADLINE_MS_DEFAULT,
+        Some(value) => value
+            .to_str()
+            .ok()
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .filter(|ms| (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(ms))
+            .ok_or_else(|| {
+                Problem::malformed(format!(
+                    "Deadline-Ms: not an integer within {DEADLINE_MS_MIN} and {DEADLINE_MS_MAX}"
+                ))
+            })?,
+    };
+    Ok(Duration::from_millis(ms.into()))
+}
+
+/// The one value of a header that may be there once.
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Problem::malformed(format!("{name}: is there twice")));
+    }
+    Ok(value)
+}
+
+/// The one parameter of the path, where there is one.
+async fn target(parts: &mut Parts) -> Result<Option<String>, Problem> {
+    let parameters = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Problem::malformed("the path isn't percent-encoded UTF-8"))?;
+    Ok(parameters.iter().next().map(|(_, value)| value.to_owned()))
+}

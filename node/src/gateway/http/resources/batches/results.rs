@@ -1,0 +1,111 @@
+//! What became of a batch's commands, told in their order: each as the single route would have answered, with its status.
+
+use evenkeel_wire::{command::Command, outcome::Rejection, reply::View, request::Query};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+
+use super::items::Item;
+use crate::gateway::http::{
+    answer::{
+        describe::{
+            AccountShape, CommittedAccount, CommittedHold, CommittedTransfer, Decision, HoldShape,
+            TransferShape,
+        },
+        problem::{Code, Problem},
+    },
+    submit::unknown,
+};
+use crate::{history::Past, state::State};
+
+/// The results of a batch.
+#[derive(Serialize)]
+pub(crate) struct Told {
+    pub(crate) results: Vec<Box<RawValue>>,
+    /// The first command that was rejected for what it is.
+    #[serde(skip)]
+    pub(crate) failed: Option<usize>,
+}
+
+/// Tells all outcomes of commands whose entries this node has applied. Reads files: never called where something waits.
+///
+/// # Errors
+/// When something can't be read at the moment: the same batch brings the same answers again.
+pub(crate) fn tell(state: &State, decided: &[Decision], items: &[Item]) -> Result<Told, Problem> {
+    let teller = Teller { state, past: state.past() };
+    let mut told = Told { results: Vec::with_capacity(items.len()), failed: None };
+    let mut decided = decided.iter();
+    for (number, item) in items.iter().enumerate() {
+        let result = match &item.misfit {
+            Some(problem) => Err(problem.clone()),
+            None => {
+                let decision = decided.next().ok_or_else(unknown)?.clone();
+                match decision.committed() {
+                    Ok(decision) => Ok(teller.tell(&item.command, &decision)?),
+                    Err(problem) => Err(problem),
+                }
+            }
+        };
+        told.results.push(result.unwrap_or_else(|problem| {
+            let own = problem.code != Code::Rejected(Rejection::BatchFailed);
+            if own && told.failed.is_none() {
+                told.failed = Some(number);
+            }
+            raw(&problem.written())
+        }));
+    }
+    Ok(told)
+}
+
+/// Looks up what a command alone doesn't tell. One look at the past for all of a batch: what lies together is read once.
+struct Teller<'a> {
+    state: &'a State,
+    past: Past<'a>,
+}
+
+impl Teller<'_> {
+    /// A committed command's result.
+    fn tell(&self, command: &Command, decision: &Decision) -> Result<Box<RawValue>, Problem> {
+        let status = decision.status().as_u16();
+        let moved =
+            |shape| raw(&WithStatus { status, outcome: CommittedTransfer::new(decision, shape) });
+        let set_aside =
+            |shape| raw(&WithStatus { status, outcome: CommittedHold::new(decision, shape) });
+        let movement = |id| {
+            let found = self.past.transfer(id).ok().flatten().ok_or_else(unknown);
+            found.map(|view| moved(TransferShape::fixed(&view)))
+        };
+        let hold = |id| {
+            let found = self.past.hold(id).ok().flatten().ok_or_else(unknown);
+            found.map(|view| set_aside(HoldShape::from(view)))
+        };
+        match command {
+            Command::Transfer(transfer) => Ok(moved(TransferShape::moved(transfer, decision))),
+            Command::Capture(capture) => movement(capture.id),
+            Command::Refund(refund) => movement(refund.id),
+            Command::Hold(taken_up) => hold(taken_up.id),
+            Command::Void(void) => hold(void.hold),
+            Command::OpenAccount(open) => match self.state.query(&Query::Account(open.id)) {
+                Ok(View::Account(view)) => {
+                    let outcome = CommittedAccount::new(decision, AccountShape::from(view));
+                    Ok(raw(&WithStatus { status, outcome }))
+                }
+                _ => Err(unknown()),
+            },
+            _ => unreachable!("a batch has no items of other types"),
+        }
+    }
+}
+
+pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("the shapes hold nothing that JSON can't")
+}
+
+/// An outcome among others.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WithStatus<T> {
+    /// What the single route would have answered with.
+    status: u16,
+    #[serde(flatten)]
+    outcome: T,
+}

@@ -1,0 +1,364 @@
+//! `/v1/days`: closed business days, and what each merchant and bank is owed for one.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, PoisonError},
+};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use evenkeel_wire::{
+    day::BusinessDate,
+    reply::{AsOf, AssetTotals, DayView, Refusal, View},
+    request::{Consistency, Query},
+};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
+
+use super::totals::outstanding;
+use crate::gateway::http::{
+    HttpDoor,
+    answer::{
+        describe::{self, Seen},
+        problem::{Code, Problem},
+    },
+    openapi::{DeadlineMs, ReadProblems, ReadQuery},
+    reads::mismatched,
+    request::{
+        accept,
+        fields::{AccountIdText, AssetName, DateText, Link},
+        head::Head,
+        query,
+    },
+};
+use crate::{
+    admission::{self, Act},
+    history::{BankRow, MerchantRow, Settlement},
+    limits::SETTLEMENT_PATIENCE,
+};
+
+/// A closed business day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Day)]
+pub(crate) struct DayShape {
+    date: DateText,
+    /// By name of the asset.
+    assets: BTreeMap<String, DayAssetShape>,
+    /// The first entry that counts for it.
+    first_position: u64,
+    /// Its marker's entry.
+    last_position: u64,
+    link: Link,
+}
+
+/// One asset's day: for each kind of account, opening and movements make closing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DayAsset)]
+struct DayAssetShape {
+    opening: SumsShape,
+    closing: SumsShape,
+    /// What moved, by kind of transfer.
+    movements: BTreeMap<&'static str, MovementsShape>,
+    /// What the company owed at the end: wallets and merchants.
+    outstanding: i64,
+}
+
+/// Sums by kind of account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sums)]
+struct SumsShape {
+    wallet: i64,
+    merchant: i64,
+    bank: i64,
+    fee: i64,
+    issuer: i64,
+}
+
+/// The movements of one kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Movements)]
+struct MovementsShape {
+    count: u64,
+    sum: u64,
+}
+
+impl From<AssetTotals> for SumsShape {
+    fn from(totals: AssetTotals) -> Self {
+        let AssetTotals { wallet, merchant, bank, fee, issuer, .. } = totals;
+        Self { wallet, merchant, bank, fee, issuer }
+    }
+}
+
+impl From<DayView> for DayShape {
+    fn from(day: DayView) -> Self {
+        let assets = day.assets.into_iter().map(|asset| {
+            let movements = asset.movements.iter();
+            let shape = DayAssetShape {
+                outstanding: outstanding(&asset.closing),
+                opening: asset.opening.into(),
+                closing: asset.closing.into(),
+                movements: movements
+                    .map(|row| (row.kind.name(), MovementsShape { count: row.count, sum: row.sum }))
+                    .collect(),
+            };
+            (asset.opening.asset.to_string(), shape)
+        });
+        Self {
+            date: DateText(day.date),
+            assets: assets.collect(),
+            first_position: day.first_position,
+            last_position: day.last_position,
+            link: Link(day.link),
+        }
+    }
+}
+
+/// The report of a closed business day.
+#[utoipa::path(
+    get, path = "/v1/days/{date}", tag = "reports", operation_id = "get_day",
+    params(("date" = DateText, Path, description = "A business date."), ReadQuery, DeadlineMs),
+    responses((status = 200, description = "The same on every node.", body = Seen<DayShape>), ReadProblems),
+)]
+pub(crate) async fn get_day(
+    State(door): State<Arc<HttpDoor>>,
+    head: Head,
+) -> Result<Response<Body>, Problem> {
+    head.takes_json()?;
+    let date = date(&head)?;
+    let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
+    match door.look(&head, Query::Day(date), consistency).await? {
+        (View::Day(day), as_of) => {
+            Ok(describe::json(StatusCode::OK, &Seen::new(DayShape::from(*day), as_of)))
+        }
+        _ => Err(mismatched()),
+    }
+}
+
+/// The date that the path names. One that no ledger can have closed isn't malformed: it just isn't there.
+fn date(head: &Head) -> Result<BusinessDate, Problem> {
+    let text = head.target();
+    BusinessDate::parse(text).map_err(|error| {
+        let shaped = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+        if shaped {
+            Problem::new(Code::NotFound, format!("no closed day {text}"))
+        } else {
+            Problem::malformed(format!("the path: {error}"))
+        }
+    })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Settlement)]
+pub(crate) struct SettlementShape {
+    date: DateText,
+    merchants: Vec<MerchantShape>,
+    banks: Vec<BankShape>,
+}
+
+/// A merchant's day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MerchantDay)]
+struct MerchantShape {
+    account: AccountIdText,
+    asset: AssetName,
+    payments: i64,
+    refunds: i64,
+    /// Fees paid, less those that were reversed.
+    fees: i64,
+    /// Payments less refunds and fees.
+    net: i64,
+}
+
+/// A bank's day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BankDay)]
+struct BankShape {
+    account: AccountIdText,
+    asset: AssetName,
+    top_ups: i64,
+    cash_outs: i64,
+    /// What reversals brought back to the bank, less what they took from it.
+    reversals: i64,
+}
+
+impl From<&Settlement> for SettlementShape {
+    fn from(settlement: &Settlement) -> Self {
+        let merchants = settlement.merchants.iter().map(|row| MerchantShape {
+            account: AccountIdText(row.account),
+            asset: AssetName(row.asset),
+            payments: shown(row.payments),
+            refunds: shown(row.refunds),
+            fees: shown(row.fees),
+            net: shown(row.net),
+        });
+        let banks = settlement.banks.iter().map(|row| BankShape {
+            account: AccountIdText(row.account),
+            asset: AssetName(row.asset),
+            top_ups: shown(row.top_ups),
+            cash_outs: shown(row.cash_outs),
+            reversals: shown(row.reversals),
+        });
+        Self {
+            date: DateText(settlement.date),
+            merchants: merchants.collect(),
+            banks: banks.collect(),
+        }
+    }
+}
+
+/// A sum that no i64 holds (it takes a thousand times the largest amount) shows as the nearest.
+fn shown(sum: i128) -> i64 {
+    i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
+}
+
+const JSON: &str = "application/json";
+const CSV: &str = "text/csv";
+/// What a local read's `as_of` is in JSON, where there's no room for it.
+const AS_OF: HeaderName = HeaderName::from_static("x-as-of");
+
+/// What a closed day means for each merchant and bank, as JSON or CSV.
+#[utoipa::path(
+    get, path = "/v1/days/{date}/settlement", tag = "reports", operation_id = "get_settlement",
+    params(("date" = DateText, Path, description = "A business date."), ReadQuery, DeadlineMs),
+    responses(
+        (status = 200, description = "The same bytes on every node. A local read's `as_of` is the header `x-as-of` where it's CSV.", content(
+            (Seen<SettlementShape> = "application/json"),
+            (String = "text/csv"),
+        )),
+        ReadProblems,
+    ),
+)]
+pub(crate) async fn get_settlement(
+    State(door): State<Arc<HttpDoor>>,
+    head: Head,
+) -> Result<Response<Body>, Problem> {
+    let kind = accept::choose(&head.headers, &[JSON, CSV])?;
+    admission::check_act(&head.caller, Act::ReadSettlement)?;
+    let date = date(&head)?;
+    let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
+    let as_of = if consistency == Consistency::Local {
+        door.keyring.confirm(&head.caller).await?;
+        Some(door.as_of())
+    } else {
+        door.reach_end_of(date, &head).await?;
+        None
+    };
+    let settlement = door.settle(date, head.deadline).await?;
+    if kind == CSV {
+        let kind = HeaderValue::from_static("text/csv; charset=utf-8");
+        let mut response = ([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response();
+        if let Some(AsOf { position, age_ms }) = as_of {
+            let text = format!("position={position};age_ms={age_ms}");
+            let value = HeaderValue::try_from(text).expect("letters and digits");
+            response.headers_mut().insert(AS_OF, value);
+        }
+        return Ok(response);
+    }
+    let shape = SettlementShape::from(&*settlement);
+    Ok(describe::json(StatusCode::OK, &Seen::new(shape, as_of)))
+}
+
+impl HttpDoor {
+    /// The settlement of a closed day. One at a time is worked out, since each reads a day's journal; it's kept, so that whoever
+    /// couldn't wait for it finds it when they ask again.
+    async fn settle(
+        &self,
+        date: BusinessDate,
+        deadline: Instant,
+    ) -> Result<Arc<Settlement>, Problem> {
+        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+            return Ok(known);
+        }
+        let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
+        let busy = |_| overloaded("a settlement is being worked out already");
+        let turn = self.settling.clone().acquire_owned();
+        let patience = deadline.min(Instant::now() + SETTLEMENT_PATIENCE);
+        let place = timeout_at(patience, turn).await.map_err(busy)?;
+        let place = place.map_err(|_| overloaded("this site is shutting down"))?;
+        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+            return Ok(known);
+        }
+        let (state, settled) = (self.state.clone(), self.settled.clone());
+        let working = tokio::task::spawn_blocking(move || {
+            let settlement = Arc::new(state.settlement(date)?);
+            *settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(settlement.clone());
+            drop(place);
+            Ok::<_, Refusal>(settlement)
+        });
+        let late = |_| overloaded("the settlement takes longer than the deadline: ask again");
+        let worked = timeout_at(deadline, working).await.map_err(late)?;
+        Ok(worked.map_err(|_| overloaded("the settlement can't be worked out now"))??)
+    }
+
+    fn settled_last(&self) -> Option<Arc<Settlement>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until this site has applied all of a day that the primary knows to be closed.
+    async fn reach_end_of(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
+        let (view, _) = self.look(head, Query::Day(date), Consistency::Linearizable).await?;
+        let View::Day(day) = view else { return Err(mismatched()) };
+        let behind = |_| Problem::new(Code::Recovering, "this site hasn't come to that day yet");
+        self.reach(day.last_position, head.deadline).await.map_err(behind)
+    }
+}
+
+/// One table with a column for every figure (RFC 4180); what a row doesn't have is empty.
+fn csv(settlement: &Settlement) -> String {
+    let mut text = String::from(
+        "date,type,account,asset,payments,refunds,fees,net,top_ups,cash_outs,reversals\r\n",
+    );
+    let date = settlement.date;
+    for row in &settlement.merchants {
+        let MerchantRow { account, asset, payments, refunds, fees, net } = row;
+        write!(text, "{date},merchant,{account},{asset},{payments},{refunds},{fees},{net},,,\r\n")
+            .expect("writing to memory can't fail");
+    }
+    for row in &settlement.banks {
+        let BankRow { account, asset, top_ups, cash_outs, reversals } = row;
+        write!(text, "{date},bank,{account},{asset},,,,,{top_ups},{cash_outs},{reversals}\r\n")
+            .expect("writing to memory can't fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_wire::{amount::Asset, id::AccountId};
+
+    use super::*;
+
+    #[test]
+    fn a_settlement_is_one_table() {
+        let settlement = Settlement {
+            date: BusinessDate::parse("2026-11-26").unwrap(),
+            merchants: vec![MerchantRow {
+                account: AccountId::new(1),
+                asset: Asset::parse("KRW").unwrap(),
+                payments: 900,
+                refunds: 100,
+                fees: 20,
+                net: 780,
+            }],
+            banks: vec![BankRow {
+                account: AccountId::new(2),
+                asset: Asset::parse("KRW").unwrap(),
+                top_ups: 5_000,
+                cash_outs: 70,
+                reversals: -8,
+            }],
+        };
+        assert_eq!(
+            csv(&settlement),
+            "date,type,account,asset,payments,refunds,fees,net,top_ups,cash_outs,reversals\r\n\
+             2026-11-26,merchant,00000000-0000-0000-0000-000000000001,KRW,900,100,20,780,,,\r\n\
+             2026-11-26,bank,00000000-0000-0000-0000-000000000002,KRW,,,,,5000,70,-8\r\n"
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! `/v1/events`: every outcome in the order of the journal, the same on every node, for as long as somebody listens.
+//!
+//! A stream is pulled: nothing is read from the journal before its reader has taken what was read last, so a slow one costs
+//! nothing and loses nothing. It never skips an outcome; after a break its reader says what it has seen, and goes on.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderName, HeaderValue, Response, header},
+    response::IntoResponse,
+};
+use evenkeel_wire::account::{LimitChange, Limits};
+use futures_util::stream;
+use serde::Serialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::sleep,
+};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::gateway::http::{
+    HttpDoor,
+    answer::{
+        describe::{HoldShape, TransferShape},
+        problem::{Code, Problem},
+    },
+    connection::patience::Busy,
+    openapi::{AfterQuery, EventProblems},
+    request::{
+        accept,
+        fields::{
+            AccountIdText, AccountKindName, AccountStatusName, AssetName, RejectionName, Time,
+        },
+        head::Head,
+        query,
+    },
+};
+use crate::{
+    admission::{self, Act},
+    history::{AccountChange, After, Event, Events, Subject},
+    limits::{EVENTS_AT_A_TIME, EVENTS_HEARTBEAT, EVENTS_PAUSE},
+    road::Caller,
+    state::Place,
+};
+
+/// One outcome.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(crate) struct EventShape {
+    /// The entry's number in the journal.
+    position: u64,
+    /// The outcome's number among the new outcomes of its entry.
+    index: u16,
+    /// The election number of the primary that made the entry.
+    term: u64,
+    /// The entry's time.
+    recorded_at: Time,
+    /// The type of the command.
+    r#type: &'static str,
+    /// The command's id; of a release its hold's, of a day its date; `null` for what has none.
+    #[schema(required = true)]
+    id: Option<String>,
+    /// `committed` or `rejected`.
+    outcome: &'static str,
+    /// Why it was rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<RejectionName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    transfer: Option<TransferShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    hold: Option<HoldShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    account: Option<AccountEventShape>,
+}
+
+/// What an event says of an account: what never changes, and what the command made of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccountEvent)]
+struct AccountEventShape {
+    id: AccountIdText,
+    kind: AccountKindName,
+    asset: AssetName,
+    label: String,
+    /// What it was made; not there where that stayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    status: Option<AccountStatusName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    limits: Option<LimitsSetShape>,
+}
+
+/// Limits as a command set them: what stayed isn't there, what was cleared is `null`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LimitsSet)]
+struct LimitsSetShape {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_balance: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_transfer: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_debit: Option<Option<u64>>,
+}
+
+impl From<Limits> for LimitsSetShape {
+    fn from(limits: Limits) -> Self {
+        let set = |change| match change {
+            LimitChange::Keep => None,
+            LimitChange::Clear => Some(None),
+            LimitChange::Set(amount) => Some(Some(amount.0)),
+        };
+        Self {
+            max_balance: set(limits.max_balance),
+            per_transfer: set(limits.per_transfer),
+            daily_debit: set(limits.daily_debit),
+        }
+    }
+}
+
+impl From<Event> for EventShape {
+    fn from(event: Event) -> Self {
+        let Event { stamp, kind, id, outcome, subject } = event;
+        let uuid = id.map(|id| Uuid::from_u128(id).to_string());
+        let mut shape = Self {
+            position: stamp.position,
+            index: outcome.index,
+            term: stamp.term,
+            recorded_at: Time(stamp.recorded_at),
+            r#type: kind.name(),
+            id: uuid,
+            outcome: if outcome.rejection.is_none() { "committed" } else { "rejected" },
+            code: outcome.rejection.map(RejectionName),
+            transfer: None,
+            hold: None,
+            account: None,
+        };
+        match subject {
+            Subject::Nothing => {}
+            Subject::Transfer(view) => shape.transfer = Some(TransferShape::fixed(&view)),
+            Subject::Hold(view) => shape.hold = Some((*view).into()),
+            Subject::Account(change) => shape.account = Some((*change).into()),
+            Subject::Day(close) => shape.id = Some(close.closed.to_string()),
+        }
+        shape
+    }
+}
+
+impl From<AccountChange> for AccountEventShape {
+    fn from(change: AccountChange) -> Self {
+        let AccountChange { id, kind, asset, label, status, limits } = change;
+        Self {
+            id: AccountIdText(id),
+            kind: AccountKindName(kind),
+            asset: AssetName(asset),
+            label: label.as_str().to_owned(),
+            status: status.map(AccountStatusName),
+            limits: Some(limits.into()).filter(|limits| *limits != LimitsSetShape::default()),
+        }
+    }
+}
+
+const NDJSON: &str = "application/x-ndjson";
+const SSE: &str = "text/event-stream";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Every outcome in the order of the journal. The answer stays open. With server-sent events the header `Last-Event-ID` goes
+/// before `after`.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events", operation_id = "events",
+    params(AfterQuery),
+    responses(
+        (status = 200, description = "One event a line, or one a message. It stays open.", content(
+            (EventShape = "application/x-ndjson"),
+            (String = "text/event-stream"),
+        )),
+        EventProblems,
+    ),
+)]
+pub(crate) async fn events(
+    State(door): State<Arc<HttpDoor>>,
+    busy: Option<axum::Extension<Busy>>,
+    head: Head,
+) -> Result<Response<Body>, Problem> {
+    let kind = accept::choose(&head.headers, &[NDJSON, SSE])?;
+    admission::check_act(&head.caller, Act::ReadEvents)?;
+    door.keyring.confirm(&head.caller).await?;
+    let after = after(&head)?;
+    let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
+    })?;
+    let mut follow = Follow {
+        applied: door.state.applied(),
+        stopping: door.stopping.clone(),
+        caller: head.caller,
+        after,
+        looked: None,
+        server_sent: kind == SSE,
+        first: None,
+        more: true,
+        _place: place,
+        _busy: busy.map(|busy| busy.0),
+        door,
+    };
+    // What can't be read at the moment is said while there's a status to say it with.
+    follow.first = Some(follow.look().await?);
+    let body = Body::from_stream(stream::unfold(follow, Follow::next));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind_header(kind))),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+fn kind_header(kind: &str) -> &'static str {
+    if kind == SSE { SSE } else { NDJSON }
+}
+
+/// Where to go on: what an SSE client has seen last, which asks again with the query that it began with; else what the query
+/// says.
+fn after(head: &Head) -> Result<After, Problem> {
+    let parameters = query::parameters(&head.uri, ["after"])?;
+    let expected = "a position, or a position and an index: 12 or 12.3";
+    let asked = parameters.get("after", expected, read_after)?.unwrap_or(After::Nothing);
+    match head.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+        None => Ok(asked),
+        Some(id) => (id.to_str().ok().and_then(read_after))
+            .ok_or_else(|| Problem::malformed(format!("Last-Event-ID: not {expected}"))),
+    }
+}
+
+fn read_after(text: &str) -> Option<After> {
+    Some(match text.split_once('.') {
+        Some((position, index)) => After::Outcome(query::position(position)?, query::index(index)?),
+        None => After::Entry(query::position(text)?),
+    })
+}
+
+/// A reader, and how far it has seen.
+struct Follow {
+    applied: watch::Receiver<Option<Place>>,
+    stopping: watch::Receiver<bool>,
+    caller: Caller,
+    after: After,
+    /// The newest position when the journal was last looked at.
+    looked: Option<u64>,
+    server_sent: bool,
+    /// The first page, read before the answer began.
+    first: Option<Events>,
+    /// There is more behind the last page.
+    more: bool,
+    _place: OwnedSemaphorePermit,
+    _busy: Option<Busy>,
+    door: Arc<HttpDoor>,
+}
+
+impl Follow {
+    /// The next bytes; `None`: the stream ends, and its reader goes on elsewhere.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        loop {
+            if *self.stopping.borrow() || self.door.keyring.confirm(&self.caller).await.is_err() {
+                return None;
+            }
+            let newest = self.applied.borrow_and_update().map(|place| place.position);
+            if self.first.is_some() || self.more || newest > self.looked {
+                let page = match self.first.take() {
+                    Some(page) => page,
+                    None => self.look().await.ok()?,
+                };
+                self.more = page.more;
+                self.after = page.next;
+                if !page.events.is_empty() {
+                    let bytes = write(page.events, self.server_sent);
+                    return Some((Ok(bytes), self));
+                }
+            } else if self.wait().await {
+                return Some((Ok(Bytes::from_static(b":\n\n")), self));
+            }
+        }
+    }
+
+    /// The next page of the journal as it is now.
+    async fn look(&mut self) -> Result<Events, Problem> {
+        let stopping = || Problem::new(Code::Stopping, "this site is shutting down");
+        let turn = self.door.event_reads.clone().acquire_owned().await.map_err(|_| stopping())?;
+        self.looked = self.applied.borrow_and_update().map(|place| place.position);
+        let (state, after) = (self.door.state.clone(), self.after);
+        let reading = tokio::task::spawn_blocking(move || {
+            let page = state.events(after, EVENTS_AT_A_TIME);
+            drop(turn);
+            page
+        });
+        let page = reading.await.map_err(|_| stopping())?;
+        page.map_err(|refusal| {
+            tracing::debug!(%refusal, "a reader of events is let go");
+            refusal.into()
+        })
+    }
+
+    /// Waits for something new, and a moment longer, so that what comes together is sent together. Tells whether it's time
+    /// for a sign of life instead.
+    async fn wait(&mut self) -> bool {
+        let heartbeat = if self.server_sent { EVENTS_HEARTBEAT } else { Duration::MAX };
+        tokio::select! {
+            changed = self.applied.changed() => {
+                if changed.is_err() {
+                    sleep(EVENTS_HEARTBEAT).await;
+                }
+                sleep(EVENTS_PAUSE).await;
+                false
+            }
+            _ = self.stopping.changed() => false,
+            () = sleep(heartbeat) => true,
+        }
+    }
+}
+
+fn write(events: Vec<Event>, server_sent: bool) -> Bytes {
+    let mut bytes = Vec::with_capacity(events.len() * 512);
+    for event in events {
+        let shape = EventShape::from(event);
+        if server_sent {
+            let head =
+                format!("id: {}.{}\nevent: {}\ndata: ", shape.position, shape.index, shape.r#type);
+            bytes.extend_from_slice(head.as_bytes());
+        }
+        serde_json::to_writer(&mut bytes, &shape).expect("the shapes hold nothing that JSON can't");
+        bytes.extend_from_slice(if server_sent { b"\n\n" } else { b"\n" });
+    }
+    bytes.into()
+}

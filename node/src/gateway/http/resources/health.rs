@@ -1,0 +1,74 @@
+//! For load balancers and for Prometheus: whether this site lives, is ready, leads or follows, and its figures. They need no
+//! key and take any query: whoever probes adds what they like.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use utoipa::openapi::{RefOr, Response as ResponseDocs};
+
+use crate::gateway::http::{HttpDoor, openapi};
+use crate::{metrics::CONTENT_TYPE, operator::health::Probe};
+
+/// 200 or 503, with a word for people.
+fn verdict(good: bool) -> Response<Body> {
+    let (status, text) =
+        if good { (StatusCode::OK, "yes\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no\n") };
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
+    (status, kind, text).into_response()
+}
+
+/// Whether the process is there.
+#[utoipa::path(
+    get, path = "/livez", tag = "health", operation_id = "livez", security(()), responses(Verdict),
+)]
+pub(crate) async fn livez(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
+    verdict(door.health.answers(Probe::Live))
+}
+
+/// Whether the node is caught up and part of a majority.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", operation_id = "readyz", security(()), responses(Verdict),
+)]
+pub(crate) async fn readyz(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
+    verdict(door.health.answers(Probe::Ready))
+}
+
+/// Whether the node orders commands.
+#[utoipa::path(
+    get, path = "/primary", tag = "health", operation_id = "primary", security(()), responses(Verdict),
+)]
+pub(crate) async fn primary(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
+    verdict(door.health.answers(Probe::Primary))
+}
+
+/// Whether the node is ready and copies another's commands.
+#[utoipa::path(
+    get, path = "/replica", tag = "health", operation_id = "replica", security(()), responses(Verdict),
+)]
+pub(crate) async fn replica(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
+    verdict(door.health.answers(Probe::Replica))
+}
+
+/// The node's figures, in Prometheus' text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
+    responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),
+)]
+pub(crate) async fn metrics(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
+    let kind = HeaderValue::from_static(CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, kind)], door.health.scrape()).into_response()
+}
+
+/// The two answers of a health route.
+struct Verdict;
+
+impl utoipa::IntoResponses for Verdict {
+    fn responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
+        openapi::verdict()
+    }
+}

@@ -1,0 +1,11 @@
+//! The routes, one file per resource, each with its own documentation: `/openapi.json` is made from it.
+
+pub(crate) mod accounts;
+pub(crate) mod batches;
+pub(crate) mod days;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod holds;
+pub(crate) mod status;
+pub(crate) mod totals;
+pub(crate) mod transfers;

@@ -1,0 +1,91 @@
+//! `/v1/totals`: what all accounts hold together, by kind. Every asset adds up to zero.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{Response, StatusCode},
+};
+use evenkeel_wire::{
+    reply::{AssetTotals, Totals, View},
+    request::Query,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::gateway::http::{
+    HttpDoor,
+    answer::{
+        describe::{self, Seen},
+        problem::Problem,
+    },
+    openapi::{DeadlineMs, PlainReadProblems, ReadQuery},
+    reads::mismatched,
+    request::{head::Head, query},
+};
+
+/// What all accounts hold together.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Totals)]
+pub(crate) struct TotalsShape {
+    /// The newest entry that this contains.
+    position: u64,
+    /// By name of the asset.
+    assets: BTreeMap<String, AssetShape>,
+}
+
+/// One asset's sums by kind of account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AssetTotals)]
+struct AssetShape {
+    wallet: i64,
+    merchant: i64,
+    bank: i64,
+    fee: i64,
+    issuer: i64,
+    /// What the company owes: wallets and merchants.
+    outstanding: i64,
+    /// All of them; always 0.
+    sum: i64,
+}
+
+impl From<&AssetTotals> for AssetShape {
+    fn from(totals: &AssetTotals) -> Self {
+        let AssetTotals { wallet, merchant, bank, fee, issuer, .. } = *totals;
+        let sum = [wallet, merchant, bank, fee, issuer].into_iter().fold(0, i64::saturating_add);
+        Self { wallet, merchant, bank, fee, issuer, outstanding: outstanding(totals), sum }
+    }
+}
+
+/// What the company owes.
+pub(crate) fn outstanding(totals: &AssetTotals) -> i64 {
+    totals.wallet.saturating_add(totals.merchant)
+}
+
+impl From<Totals> for TotalsShape {
+    fn from(totals: Totals) -> Self {
+        let assets = totals.assets.iter().map(|row| (row.asset.to_string(), row.into()));
+        Self { position: totals.position, assets: assets.collect() }
+    }
+}
+
+/// The sums by kind of account.
+#[utoipa::path(
+    get, path = "/v1/totals", tag = "reports", operation_id = "get_totals",
+    params(ReadQuery, DeadlineMs),
+    responses((status = 200, description = "As they stand.", body = Seen<TotalsShape>), PlainReadProblems),
+)]
+pub(crate) async fn get_totals(
+    State(door): State<Arc<HttpDoor>>,
+    head: Head,
+) -> Result<Response<Body>, Problem> {
+    head.takes_json()?;
+    let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
+    match door.look(&head, Query::Totals, consistency).await? {
+        (View::Totals(totals), as_of) => {
+            Ok(describe::json(StatusCode::OK, &Seen::new(TotalsShape::from(totals), as_of)))
+        }
+        _ => Err(mismatched()),
+    }
+}

@@ -1,0 +1,268 @@
+//! Notes on the entries that no index covers yet: where each command stands, and each account's movements as a chain from
+//! the newest back.
+//!
+//! Taken once for each entry, after it was applied: mostly by the keeper on its turns, for the last few entries by whoever
+//! asks. Bounded by the unsealed part of the journal: what an index covers is dropped.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use evenkeel_storage::journal::{Part, Record};
+use evenkeel_wire::{id::AccountId, request::Cursor};
+
+use super::record_kind;
+use super::{
+    Lost,
+    history_reader::Past,
+    walk::{commands, place_of},
+};
+
+/// How much of the journal is noted between two looks at what was sealed.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The notes, behind their locks. `notes` is never held while the ledger or the disk is asked: apply asks for it while it
+/// holds the ledger.
+#[derive(Default)]
+pub(crate) struct Recents {
+    following: Mutex<()>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// The first entry that isn't noted.
+    next: u64,
+    entries: VecDeque<NotedEntry>,
+    /// The ordinal of the first command that is noted. Ordinals only grow.
+    first: u64,
+    commands: VecDeque<NotedCommand>,
+    /// Each account's newest movement.
+    newest: HashMap<AccountId, Link>,
+}
+
+struct NotedEntry {
+    position: u64,
+    /// The ordinal of its first command.
+    first: u64,
+}
+
+struct NotedCommand {
+    part: Part,
+    /// How far back the debit account's movement before this one is, then the credit account's.
+    before: [Back; 2],
+}
+
+/// A movement, and on which of its sides the account is.
+#[derive(Clone, Copy)]
+struct Link {
+    ordinal: u64,
+    side: usize,
+}
+
+/// The way from one movement of an account to the one before: twice the distance, and the side. 0: there is none.
+#[derive(Clone, Copy, Default)]
+struct Back(u32);
+
+impl Back {
+    fn new(from: u64, to: Option<Link>) -> Self {
+        let way = to.and_then(|to| {
+            let distance = u32::try_from(from - to.ordinal).ok()?;
+            distance.checked_mul(2)?.checked_add(u32::try_from(to.side).ok()?)
+        });
+        Self(way.unwrap_or(0))
+    }
+
+    fn follow(self, from: u64) -> Option<Link> {
+        let (distance, side) = (u64::from(self.0 / 2), usize::try_from(self.0 % 2).ok()?);
+        (distance > 0).then(|| Link { ordinal: from - distance, side })
+    }
+}
+
+impl Past<'_> {
+    /// Takes notes on what is applied, about `bytes_max` of it. Says whether more is left.
+    ///
+    /// # Errors
+    /// When something can't be had.
+    pub fn follow(&self, bytes_max: usize) -> Result<bool, Lost> {
+        match self.ledger.position() {
+            Some(newest) => self.history.recents.follow(self, newest, bytes_max),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Recents {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a command stands, if it's noted.
+    pub(crate) fn part(&self, position: u64, command: u16) -> Option<Part> {
+        self.notes().part(position, command)
+    }
+
+    /// An account's movements before a place, newest first, at most `wanted` of them.
+    pub(crate) fn of_account(
+        &self,
+        account: AccountId,
+        before: Option<Cursor>,
+        wanted: usize,
+    ) -> Vec<(Cursor, Part)> {
+        self.notes().of_account(account, before, wanted)
+    }
+
+    /// Notes what isn't noted yet, up to `newest`, about `bytes_max` of it; drops what an index covers. Says whether more
+    /// is left.
+    fn follow(&self, past: &Past<'_>, newest: u64, bytes_max: usize) -> Result<bool, Lost> {
+        let _turn = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = bytes_max;
+        loop {
+            let sealed = past.history.indexes.last();
+            let next = self.notes().drop_sealed(sealed);
+            if next > newest {
+                return Ok(false);
+            }
+            if left == 0 {
+                return Ok(true);
+            }
+            let chunk = left.min(CHUNK_BYTES);
+            let records = past.history.journal.read(next, newest + 1, chunk)?;
+            if records.is_empty() {
+                return Err(Lost::new(format!("there is no entry {next}")));
+            }
+            for record in &records {
+                let noted = noted_commands(past, record)?;
+                let Some(noted) = noted else { break };
+                self.notes().push(record.position, noted);
+                // An entry without commands isn't for nothing either.
+                left = left.saturating_sub(record.payload.len() + 64);
+            }
+        }
+    }
+}
+
+type Noted = (Part, Option<(AccountId, AccountId)>);
+
+/// An entry's commands; `None`: its outcomes have left memory, so an index covers it by now.
+fn noted_commands(past: &Past<'_>, record: &Record) -> Result<Option<Vec<Noted>>, Lost> {
+    if record.kind != record_kind::COMMANDS {
+        return Ok(Some(Vec::new()));
+    }
+    let position = record.position;
+    let Some(decided) = past.ledger.outcomes_of(position) else {
+        if past.history.indexes.last() >= Some(position) {
+            return Ok(None);
+        }
+        return Err(Lost::new(format!("the outcomes of entry {position} are forgotten")));
+    };
+    let mut noted = Vec::with_capacity(decided.len());
+    for (next, decided) in commands(&record.payload).zip(&decided) {
+        let (_, command, bytes) = next.map_err(Lost::new)?;
+        let parties = past.parties_if_moved(&command, decided)?;
+        noted.push((Part::of(record, place_of(bytes, &record.payload)), parties));
+    }
+    Ok(Some(noted))
+}
+
+impl Notes {
+    /// Drops the entries up to `sealed`, and says which entry is to be noted next.
+    fn drop_sealed(&mut self, sealed: Option<u64>) -> u64 {
+        let Some(sealed) = sealed else { return self.next };
+        self.next = self.next.max(sealed + 1);
+        let dropped = self.entries.partition_point(|entry| entry.position <= sealed);
+        if dropped == 0 {
+            return self.next;
+        }
+        self.entries.drain(..dropped);
+        let end = self.end();
+        let first = self.entries.front().map_or(end, |entry| entry.first);
+        let commands = usize::try_from(first - self.first).unwrap_or(usize::MAX);
+        self.commands.drain(..commands);
+        self.first = first;
+        self.newest.retain(|_, newest| newest.ordinal >= first);
+        // A burst doesn't hold its memory for ever.
+        self.newest.shrink_to(self.newest.len().saturating_mul(2));
+        self.commands.shrink_to(self.commands.len().saturating_mul(2));
+        self.next
+    }
+
+    fn push(&mut self, position: u64, noted: Vec<Noted>) {
+        let first = self.end();
+        self.entries.push_back(NotedEntry { position, first });
+        self.next = position + 1;
+        for (ordinal, (part, parties)) in (first..).zip(noted) {
+            let mut before = [Back::default(); 2];
+            if let Some((debit, credit)) = parties {
+                for (side, account) in [debit, credit].into_iter().enumerate() {
+                    let older = self.newest.insert(account, Link { ordinal, side });
+                    before[side] = Back::new(ordinal, older);
+                }
+            }
+            self.commands.push_back(NotedCommand { part, before });
+        }
+    }
+
+    /// The ordinal behind the last command.
+    fn end(&self) -> u64 {
+        self.first + u64::try_from(self.commands.len()).unwrap_or(u64::MAX)
+    }
+
+    fn command(&self, ordinal: u64) -> Option<&NotedCommand> {
+        self.commands.get(usize::try_from(ordinal.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The ordinals of an entry's commands: the first, and the one behind the last.
+    fn ordinals(&self, position: u64) -> Option<(u64, u64)> {
+        let at = self.entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
+        let end = self.entries.get(at + 1).map_or(self.end(), |next| next.first);
+        Some((self.entries[at].first, end))
+    }
+
+    fn part(&self, position: u64, command: u16) -> Option<Part> {
+        let (first, end) = self.ordinals(position)?;
+        let ordinal = first + u64::from(command);
+        if ordinal < end { self.command(ordinal).map(|noted| noted.part) } else { None }
+    }
+
+    /// The ordinal from which on nothing lies before the place.
+    fn end_before(&self, before: Option<Cursor>) -> u64 {
+        let Some(Cursor { position, command }) = before else { return self.end() };
+        if let Some((first, end)) = self.ordinals(position) {
+            return (first + u64::from(command)).min(end);
+        }
+        let later = self.entries.partition_point(|entry| entry.position < position);
+        self.entries.get(later).map_or(self.end(), |entry| entry.first)
+    }
+
+    fn cursor(&self, ordinal: u64) -> Option<Cursor> {
+        let after = self.entries.partition_point(|entry| entry.first <= ordinal);
+        let entry = self.entries.get(after.checked_sub(1)?)?;
+        let command = u16::try_from(ordinal - entry.first).ok()?;
+        Some(Cursor { position: entry.position, command })
+    }
+
+    fn of_account(
+        &self,
+        account: AccountId,
+        before: Option<Cursor>,
+        wanted: usize,
+    ) -> Vec<(Cursor, Part)> {
+        let end = self.end_before(before);
+        let mut found = Vec::new();
+        let mut next = self.newest.get(&account).copied();
+        while let Some(Link { ordinal, side }) = next
+            && found.len() < wanted
+            && let Some(noted) = self.command(ordinal)
+        {
+            if ordinal < end
+                && let Some(cursor) = self.cursor(ordinal)
+            {
+                found.push((cursor, noted.part));
+            }
+            next = noted.before[side].follow(ordinal);
+        }
+        found
+    }
+}

@@ -1,0 +1,62 @@
+//! The keeper's thread: slow, and at the lowest priority.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use evenkeel_storage::{balances::Checkpoints, disk::Disk, journal::Journal};
+use tokio::sync::watch;
+
+use super::{RunError, spawn};
+use crate::{
+    keeper::{Keeper, Reopen, Rest},
+    state::State,
+};
+
+/// The keeper of a running node: it writes slowly.
+pub(crate) fn keeper(
+    state: &Arc<State>,
+    journal: &Journal,
+    disk: &Arc<dyn Disk>,
+    checkpoints: Box<dyn Checkpoints>,
+    reopen: Reopen,
+) -> Keeper {
+    let history = state.history().clone();
+    let pace = Box::new(slowly);
+    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
+}
+
+/// Background writing at 64 MB/s at the most.
+fn slowly(bytes: usize) {
+    thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
+}
+
+/// Takes the keeper's turns until the node stops.
+pub(crate) fn spawn_keeper(
+    mut keeper: Keeper,
+    state: &Arc<State>,
+    stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, RunError> {
+    let state = state.clone();
+    spawn("keeper", move || {
+        lower_priority();
+        while !*stopping.borrow() {
+            let rest = match keeper.turn() {
+                Ok(Rest::For(rest)) => rest,
+                Ok(Rest::Idle) => Duration::from_millis(200),
+                Err(why) => return state.fail(&why),
+            };
+            thread::sleep(rest);
+        }
+    })
+}
+
+/// The keeper must never take time from the road.
+fn lower_priority() {
+    let own = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(own), 19) {
+        tracing::warn!(%error, "the keeper runs at normal priority");
+    }
+}

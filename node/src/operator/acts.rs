@@ -1,0 +1,220 @@
+//! What an operator may change in the ledger: keys, and the end of a business day. Goes over the road like any request, from
+//! the node itself, so that it works at every site that reaches one other.
+//!
+//! It never moves money, and a key's text never leaves the answer that makes it.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_storage::Link;
+use evenkeel_wire::{
+    codec,
+    command::Command,
+    day::{BusinessDate, CloseDay},
+    id::{AccountId, KeyId},
+    key::{CreateKey, RevokeKey, Role},
+    limits::KEYS_MAX,
+    outcome::{Outcome, Rejection, Stamp},
+    reply::{KeyView, Refusal, RefusalCode, View},
+    request::Query,
+};
+
+use super::operations::AdminError;
+use super::status::{ClosedDay, CreatedKey, KnownKey};
+use crate::{
+    admission::{self, Keyring},
+    road::{Caller, Errand, Reply, Road},
+    state::State,
+};
+
+/// How long an act may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The operator's way to the ledger.
+pub struct LedgerActs {
+    pub road: Arc<Road>,
+    pub state: Arc<State>,
+    pub keyring: Arc<Keyring>,
+}
+
+impl LedgerActs {
+    /// Makes a key and gives its text away, once.
+    ///
+    /// # Errors
+    /// When the ledger doesn't take it, or can't be reached.
+    pub async fn create_key(
+        &self,
+        role: Role,
+        account: Option<AccountId>,
+    ) -> Result<CreatedKey, AdminError> {
+        let text = admission::draw_key().map_err(|error| {
+            AdminError::Failed(format!("the machine has no randomness: {error}"))
+        })?;
+        let hash = admission::key_hash(&text);
+        let decided = self.decide(Command::CreateKey(CreateKey { hash, role, account })).await?;
+        let number = decided.committed()?;
+        let id = u32::try_from(number)
+            .map_err(|_| AdminError::Failed(format!("{number} is no key's number")))?;
+        let account = account.map(|account| account.to_string());
+        Ok(CreatedKey { id, key: text, role: role.name().to_owned(), account })
+    }
+
+    /// All keys.
+    ///
+    /// # Errors
+    /// When the ledger can't be reached.
+    pub async fn keys(&self) -> Result<Vec<KnownKey>, AdminError> {
+        match self.ask(Query::Keys).await? {
+            View::Keys(keys) => Ok(keys.iter().map(known).collect()),
+            _ => Err(AdminError::Failed("a question for keys was answered otherwise".to_owned())),
+        }
+    }
+
+    /// Ends a key, and waits until no site that hears from the primary takes it any more.
+    ///
+    /// # Errors
+    /// When there's no such key, or the ledger can't be reached.
+    pub async fn revoke_key(&self, key: KeyId) -> Result<(), AdminError> {
+        self.decide(Command::RevokeKey(RevokeKey { key })).await?.committed()?;
+        // Whoever hears from the primary has applied it by then; whoever doesn't asks before it answers.
+        tokio::time::sleep(self.keyring.trusted_for()).await;
+        Ok(())
+    }
+
+    /// Ends the business day now.
+    ///
+    /// # Errors
+    /// When the ledger can't be reached, or the calendar is at its end.
+    pub async fn close_day(&self) -> Result<ClosedDay, AdminError> {
+        let closed = self.current_day().await?;
+        let next = closed.next();
+        if next <= closed {
+            return Err(AdminError::Conflict(format!("the calendar ends with {closed}")));
+        }
+        let Decided { outcome, stamp } =
+            self.decide(Command::CloseDay(CloseDay { closed, next })).await?;
+        match outcome.rejection {
+            None => Ok(told(closed, next, &stamp)),
+            // An attempt of ours whose answer was lost, midnight, or another operator was faster: the day is over all the same.
+            Some(Rejection::DayNotOpen) => self.over_already(closed, &stamp).await,
+            Some(other) => Err(rejected(other)),
+        }
+    }
+
+    /// The business date as of now, not as this site happens to know it.
+    async fn current_day(&self) -> Result<BusinessDate, AdminError> {
+        let unknown = || AdminError::Unavailable("this site has no ledger yet".to_owned());
+        match self.ask(Query::Position).await? {
+            View::Position(position) => self.reach(position).await?,
+            _ => return Err(AdminError::Failed("the position's answer makes no sense".to_owned())),
+        }
+        self.state.with_ledger(|ledger| ledger.business_date()).ok_or_else(unknown)
+    }
+
+    async fn over_already(
+        &self,
+        closed: BusinessDate,
+        rejected: &Stamp,
+    ) -> Result<ClosedDay, AdminError> {
+        self.reach(rejected.position).await?;
+        let next = self.state.with_ledger(|ledger| ledger.business_date());
+        match (self.state.query(&Query::Day(closed)), next) {
+            (Ok(View::Day(day)), Some(next)) => Ok(ClosedDay {
+                date: closed.to_string(),
+                next: next.to_string(),
+                position: day.last_position,
+                link: Link(day.link).to_string(),
+            }),
+            _ => Err(AdminError::Conflict(format!("{closed} isn't the business day any more"))),
+        }
+    }
+
+    /// Waits until this site has applied so much.
+    async fn reach(&self, position: u64) -> Result<(), AdminError> {
+        if self.state.reached(position, PATIENCE).await {
+            return Ok(());
+        }
+        Err(AdminError::Unavailable("this site lags too far behind the primary".to_owned()))
+    }
+
+    async fn decide(&self, command: Command) -> Result<Decided, AdminError> {
+        let commands = codec::encode(&command).into();
+        let errand = Errand::Submit { count: 1, atomic: false, commands };
+        match self.road.ask(Caller::NODE, errand, PATIENCE).await {
+            Reply::Decided(decided, range) => {
+                let answer = decided.answers[range].first().expect("one answer for each command");
+                let stamp = answer.first.unwrap_or(decided.stamp);
+                Ok(Decided { outcome: answer.outcome, stamp })
+            }
+            Reply::Refused(refusal) => Err(refused(&refusal)),
+            Reply::View(..) => {
+                Err(AdminError::Failed("an act was answered with a view".to_owned()))
+            }
+        }
+    }
+
+    async fn ask(&self, query: Query) -> Result<View, AdminError> {
+        match self.road.ask(Caller::NODE, Errand::Read(query), PATIENCE).await {
+            Reply::View(view, _) => Ok(*view),
+            Reply::Refused(refusal) => Err(refused(&refusal)),
+            Reply::Decided(..) => {
+                Err(AdminError::Failed("a question was answered with an outcome".to_owned()))
+            }
+        }
+    }
+}
+
+/// What the ledger said to an act, and where.
+struct Decided {
+    outcome: Outcome,
+    stamp: Stamp,
+}
+
+impl Decided {
+    /// The amount that the outcome is about, if it was committed.
+    fn committed(&self) -> Result<u64, AdminError> {
+        self.outcome.rejection.map_or(Ok(self.outcome.amount), |rejection| Err(rejected(rejection)))
+    }
+}
+
+fn refused(refusal: &Refusal) -> AdminError {
+    let detail = refusal.detail.as_str().to_owned();
+    match refusal.code {
+        RefusalCode::OutcomeUnknown => {
+            AdminError::Unknown("it may yet take effect: look before trying again".to_owned())
+        }
+        code if code.is_retryable() => AdminError::Unavailable(detail),
+        _ => AdminError::Failed(refusal.to_string()),
+    }
+}
+
+fn rejected(rejection: Rejection) -> AdminError {
+    let detail = match rejection {
+        Rejection::KeyAccountInvalid => {
+            "a merchant's key names a merchant's account, and no other key names one".to_owned()
+        }
+        Rejection::TooManyKeys => {
+            format!("there are {KEYS_MAX} keys, revoked ones included: no more fit")
+        }
+        Rejection::KeyNotFound => "there is no key of this number".to_owned(),
+        other => format!("the ledger says {other}"),
+    };
+    AdminError::Rejected { rejection, detail }
+}
+
+fn known(key: &KeyView) -> KnownKey {
+    KnownKey {
+        id: key.key.0,
+        role: key.role.name().to_owned(),
+        account: key.account.map(|account| account.to_string()),
+        revoked: key.revoked,
+    }
+}
+
+fn told(closed: BusinessDate, next: BusinessDate, marker: &Stamp) -> ClosedDay {
+    ClosedDay {
+        date: closed.to_string(),
+        next: next.to_string(),
+        position: marker.position,
+        link: Link(marker.link).to_string(),
+    }
+}

@@ -1,0 +1,89 @@
+//! What anybody may ask of a running node, and what Prometheus reads of it. Nothing here waits for another node.
+
+use std::time::Duration;
+
+use evenkeel_wire::amount::Asset;
+use tokio::time::Instant;
+
+use super::health::{ClusterStatus, Health, Probe};
+use super::{node_operations::NodeOperations, operations::Operations};
+use crate::{
+    metrics::{PeerReading, Reading, resident_bytes},
+    replication::progress,
+};
+
+impl Health for NodeOperations {
+    fn answers(&self, probe: Probe) -> bool {
+        let lead = *self.lead.borrow();
+        let current = self.is_ready(lead, Instant::now());
+        probe.answer(lead, current, *self.stopping.borrow())
+    }
+
+    fn cluster_status(&self) -> ClusterStatus {
+        let mut status = ClusterStatus::from(Operations::status(self));
+        status.ready = self.answers(Probe::Ready);
+        status.volatile = self.volatile;
+        status
+    }
+
+    fn scrape(&self) -> String {
+        self.metrics.scrape(&self.read())
+    }
+}
+
+impl NodeOperations {
+    fn read(&self) -> Reading {
+        let now = Instant::now();
+        let seen = progress::look(&self.raft);
+        let uptime = now.saturating_duration_since(self.started);
+        let applied = self.state.position();
+        let (accounts, outstanding) = self.sums();
+        let checkpoints = self.state.checkpoints();
+        let age = |time: u64| Duration::from_micros(self.clock.wall_micros().saturating_sub(time));
+        Reading {
+            primary: self.answers(Probe::Primary),
+            ready: self.answers(Probe::Ready),
+            term: seen.term,
+            committed: seen.committed,
+            applied,
+            flushed: self.journal.durable(),
+            view_age: self.freshness.age(now, applied).unwrap_or(uptime),
+            peers: self.peer_readings(&seen, now),
+            queued_commands: self.queue.depth(),
+            accounts,
+            outstanding,
+            checkpoint: checkpoints.newest.map(|newest| newest.position),
+            checkpoint_age: checkpoints.newest.map_or(Duration::ZERO, |newest| age(newest.time)),
+            checkpoint_failures: checkpoints.failures,
+            disk_full: self.journal.disk_full(),
+            uptime,
+            resident_bytes: resident_bytes(),
+        }
+    }
+
+    /// How many accounts there are, and what wallets and merchants have together. Until the ledger is founded the assets
+    /// are those that it will be founded with.
+    fn sums(&self) -> (usize, Vec<(Asset, i64)>) {
+        let (accounts, totals) =
+            self.state.with_ledger(|ledger| (ledger.account_count(), ledger.totals()));
+        if totals.assets.is_empty() {
+            let assets = self.config.genesis.assets.iter();
+            return (accounts, assets.map(|asset| (*asset, 0)).collect());
+        }
+        let sums = totals.assets.iter();
+        let outstanding = sums.map(|sum| (sum.asset, sum.wallet.saturating_add(sum.merchant)));
+        (accounts, outstanding.collect())
+    }
+
+    fn peer_readings(&self, seen: &progress::Snapshot, now: Instant) -> Vec<PeerReading> {
+        let peers = self.peer_statuses(seen, now).into_iter();
+        peers
+            .map(|peer| PeerReading {
+                rtt: self.transport.rtt(peer.node),
+                site: peer.site,
+                reachable: peer.reachable,
+                lag: peer.lag,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,181 @@
+//! What the admin socket says, as JSON: the shapes of docs/OPERATIONS.md.
+//!
+//! Positions are entry numbers, `null` where there is none yet; digests and links are hex; times are RFC 3339 in UTC,
+//! `_ms` are milliseconds, `_s` seconds.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What a node is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Orders commands.
+    Primary,
+    /// Copies them.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Copies without a vote.
+    Learner,
+    /// Still reads its own journal.
+    Recovering,
+    /// Found damage in its journal: neither votes nor serves until it's repaired.
+    Damaged,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Primary => "primary",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Learner => "learner",
+            Self::Recovering => "recovering",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
+/// `GET /status`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub cluster: String,
+    pub node: u64,
+    pub site: String,
+    pub role: Role,
+    pub term: u64,
+    pub primary: Option<Primary>,
+    pub committed: Option<u64>,
+    pub applied: Option<u64>,
+    pub flushed: Option<u64>,
+    pub chain_head: Option<String>,
+    /// The last 16, oldest first.
+    pub digests: Vec<Digest>,
+    /// The open business day, `YYYY-MM-DD`.
+    pub business_date: Option<String>,
+    pub peers: Vec<PeerStatus>,
+    pub ready: bool,
+    pub version: String,
+    pub uptime_s: u64,
+}
+
+impl Status {
+    /// Whether this node orders commands.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.role == Role::Primary
+    }
+}
+
+/// Who orders commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Primary {
+    pub node: u64,
+    pub site: String,
+}
+
+/// A digest over all replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    pub position: u64,
+    pub digest: String,
+}
+
+/// One other node, as this one sees it. `GET /peers` is a list of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    pub node: u64,
+    pub site: String,
+    pub reachable: bool,
+    /// What the peer is known to have durable; only the primary knows.
+    pub matched: Option<u64>,
+    /// Entries that the peer lacks; only the primary knows.
+    pub lag: Option<u64>,
+    pub last_heard_ms: Option<u64>,
+    pub rtt_ms: Option<f64>,
+}
+
+/// One entry of the journal. `GET /journal` is a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    pub position: u64,
+    pub term: u64,
+    /// `null` where the entry carries no commands.
+    pub time: Option<String>,
+    /// `commands`, `blank` or `membership`.
+    pub kind: String,
+    pub commands: u32,
+    pub bytes: u64,
+    pub link: String,
+}
+
+/// `POST /switchover`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Switchover {
+    pub from: String,
+    pub to: String,
+    pub term: u64,
+    /// From the last commit of the old primary to the first of the new one.
+    pub pause_ms: f64,
+}
+
+/// `POST /keys`: the one time that a key's text is seen.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedKey {
+    pub id: u32,
+    pub key: String,
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+/// Without the key's text, which must reach no log.
+impl fmt::Debug for CreatedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, role, account, .. } = self;
+        write!(f, "key {id} of role {role} for {account:?}")
+    }
+}
+
+/// A key, without its text. `GET /keys` is a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    pub id: u32,
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    pub revoked: bool,
+}
+
+/// `POST /day/close`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedDay {
+    /// The day that is over, `YYYY-MM-DD`.
+    pub date: String,
+    /// The day that has begun.
+    pub next: String,
+    /// The marker's entry, and its link.
+    pub position: u64,
+    pub link: String,
+}
+
+/// An error of the admin socket: problem+json (RFC 9457), as on the HTTP door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    pub code: String,
+    pub retryable: bool,
+}
+
+/// A duration as `_ms` fields hold it, to a thousandth.
+#[must_use]
+#[expect(clippy::float_arithmetic, reason = "a time for people")]
+pub fn milliseconds(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
+}

@@ -1,0 +1,324 @@
+//! From a data folder to a ledger: the journal is recovered, the checkpoint verified, what is missing replayed.
+//!
+//! The checkpoint is believed only when its rows, its digest and its place in the chain all agree; else it's set aside and
+//! the ledger is rebuilt from the journal. Indexes that are missing or damaged are written anew on the way.
+//!
+//! Nothing here depends on threads, sockets or the wall clock: a node and a simulation start the same way.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use evenkeel_storage::{
+    balances::{CheckpointError, Checkpoints, Marker, Row},
+    disk::Disk,
+    journal::{
+        Journal, Record, SegmentInfo,
+        index::{Indexes, Sealed},
+    },
+};
+use evenkeel_wire::{codec, genesis::Genesis};
+
+use super::sealing::{self, PERMANENT_SECONDS};
+use crate::{
+    history::{History, record_kind},
+    limits::READ_BYTES_MAX,
+    replication::engine::types::{self, LogId, StoredMembership},
+    state::{Place, State},
+};
+use evenkeel_ledger::{EntryHead, Ledger, Loader};
+
+/// The setting of a checkpoint that holds the newest membership record: (term, position, payload).
+pub const SETTING_MEMBERSHIP: &str = "membership";
+
+/// What a start found and did, for the log.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The position of the checkpoint that was loaded.
+    pub checkpoint: Option<u64>,
+    /// Why a checkpoint that is there wasn't used.
+    pub checkpoint_refused: Option<String>,
+    /// The indexes that were missing or damaged, and are written anew.
+    pub indexes_rebuilt: usize,
+    /// The indexes that the replay found damaged when it needed them.
+    pub indexes_damaged: usize,
+    /// Entries that were replayed.
+    pub replayed: u64,
+}
+
+/// Why a node can't start from this folder.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    #[error("reading the journal at position {position}: {why}")]
+    Journal { position: u64, why: String },
+    #[error("replaying position {position}: {why}")]
+    Replay { position: u64, why: String },
+    #[error("rebuilding an index: {0}")]
+    Index(io::Error),
+    #[error("the journal was founded for other terms: {0}")]
+    Genesis(String),
+}
+
+/// A ledger that has everything that is known to be committed.
+pub struct Recovered {
+    pub state: Arc<State>,
+    pub applied: Option<LogId>,
+    pub membership: StoredMembership,
+    pub report: Report,
+}
+
+/// What a start needs. The checkpoint's folder, if damaged, is set aside by whoever owns it: see [`Report::checkpoint_refused`].
+pub struct Recovery<'a> {
+    pub disk: Arc<dyn Disk>,
+    pub journal: Journal,
+    pub checkpoints: &'a mut dyn Checkpoints,
+    pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+struct Loaded {
+    ledger: Ledger,
+    membership: Option<(Place, Bytes)>,
+    position: Option<u64>,
+}
+
+impl Loaded {
+    fn nothing() -> Self {
+        Self { ledger: Ledger::new(), membership: None, position: None }
+    }
+}
+
+impl Recovery<'_> {
+    /// Starts.
+    ///
+    /// # Errors
+    /// When the journal can't be read or replayed.
+    pub fn run(mut self) -> Result<Recovered, RecoveryError> {
+        let mut report = Report::default();
+        let segments = self.journal.segments();
+        let sealed: Vec<Sealed> = segments.iter().filter_map(sealing::sealed).collect();
+        let mut loaded = self.load().unwrap_or_else(|why| {
+            report.checkpoint_refused = Some(why);
+            Loaded::nothing()
+        });
+        loop {
+            let known = report.indexes_damaged;
+            match self.rise(loaded, &segments, &sealed, &mut report) {
+                Ok(state) => return Ok(finish(state, report)),
+                Err(RecoveryError::Replay { .. })
+                    if (known + 1..=sealed.len()).contains(&report.indexes_damaged) =>
+                {
+                    // An index was damaged where the replay needed it, and is set aside: now it's a missing one.
+                    loaded = Loaded::nothing();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// From a checkpoint, or from nothing, to everything that is known to be committed.
+    fn rise(
+        &mut self,
+        mut loaded: Loaded,
+        segments: &[SegmentInfo],
+        sealed: &[Sealed],
+        report: &mut Report,
+    ) -> Result<Arc<State>, RecoveryError> {
+        let folder = self.journal.folder();
+        let is_covered = |segment: &&Sealed| Some(segment.last) <= loaded.position;
+        let covered: Vec<Sealed> = sealed.iter().filter(is_covered).cloned().collect();
+        let mut indexes = Indexes::open_all(self.disk.clone(), &folder, &covered);
+        if !indexes.recovering().is_empty() {
+            // Their outcomes can only be had by replaying from the start.
+            loaded = Loaded::nothing();
+            indexes = Indexes::open_all(self.disk.clone(), &folder, &[]);
+        }
+        report.checkpoint = loaded.position;
+        report.replayed = 0;
+        let history = Arc::new(History::new(self.journal.clone(), Arc::new(indexes)));
+        let position = loaded.position;
+        let state = Arc::new(State::new(loaded.ledger, history.clone(), self.journal.clone()));
+        if position.is_some() {
+            state.loaded_from_checkpoint();
+        }
+        if let Some((place, payload)) = loaded.membership {
+            state.set_membership(place, payload);
+        }
+        let last_sealed = sealed.last().map(|segment| segment.last);
+        let committed = self.journal.committed().max(position).max(last_sealed);
+        state.checkpoint_only_from(last_sealed.map_or(0, |last| last + 1));
+        if let Some(committed) = committed {
+            let replayed = self.replay(&state, &history, segments, position, committed, report);
+            report.indexes_damaged += history.indexes().recovering().len();
+            replayed?;
+        }
+        Ok(state)
+    }
+
+    /// The checkpoint's ledger; `position: None` when there is none. An error says why one that is there can't be used.
+    fn load(&mut self) -> Result<Loaded, String> {
+        let mut loader = Loader::new();
+        let mut membership = None;
+        let marker = self.checkpoints.load(&mut |row| match row {
+            Row::Setting { name, value } if name == SETTING_MEMBERSHIP => {
+                let (term, position, payload): (u64, u64, Vec<u8>) =
+                    codec::decode(&value).map_err(|error| error.to_string())?;
+                membership = Some((Place { term, position }, payload.into()));
+                Ok(())
+            }
+            row => loader.put(row),
+        });
+        let marker = match marker {
+            Ok(Some(marker)) => marker,
+            Ok(None) => return Ok(Loaded::nothing()),
+            Err(error) => return Err(describe(&error)),
+        };
+        self.check_place(&marker)?;
+        let position = Some(marker.position);
+        let ledger = loader.finish(&marker)?;
+        Ok(Loaded { ledger, membership, position })
+    }
+
+    /// The marker must name a record of this very journal, and the end of a sealed segment: what lies behind it is replayed.
+    fn check_place(&self, marker: &Marker) -> Result<(), String> {
+        let position = marker.position;
+        match self.journal.tip_at(position) {
+            Err(error) => Err(format!("the journal can't be read at {position}: {error}")),
+            Ok(None) => Err(format!("it's at {position}, beyond the journal's end")),
+            Ok(Some(tip)) if tip.link != marker.link || tip.term != marker.term => Err(format!(
+                "its link at {position} isn't the journal's: it belongs to another history"
+            )),
+            Ok(Some(_)) => {
+                let ends_sealed = self
+                    .journal
+                    .segments()
+                    .iter()
+                    .filter_map(sealing::sealed)
+                    .any(|segment| segment.last == position);
+                if ends_sealed {
+                    Ok(())
+                } else {
+                    Err(format!("it's at {position}, which isn't the end of a sealed segment"))
+                }
+            }
+        }
+    }
+
+    fn replay(
+        &mut self,
+        state: &State,
+        history: &History,
+        segments: &[SegmentInfo],
+        from: Option<u64>,
+        committed: u64,
+        report: &mut Report,
+    ) -> Result<(), RecoveryError> {
+        let mut next = from.map_or(0, |position| position + 1);
+        let first = next;
+        let mut sealed =
+            segments.iter().filter_map(sealing::sealed).filter(|s| s.last >= first).peekable();
+        while next <= committed {
+            // Never across a segment's end: there its index takes over.
+            let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
+            let records = self.journal.read(next, end, READ_BYTES_MAX);
+            let records = records
+                .map_err(|e| RecoveryError::Journal { position: next, why: e.to_string() })?;
+            let Some(last) = records.last() else {
+                let why = "the record is gone".to_owned();
+                return Err(RecoveryError::Journal { position: next, why });
+            };
+            next = last.position + 1;
+            for record in &records {
+                apply(state, record)?;
+            }
+            report.replayed += u64::try_from(records.len()).unwrap_or(0);
+            (self.progress)(next, committed + 1);
+            if let Some(segment) = sealed.next_if(|segment| next > segment.last) {
+                self.take_over(state, history, segment, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A sealed segment is replayed: its index answers from here on, and is written anew where it can't.
+    fn take_over(
+        &mut self,
+        state: &State,
+        history: &History,
+        segment: Sealed,
+        report: &mut Report,
+    ) -> Result<(), RecoveryError> {
+        let last = segment.last;
+        if history.indexes().add(segment.clone()).is_err() {
+            sealing::write_index(&self.journal, state, &*self.disk, &segment, &mut |_| ())
+                .map_err(RecoveryError::Index)?;
+            history
+                .indexes()
+                .add(segment)
+                .map_err(|e| RecoveryError::Index(io::Error::other(e)))?;
+            report.indexes_rebuilt += 1;
+        }
+        drop(state.with_ledger(|ledger| ledger.forget_through(last)));
+        Ok(())
+    }
+}
+
+fn finish(state: Arc<State>, report: Report) -> Recovered {
+    state.checkpoint_only_from(0);
+    let applied = state.with_ledger(|ledger| ledger.last().copied());
+    let applied = applied.map(|last| types::log_id(last.term, last.position));
+    let membership = state.membership().and_then(|(place, payload)| {
+        let id = types::log_id(place.term, place.position);
+        types::membership_from_payload(id, &payload)
+    });
+    Recovered { state, applied, membership: membership.unwrap_or_default(), report }
+}
+
+/// Applies one record, of whatever kind.
+///
+/// # Errors
+/// When it can't be decoded or the ledger is unwell.
+pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
+    let position = record.position;
+    let wrong = |why: String| RecoveryError::Replay { position, why };
+    let head = EntryHead { position, term: record.term, time: record.time, link: record.link.0 };
+    match record.kind {
+        record_kind::COMMANDS => {
+            state.apply(&head, &record.payload).map_err(|error| wrong(error.to_string()))?;
+        }
+        record_kind::MEMBERSHIP => {
+            state.pass(&head).map_err(|error| wrong(error.to_string()))?;
+            state.set_membership(Place { term: record.term, position }, record.payload.clone());
+        }
+        record_kind::BLANK => state.pass(&head).map_err(|error| wrong(error.to_string()))?,
+        other => return Err(wrong(format!("a record of kind {other}"))),
+    }
+    Ok(())
+}
+
+/// What the configuration says of the ledger must be what the journal was founded with, where it can't change any more.
+///
+/// # Errors
+/// Names what differs.
+pub fn check_genesis(state: &State, configured: &Genesis) -> Result<(), RecoveryError> {
+    let founded = state.with_ledger(|ledger| ledger.founded().cloned());
+    match founded {
+        Some(founded) if founded.cluster != configured.cluster => {
+            Err(RecoveryError::Genesis(format!("cluster {}", founded.cluster)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn describe(error: &CheckpointError) -> String {
+    error.to_string()
+}
+
+/// Where the balances lie.
+pub fn balances_folder(data: &Path) -> PathBuf {
+    data.join("balances")
+}
+
+const _: () = assert!(*PERMANENT_SECONDS.start() == 0, "an index that is there is always asked");

@@ -1,0 +1,95 @@
+//! The index of a sealed segment: what the ledger still remembers of its entries is written down before it may be forgotten.
+
+use std::{io, ops::RangeInclusive};
+
+use evenkeel_storage::{
+    disk::Disk,
+    journal::{
+        self, Journal, Part, SegmentInfo,
+        index::{Builder, Sealed},
+    },
+};
+
+use crate::{
+    history::record_kind,
+    history::{Past, command_row, commands, place_of},
+    limits::READ_BYTES_MAX,
+    state::State,
+};
+use evenkeel_ledger::Decided;
+
+/// The id-seconds of a segment whose index is there: it says itself which ones it has.
+pub const PERMANENT_SECONDS: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// A sealed segment, as the indexes want to know it.
+pub fn sealed(segment: &SegmentInfo) -> Option<Sealed> {
+    let last = segment.last?;
+    (segment.state == journal::State::Sealed).then_some(Sealed {
+        first: segment.first,
+        last,
+        id_seconds: PERMANENT_SECONDS,
+    })
+}
+
+/// Writes the index of a segment all of whose entries are applied and still remembered by the ledger.
+///
+/// # Errors
+/// When the journal can't be read, the ledger has forgotten an entry, or the disk refuses.
+pub fn write_index(
+    journal: &Journal,
+    state: &State,
+    disk: &dyn Disk,
+    segment: &Sealed,
+    pace: &mut dyn FnMut(usize),
+) -> io::Result<()> {
+    // Targets of what is in the segment are found by the notes on it.
+    state.follow(usize::MAX).map_err(io::Error::other)?;
+    let past = state.past();
+    let mut builder = Builder::new(segment.first);
+    let mut next = segment.first;
+    while next <= segment.last {
+        let records =
+            journal.read(next, segment.last + 1, READ_BYTES_MAX).map_err(io::Error::other)?;
+        let Some(last) = records.last() else {
+            return Err(io::Error::other(format!("the record at {next} is gone")));
+        };
+        next = last.position + 1;
+        for record in &records {
+            if record.kind == record_kind::COMMANDS {
+                index_record(&mut builder, state, &past, record)?;
+            } else {
+                builder.record(record.position, 0);
+            }
+            pace(record.payload.len());
+        }
+    }
+    builder.finish(disk, &journal.folder(), pace)
+}
+
+fn index_record(
+    builder: &mut Builder,
+    state: &State,
+    past: &Past<'_>,
+    record: &journal::Record,
+) -> io::Result<()> {
+    let position = record.position;
+    let decided: Option<Vec<Decided>> =
+        state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
+    let decided = decided.ok_or_else(|| {
+        io::Error::other(format!("the outcomes of entry {position} are forgotten"))
+    })?;
+    let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
+    builder.record(position, count);
+    for (next, decided) in commands(&record.payload).zip(&decided) {
+        let (_, command, bytes) = next.map_err(io::Error::other)?;
+        let parties = past.parties_if_moved(&command, decided).map_err(io::Error::other)?;
+        let part = Part::of(record, place_of(bytes, &record.payload));
+        builder.command(&command_row(&command, decided, parties, part));
+    }
+    Ok(())
+}
+
+/// Whether an error says that there's no room.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,304 @@
+//! Starts the engine with its settings, and everything that stands around it on the road.
+//!
+//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote always.
+
+pub mod log_store;
+#[cfg(evenkeel_simulation)]
+pub mod seeded;
+pub mod state_machine;
+pub mod types;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use evenkeel_storage::{disk::Disk, journal::Journal};
+use evenkeel_wire::id::NodeId;
+use openraft::{Config, SnapshotPolicy, errors::RaftError};
+use tokio::{sync::watch, task::JoinSet};
+
+use self::{
+    log_store::LogStore,
+    state_machine::StateMachine,
+    types::{LogId, StoredMembership, Vote},
+};
+use super::{
+    Raft,
+    digests::Comparison,
+    empty_copy::status::Joining,
+    forwarder::{Forwarder, There},
+    leadership::{
+        handover::StepAside,
+        lead::{LeadKeeper, Leading},
+    },
+    peer_door::PeerDoor,
+    peers::{
+        book::{PeerTimes, Peers},
+        mute_gate::GateTimes,
+        network::Network,
+        transport::PeerTransport,
+    },
+    proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
+    reads::{self, Here},
+};
+use crate::state::freshness::Freshness;
+use crate::{
+    admission::Keyring,
+    clock::Clock,
+    config::Timing,
+    limits::KEYS_TRUSTED_HEARTBEATS,
+    metrics::Metrics,
+    road::{Lead, Road},
+    state::State,
+    telemetry::timeline::Timeline,
+};
+
+/// What replication is made of.
+pub struct Parts {
+    pub node: NodeId,
+    pub members: Vec<NodeId>,
+    pub timing: Timing,
+    pub disk: Arc<dyn Disk>,
+    pub data: PathBuf,
+    /// A random number: the name of this copy, should it begin empty.
+    pub copy: u64,
+    pub journal: Journal,
+    pub vote: Option<Vote>,
+    /// Everything up to here is committed, and applied to the ledger in `state`.
+    pub applied: Option<LogId>,
+    pub membership: StoredMembership,
+    pub state: Arc<State>,
+    pub clock: Arc<dyn Clock>,
+    pub transport: Arc<dyn PeerTransport>,
+    pub timeline: Option<Timeline>,
+    pub genesis: evenkeel_wire::genesis::Genesis,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    fn others(&self) -> Vec<NodeId> {
+        self.members.iter().copied().filter(|node| *node != self.node).collect()
+    }
+
+    /// What peers' lanes come to.
+    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
+        PeerDoor {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// Compares this site's digests with the others'.
+    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Comparison {
+        Comparison {
+            peers: peers.clone(),
+            state: self.state.clone(),
+            lead: lead.clone(),
+            others: self.others(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
+        StepAside {
+            raft: raft.clone(),
+            journal: self.journal.clone(),
+            peers: peers.clone(),
+            state: self.state.clone(),
+            timeline: self.timeline.clone(),
+        }
+    }
+
+    fn stamps(&self, peers: &Arc<Peers>) -> Stamps {
+        let (clock, state) = (self.clock.clone(), self.state.clone());
+        Stamps::new(clock, peers.clone(), state, self.members.len())
+    }
+
+    fn keyring(&self, road: &Arc<Road>, freshness: &Arc<Freshness>) -> Arc<Keyring> {
+        let trusted_for = self.timing.heartbeat * KEYS_TRUSTED_HEARTBEATS;
+        let (state, road, freshness) = (self.state.clone(), road.clone(), freshness.clone());
+        Arc::new(Keyring::new(state, road, freshness, trusted_for))
+    }
+}
+
+/// Running replication.
+pub struct Replication {
+    pub raft: Raft,
+    pub road: Arc<Road>,
+    pub keyring: Arc<Keyring>,
+    pub queue: Arc<Queue>,
+    pub peers: Arc<Peers>,
+    pub freshness: Arc<Freshness>,
+    pub joining: Arc<Joining>,
+    pub lead: watch::Receiver<Lead>,
+    pub door: PeerDoor,
+    tasks: JoinSet<()>,
+}
+
+/// Why replication can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("replication can't start: {0}")]
+    Engine(String),
+    #[error("the marker of an empty copy can't be read or written: {0}")]
+    Joining(std::io::Error),
+}
+
+impl Replication {
+    /// Starts the engine and its tasks on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// When the engine refuses what the journal holds, or the data folder can't be written.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let empty = parts.journal.last().is_none();
+        let silence = parts.timing.election_max * 2;
+        let joining = Joining::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
+        let joining = Arc::new(joining.map_err(StartError::Joining)?);
+        if joining.is_joining() {
+            tracing::warn!(
+                "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
+                 or all sites of a new cluster are up"
+            );
+        }
+        let times = peer_times(&parts.timing);
+        let peers = Arc::new(Peers::new(
+            parts.transport.clone(),
+            parts.journal.clone(),
+            parts.clock.clone(),
+            times,
+            joining.clone(),
+            parts.others(),
+        ));
+        let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
+        let machine = StateMachine::new(
+            parts.state.clone(),
+            parts.journal.clone(),
+            parts.applied,
+            parts.membership.clone(),
+            parts.metrics.clone(),
+        );
+        let engine = |why: String| StartError::Engine(why);
+        let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
+        let network = Network::new(peers.clone());
+        let raft = Raft::build(parts.node, Arc::new(config), network, store, machine)
+            .await
+            .map_err(|error| engine(error.to_string()))?;
+        peers.attach(raft.clone());
+        raft.run();
+        if empty {
+            found(&raft, &parts.members).await.map_err(engine)?;
+        }
+        Ok(Self::around(raft, parts, peers, joining))
+    }
+
+    fn around(raft: Raft, parts: Parts, peers: Arc<Peers>, joining: Arc<Joining>) -> Self {
+        let freshness = Arc::new(Freshness::default());
+        let (lead_sender, lead) = watch::channel(Lead::Nowhere);
+        let queue = Arc::new(Queue::default());
+        let (here, reads) =
+            Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
+        let (there, forwards) = There::new();
+        let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
+        let stamps = parts.stamps(&peers);
+        let keyring = parts.keyring(&road, &freshness);
+        let door = parts.door(&raft, &freshness, &joining);
+        let comparison = parts.comparison(&peers, &lead);
+        let aside = parts.aside(&raft, &peers);
+        let keeper = LeadKeeper::new(Leading {
+            raft: raft.clone(),
+            journal: parts.journal.clone(),
+            state: parts.state.clone(),
+            peers: peers.clone(),
+            freshness: freshness.clone(),
+            joining: joining.clone(),
+            timing: parts.timing,
+            others: parts.others(),
+            genesis: parts.genesis,
+            clock: parts.clock.clone(),
+            timeline: parts.timeline,
+            lead: lead_sender,
+            metrics: parts.metrics.clone(),
+            term: parts.vote.map_or(0, |vote| vote.leader_id.term),
+        });
+        let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
+        let batcher = Batcher::new(
+            queue.clone(),
+            raft.clone(),
+            road.clone(),
+            stamps,
+            upkeep,
+            lead.clone(),
+            parts.metrics,
+        );
+        let forwarder =
+            Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
+        tasks.spawn(aside.run());
+        tasks.spawn(batcher.run());
+        tasks.spawn(comparison.run());
+        tasks.spawn(forwarder.run());
+        tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
+        let attended = road.clone();
+        tasks.spawn(async move { attended.attend().await });
+        Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
+    }
+
+    /// Stops the engine and every task. Nothing that was acknowledged depends on it.
+    pub async fn stop(mut self) {
+        let _already_stopped = self.raft.shutdown().await;
+        self.tasks.shutdown().await;
+    }
+}
+
+/// The first membership of an empty journal. Every site writes the same record, so it doesn't matter whose election wins.
+async fn found(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
+    let members: BTreeMap<NodeId, types::EngineNode> =
+        members.iter().map(|node| (*node, types::EngineNode::default())).collect();
+    match raft.initialize(members).await {
+        Ok(()) => Ok(()),
+        // A peer was faster: its records are here already.
+        Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn peer_times(timing: &Timing) -> PeerTimes {
+    let lease = timing.election_max;
+    PeerTimes {
+        gate: GateTimes {
+            lease: lease + timing.heartbeat * 2,
+            mute: lease + timing.election_max + timing.election_max / 2,
+            window: lease,
+        },
+        append_reply: (timing.election_max * 2).max(Duration::from_secs(1)),
+        redial: timing.heartbeat,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a profile's times are short")
+}
+
+fn config(timing: &Timing) -> Config {
+    Config {
+        cluster_name: "evenkeel".into(),
+        heartbeat_interval: millis(timing.heartbeat),
+        heartbeat_min_interval: Some(millis(timing.heartbeat / 2)),
+        election_timeout_min: millis(timing.election_min),
+        election_timeout_max: millis(timing.election_max),
+        install_snapshot_timeout: 600_000,
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX / 2,
+        purge_batch_size: 65_536,
+        max_payload_entries: 4_096,
+        max_append_entries: Some(4_096),
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        ..Config::default()
+    }
+}

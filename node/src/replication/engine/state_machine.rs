@@ -1,0 +1,145 @@
+//! Applies committed entries to the ledger, in order, and says so. All state lives in the ledger; this only carries it there.
+
+use std::{io, sync::Arc};
+
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::outcome::{Answer, Stamp};
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    EntryPayload,
+    storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine},
+    type_config::alias::{SnapshotMetaOf, SnapshotOf},
+};
+
+use super::types::{Entry, LogId, StoredMembership, Types, encode_membership, term_of};
+use crate::{
+    metrics::Metrics,
+    road::Decided,
+    state::{Place, State},
+};
+use evenkeel_ledger::EntryHead;
+
+/// The engine's view of the ledger.
+pub struct StateMachine {
+    state: Arc<State>,
+    journal: Journal,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    metrics: Arc<Metrics>,
+}
+
+impl StateMachine {
+    /// Over a ledger that has everything up to `applied`.
+    pub fn new(
+        state: Arc<State>,
+        journal: Journal,
+        applied: Option<LogId>,
+        membership: StoredMembership,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { state, journal, applied, membership, metrics }
+    }
+
+    fn apply_one(&mut self, entry: &Entry) -> Result<Option<Arc<Decided>>, io::Error> {
+        let position = entry.log_id.index();
+        let tip = self
+            .journal
+            .tip_at(position)?
+            .ok_or_else(|| io::Error::other(format!("the record at {position} is gone")))?;
+        if tip.term != term_of(&entry.log_id) {
+            // Applying it would move money that nobody agreed on.
+            return Err(io::Error::other(format!(
+                "the engine gave an entry of term {} to apply at {position}, the journal's is of term {}",
+                term_of(&entry.log_id),
+                tip.term
+            )));
+        }
+        let head = EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
+        let decided = match &entry.payload {
+            EntryPayload::Normal(batch) => {
+                let answers: Vec<Answer> =
+                    self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
+                self.metrics.applied(&answers);
+                let stamp =
+                    Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
+                Some(Arc::new(Decided { stamp, answers }))
+            }
+            EntryPayload::Blank => {
+                self.state.pass(&head).map_err(io::Error::other)?;
+                self.metrics.passed();
+                None
+            }
+            EntryPayload::Membership(members) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
+                let place = Place { term: head.term, position };
+                self.state.pass(&head).map_err(io::Error::other)?;
+                self.state.set_membership(place, encode_membership(members));
+                self.metrics.passed();
+                None
+            }
+        };
+        self.applied = Some(entry.log_id);
+        Ok(decided)
+    }
+}
+
+impl RaftStateMachine<Types> for StateMachine {
+    type SnapshotData = ();
+    type SnapshotBuilder = NoSnapshots;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + Send,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let decided = match self.apply_one(&entry) {
+                Ok(decided) => decided,
+                Err(error) => {
+                    self.state
+                        .fail(&format!("applying position {}: {error}", entry.log_id.index()));
+                    return Err(error);
+                }
+            };
+            if let Some(responder) = responder {
+                responder.send(decided);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> NoSnapshots {
+        NoSnapshots
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMetaOf<Types>,
+        _snapshot: (),
+    ) -> Result<(), io::Error> {
+        Err(no_snapshots())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, ()>>, io::Error> {
+        Ok(None)
+    }
+}
+
+/// The journal is kept whole, so there is nothing that a snapshot could be for.
+pub struct NoSnapshots;
+
+fn no_snapshots() -> io::Error {
+    io::Error::other("there are no snapshots: the journal is kept whole")
+}
+
+impl RaftSnapshotBuilder<Types> for NoSnapshots {
+    type SnapshotData = ();
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, ()>, io::Error> {
+        Err(no_snapshots())
+    }
+}

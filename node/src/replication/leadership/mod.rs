@@ -1,0 +1,5 @@
+//! Who leads, and how the lead passes on.
+
+pub mod handover;
+pub mod lead;
+pub mod watchdog;

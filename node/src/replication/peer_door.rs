@@ -1,0 +1,317 @@
+//! What peers say to this node: from frames on lanes to the engine, and its answers back.
+//!
+//! It believes nothing that the certificate doesn't say: a vote in a message must be the sender's own.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::{
+    codec, frame,
+    frame::Frame,
+    id::NodeId,
+    peer::{self, AppendReply, AppendResult, CopyWelcome},
+};
+use futures_util::{StreamExt, stream};
+use openraft::raft::{
+    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, VoteRequest,
+};
+use tokio::time::Instant;
+
+use super::{
+    Raft, digests,
+    empty_copy::status::Joining,
+    engine::types::{
+        LogId, Types, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
+        vote_from_wire, vote_to_wire,
+    },
+    peers::transport::LaneEnds,
+};
+use crate::state::freshness::Freshness;
+use crate::{clock::Clock, state::State};
+
+type Request = AppendEntriesRequest<Types>;
+
+/// Hands what peers say to the engine. Clones share everything.
+#[derive(Clone)]
+pub struct PeerDoor {
+    pub raft: Raft,
+    pub journal: Journal,
+    pub clock: Arc<dyn Clock>,
+    pub freshness: Arc<Freshness>,
+    pub joining: Arc<Joining>,
+    pub state: Arc<State>,
+}
+
+fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+impl PeerDoor {
+    /// Answers heartbeats, votes and hand-overs of one peer until it ends the lane.
+    ///
+    /// # Errors
+    /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
+    pub async fn serve_control(&self, from: NodeId, mut ends: LaneEnds) -> io::Result<()> {
+        while let Some(frame) = ends.inbound.receive().await? {
+            let reply = self.control(from, frame).await?;
+            ends.out.send(reply.into()).await?;
+        }
+        Ok(())
+    }
+
+    async fn control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
+        match frame.kind {
+            peer::APPEND => match self.append_request(from, frame)? {
+                Ok((request, word)) => {
+                    let previous = request.prev_log_id;
+                    let last = request.entries.last().map(|entry| entry.log_id).or(previous);
+                    let response =
+                        self.raft.append_entries(request).await.map_err(io::Error::other)?;
+                    let result = response.into_stream_result(previous, last);
+                    self.believe(&word, &result);
+                    Ok(self.appended(result))
+                }
+                Err(mismatch) => Ok(self.reply(mismatch)),
+            },
+            peer::VOTE => self.vote(from, &frame).await,
+            peer::TRANSFER => self.transfer(from, &frame).await,
+            peer::DIGEST | peer::DIGEST_AGREED => {
+                let notice: peer::DigestNotice = codec::decode(&frame.body).map_err(invalid)?;
+                let agreed = frame.kind == peer::DIGEST_AGREED;
+                Ok(frame::whole(peer::DIGEST, &digests::answer(&self.state, &notice, agreed)))
+            }
+            other => Err(invalid(format!("a frame of type {other} on the control lane"))),
+        }
+    }
+
+    /// Takes the journal's live tail from one peer until it ends the lane or a record doesn't fit.
+    ///
+    /// # Errors
+    /// As [`Self::serve_control`].
+    pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
+        let LaneEnds { mut out, inbound } = ends;
+        let trouble: Arc<Mutex<Option<Trouble>>> = Arc::default();
+        let words: Arc<Mutex<VecDeque<Word>>> = Arc::default();
+        let (noted, spoken) = (trouble.clone(), words.clone());
+        let door = self.clone();
+        let requests = stream::unfold(Some(inbound), move |inbound| {
+            let (door, noted, spoken) = (door.clone(), noted.clone(), spoken.clone());
+            async move {
+                let mut inbound = inbound?;
+                let found = match inbound.receive().await {
+                    Ok(Some(frame)) if frame.kind == peer::APPEND => {
+                        match door.append_request(from, frame) {
+                            Ok(Ok((request, word))) => {
+                                spoken
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .push_back(word);
+                                return Some((request, Some(inbound)));
+                            }
+                            Ok(Err(mismatch)) => Trouble::Mismatch(mismatch),
+                            Err(error) => Trouble::Broken(error),
+                        }
+                    }
+                    Ok(Some(frame)) => Trouble::Broken(invalid(format!(
+                        "a frame of type {} on the append lane",
+                        frame.kind
+                    ))),
+                    Ok(None) => return None,
+                    Err(error) => Trouble::Broken(error),
+                };
+                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                None
+            }
+        });
+        let results = self.raft.stream_append(requests);
+        futures_util::pin_mut!(results);
+        while let Some(result) = results.next().await {
+            let result = result.map_err(io::Error::other)?;
+            let word = words.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if let Some(word) = word {
+                self.believe(&word, &result);
+            }
+            out.send(self.appended(result).into()).await?;
+        }
+        let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match trouble {
+            None => Ok(()),
+            Some(Trouble::Broken(error)) => Err(error),
+            Some(Trouble::Mismatch(result)) => out.send(self.reply(result).into()).await,
+        }
+    }
+
+    /// The engine's request, or the verdict that our chain and the sender's differ.
+    fn append_request(
+        &self,
+        from: NodeId,
+        frame: Frame,
+    ) -> io::Result<Result<(Request, Word), AppendResult>> {
+        let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
+        self.check_sender(from, head.vote)?;
+        if let Some(unwelcome) = self.unwelcome(head.welcomes)? {
+            return Ok(Err(unwelcome));
+        }
+        if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
+            let held = self.journal.tip_at(previous.position)?;
+            if let Some(held) = held.filter(|held| held.term == previous.term)
+                && held.link.0 != expected
+            {
+                tracing::error!(
+                    peer = from,
+                    position = previous.position,
+                    "this node's journal and the primary's differ at a position that both hold: \
+                     taking no more; run `evenkeel verify` on both"
+                );
+                return Ok(Err(AppendResult::LinkMismatch(previous)));
+            }
+        }
+        let committed = head.committed.map(log_id_from_wire);
+        let mut expected_link = head.previous_link;
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            let id = log_id(record.term, record.position);
+            let entry = entry_from_parts(
+                id,
+                record.time,
+                record.kind,
+                record.payload,
+                expected_link.take(),
+            )
+            .map_err(invalid)?;
+            entries.push(entry);
+        }
+        let request = Request {
+            vote: vote_from_wire(head.vote),
+            prev_log_id: head.previous.map(log_id_from_wire),
+            entries,
+            leader_commit: committed,
+        };
+        // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
+        let proven = head.committed.filter(|id| id.term == head.vote.term);
+        let word = Word { at: Instant::now(), committed: proven.map(|id| id.position) };
+        Ok(Ok((request, word)))
+    }
+
+    /// A deposed primary's word counts for nothing: only after the engine's verdict is it the primary's.
+    fn believe(&self, word: &Word, verdict: &StreamAppendResult<Types>) {
+        if !matches!(verdict, Err(StreamAppendError::HigherVote(_))) {
+            self.freshness.heard(word.at, word.committed);
+        }
+    }
+
+    /// A copy that began empty takes nothing from a primary that hasn't proved itself to it.
+    fn unwelcome(&self, word: Option<CopyWelcome>) -> io::Result<Option<AppendResult>> {
+        let Some(copy) = self.joining.copy() else { return Ok(None) };
+        let silent = self.joining.is_silent(Instant::now());
+        match word.filter(|word| word.copy == copy && !silent) {
+            None => return Ok(Some(AppendResult::Unwelcome(copy))),
+            Some(CopyWelcome { founder: true, .. }) => {
+                tracing::info!(
+                    "this copy took part in the cluster's first election: it counts from now on"
+                );
+                self.joining.caught_up()?;
+            }
+            Some(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn check_sender(&self, from: NodeId, vote: peer::Vote) -> io::Result<()> {
+        if vote.node == from {
+            return Ok(());
+        }
+        Err(invalid(format!("node {from} speaks with the vote of node {}", vote.node)))
+    }
+
+    async fn vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
+        let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
+        self.check_sender(from, request.vote)?;
+        let last = self.journal.last().map(|tip| log_id(tip.term, tip.position));
+        let joining = self.joining.copy();
+        // Whoever remembers everything doesn't elect one that may not.
+        if (request.joining && joining.is_none()) || self.joining.is_silent(Instant::now()) {
+            let vote = peer::Vote { term: 0, node: 0, committed: false };
+            let last = last.as_ref().map(log_id_to_wire);
+            let reply = peer::VoteReply { vote, granted: false, last, joining };
+            return Ok(frame::whole(peer::VOTED, &reply));
+        }
+        let question = VoteRequest {
+            vote: vote_from_wire(request.vote),
+            last_log_id: request.last.map(log_id_from_wire),
+            leadership_transfer: request.leadership_transfer,
+        };
+        let response = if request.pre_vote {
+            self.raft.pre_vote(question).await
+        } else {
+            self.raft.vote(question).await
+        }
+        .map_err(io::Error::other)?;
+        let reply = peer::VoteReply {
+            vote: vote_to_wire(&response.vote),
+            granted: response.vote_granted,
+            last: response.last_log_id.as_ref().map(log_id_to_wire),
+            joining,
+        };
+        Ok(frame::whole(peer::VOTED, &reply))
+    }
+
+    async fn transfer(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
+        let request: peer::TransferLeader = codec::decode(&frame.body).map_err(invalid)?;
+        self.check_sender(from, request.from)?;
+        let question = TransferLeaderRequest::new(
+            vote_from_wire(request.from),
+            request.to,
+            request.last.map(log_id_from_wire),
+        );
+        let reply =
+            match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
+                Ok(()) => peer::TransferReply::Accepted,
+                Err(TransferLeaderError::VoteChanged { expected, actual }) => {
+                    let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
+                    peer::TransferReply::VoteChanged { expected, actual }
+                }
+                Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
+                    let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
+                    let (expected, actual) = (to_wire(expected), to_wire(actual));
+                    peer::TransferReply::LogNotFlushed { expected, actual }
+                }
+            };
+        Ok(frame::whole(peer::TRANSFERRED, &reply))
+    }
+
+    fn appended(&self, result: StreamAppendResult<Types>) -> Vec<u8> {
+        self.reply(match result {
+            Ok(id) => AppendResult::Durable(id.as_ref().map(log_id_to_wire)),
+            Err(StreamAppendError::Conflict(id)) => {
+                AppendResult::Conflict(peer::LogId { term: term_of(&id), position: id.index() })
+            }
+            Err(StreamAppendError::HigherVote(vote)) => {
+                AppendResult::HigherVote(vote_to_wire(&vote))
+            }
+        })
+    }
+
+    fn reply(&self, result: AppendResult) -> Vec<u8> {
+        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.disk_full());
+        let joining = self.joining.is_joining();
+        frame::whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
+    }
+}
+
+/// What a sender said of the commitment, before it's known whether it's the primary still.
+struct Word {
+    at: Instant,
+    committed: Option<u64>,
+}
+
+/// Why no more requests come from a lane.
+enum Trouble {
+    Broken(io::Error),
+    Mismatch(AppendResult),
+}

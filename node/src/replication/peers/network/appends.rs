@@ -1,0 +1,222 @@
+//! Entries on their way to a peer: one lane, many appends in flight, answered in order.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use evenkeel_wire::{
+    frame::Frame,
+    id::NodeId,
+    peer::{self, AppendResult, Lane},
+};
+use futures_util::{Stream, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use openraft::{
+    network::{NetStreamAppend, RPCOption},
+    raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult},
+};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{PeerClient, Rpc, broken, decode, expect, unreachable};
+use crate::{
+    limits::APPENDS_IN_FLIGHT_MAX,
+    replication::{
+        engine::types::{
+            LogId, Types, entry_parts, log_id_from_wire, log_id_to_wire, term_of, vote_from_wire,
+            vote_to_wire,
+        },
+        peers::{book::Peers, transport::LaneEnds},
+    },
+};
+
+type Appended = Rpc<StreamAppendResult<Types>>;
+
+impl NetStreamAppend<Types> for PeerClient {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Appended>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+    {
+        let patience = match self.lane {
+            Lane::Control => option.hard_ttl(),
+            _ => self.peers.times().append_reply,
+        };
+        Box::pin(async move {
+            let session = AppendSession {
+                client: self,
+                ends: None,
+                input,
+                ended: false,
+                patience,
+                sent: VecDeque::new(),
+            };
+            let replies = stream::unfold(Some(session), |session| async {
+                let mut session = session?;
+                match session.next().await {
+                    None => None,
+                    Some(Ok(result)) => {
+                        let goes_on = result.is_ok();
+                        Some((Ok(result), goes_on.then_some(session)))
+                    }
+                    Some(Err(error)) => Some((Err(unreachable(error)), None)),
+                }
+            });
+            let replies: BoxStream<'s, Appended> = replies.boxed();
+            Ok(replies)
+        })
+    }
+}
+
+/// What was sent and isn't answered yet.
+struct Sent {
+    last: Option<LogId>,
+    at: Instant,
+}
+
+/// A run of appends over one lane: many in flight, answered in order.
+struct AppendSession<'s, S> {
+    client: &'s mut PeerClient,
+    ends: Option<LaneEnds>,
+    input: S,
+    ended: bool,
+    patience: Duration,
+    sent: VecDeque<Sent>,
+}
+
+impl<S> AppendSession<'_, S>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+{
+    async fn next(&mut self) -> Option<io::Result<StreamAppendResult<Types>>> {
+        loop {
+            let Some(oldest) = self.sent.front() else {
+                if self.ended {
+                    self.client.ends = self.ends.take();
+                    return None;
+                }
+                let request = self.input.next().await;
+                if let Err(error) = self.send(request).await {
+                    return Some(Err(error));
+                }
+                continue;
+            };
+            let deadline = oldest.at + self.patience;
+            let ends = self.ends.as_mut().expect("a lane is open while something is unanswered");
+            let more = !self.ended && self.sent.len() < APPENDS_IN_FLIGHT_MAX;
+            tokio::select! {
+                biased;
+                reply = ends.inbound.receive() => return Some(reply.and_then(|reply| self.answered(reply))),
+                request = self.input.next(), if more => {
+                    if let Err(error) = self.send(request).await {
+                        return Some(Err(error));
+                    }
+                }
+                () = sleep_until(deadline) => {
+                    return Some(Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")));
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, request: Option<AppendEntriesRequest<Types>>) -> io::Result<()> {
+        let Some(request) = request else {
+            self.ended = true;
+            return Ok(());
+        };
+        let now = Instant::now();
+        if !self.client.peers.may_send(now) {
+            return Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "mute: a majority doesn't answer",
+            ));
+        }
+        let mut ends = match self.ends.take() {
+            Some(ends) => ends,
+            None => self.client.take_lane(self.client.lane, self.patience).await?,
+        };
+        let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        let frame = self.client.peers.append_frame(self.client.to, &request)?;
+        // Cancelled here, the lane is dropped half-way through a frame: `ends` isn't put back.
+        timeout(self.patience, ends.out.send(frame.into()))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes no more"))??;
+        self.ends = Some(ends);
+        self.sent.push_back(Sent { last, at: now });
+        Ok(())
+    }
+
+    fn answered(&mut self, reply: Option<Frame>) -> io::Result<StreamAppendResult<Types>> {
+        let body = expect(reply, peer::APPENDED)?;
+        let reply: peer::AppendReply = decode(&body)?;
+        let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
+        self.client.peers.answered(self.client.to, &reply);
+        Ok(match reply.result {
+            AppendResult::Durable(id) => {
+                let id = id.map(log_id_from_wire);
+                if id > sent.last {
+                    return Err(broken("a peer says that it has more than it was sent"));
+                }
+                Ok(id)
+            }
+            AppendResult::Conflict(id) => Err(StreamAppendError::Conflict(log_id_from_wire(id))),
+            AppendResult::HigherVote(vote) => {
+                Err(StreamAppendError::HigherVote(vote_from_wire(vote)))
+            }
+            AppendResult::Unwelcome(copy) => {
+                self.client.peers.met(self.client.to, copy);
+                return Err(broken(
+                    "the peer's copy began empty, and this primary hasn't proved itself yet",
+                ));
+            }
+            AppendResult::LinkMismatch(id) => {
+                tracing::error!(
+                    peer = self.client.to,
+                    position = id.position,
+                    "a peer's journal and ours differ at a position that both hold: it takes no more; \
+                     run `evenkeel verify` on both"
+                );
+                return Err(broken("the peer's chain differs from ours"));
+            }
+        })
+    }
+}
+
+impl Peers {
+    /// The frame for an append: its entries as records, and the link in front of them.
+    fn append_frame(
+        &self,
+        to: NodeId,
+        request: &AppendEntriesRequest<Types>,
+    ) -> io::Result<Vec<u8>> {
+        let previous_link = match &request.prev_log_id {
+            Some(id) => self.link_at(id)?,
+            None => None,
+        };
+        let records: Vec<peer::PeerRecord> = request
+            .entries
+            .iter()
+            .map(|entry| {
+                let (time, kind, payload) = entry_parts(entry);
+                let term = term_of(&entry.log_id);
+                peer::PeerRecord { position: entry.log_id.index(), term, time, kind, payload }
+            })
+            .collect();
+        let vote = vote_to_wire(&request.vote);
+        // A follower takes it for all that was committed, and calls its own view current by it.
+        let answered = self.is_answered(Instant::now());
+        let committed = request.leader_commit.as_ref().filter(|_| answered);
+        let head = peer::AppendHead {
+            vote,
+            previous: request.prev_log_id.as_ref().map(log_id_to_wire),
+            previous_link,
+            committed: committed.map(log_id_to_wire),
+            welcomes: self.welcome(vote.term, to),
+            records: u32::try_from(records.len()).map_err(io::Error::other)?,
+        };
+        let bytes: usize =
+            records.iter().map(|record| peer::record_bytes(record.payload.len())).sum();
+        let mut frame = Vec::with_capacity(bytes + 256);
+        peer::write_append(&head, records.iter(), &mut frame);
+        Ok(frame)
+    }
+}

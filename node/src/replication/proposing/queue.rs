@@ -1,0 +1,265 @@
+//! The queue in front of the journal: requests that wait for a place in an entry, bounded in number, commands and bytes.
+//!
+//! It never reorders them, and never splits a request over two entries.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use evenkeel_wire::{
+    command::{Command, Commands},
+    entry::EntryBuilder,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    limits::{ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX, QUEUED_REQUESTS_MAX},
+    road::{Errand, Exit, Ticket},
+};
+
+/// The queue in front of the journal.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    tickets: VecDeque<Ticket>,
+    commands: usize,
+    bytes: usize,
+}
+
+/// Commands and bytes of a request.
+pub(crate) fn size(ticket: &Ticket) -> (usize, usize) {
+    match &ticket.errand {
+        Errand::Submit { count, commands, .. } => {
+            (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
+        }
+        Errand::Read(_) => (0, 0),
+    }
+}
+
+impl Exit for Queue {
+    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
+        let (commands, bytes) = size(&ticket);
+        let mut waiting = self.waiting();
+        let full = waiting.tickets.len() >= QUEUED_REQUESTS_MAX
+            || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
+            || waiting.bytes.saturating_add(bytes) > QUEUED_BYTES_MAX;
+        if full {
+            return Err(Box::new(ticket));
+        }
+        waiting.commands += commands;
+        waiting.bytes += bytes;
+        waiting.tickets.push_back(ticket);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many commands wait.
+    pub fn depth(&self) -> usize {
+        self.waiting().commands
+    }
+
+    /// Comes back when somebody has come to wait.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting().tickets.is_empty()
+    }
+
+    /// Takes as many as fit in one entry; `None` when nobody waits. What a node asks for is alone in its entry.
+    pub(crate) fn fill(&self) -> Option<(EntryBuilder, Vec<Flying>)> {
+        let mut waiting = self.waiting();
+        let mut entry = EntryBuilder::new();
+        let mut flying = Vec::new();
+        let mut bytes_taken = 0;
+        while let Some(ticket) = waiting.tickets.front() {
+            let Errand::Submit { count, atomic, commands } = &ticket.errand else {
+                unreachable!("only submits are queued");
+            };
+            let alone = ticket.caller.is_node();
+            if !entry.fits(*count, commands.len())
+                || (alone && !flying.is_empty())
+                || (bytes_taken > 0 && bytes_taken + commands.len() > ENTRY_BYTES_TARGET)
+            {
+                break;
+            }
+            let first = entry.commands();
+            entry.push(ticket.caller.key, *atomic, *count, commands);
+            bytes_taken += commands.len();
+            let ticket = waiting.tickets.pop_front().expect("it's in front");
+            let (commands, bytes) = size(&ticket);
+            waiting.commands -= commands;
+            waiting.bytes -= bytes;
+            flying.push(Flying { ticket: Some(ticket), first });
+            if alone {
+                break;
+            }
+        }
+        (!flying.is_empty()).then_some((entry, flying))
+    }
+
+    /// Takes everything that waits.
+    pub(crate) fn take_all(&self) -> VecDeque<Ticket> {
+        std::mem::take(&mut *self.waiting()).tickets
+    }
+
+    /// Takes those whose deadline is over.
+    pub(crate) fn expire(&self, now: Instant) -> Vec<Ticket> {
+        let mut waiting = self.waiting();
+        if waiting.tickets.iter().all(|ticket| ticket.deadline > now) {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut *waiting);
+        let (expired, rest): (Vec<_>, Vec<_>) =
+            all.tickets.into_iter().partition(|ticket| ticket.deadline <= now);
+        for ticket in rest {
+            let (commands, bytes) = size(&ticket);
+            waiting.commands += commands;
+            waiting.bytes += bytes;
+            waiting.tickets.push_back(ticket);
+        }
+        expired
+    }
+}
+
+/// A request inside an entry that is under way. The ticket is gone when the deadline was first.
+pub(crate) struct Flying {
+    pub(crate) ticket: Option<Ticket>,
+    /// Its first command's number in the entry.
+    pub(crate) first: usize,
+}
+
+impl Flying {
+    /// Whether a node asked to end the day.
+    pub(crate) fn ends_day(&self) -> bool {
+        let Some(ticket) = self.ticket.as_ref().filter(|ticket| ticket.caller.is_node()) else {
+            return false;
+        };
+        let Errand::Submit { commands, .. } = &ticket.errand else { return false };
+        let is_marker = |command| matches!(command, Ok((Command::CloseDay(_), _)));
+        Commands::new(commands).any(is_marker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use evenkeel_wire::{
+        codec,
+        day::{BusinessDate, CloseDay},
+        entry::EntryBody,
+        id::{KeyId, NODES, OPERATOR_KEY},
+        key::{RevokeKey, Role},
+    };
+
+    use super::*;
+    use crate::road::{Caller, Reply, ReplySink};
+
+    struct Nobody;
+
+    impl ReplySink for Nobody {
+        fn deliver(&self, _token: u64, _reply: Reply) {}
+    }
+
+    const CLIENT: Caller =
+        Caller { key: OPERATOR_KEY, hash: [1; 32], role: Role::Operator, account: None };
+
+    fn ticket(caller: Caller, bytes: usize) -> Ticket {
+        let commands = vec![7; bytes].into();
+        Ticket {
+            caller,
+            errand: Errand::Submit { count: 1, atomic: false, commands },
+            deadline: Instant::now() + Duration::from_secs(1),
+            waiting_since: None,
+            proposed: false,
+            sink: Arc::new(Nobody),
+            token: 0,
+        }
+    }
+
+    /// The keys of each entry's groups.
+    fn entries(queue: &Queue) -> Vec<Vec<KeyId>> {
+        std::iter::from_fn(|| {
+            let (entry, _) = queue.fill()?;
+            let body = entry.finish();
+            let mut groups = EntryBody::open(&body).unwrap();
+            let keys = std::iter::from_fn(|| groups.next_group().unwrap().map(|group| group.key));
+            Some(keys.collect())
+        })
+        .collect()
+    }
+
+    fn filled(tickets: &[(Caller, usize)]) -> Queue {
+        let queue = Queue::default();
+        for (caller, bytes) in tickets {
+            assert!(queue.offer(ticket(*caller, *bytes)).is_ok());
+        }
+        queue
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_node_asks_for_is_alone_in_its_entry_and_keeps_its_turn() {
+        let (node, client) = ((Caller::NODE, 10), (CLIENT, 10));
+        let queue = filled(&[client, client, node, node, client]);
+        let (nodes, clients) = (vec![NODES], vec![OPERATOR_KEY]);
+        let both = vec![OPERATOR_KEY, OPERATOR_KEY];
+        assert_eq!(entries(&queue), [both, nodes.clone(), nodes, clients]);
+        assert!(queue.is_empty());
+        assert_eq!(queue.depth(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_nodes_marker_ends_a_day() {
+        let day = |text| BusinessDate::parse(text).unwrap();
+        let marker = CloseDay { closed: day("2026-11-26"), next: day("2026-11-27") };
+        let revoke = Command::RevokeKey(RevokeKey { key: KeyId(7) });
+        let ends_day = |caller, command: &Command| {
+            let mut ticket = ticket(caller, 0);
+            let commands = codec::encode(command).into();
+            ticket.errand = Errand::Submit { count: 1, atomic: false, commands };
+            Flying { ticket: Some(ticket), first: 0 }.ends_day()
+        };
+        assert!(ends_day(Caller::NODE, &Command::CloseDay(marker)));
+        assert!(!ends_day(Caller::NODE, &revoke), "a key ends no day");
+        assert!(!ends_day(CLIENT, &Command::CloseDay(marker)), "nor does a client");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_is_closed_when_it_is_large_enough() {
+        let half = ENTRY_BYTES_TARGET / 2;
+        let queue = filled(&[(CLIENT, half), (CLIENT, half), (CLIENT, 1), (CLIENT, 2 * half + 1)]);
+        let lengths: Vec<usize> = entries(&queue).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_gives_requests_back_and_expired_ones_make_room() {
+        let queue = Queue::default();
+        let large = QUEUED_BYTES_MAX / 4;
+        for _ in 0..4 {
+            assert!(queue.offer(ticket(CLIENT, large)).is_ok());
+        }
+        assert!(queue.offer(ticket(CLIENT, 1)).is_err());
+        assert!(queue.expire(Instant::now()).is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(queue.expire(Instant::now()).len(), 4);
+        assert!(queue.offer(ticket(CLIENT, large)).is_ok());
+        assert_eq!(queue.take_all().len(), 1);
+    }
+}

@@ -1,0 +1,242 @@
+//! What this node has applied: the ledger behind its lock, its digests, and who waits for it.
+//!
+//! Apply and reads take the lock for one entry or one answer; checkpoints and audits for one slice.
+
+mod checkpointing;
+pub mod freshness;
+mod queries;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_storage::journal::Journal;
+use evenkeel_wire::{outcome::Answer, reply::KeyView};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+
+use crate::{
+    history::History,
+    limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGE_THREADS_MAX, PAGES_WAITING_MAX},
+};
+use evenkeel_ledger::{EntryHead, Ledger, Unwell};
+
+pub use checkpointing::{Begun, CheckpointNote, CheckpointNotes};
+
+/// An entry's place: its term and position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub term: u64,
+    pub position: u64,
+}
+
+/// The applied state. Shared by replication, doors and the keeper.
+pub struct State {
+    inner: Mutex<Inner>,
+    history: Arc<History>,
+    journal: Journal,
+    pages: Arc<Semaphore>,
+    page_turns: Arc<Semaphore>,
+    applied: watch::Sender<Option<Place>>,
+    keys_mark: AtomicU64,
+    failed: watch::Sender<Option<String>>,
+}
+
+pub(crate) struct Inner {
+    ledger: Ledger,
+    digests: VecDeque<(u64, [u8; 32])>,
+    /// A checkpoint that was begun and that the keeper hasn't taken over yet.
+    begun: Option<Begun>,
+    checkpoint_busy: bool,
+    checkpoint_from: u64,
+    checkpoints: CheckpointNotes,
+    membership: Option<(Place, Bytes)>,
+}
+
+impl State {
+    pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
+        let keys_mark = AtomicU64::new(ledger.keys_mark());
+        let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
+        let inner = Inner {
+            ledger,
+            digests: VecDeque::new(),
+            begun: None,
+            checkpoint_busy: false,
+            checkpoint_from: 0,
+            checkpoints: CheckpointNotes::default(),
+            membership: None,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            history,
+            pages: Arc::new(Semaphore::new(PAGES_WAITING_MAX)),
+            page_turns: Arc::new(Semaphore::new(PAGE_THREADS_MAX)),
+            journal,
+            applied: watch::Sender::new(place),
+            keys_mark,
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was decided before.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// Looks at the ledger.
+    pub fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.inner().ledger)
+    }
+
+    /// Applies an entry of commands; one answer for each of them.
+    ///
+    /// # Errors
+    /// When the ledger is unwell: the node must stop.
+    pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, Unwell> {
+        let mut answers = Vec::new();
+        let mut inner = self.inner();
+        self.begin_checkpoint_at_boundary(&mut inner, head);
+        let mut firsts = self.history.firsts(head.position);
+        inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
+        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
+        self.applied_entry(inner, head);
+        Ok(answers)
+    }
+
+    /// Passes over an entry that carries no commands.
+    ///
+    /// # Errors
+    /// When the ledger is unwell: the node must stop.
+    pub fn pass(&self, head: &EntryHead) -> Result<(), Unwell> {
+        let mut inner = self.inner();
+        self.begin_checkpoint_at_boundary(&mut inner, head);
+        inner.ledger.pass(head)?;
+        self.applied_entry(inner, head);
+        Ok(())
+    }
+
+    fn applied_entry(&self, mut inner: MutexGuard<'_, Inner>, head: &EntryHead) {
+        if head.position.is_multiple_of(DIGEST_EVERY) {
+            inner.take_digest();
+        }
+        drop(inner);
+        self.applied.send_replace(Some(Place { term: head.term, position: head.position }));
+    }
+
+    /// The newest membership record: its place and payload.
+    pub fn membership(&self) -> Option<(Place, Bytes)> {
+        self.inner().membership.clone()
+    }
+
+    /// Notes a membership record that is about to be passed.
+    pub fn set_membership(&self, place: Place, payload: Bytes) {
+        self.inner().membership = Some((place, payload));
+    }
+
+    /// Takes a digest of the state as it stands, once for each position.
+    pub fn digest_now(&self) {
+        self.inner().take_digest();
+    }
+
+    /// The last digests, oldest first.
+    pub fn digests(&self) -> Vec<(u64, [u8; 32])> {
+        self.inner().digests.iter().copied().collect()
+    }
+
+    /// Tells when an entry was applied.
+    pub fn applied(&self) -> watch::Receiver<Option<Place>> {
+        self.applied.subscribe()
+    }
+
+    /// Waits until so much is applied; `false`: it isn't within that time.
+    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+        timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// The newest applied entry's position.
+    pub fn position(&self) -> Option<u64> {
+        self.applied.borrow().map(|place| place.position)
+    }
+
+    /// The newest applied entry's term.
+    pub fn applied_term(&self) -> Option<u64> {
+        self.applied.borrow().map(|place| place.term)
+    }
+
+    /// The ledger's time, microseconds since the Unix epoch.
+    pub fn last_time(&self) -> u64 {
+        self.inner().ledger.time()
+    }
+
+    /// Whether genesis is applied.
+    pub fn founded(&self) -> bool {
+        self.inner().ledger.founded().is_some()
+    }
+
+    /// The key whose text has this blake3, also when it's revoked.
+    pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        self.inner().ledger.key(hash)
+    }
+
+    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    pub fn keys_mark(&self) -> u64 {
+        self.keys_mark.load(Ordering::Acquire)
+    }
+
+    /// A place among the pages of histories that are read at a time; `None`: all are taken.
+    pub fn place_for_a_page(&self) -> Option<OwnedSemaphorePermit> {
+        self.pages.clone().try_acquire_owned().ok()
+    }
+
+    /// The turn of a page to be read; given back when it's dropped.
+    pub async fn turn_of_a_page(&self) -> OwnedSemaphorePermit {
+        self.page_turns.clone().acquire_owned().await.expect("it's never closed")
+    }
+
+    /// The node can't go on; says why.
+    pub fn fail(&self, why: &str) {
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert_with(|| why.to_owned());
+            first
+        });
+    }
+
+    /// Whether this copy's journal is damaged, as far as anybody has read it.
+    pub fn is_damaged(&self) -> bool {
+        self.journal.found_damage()
+    }
+
+    /// Tells when the node can't go on.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.failed.subscribe()
+    }
+}
+
+impl Inner {
+    fn take_digest(&mut self) {
+        let Some(position) = self.ledger.position() else { return };
+        if self.digests.back().is_some_and(|(last, _)| *last == position) {
+            return;
+        }
+        if self.digests.len() == DIGESTS_KEPT {
+            self.digests.pop_front();
+        }
+        self.digests.push_back((position, self.ledger.digest()));
+    }
+}

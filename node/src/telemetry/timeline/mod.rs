@@ -1,0 +1,195 @@
+//! What this node saw and did, for whoever asks afterwards, hour by hour: role changes, lost and found peers, elections,
+//! switchovers, alarms, admin acts. One JSON object a line in `timeline.jsonl`, each made durable within moments.
+//!
+//! Two files at most, 8 MiB each: a full one becomes `timeline.1.jsonl`. A line torn by a crash stays where it is and is
+//! passed over when read. It never holds balances, and nothing but people and their tools reads it.
+
+mod file;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, rfc3339};
+use file::TimelineFile;
+
+/// Events that may wait for the disk. More than that: the disk hangs, and the log says so.
+const QUEUE_MAX: usize = 1_024;
+/// The most events that one reading gives: the newest of them.
+pub const EVENTS_MAX: usize = 10_000;
+
+/// Something this node saw or did. `GET /timeline` is a list of these, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEvent {
+    pub time: String,
+    pub event: String,
+    #[serde(flatten)]
+    pub details: Map<String, Value>,
+}
+
+/// Why an event isn't on disk.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The disk said no.
+    #[error("the timeline can't be written: {0}")]
+    Write(String),
+    /// The disk doesn't keep up.
+    #[error("the timeline's queue of {QUEUE_MAX} events is full: the disk doesn't keep up")]
+    Full,
+    /// The node is stopping.
+    #[error("the timeline is closed")]
+    Closed,
+}
+
+struct Note {
+    event: TimelineEvent,
+    written: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+/// Takes events; clones write to the same file.
+#[derive(Clone)]
+pub struct Timeline {
+    queue: SyncSender<Note>,
+    clock: Arc<dyn Clock>,
+    folder: PathBuf,
+}
+
+impl Timeline {
+    /// Opens the timeline of a data folder, and starts the thread that writes it. The thread ends with the last clone.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let file = TimelineFile::open(folder)?;
+        let (queue, notes) = sync_channel(QUEUE_MAX);
+        thread::Builder::new().name("timeline".into()).spawn(move || write_all(file, &notes))?;
+        Ok(Self { queue, clock, folder: folder.to_owned() })
+    }
+
+    /// Records an event, soon. Never waits: when the disk doesn't keep up the event is lost, and the log says so.
+    /// `details` is a JSON object.
+    pub fn record(&self, event: &str, details: Value) {
+        if let Err(error) = self.put(event, details, None) {
+            tracing::warn!(event, %error, "an event is missing from the timeline");
+        }
+    }
+
+    /// Records an event and comes back when it's on disk.
+    ///
+    /// # Errors
+    /// When it isn't: whatever it announces must not take effect.
+    pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), Error> {
+        let (written, answer) = oneshot::channel();
+        self.put(event, details, Some(written))?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// What was recorded between two times (microseconds since the Unix epoch), both included, oldest first. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn read(&self, since: Option<u64>, until: Option<u64>) -> io::Result<Vec<TimelineEvent>> {
+        let since = since.map(rfc3339).unwrap_or_default();
+        let until = until.map(rfc3339);
+        // The texts are of one form and one zone, so they sort as the times do.
+        file::read(&self.folder, EVENTS_MAX, |event| {
+            event.time >= since && until.as_ref().is_none_or(|until| event.time <= *until)
+        })
+    }
+
+    fn put(
+        &self,
+        event: &str,
+        details: Value,
+        written: Option<oneshot::Sender<Result<(), Error>>>,
+    ) -> Result<(), Error> {
+        let details = match details {
+            Value::Object(details) => details,
+            Value::Null => Map::new(),
+            other => Map::from_iter([("detail".to_owned(), other)]),
+        };
+        let event = TimelineEvent {
+            time: rfc3339(self.clock.wall_micros()),
+            event: event.to_owned(),
+            details,
+        };
+        self.queue.try_send(Note { event, written }).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Full,
+            TrySendError::Disconnected(_) => Error::Closed,
+        })
+    }
+}
+
+/// Everything that waits is made durable at once.
+fn write_all(mut file: TimelineFile, notes: &Receiver<Note>) {
+    while let Ok(first) = notes.recv() {
+        let batch: Vec<Note> = std::iter::once(first).chain(notes.try_iter()).collect();
+        let result = file
+            .append(batch.iter().map(|note| &note.event))
+            .map_err(|error| Error::Write(error.to_string()));
+        if let Err(error) = &result {
+            tracing::error!(%error, events = batch.len(), "events are missing from the timeline");
+        }
+        for written in batch.into_iter().filter_map(|note| note.written) {
+            // Whoever asked may have gone.
+            let _ = written.send(result.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    struct StoppedClock;
+    impl Clock for StoppedClock {
+        fn wall_micros(&self) -> u64 {
+            1_760_000_000_000_000
+        }
+    }
+
+    fn open(folder: &Path) -> Timeline {
+        Timeline::open(folder, Arc::new(StoppedClock)).expect("a timeline")
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_is_read_again_after_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        open(folder.path())
+            .record_durably("became_primary", json!({"term": 3}))
+            .await
+            .expect("written");
+        let timeline = open(folder.path());
+        timeline.record_durably("peer_lost", json!({"site": "busan"})).await.expect("written");
+        let events = timeline.read(None, None).expect("readable");
+        let names: Vec<&str> = events.iter().map(|event| event.event.as_str()).collect();
+        assert_eq!(names, ["became_primary", "peer_lost"]);
+        assert_eq!(events[0].details["term"], 3);
+        let now = StoppedClock.wall_micros();
+        assert_eq!(timeline.read(Some(now), Some(now)).expect("readable").len(), 2);
+        assert!(timeline.read(Some(now + 1), None).expect("readable").is_empty());
+        assert!(timeline.read(None, Some(now - 1)).expect("readable").is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_act_that_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let timeline = open(folder.path());
+        timeline.record_durably("first", Value::Null).await.expect("written");
+        file::fill_with_a_folder(folder.path());
+        let error = timeline.record_durably("second", Value::Null).await.expect_err("no file");
+        assert!(error.to_string().starts_with("the timeline can't be written"), "{error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Reading fields one after another, little-endian. Every field read is checked against the end.
+
+/// Why bytes are not the row or marker they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LayoutError {
+    #[error("the row is cut short")]
+    Short,
+    #[error("bytes follow the last field")]
+    Trailing,
+    #[error("version {0} is not known")]
+    Version(u8),
+    #[error("the checksum does not match")]
+    Checksum,
+    #[error("the key is malformed")]
+    Key,
+    #[error("the field {0} holds a value it cannot have")]
+    Field(&'static str),
+}
+
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LayoutError> {
+        let (field, rest) = self.0.split_first_chunk::<N>().ok_or(LayoutError::Short)?;
+        self.0 = rest;
+        Ok(*field)
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], LayoutError> {
+        let (field, rest) = self.0.split_at_checked(length).ok_or(LayoutError::Short)?;
+        self.0 = rest;
+        Ok(field)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, LayoutError> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, LayoutError> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, LayoutError> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, LayoutError> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, LayoutError> {
+        self.take().map(i64::from_le_bytes)
+    }
+
+    pub(crate) fn i128(&mut self) -> Result<i128, LayoutError> {
+        self.take().map(i128::from_le_bytes)
+    }
+
+    /// Nothing may follow: one row, one encoding.
+    pub(crate) fn end(self) -> Result<(), LayoutError> {
+        if self.0.is_empty() { Ok(()) } else { Err(LayoutError::Trailing) }
+    }
+}

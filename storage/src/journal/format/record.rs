@@ -1,0 +1,238 @@
+//! One record: how a committed-to-be batch of commands lies in a segment.
+//!
+//! ```text
+//!  0 magic "EKR\x01"
+//!  4 u32   crc32 of bytes 8.. to the end of the payload
+//!  8 u32   payload length       ┐
+//! 12 u8    kind                 │
+//! 13 [3]   zero                 │ hashed into the link, with the payload
+//! 16 u64   position             │
+//! 24 u64   term                 │
+//! 32 u64   time, µs since 1970  ┘
+//! 40 [32]  link
+//! 72       payload, then zeros up to the next multiple of 8
+//! ```
+//! Numbers are little-endian. The bytes of a payload mean nothing here.
+
+use bytes::Bytes;
+
+use super::chain;
+use crate::bytes_at::{read_array, read_u32, read_u64, write_array, write_u32, write_u64};
+use crate::disk::bytes_u64;
+use crate::{ClusterId, Link, Position, Term};
+
+pub(crate) const MAGIC: [u8; 4] = *b"EKR\x01";
+pub(crate) const HEADER_BYTES: usize = 72;
+const HASHED: std::ops::Range<usize> = 8..40;
+const LINK_AT: usize = 40;
+
+/// The largest payload a record takes.
+pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+
+/// A record to be appended. Its link is computed by the journal.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// One more than the newest record's.
+    pub position: Position,
+    /// The primary's election number.
+    pub term: Term,
+    /// Microseconds since 1970, stamped by the primary.
+    pub time: u64,
+    /// What the payload is, in the caller's vocabulary.
+    pub kind: u8,
+    /// At most [`PAYLOAD_BYTES_MAX`].
+    pub payload: Bytes,
+}
+
+/// A record of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its number.
+    pub position: Position,
+    /// The primary's election number.
+    pub term: Term,
+    /// Microseconds since 1970, stamped by the primary.
+    pub time: u64,
+    /// What the payload is, in the caller's vocabulary.
+    pub kind: u8,
+    /// The bytes as they were appended.
+    pub payload: Bytes,
+    /// What ties it to every record before it.
+    pub link: Link,
+}
+
+/// The end of the journal, or any record of it, without the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The record's number.
+    pub position: Position,
+    /// The record's term.
+    pub term: Term,
+    /// The record's time in microseconds since 1970.
+    pub time: u64,
+    /// The record's link.
+    pub link: Link,
+}
+
+impl Record {
+    /// The record without its payload.
+    pub fn tip(&self) -> Tip {
+        Tip { position: self.position, term: self.term, time: self.time, link: self.link }
+    }
+
+    pub(crate) fn new(record: NewRecord, previous: &Link, cluster: &ClusterId) -> Self {
+        let NewRecord { position, term, time, kind, payload } = record;
+        let header = Header { payload_bytes: payload_length(&payload), kind, position, term, time };
+        let link = chain::link(previous, cluster, &header.hashed(), &payload);
+        Self { position, term, time, kind, payload, link }
+    }
+
+    /// The 72 bytes in front of the payload.
+    pub(crate) fn encode_header(&self) -> [u8; HEADER_BYTES] {
+        let Self { position, term, time, kind, .. } = *self;
+        let payload_bytes = payload_length(&self.payload);
+        let header = Header { payload_bytes, kind, position, term, time };
+        let mut bytes = [0; HEADER_BYTES];
+        write_array(&mut bytes, 0, &MAGIC);
+        write_array(&mut bytes, HASHED.start, &header.hashed());
+        write_array(&mut bytes, LINK_AT, &self.link.0);
+        let checksum = checksum(&bytes, &self.payload);
+        write_u32(&mut bytes, 4, checksum);
+        bytes
+    }
+
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        frame_bytes(self.payload.len())
+    }
+}
+
+/// The hashed part of a record's header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) payload_bytes: u32,
+    pub(crate) kind: u8,
+    pub(crate) position: Position,
+    pub(crate) term: Term,
+    pub(crate) time: u64,
+}
+
+impl Header {
+    fn hashed(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        write_u32(&mut bytes, 0, self.payload_bytes);
+        bytes[4] = self.kind;
+        write_u64(&mut bytes, 8, self.position);
+        write_u64(&mut bytes, 16, self.term);
+        write_u64(&mut bytes, 24, self.time);
+        bytes
+    }
+
+    /// Reads the header of a frame; `None` if the magic is not a record's.
+    pub(crate) fn decode(frame: &[u8]) -> Option<Self> {
+        if frame.len() < HEADER_BYTES || frame[..4] != MAGIC {
+            return None;
+        }
+        Some(Self {
+            payload_bytes: read_u32(frame, 8),
+            kind: frame[12],
+            position: read_u64(frame, 16),
+            term: read_u64(frame, 24),
+            time: read_u64(frame, 32),
+        })
+    }
+
+    pub(crate) fn payload_length(&self) -> usize {
+        usize::try_from(self.payload_bytes).expect("32 bits fit a length in memory")
+    }
+
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        frame_bytes(self.payload_length())
+    }
+
+    pub(crate) fn tip(&self, frame: &[u8]) -> Tip {
+        let Self { position, term, time, .. } = *self;
+        Tip { position, term, time, link: link_in(frame) }
+    }
+}
+
+/// Why bytes are not the record that belongs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Not a whole record: torn by a crash, or rotten.
+    Broken(&'static str),
+    /// A whole record, and not the one that continues the chain.
+    Altered(&'static str),
+}
+
+impl Refusal {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Broken(what) | Self::Altered(what) => what,
+        }
+    }
+}
+
+/// The record in `frame`, which is exactly as long as its header says, if it continues the chain.
+/// The payload is taken with `payload_of`, so that the caller decides whether bytes are copied.
+pub(crate) fn check(
+    frame: &[u8],
+    cluster: &ClusterId,
+    expected: Position,
+    previous: &Link,
+    payload_of: impl FnOnce(std::ops::Range<usize>) -> Bytes,
+) -> Result<Record, Refusal> {
+    let header = Header::decode(frame).ok_or(Refusal::Broken("no record's magic"))?;
+    let payload_end = HEADER_BYTES + header.payload_length();
+    if !is_whole(frame) {
+        return Err(Refusal::Broken("record checksum does not match"));
+    }
+    if frame[payload_end..].iter().any(|byte| *byte != 0) {
+        return Err(Refusal::Broken("record padding is not zero"));
+    }
+    if frame[13..16] != [0; 3] {
+        return Err(Refusal::Altered("reserved bytes of a record are not zero"));
+    }
+    if header.position != expected {
+        return Err(Refusal::Altered("record has another position than the one due here"));
+    }
+    let payload = &frame[HEADER_BYTES..payload_end];
+    if chain::link(previous, cluster, &read_array(frame, HASHED.start), payload) != link_in(frame) {
+        return Err(Refusal::Altered("link does not match: history was altered"));
+    }
+    let Header { kind, position, term, time, .. } = header;
+    let payload = payload_of(HEADER_BYTES..payload_end);
+    Ok(Record { position, term, time, kind, payload, link: link_in(frame) })
+}
+
+/// Whether magic and checksum of a frame match, whatever it says. `frame` may be longer.
+pub(crate) fn is_whole(frame: &[u8]) -> bool {
+    let Some(header) = Header::decode(frame) else { return false };
+    match frame.get(HEADER_BYTES..HEADER_BYTES + header.payload_length()) {
+        Some(payload) => checksum(&read_array(frame, 0), payload) == read_u32(frame, 4),
+        None => false,
+    }
+}
+
+pub(crate) fn link_in(frame: &[u8]) -> Link {
+    Link(read_array(frame, LINK_AT))
+}
+
+pub(crate) fn padding_bytes(payload_bytes: usize) -> usize {
+    payload_bytes.next_multiple_of(8) - payload_bytes
+}
+
+fn frame_bytes(payload_bytes: usize) -> u64 {
+    bytes_u64(HEADER_BYTES + payload_bytes.next_multiple_of(8))
+}
+
+fn checksum(header: &[u8; HEADER_BYTES], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&header[8..]);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn payload_length(payload: &Bytes) -> u32 {
+    assert!(payload.len() <= PAYLOAD_BYTES_MAX, "a payload of {} bytes", payload.len());
+    u32::try_from(payload.len()).expect("the largest payload fits 32 bits")
+}

@@ -1,0 +1,103 @@
+//! The header of an index: what the file is of, how much of everything it holds, which seconds its
+//! ids are from.
+//!
+//! ```text
+//!  0 u32 magic "EKX\x01"    4 u16 format version   6 u16 zero     8 u64 first position
+//! 16 u32 records           20 u32 commands        24 u32 ids     28 u32 accounts   32 u32 postings
+//! 36 u32 id filter lines   40 u32 account filter lines         44 u32 second ranges   48 [16] zero
+//! 64 per range: u64 first second, u64 last second (included); zeros up to the block's checksum
+//! ```
+//! Versions: 1, the first.
+
+use super::block::{self, BLOCK_BYTES, BLOCK_ROWS_BYTES};
+use super::filter::LINES_PER_BLOCK;
+use super::layout::{Counts, HEADER_BLOCK};
+use super::seconds::{RANGES_MAX, SecondRange, Seconds};
+use crate::bytes_at::{read_u16, read_u32, read_u64, write_u16, write_u32, write_u64};
+use crate::journal::index::{IndexError, Position};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"EKX\x01");
+const FORMAT_VERSION: u16 = 1;
+const RANGES_AT: usize = 64;
+const RANGE_BYTES: usize = 16;
+const _: () = assert!(RANGES_AT + RANGES_MAX * RANGE_BYTES <= BLOCK_ROWS_BYTES);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) first: Position,
+    pub(crate) counts: Counts,
+    pub(crate) seconds: Seconds,
+}
+
+impl Header {
+    pub(crate) fn to_block(&self) -> [u8; BLOCK_BYTES] {
+        let counts = &self.counts;
+        let ranges = self.seconds.ranges();
+        let mut bytes = [0; BLOCK_BYTES];
+        write_u32(&mut bytes, 0, MAGIC);
+        write_u16(&mut bytes, 4, FORMAT_VERSION);
+        write_u64(&mut bytes, 8, self.first);
+        write_u32(&mut bytes, 16, counts.records);
+        write_u32(&mut bytes, 20, counts.commands);
+        write_u32(&mut bytes, 24, counts.ids);
+        write_u32(&mut bytes, 28, counts.accounts);
+        write_u32(&mut bytes, 32, counts.postings);
+        write_u32(&mut bytes, 36, counts.id_filter_lines);
+        write_u32(&mut bytes, 40, counts.account_filter_lines);
+        write_u32(&mut bytes, 44, u32::try_from(ranges.len()).expect("at most RANGES_MAX"));
+        for (at, range) in (RANGES_AT..).step_by(RANGE_BYTES).zip(ranges) {
+            write_u64(&mut bytes, at, range.first);
+            write_u64(&mut bytes, at + 8, range.last);
+        }
+        let checksum = block::checksum(self.first, HEADER_BLOCK, &bytes[..BLOCK_ROWS_BYTES]);
+        write_u32(&mut bytes, BLOCK_ROWS_BYTES, checksum);
+        bytes
+    }
+
+    /// Reads a block whose checksum matched.
+    pub(crate) fn from_block(first: Position, bytes: &[u8]) -> Result<Self, IndexError> {
+        let refuse = |offset, what| IndexError::Damaged { first, offset, what };
+        if read_u32(bytes, 0) != MAGIC {
+            return Err(refuse(0, "not an index file"));
+        }
+        if read_u16(bytes, 4) != FORMAT_VERSION {
+            return Err(refuse(4, "format version is not known"));
+        }
+        if read_u64(bytes, 8) != first {
+            return Err(refuse(8, "first position is another one"));
+        }
+        let counts = Counts {
+            records: read_u32(bytes, 16),
+            commands: read_u32(bytes, 20),
+            ids: read_u32(bytes, 24),
+            accounts: read_u32(bytes, 28),
+            postings: read_u32(bytes, 32),
+            id_filter_lines: read_u32(bytes, 36),
+            account_filter_lines: read_u32(bytes, 40),
+        };
+        if counts.records == 0 || first.checked_add(u64::from(counts.records) - 1).is_none() {
+            return Err(refuse(16, "number of records is impossible"));
+        }
+        if !counts.id_filter_lines.is_multiple_of(LINES_PER_BLOCK)
+            || !counts.account_filter_lines.is_multiple_of(LINES_PER_BLOCK)
+        {
+            return Err(refuse(36, "a filter ends within a block"));
+        }
+        let ranges = usize::try_from(read_u32(bytes, 44)).expect("a u32 fits");
+        if ranges > RANGES_MAX {
+            return Err(refuse(44, "too many ranges of seconds"));
+        }
+        let ranges = (RANGES_AT..)
+            .step_by(RANGE_BYTES)
+            .take(ranges)
+            .map(|at| SecondRange { first: read_u64(bytes, at), last: read_u64(bytes, at + 8) })
+            .collect();
+        let seconds = Seconds::from_ranges(ranges)
+            .ok_or_else(|| refuse(64, "ranges of seconds are out of order"))?;
+        Ok(Self { first, counts, seconds })
+    }
+
+    pub(crate) fn last(&self) -> Position {
+        self.first + u64::from(self.counts.records) - 1
+    }
+}

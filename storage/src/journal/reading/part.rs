@@ -1,0 +1,131 @@
+//! Parts of records: one command of an entry, read without the thousands around it.
+//!
+//! A record's checksum and link cover all of its payload, so a part of it can't be checked by them.
+//! Whoever has seen the whole record notes where the part lies and a checksum over it and over what
+//! the record says of itself ([`Part::of`]); the indexes of sealed segments keep such notes.
+//!
+//! It never says that a record is good: only that these bytes are what was once noted.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::reader::{Place, read_header};
+use crate::Position;
+use crate::disk::{File, bytes_u64, read_exact_at};
+use crate::journal::damage::Damage;
+use crate::journal::format::record::{HEADER_BYTES, Record, Tip};
+use crate::journal::{Journal, ReadError};
+
+/// Where a part of a record's payload lies, and what it must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Where it begins in the payload.
+    pub offset: u32,
+    /// How long it is.
+    pub bytes: u32,
+    /// crc32 of the record's position, term, time and link, and of the part.
+    pub checksum: u32,
+}
+
+impl Part {
+    /// Notes a part of a whole record. Panics when the payload has no such part.
+    pub fn of(record: &Record, range: Range<usize>) -> Self {
+        let fits = |number| u32::try_from(number).expect("the largest payload fits 32 bits");
+        let checksum = checksum(&record.tip(), &record.payload[range.clone()]);
+        Self { offset: fits(range.start), bytes: fits(range.len()), checksum }
+    }
+
+    fn range(self) -> Range<usize> {
+        let in_memory = |number| usize::try_from(number).expect("32 bits fit a length in memory");
+        let start: usize = in_memory(self.offset);
+        start..start + in_memory(self.bytes)
+    }
+}
+
+fn checksum(tip: &Tip, part: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&tip.position.to_le_bytes());
+    hasher.update(&tip.term.to_le_bytes());
+    hasher.update(&tip.time.to_le_bytes());
+    hasher.update(&tip.link.0);
+    hasher.update(part);
+    hasher.finalize()
+}
+
+/// Reads parts, best those of one segment one after the other: it keeps the segment's file open.
+pub struct Parts {
+    journal: Journal,
+    opened: Option<(Position, Arc<dyn File>)>,
+}
+
+impl Journal {
+    /// A reader of parts.
+    pub fn parts(&self) -> Parts {
+        Parts { journal: self.clone(), opened: None }
+    }
+}
+
+impl Parts {
+    /// The record at a position, its payload this part alone.
+    pub fn read(&mut self, position: Position, part: &Part) -> Result<Record, ReadError> {
+        loop {
+            let (before, place) = {
+                let memory = self.journal.shared.memory();
+                if memory.last.is_none_or(|last| last.position < position) {
+                    return Err(noted_of_another(position));
+                }
+                if let Some(record) = memory.tail.get(position) {
+                    return part_of(record, part);
+                }
+                (memory.truncations, self.journal.shared.place(&memory, position))
+            };
+            let result = self.read_place(place, part);
+            if result.is_ok() || self.journal.shared.memory().truncations == before {
+                return result;
+            }
+        }
+    }
+
+    fn read_place(&mut self, mut place: Place, part: &Part) -> Result<Record, ReadError> {
+        if place.file.is_none()
+            && let Some((first, file)) = &self.opened
+            && *first == place.segment_first
+        {
+            place.file = Some(Arc::clone(file));
+        }
+        let file = self.journal.shared.opened(&mut place)?;
+        self.opened = Some((place.segment_first, Arc::clone(&file)));
+        let begin = u64::from(place.offsets[usize::from(place.from > place.segment_first)]);
+        let (header, tip) = read_header(&*file, &place.path, begin)?;
+        let at_disk = |source| ReadError::Io { path: place.path.clone(), source };
+        let damaged = |what: &str| Damage::new(&place.path, begin, place.from, what);
+        let range = part.range();
+        if tip.position != place.from || range.end > header.payload_length() {
+            return Err(damaged("record isn't the one that a part was noted of").into());
+        }
+        let mut bytes = vec![0; range.len()];
+        read_exact_at(&*file, &mut bytes, begin + bytes_u64(HEADER_BYTES + range.start))
+            .map_err(at_disk)?;
+        if checksum(&tip, &bytes) != part.checksum {
+            return Err(damaged("checksum of a part doesn't match").into());
+        }
+        let Tip { position, term, time, link } = tip;
+        Ok(Record { position, term, time, kind: header.kind, payload: bytes.into(), link })
+    }
+}
+
+/// What is in memory was checked when it came; the note may still be another record's.
+fn part_of(record: &Record, part: &Part) -> Result<Record, ReadError> {
+    let range = part.range();
+    let bytes = record.payload.get(range.clone());
+    if bytes.is_some_and(|bytes| checksum(&record.tip(), bytes) == part.checksum) {
+        return Ok(Record { payload: record.payload.slice(range), ..record.clone() });
+    }
+    Err(noted_of_another(record.position))
+}
+
+fn noted_of_another(position: Position) -> ReadError {
+    let what = "record isn't the one that a part was noted of";
+    Damage::new(Path::new("memory"), 0, position, what).into()
+}

@@ -1,0 +1,111 @@
+//! Which files a journal's folder has, in order, and whether they are the ones that belong there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, File};
+use crate::journal::damage::{Damage, Fault};
+use crate::journal::format::footer::Footer;
+use crate::journal::format::segment::{FRAMES_AT, HEADER_BYTES, Header, Suffix, parse_name};
+use crate::{ClusterId, Link, Position};
+
+/// The journal's folder in a data folder.
+pub(crate) const FOLDER: &str = "journal";
+/// Where recovery keeps what it cut off.
+pub(crate) const CUT_FOLDER: &str = "cut";
+
+/// A segment's file by its name alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) first: Position,
+    pub(crate) suffix: Suffix,
+    pub(crate) path: PathBuf,
+}
+
+/// The segments' files, sorted. Refuses two files for one segment, a journal that does not begin at 0,
+/// and one whose newest segment is sealed: there is always an open one behind it.
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Named>, Fault> {
+    let mut segments: Vec<Named> = Vec::new();
+    for name in disk.list(folder)? {
+        let Some((first, suffix)) = parse_name(&name) else { continue };
+        segments.push(Named { first, suffix, path: folder.join(name) });
+    }
+    segments.sort_by_key(|segment| segment.first);
+    for pair in segments.windows(2) {
+        if pair[0].first == pair[1].first {
+            let what = "a second file for one segment";
+            return Err(Damage::new(&pair[1].path, 0, pair[1].first, what).into());
+        }
+    }
+    if let Some(oldest) = segments.first().filter(|oldest| oldest.first != 0) {
+        let what = "the segment that begins at 0 is missing";
+        return Err(Damage::new(&oldest.path, 0, oldest.first, what).into());
+    }
+    if let Some(newest) = segments.last().filter(|newest| newest.suffix != Suffix::Open) {
+        let what = "the newest segment is sealed, the open one behind it is missing";
+        return Err(Damage::new(&newest.path, 0, newest.first, what).into());
+    }
+    Ok(segments)
+}
+
+/// Opens a segment and checks that its header continues the chain where it is known.
+pub(crate) fn open(
+    disk: &dyn Disk,
+    named: &Named,
+    cluster: &ClusterId,
+    previous: Option<&Link>,
+) -> Result<(Arc<dyn File>, Header), Fault> {
+    let file = disk.open(&named.path)?;
+    let header = read_header(&*file, &named.path, named.first)?;
+    header
+        .check(cluster, named.first, previous)
+        .map_err(|what| Damage::new(&named.path, 0, named.first, what))?;
+    Ok((file, header))
+}
+
+pub(crate) fn read_header(file: &dyn File, path: &Path, first: Position) -> Result<Header, Fault> {
+    let mut bytes = [0; HEADER_BYTES];
+    let count = file.read_at(&mut bytes, 0)?;
+    Ok(Header::decode(&bytes[..count]).map_err(|what| Damage::new(path, 0, first, what))?)
+}
+
+/// The footer of a sealed segment, checked against its name and size, its table not read.
+pub(crate) fn read_footer(file: &dyn File, named: &Named) -> Result<Footer, Fault> {
+    let refuse =
+        |what: String| Damage::new(&named.path, file.len().unwrap_or(0), named.first, what);
+    let footer = Footer::read(file)?.map_err(refuse)?;
+    if footer.first != named.first || footer.begins_at < FRAMES_AT {
+        let what = format!("footer of a segment that begins at {}", footer.first);
+        return Err(refuse(what).into());
+    }
+    Ok(footer)
+}
+
+/// Refuses a gap or an overlap between a segment and the records before it.
+pub(crate) fn check_follows(named: &Named, due: Position) -> Result<(), Damage> {
+    if named.first == due {
+        return Ok(());
+    }
+    let what = match named.first > due {
+        true => format!("the segment that begins at {due} is missing"),
+        false => format!("it overlaps the one before it, which ends before {due}"),
+    };
+    Err(Damage::new(&named.path, 0, named.first, what))
+}
+
+/// Refuses a journal whose newest segment was noted beside the vote and is gone.
+pub(crate) fn check_newest(newest: &Named, noted: Option<Position>) -> Result<(), Damage> {
+    match noted {
+        Some(noted) if noted > newest.first => {
+            let what = format!("the segment that begins at {noted} is missing");
+            Err(Damage::new(&newest.path, 0, noted, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives an error of the disk the name of the file.
+pub(crate) fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

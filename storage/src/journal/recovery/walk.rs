@@ -1,0 +1,182 @@
+//! One segment, frame by frame, in the order of its bytes, with nothing trusted.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::disk::{File, bytes_u64};
+use crate::journal::format::footer;
+use crate::journal::format::mark::{MARK_BYTES, Mark, Place};
+use crate::journal::format::record::{self, PAYLOAD_BYTES_MAX, Record, Refusal};
+use crate::journal::format::segment::{FRAMES_AT, Header};
+use crate::{Link, Position};
+
+/// How much is read at once, if a frame is not larger.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// What stands at the walk's offset.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Record(Record),
+    Mark(Mark),
+    Stop(Stop),
+}
+
+/// Why the walk does not go on. Its offset is where the reason stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Zeros, or the end of the file. Whether all the rest is zero is the caller's to ask.
+    Blank,
+    /// A footer, whole or not.
+    Footer,
+    /// Nothing whole: torn or rotten.
+    Broken(&'static str),
+    /// Whole, and not what belongs there.
+    Altered(&'static str),
+}
+
+pub(crate) struct Walk<'a> {
+    window: Window<'a>,
+    header: Header,
+    /// Where the next frame begins.
+    pub(crate) offset: u64,
+    /// The position due next.
+    pub(crate) due: Position,
+    /// The link of the record before it.
+    pub(crate) previous: Link,
+}
+
+impl<'a> Walk<'a> {
+    /// From the first frame of a segment whose header was read and checked.
+    pub(crate) fn new(file: &'a dyn File, header: Header) -> io::Result<Self> {
+        let window = Window { file, length: file.len()?, start: 0, bytes: Vec::new() };
+        let (due, previous) = (header.first, header.previous);
+        Ok(Self { window, header, offset: FRAMES_AT, due, previous })
+    }
+
+    pub(crate) fn next(&mut self) -> io::Result<Found> {
+        let head = self.window.get(self.offset, record::HEADER_BYTES)?;
+        if head.is_empty() || head.starts_with(&[0; 4]) {
+            return Ok(Found::Stop(Stop::Blank));
+        }
+        if Mark::begins(head) {
+            return self.mark();
+        }
+        if head.starts_with(&footer::MAGIC) {
+            return Ok(Found::Stop(Stop::Footer));
+        }
+        let Some(header) = record::Header::decode(head) else {
+            return Ok(Found::Stop(Stop::Broken("no frame's magic")));
+        };
+        let frame_bytes = header.frame_bytes();
+        let ends_at = self.offset.saturating_add(frame_bytes);
+        if header.payload_length() > PAYLOAD_BYTES_MAX || ends_at > self.window.length {
+            return Ok(Found::Stop(Stop::Broken("record is longer than the file")));
+        }
+        let length = usize::try_from(frame_bytes).expect("bounded by the largest payload");
+        let frame = self.window.get(self.offset, length)?;
+        let payload_of = |range| Bytes::copy_from_slice(&frame[range]);
+        let cluster = &self.header.cluster;
+        match record::check(frame, cluster, self.due, &self.previous, payload_of) {
+            Ok(record) => {
+                self.offset = ends_at;
+                self.due += 1;
+                self.previous = record.link;
+                Ok(Found::Record(record))
+            }
+            Err(Refusal::Broken(what)) => Ok(Found::Stop(Stop::Broken(what))),
+            Err(Refusal::Altered(what)) => Ok(Found::Stop(Stop::Altered(what))),
+        }
+    }
+
+    fn mark(&mut self) -> io::Result<Found> {
+        let place = self.place(self.offset);
+        let bytes = self.window.get(self.offset, MARK_BYTES)?;
+        let Some(mark) = Mark::decode(bytes, &place) else {
+            return Ok(Found::Stop(Stop::Broken("mark checksum does not match")));
+        };
+        let is_sound = mark.durable <= self.due && mark.committed <= mark.durable;
+        if !is_sound {
+            return Ok(Found::Stop(Stop::Altered("mark claims records that are not before it")));
+        }
+        self.offset += bytes_u64(MARK_BYTES);
+        Ok(Found::Mark(mark))
+    }
+
+    /// The last byte from the walk's offset on that is not zero.
+    pub(crate) fn last_byte_set(&self) -> io::Result<Option<u64>> {
+        let mut chunk = vec![0; self.window.chunk_bytes()];
+        let zeros = chunk.clone();
+        let mut offset = self.offset;
+        let mut last = None;
+        loop {
+            let count = self.window.file.read_at(&mut chunk, offset)?;
+            if count == 0 {
+                return Ok(last);
+            }
+            if chunk[..count] != zeros[..count] {
+                let index = chunk[..count].iter().rposition(|byte| *byte != 0);
+                last = index.map(|index| offset + bytes_u64(index));
+            }
+            offset += bytes_u64(count);
+        }
+    }
+
+    /// The largest number of synced records that a mark from the walk's offset up to `until` claims.
+    /// Bytes inside whole records are payload and claim nothing.
+    pub(crate) fn claimed_behind(&mut self, until: u64) -> io::Result<u64> {
+        let mut claimed = 0;
+        let mut offset = self.offset;
+        while offset < until {
+            let place = self.place(offset);
+            let head = self.window.get(offset, record::HEADER_BYTES)?;
+            if let Some(mark) = Mark::decode(head, &place) {
+                claimed = claimed.max(mark.durable);
+            }
+            let length = match record::Header::decode(head) {
+                Some(header) if header.payload_length() <= PAYLOAD_BYTES_MAX => {
+                    header.frame_bytes()
+                }
+                _ => 0,
+            };
+            let frame = self.window.get(offset, usize::try_from(length).unwrap_or(0))?;
+            let is_whole = length > 0 && record::is_whole(frame);
+            offset += if is_whole { length } else { 8 };
+        }
+        Ok(claimed)
+    }
+
+    fn place(&self, offset: u64) -> Place {
+        Place { cluster: self.header.cluster, first: self.header.first, offset }
+    }
+}
+
+struct Window<'a> {
+    file: &'a dyn File,
+    length: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    fn chunk_bytes(&self) -> usize {
+        usize::try_from(self.length).unwrap_or(WINDOW_BYTES).clamp(1, WINDOW_BYTES)
+    }
+
+    /// `length` bytes from `offset`, fewer only at the end of the file.
+    fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let begin = offset.checked_sub(self.start).and_then(|begin| usize::try_from(begin).ok());
+        let held = begin.is_some_and(|begin| {
+            begin.checked_add(length).is_some_and(|end| end <= self.bytes.len())
+        });
+        if !held {
+            self.bytes.resize(length.max(self.chunk_bytes()), 0);
+            let count = self.file.read_at(&mut self.bytes, offset)?;
+            self.bytes.truncate(count);
+            self.start = offset;
+        }
+        let begin = usize::try_from(offset - self.start).expect("held in memory");
+        let end = (begin + length).min(self.bytes.len());
+        Ok(&self.bytes[begin..end])
+    }
+}

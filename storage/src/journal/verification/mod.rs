@@ -1,0 +1,217 @@
+//! Reading everything back and comparing it with what must be there. Writes nothing.
+//!
+//! Every byte in front of the end of the newest record is part of something checked: headers, marks,
+//! records with their padding and links, footers with their tables, the zeros of full segments, and both
+//! copies of the vote.
+//! Torn bytes behind the newest record of a stopped node are counted and not damage, by the rules of
+//! `ending`. While the node runs, the walk stops at the position that was durable when it began.
+
+mod scrub;
+
+use std::path::Path;
+
+use super::damage::{Damage, Fault};
+use super::format::chain;
+use super::format::footer::Footer;
+use super::format::record::{Record, Tip};
+use super::format::segment::{Header, Suffix};
+use super::recovery::ending::{self, Ending};
+use super::recovery::layout::{self, FOLDER, Named};
+use super::recovery::walk::{Found, Stop, Walk};
+use crate::disk::{Disk, File};
+use crate::{ClusterId, Link, Position, vote};
+
+/// What a walk over a whole journal found to be in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Number of segments.
+    pub segments: usize,
+    /// Number of records.
+    pub records: u64,
+    /// The newest record.
+    pub last: Option<Tip>,
+    /// The link of the newest record, or the first link of the cluster.
+    pub head: Link,
+    /// Bytes behind the newest record that a crash left; the next start cuts them off.
+    pub torn_bytes: u64,
+}
+
+pub(crate) type Each<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
+
+/// Walks the journal of a data folder whose node is stopped (or a copy of one). `each` sees every
+/// record in order; what it refuses is damage at that record. Without `cluster` the first segment's
+/// own is taken.
+pub fn verify(
+    disk: &dyn Disk,
+    data_folder: &Path,
+    cluster: Option<ClusterId>,
+    each: Each<'_>,
+) -> Result<Verified, Damage> {
+    let folder = data_folder.join(FOLDER);
+    let named = layout::list(disk, &folder).map_err(|fault| fault.into_damage(&folder, 0))?;
+    let Some((newest, older)) = named.split_last() else {
+        return Err(Damage::new(&folder, 0, 0, "there is no segment"));
+    };
+    let noted = vote::inspect(disk, data_folder);
+    let noted = noted.map_err(|(path, what)| Damage::new(&path, 0, newest.first, what))?;
+    layout::check_newest(newest, noted)?;
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => cluster_of(disk, &named[0])?,
+    };
+    let mut chain = Chain::new(cluster, each);
+    for (one, next) in older.iter().zip(&named[1..]) {
+        let result = match one.suffix {
+            Suffix::Sealed => chain.sealed(disk, one),
+            Suffix::Open | Suffix::Sealing => chain.rolled(disk, one, next.first),
+        };
+        result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
+    }
+    let torn_bytes =
+        chain.newest(disk, newest).map_err(|fault| fault.into_damage(&newest.path, chain.due))?;
+    Ok(chain.verified(named.len(), torn_bytes))
+}
+
+fn cluster_of(disk: &dyn Disk, first: &Named) -> Result<ClusterId, Damage> {
+    let header = disk
+        .open(&first.path)
+        .map_err(Fault::Io)
+        .and_then(|file| layout::read_header(&*file, &first.path, first.first));
+    Ok(header.map_err(|fault| fault.into_damage(&first.path, first.first))?.cluster)
+}
+
+/// The walk from segment to segment.
+pub(crate) struct Chain<'a> {
+    cluster: ClusterId,
+    pub(crate) due: Position,
+    pub(crate) previous: Link,
+    last: Option<Tip>,
+    each: Each<'a>,
+}
+
+impl<'a> Chain<'a> {
+    pub(crate) fn new(cluster: ClusterId, each: Each<'a>) -> Self {
+        Self { cluster, due: 0, previous: chain::genesis(&cluster), last: None, each }
+    }
+
+    pub(crate) fn verified(&self, segments: usize, torn_bytes: u64) -> Verified {
+        let (records, last, head) = (self.due, self.last, self.previous);
+        Verified { segments, records, last, head, torn_bytes }
+    }
+
+    fn begin(&self, file: &dyn File, named: &Named) -> Result<Header, Fault> {
+        layout::check_follows(named, self.due)?;
+        let header = layout::read_header(file, &named.path, named.first)?;
+        header
+            .check(&self.cluster, named.first, Some(&self.previous))
+            .map_err(|what| Damage::new(&named.path, 0, named.first, what))?;
+        Ok(header)
+    }
+
+    fn go_on(&mut self, walk: &Walk<'_>, content: &ending::Content) {
+        self.due = walk.due;
+        self.previous = walk.previous;
+        self.last = content.last.or(self.last);
+    }
+
+    pub(crate) fn sealed(&mut self, disk: &dyn Disk, named: &Named) -> Result<(), Fault> {
+        let file = disk.open(&named.path)?;
+        let header = self.begin(&*file, named)?;
+        let footer = layout::read_footer(&*file, named)?;
+        let at_footer =
+            |what: String| Damage::new(&named.path, footer.begins_at, footer.last, what);
+        let table = footer.read_table(&*file)?.map_err(at_footer)?;
+        let mut walk = Walk::new(&*file, header)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        match stop {
+            Stop::Footer if walk.offset == footer.begins_at => {}
+            Stop::Broken(what) | Stop::Altered(what) => {
+                return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
+            }
+            Stop::Footer | Stop::Blank => {
+                let what = "the frames do not end where the footer says";
+                return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
+            }
+        }
+        if content.offsets != table || !matches_footer(&header, &walk, &content, &footer) {
+            return Err(at_footer("the footer does not describe the records".to_owned()).into());
+        }
+        self.go_on(&walk, &content);
+        Ok(())
+    }
+
+    fn rolled(&mut self, disk: &dyn Disk, named: &Named, next: Position) -> Result<(), Fault> {
+        let file = disk.open(&named.path)?;
+        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        ending::check_rolled(&walk, stop, next, named)?;
+        self.go_on(&walk, &content);
+        Ok(())
+    }
+
+    /// Returns how many torn bytes follow the newest record.
+    fn newest(&mut self, disk: &dyn Disk, named: &Named) -> Result<u64, Fault> {
+        let file = disk.open(&named.path)?;
+        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let each = &mut self.each;
+        let (content, stop) =
+            ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
+        let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
+        self.go_on(&walk, &content);
+        Ok(match ending {
+            Ending::Clean { .. } => 0,
+            Ending::Torn { from, until } => until - from,
+        })
+    }
+
+    /// Walks a segment that is still in use up to `end` (exclusive), and not a byte further.
+    pub(crate) fn up_to(
+        &mut self,
+        file: &dyn File,
+        named: &Named,
+        end: Position,
+    ) -> Result<(), Fault> {
+        let mut walk = Walk::new(file, self.begin(file, named)?)?;
+        while walk.due < end {
+            let (offset, due) = (walk.offset, walk.due);
+            match walk.next()? {
+                Found::Record(record) => {
+                    (self.each)(&record)
+                        .map_err(|what| Damage::new(&named.path, offset, due, what))?;
+                    self.last = Some(record.tip());
+                    self.due = walk.due;
+                    self.previous = walk.previous;
+                }
+                Found::Mark(_) => {}
+                Found::Stop(Stop::Broken(what) | Stop::Altered(what)) => {
+                    return Err(Damage::new(&named.path, offset, due, what).into());
+                }
+                Found::Stop(Stop::Blank | Stop::Footer) => {
+                    let what = "nothing where a durable record is due";
+                    return Err(Damage::new(&named.path, offset, due, what).into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn matches_footer(
+    header: &Header,
+    walk: &Walk<'_>,
+    content: &ending::Content,
+    footer: &Footer,
+) -> bool {
+    let Some(last) = content.last else { return false };
+    header.first == footer.first
+        && walk.due == footer.last + 1
+        && last.link == footer.last_link
+        && last.time == footer.last_time
+        && content
+            .first
+            .is_some_and(|first| first.link == footer.first_link && first.time == footer.first_time)
+}

@@ -1,0 +1,60 @@
+//! The next segment, reserved on the disk ahead of need, so that a full disk is known while the open
+//! segment still has room.
+
+use std::io;
+use std::sync::Arc;
+
+use super::writer::{SPARE, Writer};
+use crate::disk::{File, is_full};
+use crate::journal::shared::Room;
+
+impl Writer {
+    pub(crate) fn should_reserve(&self) -> bool {
+        let quarter = self.shared.options.segment_bytes / 4;
+        let wanting = self.spare.is_none() || self.shared.lacks(Room::Rest);
+        wanting && self.active.end >= self.ask_again_at.max(quarter)
+    }
+
+    /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
+    /// still has room.
+    pub(crate) fn reserve(&mut self) -> io::Result<()> {
+        if self.shared.lacks(Room::Rest) {
+            let rest = self.active.file.allocate(self.shared.options.segment_bytes);
+            self.got(Room::Rest, rest)?;
+        }
+        if self.spare.is_none() {
+            let reserved = self.reserve_file().map(|file| self.spare = Some(file));
+            self.got(Room::Next, reserved)?;
+        }
+        Ok(())
+    }
+
+    fn got(&mut self, room: Room, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if is_full(&error) => {
+                self.shared.has_room(room, false);
+                self.ask_again_at = self.active.end + self.shared.options.segment_bytes / 16;
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.shared.has_room(room, true);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn reserve_file(&self) -> io::Result<Arc<dyn File>> {
+        let path = self.shared.folder.join(SPARE);
+        let file = self.shared.disk.create(&path)?;
+        let reserved =
+            file.allocate(self.shared.options.segment_bytes).and_then(|()| file.sync_data());
+        match reserved {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                self.shared.disk.remove(&path)?;
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Making sure of the newest segment before anything rests on it.
+//!
+//! After a kill the tail of a file may be in the page cache only, and after a failed sync the cache may
+//! call it clean and never write it. So at every start the good prefix is written once more and synced:
+//! as a new file that takes the old one's place, or in place where the disk is full.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::active::Active;
+use super::writer::SPARE;
+use crate::Position;
+use crate::disk::{File, bytes_u64, is_full, read_exact_at};
+use crate::journal::format::mark::Mark;
+use crate::journal::format::segment::{Suffix, file_name};
+use crate::journal::recovery::Opening;
+use crate::journal::recovery::ending::{Content, Ending};
+use crate::journal::recovery::layout::{self, CUT_FOLDER, Named};
+
+impl Opening<'_> {
+    /// Copies torn bytes to `cut/`. On a full disk they are dropped: none was acknowledged.
+    pub(crate) fn keep_aside(
+        &self,
+        named: &Named,
+        from: u64,
+        until: u64,
+        file: &dyn File,
+    ) -> io::Result<Option<PathBuf>> {
+        let folder = self.folder.join(CUT_FOLDER);
+        let held = self.disk.list(&folder)?;
+        let stem = format!("{:020}-{from}", named.first);
+        let name = (0..).map(|number| format!("{stem}-{number}"));
+        let name = name.into_iter().find(|name| !held.contains(name)).expect("some name is free");
+        let path = folder.join(name);
+        let keep = || {
+            let kept = self.disk.create(&path)?;
+            copy(file, from, until, &*kept, 0)?;
+            kept.sync_data()?;
+            self.disk.sync_folder(&folder)
+        };
+        match keep() {
+            Ok(()) => Ok(Some(path)),
+            Err(error) if is_full(&error) => Ok(None),
+            Err(error) => Err(layout::at(&path, error)),
+        }
+    }
+
+    /// Makes the good prefix durable, with a mark that says so: in a new file that takes the old one's
+    /// place, or, where there is no room for one, by writing the same bytes where they are.
+    pub(crate) fn rewrite(
+        &self,
+        named: &Named,
+        old: &Arc<dyn File>,
+        content: &Content,
+        ending: Ending,
+        mark: Mark,
+    ) -> io::Result<Active> {
+        let file = match self.blank_file() {
+            Ok(file) => file,
+            Err(error) if is_full(&error) => {
+                return self.rewrite_in_place(named, old, content, ending, mark);
+            }
+            Err(error) => return Err(error),
+        };
+        copy(&**old, 0, content.records_end, &*file, 0)?;
+        let active = self.marked(named, &file, content, mark)?;
+        self.name(&*file, named.first)?;
+        Ok(active)
+    }
+
+    fn rewrite_in_place(
+        &self,
+        named: &Named,
+        file: &Arc<dyn File>,
+        content: &Content,
+        ending: Ending,
+        mark: Mark,
+    ) -> io::Result<Active> {
+        copy(&**file, 0, content.records_end, &**file, 0)?;
+        let until = match ending {
+            Ending::Clean { at } => at,
+            Ending::Torn { until, .. } => until,
+        };
+        blank(&**file, content.records_end, until)?;
+        let active = self.marked(named, file, content, mark)?;
+        file.sync_data()?;
+        Ok(active)
+    }
+
+    fn marked(
+        &self,
+        named: &Named,
+        file: &Arc<dyn File>,
+        content: &Content,
+        mark: Mark,
+    ) -> io::Result<Active> {
+        let count = bytes_u64(content.offsets.len());
+        let (cluster, end) = (self.options.cluster, content.records_end);
+        let mut active = Active::existing(Arc::clone(file), cluster, named.first, count, end);
+        if count > 0 {
+            active.push_mark(mark);
+            active.flush()?;
+        }
+        Ok(active)
+    }
+
+    /// An allocated file of zeros under the name of the spare: the spare itself, if there is one.
+    pub(crate) fn blank_file(&self) -> io::Result<Arc<dyn File>> {
+        let path = self.folder.join(SPARE);
+        let file = match self.disk.open(&path) {
+            Ok(file) => {
+                file.set_len(0)?;
+                file
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.create(&path)?,
+            Err(error) => return Err(error),
+        };
+        match file.allocate(self.options.segment_bytes) {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                self.disk.remove(&path)?;
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn name(&self, file: &dyn File, first: Position) -> io::Result<()> {
+        file.sync_data()?;
+        let path = self.folder.join(file_name(first, Suffix::Open));
+        self.disk.rename(&self.folder.join(SPARE), &path)?;
+        self.disk.sync_folder(self.folder)
+    }
+}
+
+fn copy(from: &dyn File, begin: u64, end: u64, to: &dyn File, at: u64) -> io::Result<()> {
+    const CHUNK_BYTES: u64 = 1 << 20;
+    let mut offset = begin;
+    while offset < end {
+        let length = (end - offset).min(CHUNK_BYTES);
+        let mut chunk = vec![0; usize::try_from(length).expect("a chunk fits in memory")];
+        read_exact_at(from, &mut chunk, offset)?;
+        to.write_at(&chunk, at + (offset - begin))?;
+        offset += length;
+    }
+    Ok(())
+}
+
+fn blank(file: &dyn File, begin: u64, end: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 16];
+    let mut offset = begin;
+    while offset < end {
+        let length = usize::try_from((end - offset).min(1 << 16)).expect("a chunk fits in memory");
+        file.write_at(&zeros[..length], offset)?;
+        offset += bytes_u64(length);
+    }
+    Ok(())
+}

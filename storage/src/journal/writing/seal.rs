@@ -1,0 +1,114 @@
+//! Closing a full segment for ever: a footer, the exact length, and a new name.
+//!
+//! Before its footer is written the file is named `.sealing`, durably, so that after a crash an
+//! unfinished footer is known for one; start-up cuts it off and the segment is sealed again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::poison::Poisoned;
+use crate::Position;
+use crate::disk::{File, bytes_u64, is_full};
+use crate::journal::Journal;
+use crate::journal::format::footer::Footer;
+use crate::journal::format::segment::{State, Suffix, file_name};
+use crate::journal::reading::reader::{self, ReadError};
+use crate::journal::shared::Room;
+
+/// Why a segment was not sealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// Only a rolled segment can be sealed.
+    #[error("no rolled segment begins at {0}")]
+    NotRolled(Position),
+    /// What is not committed may still be truncated.
+    #[error("the segment that begins at {0} is not committed to its end")]
+    NotCommitted(Position),
+    /// Its records cannot be read back.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// There is no room for the footer; it can be tried again.
+    #[error("no room to seal the segment that begins at {0}")]
+    DiskFull(Position),
+    /// The disk failed, and the journal has stopped.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+}
+
+struct Rolled {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    offsets: Vec<u32>,
+    end: u64,
+}
+
+impl Journal {
+    /// Seals the rolled segment that begins at `first`. The caller has applied all of it. Blocks, and
+    /// runs beside the writer, which never touches a rolled segment.
+    pub fn seal(&self, first: Position) -> Result<(), SealError> {
+        let rolled = self.rolled_segment(first)?;
+        let tip_of = |offset: Option<&u32>| {
+            let offset = u64::from(*offset.expect("a rolled segment has records"));
+            reader::read_tip(&*rolled.file, &rolled.path, offset)
+        };
+        let footer = Footer::new(
+            rolled.end,
+            &tip_of(rolled.offsets.first())?,
+            &tip_of(rolled.offsets.last())?,
+        );
+        let bytes = footer.encode(&rolled.offsets);
+        if let Err(error) = self.write_footer(&rolled, first, &bytes) {
+            if is_full(&error) {
+                self.shared.has_room(Room::Footer, false);
+                return Err(SealError::DiskFull(first));
+            }
+            let reason = format!("sealing the segment that begins at {first}: {error}");
+            return Err(self.shared.poison(&reason).into());
+        }
+        self.shared.has_room(Room::Footer, true);
+        let mut memory = self.shared.memory();
+        let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
+        let segment = segment.expect("a rolled and committed segment is never removed");
+        segment.state = State::Sealed;
+        segment.is_sealing = false;
+        segment.file = None;
+        segment.offsets = Vec::new();
+        segment.bytes = rolled.end + bytes_u64(bytes.len());
+        Ok(())
+    }
+
+    fn rolled_segment(&self, first: Position) -> Result<Rolled, SealError> {
+        let memory = self.shared.memory();
+        if let Some(poisoned) = &memory.poisoned {
+            return Err(poisoned.clone().into());
+        }
+        let segment = memory.segments.iter().find(|segment| segment.first == first);
+        let segment = segment.filter(|segment| segment.state == State::Rolled);
+        let segment = segment.ok_or(SealError::NotRolled(first))?;
+        if segment.last() > memory.committed {
+            return Err(SealError::NotCommitted(first));
+        }
+        let file = segment.file.as_ref().map(Arc::clone).ok_or(SealError::NotRolled(first))?;
+        let path = segment.path(&self.shared.folder);
+        Ok(Rolled { path, file, offsets: segment.offsets.clone(), end: segment.end })
+    }
+
+    fn write_footer(&self, rolled: &Rolled, first: Position, bytes: &[u8]) -> io::Result<()> {
+        let folder: &Path = &self.shared.folder;
+        let sealing = folder.join(file_name(first, Suffix::Sealing));
+        if rolled.path != sealing {
+            self.shared.disk.rename(&rolled.path, &sealing)?;
+            let mut memory = self.shared.memory();
+            let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
+            segment.expect("a rolled and committed segment is never removed").is_sealing = true;
+        }
+        self.shared.disk.sync_folder(folder)?;
+        rolled.file.write_at(bytes, rolled.end)?;
+        rolled.file.set_len(rolled.end + bytes_u64(bytes.len()))?;
+        rolled.file.sync_data()?;
+        self.shared.disk.rename(&sealing, &folder.join(file_name(first, Suffix::Sealed)))?;
+        self.shared.disk.sync_folder(folder)
+    }
+}

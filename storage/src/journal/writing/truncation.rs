@@ -1,0 +1,99 @@
+//! Cutting off records that lost an election, so that no crash brings one back.
+//!
+//! Segments that lie behind the cut go first, newest first; then the segment with the cut is cut and
+//! synced, and only then may anything be written where the dead records stood. At every point between
+//! the journal on disk is a whole one: the old, shortened from its end. Sealed segments are out of
+//! reach, and a rolled one is reopened only where it holds uncommitted records, so sealing never races.
+
+use std::io;
+use std::sync::Arc;
+
+use super::active::Active;
+use super::writer::Writer;
+use crate::Position;
+use crate::disk::{is_full, read_exact_at};
+use crate::journal::format::record::{HEADER_BYTES, Header, Tip};
+use crate::journal::format::segment::{FRAMES_AT, State, Suffix, file_name};
+use crate::journal::shared::Room;
+
+impl Writer {
+    /// Cuts everything behind `last` off the disk, durably.
+    pub(crate) fn truncate(&mut self, last: Option<Tip>) -> io::Result<()> {
+        let due = last.map_or(0, |tip| tip.position + 1);
+        while self.active.first > due {
+            self.drop_active()?;
+        }
+        if self.active.next() > due {
+            self.cut_active(due)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the newest segment, once the one before it is noted as the newest.
+    fn drop_active(&mut self) -> io::Result<()> {
+        let dropped = self.active.first;
+        self.active = self.reopen_previous();
+        self.votes.note_segment(self.active.first)?;
+        let path = self.shared.folder.join(file_name(dropped, Suffix::Open));
+        self.shared.disk.remove(&path)?;
+        self.shared.disk.sync_folder(&self.shared.folder)
+    }
+
+    fn reopen_previous(&self) -> Active {
+        let mut memory = self.shared.memory();
+        memory.segments.pop();
+        let segment = memory.segments.last_mut().expect("the first segment is never dropped");
+        assert_eq!(segment.state, State::Rolled, "a sealed segment is never truncated");
+        segment.state = State::Open;
+        let file = segment.file.as_ref().expect("a rolled segment is kept open");
+        let cluster = self.shared.options.cluster;
+        Active::existing(Arc::clone(file), cluster, segment.first, segment.count, segment.end)
+    }
+
+    /// Leaves the active segment with the records before `due` and nothing behind them.
+    fn cut_active(&mut self, due: Position) -> io::Result<()> {
+        let count = due - self.active.first;
+        let end = self.end_of(count)?;
+        self.shrink_table(count, end);
+        self.active.count = count;
+        self.active.end = end;
+        let file = &self.active.file;
+        file.set_len(end)?;
+        match file.allocate(self.shared.options.segment_bytes) {
+            Err(error) if is_full(&error) => self.shared.has_room(Room::Rest, false),
+            result => result?,
+        }
+        file.sync_data()
+    }
+
+    /// Where the first `count` records of the active segment end.
+    fn end_of(&self, count: u64) -> io::Result<u64> {
+        let Some(newest) = count.checked_sub(1) else { return Ok(FRAMES_AT) };
+        let offset = {
+            let memory = self.shared.memory();
+            let segment = memory.segments.last().expect("there is always an open segment");
+            let index = usize::try_from(newest).expect("records are counted in memory");
+            u64::from(segment.offsets[index])
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        read_exact_at(&*self.active.file, &mut bytes, offset)?;
+        let header =
+            Header::decode(&bytes).filter(|header| header.position == self.active.first + newest);
+        match header {
+            Some(header) => Ok(offset + header.frame_bytes()),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("no record {} at offset {offset}", self.active.first + newest),
+            )),
+        }
+    }
+
+    fn shrink_table(&self, count: u64, end: u64) {
+        let mut memory = self.shared.memory();
+        let segment = memory.segments.last_mut().expect("there is always an open segment");
+        segment.offsets.truncate(usize::try_from(count).expect("records are counted in memory"));
+        segment.count = count;
+        segment.end = end;
+        segment.bytes = end;
+    }
+}

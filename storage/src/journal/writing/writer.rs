@@ -1,0 +1,350 @@
+//! The writer: takes what the handles queued and makes it durable, in order, one sync for all that
+//! waits. A thread drives it in production, a task in the simulation.
+//!
+//! Appends that wait together are one batch: a mark, the records, one fdatasync. A vote or a truncation
+//! between them is a turn of its own, so nothing overtakes. Everything is told only when it is durable.
+//! The first failure poisons the journal; nothing is tried again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::active::Active;
+use super::poison::Poisoned;
+use crate::disk::File;
+use crate::journal::format::mark::Mark;
+use crate::journal::format::record::{Record, Tip};
+use crate::journal::format::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
+use crate::journal::shared::{Job, Queued, Room, Shared};
+use crate::vote::VoteFiles;
+use crate::{Link, Position};
+
+/// The name of the segment reserved ahead of need.
+pub(crate) const SPARE: &str = "spare";
+/// After so much quiet the newest records get a mark of their own.
+const QUIET: Duration = Duration::from_millis(20);
+/// How often a full disk is asked again while nothing else happens.
+const FULL_RETRY: Duration = Duration::from_millis(500);
+/// How many jobs one turn of the thread takes.
+const JOBS_MAX: usize = 4096;
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Jobs were made durable and told so.
+    Worked,
+    /// Nothing was queued.
+    Idle,
+    /// The journal has stopped; everyone who waited was told.
+    Poisoned,
+}
+
+/// Owns the files that are being written.
+pub struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) active: Active,
+    /// Whether the active segment is still called `spare`.
+    is_unnamed: bool,
+    pub(crate) spare: Option<Arc<dyn File>>,
+    pub(crate) votes: VoteFiles,
+    /// The newest record on disk, synced or about to be.
+    newest: Option<Tip>,
+    /// The newest synced position.
+    pub(crate) synced: Option<Position>,
+    /// What the last mark said.
+    marked: Mark,
+    /// While the disk is full: where the active segment ends when it is asked again.
+    pub(crate) ask_again_at: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, active: Active, votes: VoteFiles) -> Self {
+        let memory = shared.memory();
+        let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
+        drop(memory);
+        let marked = mark(synced, committed);
+        let (is_unnamed, spare) = (false, None);
+        Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
+    }
+
+    /// Does what is queued, at most `jobs_max` jobs, and tells those who asked. Blocks on the disk.
+    pub fn step(&mut self, jobs_max: usize) -> Step {
+        let mut waiting = match self.take(jobs_max) {
+            Ok(waiting) if waiting.is_empty() => return Step::Idle,
+            Ok(waiting) => waiting,
+            Err(poisoned) => return self.refuse_all(Vec::new(), &poisoned),
+        };
+        while !waiting.is_empty() {
+            let appends = waiting.iter().take_while(|next| matches!(next.job, Job::Append(_)));
+            let turn = appends.count().max(1);
+            let later = waiting.split_off(turn);
+            if let Err(error) = self.perform(&waiting) {
+                let poisoned = self.shared.poison(&error.to_string());
+                waiting.extend(later);
+                return self.refuse_all(waiting, &poisoned);
+            }
+            let done = waiting.len();
+            for queued in waiting {
+                (queued.done)(Ok(()));
+            }
+            self.shared.told(done);
+            waiting = later;
+        }
+        if self.should_reserve()
+            && let Err(error) = self.reserve()
+        {
+            let poisoned = self.shared.poison(&format!("reserving the next segment: {error}"));
+            return self.refuse_all(Vec::new(), &poisoned);
+        }
+        Step::Worked
+    }
+
+    /// For quiet moments: covers the newest records with a mark, without a sync, and reserves the next
+    /// segment.
+    pub fn idle(&mut self) {
+        if self.shared.memory().poisoned.is_some() {
+            return;
+        }
+        let result = self.reserve().and_then(|()| self.write_idle_mark());
+        if let Err(error) = result {
+            self.shared.poison(&format!("writing while idle: {error}"));
+        }
+    }
+
+    /// The thread's loop. Returns when the journal is poisoned, or closed and all work is done.
+    pub fn run(mut self) {
+        loop {
+            match self.step(JOBS_MAX) {
+                Step::Worked => continue,
+                Step::Poisoned => return,
+                Step::Idle => {}
+            }
+            if !self.wait(Some(QUIET)) {
+                continue;
+            }
+            self.idle();
+            let memory = self.shared.memory();
+            let closed = memory.closed && memory.jobs.is_empty();
+            drop(memory);
+            if closed {
+                return;
+            }
+            let full = self.shared.lacks_any_room();
+            self.wait(full.then_some(FULL_RETRY));
+        }
+    }
+
+    /// Waits for work, or until closed or poisoned; true if it was quiet for as long as `at_most`, or
+    /// if there is nothing left to wait for.
+    fn wait(&self, at_most: Option<Duration>) -> bool {
+        let mut memory = self.shared.memory();
+        loop {
+            if !memory.jobs.is_empty() || memory.poisoned.is_some() {
+                return false;
+            }
+            if memory.closed {
+                return true;
+            }
+            let Some(at_most) = at_most else {
+                memory = self.shared.queued.wait(memory).expect("no holder of the lock panics");
+                continue;
+            };
+            let (woken, timeout) = self
+                .shared
+                .queued
+                .wait_timeout(memory, at_most)
+                .expect("no holder of the lock panics");
+            memory = woken;
+            if timeout.timed_out() {
+                return memory.jobs.is_empty() && memory.poisoned.is_none();
+            }
+        }
+    }
+
+    fn take(&self, jobs_max: usize) -> Result<Vec<Queued>, Poisoned> {
+        let mut memory = self.shared.memory();
+        if let Some(poisoned) = &memory.poisoned {
+            return Err(poisoned.clone());
+        }
+        let count = memory.jobs.len().min(jobs_max);
+        Ok(memory.jobs.drain(..count).collect())
+    }
+
+    fn refuse_all(&self, waiting: Vec<Queued>, poisoned: &Poisoned) -> Step {
+        let queued = std::mem::take(&mut self.shared.memory().jobs);
+        for refused in waiting.into_iter().chain(queued) {
+            (refused.done)(Err(poisoned.clone()));
+        }
+        Step::Poisoned
+    }
+
+    /// One turn: any number of appends, or one job of another kind.
+    fn perform(&mut self, turn: &[Queued]) -> io::Result<()> {
+        match &turn[0].job {
+            Job::Append(_) => self.append(turn).map_err(|error| context("appending", &error)),
+            Job::Truncate(last) => {
+                self.truncate(*last).map_err(|error| context("truncating", &error))?;
+                self.newest = *last;
+                self.synced = last.map(|tip| tip.position);
+                self.marked = mark(None, None);
+                self.publish(turn[0].truncations);
+                Ok(())
+            }
+            Job::Vote(vote) => {
+                self.votes.save(*vote).map_err(|error| context("saving the vote", &error))
+            }
+        }
+    }
+
+    fn append(&mut self, turn: &[Queued]) -> io::Result<()> {
+        let truncations = turn[0].truncations;
+        let committed = self.shared.memory().committed;
+        let segment_bytes = self.shared.options.segment_bytes;
+        let mut is_marked = false;
+        for record in turn.iter().flat_map(|queued| queued.job.records()) {
+            if !self.active.fits(record, segment_bytes) {
+                if is_marked {
+                    self.sync(truncations)?;
+                }
+                self.roll(record.position)?;
+                is_marked = false;
+            }
+            if !is_marked {
+                self.marked = mark(self.synced, committed);
+                self.active.push_mark(self.marked);
+                is_marked = true;
+            }
+            self.active.push_record(record)?;
+            self.newest = Some(record.tip());
+        }
+        if is_marked { self.sync(truncations) } else { Ok(()) }
+    }
+
+    /// Makes the batch durable, names its segment if that is new, and says so.
+    fn sync(&mut self, truncations: u64) -> io::Result<()> {
+        self.sync_active()?;
+        if std::mem::take(&mut self.is_unnamed) {
+            let folder = &self.shared.folder;
+            let first = self.active.first;
+            let name = file_name(first, Suffix::Open);
+            self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
+            self.shared.disk.sync_folder(folder)?;
+            self.votes.note_segment(first)?;
+            self.publish_new_segment();
+        }
+        self.synced = self.newest.map(|tip| tip.position);
+        self.publish(truncations);
+        Ok(())
+    }
+
+    /// The one fdatasync for all that waits.
+    fn sync_active(&mut self) -> io::Result<()> {
+        let Some(watch) = self.shared.sync_watch.get() else { return self.active.sync() };
+        self.active.flush()?;
+        watch.begins();
+        self.active.sync()?;
+        watch.ends();
+        Ok(())
+    }
+
+    /// Begins a new segment in the reserved file. Not a byte of the old one is left unsynced.
+    fn roll(&mut self, first: Position) -> io::Result<()> {
+        if self.active.has_unsynced_mark {
+            self.sync_active()?;
+        }
+        if self.spare.is_none() {
+            self.spare = Some(self.reserve_file()?);
+        }
+        let file = self.spare.take().expect("reserved above");
+        let previous: Link =
+            self.newest.map_or_else(|| self.shared.genesis(), |newest| newest.link);
+        let header = Header { cluster: self.shared.options.cluster, first, previous };
+        let next = Active::begin(file, &header);
+        self.active = next;
+        self.is_unnamed = true;
+        self.ask_again_at = 0;
+        self.shared.memory().rolling = Some(first);
+        self.shared.has_room(Room::Rest, true);
+        Ok(())
+    }
+
+    fn publish_new_segment(&self) {
+        let mut memory = self.shared.memory();
+        memory.rolling = None;
+        let segment = memory.segments.last_mut().expect("there is always an open segment");
+        segment.state = State::Rolled;
+        memory.segments.push(Segment {
+            first: self.active.first,
+            count: 0,
+            end: FRAMES_AT,
+            bytes: FRAMES_AT,
+            state: State::Open,
+            is_sealing: false,
+            offsets: Vec::new(),
+            file: Some(Arc::clone(&self.active.file)),
+        });
+    }
+
+    /// Tells memory what is durable, unless a truncation asked for meanwhile makes it out of date.
+    fn publish(&mut self, truncations: u64) {
+        let mut memory = self.shared.memory();
+        let segment = memory.segments.last_mut().expect("there is always an open segment");
+        segment.offsets.append(&mut self.active.offsets);
+        segment.count = self.active.count;
+        segment.end = self.active.end;
+        segment.bytes = self.active.end;
+        if memory.truncations != truncations {
+            return;
+        }
+        memory.cut = None;
+        memory.durable = self.synced;
+        let evicted = memory.tail.evict(self.synced);
+        drop(memory);
+        drop(evicted);
+    }
+
+    fn write_idle_mark(&mut self) -> io::Result<()> {
+        let committed = {
+            let memory = self.shared.memory();
+            if !memory.jobs.is_empty() {
+                // What is committed may be of records that a truncation in the queue makes room for: not those on disk.
+                return Ok(());
+            }
+            memory.committed
+        };
+        let mark = mark(self.synced, committed);
+        let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes)
+            && !self.shared.lacks(Room::Rest);
+        if mark == self.marked || self.active.count == 0 || !room {
+            return Ok(());
+        }
+        self.marked = mark;
+        self.active.push_mark(mark);
+        self.active.flush()?;
+        self.active.has_unsynced_mark = true;
+        let mut memory = self.shared.memory();
+        let segment = memory.segments.last_mut().expect("there is always an open segment");
+        segment.end = self.active.end;
+        segment.bytes = self.active.end;
+        Ok(())
+    }
+}
+
+impl Job {
+    fn records(&self) -> &[Arc<Record>] {
+        match self {
+            Self::Append(records) => records,
+            Self::Truncate(_) | Self::Vote(_) => &[],
+        }
+    }
+}
+
+/// A mark never claims more than what is synced here.
+fn mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
+    let count = |position: Option<Position>| position.map_or(0, |position| position + 1);
+    Mark { durable: count(synced), committed: count(committed.min(synced)) }
+}
+
+fn context(doing: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{doing}: {error}"))
+}

@@ -1,0 +1,75 @@
+//! Rows a, b and c: the demo, the primary killed again and again, and all three killed at once.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::accept::{
+    sheet::{Sheet, json_of},
+    stage::{self, PATIENCE},
+};
+use crate::{
+    cluster::{files, nodes, testnet::Testnet, up},
+    scenarios::failover,
+};
+
+/// As on a fresh clone: nothing is there.
+pub(crate) async fn demo(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    nodes::kill_all(testnet).await?;
+    files::wipe(testnet)?;
+    let (root, evenkeel) = (stage::text(testnet.root())?, stage::text(&testnet.evenkeel)?);
+    let arguments = ["demo", "--json", "--root", root, "--evenkeel", evenkeel];
+    let output = stage::run(Path::new("/proc/self/exe"), &arguments).await?;
+    let report = json_of(&output)?;
+    sheet.hold("exit 0", true);
+    sheet.at_most("RPO", report["rpo"].as_u64().context("no rpo")?, 0, "");
+    sheet.at_most("lost", report["lost"].as_u64().context("no lost")?, 0, "");
+    let acknowledged = report["acknowledged"].as_u64().context("no acknowledged")?;
+    sheet.at_least("acknowledged", acknowledged, 1, "");
+    sheet.at_most("RTO", report["rto_ms"].as_u64().context("no rto_ms")?, 5_000, " ms");
+    let heads = report["heads"].as_object().context("no heads")?;
+    let first = heads.values().next().context("no heads")?;
+    let equal = heads.len() == testnet.sites.len() && heads.values().all(|head| head == first);
+    sheet.hold(format!("the {} chain heads are equal: {first}", heads.len()), equal);
+    sheet.hold("the digests are equal", report["digests_equal"] == true);
+    sheet.hold("the sums are zero", report["sums_zero"] == true);
+    Ok(())
+}
+
+pub(crate) async fn twenty_rounds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(testnet, true, false).await?;
+    let report = failover::run(testnet, 20).await?;
+    sheet.hold(
+        format!("{} acknowledged, {} lost", report.acknowledged, report.lost),
+        report.lost == 0,
+    );
+    sheet.hold("sums zero, digests equal", report.sums_zero && report.digests_equal);
+    sheet.at_most("median RTO", report.rto_ms.p50, 800, " ms");
+    sheet.at_most("worst RTO", report.rto_ms.max, 2_000, " ms");
+    Ok(())
+}
+
+pub(crate) async fn all_at_once(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let load = stage::under_load(testnet).await?;
+    load.acknowledged_more(20_000, PATIENCE).await?;
+    let processes = stage::processes(testnet)?;
+    for process in &processes {
+        process.signal(Signal::KILL)?;
+    }
+    for process in &processes {
+        ensure!(process.gone_within(Duration::from_secs(5)).await, "a killed node still runs");
+    }
+    let start = Instant::now();
+    for site in &testnet.sites {
+        nodes::launch(testnet, site)?;
+    }
+    for site in &testnet.sites {
+        nodes::await_answer(testnet, site).await?;
+    }
+    up::await_caught_up(testnet, PATIENCE).await?;
+    sheet.within("all three ready after the start", start.elapsed(), Duration::from_secs(5));
+    load.acknowledged_more(2_000, PATIENCE).await?;
+    stage::settle(testnet, load, sheet).await
+}

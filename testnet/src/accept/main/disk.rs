@@ -1,0 +1,369 @@
+//! Row `main.disk`: full disks of running sites. Every site's data folder lies on a file system of a few hundred MiB in
+//! memory, so that it can be filled and emptied again; that needs the right to mount.
+//!
+//! One follower's disk is full, then the primary's, then all three. Nothing acknowledged is lost, and with room again
+//! everybody goes on.
+
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use evenkeel_wire::{
+    client::{Client, ClientOptions, Error},
+    command::Command,
+    limits::COMMANDS_MAX,
+    transfer::{Text, TransferKind},
+};
+use rustix::{
+    fs::{FallocateFlags, fallocate, statvfs},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+};
+use tokio::time::{Instant, sleep};
+
+use super::damage::line_with;
+use crate::accept::{
+    sheet::{Sheet, said},
+    stage::{self, PATIENCE},
+};
+use crate::{
+    audit,
+    cluster::{admin, nodes, site::Site, testnet::Testnet, up},
+    load::{
+        Load, Plan,
+        accounts::{self, Accounts},
+        history::{Asked, History},
+    },
+};
+
+const DISK_BYTES: u64 = 768 << 20;
+/// What a filled disk still has: less than anything that the journal asks for.
+const LEFT_BYTES: u64 = 64 << 10;
+/// Beside the flood, to see what others notice of it.
+const LOAD: Plan = Plan { clients: 2, callers: 4, wallets: 50, seed: 9 };
+/// What one full disk may cost those who ask meanwhile: a hand-over, or nothing.
+const GAP: Duration = Duration::from_secs(2);
+/// So many batches fill two segments of 64 MiB and more.
+const BATCHES_MAX: usize = 300;
+
+pub(crate) async fn full(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(testnet, true, true).await?;
+    let disks = Disks::mount(testnet).await?;
+    let mut told = Box::pin(filled(testnet, sheet)).await;
+    if let Err(error) = &told {
+        sheet.hold(format!("could not go on: {error:#}"), false);
+        told = Ok(());
+    }
+    disks.end(testnet).await?;
+    told
+}
+
+/// The sites' data folders on small disks of their own.
+struct Disks;
+
+impl Disks {
+    async fn mount(testnet: &Testnet) -> anyhow::Result<Self> {
+        nodes::stop_all(testnet).await?;
+        let mounted = Self;
+        for site in &testnet.sites {
+            if let Err(error) = put_on_small_disk(site) {
+                mounted.end(testnet).await?;
+                return Err(error);
+            }
+        }
+        up::up(testnet, false, true).await?;
+        Ok(mounted)
+    }
+
+    /// Ends the sites and takes the disks away, with everything that is on them.
+    async fn end(self, testnet: &Testnet) -> anyhow::Result<()> {
+        nodes::kill_all(testnet).await?;
+        for site in &testnet.sites {
+            let data = site.data();
+            match unmount(&data, UnmountFlags::DETACH) {
+                // Nothing was mounted there.
+                Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+                Err(error) => return Err(error).with_context(|| data.display().to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves what a stopped site has to a new file system in its place.
+fn put_on_small_disk(site: &Site) -> anyhow::Result<()> {
+    let (data, kept) = (site.data(), site.folder().join("kept"));
+    fs::rename(&data, &kept).with_context(|| data.display().to_string())?;
+    fs::DirBuilder::new().mode(0o700).create(&data)?;
+    let size = format!("size={DISK_BYTES},mode=0700");
+    let size = std::ffi::CString::new(size)?;
+    mount("evenkeel", &data, "tmpfs", MountFlags::empty(), Some(size.as_c_str())).with_context(
+        || {
+            format!(
+                "mounting a small tmpfs on {}: this row needs the right to mount (root)",
+                data.display()
+            )
+        },
+    )?;
+    copy_folder(&kept, &data)?;
+    fs::remove_dir_all(&kept).with_context(|| kept.display().to_string())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        let new = to.join(name);
+        if path.is_dir() {
+            fs::DirBuilder::new().mode(0o700).create(&new)?;
+            copy_folder(&path, &new)?;
+        } else {
+            fs::copy(&path, &new).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn filler(site: &Site) -> std::path::PathBuf {
+    site.data().join("filler")
+}
+
+/// Takes all room on a site's disk but a little.
+fn fill(site: &Site) -> anyhow::Result<()> {
+    let file = fs::File::create(filler(site))?;
+    let mut filled = 0;
+    loop {
+        let seen = statvfs(site.data())?;
+        let free = seen.f_bavail * seen.f_frsize;
+        if free <= LEFT_BYTES {
+            return Ok(());
+        }
+        match fallocate(&file, FallocateFlags::empty(), 0, filled + free - LEFT_BYTES) {
+            Ok(()) => filled += free - LEFT_BYTES,
+            // The node was faster and took some of it.
+            Err(rustix::io::Errno::NOSPC) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("filling {}'s disk", site.name));
+            }
+        }
+    }
+}
+
+fn make_room(site: &Site) -> anyhow::Result<()> {
+    fs::remove_file(filler(site)).with_context(|| filler(site).display().to_string())
+}
+
+async fn filled(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let load = Load::start(stage::client_config(testnet)?, LOAD).await?;
+    load.acknowledged_more(200, PATIENCE).await?;
+    let mut flood = Flood::open(testnet).await?;
+    load.pulse().fault(|| ());
+    followers(testnet, &mut flood, sheet).await?;
+    sheet.within(
+        "a follower's disk full: longest time without an acknowledgement",
+        load.pulse().longest_gap(),
+        GAP,
+    );
+    load.pulse().fault(|| ());
+    primarys(testnet, &mut flood, sheet).await?;
+    sheet.within(
+        "the primary's disk full: longest time without an acknowledgement",
+        load.pulse().longest_gap(),
+        GAP,
+    );
+    load.pause().await;
+    all_three(testnet, &mut flood, sheet).await?;
+    load.resume();
+    load.acknowledged_more(200, PATIENCE).await?;
+    let (asked, lost) = flood.ask_again().await?;
+    sheet.hold(
+        format!("{asked} of {} batches asked for again, {lost} lost", flood.batches.len()),
+        lost == 0,
+    );
+    stage::settle(testnet, load, sheet).await
+}
+
+/// A follower that can't write any more stops and says so; the others don't even wait for it.
+async fn followers(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let site = stage::follower(testnet).await?;
+    fill(site)?;
+    stops_by_itself(testnet, site, flood, sheet).await?;
+    refuses_nothing(testnet, site, sheet).await?;
+    comes_back(testnet, site, sheet).await
+}
+
+async fn stops_by_itself(
+    testnet: &Testnet,
+    site: &Site,
+    flood: &mut Flood,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    let log = site.log_length();
+    let process = testnet.demand_process(site)?;
+    for _ in 0..BATCHES_MAX {
+        if process.is_gone() {
+            break;
+        }
+        flood.batch().await?;
+    }
+    let stopped = process.gone_within(Duration::from_secs(10)).await;
+    let line = line_with(&site.log_since(log), &["stopped", "journal can't be written"]);
+    sheet.hold(
+        format!(
+            "{}: its disk full, it stops by itself: {}",
+            site.name,
+            line.as_deref().unwrap_or("its log says nothing")
+        ),
+        stopped && line.is_some(),
+    );
+    Ok(())
+}
+
+async fn refuses_nothing(testnet: &Testnet, down: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let primary = testnet.primary().await?;
+    let ready = admin::status(&primary.admin_socket()).await?.ready;
+    sheet.hold(format!("without {}: {} is primary and ready", down.name, primary.name), ready);
+    Ok(())
+}
+
+async fn comes_back(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+    make_room(site)?;
+    nodes::start(testnet, site).await?;
+    up::await_caught_up(testnet, PATIENCE).await?;
+    sheet.hold(format!("{}: room made and started, it has caught up", site.name), true);
+    Ok(())
+}
+
+/// A primary whose disk is full hands its role to a site with room, before it has to stop.
+async fn primarys(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let site = testnet.primary().await?;
+    let log = site.log_length();
+    fill(site)?;
+    let mut steps_aside = None;
+    for _ in 0..BATCHES_MAX {
+        flood.batch().await?;
+        steps_aside = line_with(&site.log_since(log), &["disk is full", "handing the role over"]);
+        if steps_aside.is_some() {
+            break;
+        }
+    }
+    let said = steps_aside.as_deref().unwrap_or("nothing");
+    sheet.hold(
+        format!("{}, the primary: its disk full, it says: {said}", site.name),
+        steps_aside.is_some(),
+    );
+    stops_by_itself(testnet, site, flood, sheet).await?;
+    let primary = testnet.primary().await?;
+    let other = primary.node != site.node;
+    sheet.hold(format!("{} is the primary instead", primary.name), other);
+    comes_back(testnet, site, sheet).await
+}
+
+/// Nobody has room: new commands are refused, nothing was done, and with room again the same processes go on.
+async fn all_three(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+    for site in &testnet.sites {
+        fill(site)?;
+    }
+    let start = Instant::now();
+    let refused = loop {
+        match flood.try_batch().await {
+            Err(error @ Error::Unavailable(_)) => break error.to_string(),
+            Err(error) => bail!("neither done nor refused: {error}"),
+            Ok(()) => ensure!(start.elapsed() < PATIENCE * 4, "full disks, and nobody refuses"),
+        }
+    };
+    let overloaded = refused.contains("overloaded") && refused.contains("disk is full");
+    sheet.hold(format!("all disks full: commands are refused: {refused}"), overloaded);
+    wallet_says_so(testnet, flood, sheet).await?;
+    let processes = stage::processes(testnet)?;
+    for site in &testnet.sites {
+        make_room(site)?;
+    }
+    let start = Instant::now();
+    while flood.try_batch().await.is_err() {
+        ensure!(start.elapsed() < PATIENCE, "there's room again, and nobody takes commands");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let same = processes.iter().all(|process| !process.is_gone());
+    sheet.hold("room made on all: the same three processes go on", same);
+    up::await_caught_up(testnet, PATIENCE).await?;
+    let (_, equal) = audit::compare_sites(testnet).await?;
+    sheet.hold("… and their digests are equal", equal);
+    Ok(())
+}
+
+async fn wallet_says_so(testnet: &Testnet, flood: &Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let client = testnet.client_config();
+    let (from, to) = (flood.accounts.get(5).id.to_string(), flood.accounts.get(6).id.to_string());
+    let base = ["wallet", "--client", stage::text(&client)?];
+    let send = ["send", "--from", &from, "--to", &to, "--amount", "1", "--asset", "KRW"];
+    let output = stage::evenkeel(testnet, &[&base[..], &send].concat()).await?;
+    let (code, text) = (output.status.code(), said(&output));
+    sheet.hold(
+        format!("evenkeel wallet send exits {code:?}: {text}"),
+        code == Some(4) && text.contains("disk is full"),
+    );
+    let show = ["show", &from, "--json"];
+    let output = stage::evenkeel(testnet, &[&base[..], &show].concat()).await?;
+    sheet.hold("… and wallet show goes on", output.status.success());
+    Ok(())
+}
+
+/// Large batches of transfers with long memos, to fill journals quickly; some of each are asked for again at the end.
+struct Flood {
+    client: Client,
+    accounts: Arc<Accounts>,
+    batches: Vec<Vec<Command>>,
+}
+
+impl Flood {
+    async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
+        let options =
+            ClientOptions { deadline: Duration::from_secs(10), ..ClientOptions::default() };
+        let client = Client::connect(stage::client_config(testnet)?, options);
+        let accounts = Arc::new(Accounts::draw(2));
+        accounts::open(&client, &accounts, &mut History::new(Arc::clone(&accounts))).await?;
+        Ok(Self { client, accounts, batches: Vec::new() })
+    }
+
+    /// One that has to be decided, whatever happens to a site: the same again until it is.
+    async fn batch(&mut self) -> anyhow::Result<()> {
+        let commands = self.commands()?;
+        let start = Instant::now();
+        while let Err(error) = self.client.submit(&commands).await {
+            ensure!(start.elapsed() < PATIENCE, "the flood stands still: {error}");
+        }
+        self.batches.push(commands);
+        Ok(())
+    }
+
+    /// One that may be refused.
+    async fn try_batch(&mut self) -> Result<(), Error> {
+        let commands = self.commands().map_err(|error| Error::Unavailable(error.to_string()))?;
+        self.client.submit(&commands).await?;
+        self.batches.push(commands);
+        Ok(())
+    }
+
+    fn commands(&self) -> anyhow::Result<Vec<Command>> {
+        let memo = Text::new(&"m".repeat(140)).ok().context("140 bytes are allowed")?;
+        let one = |_| match Asked::new(TransferKind::Transfer, 5, 6, 1).command(&self.accounts) {
+            Command::Transfer(mut transfer) => {
+                transfer.memo = memo.clone();
+                Command::Transfer(transfer)
+            }
+            other => other,
+        };
+        Ok((0..COMMANDS_MAX / 2).map(one).collect())
+    }
+
+    /// How many were asked for again, and how many of them aren't known. Some of each batch, which is one entry of the
+    /// journal: questions take room there, too.
+    async fn ask_again(&self) -> anyhow::Result<(usize, usize)> {
+        let (mut asked, mut lost) = (0, 0);
+        for batch in &self.batches {
+            let some: Vec<Command> = batch.iter().step_by(64).cloned().collect();
+            let answers = self.client.submit(&some).await.context("asking again")?;
+            asked += some.len();
+            lost += answers.iter().filter(|answer| !answer.replayed).count();
+        }
+        Ok((asked, lost))
+    }
+}

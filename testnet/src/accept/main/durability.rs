@@ -1,0 +1,190 @@
+//! Row l: what is on disk before an answer goes out, as strace sees it; and nodes whose disk is memory.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use evenkeel_wire::{
+    client::{Client, ClientOptions, raw::Connector},
+    transfer::TransferKind,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
+
+use super::traced::{self, Call, Trace};
+use crate::accept::{
+    sheet::{Sheet, said},
+    stage::{self, PATIENCE},
+};
+use crate::{
+    cluster::{admin, nodes, site::Site, testnet::Testnet, up},
+    load::{
+        accounts::{self, Accounts},
+        history::{Asked, History},
+    },
+};
+
+const TRANSFERS: usize = 100;
+
+pub(crate) async fn traced(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    traced::demand_strace()?;
+    up::up(testnet, true, true).await?;
+    before_each_answer(testnet, sheet).await?;
+    folders(testnet, sheet).await?;
+    nodes::kill_all(testnet).await?;
+    in_memory(testnet, sheet).await
+}
+
+/// One transfer after the other: when each was sent and answered, against when the journals were synced.
+async fn before_each_answer(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
+    let accounts = Accounts::draw(2);
+    let mut history = History::new(accounts.clone().into());
+    accounts::open(&client, &accounts, &mut history).await?;
+    let mut traces = Vec::new();
+    for site in &testnet.sites {
+        let pid = testnet.demand_process(site)?.pid();
+        let trace = Trace::attach(pid, trace_folder(testnet, &site.name))?;
+        let start = Instant::now();
+        while !trace.follows() {
+            ensure!(start.elapsed() < PATIENCE, "strace can't follow {}", site.name);
+            sleep(Duration::from_millis(20)).await;
+        }
+        traces.push(trace);
+    }
+    sleep(Duration::from_secs(1)).await;
+    let mut answered = Vec::new();
+    for _ in 0..TRANSFERS {
+        let command = Asked::new(TransferKind::Transfer, 5, 6, 1).command(&accounts);
+        let sent = traced::wall();
+        client.submit(&[command]).await?;
+        answered.push((sent, traced::wall()));
+    }
+    let mut syncs = Vec::new();
+    for (site, trace) in testnet.sites.iter().zip(traces) {
+        syncs.push(journal_syncs(site, &trace.end()?));
+    }
+    let nodes_before = |(sent, answer): &(u64, u64)| {
+        let synced = |calls: &&Vec<(u64, u64)>| {
+            calls.iter().any(|(start, end)| start >= sent && end <= answer)
+        };
+        syncs.iter().filter(synced).count()
+    };
+    let fewest = answered.iter().map(nodes_before).min().context("no transfers")?;
+    sheet.at_least(
+        &format!("nodes that synced their journal between a transfer's request and its answer, fewest of {TRANSFERS}"),
+        fewest,
+        2,
+        "",
+    );
+    Ok(())
+}
+
+fn journal_syncs(site: &Site, calls: &[Call]) -> Vec<(u64, u64)> {
+    let journal = site.data().join("journal");
+    let of_journal = |call: &&Call| {
+        call.name == "fdatasync"
+            && call.done
+            && call.path().is_some_and(|path| Path::new(path).starts_with(&journal))
+    };
+    calls.iter().filter(of_journal).map(|call| (call.start, call.end)).collect()
+}
+
+/// A node from its start to its stop: whatever it made or renamed in its data folder, it synced that folder afterwards.
+async fn folders(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let site = stage::follower(testnet).await?;
+    nodes::stop(testnet, site).await?;
+    let config = site.config();
+    let program = [stage::text(&testnet.evenkeel)?, "run", "--config", stage::text(&config)?];
+    let trace = Trace::launch(&program, trace_folder(testnet, "start"))?;
+    let start = Instant::now();
+    while admin::status(&site.admin_socket()).await.is_err() {
+        ensure!(start.elapsed() < PATIENCE, "{} doesn't start under strace", site.name);
+        sleep(Duration::from_millis(50)).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    let process = testnet.demand_process(site)?;
+    let node = Pid::from_raw(process.pid()).context("no pid")?;
+    kill_process(node, Signal::TERM)?;
+    let calls = trace.ended(PATIENCE)?;
+    let (made, unsynced) = unsynced_folders(&site.data(), &calls);
+    sheet.at_least("files made or renamed in the data folder during a start", made, 1, "");
+    sheet.hold(
+        format!("each folder was synced after the last of them; not: {unsynced:?}"),
+        unsynced.is_empty(),
+    );
+    nodes::start(testnet, site).await?;
+    up::await_caught_up(testnet, PATIENCE).await?;
+    Ok(())
+}
+
+/// How many files were made or renamed, and the folders that weren't synced after the last of theirs. What sled makes
+/// for itself doesn't count: the journal rebuilds it. Nor does a spare segment: it holds nothing until it's renamed.
+fn unsynced_folders(data: &Path, calls: &[Call]) -> (usize, Vec<PathBuf>) {
+    let derived = |path: &Path| {
+        path.ends_with("spare") || path.components().any(|part| part.as_os_str() == "balances")
+    };
+    let mut last_made: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    let mut made = 0;
+    for call in calls.iter().filter(|call| call.makes_or_renames()) {
+        let Some(path) = call.named().map(Path::new) else { continue };
+        if let Some(folder) = path.parent().filter(|_| path.starts_with(data) && !derived(path)) {
+            made += 1;
+            last_made.insert(folder.to_path_buf(), call.end);
+        }
+    }
+    let synced_after = |folder: &Path, made: u64| {
+        let of_folder = |call: &&Call| {
+            matches!(call.name.as_str(), "fsync" | "fdatasync")
+                && call.done
+                && call.path().is_some_and(|path| Path::new(path) == folder)
+        };
+        calls.iter().filter(of_folder).any(|call| call.start >= made)
+    };
+    last_made.retain(|folder, made| !synced_after(folder, *made));
+    (made, last_made.into_keys().collect())
+}
+
+/// The same testnet with everything that runs in memory.
+async fn in_memory(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    let root = PathBuf::from(format!("/dev/shm/evenkeel-{}", std::process::id()));
+    let sites = root.join("testnet/sites");
+    fs::create_dir_all(&sites).with_context(|| sites.display().to_string())?;
+    for file in fs::read_dir(testnet.root().join("testnet/sites"))? {
+        let file = file?;
+        fs::copy(file.path(), sites.join(file.file_name()))?;
+    }
+    let memory = Testnet::open(&root, Some(testnet.evenkeel.clone()))?;
+    let told = told_volatile(&memory, sheet).await;
+    let ended = nodes::kill_all(&memory).await;
+    fs::remove_dir_all(&root)?;
+    told.and(ended)
+}
+
+async fn told_volatile(memory: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(memory, true, true).await?;
+    let config = stage::client_config(memory)?;
+    let connector = Connector::new(&config)?;
+    for site in &config.sites {
+        let volatile = connector.connect(site).await?.welcome().volatile;
+        sheet.hold(
+            format!("{} on tmpfs tells its clients that it is volatile", site.name),
+            volatile,
+        );
+    }
+    let client = memory.client_config();
+    let bench = ["bench", "--json", "--client", stage::text(&client)?];
+    let numbers = ["--transfers", "1000", "--accounts", "10", "--batch", "1", "--callers", "1"];
+    let output = stage::evenkeel(memory, &[&bench[..], &numbers[..]].concat()).await?;
+    let refuses = output.status.code().is_some_and(|code| code != 0);
+    sheet.hold(format!("bench refuses to measure it: {}", said(&output)), refuses);
+    Ok(())
+}
+
+fn trace_folder(testnet: &Testnet, name: &str) -> PathBuf {
+    testnet.run_folder().join("strace").join(name)
+}

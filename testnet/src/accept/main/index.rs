@@ -1,0 +1,166 @@
+//! Row `main.index`: a follower's index is damaged while it runs. A reader's question finds it, and it's rebuilt beside the
+//! road; where applying needs it, the node stops rather than guess, and its next start has it.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use evenkeel_wire::{
+    client::{Client, ClientOptions, Error},
+    command::Command,
+    reply::{RefusalCode, View},
+    request::{Consistency, Query},
+    transfer::TransferKind,
+};
+use tokio::time::{Instant, sleep};
+
+use super::damage::{files_below, line_with};
+use crate::accept::{
+    sheet::Sheet,
+    stage::{self, PATIENCE},
+};
+use crate::{
+    audit,
+    cluster::{nodes, site::Site, testnet::Testnet, up},
+    load::{
+        accounts::{self, Accounts},
+        history::{Asked, History},
+    },
+};
+
+const BLOCK: usize = 4_096;
+const REBUILT_WITHIN: Duration = Duration::from_secs(120);
+/// Places in [`Accounts`] of two wallets of each asset.
+const ANN: u16 = 5;
+const BOB: u16 = 6;
+
+pub(crate) async fn damaged(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+    up::up(testnet, true, true).await?;
+    let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
+    let accounts = Accounts::draw(2);
+    accounts::open(&client, &accounts, &mut History::new(accounts.clone().into())).await?;
+    let old: Vec<Command> = (0..100)
+        .map(|_| Asked::new(TransferKind::Transfer, ANN, BOB, 1).command(&accounts))
+        .collect();
+    client.submit(&old).await?;
+    let site = stage::follower(testnet).await?;
+    stage::await_checkpoint(testnet, site).await?;
+    // From the checkpoint: what was decided before it is known from the indexes alone.
+    nodes::stop(testnet, site).await?;
+    nodes::start(testnet, site).await?;
+    up::await_caught_up(testnet, PATIENCE).await?;
+
+    let reader = Reader::new(
+        testnet,
+        site,
+        Query::History { account: accounts.get(ANN).id, limit: 1_000, before: None },
+    )?;
+    let whole = reader.ask().await?.context("a whole index refused to answer")?;
+    by_a_reader(testnet, site, &reader, &whole, sheet).await?;
+    by_apply(testnet, site, &client, &old, sheet).await?;
+    let again = reader.ask().await?;
+    sheet.hold("… and the history is what it was", again.as_ref() == Some(&whole));
+    let (_, equal) = audit::compare_sites(testnet).await?;
+    sheet.hold("the digests of all sites are equal", equal);
+    Ok(())
+}
+
+/// Asks one site alone, from what it knows itself.
+struct Reader {
+    client: Client,
+    query: Query,
+}
+
+impl Reader {
+    fn new(testnet: &Testnet, site: &Site, query: Query) -> anyhow::Result<Self> {
+        let options =
+            ClientOptions { deadline: Duration::from_millis(500), ..ClientOptions::default() };
+        Ok(Self { client: Client::connect(stage::only(testnet, site)?, options), query })
+    }
+
+    /// `None`: it can't answer at the moment.
+    async fn ask(&self) -> anyhow::Result<Option<View>> {
+        match self.client.read(self.query.clone(), Consistency::Local).await {
+            Ok(reply) => Ok(Some(reply.view)),
+            Err(Error::Unavailable(why)) if why.contains(RefusalCode::Recovering.name()) => {
+                Ok(None)
+            }
+            Err(error) => bail!("neither a page nor `recovering`: {error}"),
+        }
+    }
+}
+
+/// Changes every block but the header of the oldest index.
+fn damage(site: &Site) -> anyhow::Result<String> {
+    let files = files_below(&site.data().join("journal"))?;
+    let index = files.iter().find(|path| path.extension().is_some_and(|end| end == "index"));
+    let index = index.context("no index")?;
+    let mut bytes = fs::read(index)?;
+    ensure!(bytes.len() > BLOCK, "an index without rows");
+    bytes.iter_mut().skip(BLOCK + 8).step_by(BLOCK).for_each(|byte| *byte ^= 0x40);
+    // In place: the node has the file open.
+    let file = fs::OpenOptions::new().write(true).open(index)?;
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0)?;
+    let name = index.file_name().and_then(|name| name.to_str()).context("a name")?;
+    Ok(name.to_owned())
+}
+
+async fn by_a_reader(
+    testnet: &Testnet,
+    site: &Site,
+    reader: &Reader,
+    whole: &View,
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    let log = site.log_length();
+    let process = testnet.demand_process(site)?;
+    let name = damage(site)?;
+    let refused = reader.ask().await?.is_none();
+    sheet.hold(format!("{}: {name} damaged; its history is `recovering`", site.name), refused);
+    let said = line_with(&site.log_since(log), &["index", "set aside"]);
+    sheet.hold(format!("it says: {}", said.as_deref().unwrap_or("nothing")), said.is_some());
+    let start = Instant::now();
+    let mut again = None;
+    while again.is_none() && start.elapsed() < REBUILT_WITHIN {
+        sleep(Duration::from_millis(100)).await;
+        again = reader.ask().await?;
+    }
+    sheet.within("rebuilt while the node runs, after", start.elapsed(), REBUILT_WITHIN);
+    sheet.hold("the same page again", again.as_ref() == Some(whole));
+    sheet.hold("the same process", !process.is_gone());
+    Ok(())
+}
+
+async fn by_apply(
+    testnet: &Testnet,
+    site: &Site,
+    client: &Client,
+    old: &[Command],
+    sheet: &mut Sheet,
+) -> anyhow::Result<()> {
+    let log = site.log_length();
+    let process = testnet.demand_process(site)?;
+    damage(site)?;
+    let answers = client.submit(old).await?;
+    let replays = answers.iter().filter(|answer| answer.replayed).count();
+    sheet.hold(
+        format!("damaged again, and old commands asked for again: {replays} first answers"),
+        replays == old.len(),
+    );
+    let stopped = process.gone_within(Duration::from_secs(10)).await;
+    let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);
+    sheet.hold(
+        format!(
+            "{} doesn't guess, it stops: {}",
+            site.name,
+            line.as_deref().unwrap_or("its log says nothing")
+        ),
+        stopped && line.is_some(),
+    );
+    let log = site.log_length();
+    nodes::start(testnet, site).await?;
+    up::await_caught_up(testnet, PATIENCE).await?;
+    let line = line_with(&site.log_since(log), &["recovered", "indexes_rebuilt=1"]);
+    let said = line.as_deref().unwrap_or("nothing");
+    sheet.hold(format!("started again, it has caught up and says: {said}"), line.is_some());
+    Ok(())
+}

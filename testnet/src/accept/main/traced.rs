@@ -1,0 +1,180 @@
+//! What strace saw: which files and folders a node made durable, and when.
+//!
+//! One trace file for each thread, so that no call is torn in two. Times are seconds since the Unix epoch.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    time::{ClockId, clock_gettime},
+};
+
+const CALLS: &str = "trace=fdatasync,fsync,rename,renameat,renameat2,openat,creat";
+
+/// One finished call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Microseconds since the Unix epoch.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) name: String,
+    /// As strace writes it: everything behind the name.
+    pub(crate) rest: String,
+    pub(crate) done: bool,
+}
+
+/// An strace that runs.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    child: Child,
+    folder: PathBuf,
+}
+
+/// Says clearly when there is no strace.
+pub(crate) fn demand_strace() -> anyhow::Result<()> {
+    let found =
+        Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match found {
+        Ok(status) if status.success() => Ok(()),
+        _ => {
+            bail!("strace is missing: install it (apt-get install strace), then run this row again")
+        }
+    }
+}
+
+/// The wall clock as strace reads it, microseconds since the Unix epoch.
+pub(crate) fn wall() -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+}
+
+impl Trace {
+    /// Follows a running process.
+    pub(crate) fn attach(pid: i32, folder: PathBuf) -> anyhow::Result<Self> {
+        Self::begin(&["-p", &pid.to_string()], folder)
+    }
+
+    /// Follows a program from its first call on.
+    pub(crate) fn launch(program: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
+        Self::begin(program, folder)
+    }
+
+    fn begin(what: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let child = Command::new("strace")
+            .args(["-ff", "-ttt", "-T", "-y", "-qq", "-e", CALLS, "-o"])
+            .arg(folder.join("thread"))
+            .args(what)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("strace")?;
+        Ok(Self { child, folder })
+    }
+
+    /// Whether it follows at least one thread already.
+    pub(crate) fn follows(&self) -> bool {
+        fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Lets the process go, or ends it with the trace when it was launched by it; gives all calls.
+    pub(crate) fn end(mut self) -> anyhow::Result<Vec<Call>> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no pid")?;
+        kill_process(pid, Signal::TERM)?;
+        self.child.wait()?;
+        read(&self.folder)
+    }
+
+    /// Waits until the process ends by itself; gives all calls.
+    pub(crate) fn ended(mut self, patience: Duration) -> anyhow::Result<Vec<Call>> {
+        let start = wall();
+        while self.child.try_wait()?.is_none() {
+            if u128::from(wall() - start) > patience.as_micros() {
+                self.child.kill()?;
+                bail!("the traced process doesn't end");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        read(&self.folder)
+    }
+}
+
+fn read(folder: &Path) -> anyhow::Result<Vec<Call>> {
+    let mut calls = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let text = fs::read(entry?.path())?;
+        calls.extend(String::from_utf8_lossy(&text).lines().filter_map(Call::parse));
+    }
+    calls.sort_by_key(|call| call.end);
+    Ok(calls)
+}
+
+impl Call {
+    /// `1700000000.123456 fdatasync(7</data/journal/0.open>) = 0 <0.000123>`
+    fn parse(line: &str) -> Option<Self> {
+        let (time, call) = line.split_once(' ')?;
+        let (name, rest) = call.split_once('(')?;
+        let (rest, took) = rest.rsplit_once(" <")?;
+        let start = micros(time)?;
+        let end = start + micros(took.strip_suffix('>')?)?;
+        let done = rest.rsplit_once(") = ").is_some_and(|(_, result)| !result.starts_with('-'));
+        Some(Self { start, end, name: name.trim().to_owned(), rest: rest.to_owned(), done })
+    }
+
+    /// The path of the file whose number is the first argument: `7</path>`.
+    pub(crate) fn path(&self) -> Option<&str> {
+        let (_, rest) = self.rest.split_once('<')?;
+        rest.split_once('>').map(|(path, _)| path)
+    }
+
+    /// The last path in quotes: what was opened, or what something was renamed to.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.rest.rsplit('"').nth(1)
+    }
+
+    pub(crate) fn makes_or_renames(&self) -> bool {
+        let made = self.rest.contains("O_CREAT") || self.name == "creat";
+        self.done && (made || self.name.starts_with("rename"))
+    }
+}
+
+/// Seconds with six decimals.
+fn micros(text: &str) -> Option<u64> {
+    let (seconds, part) = text.trim().split_once('.')?;
+    let part = format!("{part:0<6}");
+    Some(seconds.parse::<u64>().ok()? * 1_000_000 + part.get(..6)?.parse::<u64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_strace_are_understood() {
+        let line = "1700000000.000100 fdatasync(7</data/journal/0.open>) = 0 <0.000123>";
+        let call = Call::parse(line).unwrap();
+        assert_eq!((call.start, call.end), (1_700_000_000_000_100, 1_700_000_000_000_223));
+        assert_eq!(call.path(), Some("/data/journal/0.open"));
+        assert!(call.done && call.name == "fdatasync");
+
+        let line = r#"1700000000.5 openat(AT_FDCWD</>, "/data/vote.a", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9</data/vote.a> <0.00002>"#;
+        let call = Call::parse(line).unwrap();
+        assert_eq!(call.named(), Some("/data/vote.a"));
+        assert!(call.makes_or_renames());
+
+        let line = r#"1700000000.5 rename("/a/x.new", "/a/x") = -1 ENOENT (No such file or directory) <0.00002>"#;
+        let call = Call::parse(line).unwrap();
+        assert_eq!(call.named(), Some("/a/x"));
+        assert!(!call.done && !call.makes_or_renames());
+
+        assert_eq!(Call::parse("1700000000.5 +++ exited with 0 +++"), None);
+    }
+}

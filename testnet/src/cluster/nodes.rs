@@ -1,0 +1,219 @@
+//! Starting and ending the sites' nodes and the relay.
+
+use std::{fs, io, thread, time::Duration};
+
+use anyhow::{Context, bail};
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    admin,
+    ports::Port,
+    process::{self, Process},
+    site::Site,
+    testnet::{RELAY_WORDS, Testnet},
+};
+use crate::relay::{self, Control, Order};
+
+/// How long a node may take until its admin socket answers.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a node may take to hand over and stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const LOG_LINES: usize = 8;
+
+/// Starts a site's node, and the relay where it's needed and gone. Returns when the admin socket answers, ready or not.
+///
+/// # Errors
+/// When a port is taken, or the node ends or stays silent.
+pub async fn start(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+    let launched = launch(testnet, site)?;
+    await_launched(testnet, site, launched).await
+}
+
+/// Waits for what [`launch`] started. What ran already may have been dying: then it's started after all.
+///
+/// # Errors
+/// See [`start`].
+pub async fn await_launched(testnet: &Testnet, site: &Site, launched: bool) -> anyhow::Result<()> {
+    match await_answer(testnet, site).await {
+        Err(_) if !launched && testnet.node_process(site).is_none() => {
+            launch(testnet, site)?;
+            await_answer(testnet, site).await
+        }
+        answered => answered,
+    }
+}
+
+/// Starts a site's node without waiting for it; `false`: it ran already.
+///
+/// # Errors
+/// When a port is taken or the program doesn't start.
+pub fn launch(testnet: &Testnet, site: &Site) -> anyhow::Result<bool> {
+    let _turn = testnet.turn()?;
+    let made = testnet.demand_made()?;
+    if !made.direct {
+        start_relay(testnet)?;
+    }
+    if testnet.node_process(site).is_some() {
+        return Ok(false);
+    }
+    let ports = [Port::Udp(site.peer()), Port::Udp(site.client()), Port::Tcp(site.http())];
+    if let Some(taken) = ports.into_iter().find_map(Port::taken) {
+        bail!("{} can't start: {taken}", site.name);
+    }
+    let config = site.config();
+    let config = config.to_str().context("the path isn't UTF-8")?;
+    let pid = process::start(&testnet.evenkeel, &["run", "--config", config], &site.log())
+        .with_context(|| testnet.evenkeel.display().to_string())?;
+    process::write_pid(&site.pid_file(), pid)?;
+    Ok(true)
+}
+
+/// Waits until a node's admin socket answers.
+///
+/// # Errors
+/// When the node ends or stays silent; its log's end is in the text.
+pub async fn await_answer(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        let Err(silent) = admin::status(&site.admin_socket()).await else { return Ok(()) };
+        let seen = start.elapsed();
+        if testnet.node_process(site).is_none() && seen > Duration::from_millis(200) {
+            bail!("{} ended at its start:\n{}", site.name, site.log_end(LOG_LINES));
+        }
+        if seen > ANSWER_PATIENCE {
+            bail!("{} doesn't answer ({silent}):\n{}", site.name, site.log_end(LOG_LINES));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
+    let folder = testnet.relay_folder();
+    let control = Control::new(folder.join("control.sock"));
+    if let Some(running) = testnet.relay_process() {
+        if control.order(Order::Tell).is_ok() {
+            return Ok(());
+        }
+        // On its way out, or stuck.
+        running.signal(Signal::KILL)?;
+        while !running.is_gone() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    if let Some(taken) = relay_plans(testnet).iter().find_map(|plan| Port::Udp(plan.listen).taken())
+    {
+        bail!("the relay can't start: {taken}");
+    }
+    let root = testnet.root().to_str().context("the path isn't UTF-8")?;
+    let [verb, flag] = RELAY_WORDS;
+    // This very program, even when it was built anew in the meantime.
+    let program = "/proc/self/exe".as_ref();
+    let log = folder.join("relay.log");
+    let pid = process::start(program, &[verb, flag, root], &log)?;
+    process::write_pid(&folder.join("pid"), pid)?;
+    for _ in 0..2_500 {
+        if control.order(Order::Tell).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    bail!("the relay doesn't start: {}", said.lines().last().unwrap_or("it says nothing"));
+}
+
+/// All ways between the sites.
+#[must_use]
+pub fn relay_plans(testnet: &Testnet) -> Vec<relay::Plan> {
+    let mut plans = Vec::new();
+    for from in &testnet.sites {
+        for to in testnet.sites.iter().filter(|to| to.node != from.node) {
+            let (listen, target) = (to.relayed(from.node), to.peer());
+            plans.push(relay::Plan { from: from.node, to: to.node, listen, target });
+        }
+    }
+    plans
+}
+
+/// SIGKILL; returns when the process is gone.
+///
+/// # Errors
+/// When the node doesn't run.
+pub async fn kill(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+    let process = testnet.demand_process(site)?;
+    process.signal(Signal::KILL)?;
+    await_end(site, &process, Duration::from_secs(5)).await
+}
+
+/// SIGTERM; returns when the process is gone.
+///
+/// # Errors
+/// When the node doesn't run or doesn't stop.
+pub async fn stop(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
+    let process = testnet.demand_process(site)?;
+    process.signal(Signal::TERM)?;
+    // A paused one takes the signal when it goes on.
+    process.signal(Signal::CONT)?;
+    await_end(site, &process, STOP_PATIENCE).await
+}
+
+async fn await_end(site: &Site, process: &Process, patience: Duration) -> anyhow::Result<()> {
+    if !process.gone_within(patience).await {
+        bail!("{} (process {}) doesn't end", site.name, process.pid());
+    }
+    match fs::read_to_string(site.pid_file()) {
+        Ok(noted) if noted.trim() == process.pid().to_string() => {
+            match fs::remove_file(site.pid_file()) {
+                // Another verb waited for the same end.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.with_context(|| site.pid_file().display().to_string()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ends all nodes at once, gracefully, then the relay.
+///
+/// # Errors
+/// When a node had to be killed: it's gone then, but not gracefully.
+pub async fn stop_all(testnet: &Testnet) -> anyhow::Result<()> {
+    let running: Vec<_> =
+        testnet.sites.iter().filter(|site| testnet.node_process(site).is_some()).collect();
+    let ends = join_all(running.iter().map(|site| stop(testnet, site))).await;
+    let mut failure = None;
+    for (site, end) in running.into_iter().zip(ends) {
+        if let Err(error) = end {
+            if testnet.node_process(site).is_none() {
+                continue;
+            }
+            kill(testnet, site).await?;
+            failure.get_or_insert(error.context(format!("{} was killed", site.name)));
+        }
+    }
+    end_relay(testnet).await?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// Ends everything at once, not gracefully: for wiping.
+///
+/// # Errors
+/// When a process doesn't end.
+pub async fn kill_all(testnet: &Testnet) -> anyhow::Result<()> {
+    let running: Vec<_> =
+        testnet.sites.iter().filter(|site| testnet.node_process(site).is_some()).collect();
+    for end in join_all(running.into_iter().map(|site| kill(testnet, site))).await {
+        end?;
+    }
+    end_relay(testnet).await
+}
+
+async fn end_relay(testnet: &Testnet) -> anyhow::Result<()> {
+    let Some(relay) = testnet.relay_process() else { return Ok(()) };
+    relay.signal(Signal::KILL)?;
+    if !relay.gone_within(Duration::from_secs(5)).await {
+        bail!("the relay (process {}) doesn't end", relay.pid());
+    }
+    Ok(())
+}

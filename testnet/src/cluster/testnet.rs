@@ -1,0 +1,203 @@
+//! The testnet as a whole: where its files are, which of its processes run, and how its sites are at the moment.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use evenkeel_node::operator::status::Status;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    admin,
+    process::{Process, Turn},
+    site::{self, Site},
+};
+use crate::relay::{self, Control, State};
+
+/// The words after the program's name by which a relay is known.
+pub const RELAY_WORDS: [&str; 2] = ["relay", "--root"];
+
+/// A wrong argument, which ends a verb with 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// What was written last when the files were made; without it, they are the remains of a verb that was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Without the relay.
+    pub direct: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Testnet {
+    root: PathBuf,
+    /// The node's program.
+    pub evenkeel: PathBuf,
+    pub sites: Vec<Site>,
+}
+
+impl Testnet {
+    /// Reads the site files below the root.
+    ///
+    /// # Errors
+    /// When they aren't there or don't fit together.
+    pub fn open(root: &Path, evenkeel: Option<PathBuf>) -> anyhow::Result<Self> {
+        let root = root.canonicalize().with_context(|| root.display().to_string())?;
+        let evenkeel = match evenkeel {
+            Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
+            None => beside_this_program("evenkeel")?,
+        };
+        let sites = site::load_all(&root.join("testnet/sites"), &root.join("testnet/run"))?;
+        Ok(Self { root, evenkeel, sites })
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    #[must_use]
+    pub fn run_folder(&self) -> PathBuf {
+        self.root.join("testnet/run")
+    }
+
+    #[must_use]
+    pub fn client_config(&self) -> PathBuf {
+        self.run_folder().join("client.toml")
+    }
+
+    /// The text of the operator's key.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn operator_key(&self) -> anyhow::Result<String> {
+        let path = self.run_folder().join("operator.key");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.trim().to_owned())
+    }
+
+    #[must_use]
+    pub fn relay_folder(&self) -> PathBuf {
+        self.run_folder().join("relay")
+    }
+
+    fn made_file(&self) -> PathBuf {
+        self.run_folder().join("testnet.json")
+    }
+
+    /// Waits until no other verb changes processes or files.
+    ///
+    /// # Errors
+    /// When the folder to lock is gone.
+    pub fn turn(&self) -> anyhow::Result<Turn> {
+        let folder = self.root.join("testnet/sites");
+        Turn::wait(&folder).with_context(|| folder.display().to_string())
+    }
+
+    /// The site with this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn site(&self, name: &str) -> Result<&Site, Usage> {
+        self.sites.iter().find(|site| site.name == name).ok_or_else(|| {
+            let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
+            Usage(format!("no site is called {name}; there are {}", names.join(", ")))
+        })
+    }
+
+    /// How the files were made; `None`: not, or not to the end.
+    #[must_use]
+    pub fn made(&self) -> Option<Made> {
+        let text = fs::read_to_string(self.made_file()).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Notes that the files are whole.
+    ///
+    /// # Errors
+    /// When the note can't be written.
+    pub fn note_made(&self, made: Made) -> io::Result<()> {
+        let new = self.made_file().with_extension("new");
+        fs::write(&new, serde_json::to_string(&made)?)?;
+        fs::rename(new, self.made_file())
+    }
+
+    /// How the files were made.
+    ///
+    /// # Errors
+    /// When they weren't.
+    pub fn demand_made(&self) -> anyhow::Result<Made> {
+        self.made().context("there is no testnet yet: say `scripts/testnet.sh up`")
+    }
+
+    #[must_use]
+    pub fn node_process(&self, site: &Site) -> Option<Process> {
+        let config = site.config();
+        Process::find(&site.pid_file(), &["run", "--config", config.to_str()?])
+    }
+
+    /// A site's node.
+    ///
+    /// # Errors
+    /// When it doesn't run.
+    pub fn demand_process(&self, site: &Site) -> anyhow::Result<Process> {
+        self.node_process(site).with_context(|| format!("{} isn't running", site.name))
+    }
+
+    #[must_use]
+    pub fn relay_process(&self) -> Option<Process> {
+        let [verb, flag] = RELAY_WORDS;
+        Process::find(&self.relay_folder().join("pid"), &[verb, flag, self.root.to_str()?])
+    }
+
+    /// Talks to the relay.
+    ///
+    /// # Errors
+    /// When the testnet runs without one.
+    pub fn relay(&self) -> anyhow::Result<Control> {
+        if self.demand_made()?.direct {
+            bail!(
+                "the testnet is up with --direct, so nothing stands between the sites: `down`, then `up`"
+            );
+        }
+        Ok(Control::new(self.relay_folder().join("control.sock")))
+    }
+
+    /// What the relay does at the moment, where there is one.
+    #[must_use]
+    pub fn relay_state(&self) -> Option<State> {
+        self.relay().ok()?.order(relay::Order::Tell).ok()
+    }
+
+    /// Asks all nodes at once, by site.
+    pub async fn statuses(&self) -> Vec<Result<Status, admin::Error>> {
+        let asked =
+            self.sites.iter().map(|site| async { admin::status(&site.admin_socket()).await });
+        join_all(asked).await
+    }
+
+    /// The site that says of itself that it is the primary; of several the one with the highest term.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn primary(&self) -> anyhow::Result<&Site> {
+        let statuses = self.statuses().await;
+        let both = self.sites.iter().zip(&statuses);
+        let known = both.filter_map(|(site, status)| Some((site, status.as_ref().ok()?)));
+        let primaries = known.filter(|(_, status)| status.is_primary());
+        let newest = primaries.max_by_key(|(_, status)| status.term);
+        newest.map(|(site, _)| site).context("no site is primary")
+    }
+}
+
+/// A program that was built together with this one.
+fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = fs::read_link("/proc/self/exe").context("/proc/self/exe")?;
+    let folder = own.parent().context("this program lies in no folder")?;
+    Ok(folder.join(name))
+}

@@ -1,0 +1,217 @@
+//! What the load shows while it runs: how much is acknowledged, since when nothing was, and what came first after a fault.
+//!
+//! Times are microseconds since the pulse was made.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+const NEVER: u64 = u64::MAX;
+
+/// How the commands ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Answered by the ledger, rejections included.
+    pub acknowledged: u64,
+    /// Of these, rejected.
+    pub rejected: u64,
+    /// Without an answer: they may have happened.
+    pub unknown: u64,
+    /// Certainly not done.
+    pub unavailable: u64,
+    /// Refused as bad: there must be none.
+    pub refused: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Pulse {
+    start: Instant,
+    held: AtomicBool,
+    ended: AtomicBool,
+    under_way: AtomicU64,
+    acknowledged: AtomicU64,
+    rejected: AtomicU64,
+    unknown: AtomicU64,
+    unavailable: AtomicU64,
+    refused: AtomicU64,
+    last: AtomicU64,
+    longest_gap: AtomicU64,
+    t0: AtomicU64,
+    mark: AtomicU64,
+    first_after_fault: AtomicU64,
+}
+
+/// How one command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Acknowledged { rejected: bool },
+    Unknown,
+    Unavailable,
+    Refused,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            held: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
+            under_way: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            longest_gap: AtomicU64::new(0),
+            t0: AtomicU64::new(0),
+            mark: AtomicU64::new(NEVER),
+            first_after_fault: AtomicU64::new(NEVER),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).expect("no run lasts that long")
+    }
+
+    pub(crate) fn hold(&self) {
+        self.held.store(true, SeqCst);
+    }
+
+    pub(crate) fn release(&self) {
+        self.last.store(self.now(), SeqCst);
+        self.held.store(false, SeqCst);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(SeqCst)
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, SeqCst);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(SeqCst)
+    }
+
+    #[must_use]
+    pub fn under_way(&self) -> u64 {
+        self.under_way.load(SeqCst)
+    }
+
+    /// A command is about to be sent; `None`: hold back. Gives the time, for [`Self::ended_with`].
+    pub(crate) fn send(&self) -> Option<u64> {
+        self.under_way.fetch_add(1, SeqCst);
+        // Counted first: a pause that sees nothing under way can't miss this one.
+        if self.is_held() || self.has_ended() {
+            self.under_way.fetch_sub(1, SeqCst);
+            return None;
+        }
+        Some(self.now())
+    }
+
+    pub(crate) fn ended_with(&self, sent: u64, end: End) {
+        let count = match end {
+            End::Acknowledged { rejected } => {
+                self.answered(sent);
+                if rejected {
+                    self.rejected.fetch_add(1, SeqCst);
+                }
+                &self.acknowledged
+            }
+            End::Unknown => &self.unknown,
+            End::Unavailable => &self.unavailable,
+            End::Refused => &self.refused,
+        };
+        count.fetch_add(1, SeqCst);
+        self.under_way.fetch_sub(1, SeqCst);
+    }
+
+    fn answered(&self, sent: u64) {
+        let now = self.now();
+        let gap = now.saturating_sub(self.last.swap(now, SeqCst));
+        self.longest_gap.fetch_max(gap, SeqCst);
+        if sent > self.mark.load(SeqCst) {
+            self.first_after_fault.fetch_min(now, SeqCst);
+        }
+    }
+
+    /// Does harm. t0 is just before it; from its end on, the first acknowledgement of a command that is sent from now
+    /// on, and the longest silence, are looked for.
+    pub fn fault<T>(&self, harm: impl FnOnce() -> T) -> T {
+        let t0 = self.now();
+        let done = harm();
+        self.mark.store(NEVER, SeqCst);
+        self.t0.store(t0, SeqCst);
+        self.first_after_fault.store(NEVER, SeqCst);
+        self.longest_gap.store(0, SeqCst);
+        // What was sent while the harm was being done may have got through before it.
+        self.mark.store(self.now(), SeqCst);
+        done
+    }
+
+    /// From t0 to the first acknowledgement of a command that was sent after the fault.
+    #[must_use]
+    pub fn first_after_fault(&self) -> Option<Duration> {
+        let first = self.first_after_fault.load(SeqCst);
+        (first != NEVER).then(|| Duration::from_micros(first - self.t0.load(SeqCst)))
+    }
+
+    /// The longest time without any acknowledgement that ended after the fault.
+    #[must_use]
+    pub fn longest_gap(&self) -> Duration {
+        Duration::from_micros(self.longest_gap.load(SeqCst))
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            acknowledged: self.acknowledged.load(SeqCst),
+            rejected: self.rejected.load(SeqCst),
+            unknown: self.unknown.load(SeqCst),
+            unavailable: self.unavailable.load(SeqCst),
+            refused: self.refused.load(SeqCst),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_command_sent_after_the_fault_ends_the_outage() {
+        let pulse = Pulse::new();
+        pulse.release();
+        let before = pulse.send().unwrap();
+        pulse.fault(|| ());
+        std::thread::sleep(Duration::from_millis(2));
+        pulse.ended_with(before, End::Acknowledged { rejected: false });
+        assert_eq!(pulse.first_after_fault(), None);
+        let unknown = pulse.send().unwrap();
+        pulse.ended_with(unknown, End::Unknown);
+        assert_eq!(pulse.first_after_fault(), None);
+        let after = pulse.send().unwrap();
+        pulse.ended_with(after, End::Acknowledged { rejected: true });
+        assert!(pulse.first_after_fault().unwrap() >= Duration::from_millis(2));
+        let counts = pulse.counts();
+        assert_eq!((counts.acknowledged, counts.rejected, counts.unknown), (2, 1, 1));
+        assert_eq!(pulse.under_way(), 0);
+    }
+
+    #[test]
+    fn a_held_load_sends_nothing() {
+        let pulse = Pulse::new();
+        assert_eq!(pulse.send(), None);
+        pulse.release();
+        assert!(pulse.send().is_some());
+        pulse.hold();
+        assert_eq!(pulse.send(), None);
+        assert_eq!(pulse.under_way(), 1);
+    }
+}

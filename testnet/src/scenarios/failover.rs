@@ -1,0 +1,156 @@
+//! `failover --rounds N`: kill the primary under load, again and again; how long until the next commit, and is all there?
+//!
+//! RTO: t0 just before the kill, t1 the first acknowledgement of a command that was sent after t0.
+
+use std::time::Duration;
+
+use evenkeel_wire::client::ClientConfig;
+use rustix::process::Signal;
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::{
+    audit::{self, Verdict},
+    cluster::{nodes, testnet::Testnet, up},
+    load::{Load, Plan},
+    output::{json, progress},
+};
+
+/// What must be acknowledged in each round before the kill.
+const WARM_UP: u64 = 2_000;
+/// What must be acknowledged after it before the round is over.
+const AFTERMATH: u64 = 2_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Milliseconds, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RtoMs {
+    pub min: u64,
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// What `failover --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub rounds: usize,
+    pub rto_ms: RtoMs,
+    pub lost: u64,
+    pub acknowledged: u64,
+    pub unknown: u64,
+    pub digests_equal: bool,
+    pub sums_zero: bool,
+}
+
+/// Runs it and prints the report.
+///
+/// # Errors
+/// When a round doesn't end, or anything acknowledged is lost.
+pub async fn print(testnet: &Testnet, rounds: usize, as_json: bool) -> anyhow::Result<()> {
+    let report = run(testnet, rounds).await?;
+    if as_json {
+        json(&report);
+    } else {
+        let RtoMs { min, p50, p99, max } = report.rto_ms;
+        crate::output::data(&format!(
+            "{rounds} rounds: rto min {min} ms, median {p50} ms, p99 {p99} ms, max {max} ms; {} acknowledged, none lost",
+            report.acknowledged
+        ));
+    }
+    Ok(())
+}
+
+/// Brings the sites up where they aren't, and kills the primary in every round.
+///
+/// # Errors
+/// See [`print()`].
+pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
+    up_with_relay(testnet).await?;
+    let config = ClientConfig::load(&testnet.client_config())?;
+    let load = Load::start(config, Plan::default()).await?;
+    let mut rtos = Vec::new();
+    for round in 1..=rounds {
+        let (site, rto) = kill_once(testnet, &load).await?;
+        progress(&format!(
+            "round {round} of {rounds}: {site} killed, next commit after {} ms",
+            ms(rto)
+        ));
+        rtos.push(rto);
+    }
+    let history = load.finish().await?;
+    let verdict: Verdict = audit::audit(testnet, history).await?;
+    verdict.demand_clean()?;
+    Ok(Report {
+        rounds,
+        rto_ms: summary(rtos),
+        lost: verdict.lost,
+        acknowledged: verdict.acknowledged,
+        unknown: verdict.settled,
+        digests_equal: verdict.digests_equal,
+        sums_zero: verdict.sums_zero,
+    })
+}
+
+/// The relay must stand between the sites: over `--direct`, the kernel would tell of a dead process at once.
+///
+/// # Errors
+/// When the sites don't come up.
+pub async fn up_with_relay(testnet: &Testnet) -> anyhow::Result<()> {
+    if testnet.made().is_some_and(|made| made.direct) {
+        progress(
+            "the testnet is set up without the relay: stopping it, to start it with the relay",
+        );
+        up::down(testnet).await?;
+    }
+    up::up(testnet, false, false).await
+}
+
+/// One round: all caught up, load, kill, wait for the next commit, start again. Gives the killed site and the RTO.
+async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Duration)> {
+    load.resume();
+    load.acknowledged_more(WARM_UP, PATIENCE).await?;
+    up::await_caught_up(testnet, up::READY_PATIENCE).await?;
+    let primary = testnet.primary().await?;
+    let process = testnet.demand_process(primary)?;
+    load.pulse().fault(|| process.signal(Signal::KILL))?;
+    let rto = load.first_after_fault(PATIENCE).await?;
+    load.acknowledged_more(AFTERMATH, PATIENCE).await?;
+    process.gone_within(Duration::from_secs(5)).await;
+    nodes::start(testnet, primary).await?;
+    up::await_caught_up(testnet, up::READY_PATIENCE).await?;
+    load.pause().await;
+    // A node is back in every respect only when its peers have seen it for a while.
+    sleep(Duration::from_millis(200)).await;
+    Ok((primary.name.clone(), rto))
+}
+
+/// Milliseconds, rounded up.
+#[must_use]
+pub fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_micros().div_ceil(1_000)).expect("no wait lasts that long")
+}
+
+/// By nearest rank.
+#[must_use]
+pub fn summary(mut times: Vec<Duration>) -> RtoMs {
+    times.sort_unstable();
+    let rank = |percent: usize| {
+        let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
+        times.get(place).copied().map_or(0, ms)
+    };
+    RtoMs { min: rank(0), p50: rank(50), p99: rank(99), max: rank(100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_measured_values() {
+        let times = (1..=20).rev().map(Duration::from_millis).collect();
+        assert_eq!(summary(times), RtoMs { min: 1, p50: 10, p99: 20, max: 20 });
+        let one = vec![Duration::from_micros(7_001)];
+        assert_eq!(summary(one), RtoMs { min: 8, p50: 8, p99: 8, max: 8 });
+    }
+}

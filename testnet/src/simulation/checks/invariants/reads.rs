@@ -1,0 +1,81 @@
+//! A linearizable read sees everything that was acknowledged, or read, before it began; and what it says was true at the position
+//! that it names.
+
+use evenkeel_wire::{id::AccountId, id::NodeId};
+
+use super::Held;
+use crate::simulation::checks::model::Model;
+
+/// One answered read.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    pub node: NodeId,
+    pub account: AccountId,
+    /// `None`: no such account.
+    pub posted: Option<i64>,
+    /// The newest entry that the answer contains.
+    pub position: u64,
+    /// The newest entry that somebody knew of when it began.
+    pub floor: Option<u64>,
+}
+
+#[derive(Default)]
+pub struct Reads {
+    newest_known: Option<u64>,
+    waiting: Vec<Read>,
+    pub checked: u64,
+}
+
+impl Reads {
+    /// Somebody outside knows of this position now.
+    pub fn known(&mut self, position: u64) {
+        self.newest_known = self.newest_known.max(Some(position));
+    }
+
+    /// What a read that begins now must see at least.
+    pub fn floor(&self) -> Option<u64> {
+        self.newest_known
+    }
+
+    /// A read is answered.
+    ///
+    /// # Errors
+    /// When it's staler than what was known before it began.
+    pub fn answered(&mut self, read: Read) -> Held {
+        if Some(read.position) < read.floor {
+            return Err(format!(
+                "reads: node {} answered from position {}, although {:?} was known before the read began",
+                read.node, read.position, read.floor
+            ));
+        }
+        self.known(read.position);
+        self.waiting.push(read);
+        Ok(())
+    }
+
+    /// Compares the answers with the chain, as far as it's known.
+    ///
+    /// # Errors
+    /// When an answer wasn't true at its position.
+    pub fn compare(&mut self, model: &Model, known: u64) -> Held {
+        let (due, rest) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|r: &Read| r.position < known);
+        self.waiting = rest;
+        for read in due {
+            let expected = model.balance_at(read.account, read.position);
+            if read.posted != expected {
+                return Err(format!(
+                    "reads: node {} said {:?} for account {} at position {}, it was {expected:?}",
+                    read.node, read.posted, read.account, read.position
+                ));
+            }
+            self.checked += 1;
+        }
+        Ok(())
+    }
+
+    /// Answers from positions that nobody ever applied.
+    pub fn unresolved(&self) -> usize {
+        self.waiting.len()
+    }
+}

@@ -1,0 +1,31 @@
+//! The ledger's time never runs backwards, whatever the clocks do.
+
+use evenkeel_node::history::record_kind;
+use evenkeel_storage::journal::Record;
+
+use super::Held;
+
+#[derive(Default)]
+pub struct Time {
+    newest: u64,
+}
+
+impl Time {
+    /// The next record of the chain.
+    ///
+    /// # Errors
+    /// When it's older than the one in front.
+    pub fn next(&mut self, record: &Record) -> Held {
+        if record.kind != record_kind::COMMANDS {
+            return Ok(());
+        }
+        if record.time < self.newest {
+            return Err(format!(
+                "time: position {} was stamped {}, after {} had been given",
+                record.position, record.time, self.newest
+            ));
+        }
+        self.newest = record.time;
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! What has its time happens at its time: no entry after midnight counts for the day before, and once the sites are in good
+//! health no hold outlives its time by more than a second.
+
+use evenkeel_node::clock::calendar;
+use evenkeel_storage::journal::Record;
+
+use super::Held;
+use crate::simulation::checks::model::Model;
+
+const SECOND: u64 = 1_000_000;
+
+/// The model has just taken this record of commands.
+///
+/// # Errors
+/// When it counts for a day that was over.
+pub fn entry(model: &Model, record: &Record) -> Held {
+    let Some(date) = model.date() else { return Ok(()) };
+    let calendar = calendar::date_at(record.time, crate::simulation::world::TIME_ZONE);
+    if date >= calendar {
+        return Ok(());
+    }
+    Err(format!(
+        "upkeep: position {} counts for {date} and was made on {calendar}",
+        record.position
+    ))
+}
+
+/// All is well for a while, and it's this time.
+///
+/// # Errors
+/// When a hold that was due more than a second ago isn't released.
+pub fn at_rest(model: &Model, now: u64) -> Held {
+    match model.overdue(now.saturating_sub(SECOND)) {
+        None => Ok(()),
+        Some(hold) => Err(format!("upkeep: hold {hold} was due a second ago and isn't released")),
+    }
+}

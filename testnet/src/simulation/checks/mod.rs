@@ -1,0 +1,12 @@
+//! What must hold in a run: the promises, one file each, and a model of the money.
+
+#[cfg(evenkeel_simulation)]
+pub(crate) mod expectations;
+#[cfg(evenkeel_simulation)]
+pub mod invariants;
+#[cfg(evenkeel_simulation)]
+pub mod model;
+#[cfg(evenkeel_simulation)]
+pub mod trace;
+#[cfg(evenkeel_simulation)]
+pub mod watch;

@@ -1,0 +1,230 @@
+//! Looks over everybody's shoulder: what sites say to each other, what they apply, what clients are told. The first broken promise
+//! ends the run.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use evenkeel_node::{history::record_kind, replay::recovery::Report, state::State};
+use evenkeel_storage::journal::{Journal, Tip};
+use evenkeel_wire::{
+    codec,
+    frame::Frame,
+    id::NodeId,
+    peer::{self, AppendReply, AppendResult},
+};
+
+use super::{
+    invariants::{
+        Held, acknowledged::Acknowledged, chain::Chain, checkpoint, durable::Durable, money::Money,
+        one_primary::OnePrimary, reads::Reads, time::Time, upkeep,
+    },
+    model::Model,
+    trace::Trace,
+};
+
+/// The watch over one run.
+pub struct Watch {
+    trace: Arc<Trace>,
+    inner: Mutex<Inner>,
+}
+
+/// All that is known.
+#[derive(Default)]
+pub struct Inner {
+    broken: Option<String>,
+    pub primaries: OnePrimary,
+    pub chain: Chain,
+    pub model: Model,
+    pub acknowledged: Acknowledged,
+    pub durable: Durable,
+    pub money: Money,
+    pub reads: Reads,
+    time: Time,
+    seen: BTreeMap<NodeId, Seen>,
+    /// Records that a site held once and that others took the place of.
+    pub truncations: u64,
+    /// Looks at a site that had applied more than its own disk holds.
+    pub applied_ahead_of_disk: u64,
+}
+
+/// What was seen of a site's current life.
+#[derive(Default)]
+struct Seen {
+    applied: Option<u64>,
+    tip: Option<Tip>,
+    time: u64,
+}
+
+impl Watch {
+    #[must_use]
+    pub fn new(trace: Arc<Trace>) -> Arc<Self> {
+        Arc::new(Self { trace, inner: Mutex::default() })
+    }
+
+    /// All that is known.
+    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is wrong.
+    pub fn broken(&self, what: String) {
+        let mut inner = self.inner();
+        if inner.broken.is_none() {
+            inner.broken = Some(what.clone());
+            drop(inner);
+            self.trace.say(&format!("BROKEN: {what}"));
+        }
+    }
+
+    /// The first broken promise.
+    pub fn first_broken(&self) -> Option<String> {
+        self.inner().broken.clone()
+    }
+
+    /// Notes a broken promise, if it's one.
+    pub fn held(&self, held: Held) {
+        if let Err(what) = held {
+            self.broken(what);
+        }
+    }
+
+    /// A frame leaves a site.
+    pub fn sent(&self, from: NodeId, to: NodeId, frame: &Frame) {
+        let held = match frame.kind {
+            peer::APPEND => match codec::decode_prefix::<peer::AppendHead>(&frame.body) {
+                Ok((head, _)) => {
+                    if head.vote.committed && head.vote.node == from {
+                        self.inner().primaries.speaks(head.vote.term, from)
+                    } else {
+                        Err(format!("node {from} appends to {to} with the vote {:?}", head.vote))
+                    }
+                }
+                Err(error) => Err(format!("node {from} sends what can't be read: {error}")),
+            },
+            peer::APPENDED => match codec::decode::<AppendReply>(&frame.body) {
+                Ok(AppendReply { result: AppendResult::Durable(Some(id)), .. }) => {
+                    self.inner().durable.appended(from, id.position)
+                }
+                Ok(AppendReply { result: AppendResult::LinkMismatch(id), .. }) => {
+                    Err(format!("node {from} and node {to} have different links at {id:?}"))
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("node {from} answers what can't be read: {error}")),
+            },
+            _ => Ok(()),
+        };
+        self.held(held);
+    }
+
+    /// A site has recovered and starts a new life.
+    pub fn started(&self, node: NodeId, report: &Report, journal: &Journal) {
+        let mut inner = self.inner();
+        inner.durable.opened(node, journal.clone());
+        inner.seen.insert(node, Seen::default());
+        let last = journal.last().map(|tip| tip.position);
+        drop(inner);
+        self.held(checkpoint::start(node, report, last));
+    }
+
+    /// A site's life is over.
+    pub fn died(&self, node: NodeId) {
+        self.inner().durable.died(node);
+    }
+
+    /// Looks at what a living site has applied since the last time.
+    pub fn look(&self, node: NodeId, journal: &Journal, state: &State) {
+        let held = self.inner().look(node, journal, state);
+        self.held(held);
+    }
+}
+
+impl Inner {
+    /// The first broken promise.
+    pub fn first_broken(&self) -> Option<String> {
+        self.broken.clone()
+    }
+
+    fn look(&mut self, node: NodeId, journal: &Journal, state: &State) -> Held {
+        let seen = self.seen.entry(node).or_default();
+        let (before, tip_before) = (seen.applied, seen.tip);
+        seen.tip = journal.last();
+        if let Some(old) = tip_before
+            && journal.tip_at(old.position).ok().flatten().is_none_or(|now| now.link != old.link)
+        {
+            self.truncations += 1;
+        }
+        let Some(applied) = state.position() else { return Ok(()) };
+        if Some(applied) > journal.durable() {
+            self.applied_ahead_of_disk += 1;
+        }
+        if Some(applied) < before {
+            return Err(format!("chain: node {node} went back from {before:?} to {applied}"));
+        }
+        self.take(node, journal, before.map_or(0, |position| position + 1), applied)?;
+        let (place, digest, totals, time) = state.with_ledger(|ledger| {
+            (ledger.position(), ledger.digest(), ledger.totals(), ledger.time())
+        });
+        let seen = self.seen.entry(node).or_default();
+        seen.applied = Some(applied);
+        if time < seen.time {
+            return Err(format!(
+                "time: node {node}'s ledger went back from {} to {time}",
+                seen.time
+            ));
+        }
+        seen.time = time;
+        self.money.totals(node, &totals)?;
+        for account in crate::simulation::world::workload::accounts() {
+            let view = state.with_ledger(|ledger| ledger.account(account));
+            let posted = view.as_ref().map(|view| view.posted);
+            self.money.balance(&self.model, node, applied, account, posted)?;
+            if applied + 1 == self.chain.len() {
+                let held = view.map_or(0, |view| view.held);
+                self.money.held(&self.model, node, account, held)?;
+            }
+        }
+        if let Some(position) = place {
+            self.money.digest(node, position, digest)?;
+        }
+        for (position, digest) in state.digests() {
+            self.money.digest(node, position, digest)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what a site has applied into the chain.
+    fn take(&mut self, node: NodeId, journal: &Journal, first: u64, last: u64) -> Held {
+        let mut next = first;
+        while next <= last {
+            let records = journal
+                .read(next, last + 1, 4 << 20)
+                .map_err(|error| format!("chain: node {node} can't read {next}: {error}"))?;
+            let Some(newest) = records.last() else {
+                return Err(format!("chain: node {node} applied {last}, its journal lacks {next}"));
+            };
+            next = newest.position + 1;
+            for record in &records {
+                if self.chain.applied(node, record)? {
+                    self.time.next(record)?;
+                    if record.kind == record_kind::COMMANDS {
+                        self.model.apply(record.position, record.time, &record.payload)?;
+                        upkeep::entry(&self.model, record)?;
+                    }
+                }
+            }
+        }
+        let known = self.chain.len();
+        self.acknowledged.compare(&self.model, known)?;
+        self.reads.compare(&self.model, known)
+    }
+
+    /// Reads a site's whole journal again, from its disk where it isn't in memory.
+    ///
+    /// # Errors
+    /// When any of it differs from the chain.
+    pub fn whole(&mut self, node: NodeId, journal: &Journal, applied: u64) -> Held {
+        self.take(node, journal, 0, applied)
+    }
+}

@@ -1,0 +1,269 @@
+//! What goes wrong in a run, and when: drawn from the seed, or written down for a case.
+
+use std::time::Duration;
+
+use super::fault::{Fault, Way, Who};
+use crate::simulation::{random::Random, world::workload::Habits};
+
+/// A run's script.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub habits: Habits,
+    pub segment_bytes: u64,
+    /// How long a connection lives without hearing anything. QUIC's idle time alone ends a one-way cut; where it's long, only
+    /// the mute gate can.
+    pub idle: Duration,
+    /// Offsets of the three clocks, milliseconds.
+    pub clocks: [i64; 3],
+    /// Kills of all three while the cluster is young: so many milliseconds after they started, and whether the power goes, too.
+    pub births: Vec<(u64, bool)>,
+    /// Each with the calm in front of it, milliseconds; the next begins when it's over.
+    pub acts: Vec<(u64, Act)>,
+}
+
+/// What happens at a time.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// One thing.
+    One(Fault),
+    /// Some at once, each in its own time.
+    Together(Vec<Fault>),
+    /// What a case demands to have seen by now.
+    Expect(Expect),
+}
+
+/// What a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// A site other than the one that was cut off decides, while the cut lasts.
+    NewPrimary { who: Who, way: Way },
+    /// A follower is cut off, comes back, and the primary and its term are what they were.
+    SamePrimary { isolated: u64 },
+    /// Somebody's records were truncated.
+    Truncated,
+    /// Somebody applied what its own disk didn't hold.
+    AppliedAheadOfDisk,
+    /// Clients got first answers again, and ids refused.
+    RepliesAgain,
+    /// A primary whose disk hangs is relieved in time, and stops by itself.
+    RelievedOfHungDisk,
+    /// No copy is empty or half-filled any more.
+    Filled,
+    /// A primary that lost its office behind a cut, and an empty copy that has forgotten electing its successor, decide nothing.
+    NothingBehindACut,
+}
+
+/// The cases that have a script of their own (`simulate --case N` plays one; 1 and 20 are any seed).
+pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
+
+impl Plan {
+    /// The swarm's: any faults, at any time.
+    #[must_use]
+    pub fn swarm(seed: u64) -> Self {
+        let mut random = Random::of(seed, 10);
+        let count = random.between(3, 9);
+        let mut plan = Self::basis(&mut random);
+        if random.chance(20) {
+            plan.killed_young(&mut random, 2);
+        }
+        for _ in 0..count {
+            let calm = random.between(200, 6_000);
+            let act = if random.chance(25) {
+                Act::Together(vec![fault(&mut random), fault(&mut random)])
+            } else {
+                Act::One(fault(&mut random))
+            };
+            plan.acts.push((calm, act));
+        }
+        plan
+    }
+
+    fn basis(random: &mut Random) -> Self {
+        let skew = |random: &mut Random| {
+            let range = i64::try_from(random.between(1, 900)).expect("small");
+            i64::try_from(random.draw() % 2_000).expect("small") % (2 * range) - range
+        };
+        Self {
+            habits: if random.chance(30) { Habits::INSISTENT } else { Habits::USUAL },
+            segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10, 1 << 20]),
+            idle: Duration::from_secs(*random.pick(&[2, 2, 2, 30])),
+            clocks: [skew(random), skew(random), skew(random)],
+            births: Vec::new(),
+            acts: Vec::new(),
+        }
+    }
+
+    /// A case's script. `None`: there is none of this number.
+    #[must_use]
+    pub fn case(number: u32, seed: u64) -> Option<Self> {
+        let mut random = Random::of(seed, 11);
+        let mut plan = Self::basis(&mut random);
+        match number {
+            1 | 20 => return Some(Self::swarm(seed)),
+            2 | 3 => {
+                let way = if number == 2 { Way::In } else { Way::Out };
+                plan.idle = Duration::from_secs(if seed.is_multiple_of(2) { 2 } else { 30 });
+                plan.expect_three(Expect::NewPrimary { who: Who::Primary, way });
+            }
+            6 => {
+                for isolated in [3_000, 9_000, 15_000] {
+                    plan.acts.push((2_000, Act::Expect(Expect::SamePrimary { isolated })));
+                }
+            }
+            7 => plan.conflicting_tails(&mut random),
+            9 => plan.applied_elsewhere(&mut random),
+            10 => plan.between_vote_and_append(&mut random),
+            11 => plan.late_syncs(&mut random),
+            22 => plan.failovers_under_retries(&mut random),
+            24 => plan.killed_young(&mut random, 8),
+            30 => plan.expect_three(Expect::RelievedOfHungDisk),
+            32 => plan.lost_disks(&mut random),
+            _ => return None,
+        }
+        Some(plan)
+    }
+
+    fn expect_three(&mut self, expect: Expect) {
+        for calm in [3_000, 5_000, 4_000] {
+            self.acts.push((calm, Act::Expect(expect)));
+        }
+    }
+
+    /// All are killed again and again before anybody could be told anything: around the first election, which can't begin
+    /// before an empty copy has kept silent for 600 ms.
+    fn killed_young(&mut self, random: &mut Random, times: u64) {
+        for _ in 0..times {
+            let after = if random.chance(80) {
+                random.between(600, 1_100)
+            } else {
+                random.between(0, 3_000)
+            };
+            self.births.push((after, random.chance(50)));
+        }
+        for _ in 0..3 {
+            let power = random.chance(50);
+            self.acts.push((2_000, Act::One(Fault::KillAll { power, down: 100 })));
+        }
+    }
+
+    fn lost_disks(&mut self, random: &mut Random) {
+        for _ in 0..3 {
+            let who = *random.pick(&[Who::Primary, Who::Follower(0), Who::Follower(1)]);
+            let down = random.between(20, 3_000);
+            self.acts.push((3_000, Act::One(Fault::LostDisk { who, down })));
+            self.acts.push((2_500, Act::Expect(Expect::Filled)));
+        }
+        self.acts.push((1_000, Act::Expect(Expect::NothingBehindACut)));
+        self.acts.push((3_000, Act::Expect(Expect::Filled)));
+    }
+
+    fn conflicting_tails(&mut self, random: &mut Random) {
+        for _ in 0..3 {
+            let lasts = random.between(2_000, 5_000);
+            let cut = Fault::Cut {
+                who: Who::Primary,
+                way: *random.pick(&[Way::Both, Way::In, Way::Out]),
+                lasts,
+            };
+            self.acts.push((3_000, Act::One(cut)));
+        }
+        let cut = Fault::Cut { who: Who::Primary, way: Way::Both, lasts: 4_000 };
+        self.acts.push((3_000, Act::One(cut)));
+        let power = Fault::KillAll { power: true, down: 500 };
+        self.acts.push((1_000, Act::One(power)));
+        self.acts.push((3_000, Act::Expect(Expect::Truncated)));
+    }
+
+    fn applied_elsewhere(&mut self, random: &mut Random) {
+        self.segment_bytes = 8 << 10;
+        for _ in 0..3 {
+            let lasts = random.between(500, 6_000);
+            let hung = Fault::HungDisk { who: Who::Primary, lasts, then_power_loss: true };
+            self.acts.push((4_000, Act::One(hung)));
+        }
+        self.acts.push((1_000, Act::Expect(Expect::AppliedAheadOfDisk)));
+    }
+
+    fn between_vote_and_append(&mut self, random: &mut Random) {
+        for operations in 0..10 {
+            let who = *random.pick(&[Who::Primary, Who::Follower(0), Who::Follower(1)]);
+            let (power, down) = (random.chance(70), random.between(50, 1_500));
+            let die = Fault::DieAt { who, operations, at_vote: true, power, down };
+            self.acts.push((random.between(500, 2_500), Act::One(die)));
+        }
+    }
+
+    fn late_syncs(&mut self, random: &mut Random) {
+        let slow = |random: &mut Random, who| Fault::SlowDisk {
+            who,
+            millis: random.between(20, 400),
+            lasts: random.between(3_000, 8_000),
+        };
+        for _ in 0..3 {
+            let all =
+                [Who::Primary, Who::Follower(0), Who::Follower(1)].map(|who| slow(random, who));
+            self.acts.push((2_000, Act::Together(all.to_vec())));
+            let hung = Fault::HungDisk {
+                who: *random.pick(&[Who::Primary, Who::Follower(0)]),
+                lasts: random.between(1_000, 5_000),
+                then_power_loss: random.chance(50),
+            };
+            self.acts.push((2_000, Act::One(hung)));
+        }
+    }
+
+    fn failovers_under_retries(&mut self, random: &mut Random) {
+        self.habits = Habits::INSISTENT;
+        self.segment_bytes = 8 << 10;
+        for _ in 0..6 {
+            let (power, down) = (random.chance(50), random.between(100, 3_000));
+            let kill = Fault::Kill { who: Who::Primary, power, down };
+            self.acts.push((random.between(2_000, 5_000), Act::One(kill)));
+        }
+        let power = Fault::KillAll { power: true, down: 400 };
+        self.acts.push((2_000, Act::One(power)));
+        self.acts.push((3_000, Act::Expect(Expect::RepliesAgain)));
+    }
+}
+
+fn who(random: &mut Random) -> Who {
+    match random.below(5) {
+        0..3 => Who::Primary,
+        3 => Who::Follower(0),
+        _ => Who::Follower(1),
+    }
+}
+
+fn fault(random: &mut Random) -> Fault {
+    let (who, lasts) = (who(random), random.between(100, 7_000));
+    let power = random.chance(50);
+    let down = random.between(0, 5_000);
+    match random.below(17) {
+        0 | 1 => Fault::Kill { who, power, down },
+        2 => Fault::KillAll { power, down },
+        3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
+        4 => Fault::DieAt { who, operations: random.below(12), at_vote: true, power, down },
+        5 | 6 => Fault::Cut { who, way: Way::Both, lasts },
+        7 => Fault::Cut { who, way: Way::In, lasts },
+        8 => Fault::Cut { who, way: Way::Out, lasts },
+        9 => Fault::Bridge { who, lasts },
+        10 => Fault::Shatter { lasts },
+        11 => Fault::SlowDisk { who, millis: random.between(5, 800), lasts },
+        12 => Fault::HungDisk { who, lasts, then_power_loss: power },
+        13 => Fault::Storm {
+            loss: random.between(1, 25),
+            delay: random.between(1_000, 40_000),
+            lasts,
+        },
+        14 => Fault::LostDisk { who, down },
+        15 => match random.below(3) {
+            0 => Fault::Reset { who },
+            1 => Fault::HandOver { to: 0 },
+            _ => Fault::HandOver { to: 1 },
+        },
+        _ => {
+            let millis = i64::try_from(random.between(0, 180_000)).expect("small") - 90_000;
+            Fault::ClockStep { who, millis, lasts }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The seeded simulation behind its verb: it needs a build of its own (simulated time, every assertion on), so it's built in a
+//! folder of its own and takes over from this process.
+
+use std::{os::unix::process::CommandExt, path::Path, process::Command};
+
+use anyhow::{Context, bail};
+
+use crate::output::progress;
+
+/// What the simulation's build differs in.
+const FLAGS: &str = "--cfg evenkeel_simulation --cfg tokio_unstable";
+
+/// Builds the simulation and becomes it. Returns only when that fails.
+///
+/// # Errors
+/// When cargo is missing or the build fails.
+pub fn become_simulation(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let target = root.join("target/simulation");
+    let program = target.join("simulation/simulate");
+    if !program.exists() {
+        progress("building the simulation (the first time takes some minutes)");
+    }
+    let built = Command::new("cargo")
+        .current_dir(root)
+        .args(["build", "--quiet", "--locked", "--profile", "simulation", "-p", "evenkeel-testnet"])
+        .args(["--bin", "simulate", "--target-dir"])
+        .arg(&target)
+        .env("RUSTFLAGS", FLAGS)
+        .status()
+        .context("cargo can't be run: install a Rust toolchain (https://rustup.rs)")?;
+    if !built.success() {
+        bail!("the simulation wasn't built: see above");
+    }
+    Err(Command::new(&program).args(arguments).exec().into())
+}

@@ -1,0 +1,147 @@
+//! One attempt at a site: a ticket on its road, as a door puts it there, and what came of it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_node::{
+    admission,
+    road::{Errand, Reply, ReplySink, Ticket},
+};
+use evenkeel_wire::{
+    id::{NodeId, OPERATOR_KEY},
+    key::Role,
+    outcome::{Answer, Stamp},
+    reply::{RefusalCode, View},
+    request::Query,
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use super::{disk::Pulse, site::Site};
+use crate::simulation::checks::{invariants::answered, watch::Watch};
+
+/// The text of the operator key.
+pub const OPERATOR: &str = "operator of a simulation";
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub enum Attempt {
+    /// Decided: one answer for each command.
+    Decided(Stamp, Vec<Answer>),
+    /// Read.
+    Read(Box<View>),
+    /// Certainly nothing was done.
+    Refused(RefusalCode),
+    /// It may have been done, or may be yet.
+    Unknown,
+}
+
+/// Takes one reply, and looks at it before anyone else does.
+struct Sink {
+    node: NodeId,
+    pulse: Arc<Pulse>,
+    watch: Arc<Watch>,
+    reply: Mutex<Option<oneshot::Sender<Reply>>>,
+}
+
+impl ReplySink for Sink {
+    fn deliver(&self, _token: u64, reply: Reply) {
+        if !self.pulse.is_alive() {
+            return;
+        }
+        if let Reply::Decided(decided, range) = &reply {
+            let inner = self.watch.inner();
+            let firsts = decided.answers[range.clone()].iter().filter_map(|answer| answer.first);
+            let held = firsts
+                .chain([decided.stamp])
+                .try_for_each(|stamp| inner.durable.acknowledged(self.node, &stamp));
+            drop(inner);
+            self.watch.held(held);
+        }
+        match self.reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(sender) => drop(sender.send(reply)),
+            None => self.watch.broken(format!("answered: node {} replied twice", self.node)),
+        }
+    }
+}
+
+/// Asks a site once.
+pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt {
+    let Some(life) = site.life() else { return Attempt::Refused(RefusalCode::NoPrimary) };
+    let hash = admission::key_hash(OPERATOR);
+    let caller = match admission::authenticate(&life.state, hash) {
+        Ok(caller) => caller,
+        Err(refusal) if refusal.code == RefusalCode::Recovering => {
+            return Attempt::Refused(refusal.code);
+        }
+        Err(refusal) => {
+            site.watch.broken(format!("node {} doesn't know its operator: {refusal}", site.node));
+            return Attempt::Refused(refusal.code);
+        }
+    };
+    assert_eq!((caller.key, caller.role), (OPERATOR_KEY, Role::Operator));
+    let (sender, reply) = oneshot::channel();
+    let sink = Arc::new(Sink {
+        node: site.node,
+        pulse: life.pulse.clone(),
+        watch: site.watch.clone(),
+        reply: Mutex::new(Some(sender)),
+    });
+    let is_read = matches!(errand, Errand::Read(_));
+    life.road.route(Ticket {
+        caller,
+        errand,
+        deadline: Instant::now() + deadline,
+        waiting_since: None,
+        proposed: false,
+        sink,
+        token: 0,
+    });
+    let replied = tokio::select! {
+        biased;
+        replied = timeout(deadline + answered::SLACK, reply) => replied,
+        () = life.pulse.over() => return Attempt::Unknown,
+    };
+    match replied {
+        Ok(Ok(reply)) => outcome(reply, is_read),
+        Ok(Err(_)) if !life.pulse.is_alive() => Attempt::Unknown,
+        // A ticket that was dropped is a reply that never comes.
+        Ok(Err(_)) | Err(_) => {
+            if life.pulse.is_alive() {
+                site.watch.held(answered::missed(site.node, deadline));
+            }
+            Attempt::Unknown
+        }
+    }
+}
+
+fn outcome(reply: Reply, is_read: bool) -> Attempt {
+    match reply {
+        Reply::Decided(decided, range) => {
+            Attempt::Decided(decided.stamp, decided.answers[range].to_vec())
+        }
+        Reply::View(view, _) => Attempt::Read(view),
+        Reply::Refused(refusal) if is_read || refusal.code.says_nothing_was_done() => {
+            Attempt::Refused(refusal.code)
+        }
+        Reply::Refused(_) => Attempt::Unknown,
+    }
+}
+
+/// The errand of commands, already encoded; `atomic`: all of them or none.
+#[must_use]
+pub fn submit(commands: &[Bytes], atomic: bool) -> Errand {
+    let count = u32::try_from(commands.len()).expect("a few commands");
+    Errand::Submit { count, atomic, commands: commands.concat().into() }
+}
+
+/// The errand of a question.
+#[must_use]
+pub fn read(query: Query) -> Errand {
+    Errand::Read(query)
+}

@@ -1,0 +1,323 @@
+//! Three sites, a network, clients, and what befalls them: one run from its seed to its verdict.
+
+#[cfg(evenkeel_simulation)]
+pub mod client;
+#[cfg(evenkeel_simulation)]
+pub mod clock;
+#[cfg(evenkeel_simulation)]
+pub mod disk;
+#[cfg(evenkeel_simulation)]
+pub mod life;
+#[cfg(evenkeel_simulation)]
+pub mod network;
+#[cfg(evenkeel_simulation)]
+pub mod site;
+#[cfg(evenkeel_simulation)]
+pub mod workload;
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_node::{admission::key_hash, clock::Clock, config::Profile};
+use evenkeel_wire::{
+    amount::Asset, day::BusinessDate, genesis::Genesis, id::ClusterId, transfer::Text,
+};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use self::{
+    client::OPERATOR,
+    clock::SimulatedClock,
+    network::{Network, Weather},
+    site::{DiskMood, Settings, Site},
+    workload::{Client, Tally},
+};
+use super::{
+    checks::{
+        invariants::{
+            progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN},
+            upkeep,
+        },
+        trace::Trace,
+        watch::Watch,
+    },
+    faults::{
+        fault::kill,
+        plan::{Act, Expect, Plan},
+    },
+    random::Random,
+};
+
+/// Where the sites' business days begin.
+pub const TIME_ZONE: &str = "Asia/Seoul";
+/// How long all is well at the end of a run, so that what is due can be done.
+const REST: Duration = Duration::from_secs(3);
+/// No run is shorter.
+const LASTS: Duration = Duration::from_secs(60);
+/// A run that takes longer than this hangs.
+const LASTS_MAX: Duration = Duration::from_secs(600);
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub broken: Option<String>,
+    pub trace: String,
+    pub events: u64,
+    pub simulated: Duration,
+    pub faults: usize,
+    pub terms: usize,
+    pub entries: u64,
+    pub tally: Tally,
+    pub checked: u64,
+    pub story: Vec<String>,
+}
+
+/// Everything there is.
+pub struct World {
+    pub sites: Vec<Arc<Site>>,
+    pub network: Arc<Network>,
+    pub trace: Arc<Trace>,
+    pub watch: Arc<Watch>,
+    seed: u64,
+    plan: Plan,
+}
+
+/// Runs a plan to its end, on a runtime whose time is simulated.
+pub async fn run(seed: u64, plan: Plan, aloud: bool) -> Verdict {
+    let begun = Instant::now();
+    let world = Arc::new(World::new(seed, plan, aloud));
+    let tally = match timeout(LASTS_MAX, world.clone().unfold()).await {
+        Ok(tally) => tally,
+        Err(_) => {
+            world.watch.broken(format!("progress: the run wasn't over after {LASTS_MAX:?}"));
+            Tally::default()
+        }
+    };
+    if let Some(panic) = super::panics::taken() {
+        world.watch.broken(format!("panic: {panic}"));
+    }
+    let (trace, events) = world.trace.sum();
+    let inner = world.watch.inner();
+    let faults = world.plan.acts.iter().map(|(_, act)| act.faults()).sum();
+    Verdict {
+        broken: inner.first_broken(),
+        trace,
+        events,
+        simulated: begun.elapsed(),
+        faults,
+        terms: inner.primaries.terms(),
+        entries: inner.chain.len(),
+        tally,
+        checked: inner.acknowledged.checked + inner.reads.checked,
+        story: world.trace.story(),
+    }
+}
+
+impl Act {
+    fn faults(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Together(all) => all.len(),
+            Self::Expect(
+                Expect::NewPrimary { .. }
+                | Expect::SamePrimary { .. }
+                | Expect::RelievedOfHungDisk
+                | Expect::NothingBehindACut,
+            ) => 1,
+            Self::Expect(_) => 0,
+        }
+    }
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        cluster: ClusterId([0xe7; 16]),
+        assets: vec![Asset::parse("KRW").expect("a name"), Asset::parse("POINT").expect("a name")],
+        wallet_max_balance: 2_000_000,
+        id_horizon_ms: 7 * 24 * 3_600_000,
+        id_tolerance_ms: 300_000,
+        time_zone: Text::new(TIME_ZONE).expect("short"),
+        operator_key: key_hash(OPERATOR),
+        first_date: BusinessDate::FIRST,
+    }
+}
+
+impl World {
+    fn new(seed: u64, plan: Plan, aloud: bool) -> Self {
+        let start = Instant::now();
+        let trace = Arc::new(Trace::new(aloud));
+        let watch = Watch::new(trace.clone());
+        let network = Network::new(seed, plan.idle, trace.clone(), watch.clone());
+        let settings = Settings {
+            seed,
+            members: vec![1, 2, 3],
+            timing: Profile::Metro.timing(),
+            segment_bytes: plan.segment_bytes,
+            genesis: genesis(),
+        };
+        let site = |(node, offset): (u64, i64)| {
+            let clock = Arc::new(SimulatedClock::new(start, offset * 1_000));
+            let (network, trace, watch) = (network.clone(), trace.clone(), watch.clone());
+            Site::new(node, settings.clone(), clock, network, trace, watch)
+        };
+        let sites = (1..).zip(plan.clocks).map(site).collect();
+        Self { sites, network, trace, watch, seed, plan }
+    }
+
+    async fn unfold(self: Arc<Self>) -> Tally {
+        let begun = Instant::now();
+        tokio::spawn(self.network.clone().reap());
+        tokio::spawn(self.clone().look());
+        for (after, power) in &self.plan.births {
+            self.sites.iter().for_each(|site| site.start());
+            sleep(Duration::from_millis(*after)).await;
+            self.sites.iter().for_each(|site| kill(site, *power));
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.sites.iter().for_each(|site| site.start());
+        let mut first = self.client(0);
+        first.open_accounts().await;
+        self.trace.say("accounts are open");
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut working = Vec::new();
+        for number in 1..=self.plan.habits.clients {
+            let (client, stopped) = (self.client(number), stopped.clone());
+            working.push(tokio::spawn(client.work(stopped)));
+        }
+        for (calm, act) in &self.plan.acts {
+            sleep(Duration::from_millis(*calm)).await;
+            self.perform(act).await;
+            if self.watch.first_broken().is_some() {
+                return Tally::default();
+            }
+        }
+        self.heal().await;
+        self.demand_commands(&mut first).await;
+        sleep_until((begun + LASTS - Duration::from_secs(1)).max(Instant::now() + REST)).await;
+        stop.send_replace(true);
+        let mut tally = first.tally;
+        for client in join_all(working).await {
+            tally.add(client.unwrap_or_default());
+        }
+        self.demand_agreement().await;
+        sleep_until(begun + LASTS).await;
+        self.end();
+        tally
+    }
+
+    pub(crate) fn client(&self, number: u64) -> Client {
+        let random = Random::of(self.seed, 100 + number);
+        Client::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
+    }
+
+    /// Looks at everybody, again and again.
+    async fn look(self: Arc<Self>) {
+        loop {
+            for site in &self.sites {
+                if let Some(life) = site.life() {
+                    self.watch.look(site.node, &life.journal, &life.state);
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn perform(&self, act: &Act) {
+        match act {
+            Act::One(fault) => self.strike(*fault).await,
+            Act::Together(faults) => {
+                join_all(faults.iter().map(|fault| self.strike(*fault))).await;
+            }
+            Act::Expect(expect) => {
+                if let Err(why) = self.expect(*expect).await {
+                    self.watch.broken(why);
+                }
+            }
+        }
+    }
+
+    async fn heal(&self) {
+        self.trace.say("everything is healed");
+        self.network.heal();
+        self.network.weather(Weather::METRO);
+        for site in &self.sites {
+            site.mood(DiskMood::FAST);
+            if let Some(pulse) = site.pulse() {
+                pulse.disarm();
+            }
+            site.start();
+        }
+        sleep(Duration::from_millis(100)).await;
+        self.sites.iter().for_each(|site| site.start());
+    }
+
+    async fn demand_commands(&self, client: &mut Client) {
+        let begun = Instant::now();
+        for site in &self.sites {
+            let left = COMMANDS_WITHIN.saturating_sub(begun.elapsed());
+            if let Err(why) = client.through(site, left).await {
+                self.watch.broken(format!("progress: after healing {why}"));
+            }
+        }
+        self.trace.say(&format!("commands are decided at every site after {:?}", begun.elapsed()));
+    }
+
+    async fn demand_agreement(&self) {
+        let until = Instant::now() + AGREEMENT_WITHIN;
+        loop {
+            let states: Vec<_> = self
+                .sites
+                .iter()
+                .map(|site| {
+                    let life = site.life()?;
+                    Some(life.state.with_ledger(|ledger| (ledger.position(), ledger.digest())))
+                })
+                .collect();
+            if states[0].is_some() && states.iter().all(|state| *state == states[0]) {
+                return self.trace.say(&format!("all sites agree at {:?}", states[0].map(|s| s.0)));
+            }
+            if Instant::now() >= until {
+                let positions: Vec<_> = states.iter().map(|s| s.map(|s| s.0)).collect();
+                let what = format!(
+                    "progress: sites don't agree within {AGREEMENT_WITHIN:?}: {positions:?}"
+                );
+                return self.watch.broken(what);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The whole of every journal, and everything that clients were told, once more.
+    fn end(&self) {
+        for site in &self.sites {
+            let Some(life) = site.life() else { continue };
+            self.watch.look(site.node, &life.journal, &life.state);
+            let Some(applied) = life.state.position() else { continue };
+            let mut inner = self.watch.inner();
+            let held = inner.whole(site.node, &life.journal, applied);
+            drop(inner);
+            self.watch.held(held);
+        }
+        let inner = self.watch.inner();
+        let mut held = inner.acknowledged.end(&inner.model);
+        for asset in genesis().assets {
+            let sum = inner.model.sum(asset);
+            if sum != 0 && held.is_ok() {
+                held = Err(format!("sums: the model's {asset} adds up to {sum}"));
+            }
+        }
+        if let Some(primary) = self.primary()
+            && held.is_ok()
+        {
+            held = upkeep::at_rest(&inner.model, primary.clock.wall_micros());
+        }
+        self.trace.say(&inner.model.tell());
+        if inner.reads.unresolved() > 0 && held.is_ok() {
+            held = Err("reads: an answer came from a position that nobody applied".into());
+        }
+        drop(inner);
+        self.watch.held(held);
+        let times: Vec<u64> = self.sites.iter().map(|site| site.clock.wall_micros()).collect();
+        self.trace.event(6, &times, &[]);
+        self.sites.iter().for_each(|site| kill(site, false));
+    }
+}

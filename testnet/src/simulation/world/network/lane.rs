@@ -1,0 +1,243 @@
+//! One lane: two pipes of frames, each with its own order and its own delays.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use evenkeel_node::replication::peers::transport::{LaneEnds, LaneIn, LaneOut};
+use evenkeel_wire::{
+    frame::{self, Frame},
+    id::NodeId,
+    peer::Lane,
+};
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::{Link, Network};
+
+/// Bytes that a pipe takes before its sender has to wait.
+const WINDOW_BYTES: usize = 4 << 20;
+
+/// One direction of a lane.
+pub(crate) struct Pipe {
+    link: Arc<Link>,
+    from: NodeId,
+    to: NodeId,
+    lane: Lane,
+    state: Mutex<State>,
+    arrived: Notify,
+    taken: Notify,
+    receiver_gone: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Item>,
+    bytes: usize,
+    newest: Option<Instant>,
+    stalled: bool,
+}
+
+struct Item {
+    at: Instant,
+    /// `None`: the sender has ended the lane.
+    frame: Option<Frame>,
+}
+
+impl Pipe {
+    pub(crate) fn wake(&self) {
+        self.arrived.notify_one();
+        self.taken.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, network: &Network, frame: Option<Frame>) {
+        let at = Instant::now() + network.delay();
+        let mut state = self.state();
+        let at = state.newest.map_or(at, |newest| newest.max(at));
+        state.newest = Some(at);
+        state.bytes += frame.as_ref().map_or(0, |frame| frame.body.len());
+        state.queue.push_back(Item { at, frame });
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// What the receiver gets now, or until when it has to wait.
+    fn take(&self, network: &Network) -> Result<Option<Frame>, Option<Instant>> {
+        let cut = network.is_cut(self.from, self.to);
+        let now = Instant::now();
+        let mut state = self.state();
+        let Some(at) = state.queue.front().map(|item| item.at) else { return Err(None) };
+        if at > now {
+            return Err(Some(at));
+        }
+        if cut {
+            state.stalled = true;
+            return Err(None);
+        }
+        if std::mem::take(&mut state.stalled) {
+            // What was lost on the way is sent again.
+            let again = now + network.delay();
+            state.queue.iter_mut().for_each(|item| item.at = item.at.max(again));
+            state.newest = state.newest.max(Some(again));
+            return Err(Some(again));
+        }
+        if state.queue.front().is_some_and(|item| item.frame.is_none()) {
+            return Ok(None);
+        }
+        let item = state.queue.pop_front().expect("looked at above");
+        state.bytes -= item.frame.as_ref().map_or(0, |frame| frame.body.len());
+        drop(state);
+        self.taken.notify_one();
+        Ok(item.frame)
+    }
+}
+
+/// The ends of a new lane: for who opens it, and for the other.
+pub(crate) fn ends(
+    network: &Arc<Network>,
+    link: &Arc<Link>,
+    (from, to): (NodeId, NodeId),
+    lane: Lane,
+) -> (LaneEnds, LaneEnds) {
+    let pipe = |from, to| {
+        let pipe = Arc::new(Pipe {
+            link: link.clone(),
+            from,
+            to,
+            lane,
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            taken: Notify::new(),
+            receiver_gone: false.into(),
+        });
+        let mut pipes = link.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        pipes.push(Arc::downgrade(&pipe));
+        pipe
+    };
+    let (there, back) = (pipe(from, to), pipe(to, from));
+    let end = |out: &Arc<Pipe>, inbound: &Arc<Pipe>, pulse: &Arc<_>| LaneEnds {
+        out: Box::new(Out {
+            network: network.clone(),
+            pipe: out.clone(),
+            pulse: Arc::clone(pulse),
+        }),
+        inbound: Box::new(In {
+            network: network.clone(),
+            pipe: inbound.clone(),
+            pulse: Arc::clone(pulse),
+        }),
+    };
+    (end(&there, &back, &link.dialler), end(&back, &there, &link.acceptor))
+}
+
+fn gone(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, why.to_owned())
+}
+
+struct Out {
+    network: Arc<Network>,
+    pipe: Arc<Pipe>,
+    pulse: Arc<super::Pulse>,
+}
+
+impl Out {
+    fn check(&self) -> io::Result<()> {
+        if !self.pulse.is_alive() {
+            return Err(gone("this machine is down"));
+        }
+        if self.pipe.link.is_broken() || self.pipe.receiver_gone.load(Ordering::Relaxed) {
+            return Err(gone("the connection is lost"));
+        }
+        Ok(())
+    }
+}
+
+impl LaneOut for Out {
+    fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let mut bytes = BytesMut::from(&frames[..]);
+            while let Some(frame) = frame::take(&mut bytes).map_err(io::Error::other)? {
+                loop {
+                    self.check()?;
+                    if self.pipe.state().bytes < WINDOW_BYTES {
+                        break;
+                    }
+                    self.pipe.taken.notified().await;
+                }
+                let (from, to) = (self.pipe.from, self.pipe.to);
+                self.network.watch.sent(from, to, &frame);
+                self.pipe.push(&self.network, Some(frame));
+            }
+            assert!(bytes.is_empty(), "whole frames are sent");
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        if self.pulse.is_alive() {
+            self.pipe.push(&self.network, None);
+        }
+    }
+}
+
+struct In {
+    network: Arc<Network>,
+    pipe: Arc<Pipe>,
+    pulse: Arc<super::Pulse>,
+}
+
+impl LaneIn for In {
+    fn receive(&mut self) -> BoxFuture<'_, io::Result<Option<Frame>>> {
+        Box::pin(async move {
+            loop {
+                if !self.pulse.is_alive() {
+                    return Err(gone("this machine is down"));
+                }
+                if self.pipe.link.is_broken() {
+                    return Err(gone("the connection is lost"));
+                }
+                let until = match self.pipe.take(&self.network) {
+                    Ok(frame) => {
+                        let (from, to) = (self.pipe.from, self.pipe.to);
+                        if let Some(frame) = &frame {
+                            let numbers = [from, to, self.pipe.lane as u64, frame.kind.into()];
+                            self.network.trace.event(1, &numbers, &frame.body);
+                        }
+                        return Ok(frame);
+                    }
+                    Err(until) => until,
+                };
+                match until {
+                    None => self.pipe.arrived.notified().await,
+                    Some(at) => tokio::select! {
+                        biased;
+                        () = sleep_until(at) => {}
+                        () = self.pipe.arrived.notified() => {}
+                    },
+                }
+            }
+        })
+    }
+}
+
+impl Drop for In {
+    fn drop(&mut self) {
+        self.pipe.receiver_gone.store(true, Ordering::Relaxed);
+        self.pipe.taken.notify_one();
+    }
+}

@@ -1,0 +1,319 @@
+//! The network between simulated sites, as QUIC shows it to its users: lanes that keep order and lose nothing, but stall, and
+//! break off when nothing comes through for too long.
+//!
+//! Loss is a frame that comes later, with all behind it on its lane. A cut holds frames back in one direction; what was
+//! cut for longer than a connection waits is reset at both ends. A dead site answers nobody, a restarted one resets.
+
+mod lane;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use evenkeel_node::replication::peers::transport::{LaneEnds, PeerTransport};
+use evenkeel_wire::{id::NodeId, peer::Lane};
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::disk::Pulse;
+use crate::simulation::{
+    checks::{trace::Trace, watch::Watch},
+    random::Random,
+};
+use lane::{Pipe, ends};
+
+/// How long a dial is tried.
+const DIAL: Duration = Duration::from_secs(2);
+
+/// How frames travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// One way, microseconds.
+    pub delay: (u64, u64),
+    /// Frames that have to be sent again, of a hundred.
+    pub loss: u64,
+}
+
+impl Weather {
+    /// Sites in one city.
+    pub const METRO: Self = Self { delay: (200, 2_500), loss: 0 };
+}
+
+/// Takes lanes that peers open.
+pub type Accept = Arc<dyn Fn(NodeId, Lane, LaneEnds) + Send + Sync>;
+
+/// A site that is up.
+struct Up {
+    pulse: Arc<Pulse>,
+    accept: Accept,
+}
+
+/// The network.
+pub struct Network {
+    trace: Arc<Trace>,
+    pub watch: Arc<Watch>,
+    /// How long a connection lives without hearing anything.
+    idle: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    random: Random,
+    weather: Weather,
+    /// Directions in which nothing comes through, and since when.
+    cuts: BTreeMap<(NodeId, NodeId), Instant>,
+    up: BTreeMap<NodeId, Up>,
+    links: BTreeMap<(NodeId, NodeId), Arc<Link>>,
+}
+
+/// A connection from one life of a site to one of another.
+struct Link {
+    dialler: Arc<Pulse>,
+    acceptor: Arc<Pulse>,
+    since: Instant,
+    broken: std::sync::atomic::AtomicBool,
+    pipes: Mutex<Vec<Weak<Pipe>>>,
+}
+
+impl Link {
+    fn is_broken(&self) -> bool {
+        self.broken.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn break_off(&self) {
+        self.broken.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        pipes.retain(|pipe| {
+            pipe.upgrade().is_some_and(|pipe| {
+                pipe.wake();
+                true
+            })
+        });
+    }
+}
+
+impl Network {
+    #[must_use]
+    pub fn new(seed: u64, idle: Duration, trace: Arc<Trace>, watch: Arc<Watch>) -> Arc<Self> {
+        let inner = Inner {
+            random: Random::of(seed, 1),
+            weather: Weather::METRO,
+            cuts: BTreeMap::new(),
+            up: BTreeMap::new(),
+            links: BTreeMap::new(),
+        };
+        Arc::new(Self { trace, watch, idle, inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a site's engine and forwarder send with.
+    #[must_use]
+    pub fn transport(self: &Arc<Self>, node: NodeId, pulse: Arc<Pulse>) -> Arc<dyn PeerTransport> {
+        Arc::new(Transport { network: self.clone(), node, pulse })
+    }
+
+    /// A site answers from now on.
+    pub fn up(&self, node: NodeId, pulse: Arc<Pulse>, accept: Accept) {
+        self.inner().up.insert(node, Up { pulse, accept });
+    }
+
+    /// Lets everyone look again, after a site's end.
+    pub fn stir(&self) {
+        let links: Vec<_> = self.inner().links.values().cloned().collect();
+        links.iter().for_each(|link| link.wake());
+    }
+
+    /// From now on nothing comes through from any of `from` to any of `to`.
+    pub fn cut(&self, from: &[NodeId], to: &[NodeId]) {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        for a in from {
+            for b in to.iter().filter(|b| *b != a) {
+                inner.cuts.entry((*a, *b)).or_insert(now);
+            }
+        }
+    }
+
+    /// Everything comes through again.
+    pub fn heal(&self) {
+        self.inner().cuts.clear();
+        self.stir();
+    }
+
+    pub fn weather(&self, weather: Weather) {
+        self.inner().weather = weather;
+    }
+
+    /// Breaks off all connections of a site.
+    pub fn reset(&self, node: NodeId) {
+        let links: Vec<_> = {
+            let inner = self.inner();
+            let of_node = |ends: &(NodeId, NodeId)| ends.0 == node || ends.1 == node;
+            inner.links.iter().filter(|(ends, _)| of_node(ends)).map(|(_, l)| l.clone()).collect()
+        };
+        links.iter().for_each(|link| link.break_off());
+    }
+
+    fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.inner().cuts.contains_key(&(from, to))
+    }
+
+    /// How long a frame takes.
+    fn delay(&self) -> Duration {
+        let mut inner = self.inner();
+        let Weather { delay, loss } = inner.weather;
+        let mut micros = inner.random.between(delay.0, delay.1);
+        if inner.random.chance(3) {
+            micros += inner.random.below(delay.1 * 4 + 1);
+        }
+        while loss > 0 && inner.random.chance(loss) {
+            micros += delay.1 * 2 + inner.random.between(10_000, 60_000);
+        }
+        Duration::from_micros(micros)
+    }
+
+    /// Ends connections that nothing has come through for too long. Runs for ever.
+    pub async fn reap(self: Arc<Self>) {
+        loop {
+            sleep(Duration::from_millis(100)).await;
+            for link in self.doomed(Instant::now()) {
+                link.break_off();
+            }
+        }
+    }
+
+    fn doomed(&self, now: Instant) -> Vec<Arc<Link>> {
+        let mut inner = self.inner();
+        let up: BTreeSet<NodeId> =
+            inner.up.iter().filter(|(_, up)| up.pulse.is_alive()).map(|(node, _)| *node).collect();
+        let silent = |from: NodeId, to: NodeId, link: &Link| {
+            inner
+                .cuts
+                .get(&(from, to))
+                .is_some_and(|since| now - (*since).max(link.since) > self.idle)
+        };
+        let mut gone = Vec::new();
+        for ((from, to), link) in &inner.links {
+            let either_dead = !link.dialler.is_alive() || !link.acceptor.is_alive();
+            // A restarted site answers with a reset; a dead one is missed after a while, for which a cut stands in.
+            let restarted = either_dead && up.contains(from) && up.contains(to);
+            if link.is_broken() || restarted || silent(*from, *to, link) || silent(*to, *from, link)
+            {
+                gone.push((*from, *to));
+            }
+        }
+        gone.iter().filter_map(|ends| inner.links.remove(ends)).collect()
+    }
+
+    /// A site died: its peers miss it after a while.
+    pub fn down(self: &Arc<Self>, node: NodeId) {
+        self.stir();
+        let links: Vec<_> = {
+            let inner = self.inner();
+            let of_node = |ends: &(NodeId, NodeId)| ends.0 == node || ends.1 == node;
+            inner.links.iter().filter(|(ends, _)| of_node(ends)).map(|(_, l)| l.clone()).collect()
+        };
+        let idle = self.idle;
+        tokio::spawn(async move {
+            sleep(idle).await;
+            links.iter().for_each(|link| link.break_off());
+        });
+    }
+
+    fn link(&self, from: NodeId, to: NodeId) -> Option<Arc<Link>> {
+        let inner = self.inner();
+        inner.links.get(&(from, to)).filter(|link| !link.is_broken()).cloned()
+    }
+
+    /// The other end of a dial, if both directions are free and somebody answers.
+    fn dial(&self, from: NodeId, to: NodeId, dialler: &Arc<Pulse>) -> Option<Arc<Link>> {
+        let mut inner = self.inner();
+        if inner.cuts.contains_key(&(from, to)) || inner.cuts.contains_key(&(to, from)) {
+            return None;
+        }
+        let acceptor = inner.up.get(&to).filter(|up| up.pulse.is_alive())?.pulse.clone();
+        if let Some(link) = inner.links.get(&(from, to))
+            && !link.is_broken()
+            && link.dialler.is_alive()
+            && link.acceptor.is_alive()
+        {
+            return Some(link.clone());
+        }
+        let link = Arc::new(Link {
+            dialler: dialler.clone(),
+            acceptor,
+            since: Instant::now(),
+            broken: false.into(),
+            pipes: Mutex::default(),
+        });
+        inner.links.insert((from, to), link.clone());
+        Some(link)
+    }
+
+    fn accept(&self, link: &Link, to: NodeId) -> Option<Accept> {
+        let inner = self.inner();
+        let up = inner.up.get(&to)?;
+        (Arc::ptr_eq(&up.pulse, &link.acceptor) && up.pulse.is_alive()).then(|| up.accept.clone())
+    }
+}
+
+struct Transport {
+    network: Arc<Network>,
+    node: NodeId,
+    pulse: Arc<Pulse>,
+}
+
+impl Transport {
+    async fn connect(&self, to: NodeId) -> io::Result<Arc<Link>> {
+        loop {
+            if !self.pulse.is_alive() {
+                return Err(io::Error::other("this machine is down"));
+            }
+            if let Some(link) = self.network.link(self.node, to)
+                && Arc::ptr_eq(&link.dialler, &self.pulse)
+            {
+                return Ok(link);
+            }
+            let round_trip = self.network.delay() + self.network.delay();
+            sleep(round_trip).await;
+            if let Some(link) = self.network.dial(self.node, to, &self.pulse)
+                && Arc::ptr_eq(&link.dialler, &self.pulse)
+            {
+                return Ok(link);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl PeerTransport for Transport {
+    fn open(&self, to: NodeId, lane: Lane) -> BoxFuture<'_, io::Result<LaneEnds>> {
+        Box::pin(async move {
+            let link = timeout(DIAL, self.connect(to)).await.map_err(io::Error::from)??;
+            let (near, far) = ends(&self.network, &link, (self.node, to), lane);
+            let (network, from) = (self.network.clone(), self.node);
+            tokio::spawn(async move {
+                sleep(network.delay()).await;
+                while network.is_cut(from, to) && !link.is_broken() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                if !link.is_broken()
+                    && let Some(accept) = network.accept(&link, to)
+                {
+                    accept(from, lane, far);
+                }
+            });
+            Ok(near)
+        })
+    }
+}

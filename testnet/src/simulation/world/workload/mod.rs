@@ -1,0 +1,335 @@
+//! Clients: they open accounts, move money, read, ask again when they don't know, and now and then use an id for something else.
+
+mod commands;
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use evenkeel_wire::{
+    account::{AccountKind, Limits, OpenAccount},
+    amount::{Amount, Asset},
+    codec,
+    command::Command,
+    id::{AccountId, CommandId},
+    outcome::{Answer, Outcome},
+    reply::View,
+    request::Query,
+    transfer::Text,
+};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    client::{Attempt, attempt, read, submit},
+    site::Site,
+};
+use crate::simulation::{
+    checks::{
+        invariants::{acknowledged::Told, reads::Read},
+        watch::Watch,
+    },
+    random::Random,
+};
+
+const WALLETS: u128 = 12;
+const BANK: AccountId = AccountId::new(1);
+const MERCHANT: AccountId = AccountId::new(2);
+
+/// How clients behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    pub clients: u64,
+    /// Between one request and the next, milliseconds.
+    pub think: (u64, u64),
+    /// Of a hundred requests: how many send an acknowledged command once more.
+    pub again: u64,
+    /// And how many use its id for other content.
+    pub reuse: u64,
+    /// And how many read.
+    pub reads: u64,
+}
+
+impl Habits {
+    pub const USUAL: Self = Self { clients: 4, think: (20, 250), again: 5, reuse: 3, reads: 20 };
+    /// Many who ask twice.
+    pub const INSISTENT: Self =
+        Self { clients: 5, think: (10, 160), again: 25, reuse: 10, reads: 10 };
+}
+
+/// A command and when it was sent first.
+#[derive(Clone)]
+struct Sent {
+    command: Command,
+    bytes: Bytes,
+    floor: Option<u64>,
+}
+
+/// Whether commands that were decided are known by their ids from then on: those of a failed atomic group aren't.
+enum Recorded {
+    Yes,
+    No,
+}
+
+/// Whether an atomic group's command says that the group failed.
+pub fn told_failed(answer: &Answer) -> bool {
+    answer.outcome.rejection.is_some() && answer.outcome.index == Outcome::NO_INDEX
+}
+
+/// What all clients have done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub commands: u64,
+    pub acknowledged: u64,
+    pub unknown: u64,
+    pub refused: u64,
+    pub reads: u64,
+}
+
+impl Tally {
+    /// One more client's.
+    pub fn add(&mut self, other: Self) {
+        self.commands += other.commands;
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.refused += other.refused;
+        self.reads += other.reads;
+    }
+}
+
+/// One client.
+pub struct Client {
+    sites: Vec<Arc<Site>>,
+    watch: Arc<Watch>,
+    random: Random,
+    habits: Habits,
+    done: Vec<Sent>,
+    /// Holds of its own, the newest last.
+    holds: Vec<CommandId>,
+    pub tally: Tally,
+}
+
+/// All accounts that clients use.
+pub fn accounts() -> impl Iterator<Item = AccountId> {
+    (0..WALLETS).map(|number| AccountId::new(100 + number)).chain([BANK, MERCHANT])
+}
+
+fn wallet(random: &mut Random) -> AccountId {
+    AccountId::new(100 + u128::from(random.draw()) % WALLETS)
+}
+
+fn won() -> Asset {
+    Asset::parse("KRW").expect("a name")
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(sites: Vec<Arc<Site>>, watch: Arc<Watch>, random: Random, habits: Habits) -> Self {
+        let (done, holds) = (Vec::new(), Vec::new());
+        Self { sites, watch, random, habits, done, holds, tally: Tally::default() }
+    }
+
+    /// Opens the accounts that everyone uses, until they are open.
+    pub async fn open_accounts(&mut self) {
+        let account = |id, kind| {
+            Command::OpenAccount(OpenAccount {
+                id,
+                kind,
+                asset: won(),
+                label: Text::default(),
+                limits: Limits::default(),
+            })
+        };
+        let wallets = (0..WALLETS).map(|n| account(AccountId::new(100 + n), AccountKind::Wallet));
+        let all = [account(BANK, AccountKind::Bank), account(MERCHANT, AccountKind::Merchant)];
+        let all: Vec<Sent> = all.into_iter().chain(wallets).map(|c| self.first(c)).collect();
+        self.decide(all, u64::MAX, false).await;
+    }
+
+    /// Goes on until it's told to stop. What is under way then is seen through.
+    pub async fn work(mut self, stopped: tokio::sync::watch::Receiver<bool>) -> Tally {
+        while !*stopped.borrow() {
+            let think = self.random.millis(self.habits.think.0, self.habits.think.1);
+            sleep(think).await;
+            let dice = self.random.below(100);
+            if dice < self.habits.reads {
+                self.read().await;
+            } else if dice < self.habits.reads + self.habits.again {
+                self.again().await;
+            } else if dice < self.habits.reads + self.habits.again + self.habits.reuse {
+                self.reuse().await;
+            } else {
+                self.fresh().await;
+            }
+        }
+        self.tally
+    }
+
+    /// One transfer through a given site, until it's decided.
+    ///
+    /// # Errors
+    /// When it isn't within the time.
+    pub async fn through(&mut self, site: &Arc<Site>, within: Duration) -> Result<(), String> {
+        let until = Instant::now() + within;
+        let transfer = self.transfer();
+        let one = [self.first(transfer)];
+        while Instant::now() < until {
+            if self.try_at(&site.clone(), &one, Duration::from_secs(1), false).await.is_some() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("node {} decided nothing within {within:?}", site.node))
+    }
+
+    fn first(&self, command: Command) -> Sent {
+        let floor = self.watch.inner().reads.floor();
+        let bytes = codec::encode(&command).into();
+        Sent { command, bytes, floor }
+    }
+
+    fn site(&mut self) -> Arc<Site> {
+        self.random.pick(&self.sites).clone()
+    }
+
+    async fn fresh(&mut self) {
+        let count = if self.random.chance(20) { self.random.between(2, 5) } else { 1 };
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let command = match self.random.below(100) {
+                0..30 => self.hold(),
+                30..40 => self.back(),
+                _ => self.transfer(),
+            };
+            all.push(self.first(command));
+        }
+        let atomic = self.random.chance(40);
+        self.tally.commands += count;
+        let patience = if self.random.chance(15) { 1 } else { self.random.between(2, 40) };
+        self.decide(all, patience, atomic).await;
+    }
+
+    async fn again(&mut self) {
+        if !self.done.is_empty() {
+            let sent = self.random.pick(&self.done).clone();
+            self.tally.commands += 1;
+            self.decide(vec![sent], 10, false).await;
+        }
+    }
+
+    async fn reuse(&mut self) {
+        if self.done.is_empty() {
+            return;
+        }
+        let sent = self.random.pick(&self.done).clone();
+        let Command::Transfer(mut transfer) = sent.command else { return };
+        transfer.amount = Amount(transfer.amount.0 + 1);
+        let changed = self.first(Command::Transfer(transfer));
+        self.tally.commands += 1;
+        self.decide(vec![changed], 10, false).await;
+    }
+
+    /// Asks again, with the same ids, until there is an answer or patience ends; `atomic`: for all or nothing.
+    async fn decide(&mut self, all: Vec<Sent>, patience: u64, atomic: bool) {
+        let mut unknown = false;
+        for _ in 0..patience {
+            let site = self.site();
+            let deadline =
+                Duration::from_millis(*self.random.pick(&[100, 300, 1_000, 1_000, 5_000]));
+            let before = self.tally.unknown;
+            match self.try_at(&site, &all, deadline, atomic).await {
+                Some(Recorded::Yes) => {
+                    self.done.extend(all);
+                    if self.done.len() > 200 {
+                        self.done.drain(..50);
+                    }
+                    return;
+                }
+                Some(Recorded::No) => return,
+                None => {}
+            }
+            unknown |= self.tally.unknown > before;
+            sleep(self.random.millis(5, 120)).await;
+        }
+        if !unknown {
+            let mut inner = self.watch.inner();
+            for sent in &all {
+                if let Some(id) = sent.command.id()
+                    && !self.done.iter().any(|done| done.bytes == sent.bytes)
+                {
+                    inner.acknowledged.refused(id, sent.bytes.clone());
+                }
+            }
+        }
+    }
+
+    async fn try_at(
+        &mut self,
+        site: &Arc<Site>,
+        all: &[Sent],
+        deadline: Duration,
+        atomic: bool,
+    ) -> Option<Recorded> {
+        let bytes: Vec<Bytes> = all.iter().map(|sent| sent.bytes.clone()).collect();
+        match attempt(site, submit(&bytes, atomic), deadline).await {
+            Attempt::Decided(stamp, answers) => {
+                site.trace.event(3, &[site.node, stamp.position], &stamp.link);
+                self.tally.acknowledged += answers.len() as u64;
+                if answers.len() != all.len() {
+                    let (told, asked) = (answers.len(), all.len());
+                    self.watch.broken(format!("node {} gave {told} answers to {asked}", site.node));
+                }
+                let mut recorded = Recorded::Yes;
+                let mut inner = self.watch.inner();
+                inner.reads.known(stamp.position);
+                for (sent, answer) in all.iter().zip(answers) {
+                    if atomic && told_failed(&answer) {
+                        recorded = Recorded::No;
+                    }
+                    inner.acknowledged.told(Told {
+                        node: site.node,
+                        command: sent.bytes.clone(),
+                        answer,
+                        atomic,
+                        stamp,
+                        floor: sent.floor,
+                    });
+                }
+                Some(recorded)
+            }
+            Attempt::Read(_) => {
+                self.watch.broken(format!("node {} answers commands with a view", site.node));
+                None
+            }
+            Attempt::Refused(code) => {
+                site.trace.event(4, &[site.node], code.name().as_bytes());
+                self.tally.refused += 1;
+                None
+            }
+            Attempt::Unknown => {
+                site.trace.event(5, &[site.node], &[]);
+                self.tally.unknown += 1;
+                None
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        let site = self.site();
+        let account = wallet(&mut self.random);
+        let floor = self.watch.inner().reads.floor();
+        let deadline = Duration::from_millis(*self.random.pick(&[100, 500, 2_000]));
+        self.tally.reads += 1;
+        let answered = attempt(&site, read(Query::Account(account)), deadline).await;
+        if let Attempt::Read(view) = answered
+            && let View::Account(seen) = *view
+        {
+            let read = Read {
+                node: site.node,
+                account,
+                posted: Some(seen.posted),
+                position: seen.position,
+                floor,
+            };
+            let held = self.watch.inner().reads.answered(read);
+            self.watch.held(held);
+        }
+    }
+}

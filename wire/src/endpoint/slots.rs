@@ -1,0 +1,107 @@
+//! How many may be inside at a time, in all and from one address, so that a flood from one place leaves room for others.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A bounded number of places.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Room>);
+
+#[derive(Debug)]
+struct Room {
+    taken: Mutex<Taken>,
+    all_max: usize,
+    address_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Places {
+    /// So many in all, and so many from one address.
+    pub(crate) fn new(all_max: usize, address_max: usize) -> Self {
+        Self(Arc::new(Room { taken: Mutex::default(), all_max, address_max }))
+    }
+
+    /// A place, if one is free.
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
+        let address = holder(address);
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.by_address.get(&address).copied().unwrap_or(0);
+        if taken.all >= self.0.all_max || own >= self.0.address_max {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_address.insert(address, own + 1);
+        Some(Place { room: self.0.clone(), address })
+    }
+
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
+/// One place; free again when it's dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    room: Arc<Room>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        let own = taken.by_address.get_mut(&self.address).expect("a place is counted");
+        *own -= 1;
+        if *own == 0 {
+            taken.by_address.remove(&self.address);
+        }
+    }
+}
+
+/// Whoever has one IPv6 address has all of its network.
+fn holder(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_leaves_room_for_others_and_places_come_back() {
+        let places = Places::new(4, 3);
+        let (flood, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let held: Vec<Place> = std::iter::from_fn(|| places.take(flood)).collect();
+        assert_eq!(held.len(), 3);
+        let last = places.take(other).unwrap();
+        assert!(places.take(other).is_none(), "all four are taken");
+        drop(held);
+        assert_eq!(places.taken(), 1);
+        drop(last);
+        assert_eq!(places.taken(), 0);
+        assert!(places.0.taken.lock().unwrap().by_address.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address_and_a_mapped_ipv4_address_is_itself() {
+        let parse = |text: &str| holder(text.parse().unwrap());
+        assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:2"));
+        assert_ne!(parse("2001:db8:0:1::1"), parse("2001:db8:0:2::1"));
+        assert_eq!(parse("::ffff:10.0.0.1"), parse("10.0.0.1"));
+    }
+}

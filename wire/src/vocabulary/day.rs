@@ -1,0 +1,156 @@
+//! Business days: dates, and the marker that ends one.
+
+use std::{fmt, ops::Range};
+
+use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
+
+/// A date of the business calendar, as the number `YYYYMMDD`: later dates are larger numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
+pub struct BusinessDate(u32);
+
+/// Why a text is no date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a date is written YYYY-MM-DD, from 1970-01-01 to 9999-12-31")]
+pub struct DateError;
+
+impl BusinessDate {
+    /// The first day of the calendar: 1970-01-01.
+    pub const FIRST: Self = Self(19_700_101);
+
+    /// From year, month and day of the Gregorian calendar.
+    ///
+    /// # Errors
+    /// When there is no such day, or its year isn't within 1970 and 9999.
+    pub fn new(year: u32, month: u32, day: u32) -> Result<Self, DateError> {
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let days = match month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 if leap => 29,
+            2 => 28,
+            _ => return Err(DateError),
+        };
+        if !(1970..=9999).contains(&year) || !(1..=days).contains(&day) {
+            return Err(DateError);
+        }
+        Ok(Self(year * 10_000 + month * 100 + day))
+    }
+
+    /// From the number `YYYYMMDD`.
+    ///
+    /// # Errors
+    /// See [`Self::new`].
+    pub fn from_number(number: u32) -> Result<Self, DateError> {
+        Self::new(number / 10_000, number / 100 % 100, number % 100)
+    }
+
+    /// From `YYYY-MM-DD`.
+    ///
+    /// # Errors
+    /// When it isn't written so, or there is no such day.
+    pub fn parse(text: &str) -> Result<Self, DateError> {
+        let bytes = text.as_bytes();
+        let shaped = bytes.len() == 10
+            && bytes.iter().enumerate().all(|(at, byte)| match at {
+                4 | 7 => *byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        if !shaped {
+            return Err(DateError);
+        }
+        let number =
+            |range: Range<usize>| text.get(range).and_then(|digits| digits.parse::<u32>().ok());
+        let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+        Self::new(year.ok_or(DateError)?, month.ok_or(DateError)?, day.ok_or(DateError)?)
+    }
+
+    /// The number `YYYYMMDD`.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The day after; the calendar ends with 9999-12-31, which follows itself.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let (year, month, day) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
+        Self::new(year, month, day + 1)
+            .or_else(|_| Self::new(year, month + 1, 1))
+            .or_else(|_| Self::new(year + 1, 1, 1))
+            .unwrap_or(self)
+    }
+}
+
+bincode::impl_borrow_decode!(BusinessDate);
+
+impl<C> Decode<C> for BusinessDate {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let number = u32::decode(decoder)?;
+        Self::from_number(number)
+            .map_err(|_| DecodeError::OtherString(format!("{number} is no date (YYYYMMDD)")))
+    }
+}
+
+impl fmt::Display for BusinessDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.0 / 10_000, self.0 / 100 % 100, self.0 % 100)
+    }
+}
+
+impl fmt::Debug for BusinessDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Ends a business day; what comes after it in the journal counts for the next one. The primary makes it, alone in an
+/// entry of its own; no door takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CloseDay {
+    /// The day that ends: the ledger's business date, or the marker is `day_not_open`.
+    pub closed: BusinessDate,
+    /// The day that begins: later than `closed`. Days in between had nothing in them and are closed by it too.
+    pub next: BusinessDate,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::day::*;
+
+    #[test]
+    fn dates_are_real_days() {
+        for text in ["2024-02-29", "2000-02-29", "2026-12-31", "1970-01-01", "9999-12-31"] {
+            assert_eq!(BusinessDate::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "2023-02-29",
+            "2100-02-29",
+            "2026-04-31",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-1-01",
+            "1969-12-31",
+            "2026-11-26 ",
+            "+026-11-26",
+            "",
+            "2026/11/26",
+            "２０２６-11-26",
+        ] {
+            assert_eq!(BusinessDate::parse(text), Err(DateError), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_follow_each_other() {
+        for (day, next) in [
+            ("2026-11-26", "2026-11-27"),
+            ("2026-11-30", "2026-12-01"),
+            ("2026-12-31", "2027-01-01"),
+            ("2024-02-28", "2024-02-29"),
+            ("2023-02-28", "2023-03-01"),
+        ] {
+            assert_eq!(BusinessDate::parse(day).unwrap().next().to_string(), next);
+        }
+    }
+}
