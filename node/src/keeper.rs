@@ -11,7 +11,7 @@ use std::{io, sync::Arc, time::Duration};
 use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Row},
     disk::Disk,
-    journal::{self, Journal, index::Sealed},
+    journal::{self, Journal, index::SealedSegment},
 };
 use evenkeel_wire::codec;
 
@@ -19,16 +19,17 @@ use crate::{
     history::History,
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS},
     replay::{
-        rebuild::{Progress, Rebuild},
+        rebuild::{Rebuild, RebuildProgress},
         recovery::SETTING_MEMBERSHIP,
-        sealing::{PERMANENT_SECONDS, is_full, sealed, write_index},
+        sealing::{PERMANENT_SECONDS, is_disk_full, sealed_segment, write_index},
     },
-    state::{Begun, State},
+    state::{AppliedState, BegunCheckpoint},
 };
 use evenkeel_ledger::AuditProgress;
 
 /// Makes an empty place for checkpoints after the old one was set aside.
-pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
+pub type ReopenCheckpoints =
+    Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
 
 /// How long to rest before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +42,13 @@ pub enum Rest {
 
 /// Takes the turns.
 pub struct Keeper {
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     history: Arc<History>,
     journal: Journal,
     disk: Arc<dyn Disk>,
     checkpoints: Option<Box<dyn Checkpoints>>,
-    reopen: Reopen,
-    writing: Option<Writing>,
+    reopen: ReopenCheckpoints,
+    writing: Option<CheckpointWrite>,
     /// How fast background writing may be: called with bytes written, it sleeps.
     pace: Box<dyn FnMut(usize) + Send>,
     position_before: Option<u64>,
@@ -62,25 +63,25 @@ pub struct Keeper {
 }
 
 /// A checkpoint that is being written.
-struct Writing {
-    begun: Begun,
+struct CheckpointWrite {
+    begun: BegunCheckpoint,
     generation: u64,
     copied: bool,
 }
 
 /// How much of the journal is noted at a time.
-const FOLLOW_BYTES: usize = 1 << 20;
+const RECENT_INDEX_BYTES: usize = 1 << 20;
 /// How often the scrubber walks a segment.
 const SCRUB_REST: Duration = Duration::from_secs(5);
 
 impl Keeper {
     pub fn new(
-        state: Arc<State>,
+        state: Arc<AppliedState>,
         history: Arc<History>,
         journal: Journal,
         disk: Arc<dyn Disk>,
         checkpoints: Box<dyn Checkpoints>,
-        reopen: Reopen,
+        reopen: ReopenCheckpoints,
         pace: Box<dyn FnMut(usize) + Send>,
     ) -> Self {
         Self {
@@ -105,27 +106,27 @@ impl Keeper {
     ///
     /// # Errors
     /// When the node must stop: money doesn't add up, or a segment can't be sealed.
-    pub fn turn(&mut self) -> Result<Rest, String> {
-        self.rest_digest();
-        self.follow();
+    pub fn run_turn(&mut self) -> Result<Rest, String> {
+        self.digest_when_idle();
+        self.update_recent_index();
         match self.seal_next() {
             Ok(false) => {}
             Ok(true) => return Ok(Rest::For(Duration::from_millis(1))),
-            Err(SealTrouble::DiskFull) => return Ok(self.wait_for_room()),
-            Err(SealTrouble::Broken(why)) => return Err(format!("sealing a segment: {why}")),
+            Err(SealFailure::DiskFull) => return Ok(self.wait_for_room()),
+            Err(SealFailure::Broken(why)) => return Err(format!("sealing a segment: {why}")),
         }
         self.waiting_for_room &= self.rebuild.is_some();
-        if let Some(rest) = self.checkpoint() {
+        if let Some(rest) = self.write_checkpoint() {
             return Ok(rest);
         }
-        if let Some(rest) = self.rebuild()? {
+        if let Some(rest) = self.rebuild_indexes()? {
             return Ok(rest);
         }
-        self.audit()
+        self.audit_rows()
     }
 
     /// Makes damaged indexes anew, a piece a turn.
-    fn rebuild(&mut self) -> Result<Option<Rest>, String> {
+    fn rebuild_indexes(&mut self) -> Result<Option<Rest>, String> {
         let indexes = self.history.indexes();
         let mut rebuild = match self.rebuild.take() {
             Some(rebuild) => rebuild,
@@ -135,19 +136,21 @@ impl Keeper {
             },
         };
         let rest = match rebuild.step(indexes, &mut *self.pace)? {
-            Progress::Underway => {
+            RebuildProgress::Underway => {
                 self.waiting_for_room = false;
                 Rest::For(Duration::from_millis(1))
             }
-            Progress::NoRoom => self.wait_for_room(),
-            Progress::Done | Progress::BeginAnew => return Ok(Some(Rest::For(Duration::ZERO))),
+            RebuildProgress::DiskFull => self.wait_for_room(),
+            RebuildProgress::Done | RebuildProgress::Restart => {
+                return Ok(Some(Rest::For(Duration::ZERO)));
+            }
         };
         self.rebuild = Some(rebuild);
         Ok(Some(rest))
     }
 
     /// Takes a digest when nothing was applied since the last turn that had nothing else to do.
-    fn rest_digest(&mut self) {
+    fn digest_when_idle(&mut self) {
         let position = self.state.position();
         if position == self.position_before && position.is_some() {
             self.state.digest_now();
@@ -157,10 +160,10 @@ impl Keeper {
 
     /// Takes notes on what was applied since the last turn, so that nobody who asks has much of it to do.
     /// When something can't be had, whoever asks is told so, and it's tried again.
-    fn follow(&mut self) {
+    fn update_recent_index(&mut self) {
         loop {
-            match self.state.follow(FOLLOW_BYTES) {
-                Ok(true) => (self.pace)(FOLLOW_BYTES),
+            match self.state.update_recent_index(RECENT_INDEX_BYTES) {
+                Ok(true) => (self.pace)(RECENT_INDEX_BYTES),
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(%error, "recent entries can't be noted for accounts' histories");
@@ -171,23 +174,26 @@ impl Keeper {
     }
 
     /// Seals the oldest rolled segment once all of it is applied.
-    fn seal_next(&mut self) -> Result<bool, SealTrouble> {
-        let Some(segment) = self.journal.rolled() else { return Ok(false) };
+    fn seal_next(&mut self) -> Result<bool, SealFailure> {
+        let Some(segment) = self.journal.oldest_rolled() else { return Ok(false) };
         let Some(last) = segment.last else { return Ok(false) };
-        let settled =
-            self.state.position().min(self.journal.durable()).min(self.journal.committed());
+        let settled = self
+            .state
+            .position()
+            .min(self.journal.durable_position())
+            .min(self.journal.committed_position());
         if settled < Some(last) {
             return Ok(false);
         }
-        self.waiting_for_index &= !self.history.indexes().recovering().is_empty();
+        self.waiting_for_index &= !self.history.indexes().recovering_indexes().is_empty();
         if self.waiting_for_index {
             return Ok(false);
         }
-        let sealed = Sealed { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
+        let sealed = SealedSegment { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
         let written =
             write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace);
         if let Err(error) = written {
-            if self.history.indexes().recovering().is_empty() {
+            if self.history.indexes().recovering_indexes().is_empty() {
                 return Err(error.into());
             }
             // What it needs is being made anew, and the segment waits for that.
@@ -195,7 +201,7 @@ impl Keeper {
             return Ok(false);
         }
         self.journal.seal(segment.first)?;
-        self.history.indexes().add(sealed).map_err(|e| SealTrouble::Broken(e.to_string()))?;
+        self.history.indexes().add(sealed).map_err(|e| SealFailure::Broken(e.to_string()))?;
         let forgotten = self.state.with_ledger(|ledger| ledger.forget_through(last));
         drop(forgotten);
         tracing::debug!(first = segment.first, last, "sealed a segment");
@@ -210,33 +216,33 @@ impl Keeper {
     }
 
     /// Writes the next slice of a checkpoint; its marker when the segment that it ends is sealed.
-    fn checkpoint(&mut self) -> Option<Rest> {
+    fn write_checkpoint(&mut self) -> Option<Rest> {
         if self.writing.is_none() {
-            let begun = self.state.begun_checkpoint()?;
-            match self.begin(begun) {
+            let begun = self.state.take_begun_checkpoint()?;
+            match self.begin_checkpoint(begun) {
                 Ok(writing) => self.writing = Some(writing),
-                Err(error) => return Some(self.give_up(&error)),
+                Err(error) => return Some(self.abandon_checkpoint(&error)),
             }
         }
         let writing = self.writing.as_ref()?;
         if !writing.copied {
             return Some(match self.copy_slice() {
                 Ok(rest) => rest,
-                Err(error) => self.give_up(&error),
+                Err(error) => self.abandon_checkpoint(&error),
             });
         }
         let position = writing.begun.head.position;
-        if self.history.indexes().last() < Some(position) {
+        if self.history.indexes().last_position() < Some(position) {
             return None;
         }
-        let done = self.finish();
+        let done = self.finish_checkpoint();
         Some(match done {
             Ok(()) => Rest::For(Duration::from_millis(1)),
-            Err(error) => self.give_up(&error),
+            Err(error) => self.abandon_checkpoint(&error),
         })
     }
 
-    fn store(&mut self) -> Result<&mut dyn Checkpoints, CheckpointError> {
+    fn open_checkpoints(&mut self) -> Result<&mut dyn Checkpoints, CheckpointError> {
         if self.checkpoints.is_none() {
             self.checkpoints = Some((self.reopen)()?);
         }
@@ -244,13 +250,17 @@ impl Keeper {
         Ok(&mut **store)
     }
 
-    fn begin(&mut self, begun: Begun) -> Result<Writing, CheckpointError> {
-        let generation = self.store()?.begin(begun.head.all)?;
+    fn begin_checkpoint(
+        &mut self,
+        begun: BegunCheckpoint,
+    ) -> Result<CheckpointWrite, CheckpointError> {
+        let generation = self.open_checkpoints()?.begin(begun.head.all)?;
         if let Some((place, payload)) = &begun.membership {
             let value = codec::encode(&(place.term, place.position, payload.to_vec()));
-            self.store()?.put(&[Row::Setting { name: SETTING_MEMBERSHIP.to_owned(), value }])?;
+            self.open_checkpoints()?
+                .put(&[Row::Setting { name: SETTING_MEMBERSHIP.to_owned(), value }])?;
         }
-        Ok(Writing { begun, generation, copied: false })
+        Ok(CheckpointWrite { begun, generation, copied: false })
     }
 
     fn copy_slice(&mut self) -> Result<Rest, CheckpointError> {
@@ -258,7 +268,7 @@ impl Keeper {
         let more = self
             .state
             .with_ledger(|ledger| ledger.checkpoint_next(CHECKPOINT_SLICE_ROWS, &mut rows));
-        self.store()?.put(&rows)?;
+        self.open_checkpoints()?.put(&rows)?;
         if let Some(writing) = &mut self.writing {
             writing.copied = !more;
         }
@@ -268,18 +278,18 @@ impl Keeper {
         )))
     }
 
-    fn finish(&mut self) -> Result<(), CheckpointError> {
+    fn finish_checkpoint(&mut self) -> Result<(), CheckpointError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
         let head = &writing.begun.head;
         let marker = head.marker(writing.generation);
-        self.store()?.finish(marker)?;
+        self.open_checkpoints()?.finish(marker)?;
         self.state.end_checkpoint(true);
         tracing::debug!(position = head.position, accounts = head.accounts, "wrote a checkpoint");
         Ok(())
     }
 
     /// A checkpoint is never worth a stop: it's given up, and the next one is written whole.
-    fn give_up(&mut self, error: &CheckpointError) -> Rest {
+    fn abandon_checkpoint(&mut self, error: &CheckpointError) -> Rest {
         tracing::error!(
             %error,
             "a checkpoint of the balances wasn't written; the journal has everything, the next one begins anew"
@@ -291,10 +301,10 @@ impl Keeper {
     }
 
     /// Looks at the next rows; sums and digest must be what was kept along.
-    fn audit(&mut self) -> Result<Rest, String> {
+    fn audit_rows(&mut self) -> Result<Rest, String> {
         let position = self.state.position().unwrap_or(0);
         if position == self.audited {
-            return self.scrub();
+            return self.scrub_segment();
         }
         let progress = self.state.with_ledger(|ledger| ledger.audit_next(CHECKPOINT_SLICE_ROWS));
         match progress.map_err(|unwell| unwell.to_string())? {
@@ -307,16 +317,16 @@ impl Keeper {
     }
 
     /// Walks one sealed segment, oldest first, and begins anew after the newest: rot must be found while peers have a good copy.
-    fn scrub(&mut self) -> Result<Rest, String> {
+    fn scrub_segment(&mut self) -> Result<Rest, String> {
         let segments = self.journal.segments();
-        let mut sealed = segments.iter().filter_map(sealed);
+        let mut sealed = segments.iter().filter_map(sealed_segment);
         let Some(segment) = sealed.find(|segment| segment.first >= self.scrub_next) else {
             self.scrub_next = 0;
             return Ok(Rest::Idle);
         };
         self.journal.scrub(segment.first).map_err(|damage| damage.to_string())?;
         let indexes = self.history.indexes();
-        if let Some(index) = indexes.segment(segment.first)
+        if let Some(index) = indexes.segment_index(segment.first)
             && let Err(error) = index.verify()
         {
             indexes.mark_damaged(segment.first, &error);
@@ -327,19 +337,19 @@ impl Keeper {
 }
 
 /// Why a segment isn't sealed.
-enum SealTrouble {
+enum SealFailure {
     /// It may be tried again when there's room.
     DiskFull,
     Broken(String),
 }
 
-impl From<io::Error> for SealTrouble {
+impl From<io::Error> for SealFailure {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::DiskFull } else { Self::Broken(error.to_string()) }
+        if is_disk_full(&error) { Self::DiskFull } else { Self::Broken(error.to_string()) }
     }
 }
 
-impl From<journal::SealError> for SealTrouble {
+impl From<journal::SealError> for SealFailure {
     fn from(error: journal::SealError) -> Self {
         match error {
             journal::SealError::DiskFull(_) => Self::DiskFull,

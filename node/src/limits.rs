@@ -32,11 +32,11 @@ pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a door waits for the primary's word on a key that its own site doesn't know.
 pub const KEY_PATIENCE: Duration = Duration::from_secs(1);
 /// Keys that a site asks its primary about at a time.
-pub const KEYS_ASKED_MAX: usize = 64;
+pub const KEYS_REQUESTED_MAX: usize = 64;
 /// Keys that nobody knows and that a site remembers.
-pub const STRANGERS_MAX: usize = 64;
+pub const UNKNOWN_KEYS_MAX: usize = 64;
 /// How long it remembers them.
-pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(1);
+pub const UNKNOWN_KEYS_REMEMBERED: Duration = Duration::from_secs(1);
 /// Heartbeats after which a site that has heard none asks the primary about a key before it answers by itself.
 pub const KEYS_TRUSTED_HEARTBEATS: u32 = 3;
 
@@ -59,7 +59,7 @@ pub const DIGEST_EVERY: u64 = 1_024;
 /// A step of the clock above this needs a majority's agreement.
 pub const TIME_STEP_MAX: Duration = Duration::from_secs(60);
 /// How close clocks have to be to agree.
-pub const TIME_AGREEMENT: Duration = Duration::from_secs(2);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Rows of a checkpoint that are copied, or accounts that are audited, while apply waits.
 pub const CHECKPOINT_SLICE_ROWS: usize = 4_096;
@@ -92,13 +92,13 @@ pub const HTTP_WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may stay without a request. Longer than load balancers keep theirs, or they'd meet closed ones.
 pub const HTTP_IDLE_PATIENCE: Duration = Duration::from_secs(75);
 /// How long a silent client isn't asked whether it's still there, how often it's asked then, and how often in vain.
-pub const HTTP_PROBE_AFTER: Duration = Duration::from_secs(60);
-pub const HTTP_PROBE_EVERY: Duration = Duration::from_secs(15);
-pub const HTTP_PROBES: u32 = 4;
+pub const HTTP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+pub const HTTP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+pub const HTTP_KEEPALIVE_PROBES: u32 = 4;
 /// How long a refused client may go on sending before it's cut off.
 pub const HTTP_LINGER: Duration = Duration::from_secs(2);
 /// How long a node that stops still tells whoever asks.
-pub const HTTP_LAST_WORDS: Duration = Duration::from_millis(300);
+pub const HTTP_DRAIN_PAUSE: Duration = Duration::from_millis(300);
 /// How long connections may take to end when the node stops.
 pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
 /// Commands of a batch that are read or told before other requests have their turn.

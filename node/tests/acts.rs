@@ -15,11 +15,11 @@ use bytes::{Bytes, BytesMut};
 use evenkeel_node::{
     admission::{self, Keyring, key_hash},
     gateway::forward::ForwardDoor,
-    metrics::{Door, Metrics},
+    metrics::{DoorKind, Metrics},
     operator::{acts::LedgerActs, operations::AdminError},
     replication::peers::transport::{LaneEnds, LaneIn, LaneOut},
-    road::{Decided, Errand, Exit, Lead, NODES_HASH, Reply, Road, Ticket},
-    state::{State, freshness::Freshness},
+    road::{DecidedEntry, Lead, NODES_HASH, Reply, Request, Road, RoadExit, Ticket},
+    state::{AppliedState, freshness::Freshness},
 };
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
@@ -43,7 +43,7 @@ const MERCHANT: AccountId = AccountId::new(3);
 /// Decides every ticket at once; now and then something else comes first.
 struct Alone {
     ledger: Mutex<Applied>,
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     /// Decided in front of the next commands.
     first: Mutex<Vec<Command>>,
 }
@@ -54,10 +54,10 @@ impl Alone {
     }
 }
 
-impl Exit for Alone {
+impl RoadExit for Alone {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        match &ticket.errand {
-            Errand::Submit { commands, .. } => {
+        match &ticket.request {
+            Request::Submit { commands, .. } => {
                 let commands: Vec<Command> =
                     Commands::new(commands).map(|command| command.expect("checked").0).collect();
                 let mut ledger = self.ledger();
@@ -75,10 +75,10 @@ impl Exit for Alone {
                     outcomes.into_iter().map(|outcome| Answer { outcome, first: None }).collect();
                 let position = self.state.position().expect("something is applied");
                 let stamp = Stamp { position, term: 1, recorded_at: 1, link: [1; 32] };
-                ticket.reply(Reply::Decided(Arc::new(Decided { stamp, answers }), 0..count));
+                ticket.reply(Reply::Decided(Arc::new(DecidedEntry { stamp, answers }), 0..count));
             }
-            Errand::Read(query) => {
-                let reply = match admission::read(&self.state, &ticket.caller, query) {
+            Request::Read(query) => {
+                let reply = match admission::answer_query(&self.state, &ticket.caller, query) {
                     Ok(view) => Reply::View(Box::new(view), None),
                     Err(refusal) => Reply::Refused(refusal),
                 };
@@ -92,9 +92,9 @@ impl Exit for Alone {
 /// Takes nothing: whoever follows has no way.
 struct Nowhere;
 
-impl Exit for Nowhere {
+impl RoadExit for Nowhere {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        panic!("{:?} goes nowhere", ticket.errand)
+        panic!("{:?} goes nowhere", ticket.request)
     }
 }
 
@@ -159,7 +159,7 @@ async fn a_key_opens_doors_from_its_making_to_its_end() {
     assert_eq!(made.account, Some(MERCHANT.to_string()));
     assert!(made.key.starts_with("ek_") && made.key.len() == 67, "256 bits behind a mark");
     assert_ne!(made.key, acts.create_key(Role::App, None).await.expect("another").key);
-    let caller = site.keyring.recognise(&key_hash(&made.key)).expect("known");
+    let caller = site.keyring.authenticate_locally(&key_hash(&made.key)).expect("known");
     assert_eq!(
         (caller.key, caller.role, caller.account),
         (KeyId(2), Role::Merchant, Some(MERCHANT))
@@ -222,7 +222,7 @@ async fn a_day_that_somebody_closed_a_moment_before_is_closed_once() {
 async fn without_a_primary_nothing_is_done() {
     let site = Site::leading();
     let road = site.road.clone();
-    tokio::spawn(async move { road.attend().await });
+    tokio::spawn(async move { road.drain_waiting().await });
     site.lead.send_replace(Lead::Nowhere);
     for error in [
         site.acts().close_day().await.map(drop).expect_err("nobody"),
@@ -272,7 +272,7 @@ impl Peer {
             road: site.road.clone(),
             state: site.primary.state.clone(),
             keyring: site.keyring.clone(),
-            metrics: Metrics::new().door(Door::Forward).clone(),
+            metrics: Metrics::new().door(DoorKind::Forward).clone(),
         });
         let ends = LaneEnds { out: Box::new(Answers(out)), inbound: Box::new(Frames(inbound)) };
         tokio::spawn(async move { door.serve(ends).await });
@@ -281,11 +281,11 @@ impl Peer {
 
     async fn asks(&mut self, bytes: Vec<u8>) -> Told {
         let mut bytes = BytesMut::from(&*bytes);
-        let frame = frame::take(&mut bytes).expect("well formed").expect("whole");
+        let frame = frame::take_frame(&mut bytes).expect("well formed").expect("whole");
         self.frames.send(frame).await.expect("the door listens");
         let answer = self.answers.recv().await.expect("the door answers");
         let mut answer = BytesMut::from(&*answer);
-        let frame = frame::take(&mut answer).expect("well formed").expect("whole");
+        let frame = frame::take_frame(&mut answer).expect("well formed").expect("whole");
         match frame.kind {
             reply::OUTCOMES => Told::Outcomes(codec::decode(&frame.body).expect("outcomes")),
             reply::VIEW => {

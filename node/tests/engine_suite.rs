@@ -18,11 +18,11 @@ use std::{
 use evenkeel_node::history::record_kind;
 use evenkeel_node::replication::engine::{
     log_store::LogStore,
-    types::{Entry, LogId, StoredMembership, Types, Vote, log_id},
+    types::{EngineEntry, EngineTypes, LogId, StoredMembership, Vote, log_id},
 };
 use evenkeel_storage::{
     disk::MemoryDisk,
-    journal::{self, Journal, NewRecord, Options},
+    journal::{self, Journal, JournalOptions, NewRecord},
 };
 use futures_util::{Stream, StreamExt};
 use openraft::{
@@ -48,10 +48,10 @@ impl Drop for Closing {
     }
 }
 
-impl StoreBuilder<Types, Hiding, Machine, Closing> for Builder {
-    async fn build(&self) -> Result<(Closing, Hiding, Machine), StorageError<Types>> {
+impl StoreBuilder<EngineTypes, Hiding, Machine, Closing> for Builder {
+    async fn build(&self) -> Result<(Closing, Hiding, Machine), StorageError<EngineTypes>> {
         let disk = Arc::new(MemoryDisk::new(1));
-        let options = Options { segment_bytes: 8 << 10, ..Options::new([7; 16]) };
+        let options = JournalOptions { segment_bytes: 8 << 10, ..JournalOptions::new([7; 16]) };
         let (journal, writer, _) =
             journal::open(disk, Path::new("/data"), options).expect("an empty disk opens");
         std::thread::spawn(move || writer.run());
@@ -72,14 +72,14 @@ struct Hiding {
 
 impl Hiding {
     fn last(&self) -> Option<LogId> {
-        let tip = self.journal.last();
+        let tip = self.journal.newest_tip();
         let tip = tip.filter(|tip| tip.position >= self.visible_from.load(Ordering::Relaxed));
         tip.map(|tip| log_id(tip.term, tip.position))
     }
 
     /// Fills what lies between the journal's end and a log that begins further on.
     fn fill_up_to(&self, first: u64) -> Result<(), io::Error> {
-        let due = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let due = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         if due >= first {
             return Ok(());
         }
@@ -113,8 +113,8 @@ impl Reader {
     }
 }
 
-impl RaftLogReader<Types> for Reader {
-    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+impl RaftLogReader<EngineTypes> for Reader {
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<EngineEntry>, io::Error>
     where
         R: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -125,7 +125,7 @@ impl RaftLogReader<Types> for Reader {
     async fn entries_stream<R>(
         &mut self,
         range: R,
-    ) -> impl Stream<Item = Result<Entry, io::Error>> + Send
+    ) -> impl Stream<Item = Result<EngineEntry, io::Error>> + Send
     where
         R: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -141,16 +141,16 @@ impl RaftLogReader<Types> for Reader {
         &mut self,
         start: u64,
         end: u64,
-    ) -> Result<Vec<Entry>, io::Error> {
+    ) -> Result<Vec<EngineEntry>, io::Error> {
         let start = start.max(self.visible_from.load(Ordering::Relaxed));
         self.inner.limited_get_log_entries(start, end).await
     }
 }
 
-impl RaftLogStorage<Types> for Hiding {
+impl RaftLogStorage<EngineTypes> for Hiding {
     type LogReader = Reader;
 
-    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+    async fn get_log_state(&mut self) -> Result<LogState<EngineTypes>, io::Error> {
         let last_log_id = self.last().max(self.purged);
         Ok(LogState { last_purged_log_id: self.purged, last_log_id })
     }
@@ -170,17 +170,21 @@ impl RaftLogStorage<Types> for Hiding {
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
         // The production store was told at its start; this is what the next start would tell it.
-        let Some(position) = self.journal.committed() else { return Ok(None) };
+        let Some(position) = self.journal.committed_position() else { return Ok(None) };
         let tip = self.journal.tip_at(position).map_err(io::Error::other)?;
         Ok(tip.map(|tip| log_id(tip.term, tip.position)))
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<EngineTypes>,
+    ) -> Result<(), io::Error>
     where
-        I: IntoIterator<Item = Entry> + Send,
+        I: IntoIterator<Item = EngineEntry> + Send,
         I::IntoIter: Send,
     {
-        let entries: Vec<Entry> = entries.into_iter().collect();
+        let entries: Vec<EngineEntry> = entries.into_iter().collect();
         if let Some(first) = entries.first() {
             self.fill_up_to(first.log_id.index())?;
         }
@@ -189,7 +193,7 @@ impl RaftLogStorage<Types> for Hiding {
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         // The engine never truncates behind the journal's end; the suite does once.
-        if last.map(|id| id.index()) > self.journal.last().map(|tip| tip.position) {
+        if last.map(|id| id.index()) > self.journal.newest_tip().map(|tip| tip.position) {
             return Ok(());
         }
         self.inner.truncate_after(last).await
@@ -208,11 +212,11 @@ impl RaftLogStorage<Types> for Hiding {
 struct Machine {
     applied: Option<LogId>,
     membership: StoredMembership,
-    snapshot: Option<SnapshotMetaOf<Types>>,
-    built: Arc<std::sync::Mutex<Option<SnapshotMetaOf<Types>>>>,
+    snapshot: Option<SnapshotMetaOf<EngineTypes>>,
+    built: Arc<std::sync::Mutex<Option<SnapshotMetaOf<EngineTypes>>>>,
 }
 
-impl RaftStateMachine<Types> for Machine {
+impl RaftStateMachine<EngineTypes> for Machine {
     type SnapshotData = ();
     type SnapshotBuilder = Self;
 
@@ -222,7 +226,7 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
     where
-        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + Send,
+        S: Stream<Item = Result<EntryResponder<EngineTypes>, io::Error>> + Unpin + Send,
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -243,7 +247,7 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn install_snapshot(
         &mut self,
-        meta: &SnapshotMetaOf<Types>,
+        meta: &SnapshotMetaOf<EngineTypes>,
         _snapshot: (),
     ) -> Result<(), io::Error> {
         self.applied = meta.last_log_id;
@@ -252,22 +256,24 @@ impl RaftStateMachine<Types> for Machine {
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, ()>>, io::Error> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotOf<EngineTypes, ()>>, io::Error> {
         let built = self.built.lock().expect("nobody panics here").clone();
         let meta = built.or_else(|| self.snapshot.clone());
-        Ok(meta.map(|meta| SnapshotOf::<Types, ()> { meta, snapshot: () }))
+        Ok(meta.map(|meta| SnapshotOf::<EngineTypes, ()> { meta, snapshot: () }))
     }
 }
 
-impl RaftSnapshotBuilder<Types> for Machine {
+impl RaftSnapshotBuilder<EngineTypes> for Machine {
     type SnapshotData = ();
 
-    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, ()>, io::Error> {
-        let meta = SnapshotMetaOf::<Types> {
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<EngineTypes, ()>, io::Error> {
+        let meta = SnapshotMetaOf::<EngineTypes> {
             last_log_id: self.applied,
             last_membership: self.membership.clone(),
         };
         *self.built.lock().expect("nobody panics here") = Some(meta.clone());
-        Ok(SnapshotOf::<Types, ()> { meta, snapshot: () })
+        Ok(SnapshotOf::<EngineTypes, ()> { meta, snapshot: () })
     }
 }

@@ -10,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use evenkeel_node::{
     replication::{
-        forwarder::{Forwarder, There},
+        forwarder::{FollowerExit, Forwarder},
         peers::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport},
     },
-    road::{Caller, Errand, Exit, Lead, Reply, Road, Ticket},
+    road::{Caller, Lead, Reply, Request, Road, RoadExit, Ticket},
 };
 use evenkeel_wire::{
     codec,
@@ -86,7 +86,7 @@ impl PeerTransport for Played {
 /// This site is never the primary here.
 struct NotHere;
 
-impl Exit for NotHere {
+impl RoadExit for NotHere {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         Err(Box::new(ticket))
     }
@@ -105,21 +105,21 @@ impl Site {
         let (to_first, first) = mpsc::channel(64);
         let (to_second, second) = mpsc::channel(64);
         let (lead, seen) = watch::channel(Lead::There(FIRST));
-        let (there, waiting) = There::new();
+        let (there, waiting) = FollowerExit::new();
         let road = Arc::new(Road::new(seen.clone(), Arc::new(NotHere), Arc::new(there)));
         let primaries = BTreeMap::from([(FIRST, to_first), (SECOND, to_second)]);
         let transport = Arc::new(Played(Mutex::new(primaries)));
         tokio::spawn(Forwarder::new(transport, road.clone(), seen, waiting).run());
         let attending = road.clone();
-        tokio::spawn(async move { attending.attend().await });
+        tokio::spawn(async move { attending.drain_waiting().await });
         Self { road, lead, first, second }
     }
 
     fn ask(&self) -> tokio::task::JoinHandle<Option<RefusalCode>> {
         let road = self.road.clone();
         tokio::spawn(async move {
-            let errand = Errand::Submit { count: 1, atomic: false, commands: Bytes::new() };
-            match road.ask(CALLER, errand, Duration::from_secs(5)).await {
+            let errand = Request::Submit { count: 1, atomic: false, commands: Bytes::new() };
+            match road.send_and_wait(CALLER, errand, Duration::from_secs(5)).await {
                 Reply::Refused(refusal) => Some(refusal.code),
                 _ => None,
             }

@@ -11,13 +11,13 @@ use std::{path::Path, sync::Arc};
 use evenkeel_node::{
     history::record_kind,
     keeper::{Keeper, Rest},
-    replay::recovery::{self, Recovered, Recovery, RecoveryError, Report},
-    state::State,
+    replay::recovery::{self, Recovered, Recovery, RecoveryError, RecoveryReport},
+    state::AppliedState,
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
     disk::{Disk, File, MemoryDisk},
-    journal::{self, Journal, NewRecord, Options, State as SegmentState, Step, Writer},
+    journal::{self, Journal, JournalOptions, NewRecord, SegmentState, Writer, WriterStep},
 };
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
@@ -51,9 +51,9 @@ struct Site {
     checkpoints: MemoryCheckpoints,
     journal: Journal,
     writer: Writer,
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     keeper: Keeper,
-    report: Report,
+    report: RecoveryReport,
 }
 
 impl Site {
@@ -66,7 +66,7 @@ impl Site {
 
     fn open(disk: MemoryDisk, checkpoints: MemoryCheckpoints) -> Result<Self, RecoveryError> {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let options = Options { segment_bytes: 4096, ..Options::new(CLUSTER.0) };
+        let options = JournalOptions { segment_bytes: 4096, ..JournalOptions::new(CLUSTER.0) };
         let (journal, writer, _) = journal::open(shared.clone(), Path::new(DATA), options).unwrap();
         let mut loading = checkpoints.reopen();
         let recovery = Recovery {
@@ -95,7 +95,7 @@ impl Site {
 
     /// Puts an entry of these commands into the journal; not applied yet.
     fn append(&mut self, commands: &[Command]) -> u64 {
-        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let position = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let mut entry = EntryBuilder::new();
         let mut bytes = Vec::new();
         commands.iter().for_each(|command| codec::encode_into(command, &mut bytes));
@@ -108,16 +108,16 @@ impl Site {
             payload: entry.finish().into(),
         };
         self.journal.append(vec![record], Box::new(|_| ())).unwrap();
-        while self.writer.step(4096) == Step::Worked {}
+        while self.writer.step(4096) == WriterStep::Worked {}
         self.journal.set_committed(position);
         // So that a mark says that it's committed.
-        self.writer.idle();
+        self.writer.handle_idle();
         position
     }
 
     fn apply(&mut self, position: u64) -> Result<(), String> {
         let record = self.journal.read(position, position + 1, 1).unwrap().remove(0);
-        recovery::apply(&self.state, &record).map_err(|error| error.to_string())
+        recovery::apply_record(&self.state, &record).map_err(|error| error.to_string())
     }
 
     fn decide(&mut self, commands: &[Command]) {
@@ -130,7 +130,7 @@ impl Site {
         self.decide(&[genesis()]);
         self.decide(&[open(BANK, AccountKind::Bank), open(ANN, AccountKind::Wallet)]);
         while self.sealed().len() < segments {
-            let position = self.journal.last().unwrap().position + 1;
+            let position = self.journal.newest_tip().unwrap().position + 1;
             let commands: Vec<_> = (0..PER_ENTRY).map(|of| top_up(position, of)).collect();
             self.decide(&commands);
             self.rest();
@@ -141,7 +141,7 @@ impl Site {
     fn rest(&mut self) {
         let mut idle = 0;
         while idle < 3 {
-            idle += u32::from(self.keeper.turn().unwrap() == Rest::Idle);
+            idle += u32::from(self.keeper.run_turn().unwrap() == Rest::Idle);
         }
     }
 
@@ -167,7 +167,7 @@ impl Site {
     /// All of Ann's history.
     fn page(&self) -> Result<HistoryPage, RefusalCode> {
         let query = Query::History { account: ANN, limit: 1_000, before: None };
-        match self.state.query(&query) {
+        match self.state.answer_query(&query) {
             Ok(View::History(page)) => Ok(page),
             Ok(other) => panic!("{other:?}"),
             Err(refusal) => Err(refusal.code),
@@ -175,7 +175,7 @@ impl Site {
     }
 
     fn wanted(&self) -> usize {
-        self.state.history().indexes().recovering().len()
+        self.state.history().indexes().recovering_indexes().len()
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -244,7 +244,7 @@ fn an_index_found_damaged_by_a_reader_is_rebuilt_while_the_node_runs() {
     assert_eq!(site.wanted(), 1);
     assert!(site.index(first, "").is_err() && site.index(first, ".damaged").is_ok());
     // Money goes on meanwhile: a new id can't be in that segment, and its header says so.
-    let position = site.journal.last().unwrap().position + 1;
+    let position = site.journal.newest_tip().unwrap().position + 1;
     site.decide(&[top_up(position, 0)]);
 
     site.rest();
@@ -270,7 +270,7 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
     }
     site.rest();
     for (first, _) in site.sealed() {
-        let index = site.state.history().indexes().segment(first).unwrap();
+        let index = site.state.history().indexes().segment_index(first).unwrap();
         index.verify().unwrap();
     }
     assert!(site.index(site.sealed()[2].0, ".damaged").is_ok());
@@ -282,13 +282,13 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
 fn a_segment_is_sealed_when_the_index_that_it_needs_is_whole_again() {
     let mut site = lived_and_restarted();
     let (first, last) = site.sealed()[1];
-    let next = site.journal.last().unwrap().position + 1;
+    let next = site.journal.newest_tip().unwrap().position + 1;
     site.decide(&[reversal(next, last)]);
     site.damage(first);
     assert_eq!(site.page(), Err(RefusalCode::Recovering));
     let sealed = site.sealed().len();
-    while site.journal.rolled().is_none() {
-        let position = site.journal.last().unwrap().position + 1;
+    while site.journal.oldest_rolled().is_none() {
+        let position = site.journal.newest_tip().unwrap().position + 1;
         let commands: Vec<_> = (0..PER_ENTRY).map(|of| top_up(position, of)).collect();
         site.decide(&commands);
     }
@@ -346,12 +346,12 @@ fn without_room_a_rebuild_waits() {
     let whole = site.page().unwrap();
     site.damage(site.sealed()[0].0);
     assert_eq!(site.page(), Err(RefusalCode::Recovering));
-    site.disk.full(true);
+    site.disk.set_full(true);
     for _ in 0..50 {
-        assert!(matches!(site.keeper.turn(), Ok(Rest::For(_))));
+        assert!(matches!(site.keeper.run_turn(), Ok(Rest::For(_))));
     }
     assert_eq!(site.wanted(), 1);
-    site.disk.full(false);
+    site.disk.set_full(false);
     site.rest();
     assert_eq!(site.page().unwrap(), whole);
 }

@@ -16,7 +16,7 @@ use std::{
 use applied::{Applied, OPERATOR};
 use evenkeel_node::{
     admission::{Keyring, key_hash},
-    road::{Caller, Errand, Exit, Lead, Reply, Road, Ticket},
+    road::{Caller, Lead, Reply, Request, Road, RoadExit, Ticket},
     state::freshness::Freshness,
 };
 use evenkeel_wire::{
@@ -56,9 +56,11 @@ impl Primary {
     }
 }
 
-impl Exit for Primary {
+impl RoadExit for Primary {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        let Errand::Read(Query::Key(hash)) = ticket.errand else { panic!("{:?}", ticket.errand) };
+        let Request::Read(Query::Key(hash)) = ticket.request else {
+            panic!("{:?}", ticket.request)
+        };
         assert_eq!(ticket.caller, Caller::NODE);
         self.asked.fetch_add(1, Ordering::Relaxed);
         if *self.silent.lock().expect("no test panics while it holds this") {
@@ -93,7 +95,7 @@ impl Site {
 
     /// The primary speaks: all that this site has applied is all there is.
     fn hears(&self) {
-        self.freshness.heard(Instant::now(), self.ledger.state.position());
+        self.freshness.record_contact(Instant::now(), self.ledger.state.position());
     }
 
     fn makes(&mut self, text: &str) -> KeyId {
@@ -120,7 +122,7 @@ async fn a_known_key_asks_nobody() {
     let key = site.makes("an app");
     let app = site.code("an app").await.expect("made here");
     assert_eq!((app.key, app.role, app.hash), (key, Role::App, key_hash("an app")));
-    assert_eq!(site.keyring.recognise(&key_hash("an app")), Ok(app));
+    assert_eq!(site.keyring.authenticate_locally(&key_hash("an app")), Ok(app));
     assert_eq!(site.primary.asked(), 0);
 }
 
@@ -131,7 +133,8 @@ async fn a_key_that_is_new_to_this_site_is_the_primarys_to_know() {
     site.primary.knows("over", 3, true);
     assert_eq!(site.code("new").await.map(|caller| caller.key), Ok(KeyId(2)));
     assert_eq!(site.code("over").await, Err(RefusalCode::Unauthorized));
-    let unknown_here = site.keyring.recognise(&key_hash("new")).map_err(|refusal| refusal.code);
+    let unknown_here =
+        site.keyring.authenticate_locally(&key_hash("new")).map_err(|refusal| refusal.code);
     assert_eq!(unknown_here, Err(RefusalCode::Unauthorized));
 }
 
@@ -172,7 +175,7 @@ async fn a_revoked_key_is_refused_at_once_and_on_every_stream() {
     let code = |refusal: evenkeel_wire::reply::Refusal| refusal.code;
     assert_eq!(site.keyring.recheck(&app).map_err(code), Err(RefusalCode::Unauthorized));
     assert_eq!(site.code("an app").await, Err(RefusalCode::Unauthorized));
-    let recognised = site.keyring.recognise(&key_hash("an app")).map_err(code);
+    let recognised = site.keyring.authenticate_locally(&key_hash("an app")).map_err(code);
     assert_eq!(recognised, Err(RefusalCode::Unauthorized));
     assert!(site.code(OPERATOR).await.is_ok(), "the others go on");
     assert_eq!(site.primary.asked(), 0);

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use bytes::Bytes;
 use evenkeel_node::{
-    admission::{self, Act, Allowed, Facts, Parties, roles},
+    admission::{self, Act, Allowed, Parties, TargetLookup, roles},
     road::Caller,
 };
 use evenkeel_wire::{
@@ -91,12 +91,12 @@ impl Known {
     }
 }
 
-impl Facts for Known {
-    fn hold(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
+impl TargetLookup for Known {
+    fn hold_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
         Self::parties(id)
     }
 
-    fn movement(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
+    fn movement_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
         Self::parties(id)
     }
 }

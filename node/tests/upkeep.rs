@@ -6,7 +6,7 @@ mod applied;
 use std::time::Duration;
 
 use applied::{Applied, FOUNDED, won};
-use evenkeel_node::replication::proposing::upkeep::{Chore, Free, Upkeep};
+use evenkeel_node::replication::proposing::upkeep::{AllowedChores, Chore, Upkeep};
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
     amount::Amount,
@@ -29,7 +29,7 @@ const HOUR: u64 = 3_600 * SECOND;
 /// The midnight after the founding.
 const MIDNIGHT: u64 = FOUNDED + HOUR;
 
-const ALL: Free = Free { day: true, holds: true };
+const ALL: AllowedChores = AllowedChores { day: true, holds: true };
 
 struct Primary {
     ledger: Applied,
@@ -65,7 +65,7 @@ impl Primary {
     }
 
     fn due(&mut self, time: u64) -> Option<Chore> {
-        self.upkeep.due(time, Instant::now(), ALL)
+        self.upkeep.next_chore(time, Instant::now(), ALL)
     }
 
     /// What is due, after enough time for another look.
@@ -83,7 +83,7 @@ impl Primary {
         let worked = outcomes.iter().filter(committed).count();
         match chore {
             Chore::EndDay(_) => self.upkeep.day_changed(worked > 0, Instant::now()),
-            Chore::Release(_) => self.upkeep.released(worked > 0, Instant::now()),
+            Chore::Release(_) => self.upkeep.holds_released(worked > 0, Instant::now()),
         }
         worked
     }
@@ -177,13 +177,13 @@ async fn many_holds_are_released_in_entries_of_a_bounded_size_without_a_pause() 
 async fn while_a_release_is_under_way_there_is_no_other_and_a_day_ends_all_the_same() {
     let mut primary = Primary::new();
     primary.holds(1, 1);
-    let busy = Free { day: true, holds: false };
+    let busy = AllowedChores { day: true, holds: false };
     let up = FOUNDED + SECOND;
-    assert_eq!(primary.upkeep.due(up, Instant::now(), busy), None);
-    let ended = primary.upkeep.due(MIDNIGHT, Instant::now(), busy);
+    assert_eq!(primary.upkeep.next_chore(up, Instant::now(), busy), None);
+    let ended = primary.upkeep.next_chore(MIDNIGHT, Instant::now(), busy);
     assert_eq!(ended, marker("2026-11-26", "2026-11-27"));
-    let both_busy = Free { day: false, holds: false };
-    assert_eq!(primary.upkeep.due(MIDNIGHT, Instant::now(), both_busy), None);
+    let both_busy = AllowedChores { day: false, holds: false };
+    assert_eq!(primary.upkeep.next_chore(MIDNIGHT, Instant::now(), both_busy), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +207,7 @@ async fn a_day_ends_with_the_first_entry_at_midnight_and_before_all_else() {
 async fn a_new_primary_ends_the_days_that_nobody_ended() {
     let mut primary = Primary::new();
     let late = MIDNIGHT + 3 * 24 * HOUR + HOUR;
-    primary.upkeep.begin(Instant::now());
+    primary.upkeep.start_term(Instant::now());
     let chore = primary.due(late).expect("before its first command");
     assert_eq!(Some(chore.clone()), marker("2026-11-26", "2026-11-30"));
     assert_eq!(primary.does(late, &chore), 1);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use evenkeel_storage::disk::RealDisk;
-use evenkeel_storage::journal::{self, Journal, NewRecord, Options};
+use evenkeel_storage::journal::{self, Journal, JournalOptions, NewRecord};
 
 struct Case {
     name: &'static str,
@@ -77,7 +77,7 @@ fn main() {
 }
 
 fn measure(case: &Case, folder: &Path) {
-    let options = Options::new(*b"evenkeel speed..");
+    let options = JournalOptions::new(*b"evenkeel speed..");
     let opened = journal::open(Arc::new(RealDisk), folder, options);
     let (journal, writer, _) = opened.expect("an empty folder opens");
     let thread = std::thread::spawn(move || writer.run());

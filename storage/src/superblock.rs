@@ -44,7 +44,7 @@ pub enum ClaimError {
     #[error(
         "{} belongs to node {} of cluster {}, not to node {} of cluster {}; \
          name this node's own folder (node.data)",
-        folder.display(), found.node, dashed(&found.cluster), wanted.node, dashed(&wanted.cluster)
+        folder.display(), found.node, uuid_text(&found.cluster), wanted.node, uuid_text(&wanted.cluster)
     )]
     Foreign {
         /// The data folder.
@@ -189,7 +189,7 @@ fn decode(bytes: &[u8]) -> Result<Superblock, String> {
 }
 
 /// A cluster as everybody writes it: the text form of a UUID.
-fn dashed(cluster: &ClusterId) -> String {
+fn uuid_text(cluster: &ClusterId) -> String {
     let number = u128::from_be_bytes(*cluster);
     let part = |shift: u32, digits: usize| {
         let mask = (1_u128 << (digits * 4)) - 1;

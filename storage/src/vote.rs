@@ -33,7 +33,7 @@ const UNFINISHED: &str = "vote.new";
 
 /// Whom this node voted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vote {
+pub struct StoredVote {
     /// The election.
     pub term: u64,
     /// The candidate.
@@ -67,13 +67,13 @@ pub enum VoteError {
 /// The two open files.
 pub(crate) struct VoteFiles {
     files: [Arc<dyn File>; 2],
-    newest: Content,
+    newest: VoteContent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
+struct VoteContent {
     sequence: u64,
-    vote: Option<Vote>,
+    vote: Option<StoredVote>,
     newest_segment: Option<Position>,
 }
 
@@ -83,11 +83,11 @@ pub(crate) fn exists(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
 }
 
 /// The newest vote of a data folder, whichever copy holds it. Writes nothing.
-pub fn load(disk: &dyn Disk, folder: &Path) -> Result<Option<Vote>, VoteError> {
-    Ok(newest(disk, folder)?.vote)
+pub fn load(disk: &dyn Disk, folder: &Path) -> Result<Option<StoredVote>, VoteError> {
+    Ok(read_newest(disk, folder)?.vote)
 }
 
-fn newest(disk: &dyn Disk, folder: &Path) -> Result<Content, VoteError> {
+fn read_newest(disk: &dyn Disk, folder: &Path) -> Result<VoteContent, VoteError> {
     let [a, b] = NAMES.map(|name| read(disk, &folder.join(name)));
     match (a?, b?) {
         (Ok(a), Ok(b)) => Ok(if a.sequence >= b.sequence { a } else { b }),
@@ -98,7 +98,7 @@ fn newest(disk: &dyn Disk, folder: &Path) -> Result<Content, VoteError> {
 
 /// The first position of the newest segment that was noted, if both copies are in order; else the copy
 /// that is not, and why. Writes nothing.
-pub(crate) fn inspect(
+pub(crate) fn check_copies(
     disk: &dyn Disk,
     folder: &Path,
 ) -> Result<Option<Position>, (PathBuf, String)> {
@@ -109,14 +109,15 @@ pub(crate) fn inspect(
             Err(error) => return Err((path, error.to_string())),
         }
     }
-    let newest = newest(disk, folder).map_err(|error| (folder.to_path_buf(), error.to_string()))?;
+    let newest =
+        read_newest(disk, folder).map_err(|error| (folder.to_path_buf(), error.to_string()))?;
     Ok(newest.newest_segment)
 }
 
 impl VoteFiles {
     /// Makes both copies, with no vote in them. Each gets its name only when it is whole.
     pub(crate) fn create(disk: &dyn Disk, folder: &Path) -> Result<Self, VoteError> {
-        let content = Content { sequence: 0, vote: None, newest_segment: None };
+        let content = VoteContent { sequence: 0, vote: None, newest_segment: None };
         for name in NAMES {
             replace(disk, folder, name, content)?;
         }
@@ -125,7 +126,7 @@ impl VoteFiles {
 
     /// Loads the newest vote and makes both copies say it, durably.
     pub(crate) fn open(disk: &dyn Disk, folder: &Path) -> Result<Self, VoteError> {
-        let newest = newest(disk, folder)?;
+        let newest = read_newest(disk, folder)?;
         for name in NAMES {
             let held = read(disk, &folder.join(name))?;
             if held != Ok(newest) {
@@ -145,7 +146,7 @@ impl VoteFiles {
         Ok(files)
     }
 
-    pub(crate) fn vote(&self) -> Option<Vote> {
+    pub(crate) fn vote(&self) -> Option<StoredVote> {
         self.newest.vote
     }
 
@@ -155,20 +156,20 @@ impl VoteFiles {
     }
 
     /// Durable in both copies on return. After an error nothing is known, and nothing is to be saved.
-    pub(crate) fn save(&mut self, vote: Vote) -> io::Result<()> {
-        self.write(Content { vote: Some(vote), ..self.newest })
+    pub(crate) fn save(&mut self, vote: StoredVote) -> io::Result<()> {
+        self.write(VoteContent { vote: Some(vote), ..self.newest })
     }
 
     /// Notes the newest segment: after it was made, and before it is removed.
-    pub(crate) fn note_segment(&mut self, first: Position) -> io::Result<()> {
+    pub(crate) fn save_newest_segment(&mut self, first: Position) -> io::Result<()> {
         if self.newest.newest_segment == Some(first) {
             return Ok(());
         }
-        self.write(Content { newest_segment: Some(first), ..self.newest })
+        self.write(VoteContent { newest_segment: Some(first), ..self.newest })
     }
 
-    fn write(&mut self, content: Content) -> io::Result<()> {
-        let content = Content { sequence: self.newest.sequence + 1, ..content };
+    fn write(&mut self, content: VoteContent) -> io::Result<()> {
+        let content = VoteContent { sequence: self.newest.sequence + 1, ..content };
         for file in &self.files {
             file.write_at(&content.encode(), 0)?;
             file.sync_data()?;
@@ -179,7 +180,12 @@ impl VoteFiles {
 }
 
 /// Writes a copy under another name, and gives it its own when it is durable.
-fn replace(disk: &dyn Disk, folder: &Path, name: &str, content: Content) -> Result<(), VoteError> {
+fn replace(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    content: VoteContent,
+) -> Result<(), VoteError> {
     let path = folder.join(UNFINISHED);
     let write = || {
         match disk.remove(&path) {
@@ -195,7 +201,7 @@ fn replace(disk: &dyn Disk, folder: &Path, name: &str, content: Content) -> Resu
     write().map_err(|source| VoteError::Io { path: folder.join(name), source })
 }
 
-fn read(disk: &dyn Disk, path: &Path) -> Result<Result<Content, String>, VoteError> {
+fn read(disk: &dyn Disk, path: &Path) -> Result<Result<VoteContent, String>, VoteError> {
     let at_disk = |source| VoteError::Io { path: path.to_path_buf(), source };
     let file = match disk.open(path) {
         Ok(file) => file,
@@ -206,10 +212,10 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Result<Content, String>, VoteErr
     };
     let mut bytes = [0; BYTES + 1];
     let count = file.read_at(&mut bytes, 0).map_err(at_disk)?;
-    Ok(Content::decode(&bytes[..count]))
+    Ok(VoteContent::decode(&bytes[..count]))
 }
 
-impl Content {
+impl VoteContent {
     fn encode(&self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         write_array(&mut bytes, 0, &MAGIC);
@@ -236,7 +242,7 @@ impl Content {
         if crc32fast::hash(&bytes[8..]) != read_u32(bytes, 4) {
             return Err("checksum does not match".to_owned());
         }
-        let vote = Vote {
+        let vote = StoredVote {
             term: read_u64(bytes, 16),
             node: read_u64(bytes, 24),
             committed: bytes[32] != 0,

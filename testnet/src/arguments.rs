@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use evenkeel_testnet::{
     accept,
     cluster::{nodes, process, table, testnet::Testnet, up},
-    output::progress,
-    relay::{self, Cut, Link, Order, rules},
+    output::print_progress,
+    relay::{self, Cut, LinkConditions, Order, rules},
     scenarios::{demo, failover},
     simulation::simulate,
 };
@@ -43,19 +43,19 @@ enum Verb {
     /// Show all sites
     Status,
     /// SIGKILL a site's node
-    Kill(Where),
+    Kill(SiteArgument),
     /// Start a site's node; returns when its admin socket answers
-    Start(Where),
+    Start(SiteArgument),
     /// Stop a site's node, gracefully
-    Stop(Where),
+    Stop(SiteArgument),
     /// Hold a site's node (SIGSTOP)
-    Pause(Where),
+    Pause(SiteArgument),
     /// Let it go on (SIGCONT)
-    Resume(Where),
+    Resume(SiteArgument),
     /// Drop a site's peer traffic: both ways, or one
-    Cut(Direction),
+    Cut(CutArguments),
     /// Let it flow again
-    Heal(Direction),
+    Heal(CutArguments),
     /// How the links between all sites are from now on
     Link(LinkFlags),
     /// The story of the fire, with measured RTO and RPO
@@ -91,12 +91,12 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-struct Where {
+struct SiteArgument {
     site: String,
 }
 
 #[derive(Debug, Args)]
-struct Direction {
+struct CutArguments {
     site: String,
     /// Only what comes to the site
     #[arg(long = "in")]
@@ -143,7 +143,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let testnet = Testnet::open(&root, evenkeel)?;
     match verb {
-        Verb::Up { fresh, direct } => up::up_and_tell(&testnet, fresh, direct).await,
+        Verb::Up { fresh, direct } => up::up_and_print(&testnet, fresh, direct).await,
         Verb::Down => up::down(&testnet).await,
         Verb::Status => table::print(&testnet).await,
         Verb::Kill(at) => nodes::kill(&testnet, testnet.site(&at.site)?).await,
@@ -154,17 +154,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Cut(flags) => order(&testnet, |node, cut| Order::Cut { node, cut }, &flags),
         Verb::Heal(flags) => order(&testnet, |node, cut| Order::Heal { node, cut }, &flags),
         Verb::Link(LinkFlags { rtt, loss, jitter }) => {
-            let link = Link { rtt_ms: rtt, jitter_ms: jitter, loss_ppm: loss };
-            testnet.relay()?.order(Order::Link(link))?;
+            let link = LinkConditions { rtt_ms: rtt, jitter_ms: jitter, loss_ppm: loss };
+            testnet.relay_control()?.order(Order::Link(link))?;
             Ok(())
         }
-        Verb::Demo { json } => demo::print(&testnet, json).await,
-        Verb::Failover { rounds, json } => failover::print(&testnet, rounds.into(), json).await,
+        Verb::Demo { json } => demo::run_and_print(&testnet, json).await,
+        Verb::Failover { rounds, json } => {
+            failover::run_and_print(&testnet, rounds.into(), json).await
+        }
         Verb::Accept { row } => accept::run(&testnet, &row).await,
         Verb::Relay => {
             let socket = testnet.relay_folder().join("control.sock");
             let seed = std::process::id().into();
-            Ok(relay::run(&nodes::relay_plans(&testnet), &socket, seed)?)
+            Ok(relay::run(&nodes::route_plans(&testnet), &socket, seed)?)
         }
         Verb::Detach { .. } | Verb::Simulate { .. } => Ok(()),
     }
@@ -173,7 +175,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn start(testnet: &Testnet, site: &str) -> anyhow::Result<()> {
     let site = testnet.site(site)?;
     if testnet.node_process(site).is_some() {
-        progress(&format!("{} runs already", site.name));
+        print_progress(&format!("{} runs already", site.name));
     }
     nodes::start(testnet, site).await
 }
@@ -185,11 +187,11 @@ fn signal(testnet: &Testnet, site: &str, signal: Signal) -> anyhow::Result<()> {
 fn order(
     testnet: &Testnet,
     make: impl FnOnce(u64, Cut) -> Order,
-    flags: &Direction,
+    flags: &CutArguments,
 ) -> anyhow::Result<()> {
     let site = testnet.site(&flags.site)?;
-    let cut = Cut::named(flags.incoming, flags.outgoing);
-    testnet.relay()?.order(make(site.node, cut))?;
+    let cut = Cut::from_flags(flags.incoming, flags.outgoing);
+    testnet.relay_control()?.order(make(site.node, cut))?;
     Ok(())
 }
 

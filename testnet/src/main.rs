@@ -5,7 +5,7 @@ mod arguments;
 use std::process::ExitCode;
 
 use clap::Parser;
-use evenkeel_testnet::cluster::testnet::Usage;
+use evenkeel_testnet::cluster::testnet::UsageError;
 use evenkeel_testnet::output;
 
 use arguments::Arguments;
@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::progress(&format!("testnet: {error:#}"));
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+            output::print_progress(&format!("testnet: {error:#}"));
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }
 }

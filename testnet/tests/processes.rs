@@ -35,7 +35,7 @@ fn story() {
     after_crashes(&world);
     strangers(&world);
     world.does(&["down"]);
-    evenkeel_testnet::output::data("the processes' story: ok");
+    evenkeel_testnet::output::print_line("the processes' story: ok");
 }
 
 fn up_again_and_down(world: &World) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use evenkeel_node::{config::Member, replication::peers::quic::QuicTransport};
-use evenkeel_testnet::relay::{self, Control, Cut, Link, Order, Plan};
+use evenkeel_testnet::relay::{self, Control, Cut, LinkConditions, Order, RoutePlan};
 use evenkeel_wire::{
     endpoint::{PeerEndpoint, PeerLink, PeerSettings},
     frame,
@@ -48,7 +48,7 @@ impl World {
             PeerEndpoint::bind("127.0.0.1:0".parse().unwrap(), identity, settings).unwrap()
         });
         let to_b = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let plan = Plan { from: 1, to: 2, listen: to_b, target: b.local_address().unwrap() };
+        let plan = RoutePlan { from: 1, to: 2, listen: to_b, target: b.local_address().unwrap() };
         let socket = folder.path().join("control.sock");
         let control = Control::new(socket.clone());
         thread::spawn(move || relay::run(&[plan], &socket, 7).unwrap());
@@ -112,7 +112,7 @@ async fn a_cut_site_loses_its_links_and_gets_new_ones_when_it_is_healed() {
         let (dialled, accepted) = world.link().await;
         world.order(Order::Cut { node: 2, cut });
         let start = Instant::now();
-        let both = async { tokio::join!(dialled.closed(), accepted.closed()) };
+        let both = async { tokio::join!(dialled.wait_closed(), accepted.wait_closed()) };
         timeout(IDLE * 3, both).await.unwrap();
         assert!(start.elapsed() > IDLE / 2, "no close may come through: {:?}", start.elapsed());
         world.order(Order::Heal { node: 2, cut: BOTH });
@@ -123,17 +123,17 @@ async fn a_cut_site_loses_its_links_and_gets_new_ones_when_it_is_healed() {
 #[tokio::test]
 async fn a_link_measures_the_round_trip_that_the_relay_adds() {
     let world = World::new();
-    world.order(Order::Link(Link { rtt_ms: 30, jitter_ms: 0, loss_ppm: 0 }));
+    world.order(Order::Link(LinkConditions { rtt_ms: 30, jitter_ms: 0, loss_ppm: 0 }));
     let (dialled, _accepted) = world.link().await;
     sleep(Duration::from_millis(200)).await;
-    let rtt = dialled.rtt();
+    let rtt = dialled.round_trip_time();
     assert!((Duration::from_millis(29)..Duration::from_millis(80)).contains(&rtt), "{rtt:?}");
 }
 
 #[tokio::test]
 async fn everything_arrives_over_a_link_that_loses_and_shakes() {
     let world = World::new();
-    world.order(Order::Link(Link { rtt_ms: 4, jitter_ms: 3, loss_ppm: 20_000 }));
+    world.order(Order::Link(LinkConditions { rtt_ms: 4, jitter_ms: 3, loss_ppm: 20_000 }));
     assert_eq!(carry(&world, 20, 50_000).await.0, 20);
 }
 
@@ -145,7 +145,9 @@ async fn it_carries_the_tail_of_a_busy_journal() {
     let counts = world.control.order(Order::Tell).unwrap().counts;
     let us = u64::try_from(took.as_micros()).unwrap();
     let megabytes_per_second = (frames << 20) / us;
-    evenkeel_testnet::output::progress(&format!("{megabytes_per_second} MB/s of QUIC, {counts:?}"));
+    evenkeel_testnet::output::print_progress(&format!(
+        "{megabytes_per_second} MB/s of QUIC, {counts:?}"
+    ));
     assert!(megabytes_per_second >= 5);
 }
 
@@ -165,7 +167,7 @@ async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there
         }
     });
     assert_eq!(transport.rtt(2), None);
-    transport.acquaint(2).await.unwrap();
+    transport.ensure_connected(2).await.unwrap();
     sleep(IDLE * 2).await;
     assert!(transport.rtt(2).is_some(), "it's kept alive");
     control.order(Order::Cut { node: 2, cut: BOTH }).unwrap();
@@ -175,10 +177,10 @@ async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there
         }
     };
     timeout(IDLE * 3, gone).await.expect("it ends with the site");
-    let dial = timeout(Duration::from_millis(250), transport.acquaint(2)).await;
+    let dial = timeout(Duration::from_millis(250), transport.ensure_connected(2)).await;
     assert!(!matches!(dial, Ok(Ok(()))) && transport.rtt(2).is_none());
     control.order(Order::Heal { node: 2, cut: BOTH }).unwrap();
-    transport.acquaint(2).await.unwrap();
+    transport.ensure_connected(2).await.unwrap();
     assert!(transport.rtt(2).is_some());
     accepting.abort();
 }

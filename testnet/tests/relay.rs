@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_testnet::relay::{self, Control, Cut, Link, Order, Plan};
+use evenkeel_testnet::relay::{self, Control, Cut, LinkConditions, Order, RoutePlan};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ fn world() -> World {
     let path: PathBuf = folder.path().join("control.sock");
     let (a, b) = (site(), site());
     let to_b = free_port();
-    let plan = Plan { from: A, to: B, listen: to_b, target: b.local_addr().unwrap() };
+    let plan = RoutePlan { from: A, to: B, listen: to_b, target: b.local_addr().unwrap() };
     let socket = path.clone();
     thread::spawn(move || relay::run(&[plan], &socket, 7).unwrap());
     let control = Control::new(path);
@@ -64,7 +64,7 @@ impl World {
     }
 
     fn link(&self, rtt_ms: u64, jitter_ms: u64, loss_ppm: u32) {
-        self.control.order(Order::Link(Link { rtt_ms, jitter_ms, loss_ppm })).unwrap();
+        self.control.order(Order::Link(LinkConditions { rtt_ms, jitter_ms, loss_ppm })).unwrap();
     }
 
     /// From A; whether it came to B, and the address that B answers.
@@ -219,7 +219,7 @@ fn a_dead_site_is_silent_no_refusal_comes_back() {
 #[test]
 fn a_link_beyond_its_bounds_is_refused() {
     let world = world();
-    let link = Link { rtt_ms: 60_001, jitter_ms: 0, loss_ppm: 0 };
+    let link = LinkConditions { rtt_ms: 60_001, jitter_ms: 0, loss_ppm: 0 };
     let error = world.control.order(Order::Link(link)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }

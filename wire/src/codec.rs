@@ -20,7 +20,7 @@ const CODEC: Codec = config::standard()
 
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
+pub enum CodecError {
     /// The bytes don't follow the format; the text names what was found.
     #[error("{0}")]
     Malformed(String),
@@ -33,14 +33,14 @@ pub enum Error {
 }
 
 /// What can be decoded from bytes: other packages name it without knowing bincode.
-pub trait Message: Decode<()> {}
+pub trait WireDecode: Decode<()> {}
 
-impl<T: Decode<()>> Message for T {}
+impl<T: Decode<()>> WireDecode for T {}
 
 /// What can be encoded: other packages name it without knowing bincode.
-pub trait Wire: Encode {}
+pub trait WireEncode: Encode {}
 
-impl<T: Encode> Wire for T {}
+impl<T: Encode> WireEncode for T {}
 
 /// What a decoder says of a command id that isn't a UUIDv7: [`decode`] tells it apart by this text.
 pub(crate) const ID_NOT_UUID_V7: &str = "id_not_uuid_v7";
@@ -69,9 +69,9 @@ pub fn encode_into<T: Encode>(value: &T, bytes: &mut Vec<u8>) {
 ///
 /// # Errors
 /// When the bytes aren't exactly one value.
-pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
+pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_prefix(bytes)?;
-    if used == bytes.len() { Ok(value) } else { Err(Error::Trailing(bytes.len() - used)) }
+    if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing(bytes.len() - used)) }
 }
 
 /// Decodes one value from the start of `bytes`; gives its length too.
@@ -79,24 +79,24 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Error> {
 /// # Errors
 /// When the bytes don't begin with a value.
 #[inline]
-pub fn decode_prefix<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), Error> {
+pub fn decode_prefix<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     bincode::decode_from_slice(bytes, CODEC).map_err(explain)
 }
 
 #[cold]
-fn explain(error: DecodeError) -> Error {
+fn explain(error: DecodeError) -> CodecError {
     match error {
-        DecodeError::Other(text) if text == ID_NOT_UUID_V7 => Error::IdNotUuidV7,
+        DecodeError::Other(text) if text == ID_NOT_UUID_V7 => CodecError::IdNotUuidV7,
         DecodeError::UnexpectedEnd { additional } => {
-            Error::Malformed(format!("{additional} bytes are missing"))
+            CodecError::Malformed(format!("{additional} bytes are missing"))
         }
-        DecodeError::LimitExceeded => Error::Malformed("a length is over the limit".into()),
-        DecodeError::Other(text) => Error::Malformed(text.into()),
-        DecodeError::OtherString(text) => Error::Malformed(text),
+        DecodeError::LimitExceeded => CodecError::Malformed("a length is over the limit".into()),
+        DecodeError::Other(text) => CodecError::Malformed(text.into()),
+        DecodeError::OtherString(text) => CodecError::Malformed(text),
         DecodeError::UnexpectedVariant { type_name, found, .. } => {
-            Error::Malformed(format!("{found} is no {type_name}"))
+            CodecError::Malformed(format!("{found} is no {type_name}"))
         }
-        other => Error::Malformed(other.to_string()),
+        other => CodecError::Malformed(other.to_string()),
     }
 }
 

@@ -58,7 +58,7 @@ pub fn finish(buffer: &mut [u8], at: usize) {
 /// # Panics
 /// See [`finish`].
 #[must_use]
-pub fn whole(kind: u8, message: &impl bincode::Encode) -> Vec<u8> {
+pub fn encode_whole(kind: u8, message: &impl bincode::Encode) -> Vec<u8> {
     let mut buffer = Vec::new();
     let at = start(&mut buffer, kind);
     crate::codec::encode_into(message, &mut buffer);
@@ -70,7 +70,7 @@ pub fn whole(kind: u8, message: &impl bincode::Encode) -> Vec<u8> {
 ///
 /// # Errors
 /// When the head isn't acceptable: the stream must be given up.
-pub fn take(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_le_bytes(*head);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use std::{
 
 use evenkeel_wire::{
     amount::{Amount, Asset},
-    client::{Client, ClientConfig, ClientOptions, Error, SiteAddress},
+    client::{Client, ClientConfig, ClientError, ClientOptions, SiteAddress},
     command::Command,
     id::{AccountId, ClusterId, CommandId},
     limits::COMMANDS_MAX,
@@ -89,7 +89,7 @@ fn transfer(number: u32) -> Command {
     })
 }
 
-async fn totals(client: &Client, site: &str) -> Result<u64, Error> {
+async fn totals(client: &Client, site: &str) -> Result<u64, ClientError> {
     let reply = client.read_at(site, Query::Totals, Consistency::Local).await?;
     match reply.view {
         View::Totals(totals) => Ok(totals.position),
@@ -104,11 +104,11 @@ async fn it_follows_the_primary() {
         node.knows_primary(2);
     }
     let client = world.client(5_000);
-    assert_eq!(client.site(), None);
+    assert_eq!(client.current_site(), None);
     client.submit(&[transfer(1)]).await.unwrap();
     client.submit(&[transfer(2)]).await.unwrap();
     assert_eq!(world.asked().last(), Some(&2));
-    assert_eq!(client.site().as_deref(), Some("site2"));
+    assert_eq!(client.current_site().as_deref(), Some("site2"));
 
     // The primary changes without any connection breaking: it's found out within seconds.
     for node in &world.nodes {
@@ -185,18 +185,18 @@ async fn unavailable_and_unknown_are_told_apart() {
         let error = client.submit(&[transfer(1)]).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(3), "{mood:?}");
         match error {
-            Error::Unknown(_) if unknown => {}
-            Error::Unavailable(_) if !unknown => {}
+            ClientError::Unknown(_) if unknown => {}
+            ClientError::Unavailable(_) if !unknown => {}
             other => panic!("{mood:?}: {other:?}"),
         }
         // A read does nothing, so its end is never unknown.
         let read = totals(&client, "site1").await;
-        assert!(matches!(read, Err(Error::Unavailable(_)) | Ok(_)), "{mood:?}: {read:?}");
+        assert!(matches!(read, Err(ClientError::Unavailable(_)) | Ok(_)), "{mood:?}: {read:?}");
     }
     let world = World::new(0);
     for sites in [vec![], vec![nowhere()]] {
         let error = world.client_of(sites, 400).submit(&[transfer(1)]).await.unwrap_err();
-        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, ClientError::Unavailable(_)), "{error:?}");
     }
 }
 
@@ -214,7 +214,7 @@ async fn once_unknown_it_stays_unknown_whatever_is_refused_later() {
             }
             world.nodes[0].mood(Mood::Refuses(later));
         });
-        assert!(matches!(result, Err(Error::Unknown(_))), "{later}: {result:?}");
+        assert!(matches!(result, Err(ClientError::Unknown(_))), "{later}: {result:?}");
     }
 }
 
@@ -227,7 +227,10 @@ async fn a_bad_request_or_key_ends_at_once() {
         world.nodes[0].mood(mood);
         let error = soon("the end", world.client(60_000).submit(&[transfer(1)])).await.unwrap_err();
         let (Mood::Refuses(code) | Mood::Unwelcoming(code)) = mood else { unreachable!() };
-        assert!(matches!(&error, Error::Refused(refusal) if refusal.code == code), "{error:?}");
+        assert!(
+            matches!(&error, ClientError::Refused(refusal) if refusal.code == code),
+            "{error:?}"
+        );
     }
 }
 
@@ -322,7 +325,7 @@ async fn a_read_at_one_site_asks_that_site_only() {
         assert_eq!(totals(&client, name).await, Ok(node));
     }
     let error = totals(&client, "atlantis").await.unwrap_err();
-    assert_eq!(error, Error::Unavailable("no site is called atlantis".into()));
+    assert_eq!(error, ClientError::Unavailable("no site is called atlantis".into()));
 }
 
 #[tokio::test]

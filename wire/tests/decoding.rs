@@ -117,7 +117,7 @@ proptest! {
         for cut in cuts.into_iter().cycle() {
             let end = stream.len().min(at + cut);
             buffer.extend_from_slice(&stream[at..end]);
-            while frame::take(&mut buffer).unwrap().is_some() {
+            while frame::take_frame(&mut buffer).unwrap().is_some() {
                 found += 1;
             }
             at = end;
@@ -146,6 +146,6 @@ fn a_promise_of_many_elements_takes_no_memory() {
     assert!(evenkeel_wire::peer::read_append(body).is_err());
     let largest = u32::try_from(FRAME_BYTES_MAX - 4).unwrap();
     let mut head = BytesMut::from(&largest.to_le_bytes()[..]);
-    assert_eq!(frame::take(&mut head), Ok(None));
+    assert_eq!(frame::take_frame(&mut head), Ok(None));
     assert!(head.capacity() <= FRAME_BYTES_MAX / 2, "{}", head.capacity());
 }

@@ -62,10 +62,10 @@ async fn a_flood_from_one_address_is_bounded_and_places_come_back() {
             }
         }
     }
-    assert_eq!((inside.len(), refused, port.connections()), (6, 14, 6), "three quarters of 8");
-    assert_eq!(port.refused(), 14);
+    assert_eq!((inside.len(), refused, port.connection_count()), (6, 14, 6), "three quarters of 8");
+    assert_eq!(port.refused_count(), 14);
     inside.truncate(2);
-    until("places", || port.connections() == 2).await;
+    until("places", || port.connection_count() == 2).await;
     assert!(soon("connect", connect(address)).await.is_ok());
 }
 
@@ -77,9 +77,9 @@ async fn a_handshake_that_stops_halfway_is_given_up() {
     let (port, address) = port(&authority, settings);
     let (relay, stop) = relay_that_loses_all_but(2, address);
     let attempt = tokio::spawn(connect(relay));
-    until("the place is taken", || port.connections() == 1).await;
-    until("the place is given back", || port.connections() == 0).await;
-    assert_eq!(port.refused(), 1);
+    until("the place is taken", || port.connection_count() == 1).await;
+    until("the place is given back", || port.connection_count() == 0).await;
+    assert_eq!(port.refused_count(), 1);
     attempt.abort();
     stop();
     assert!(soon("connect", connect(address)).await.is_ok(), "others get in");
@@ -138,7 +138,7 @@ async fn a_stranger_cannot_fill_our_memory_and_a_client_can_send_its_largest_req
     assert!(waited.is_err());
     assert_eq!(written, 64 << 10);
 
-    link.welcome();
+    link.widen_window();
     let (_sender, mut receiver) = soon("stream", link.accept_lane()).await.unwrap();
     let rest = request[written..].to_vec();
     let writer = tokio::spawn(async move { send.write_all(&rest).await });

@@ -19,9 +19,9 @@ fn papers_in_order_say_who_it_is() {
     let identity = authority.identity(cluster(7), 3);
     assert_eq!((identity.cluster(), identity.node()), (cluster(7), 3));
     assert_eq!(identity.expires_at(), 3_786_912_000);
-    assert!(identity.must_be(cluster(7), 3).is_ok());
+    assert!(identity.check_subject(cluster(7), 3).is_ok());
     for (other_cluster, other_node) in [(7, 4), (8, 3)] {
-        let error = identity.must_be(cluster(other_cluster), other_node).unwrap_err();
+        let error = identity.check_subject(cluster(other_cluster), other_node).unwrap_err();
         assert!(error.to_string().contains("node3.pem: it's for evenkeel://"), "{error}");
     }
     let debug = format!("{identity:?} {:?}", authority.trust(cluster(7)));

@@ -64,7 +64,10 @@ fn as_many_as_a_batch_holds_of_every_command_fit_in_a_frame_and_in_an_entry() {
         let mut bytes = Vec::new();
         // Panics when the frame is over its limit.
         submit.write(&mut bytes);
-        assert_eq!(frame::take(&mut bytes::BytesMut::from(&bytes[..])).unwrap().unwrap().kind, 2);
+        assert_eq!(
+            frame::take_frame(&mut bytes::BytesMut::from(&bytes[..])).unwrap().unwrap().kind,
+            2
+        );
     }
 }
 
@@ -85,7 +88,7 @@ fn the_longest_outcomes_fit_in_a_frame() {
     };
     let answers = vec![Answer { outcome, first: Some(stamp) }; COMMANDS_MAX];
     let outcomes = Outcomes { number: u64::MAX, stamp, answers };
-    let bytes = frame::whole(OUTCOMES, &outcomes);
+    let bytes = frame::encode_whole(OUTCOMES, &outcomes);
     assert_eq!(codec::decode::<Outcomes>(&bytes[frame::HEAD_BYTES..]), Ok(outcomes));
 }
 
@@ -126,7 +129,7 @@ fn the_longest_views_fit_in_a_frame() {
         View::Day(Box::new(day)),
     ] {
         let reply = ViewReply { number: 1, as_of: None, view };
-        let bytes = frame::whole(VIEW, &reply);
+        let bytes = frame::encode_whole(VIEW, &reply);
         assert_eq!(codec::decode::<ViewReply>(&bytes[frame::HEAD_BYTES..]), Ok(reply));
     }
 }

@@ -24,7 +24,7 @@ use support::{Authority, Paper, cluster, credulous, loopback, peer, soon};
 use tokio::time::Instant;
 
 fn notice(position: u64) -> Vec<u8> {
-    frame::whole(DIGEST, &DigestNotice { position, link: [1; 32], digest: [2; 32] })
+    frame::encode_whole(DIGEST, &DigestNotice { position, link: [1; 32], digest: [2; 32] })
 }
 
 async fn pair(authority: &Authority) -> ((PeerEndpoint, PeerLink), (PeerEndpoint, PeerLink)) {
@@ -57,9 +57,9 @@ async fn both_ends_know_each_other_and_frames_arrive_in_order_on_every_lane() {
         soon("finish", sender.finish()).await.unwrap();
         assert_eq!(soon("end", receiver.receive()).await.unwrap(), None);
     }
-    assert!(dialled.rtt() > Duration::ZERO);
+    assert!(dialled.round_trip_time() > Duration::ZERO);
     dialled.close("that was all");
-    let why = soon("close", accepted.closed()).await;
+    let why = soon("close", accepted.wait_closed()).await;
     assert_eq!(why, "closed by the other side: that was all");
     assert!(accepted.is_closed());
 }
@@ -72,7 +72,7 @@ async fn a_dialler_finds_out_that_it_reached_another_node() {
     let error = soon("dial", one.dial(3, address)).await.unwrap_err();
     assert!(matches!(error, DialError::OtherNode { dialled: 3, found: 2, .. }), "{error}");
     let accepted = soon("accept", two.accept()).await.unwrap();
-    assert!(soon("close", accepted.closed()).await.contains("another node was meant"));
+    assert!(soon("close", accepted.wait_closed()).await.contains("another node was meant"));
 }
 
 #[tokio::test]
@@ -82,14 +82,14 @@ async fn nobody_is_let_in_with_a_certificate_of_another_cluster_or_authority() {
     // The same authority, another cluster; the same names, another authority.
     for intruder in [authority.identity(cluster(8), 2), other.identity(cluster(7), 2)] {
         let (outside, outside_address) = peer(intruder);
-        let refused = inside.refused();
+        let refused = inside.refused_count();
         let dialled = soon("dial", outside.dial(1, address)).await;
         assert!(dialled.is_err(), "the dialler itself notices");
         let dialled = soon("dial", inside.dial(2, outside_address)).await;
         assert!(dialled.is_err(), "in both directions");
         drop(outside);
         let counted = async {
-            while inside.refused() == refused {
+            while inside.refused_count() == refused {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -116,10 +116,10 @@ async fn the_port_itself_refuses_strangers_and_other_protocols() {
         ("protocol", Some(authority.issue("e", &Paper::of(cluster(7), 2))), b"evenkeel-client/1"),
         ("no protocol", Some(authority.issue("f", &Paper::of(cluster(7), 2))), b""),
     ] {
-        let refused = inside.refused();
+        let refused = inside.refused_count();
         let error = soon(what, intrude(address, paper.as_ref(), alpn)).await;
         assert!(!error.contains("unreachable"), "{what}: {error}");
-        assert_eq!(inside.refused(), refused + 1, "{what}");
+        assert_eq!(inside.refused_count(), refused + 1, "{what}");
     }
     // The same intruder with everything right gets in: it's the papers that were refused.
     let right = authority.issue("right", &Paper::of(cluster(7), 2));
@@ -243,13 +243,13 @@ async fn a_dead_site_shows_after_the_idle_time_and_a_restarted_one_at_once() {
         let link = soon("dial", one.dial(2, address)).await.unwrap();
         die();
         if !restart {
-            assert_eq!(soon("end", link.closed()).await, "no sign of life for the idle time");
+            assert_eq!(soon("end", link.wait_closed()).await, "no sign of life for the idle time");
             continue;
         }
         // Its keys are the same, so it can tell the others that it knows nothing of them any more.
         let _again = PeerEndpoint::bind(address, identity, settings()).unwrap();
         let began = Instant::now();
-        assert_eq!(soon("reset", link.closed()).await, "the other side has started anew");
+        assert_eq!(soon("reset", link.wait_closed()).await, "the other side has started anew");
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    codec::{self, Error},
+    codec::{self, CodecError},
     command::Command,
     entry::EntryBody,
     frame,
@@ -73,7 +73,11 @@ fn every_id_in_a_command_must_be_a_uuid_of_version_7() {
         let version = &mut bytes[at + 9];
         assert_eq!(*version >> 4, 7, "{name}, byte {at}");
         *version = *version & 0x0f | 0x80;
-        assert_eq!(codec::decode::<Command>(&bytes), Err(Error::IdNotUuidV7), "{name}, byte {at}");
+        assert_eq!(
+            codec::decode::<Command>(&bytes),
+            Err(CodecError::IdNotUuidV7),
+            "{name}, byte {at}"
+        );
     }
 }
 

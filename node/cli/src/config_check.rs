@@ -9,15 +9,15 @@ use crate::{Failure, output};
 use evenkeel_node::config::{Config, Overrides};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum ConfigVerb {
     /// Check node.toml, with the environment and flags over it
-    Check(Args),
+    Check(ConfigCheckArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ConfigCheckArgs {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -25,30 +25,30 @@ pub(crate) struct Args {
 
 /// Where a node's configuration comes from.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Source {
+pub(crate) struct ConfigSource {
     /// The node's node.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Another value for one key, over the file and the environment
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = setting)]
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
 
-impl Source {
+impl ConfigSource {
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let overrides = Overrides::from_environment(self.settings.clone());
         Config::load(&self.config, &overrides).map_err(Failure::usage)
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+fn parse_setting(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .ok_or_else(|| "write SECTION.KEY=VALUE".to_owned())
 }
 
-pub(crate) fn run(verb: &Verb) -> Result<(), Failure> {
-    let Verb::Check(args) = verb;
+pub(crate) fn run(verb: &ConfigVerb) -> Result<(), Failure> {
+    let ConfigVerb::Check(args) = verb;
     let config = args.source.load()?;
     if args.json {
         let members: Vec<_> = config

@@ -31,45 +31,45 @@ use exit::{Exit, Failure};
 )]
 struct Cli {
     #[command(subcommand)]
-    verb: Verb,
+    verb: CliVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CliVerb {
     /// Make a cluster's files, or a certificate for one of its nodes
-    Cluster(cluster::Args),
+    Cluster(cluster::ClusterArgs),
     /// Run one node, in the foreground
-    Run(run::Args),
+    Run(run::RunArgs),
     /// Look at a node's configuration without starting it
     #[command(subcommand)]
-    Config(config_check::Verb),
+    Config(config_check::ConfigVerb),
     /// Ask a running node, or tell it, over its admin socket
-    Admin(admin::Args),
+    Admin(admin::AdminArgs),
     /// Open accounts, move money, look
-    Wallet(wallet::Args),
+    Wallet(wallet::WalletArgs),
     /// Drive a running cluster, measure it, and check its balances
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Check a data folder: the chain, and the balances against it
-    Verify(verify::Args),
+    Verify(verify::VerifyArgs),
     /// Say which version this is
-    Version(version::Args),
+    Version(version::VersionArgs),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
-        Verb::Cluster(args) => cluster::run(&args),
-        Verb::Run(args) => run::run(&args),
-        Verb::Config(verb) => config_check::run(&verb),
-        Verb::Admin(args) => admin::run(&args),
-        Verb::Wallet(args) => wallet::run(&args),
-        Verb::Bench(args) => bench::run(&args),
-        Verb::Verify(args) => verify::run(&args),
-        Verb::Version(args) => version::run(&args),
+        CliVerb::Cluster(args) => cluster::run(&args),
+        CliVerb::Run(args) => run::run(&args),
+        CliVerb::Config(verb) => config_check::run(&verb),
+        CliVerb::Admin(args) => admin::run(&args),
+        CliVerb::Wallet(args) => wallet::run(&args),
+        CliVerb::Bench(args) => bench::run(&args),
+        CliVerb::Verify(args) => verify::run(&args),
+        CliVerb::Version(args) => version::run(&args),
     };
     match done {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            output::complain(&failure.text);
+            output::print_error(&failure.text);
             failure.exit.into()
         }
     }

@@ -25,14 +25,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Says on stderr what is wrong. There's nobody left to tell when stderr is closed.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(io::stderr(), "evenkeel: {text}");
     }
 }
 
 /// Says on stderr what is going on.
-pub(crate) fn note(text: &str) {
+pub(crate) fn print_note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -1,18 +1,18 @@
 //! `evenkeel run`: one node, in the foreground, until SIGTERM or SIGINT.
 
-use crate::{Exit, Failure, config_check::Source};
+use crate::{Exit, Failure, config_check::ConfigSource};
 use evenkeel_node::{
     node::{self, RunError},
     telemetry::Telemetry,
 };
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RunArgs {
     #[command(flatten)]
-    source: Source,
+    source: ConfigSource,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let config = args.source.load()?;
     let telemetry = Telemetry::start(&config.log).map_err(Failure::usage)?;
     node::run(config, telemetry).map_err(|error| {

@@ -9,7 +9,7 @@ use crate::{
 use evenkeel_node::replay::verify_report::VerifyReport;
 
 /// Judges a report. With JSON the report itself is on stdout already.
-pub(crate) fn pronounce(report: &VerifyReport, json: bool) -> Result<(), Failure> {
+pub(crate) fn report_verdict(report: &VerifyReport, json: bool) -> Result<(), Failure> {
     if !report.ok {
         let damage = report
             .damage

@@ -6,7 +6,7 @@ use crate::{Failure, output, verdict};
 use evenkeel_node::replay::verify;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct VerifyArgs {
     /// The data folder
     #[arg(value_name = "PATH")]
     path: PathBuf,
@@ -15,10 +15,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let report = verify::offline(&args.path).map_err(Failure::failed)?;
+pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let report = verify::verify_offline(&args.path).map_err(Failure::failed)?;
     if args.json {
         output::print_json(&report)?;
     }
-    verdict::pronounce(&report, args.json)
+    verdict::report_verdict(&report, args.json)
 }

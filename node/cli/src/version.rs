@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::{Failure, output};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct VersionArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &VersionArgs) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if args.json {
         return output::print_json(&json!({

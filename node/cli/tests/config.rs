@@ -19,7 +19,7 @@ fn a_new_clusters_configuration_loads() {
     assert_eq!((config.node, config.site.as_str()), (1, "pangyo"));
     assert_eq!(config.profile, Profile::Metro);
     assert_eq!(config.members.len(), 3);
-    assert_eq!(config.own().client.to_string(), "127.0.0.1:7101");
+    assert_eq!(config.own_member().client.to_string(), "127.0.0.1:7101");
     assert_eq!(config.listen.http.to_string(), "127.0.0.1:7102");
     assert_eq!(config.data, files.site("pangyo").join("data"));
     assert_eq!(config.genesis.cluster, config.cluster);

@@ -10,7 +10,7 @@ use evenkeel_wire::{
 
 /// The genesis with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Founded {
+pub(crate) struct GenesisRecord {
     pub(crate) genesis: Genesis,
     /// Where it was decided, for whoever sends it again.
     pub(crate) stamp: Stamp,
@@ -19,7 +19,7 @@ pub(crate) struct Founded {
     pub(crate) digest: [u8; 32],
 }
 
-impl Founded {
+impl GenesisRecord {
     pub(crate) fn new(genesis: Genesis, stamp: Stamp, index: u16) -> Self {
         let mut founded = Self { genesis, stamp, index, digest: [0; 32] };
         founded.digest = *blake3::hash(&founded.encode()).as_bytes();
@@ -34,12 +34,12 @@ impl Founded {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (genesis, stamp, index) =
             codec::decode::<(Genesis, Stamp, u16)>(bytes).map_err(|error| error.to_string())?;
-        check(&genesis)?;
+        check_genesis(&genesis)?;
         Ok(Self::new(genesis, stamp, index))
     }
 
     /// The first answer, for whoever sends it again.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn first_answer(&self) -> Answer {
         let outcome = Outcome {
             index: self.index,
             rejection: None,
@@ -56,7 +56,7 @@ impl Founded {
 ///
 /// # Errors
 /// Names the setting and what is wrong with it.
-pub fn check(genesis: &Genesis) -> Result<(), String> {
+pub fn check_genesis(genesis: &Genesis) -> Result<(), String> {
     let assets = &genesis.assets;
     if assets.is_empty() || assets.len() > ASSETS_MAX {
         return Err(format!("assets: {} are named, allowed are 1 to {ASSETS_MAX}", assets.len()));
@@ -88,7 +88,7 @@ pub(crate) struct IdWindow {
 impl IdWindow {
     /// At a time in microseconds. An id is expired when it's older than the horizon, in the future when it's more than
     /// the tolerance ahead; the bounds themselves are fresh.
-    pub(crate) fn at(time: u64, genesis: &Genesis) -> Self {
+    pub(crate) fn at_time(time: u64, genesis: &Genesis) -> Self {
         const MICROS: u64 = 1_000;
         let horizon = genesis.id_horizon_ms.saturating_mul(MICROS);
         let tolerance = genesis.id_tolerance_ms.saturating_mul(MICROS);

@@ -10,7 +10,7 @@ use evenkeel_wire::{
     outcome::{Answer, Outcome, Stamp},
 };
 
-use crate::{EntryHead, Unwell, containers::ids::Hash, tables::recent::Recent};
+use crate::{EntryHead, LedgerFault, containers::ids::IdHash, tables::recent::RecentOutcomes};
 
 /// A command as the journal holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,23 +23,24 @@ pub struct RecordedCommand {
 
 /// What `apply` can't know by itself. The answers are facts of the journal, the same on every node; when one can't be
 /// had, the node stops rather than guess.
-pub trait FirstAnswers {
+pub trait JournalLookup {
     /// The command with this number (from 0) in the entry at this position, which lies before the one being applied.
     ///
     /// # Errors
     /// When it can't be read.
-    fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell>;
+    fn read_command(&mut self, position: u64, command: u16)
+    -> Result<RecordedCommand, LedgerFault>;
 
     /// Where an id was decided first, by the indexes of the sealed segments: position, command's number, outcome.
     /// Asked for every id that isn't in memory and could be older than what was forgotten.
     ///
     /// # Errors
     /// When not all of them can be asked.
-    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell>;
+    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault>;
 }
 
 /// What is known of an id.
-pub(crate) enum Known {
+pub(crate) enum KnownId {
     /// Nothing: the command is to be judged.
     Fresh,
     /// The same command was decided: its first answer.
@@ -50,7 +51,7 @@ pub(crate) enum Known {
 
 /// The entry being applied, as far as it goes: its own ids may come twice.
 #[derive(Clone, Copy)]
-pub(crate) struct Current<'a, 'b> {
+pub(crate) struct CurrentEntry<'a, 'b> {
     pub(crate) head: &'b EntryHead,
     /// The bytes of its commands so far.
     pub(crate) commands: &'b [&'a [u8]],
@@ -58,15 +59,15 @@ pub(crate) struct Current<'a, 'b> {
 
 /// Looks an id up: first in memory, then in sealed segments.
 #[inline]
-pub(crate) fn known(
-    recent: &Recent,
-    current: Current<'_, '_>,
-    (id, hash): (CommandId, Hash),
+pub(crate) fn look_up_id(
+    recent: &RecentOutcomes,
+    current: CurrentEntry<'_, '_>,
+    (id, hash): (CommandId, IdHash),
     bytes: &[u8],
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Known, Unwell> {
-    match locate(recent, (id, hash), firsts)? {
-        None => Ok(Known::Fresh),
+    firsts: &mut dyn JournalLookup,
+) -> Result<KnownId, LedgerFault> {
+    match find_first_outcome(recent, (id, hash), firsts)? {
+        None => Ok(KnownId::Fresh),
         Some((position, command, outcome)) => {
             first_answer(current, position, command, outcome, bytes, firsts)
         }
@@ -74,13 +75,13 @@ pub(crate) fn known(
 }
 
 /// The committed command that has an id; `None`: there is none.
-pub(crate) fn committed(
-    recent: &Recent,
-    current: Current<'_, '_>,
-    (id, hash): (CommandId, Hash),
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Option<(Command, Outcome)>, Unwell> {
-    let Some((position, number, outcome)) = locate(recent, (id, hash), firsts)? else {
+pub(crate) fn find_committed(
+    recent: &RecentOutcomes,
+    current: CurrentEntry<'_, '_>,
+    (id, hash): (CommandId, IdHash),
+    firsts: &mut dyn JournalLookup,
+) -> Result<Option<(Command, Outcome)>, LedgerFault> {
+    let Some((position, number, outcome)) = find_first_outcome(recent, (id, hash), firsts)? else {
         return Ok(None);
     };
     if outcome.rejection.is_some() {
@@ -89,19 +90,19 @@ pub(crate) fn committed(
     let command = if position == current.head.position {
         codec::decode(current.commands[usize::from(number)])
     } else {
-        codec::decode(&firsts.recorded(position, number)?.bytes)
+        codec::decode(&firsts.read_command(position, number)?.bytes)
     };
-    let unreadable = |what| Unwell(format!("position {position}, command {number}: {what}"));
+    let unreadable = |what| LedgerFault(format!("position {position}, command {number}: {what}"));
     command.map(|command| Some((command, outcome))).map_err(unreadable)
 }
 
 /// Position, command's number and outcome of the first answer to an id.
 #[inline]
-fn locate(
-    recent: &Recent,
-    (id, hash): (CommandId, Hash),
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
+fn find_first_outcome(
+    recent: &RecentOutcomes,
+    (id, hash): (CommandId, IdHash),
+    firsts: &mut dyn JournalLookup,
+) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
     match recent.find(id, hash) {
         None if recent.may_be_forgotten(id) => firsts.find_sealed(id),
         found => Ok(found),
@@ -110,20 +111,20 @@ fn locate(
 
 #[cold]
 fn first_answer(
-    current: Current<'_, '_>,
+    current: CurrentEntry<'_, '_>,
     position: u64,
     command: u16,
     outcome: Outcome,
     bytes: &[u8],
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Known, Unwell> {
+    firsts: &mut dyn JournalLookup,
+) -> Result<KnownId, LedgerFault> {
     let (same, stamp) = if position == current.head.position {
         (current.commands[usize::from(command)] == bytes, stamp(current.head))
     } else {
-        let recorded = firsts.recorded(position, command)?;
+        let recorded = firsts.read_command(position, command)?;
         (recorded.bytes == bytes, recorded.stamp)
     };
-    Ok(if same { Known::Replay(Answer { outcome, first: Some(stamp) }) } else { Known::Reused })
+    Ok(if same { KnownId::Replay(Answer { outcome, first: Some(stamp) }) } else { KnownId::Reused })
 }
 
 /// The stamp of an entry's outcomes.

@@ -3,9 +3,9 @@
 //! Pure and deterministic: no IO, no clock, no randomness that could show, no iteration in the order of a hash. Every
 //! node runs it over the same entries and must reach the same digest. Time arrives in the entry, microseconds since
 //! the Unix epoch; amounts are in the asset's minor unit. What it can't know by itself (the first answers to ids that
-//! left memory) it asks [`FirstAnswers`], whose answers are the same on every node.
+//! left memory) it asks [`JournalLookup`], whose answers are the same on every node.
 //!
-//! A rejection is an outcome. [`Unwell`] means that a belief is broken: the node must stop, and the ledger refuses
+//! A rejection is an outcome. [`LedgerFault`] means that a belief is broken: the node must stop, and the ledger refuses
 //! every further entry. It never logs, never blocks and never iterates over all accounts at once.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 
@@ -29,22 +29,22 @@ use evenkeel_wire::{
 };
 
 pub use checkpoint::audit::AuditProgress;
-pub use checkpoint::load::Loader;
+pub use checkpoint::load::CheckpointLoader;
 pub use checkpoint::write::{CheckpointHead, LEDGER_FORMAT};
-pub use entry::apply::Applied;
-pub use genesis::check as check_genesis;
-pub use known_ids::{FirstAnswers, RecordedCommand};
+pub use entry::apply::AppliedCounts;
+pub use genesis::check_genesis;
+pub use known_ids::{JournalLookup, RecordedCommand};
 pub use tables::holds::OpenHold;
-pub use tables::recent::{Decided, Forgotten};
+pub use tables::recent::{DecidedOutcome, ForgottenOutcomes};
 
 use self::{
     checkpoint::digest::OutcomesDigest,
-    containers::ids::Seed,
-    entry::undo::Undo,
-    genesis::Founded,
+    containers::ids::HashSeed,
+    entry::undo::UndoLog,
+    genesis::GenesisRecord,
     tables::{
-        accounts::Accounts, days::Days, holds::Holds, keys::Keys, recent::Recent, refunds::Refunds,
-        reversals::Reversals,
+        accounts::Accounts, days::Days, holds::Holds, keys::Keys, recent::RecentOutcomes,
+        refunds::Refunds, reversals::Reversals,
     },
 };
 
@@ -64,9 +64,9 @@ pub struct EntryHead {
 /// A broken belief: money leaked, an entry can't be decoded, a lookup failed. The node must stop and say this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unwell(String);
+pub struct LedgerFault(String);
 
-impl Unwell {
+impl LedgerFault {
     /// With what is broken, by name.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
@@ -75,23 +75,23 @@ impl Unwell {
 
 /// All replicated state.
 pub struct Ledger {
-    founded: Option<Founded>,
+    genesis: Option<GenesisRecord>,
     accounts: Accounts,
     holds: Holds,
     refunds: Refunds,
     reversals: Reversals,
     keys: Keys,
     days: Days,
-    recent: Recent,
+    recent: RecentOutcomes,
     outcomes: OutcomesDigest,
     last: Option<EntryHead>,
     /// The latest stamp of any entry: time never runs backwards.
     time: u64,
-    seed: Seed,
-    undo: Undo,
+    seed: HashSeed,
+    undo: UndoLog,
     /// The audit has looked at all accounts and is at this one of the tables besides them.
     audits_table: Option<usize>,
-    unwell: Option<Unwell>,
+    fault: Option<LedgerFault>,
     #[cfg(any(test, evenkeel_planted))]
     planted_leak: bool,
 }
@@ -106,40 +106,40 @@ impl Ledger {
     /// Before genesis.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_seed(Seed::random())
+        Self::with_seed(HashSeed::random())
     }
 
-    fn with_seed(seed: Seed) -> Self {
+    fn with_seed(seed: HashSeed) -> Self {
         Self {
-            founded: None,
+            genesis: None,
             accounts: Accounts::new(seed),
             holds: Holds::default(),
             refunds: Refunds::default(),
             reversals: Reversals::default(),
             keys: Keys::new(seed),
             days: Days::new(),
-            recent: Recent::new(),
+            recent: RecentOutcomes::new(),
             outcomes: OutcomesDigest::default(),
             last: None,
             time: 0,
             seed,
-            undo: Undo::default(),
+            undo: UndoLog::default(),
             audits_table: None,
-            unwell: None,
+            fault: None,
             #[cfg(any(test, evenkeel_planted))]
-            planted_leak: planted("leak"),
+            planted_leak: is_planted("leak"),
         }
     }
 
     /// The genesis, once it's applied.
     #[must_use]
-    pub fn founded(&self) -> Option<&Genesis> {
-        self.founded.as_ref().map(|founded| &founded.genesis)
+    pub fn genesis(&self) -> Option<&Genesis> {
+        self.genesis.as_ref().map(|founded| &founded.genesis)
     }
 
     /// The newest entry.
     #[must_use]
-    pub fn last(&self) -> Option<&EntryHead> {
+    pub fn last_entry(&self) -> Option<&EntryHead> {
         self.last.as_ref()
     }
 
@@ -157,8 +157,8 @@ impl Ledger {
 
     /// Why the ledger takes no more entries, if so.
     #[must_use]
-    pub fn unwell(&self) -> Option<&Unwell> {
-        self.unwell.as_ref()
+    pub fn fault(&self) -> Option<&LedgerFault> {
+        self.fault.as_ref()
     }
 
     /// How many accounts there are.
@@ -176,7 +176,7 @@ impl Ledger {
 
     /// A hold, while it's open. Its time may be up and its release not written yet.
     #[must_use]
-    pub fn hold(&self, id: CommandId) -> Option<OpenHold> {
+    pub fn open_hold(&self, id: CommandId) -> Option<OpenHold> {
         self.holds.get(id).copied()
     }
 
@@ -184,25 +184,25 @@ impl Ledger {
     /// times and ids: whoever makes entries releases them.
     #[must_use]
     pub fn due_holds(&self, now: u64, max: usize) -> Vec<CommandId> {
-        self.holds.due(now, max)
+        self.holds.due_holds(now, max)
     }
 
     /// When the time of the next open hold is up, microseconds since the Unix epoch.
     #[must_use]
-    pub fn next_due(&self) -> Option<u64> {
-        self.holds.next_due()
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.holds.next_expiry()
     }
 
     /// The entry and the command's number that closed a hold, where the ledger still remembers it.
     #[must_use]
-    pub fn resolution_recent(&self, hold: CommandId) -> Option<(u64, u16)> {
-        self.recent.resolution(hold)
+    pub fn find_recent_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+        self.recent.find_resolution(hold)
     }
 
     /// The business date; `None` before genesis.
     #[must_use]
     pub fn business_date(&self) -> Option<BusinessDate> {
-        self.founded.as_ref().map(|_| self.days.date())
+        self.genesis.as_ref().map(|_| self.days.date())
     }
 
     /// The business date as rows have it.
@@ -214,7 +214,7 @@ impl Ledger {
     /// The sums by asset and kind of account.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let assets = match &self.founded {
+        let assets = match &self.genesis {
             Some(founded) => self.accounts.totals().views(&founded.genesis.assets),
             None => Vec::new(),
         };
@@ -224,13 +224,13 @@ impl Ledger {
     /// Over all replicated state: nodes at the same position have the same.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        checkpoint::digest::of(self)
+        checkpoint::digest::ledger_digest(self)
     }
 
     /// The outcomes of an entry whose ids are still in memory, one for each command, in order. `None`: forgotten, or
     /// an entry without commands.
     #[must_use]
-    pub fn outcomes_of(&self, position: u64) -> Option<&[Decided]> {
+    pub fn outcomes_of(&self, position: u64) -> Option<&[DecidedOutcome]> {
         self.recent.outcomes_of(position)
     }
 
@@ -243,7 +243,7 @@ impl Ledger {
     /// Entries up to here are in sealed segments whose indexes can be asked: their ids may leave memory. Whole
     /// generations go, never the newest. Dropping what's given back takes milliseconds: do it elsewhere.
     #[must_use = "drop it where a few milliseconds don't matter"]
-    pub fn forget_through(&mut self, position: u64) -> Forgotten {
+    pub fn forget_through(&mut self, position: u64) -> ForgottenOutcomes {
         self.recent.forget_through(position)
     }
 
@@ -257,6 +257,6 @@ impl Ledger {
 
 /// Whether a bug was planted: builds with `--cfg evenkeel_planted` have some, to show that they're caught.
 #[cfg(any(test, evenkeel_planted))]
-fn planted(bug: &str) -> bool {
+fn is_planted(bug: &str) -> bool {
     cfg!(evenkeel_planted) && std::env::var("EVENKEEL_PLANT").is_ok_and(|planted| planted == bug)
 }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
     request::Query,
 };
 
-use crate::{road::Caller, state::State};
+use crate::{road::Caller, state::AppliedState};
 
 /// The two accounts of a hold or a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Parties {
 
 impl Parties {
     /// Those of what an answer tells of, if it has some.
-    pub fn of(view: &View) -> Option<Self> {
+    pub fn from_view(view: &View) -> Option<Self> {
         match view {
             View::Transfer(view) => {
                 Some(Self { debit: view.transfer.debit, credit: view.transfer.credit })
@@ -39,33 +39,33 @@ impl Parties {
 }
 
 /// What is known of targets.
-pub trait Facts {
+pub trait TargetLookup {
     /// The parties of a hold, whatever became of it; `None`: nobody knows it.
     ///
     /// # Errors
     /// When it can't be looked up.
-    fn hold(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
+    fn hold_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
 
     /// The parties of a movement; `None`: nobody knows it.
     ///
     /// # Errors
     /// When it can't be looked up.
-    fn movement(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
+    fn movement_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
 }
 
-impl Facts for State {
-    fn hold(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
-        parties(self.query(&Query::Hold(id)))
+impl TargetLookup for AppliedState {
+    fn hold_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
+        extract_parties(self.answer_query(&Query::Hold(id)))
     }
 
-    fn movement(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
-        parties(self.query(&Query::Transfer(id)))
+    fn movement_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
+        extract_parties(self.answer_query(&Query::Transfer(id)))
     }
 }
 
-fn parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Refusal> {
+fn extract_parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Refusal> {
     match answer {
-        Ok(view) => Ok(Parties::of(&view)),
+        Ok(view) => Ok(Parties::from_view(&view)),
         Err(refusal) if refusal.code == RefusalCode::NotFound => Ok(None),
         Err(refusal) => Err(refusal),
     }
@@ -75,15 +75,15 @@ fn parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Refusal> {
 ///
 /// # Errors
 /// When it can't be looked up.
-pub(crate) fn are_own(
+pub(crate) fn targets_own_account(
     caller: &Caller,
-    facts: &dyn Facts,
+    facts: &dyn TargetLookup,
     command: &Command,
 ) -> Result<bool, Refusal> {
     let parties = match command {
-        Command::Capture(capture) => facts.hold(capture.hold)?,
-        Command::Void(void) => facts.hold(void.hold)?,
-        Command::Refund(refund) => facts.movement(refund.payment)?,
+        Command::Capture(capture) => facts.hold_parties(capture.hold)?,
+        Command::Void(void) => facts.hold_parties(void.hold)?,
+        Command::Refund(refund) => facts.movement_parties(refund.payment)?,
         _ => return Ok(false),
     };
     Ok(parties.is_none_or(|parties| Some(parties.credit) == caller.account))

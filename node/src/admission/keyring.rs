@@ -21,24 +21,24 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::unauthorized;
 use crate::{
-    limits::{KEY_PATIENCE, KEYS_ASKED_MAX, STRANGERS_MAX, STRANGERS_REMEMBERED},
-    road::{Caller, Errand, Lead, Reply, Road},
-    state::{State, freshness::Freshness},
+    limits::{KEY_PATIENCE, KEYS_REQUESTED_MAX, UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_REMEMBERED},
+    road::{Caller, Lead, Reply, Request, Road},
+    state::{AppliedState, freshness::Freshness},
 };
 
 /// What a node knows of keys. Shared by its doors.
 pub struct Keyring {
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     road: Arc<Road>,
     freshness: Arc<Freshness>,
     trusted_for: Duration,
-    known: Mutex<Known>,
+    known: Mutex<KnownKeys>,
     asking: Semaphore,
 }
 
 #[derive(Default)]
-struct Known {
-    /// What it all rests on: see [`State::keys_mark`].
+struct KnownKeys {
+    /// What it all rests on: see [`AppliedState::keys_digest`].
     mark: u64,
     keys: HashMap<[u8; 32], KeyView>,
     /// Hashes that the primary didn't know, oldest first, and until when that's believed.
@@ -48,12 +48,12 @@ struct Known {
 impl Keyring {
     /// `trusted_for`: how long after its last word from the primary a node takes its own word for a key.
     pub fn new(
-        state: Arc<State>,
+        state: Arc<AppliedState>,
         road: Arc<Road>,
         freshness: Arc<Freshness>,
         trusted_for: Duration,
     ) -> Self {
-        let asking = Semaphore::new(KEYS_ASKED_MAX);
+        let asking = Semaphore::new(KEYS_REQUESTED_MAX);
         Self { state, road, freshness, trusted_for, known: Mutex::default(), asking }
     }
 
@@ -62,7 +62,7 @@ impl Keyring {
         self.trusted_for
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownKeys> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,14 +71,14 @@ impl Keyring {
     /// # Errors
     /// When there's no such key, it was revoked, or nobody can tell.
     pub async fn authenticate(&self, hash: [u8; 32]) -> Result<Caller, Refusal> {
-        if !self.state.founded() {
+        if !self.state.is_bootstrapped() {
             return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
         }
-        let key = match self.look(&hash) {
+        let key = match self.find_key(&hash) {
             Some(key) => key,
-            None => self.ask(hash).await?,
+            None => self.fetch_key(hash).await?,
         };
-        admit(&key, hash)
+        admit_key(&key, hash)
     }
 
     /// Who holds the key with this hash, as far as this node knows: for requests that follow one that was authenticated, and
@@ -86,9 +86,9 @@ impl Keyring {
     ///
     /// # Errors
     /// When this node knows no such key, or it was revoked.
-    pub fn recognise(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
-        let key = self.look(hash).ok_or_else(unauthorized)?;
-        admit(&key, *hash)
+    pub fn authenticate_locally(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
+        let key = self.find_key(hash).ok_or_else(unauthorized)?;
+        admit_key(&key, *hash)
     }
 
     /// Whether a caller's key is still good, as far as this node knows; cheap enough for every request. A key that only the
@@ -97,7 +97,7 @@ impl Keyring {
     /// # Errors
     /// When it was revoked.
     pub fn recheck(&self, caller: &Caller) -> Result<(), Refusal> {
-        match self.look(&caller.hash) {
+        match self.find_key(&caller.hash) {
             Some(key) if key.revoked => Err(unauthorized()),
             _ => Ok(()),
         }
@@ -120,15 +120,15 @@ impl Keyring {
         if self.is_current() {
             return Ok(());
         }
-        match self.ask_primary(caller.hash).await {
+        match self.query_primary(caller.hash).await {
             Ok(Some(key)) if !key.revoked => Ok(()),
             Ok(_) => Err(unauthorized()),
             Err(_) => self.recheck(caller),
         }
     }
 
-    fn look(&self, hash: &[u8; 32]) -> Option<KeyView> {
-        let mark = self.state.keys_mark();
+    fn find_key(&self, hash: &[u8; 32]) -> Option<KeyView> {
+        let mark = self.state.keys_digest();
         let mut known = self.known();
         if known.mark != mark {
             known.mark = mark;
@@ -146,7 +146,7 @@ impl Keyring {
     }
 
     /// What the primary says of a key that this node doesn't know.
-    async fn ask(&self, hash: [u8; 32]) -> Result<KeyView, Refusal> {
+    async fn fetch_key(&self, hash: [u8; 32]) -> Result<KeyView, Refusal> {
         if self.is_stranger(&hash, Instant::now()) {
             return Err(unauthorized());
         }
@@ -154,12 +154,12 @@ impl Keyring {
             let detail = "too many keys that this site doesn't know; nothing was done";
             return Err(Refusal::new(RefusalCode::Overloaded, detail));
         };
-        self.ask_primary(hash).await?.ok_or_else(|| self.note_stranger(hash))
+        self.query_primary(hash).await?.ok_or_else(|| self.remember_stranger(hash))
     }
 
-    async fn ask_primary(&self, hash: [u8; 32]) -> Result<Option<KeyView>, Refusal> {
-        let errand = Errand::Read(Query::Key(hash));
-        match self.road.ask(Caller::NODE, errand, KEY_PATIENCE).await {
+    async fn query_primary(&self, hash: [u8; 32]) -> Result<Option<KeyView>, Refusal> {
+        let errand = Request::Read(Query::Key(hash));
+        match self.road.send_and_wait(Caller::NODE, errand, KEY_PATIENCE).await {
             Reply::View(view, _) => match *view {
                 View::Keys(keys) => Ok(keys.first().copied()),
                 _ => Ok(None),
@@ -178,16 +178,16 @@ impl Keyring {
         known.strangers.iter().any(|(stranger, _)| stranger == hash)
     }
 
-    fn note_stranger(&self, hash: [u8; 32]) -> Refusal {
+    fn remember_stranger(&self, hash: [u8; 32]) -> Refusal {
         let mut known = self.known();
-        if known.strangers.len() >= STRANGERS_MAX {
+        if known.strangers.len() >= UNKNOWN_KEYS_MAX {
             known.strangers.pop_front();
         }
-        known.strangers.push_back((hash, Instant::now() + STRANGERS_REMEMBERED));
+        known.strangers.push_back((hash, Instant::now() + UNKNOWN_KEYS_REMEMBERED));
         unauthorized()
     }
 }
 
-fn admit(key: &KeyView, hash: [u8; 32]) -> Result<Caller, Refusal> {
+fn admit_key(key: &KeyView, hash: [u8; 32]) -> Result<Caller, Refusal> {
     if key.revoked { Err(unauthorized()) } else { Ok(Caller::with_key(key, hash)) }
 }

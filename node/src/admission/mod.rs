@@ -19,12 +19,12 @@ use evenkeel_wire::{
     request::Query,
 };
 
-pub use facts::{Facts, Parties};
+pub use facts::{Parties, TargetLookup};
 pub use keyring::Keyring;
-pub use reads::{answer, read_here};
+pub use reads::{answer_ticket, read_locally};
 pub use roles::{Act, Allowed};
 
-use crate::{road::Caller, state::State};
+use crate::{road::Caller, state::AppliedState};
 
 /// Bytes that an entry's own head and a group's head take at the most.
 const HEADS_BYTES: usize = 64;
@@ -38,7 +38,7 @@ pub fn key_hash(text: &str) -> [u8; 32] {
 ///
 /// # Errors
 /// When the machine has no randomness.
-pub fn draw_key() -> Result<String, getrandom::Error> {
+pub fn generate_key() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;
     Ok(format!("ek_{}", blake3::Hash::from_bytes(bytes).to_hex()))
@@ -48,8 +48,8 @@ pub fn draw_key() -> Result<String, getrandom::Error> {
 ///
 /// # Errors
 /// When the ledger knows no such key, or knows nothing yet.
-pub fn authenticate(state: &State, hash: [u8; 32]) -> Result<Caller, Refusal> {
-    if !state.founded() {
+pub fn authenticate(state: &AppliedState, hash: [u8; 32]) -> Result<Caller, Refusal> {
+    if !state.is_bootstrapped() {
         return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
     }
     match state.key(&hash) {
@@ -82,7 +82,7 @@ pub fn check_deadline(deadline_ms: u32) -> Result<(), Refusal> {
 /// Names the first thing that is wrong; nothing was done.
 pub fn check_commands(
     caller: &Caller,
-    facts: &dyn Facts,
+    facts: &dyn TargetLookup,
     count: u32,
     bytes: &Bytes,
 ) -> Result<(), Refusal> {
@@ -114,9 +114,9 @@ pub fn check_commands(
     Err(Refusal::new(RefusalCode::Malformed, &detail))
 }
 
-fn malformed(number: usize, error: &codec::Error) -> Refusal {
+fn malformed(number: usize, error: &codec::CodecError) -> Refusal {
     let code = match error {
-        codec::Error::IdNotUuidV7 => RefusalCode::IdNotUuidV7,
+        codec::CodecError::IdNotUuidV7 => RefusalCode::IdNotUuidV7,
         _ => RefusalCode::Malformed,
     };
     Refusal::new(code, &format!("command {number}: {error}"))
@@ -129,7 +129,7 @@ fn refuse(code: RefusalCode, number: usize, what: &str) -> Refusal {
 /// Whether a command is the caller's to give.
 fn check_command(
     caller: &Caller,
-    facts: &dyn Facts,
+    facts: &dyn TargetLookup,
     number: usize,
     command: &Command,
 ) -> Result<(), Refusal> {
@@ -145,17 +145,17 @@ fn check_command(
     }
     match act.allowed(caller.role) {
         Allowed::Yes => Ok(()),
-        Allowed::Own if facts::are_own(caller, facts, command)? => Ok(()),
-        Allowed::Own => forbidden(&not_own(act)),
-        Allowed::No => forbidden(&not_for(act, caller)),
+        Allowed::Own if facts::targets_own_account(caller, facts, command)? => Ok(()),
+        Allowed::Own => forbidden(&ownership_denial(act)),
+        Allowed::No => forbidden(&role_denial(act, caller)),
     }
 }
 
-fn not_for(act: Act, caller: &Caller) -> String {
+fn role_denial(act: Act, caller: &Caller) -> String {
     format!("{}: not for a key of role {}", act.row().what, caller.role)
 }
 
-fn not_own(act: Act) -> String {
+fn ownership_denial(act: Act) -> String {
     format!("{}: not the account of this key", act.row().what)
 }
 
@@ -169,7 +169,7 @@ fn forbidden(what: &str) -> Refusal {
 /// Names the act and the role.
 pub fn check_act(caller: &Caller, act: Act) -> Result<(), Refusal> {
     if caller.is_node() || act.allowed(caller.role) == Allowed::No {
-        return Err(forbidden(&not_for(act, caller)));
+        return Err(forbidden(&role_denial(act, caller)));
     }
     Ok(())
 }
@@ -190,7 +190,7 @@ pub fn check_query(caller: &Caller, query: &Query) -> Result<(), Refusal> {
     let act = Act::of_query(query).expect("those that aren't in the table are judged above");
     check_act(caller, act)?;
     if act.allowed(caller.role) == Allowed::Own && own.is_some() && own != caller.account {
-        return Err(forbidden(&not_own(act)));
+        return Err(forbidden(&ownership_denial(act)));
     }
     Ok(())
 }
@@ -206,9 +206,9 @@ pub fn check_view(caller: &Caller, view: &View) -> Result<(), Refusal> {
         View::Hold(_) => Act::ReadHold,
         _ => return Ok(()),
     };
-    let sees = || Parties::of(view).is_some_and(|parties| parties.include(caller.account));
+    let sees = || Parties::from_view(view).is_some_and(|parties| parties.include(caller.account));
     if act.allowed(caller.role) == Allowed::Own && !sees() {
-        return Err(forbidden(&not_own(act)));
+        return Err(forbidden(&ownership_denial(act)));
     }
     Ok(())
 }
@@ -217,9 +217,9 @@ pub fn check_view(caller: &Caller, view: &View) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// Why not.
-pub fn read(state: &State, caller: &Caller, query: &Query) -> Result<View, Refusal> {
+pub fn answer_query(state: &AppliedState, caller: &Caller, query: &Query) -> Result<View, Refusal> {
     check_query(caller, query)?;
-    let view = state.query(query)?;
+    let view = state.answer_query(query)?;
     check_view(caller, &view)?;
     Ok(view)
 }

@@ -26,7 +26,7 @@ impl Quota {
     ///
     /// # Errors
     /// When the key has asked too often: how long it should wait.
-    pub fn take(&self, caller: &Caller, now: Instant) -> Result<(), Duration> {
+    pub fn count_request(&self, caller: &Caller, now: Instant) -> Result<(), Duration> {
         if self.rates.operator_exempt && caller.role == Role::Operator {
             return Ok(());
         }
@@ -62,19 +62,31 @@ mod tests {
         let app = caller(2, Role::App);
         let at = |ms| start + Duration::from_millis(ms);
         for _ in 0..3 {
-            assert_eq!(quota.take(&app, at(0)), Ok(()));
+            assert_eq!(quota.count_request(&app, at(0)), Ok(()));
         }
-        assert_eq!(quota.take(&app, at(0)), Err(Duration::from_millis(100)));
-        assert_eq!(quota.take(&app, at(60)), Err(Duration::from_millis(40)), "it costs nothing");
-        assert_eq!(quota.take(&app, at(100)), Ok(()));
-        assert!(quota.take(&app, at(100)).is_err());
-        assert_eq!(quota.take(&caller(3, Role::App), at(100)), Ok(()), "each key for itself");
+        assert_eq!(quota.count_request(&app, at(0)), Err(Duration::from_millis(100)));
+        assert_eq!(
+            quota.count_request(&app, at(60)),
+            Err(Duration::from_millis(40)),
+            "it costs nothing"
+        );
+        assert_eq!(quota.count_request(&app, at(100)), Ok(()));
+        assert!(quota.count_request(&app, at(100)).is_err());
+        assert_eq!(
+            quota.count_request(&caller(3, Role::App), at(100)),
+            Ok(()),
+            "each key for itself"
+        );
         for _ in 0..3 {
-            assert_eq!(quota.take(&app, at(1_000)), Ok(()), "never more than the burst is saved");
+            assert_eq!(
+                quota.count_request(&app, at(1_000)),
+                Ok(()),
+                "never more than the burst is saved"
+            );
         }
-        assert!(quota.take(&app, at(1_000)).is_err());
+        assert!(quota.count_request(&app, at(1_000)).is_err());
         for _ in 0..100 {
-            assert_eq!(quota.take(&caller(1, Role::Operator), at(0)), Ok(()));
+            assert_eq!(quota.count_request(&caller(1, Role::Operator), at(0)), Ok(()));
         }
     }
 
@@ -82,7 +94,7 @@ mod tests {
     fn operators_are_counted_unless_they_are_exempt() {
         let rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: false };
         let (quota, now) = (Quota::new(rates), Instant::now());
-        assert_eq!(quota.take(&caller(1, Role::Operator), now), Ok(()));
-        assert!(quota.take(&caller(1, Role::Operator), now).is_err());
+        assert_eq!(quota.count_request(&caller(1, Role::Operator), now), Ok(()));
+        assert!(quota.count_request(&caller(1, Role::Operator), now).is_err());
     }
 }

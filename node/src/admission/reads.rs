@@ -9,33 +9,35 @@ use evenkeel_wire::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::read;
+use super::answer_query;
 use crate::{
-    road::{Caller, Errand, Reply, Ticket},
-    state::State,
+    road::{Caller, Reply, Request, Ticket},
+    state::AppliedState,
 };
 
 /// Ends a read with an answer from this node's ledger as it stands: at once, or for a page when it's read. `as_of` labels the
 /// answer of a node that may lag. At most [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time, none beyond its deadline,
 /// and [`crate::limits::PAGE_THREADS_MAX`] are read.
-pub fn answer(state: &Arc<State>, ticket: Ticket, as_of: Option<AsOf>) {
-    let Errand::Read(query) = ticket.errand.clone() else {
+pub fn answer_ticket(state: &Arc<AppliedState>, ticket: Ticket, as_of: Option<AsOf>) {
+    let Request::Read(query) = ticket.request.clone() else {
         return ticket.refuse(RefusalCode::Malformed, "not a read");
     };
     if is_quick(&query) {
-        let answer = read(state, &ticket.caller, &query);
-        return end(ticket, answer, as_of);
+        let answer = answer_query(state, &ticket.caller, &query);
+        return end_ticket(ticket, answer, as_of);
     }
-    let Some(place) = state.place_for_a_page() else { return end(ticket, Err(too_many()), as_of) };
+    let Some(place) = state.try_acquire_page_slot() else {
+        return end_ticket(ticket, Err(too_many_pages()), as_of);
+    };
     let state = state.clone();
     tokio::spawn(async move {
         let answer = read_page(state, ticket.caller, query, ticket.deadline).await;
-        end(ticket, answer, as_of);
+        end_ticket(ticket, answer, as_of);
         drop(place);
     });
 }
 
-fn end(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>) {
+fn end_ticket(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>) {
     ticket.reply(match answer {
         Ok(view) => Reply::View(Box::new(view), as_of),
         Err(refusal) => Reply::Refused(refusal),
@@ -45,17 +47,17 @@ fn end(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>) {
 /// The same for who waits for the answer.
 ///
 /// # Errors
-/// As [`read`]; and when pages are asked for faster than they're read.
-pub async fn read_here(
-    state: &Arc<State>,
+/// As [`answer_query`]; and when pages are asked for faster than they're read.
+pub async fn read_locally(
+    state: &Arc<AppliedState>,
     caller: Caller,
     query: Query,
     deadline: Instant,
 ) -> Result<View, Refusal> {
     if is_quick(&query) {
-        return read(state, &caller, &query);
+        return answer_query(state, &caller, &query);
     }
-    let _place = state.place_for_a_page().ok_or_else(too_many)?;
+    let _place = state.try_acquire_page_slot().ok_or_else(too_many_pages)?;
     read_page(state.clone(), caller, query, deadline).await
 }
 
@@ -65,15 +67,15 @@ fn is_quick(query: &Query) -> bool {
 }
 
 async fn read_page(
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     caller: Caller,
     query: Query,
     deadline: Instant,
 ) -> Result<View, Refusal> {
-    let turn = timeout_at(deadline, state.turn_of_a_page()).await;
-    let turn = turn.map_err(|_| too_many())?;
+    let turn = timeout_at(deadline, state.acquire_page_turn()).await;
+    let turn = turn.map_err(|_| too_many_pages())?;
     let reading = tokio::task::spawn_blocking(move || {
-        let view = read(&state, &caller, &query);
+        let view = answer_query(&state, &caller, &query);
         drop(turn);
         view
     });
@@ -82,7 +84,7 @@ async fn read_page(
     reading.await.map_err(stopping)?
 }
 
-fn too_many() -> Refusal {
+fn too_many_pages() -> Refusal {
     let detail = "pages of histories are asked for faster than they're read; nothing was done";
     Refusal::new(RefusalCode::Overloaded, detail)
 }

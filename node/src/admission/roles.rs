@@ -23,7 +23,7 @@ pub enum Allowed {
 
 /// A line of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct ActRow {
     /// The act, for people.
     pub what: &'static str,
     /// How it's asked over HTTP.
@@ -45,9 +45,9 @@ macro_rules! acts {
             pub const ALL: &'static [Self] = &[$(Self::$act),+];
 
             /// Its line of the table.
-            pub const fn row(self) -> Row {
+            pub const fn row(self) -> ActRow {
                 match self {
-                    $(Self::$act => Row {
+                    $(Self::$act => ActRow {
                         what: $what,
                         route: $route,
                         allowed: [
@@ -163,7 +163,7 @@ pub fn markdown() -> String {
         format!("|---|---|{}", "---|".repeat(roles.len())),
     ];
     for act in Act::ALL {
-        let Row { what, route, allowed } = act.row();
+        let ActRow { what, route, allowed } = act.row();
         let cells = allowed.map(|allowed| match allowed {
             Allowed::Yes => "yes",
             Allowed::Own => "own",

@@ -20,7 +20,7 @@ pub fn date_at(micros: u64, time_zone: &str) -> BusinessDate {
 /// When a date begins in a zone, microseconds since the Unix epoch: [`date_at`] gives earlier dates for earlier times. A
 /// midnight that a clock skips is the first moment after it.
 #[must_use]
-pub fn begins_at(date: BusinessDate, time_zone: &str) -> u64 {
+pub fn start_of_day(date: BusinessDate, time_zone: &str) -> u64 {
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
     let part = |number: u32| i16::try_from(number).unwrap_or(0);
     let small = |number: u32| i8::try_from(number).unwrap_or(0);
@@ -59,12 +59,12 @@ mod tests {
         let end = BusinessDate::parse("2018-12-31").unwrap();
         while date < end {
             for zone in zones {
-                let begins = begins_at(date, zone);
+                let begins = start_of_day(date, zone);
                 assert_eq!(date_at(begins, zone), date, "{date} in {zone}");
                 assert!(date_at(begins - 1, zone) < date, "{date} in {zone}");
             }
             date = date.next();
         }
-        assert_eq!(begins_at(BusinessDate::FIRST, "Asia/Seoul"), 0, "before the epoch");
+        assert_eq!(start_of_day(BusinessDate::FIRST, "Asia/Seoul"), 0, "before the epoch");
     }
 }

@@ -34,7 +34,7 @@ impl Clock for SystemClock {
 
 /// A time for people and JSON: RFC 3339 in UTC. Microseconds that no calendar holds stay a number.
 #[must_use]
-pub fn rfc3339(micros: u64) -> String {
+pub fn format_time(micros: u64) -> String {
     i64::try_from(micros)
         .ok()
         .and_then(|micros| Timestamp::from_microsecond(micros).ok())
@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn times_are_read_as_people_write_them() {
         let now = parse_time("2026-10-15T15:19:00Z", 0).expect("a time");
-        assert_eq!(rfc3339(now), "2026-10-15T15:19:00.000000Z");
+        assert_eq!(format_time(now), "2026-10-15T15:19:00.000000Z");
         for (text, time) in [
             ("2026-10-16T00:19:00+09:00", "2026-10-15T15:19:00.000000Z"),
             ("90m", "2026-10-15T13:49:00.000000Z"),
             ("1h 30m", "2026-10-15T13:49:00.000000Z"),
             ("10s ago", "2026-10-15T15:18:50.000000Z"),
         ] {
-            assert_eq!(rfc3339(parse_time(text, now).expect(text)), time, "{text}");
+            assert_eq!(format_time(parse_time(text, now).expect(text)), time, "{text}");
         }
         for text in ["", "yesterday", "10", "2026-10-15"] {
             assert!(parse_time(text, now).is_err(), "{text}");

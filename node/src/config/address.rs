@@ -47,7 +47,7 @@ impl Address {
     ///
     /// # Errors
     /// When there's no such port.
-    pub fn above(&self, ports: u16) -> Result<Self, AddressError> {
+    pub fn with_port_above(&self, ports: u16) -> Result<Self, AddressError> {
         let port = self.port.checked_add(ports).ok_or(AddressError::TooHigh(self.port, ports))?;
         Ok(Self { host: self.host.clone(), port })
     }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_ports_above_must_exist() {
         let base: Address = "host:65534".parse().expect("an address");
-        assert_eq!(base.above(1).map(|above| above.port()), Ok(65_535));
-        assert_eq!(base.above(2), Err(AddressError::TooHigh(65_534, 2)));
+        assert_eq!(base.with_port_above(1).map(|above| above.port()), Ok(65_535));
+        assert_eq!(base.with_port_above(2), Err(AddressError::TooHigh(65_534, 2)));
     }
 }

@@ -266,7 +266,7 @@ impl Config {
     /// # Panics
     /// Never: a configuration without this node doesn't load.
     #[must_use]
-    pub fn own(&self) -> &Member {
+    pub fn own_member(&self) -> &Member {
         self.members
             .iter()
             .find(|member| member.node == self.node)
@@ -277,19 +277,21 @@ impl Config {
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let plain = settings.get_or("http.plain", false, values::boolean)?;
         if self.http_tls.is_none() && !self.listen.http.ip().is_loopback() && !plain {
-            return Err(settings.wrong(
+            return Err(settings.invalid_setting(
                 "listen.http",
                 "keys would cross the network in the clear; set http.cert and http.key, or http.plain = true where something in front speaks TLS".to_owned(),
             ));
         }
         if self.members.len() > MEMBERS_MAX {
-            return Err(settings
-                .wrong("members", format!("{} nodes; {MEMBERS_MAX} at most", self.members.len())));
+            return Err(settings.invalid_setting(
+                "members",
+                format!("{} nodes; {MEMBERS_MAX} at most", self.members.len()),
+            ));
         }
         let (mut nodes, mut sites, mut peers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (number, member) in self.members.iter().enumerate() {
             let wrong = |key: &str, what: String| {
-                Err(settings.wrong(&format!("members[{number}].{key}"), what))
+                Err(settings.invalid_setting(&format!("members[{number}].{key}"), what))
             };
             if !nodes.insert(member.node) {
                 return wrong("node", format!("node {} is there twice", member.node));
@@ -304,14 +306,14 @@ impl Config {
             }
         }
         match self.members.iter().find(|member| member.node == self.node) {
-            None => Err(settings.wrong(
+            None => Err(settings.invalid_setting(
                 "node.id",
                 format!(
                     "node {} is not among the [[members]]; add it, as others reach it",
                     self.node
                 ),
             )),
-            Some(own) if own.site != self.site => Err(settings.wrong(
+            Some(own) if own.site != self.site => Err(settings.invalid_setting(
                 "node.site",
                 format!(
                     "{} here, but node {} is {} among the [[members]]",
@@ -329,10 +331,10 @@ fn http_tls(settings: &Settings, folder: &Path) -> Result<Option<HttpTls>, Confi
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some(HttpTls { cert, key })),
         (Some(_), None) => {
-            Err(settings.wrong("http.key", "is missing beside http.cert".to_owned()))
+            Err(settings.invalid_setting("http.key", "is missing beside http.cert".to_owned()))
         }
         (None, Some(_)) => {
-            Err(settings.wrong("http.cert", "is missing beside http.key".to_owned()))
+            Err(settings.invalid_setting("http.cert", "is missing beside http.key".to_owned()))
         }
     }
 }

@@ -63,7 +63,7 @@ impl fmt::Display for Origin {
 
 /// A value as it was written. The environment and flags only know texts.
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub(crate) enum SettingValue {
     Text(String),
     Integer(String),
     Boolean(bool),
@@ -73,7 +73,7 @@ pub(crate) enum Value {
 
 #[derive(Clone, Debug)]
 struct Setting {
-    value: Value,
+    value: SettingValue,
     origin: Origin,
 }
 
@@ -95,7 +95,11 @@ impl Settings {
         settings.read_file(text)?;
         for (name, value) in &overrides.environment {
             if let Some(key) = environment_key(name)? {
-                settings.put(key, Value::Text(value.clone()), Origin::Environment(name.clone()));
+                settings.put(
+                    key,
+                    SettingValue::Text(value.clone()),
+                    Origin::Environment(name.clone()),
+                );
             }
         }
         for (key, value) in &overrides.flags {
@@ -103,7 +107,7 @@ impl Settings {
             if !is_known(key) {
                 return Err(unknown(origin, key));
             }
-            settings.put(key.clone(), Value::Text(value.clone()), origin);
+            settings.put(key.clone(), SettingValue::Text(value.clone()), origin);
         }
         Ok(settings)
     }
@@ -112,7 +116,7 @@ impl Settings {
     pub(crate) fn get<T>(
         &self,
         key: &str,
-        parse: impl FnOnce(&Value) -> Result<T, String>,
+        parse: impl FnOnce(&SettingValue) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         let setting = self.values.get(key).ok_or_else(|| ConfigError::Invalid {
             origin: Origin::File(self.path.clone()),
@@ -131,13 +135,13 @@ impl Settings {
         &self,
         key: &str,
         default: T,
-        parse: impl FnOnce(&Value) -> Result<T, String>,
+        parse: impl FnOnce(&SettingValue) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         if self.values.contains_key(key) { self.get(key, parse) } else { Ok(default) }
     }
 
     /// Says of a setting that it contradicts another one.
-    pub(crate) fn wrong(&self, key: &str, problem: String) -> ConfigError {
+    pub(crate) fn invalid_setting(&self, key: &str, problem: String) -> ConfigError {
         let origin = self
             .values
             .get(key)
@@ -145,7 +149,7 @@ impl Settings {
         ConfigError::Invalid { origin, key: key.to_owned(), problem }
     }
 
-    fn put(&mut self, key: String, value: Value, origin: Origin) {
+    fn put(&mut self, key: String, value: SettingValue, origin: Origin) {
         self.values.insert(key, Setting { value, origin });
     }
 
@@ -210,19 +214,22 @@ impl Settings {
     }
 }
 
-fn value_of(value: &DeValue<'_>) -> Value {
+fn value_of(value: &DeValue<'_>) -> SettingValue {
     match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::String(text) => SettingValue::Text(text.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => {
-            Value::Integer(number.as_str().replace('_', ""))
+            SettingValue::Integer(number.as_str().replace('_', ""))
         }
-        DeValue::Boolean(value) => Value::Boolean(*value),
+        DeValue::Boolean(value) => SettingValue::Boolean(*value),
         DeValue::Array(items) => {
             let texts: Option<Vec<String>> =
                 items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
-            texts.map_or(Value::Other("a list of other things than texts"), Value::List)
+            texts.map_or(
+                SettingValue::Other("a list of other things than texts"),
+                SettingValue::List,
+            )
         }
-        other => Value::Other(other.type_str()),
+        other => SettingValue::Other(other.type_str()),
     }
 }
 

@@ -12,39 +12,39 @@ use evenkeel_wire::{
     transfer::Text,
 };
 
-use super::{Address, LogFormat, Profile, log_filter, settings::Value};
+use super::{Address, LogFormat, Profile, log_filter, settings::SettingValue};
 
-pub(crate) fn text(value: &Value) -> Result<String, String> {
+pub(crate) fn text(value: &SettingValue) -> Result<String, String> {
     match value {
-        Value::Text(text) => Ok(text.clone()),
-        Value::Integer(_) => Err("a number; expected a text in quotes".to_owned()),
-        Value::Boolean(_) => Err("a boolean; expected a text in quotes".to_owned()),
-        Value::List(_) => Err("a list; expected a text in quotes".to_owned()),
-        Value::Other(kind) => Err(format!("{kind}; expected a text in quotes")),
+        SettingValue::Text(text) => Ok(text.clone()),
+        SettingValue::Integer(_) => Err("a number; expected a text in quotes".to_owned()),
+        SettingValue::Boolean(_) => Err("a boolean; expected a text in quotes".to_owned()),
+        SettingValue::List(_) => Err("a list; expected a text in quotes".to_owned()),
+        SettingValue::Other(kind) => Err(format!("{kind}; expected a text in quotes")),
     }
 }
 
-pub(crate) fn number(value: &Value) -> Result<u64, String> {
+pub(crate) fn number(value: &SettingValue) -> Result<u64, String> {
     let digits = match value {
-        Value::Text(digits) | Value::Integer(digits) => digits,
-        Value::Boolean(_) => return Err("a boolean; expected a whole number".to_owned()),
-        Value::List(_) => return Err("a list; expected a whole number".to_owned()),
-        Value::Other(kind) => return Err(format!("{kind}; expected a whole number")),
+        SettingValue::Text(digits) | SettingValue::Integer(digits) => digits,
+        SettingValue::Boolean(_) => return Err("a boolean; expected a whole number".to_owned()),
+        SettingValue::List(_) => return Err("a list; expected a whole number".to_owned()),
+        SettingValue::Other(kind) => return Err(format!("{kind}; expected a whole number")),
     };
     digits.parse().map_err(|_| format!("{digits:?} is no whole number from 0 up"))
 }
 
 /// From TOML a boolean, from the environment and flags a text.
-pub(crate) fn boolean(value: &Value) -> Result<bool, String> {
+pub(crate) fn boolean(value: &SettingValue) -> Result<bool, String> {
     match value {
-        Value::Boolean(value) => Ok(*value),
-        Value::Text(text) if text == "true" => Ok(true),
-        Value::Text(text) if text == "false" => Ok(false),
+        SettingValue::Boolean(value) => Ok(*value),
+        SettingValue::Text(text) if text == "true" => Ok(true),
+        SettingValue::Text(text) if text == "false" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
 }
 
-pub(crate) fn at_least_one(value: &Value) -> Result<u32, String> {
+pub(crate) fn at_least_one(value: &SettingValue) -> Result<u32, String> {
     let number = number(value)?;
     u32::try_from(number)
         .ok()
@@ -53,7 +53,7 @@ pub(crate) fn at_least_one(value: &Value) -> Result<u32, String> {
 }
 
 /// Seconds as written, at least one, as milliseconds.
-pub(crate) fn seconds(value: &Value) -> Result<u64, String> {
+pub(crate) fn seconds(value: &SettingValue) -> Result<u64, String> {
     let seconds = number(value)?;
     if seconds == 0 {
         return Err("must be at least 1 s".to_owned());
@@ -61,7 +61,7 @@ pub(crate) fn seconds(value: &Value) -> Result<u64, String> {
     seconds.checked_mul(1_000).ok_or_else(|| format!("{seconds} s is too long"))
 }
 
-pub(crate) fn balance(value: &Value) -> Result<u64, String> {
+pub(crate) fn balance(value: &SettingValue) -> Result<u64, String> {
     let amount = number(value)?;
     if (1..=AMOUNT_MAX).contains(&amount) {
         Ok(amount)
@@ -71,10 +71,10 @@ pub(crate) fn balance(value: &Value) -> Result<u64, String> {
 }
 
 /// From TOML a list, from the environment and flags a text with commas.
-pub(crate) fn assets(value: &Value) -> Result<Vec<Asset>, String> {
+pub(crate) fn assets(value: &SettingValue) -> Result<Vec<Asset>, String> {
     let names: Vec<String> = match value {
-        Value::List(names) => names.clone(),
-        Value::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        SettingValue::List(names) => names.clone(),
+        SettingValue::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
         _ => return Err("expected a list of asset names".to_owned()),
     };
     if names.is_empty() || names.len() > ASSETS_MAX {
@@ -91,19 +91,19 @@ pub(crate) fn assets(value: &Value) -> Result<Vec<Asset>, String> {
     Ok(assets)
 }
 
-pub(crate) fn cluster_id(value: &Value) -> Result<ClusterId, String> {
+pub(crate) fn cluster_id(value: &SettingValue) -> Result<ClusterId, String> {
     let text = text(value)?;
     ClusterId::parse(&text).map_err(|error| format!("{text:?}: {error}"))
 }
 
-pub(crate) fn node_id(value: &Value) -> Result<NodeId, String> {
+pub(crate) fn node_id(value: &SettingValue) -> Result<NodeId, String> {
     match number(value)? {
         0 => Err("nodes are numbered from 1".to_owned()),
         id => Ok(id),
     }
 }
 
-pub(crate) fn name(value: &Value) -> Result<String, String> {
+pub(crate) fn name(value: &SettingValue) -> Result<String, String> {
     let text = text(value)?;
     if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(format!(
@@ -129,38 +129,38 @@ pub fn check_site_name(name: &str) -> Result<(), String> {
     }
 }
 
-pub(crate) fn site_name(value: &Value) -> Result<String, String> {
+pub(crate) fn site_name(value: &SettingValue) -> Result<String, String> {
     let name = text(value)?;
     check_site_name(&name)?;
     Ok(name)
 }
 
-pub(crate) fn profile(value: &Value) -> Result<Profile, String> {
+pub(crate) fn profile(value: &SettingValue) -> Result<Profile, String> {
     let name = text(value)?;
     Profile::from_name(&name)
         .ok_or_else(|| format!("{name:?} is no profile; there are metro, region and world"))
 }
 
-pub(crate) fn socket_address(value: &Value) -> Result<SocketAddr, String> {
+pub(crate) fn socket_address(value: &SettingValue) -> Result<SocketAddr, String> {
     let text = text(value)?;
     text.parse().map_err(|_| {
         format!("{text:?}: to listen takes a number and a port, as 127.0.0.1:7100 or [::]:7100")
     })
 }
 
-pub(crate) fn address(value: &Value) -> Result<Address, String> {
+pub(crate) fn address(value: &SettingValue) -> Result<Address, String> {
     text(value)?.parse().map_err(|error: super::AddressError| error.to_string())
 }
 
 /// Relative to the folder of node.toml, so that a node starts from anywhere.
-pub(crate) fn path_in(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
+pub(crate) fn path_in(folder: &Path) -> impl Fn(&SettingValue) -> Result<PathBuf, String> {
     |value| {
         let text = text(value)?;
         if text.is_empty() { Err("an empty path".to_owned()) } else { Ok(folder.join(text)) }
     }
 }
 
-pub(crate) fn log_format(value: &Value) -> Result<LogFormat, String> {
+pub(crate) fn log_format(value: &SettingValue) -> Result<LogFormat, String> {
     match text(value)?.as_str() {
         "readable" => Ok(LogFormat::Readable),
         "json" => Ok(LogFormat::Json),
@@ -168,14 +168,14 @@ pub(crate) fn log_format(value: &Value) -> Result<LogFormat, String> {
     }
 }
 
-pub(crate) fn log_filter_text(value: &Value) -> Result<String, String> {
+pub(crate) fn log_filter_text(value: &SettingValue) -> Result<String, String> {
     let text = text(value)?;
     log_filter::parse_filter(&text).map_err(|error| error.to_string())?;
     Ok(text)
 }
 
 /// The program brings the database of time zones along; a newer one of the machine goes over it.
-pub(crate) fn time_zone(value: &Value) -> Result<Text<NAME_BYTES_MAX>, String> {
+pub(crate) fn time_zone(value: &SettingValue) -> Result<Text<NAME_BYTES_MAX>, String> {
     let name = text(value)?;
     if name.is_empty() || jiff::tz::TimeZone::get(&name).is_err() {
         return Err(format!("{name:?} is no time zone; write its IANA name, as Asia/Seoul"));
@@ -183,7 +183,7 @@ pub(crate) fn time_zone(value: &Value) -> Result<Text<NAME_BYTES_MAX>, String> {
     Text::new(&name).map_err(|error| error.to_string())
 }
 
-pub(crate) fn key_hash(value: &Value) -> Result<[u8; 32], String> {
+pub(crate) fn key_hash(value: &SettingValue) -> Result<[u8; 32], String> {
     let text = text(value)?;
     blake3::Hash::from_hex(&text)
         .map(|hash| *hash.as_bytes())

@@ -23,14 +23,14 @@ use crate::{
     admission::{self, Keyring},
     limits::HELLO_PATIENCE,
     metrics::DoorMetrics,
-    road::{Caller, Errand, Lead, Reply, ReplySink, Road, Ticket},
-    state::{State, freshness::Freshness},
+    road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
+    state::{AppliedState, freshness::Freshness},
 };
 
 /// What every client's stream needs.
 pub struct ClientDoor {
     pub road: Arc<Road>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
     pub cluster: ClusterId,
@@ -53,8 +53,8 @@ impl ClientDoor {
             let door = self.clone();
             tokio::spawn(async move {
                 let from = link.remote_address();
-                let _connected = door.metrics.connected();
-                if let Err(error) = door.connection(link).await {
+                let _connected = door.metrics.track_connection();
+                if let Err(error) = door.serve_connection(link).await {
                     tracing::debug!(%from, %error, "a client's connection ended");
                 }
             });
@@ -62,14 +62,14 @@ impl ClientDoor {
     }
 
     /// A client's connection: a stream for its requests, and now and then a short one that asks again who is primary.
-    async fn connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
+    async fn serve_connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
         let first = timeout(HELLO_PATIENCE, link.accept_lane()).await;
         let mut lane = first.map_err(io::Error::from)??;
         loop {
             let (door, link_kept) = (self.clone(), link.clone());
             let (sender, receiver) = lane;
             tokio::spawn(async move {
-                if let Err(error) = door.lane(&link_kept, sender, receiver).await {
+                if let Err(error) = door.serve_lane(&link_kept, sender, receiver).await {
                     tracing::debug!(from = %link_kept.remote_address(), %error, "a client's stream ended");
                 }
             });
@@ -77,31 +77,31 @@ impl ClientDoor {
         }
     }
 
-    async fn lane(
+    async fn serve_lane(
         self: &Arc<Self>,
         link: &ClientLink,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
-        let caller = match self.hello(&mut receiver).await {
+        let caller = match self.receive_hello(&mut receiver).await {
             Ok(caller) => caller,
             Err(refusal) => {
-                self.metrics.refused(refusal.code.name());
-                return last_word(sender, refusal).await;
+                self.metrics.count_refusal(refusal.code.name());
+                return send_final_refusal(sender, refusal).await;
             }
         };
-        link.welcome();
-        sender.send(&frame::whole(reply::WELCOME, &self.welcome())).await?;
-        match self.stream(caller, &mut sender, receiver).await {
+        link.widen_window();
+        sender.send(&frame::encode_whole(reply::WELCOME, &self.welcome())).await?;
+        match self.serve_requests(caller, &mut sender, receiver).await {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                dismiss(sender, &error).await?;
+                refuse_stream(sender, &error).await?;
                 Err(error)
             }
             ended => ended,
         }
     }
 
-    async fn hello(&self, receiver: &mut FrameReceiver) -> Result<Caller, Refusal> {
+    async fn receive_hello(&self, receiver: &mut FrameReceiver) -> Result<Caller, Refusal> {
         let malformed = |detail: &str| Refusal::new(RefusalCode::Malformed, detail);
         let first = timeout(HELLO_PATIENCE, receiver.receive())
             .await
@@ -129,7 +129,7 @@ impl ClientDoor {
         }
     }
 
-    async fn stream(
+    async fn serve_requests(
         self: &Arc<Self>,
         caller: Caller,
         sender: &mut FrameSender,
@@ -142,7 +142,7 @@ impl ClientDoor {
         while open || under_way > 0 {
             tokio::select! {
                 biased;
-                replies = outbox.take(), if under_way > 0 => {
+                replies = outbox.take_replies(), if under_way > 0 => {
                     under_way -= replies.len();
                     for (number, reply) in replies {
                         write_reply(number, reply, &mut frames);
@@ -156,11 +156,11 @@ impl ClientDoor {
                         open = false;
                         continue;
                     };
-                    self.request(caller, frame, &outbox)?;
+                    self.route_request(caller, frame, &outbox)?;
                     under_way += 1;
                     while under_way < REQUESTS_OUTSTANDING_MAX {
                         let Some(frame) = receiver.try_receive()? else { break };
-                        self.request(caller, frame, &outbox)?;
+                        self.route_request(caller, frame, &outbox)?;
                         under_way += 1;
                     }
                 }
@@ -170,13 +170,13 @@ impl ClientDoor {
     }
 
     /// Puts a request on the road; every request gets exactly one reply.
-    fn request(
+    fn route_request(
         self: &Arc<Self>,
         caller: Caller,
         frame: Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
-        let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {
                 let submit = Submit::read(frame.body).map_err(invalid)?;
@@ -194,15 +194,15 @@ impl ClientDoor {
                     return Ok(());
                 }
                 let Submit { count, atomic, commands, .. } = submit;
-                let errand = Errand::Submit { count, atomic, commands };
+                let errand = Request::Submit { count, atomic, commands };
                 self.road.route(ticket(caller, errand, deadline_ms, outbox, number));
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;
-                self.read(caller, read, outbox);
+                self.route_read(caller, read, outbox);
             }
             other => {
-                let error = codec::Error::Malformed(format!("a frame of type {other}"));
+                let error = codec::CodecError::Malformed(format!("a frame of type {other}"));
                 return Err(invalid(error));
             }
         }
@@ -219,7 +219,7 @@ impl ClientDoor {
         Ok(())
     }
 
-    fn read(self: &Arc<Self>, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
+    fn route_read(self: &Arc<Self>, caller: Caller, read: ReadRequest, outbox: &Arc<Outbox>) {
         let number = outbox.begin(read.number);
         let checked = self
             .check_open()
@@ -229,15 +229,15 @@ impl ClientDoor {
         if let Err(refusal) = checked {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
-        let ticket = ticket(caller, Errand::Read(read.query), read.deadline_ms, outbox, number);
+        let ticket = ticket(caller, Request::Read(read.query), read.deadline_ms, outbox, number);
         match read.consistency {
             Consistency::Linearizable => self.road.route(ticket),
-            Consistency::Local if self.keyring.is_current() => self.read_here(ticket),
+            Consistency::Local if self.keyring.is_current() => self.read_locally(ticket),
             Consistency::Local => {
                 let door = self.clone();
                 tokio::spawn(async move {
                     match door.keyring.confirm(&ticket.caller).await {
-                        Ok(()) => door.read_here(ticket),
+                        Ok(()) => door.read_locally(ticket),
                         Err(refusal) => ticket.reply(Reply::Refused(refusal)),
                     }
                 });
@@ -245,9 +245,9 @@ impl ClientDoor {
         }
     }
 
-    fn read_here(&self, ticket: Ticket) {
+    fn read_locally(&self, ticket: Ticket) {
         // The age first: what is applied meanwhile only makes the answer younger.
-        admission::answer(&self.state, ticket, Some(self.as_of()));
+        admission::answer_ticket(&self.state, ticket, Some(self.as_of()));
     }
 
     /// How old what this node knows may be. A node that has never been current since its start says so with the largest age.
@@ -261,14 +261,14 @@ impl ClientDoor {
 
 /// A stream that breaks the protocol is told why. What it had asked before is decided all the same: whoever sent it asks
 /// again with the same ids.
-async fn dismiss(sender: FrameSender, error: &io::Error) -> io::Result<()> {
+async fn refuse_stream(sender: FrameSender, error: &io::Error) -> io::Result<()> {
     let detail = format!("{error}; this stream is closed");
-    last_word(sender, Refusal::new(RefusalCode::Malformed, &detail)).await
+    send_final_refusal(sender, Refusal::new(RefusalCode::Malformed, &detail)).await
 }
 
 /// A refusal that answers no request, and the end of the stream.
-async fn last_word(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> {
-    let refused = frame::whole(reply::REFUSED, &Refused { number: 0, refusal });
+async fn send_final_refusal(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> {
+    let refused = frame::encode_whole(reply::REFUSED, &Refused { number: 0, refusal });
     let told = async {
         sender.send(&refused).await?;
         sender.finish().await
@@ -278,14 +278,14 @@ async fn last_word(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> 
 
 fn ticket(
     caller: Caller,
-    errand: Errand,
+    errand: Request,
     deadline_ms: u32,
     outbox: &Arc<Outbox>,
     token: u64,
 ) -> Ticket {
     Ticket {
         caller,
-        errand,
+        request: errand,
         deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
         waiting_since: None,
         proposed: false,

@@ -18,8 +18,8 @@ use crate::{
     limits::FORWARDS_MAX,
     metrics::DoorMetrics,
     replication::peers::transport::LaneEnds,
-    road::{Caller, Errand, Lead, NODES_HASH, Reply, ReplySink, Road, Ticket},
-    state::State,
+    road::{Caller, Lead, NODES_HASH, Reply, ReplySink, Request, Road, Ticket},
+    state::AppliedState,
 };
 
 /// Targets of commands that are looked up while others wait.
@@ -31,7 +31,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// What every forward lane needs.
 pub struct ForwardDoor {
     pub road: Arc<Road>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
     pub metrics: Arc<DoorMetrics>,
 }
@@ -43,13 +43,13 @@ impl ForwardDoor {
     /// When the lane breaks or the peer breaks the protocol.
     pub async fn serve(self: &Arc<Self>, mut ends: LaneEnds) -> io::Result<()> {
         let outbox = Outbox::new(self.metrics.clone());
-        let _connected = self.metrics.connected();
+        let _connected = self.metrics.track_connection();
         let mut under_way = 0;
         let mut frames = Vec::new();
         loop {
             tokio::select! {
                 biased;
-                replies = outbox.take(), if under_way > 0 => {
+                replies = outbox.take_replies(), if under_way > 0 => {
                     under_way -= replies.len();
                     for (number, reply) in replies {
                         write_reply(number, reply, &mut frames);
@@ -60,33 +60,35 @@ impl ForwardDoor {
                 received = ends.inbound.receive(), if under_way < FORWARDS_MAX => {
                     let Some(frame) = received? else { return Ok(()) };
                     under_way += 1;
-                    self.request(frame, &outbox)?;
+                    self.route_request(frame, &outbox)?;
                 }
             }
         }
     }
 
-    fn request(
+    fn route_request(
         self: &Arc<Self>,
         frame: evenkeel_wire::frame::Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
-        let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         let (number, deadline_ms, hash, errand) = match frame.kind {
             peer::FORWARD_SUBMIT => {
                 let forward = ForwardSubmit::read(frame.body).map_err(invalid)?;
                 let Submit { number, deadline_ms, count, atomic, commands } = forward.submit;
-                let errand = Errand::Submit { count, atomic, commands };
+                let errand = Request::Submit { count, atomic, commands };
                 (outbox.begin(number), deadline_ms, forward.key, errand)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;
                 let read = forward.read;
                 let number = outbox.begin(read.number);
-                (number, read.deadline_ms, forward.key, Errand::Read(read.query))
+                (number, read.deadline_ms, forward.key, Request::Read(read.query))
             }
             other => {
-                return Err(invalid(codec::Error::Malformed(format!("a frame of type {other}"))));
+                return Err(invalid(codec::CodecError::Malformed(format!(
+                    "a frame of type {other}"
+                ))));
             }
         };
         let caller = match self.caller(&hash) {
@@ -99,25 +101,25 @@ impl ForwardDoor {
         let deadline_ms = deadline_ms.clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
         let ticket = Ticket {
             caller,
-            errand,
+            request: errand,
             deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
             waiting_since: None,
             proposed: false,
             sink: outbox.clone(),
             token: number,
         };
-        if takes_its_time(&ticket) {
+        if may_read_files(&ticket) {
             let door = self.clone();
-            tokio::task::spawn_blocking(move || door.enter(ticket));
+            tokio::task::spawn_blocking(move || door.check_and_route(ticket));
         } else {
-            self.enter(ticket);
+            self.check_and_route(ticket);
         }
         Ok(())
     }
 
     /// The site that forwards has checked it too; who may do what is decided where it's done.
-    fn enter(&self, ticket: Ticket) {
-        match self.check(&ticket.caller, &ticket.errand) {
+    fn check_and_route(&self, ticket: Ticket) {
+        match self.check(&ticket.caller, &ticket.request) {
             Ok(()) => self.road.route_here(ticket),
             Err(refusal) => ticket.reply(Reply::Refused(refusal)),
         }
@@ -128,23 +130,23 @@ impl ForwardDoor {
         if !matches!(self.road.lead(), Lead::Here(_)) {
             return Err(Refusal::new(RefusalCode::NoPrimary, "this site isn't the primary"));
         }
-        if *hash == NODES_HASH { Ok(Caller::NODE) } else { self.keyring.recognise(hash) }
+        if *hash == NODES_HASH { Ok(Caller::NODE) } else { self.keyring.authenticate_locally(hash) }
     }
 
-    fn check(&self, caller: &Caller, errand: &Errand) -> Result<(), Refusal> {
+    fn check(&self, caller: &Caller, errand: &Request) -> Result<(), Refusal> {
         match errand {
-            Errand::Submit { count, commands, .. } => {
+            Request::Submit { count, commands, .. } => {
                 admission::check_commands(caller, &*self.state, *count, commands)
             }
-            Errand::Read(query) => admission::check_query(caller, query),
+            Request::Read(query) => admission::check_query(caller, query),
         }
     }
 }
 
 /// Whose payments or holds a merchant's many commands are about is read from files: the heartbeats mustn't wait for that. A
 /// simulation has one thread, and its disk doesn't wait.
-fn takes_its_time(ticket: &Ticket) -> bool {
+fn may_read_files(ticket: &Ticket) -> bool {
     let many =
-        matches!(ticket.errand, Errand::Submit { count, .. } if count > LOOKED_UP_AT_ONCE_MAX);
+        matches!(ticket.request, Request::Submit { count, .. } if count > LOOKED_UP_AT_ONCE_MAX);
     many && ticket.caller.role == Role::Merchant && !cfg!(evenkeel_simulation)
 }

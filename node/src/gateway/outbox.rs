@@ -17,22 +17,22 @@ use crate::{
 
 /// Where replies wait. Holds no more than the stream has requests under way, which its door bounds.
 pub struct Outbox {
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     filled: Notify,
     metrics: Arc<DoorMetrics>,
 }
 
 #[derive(Default)]
-struct State {
+struct OutboxState {
     /// Requests under way; a token is a place in here.
-    requests: Vec<Request>,
+    requests: Vec<PendingRequest>,
     /// Places that are free again.
     free: Vec<u64>,
     replies: Vec<(u64, Reply)>,
 }
 
 #[derive(Clone, Copy)]
-struct Request {
+struct PendingRequest {
     /// Chosen by the client, who may well choose one twice.
     number: u64,
     since: Instant,
@@ -55,20 +55,20 @@ impl Outbox {
         Arc::new(Self { state: Mutex::default(), filled: Notify::new(), metrics })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request has come; its reply is delivered with this token, exactly once.
     pub fn begin(&self, number: u64) -> u64 {
-        let request = Request { number, since: Instant::now() };
+        let request = PendingRequest { number, since: Instant::now() };
         self.state().begin(request)
     }
 
     /// All replies that wait, at least one, each with the number that the client chose. Cancelling the wait loses nothing.
-    pub async fn take(&self) -> Vec<(u64, Reply)> {
+    pub async fn take_replies(&self) -> Vec<(u64, Reply)> {
         loop {
-            let taken = self.take_now();
+            let taken = self.try_take_replies();
             if !taken.is_empty() {
                 return taken;
             }
@@ -76,10 +76,11 @@ impl Outbox {
         }
     }
 
-    fn take_now(&self) -> Vec<(u64, Reply)> {
+    fn try_take_replies(&self) -> Vec<(u64, Reply)> {
         let mut state = self.state();
         let mut replies = std::mem::take(&mut state.replies);
-        let ended: Vec<Request> = replies.iter().map(|(token, _)| state.end(*token)).collect();
+        let ended: Vec<PendingRequest> =
+            replies.iter().map(|(token, _)| state.end(*token)).collect();
         drop(state);
         if replies.is_empty() {
             return replies;
@@ -87,32 +88,32 @@ impl Outbox {
         let now = Instant::now();
         for ((token, reply), request) in replies.iter_mut().zip(ended) {
             *token = request.number;
-            self.metrics.answered(now.saturating_duration_since(request.since));
+            self.metrics.observe_answer(now.saturating_duration_since(request.since));
             if let Reply::Refused(refusal) = reply {
-                self.metrics.refused(refusal.code.name());
+                self.metrics.count_refusal(refusal.code.name());
             }
         }
         replies
     }
 }
 
-impl State {
-    fn begin(&mut self, request: Request) -> u64 {
+impl OutboxState {
+    fn begin(&mut self, request: PendingRequest) -> u64 {
         if let Some(token) = self.free.pop() {
-            self.requests[place(token)] = request;
+            self.requests[slot_index(token)] = request;
             return token;
         }
         self.requests.push(request);
         u64::try_from(self.requests.len() - 1).expect("a place in memory fits 64 bits")
     }
 
-    fn end(&mut self, token: u64) -> Request {
+    fn end(&mut self, token: u64) -> PendingRequest {
         self.free.push(token);
-        self.requests[place(token)]
+        self.requests[slot_index(token)]
     }
 }
 
-fn place(token: u64) -> usize {
+fn slot_index(token: u64) -> usize {
     usize::try_from(token).expect("tokens are given out by this outbox")
 }
 
@@ -122,16 +123,18 @@ pub fn write_reply(number: u64, reply: Reply, frames: &mut Vec<u8>) {
         Reply::Decided(decided, range) => {
             let answers: Vec<Answer> = decided.answers[range].to_vec();
             let outcomes = Outcomes { number, stamp: decided.stamp, answers };
-            put(reply::OUTCOMES, &outcomes, frames);
+            append_frame(reply::OUTCOMES, &outcomes, frames);
         }
         Reply::View(view, as_of) => {
-            put(reply::VIEW, &ViewReply { number, as_of, view: *view }, frames);
+            append_frame(reply::VIEW, &ViewReply { number, as_of, view: *view }, frames);
         }
-        Reply::Refused(refusal) => put(reply::REFUSED, &Refused { number, refusal }, frames),
+        Reply::Refused(refusal) => {
+            append_frame(reply::REFUSED, &Refused { number, refusal }, frames)
+        }
     }
 }
 
-fn put(kind: u8, message: &impl codec::Wire, frames: &mut Vec<u8>) {
+fn append_frame(kind: u8, message: &impl codec::WireEncode, frames: &mut Vec<u8>) {
     let at = frame::start(frames, kind);
     codec::encode_into(message, frames);
     frame::finish(frames, at);
@@ -142,7 +145,7 @@ mod tests {
     use evenkeel_wire::reply::{Refusal, RefusalCode};
 
     use super::*;
-    use crate::metrics::{Door, Metrics, Reading};
+    use crate::metrics::{DoorKind, Metrics, Reading};
 
     fn refused(outbox: &Outbox, token: u64) {
         let refusal = Refusal::new(RefusalCode::Overloaded, "full");
@@ -150,13 +153,13 @@ mod tests {
     }
 
     async fn numbers(outbox: &Outbox) -> Vec<u64> {
-        outbox.take().await.into_iter().map(|(number, _)| number).collect()
+        outbox.take_replies().await.into_iter().map(|(number, _)| number).collect()
     }
 
     #[tokio::test]
     async fn replies_find_the_number_that_the_client_chose_even_twice_and_places_are_used_again() {
         let metrics = Metrics::new();
-        let outbox = Outbox::new(metrics.door(Door::Quic).clone());
+        let outbox = Outbox::new(metrics.door(DoorKind::Quic).clone());
         let first: Vec<u64> = [7, 7, u64::MAX].map(|number| outbox.begin(number)).into();
         refused(&outbox, first[2]);
         refused(&outbox, first[0]);

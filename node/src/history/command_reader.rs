@@ -4,19 +4,19 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use evenkeel_storage::journal::{Part, Parts, Record};
+use evenkeel_storage::journal::{Part, PartReader, Record};
 use evenkeel_wire::outcome::Stamp;
 
 use super::{
-    History, Lost,
-    walk::{commands, place_of, stamp},
+    History, HistoryError,
+    walk::{decode_commands, range_in_body, stamp},
 };
 use crate::limits::READ_BYTES_MAX;
 
 /// Reads commands; best those of neighbouring entries one after the other.
-pub(crate) struct Reader<'a> {
+pub(crate) struct CommandReader<'a> {
     history: &'a History,
-    parts: Parts,
+    parts: PartReader,
     /// The entries that were read whole last, newest last: whoever asks for one of their commands soon asks for another. A
     /// batch of refunds asks for one of its own and one of the payments', by turns.
     opened: Vec<OpenedEntry>,
@@ -31,22 +31,26 @@ struct OpenedEntry {
     commands: Vec<Range<usize>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> CommandReader<'a> {
     pub(crate) fn new(history: &'a History) -> Self {
-        Self { history, parts: history.journal.parts(), opened: Vec::new() }
+        Self { history, parts: history.journal.part_reader(), opened: Vec::new() }
     }
 
     /// A command as it was encoded, and where it was decided.
     ///
     /// # Errors
     /// When it can't be read, or an index is being rebuilt.
-    pub(crate) fn command(&mut self, position: u64, number: u16) -> Result<(Stamp, Bytes), Lost> {
+    pub(crate) fn read_command(
+        &mut self,
+        position: u64,
+        number: u16,
+    ) -> Result<(Stamp, Bytes), HistoryError> {
         // While an index is rebuilt the journal itself still tells.
         let sealed = self.history.indexes.command(position, number).ok().flatten();
         let part = sealed.map(|found| found.part);
         match part.or_else(|| self.history.recents.part(position, number)) {
-            Some(part) => self.command_at(position, number, &part),
-            None => self.out_of_whole(position, number),
+            Some(part) => self.read_command_at(position, number, &part),
+            None => self.read_from_whole_entry(position, number),
         }
     }
 
@@ -54,24 +58,28 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When it can't be read.
-    pub(crate) fn command_at(
+    pub(crate) fn read_command_at(
         &mut self,
         position: u64,
         number: u16,
         part: &Part,
-    ) -> Result<(Stamp, Bytes), Lost> {
+    ) -> Result<(Stamp, Bytes), HistoryError> {
         match self.parts.read(position, part) {
             Ok(record) => Ok((stamp(&record), record.payload)),
             // A whole record checks itself: either it's good, or it says what is wrong.
-            Err(_) => self.out_of_whole(position, number),
+            Err(_) => self.read_from_whole_entry(position, number),
         }
     }
 
-    fn out_of_whole(&mut self, position: u64, number: u16) -> Result<(Stamp, Bytes), Lost> {
+    fn read_from_whole_entry(
+        &mut self,
+        position: u64,
+        number: u16,
+    ) -> Result<(Stamp, Bytes), HistoryError> {
         let open = self.opened.iter().position(|opened| opened.record.position == position);
         let opened = match open {
             Some(at) => self.opened.remove(at),
-            None => OpenedEntry::new(self.history.record(position)?)?,
+            None => OpenedEntry::new(self.history.read_record(position)?)?,
         };
         if self.opened.len() == OPENED_MAX {
             self.opened.remove(0);
@@ -79,26 +87,30 @@ impl<'a> Reader<'a> {
         self.opened.push(opened);
         let opened = self.opened.last().expect("just pushed");
         let place = opened.commands.get(usize::from(number));
-        let place =
-            place.ok_or_else(|| Lost::new(format!("entry {position} has no command {number}")))?;
+        let place = place.ok_or_else(|| {
+            HistoryError::new(format!("entry {position} has no command {number}"))
+        })?;
         Ok((stamp(&opened.record), opened.record.payload.slice(place.clone())))
     }
 }
 
 impl OpenedEntry {
-    fn new(record: Arc<Record>) -> Result<Self, Lost> {
+    fn new(record: Arc<Record>) -> Result<Self, HistoryError> {
         let place = |next: Result<(u16, _, &[u8]), String>| {
-            next.map(|(_, _, bytes)| place_of(bytes, &record.payload))
+            next.map(|(_, _, bytes)| range_in_body(bytes, &record.payload))
         };
-        let places = commands(&record.payload).map(place).collect::<Result<_, _>>();
-        Ok(Self { commands: places.map_err(Lost::new)?, record })
+        let places = decode_commands(&record.payload).map(place).collect::<Result<_, _>>();
+        Ok(Self { commands: places.map_err(HistoryError::new)?, record })
     }
 }
 
 impl History {
     /// An entry, whole.
-    fn record(&self, position: u64) -> Result<Arc<Record>, Lost> {
+    fn read_record(&self, position: u64) -> Result<Arc<Record>, HistoryError> {
         let records = self.journal.read(position, position + 1, READ_BYTES_MAX)?;
-        records.into_iter().next().ok_or_else(|| Lost::new(format!("there is no entry {position}")))
+        records
+            .into_iter()
+            .next()
+            .ok_or_else(|| HistoryError::new(format!("there is no entry {position}")))
     }
 }

@@ -19,21 +19,21 @@ use evenkeel_wire::{
 
 use super::record_kind;
 use super::{
-    Lost,
-    history_reader::{Past, Told},
-    holds::opened,
-    walk::{commands, stamp},
+    HistoryError,
+    history_reader::{DecidedCommand, HistoryReader},
+    holds::open_hold_view,
+    walk::{decode_commands, stamp},
 };
-use evenkeel_ledger::Decided;
+use evenkeel_ledger::DecidedOutcome;
 
 /// How much of the journal is walked for one answer.
 const WALK_BYTES: usize = 1 << 20;
 
 /// A place between outcomes: events come after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum EventCursor {
     /// The very beginning.
-    Nothing,
+    Start,
     /// One outcome of an entry: position and index.
     Outcome(u64, u16),
     /// All of an entry.
@@ -42,11 +42,11 @@ pub enum After {
 
 /// Events, and the place behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Events {
+pub struct EventPage {
     /// In order. None of them may mean that there was nothing to tell of on this stretch.
     pub events: Vec<Event>,
     /// Where to go on.
-    pub next: After,
+    pub next: EventCursor,
     /// Whether something is there to go on with; else wait until an entry after `next` is applied.
     pub more: bool,
 }
@@ -133,7 +133,10 @@ event_kinds! {
 }
 
 /// Sort and id of the event that an outcome is told as. `None`: it isn't told.
-fn told_as(command: &Command, decided: &Decided) -> Option<(EventKind, Option<u128>)> {
+fn event_kind_and_id(
+    command: &Command,
+    decided: &DecidedOutcome,
+) -> Option<(EventKind, Option<u128>)> {
     if decided.replayed || decided.outcome.index == Outcome::NO_INDEX {
         return None;
     }
@@ -161,54 +164,54 @@ fn told_as(command: &Command, decided: &Decided) -> Option<(EventKind, Option<u1
     })
 }
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// The next events after a place, at most `max` of them.
     ///
     /// # Errors
     /// When they can't be had.
-    pub fn events(&self, after: After, max: usize) -> Result<Events, Lost> {
-        let mut told = Events { events: Vec::new(), next: after, more: false };
+    pub fn events_after(&self, after: EventCursor, max: usize) -> Result<EventPage, HistoryError> {
+        let mut told = EventPage { events: Vec::new(), next: after, more: false };
         let Some(newest) = self.ledger.position() else { return Ok(told) };
         let from = match after {
-            After::Nothing => 0,
-            After::Outcome(position, _) => position,
-            After::Entry(position) => position.saturating_add(1),
+            EventCursor::Start => 0,
+            EventCursor::Outcome(position, _) => position,
+            EventCursor::Entry(position) => position.saturating_add(1),
         };
         if from > newest {
             return Ok(told);
         }
         let records = self.history.journal.read(from, newest + 1, WALK_BYTES)?;
         if records.is_empty() {
-            return Err(Lost::new(format!("there is no entry {from}")));
+            return Err(HistoryError::new(format!("there is no entry {from}")));
         }
         for record in &records {
             if record.kind == record_kind::COMMANDS
-                && !self.events_of(record, after, max, &mut told)?
+                && !self.append_events(record, after, max, &mut told)?
             {
                 told.more = true;
                 return Ok(told);
             }
-            told.next = After::Entry(record.position);
+            told.next = EventCursor::Entry(record.position);
         }
         told.more = records.last().is_some_and(|last| last.position < newest);
         Ok(told)
     }
 
     /// An entry's events. False: there are more of them than are asked for.
-    fn events_of(
+    fn append_events(
         &self,
         record: &Record,
-        after: After,
+        after: EventCursor,
         max: usize,
-        told: &mut Events,
-    ) -> Result<bool, Lost> {
+        told: &mut EventPage,
+    ) -> Result<bool, HistoryError> {
         let position = record.position;
-        let outcomes = self.outcomes(position)?;
-        for (next, decided) in commands(&record.payload).zip(&outcomes) {
-            let (_, command, _) = next.map_err(Lost::new)?;
-            let Some((kind, id)) = told_as(&command, decided) else { continue };
+        let outcomes = self.entry_outcomes(position)?;
+        for (next, decided) in decode_commands(&record.payload).zip(&outcomes) {
+            let (_, command, _) = next.map_err(HistoryError::new)?;
+            let Some((kind, id)) = event_kind_and_id(&command, decided) else { continue };
             let outcome = decided.outcome;
-            if matches!(after, After::Outcome(at, index) if at == position && outcome.index <= index)
+            if matches!(after, EventCursor::Outcome(at, index) if at == position && outcome.index <= index)
             {
                 continue;
             }
@@ -216,20 +219,20 @@ impl Past<'_> {
                 return Ok(false);
             }
             let stamp = stamp(record);
-            let subject = self.subject(Told { stamp, command, outcome })?;
+            let subject = self.event_subject(DecidedCommand { stamp, command, outcome })?;
             told.events.push(Event { stamp, kind, id, outcome, subject });
-            told.next = After::Outcome(position, outcome.index);
+            told.next = EventCursor::Outcome(position, outcome.index);
         }
         Ok(true)
     }
 
-    fn subject(&self, told: Told) -> Result<Subject, Lost> {
+    fn event_subject(&self, told: DecidedCommand) -> Result<Subject, HistoryError> {
         if told.outcome.rejection.is_some() {
             return Ok(Subject::Nothing);
         }
         let (stamp, index) = (told.stamp, told.outcome.index);
         Ok(match told.command {
-            Command::Hold(hold) => Subject::Hold(Box::new(opened(hold, stamp, index))),
+            Command::Hold(hold) => Subject::Hold(Box::new(open_hold_view(hold, stamp, index))),
             Command::Void(void) => {
                 Subject::Hold(Box::new(self.hold_ended_by(void.hold, &told.command)?))
             }
@@ -245,25 +248,27 @@ impl Past<'_> {
                 limits: open.limits,
             })),
             Command::SetStatus(change) => {
-                self.changed(change.account, Some(change.status), Limits::default())?
+                self.account_change(change.account, Some(change.status), Limits::default())?
             }
-            Command::SetLimits(change) => self.changed(change.account, None, change.limits)?,
+            Command::SetLimits(change) => {
+                self.account_change(change.account, None, change.limits)?
+            }
             Command::CloseDay(close) => Subject::Day(close),
-            _ => match self.view(told)? {
+            _ => match self.transfer_view(told)? {
                 Some(view) => Subject::Transfer(Box::new(view)),
                 None => Subject::Nothing,
             },
         })
     }
 
-    fn changed(
+    fn account_change(
         &self,
         id: AccountId,
         status: Option<AccountStatus>,
         limits: Limits,
-    ) -> Result<Subject, Lost> {
+    ) -> Result<Subject, HistoryError> {
         let account = self.ledger.account(id);
-        let account = account.ok_or_else(|| Lost::new(format!("account {id} is gone")))?;
+        let account = account.ok_or_else(|| HistoryError::new(format!("account {id} is gone")))?;
         let (kind, asset, label) = (account.kind, account.asset, account.label);
         Ok(Subject::Account(Box::new(AccountChange { id, kind, asset, label, status, limits })))
     }

@@ -12,21 +12,25 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::{Lost, history_reader::Past, rows::is_new_and_committed};
-use evenkeel_ledger::Decided;
+use super::{HistoryError, history_reader::HistoryReader, rows::is_new_and_committed};
+use evenkeel_ledger::DecidedOutcome;
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// The movement that a committed command made. `None`: it moved nothing. A capture is a payment under its own id, with
     /// the hold's memo; a refund and a reversal go back to where the money came from, a reversal's reason is its memo.
     ///
     /// # Errors
     /// When its target can't be had.
-    pub fn movement(&self, command: Command, outcome: &Outcome) -> Result<Option<Transfer>, Lost> {
+    pub fn resolve_movement(
+        &self,
+        command: Command,
+        outcome: &Outcome,
+    ) -> Result<Option<Transfer>, HistoryError> {
         let amount = Amount(outcome.amount);
         let (id, target, kind, memo) = match command {
             Command::Transfer(transfer) => return Ok(Some(transfer)),
             Command::Capture(capture) => {
-                let hold = self.hold_of(capture.id, capture.hold)?;
+                let hold = self.target_hold(capture.id, capture.hold)?;
                 let kind = TransferKind::Payment;
                 let Hold { debit, credit, asset, memo, .. } = hold;
                 let reference = Text::default();
@@ -50,7 +54,7 @@ impl Past<'_> {
             }
             _ => return Ok(None),
         };
-        let target = self.movement_of(id, target)?;
+        let target = self.target_movement(id, target)?;
         Ok(Some(Transfer {
             id,
             debit: target.credit,
@@ -70,32 +74,34 @@ impl Past<'_> {
     pub fn parties_if_moved(
         &self,
         command: &Command,
-        decided: &Decided,
-    ) -> Result<Option<(AccountId, AccountId)>, Lost> {
+        decided: &DecidedOutcome,
+    ) -> Result<Option<(AccountId, AccountId)>, HistoryError> {
         if !is_new_and_committed(decided) {
             return Ok(None);
         }
         if let Command::Transfer(transfer) = command {
             return Ok(Some((transfer.debit, transfer.credit)));
         }
-        let moved = self.movement(command.clone(), &decided.outcome)?;
+        let moved = self.resolve_movement(command.clone(), &decided.outcome)?;
         Ok(moved.map(|moved| (moved.debit, moved.credit)))
     }
 
     /// The movement that `by` is about.
-    fn movement_of(&self, by: CommandId, id: CommandId) -> Result<Transfer, Lost> {
+    fn target_movement(&self, by: CommandId, id: CommandId) -> Result<Transfer, HistoryError> {
         let moved = match self.find_committed(id)? {
-            Some(told) => self.movement(told.command, &told.outcome)?,
+            Some(told) => self.resolve_movement(told.command, &told.outcome)?,
             None => None,
         };
-        moved.ok_or_else(|| Lost::new(format!("command {by}: the movement {id} isn't there")))
+        moved.ok_or_else(|| {
+            HistoryError::new(format!("command {by}: the movement {id} isn't there"))
+        })
     }
 
     /// The hold that `by` is about.
-    fn hold_of(&self, by: CommandId, id: CommandId) -> Result<Hold, Lost> {
+    fn target_hold(&self, by: CommandId, id: CommandId) -> Result<Hold, HistoryError> {
         match self.find_committed(id)?.map(|told| told.command) {
             Some(Command::Hold(hold)) => Ok(hold),
-            _ => Err(Lost::new(format!("command {by}: the hold {id} isn't there"))),
+            _ => Err(HistoryError::new(format!("command {by}: the hold {id} isn't there"))),
         }
     }
 }

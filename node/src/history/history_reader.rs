@@ -12,128 +12,152 @@ use evenkeel_wire::{
     reply::{AccountView, DayView},
 };
 
-use super::{History, Lost, command_reader::Reader, rows};
-use evenkeel_ledger::{Decided, OpenHold};
+use super::{History, HistoryError, command_reader::CommandReader, rows};
+use evenkeel_ledger::{DecidedOutcome, OpenHold};
 
 /// What the ledger knows, one look at a time. What no index covers yet, it remembers.
-pub trait Remembers: Sync {
+pub trait ReadLedger: Sync {
     /// The newest entry that is applied.
     fn position(&self) -> Option<u64>;
     /// Position, command's number and outcome of the first answer to an id.
     fn first_answer(&self, id: CommandId) -> Option<(u64, u16, Outcome)>;
     /// The outcomes of a recent entry, one for each command.
-    fn outcomes_of(&self, position: u64) -> Option<Vec<Decided>>;
+    fn outcomes_of(&self, position: u64) -> Option<Vec<DecidedOutcome>>;
     /// The outcome of one command of a recent entry.
-    fn outcome_of(&self, position: u64, command: u16) -> Option<Decided>;
+    fn outcome_of(&self, position: u64, command: u16) -> Option<DecidedOutcome>;
     /// Position and command's number of what closed a hold.
-    fn resolution(&self, hold: CommandId) -> Option<(u64, u16)>;
+    fn hold_resolution(&self, hold: CommandId) -> Option<(u64, u16)>;
     /// A hold while it's open, and the ledger's time.
     fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64);
     /// An account as it stands.
     fn account(&self, id: AccountId) -> Option<AccountView>;
     /// The report of a closed day.
-    fn day(&self, date: BusinessDate) -> Option<DayView>;
+    fn closed_day(&self, date: BusinessDate) -> Option<DayView>;
     /// For each movement: what its refunds have paid back, and what reversed it.
     fn paid_back(&self, movements: &[CommandId]) -> Vec<(u64, Option<CommandId>)>;
 }
 
 /// A command, what came of it, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct DecidedCommand {
     pub stamp: Stamp,
     pub command: Command,
     pub outcome: Outcome,
 }
 
 /// Everything that was decided. For one question: it keeps open what it read last.
-pub struct Past<'a> {
+pub struct HistoryReader<'a> {
     pub(crate) history: &'a History,
-    pub(crate) ledger: &'a dyn Remembers,
-    reader: RefCell<Reader<'a>>,
+    pub(crate) ledger: &'a dyn ReadLedger,
+    reader: RefCell<CommandReader<'a>>,
 }
 
-impl<'a> Past<'a> {
-    pub fn new(history: &'a History, ledger: &'a dyn Remembers) -> Self {
-        Self { history, ledger, reader: RefCell::new(Reader::new(history)) }
+impl<'a> HistoryReader<'a> {
+    pub fn new(history: &'a History, ledger: &'a dyn ReadLedger) -> Self {
+        Self { history, ledger, reader: RefCell::new(CommandReader::new(history)) }
     }
 
     /// The command that was decided first under an id.
     ///
     /// # Errors
     /// When it can't be had.
-    pub fn find(&self, id: CommandId) -> Result<Option<Told>, Lost> {
+    pub fn find_command(&self, id: CommandId) -> Result<Option<DecidedCommand>, HistoryError> {
         // Memory first: what leaves it is in an index by then.
         if let Some((position, number, outcome)) = self.ledger.first_answer(id) {
-            return self.told(position, number, outcome).map(Some);
+            return self.read_decided(position, number, outcome).map(Some);
         }
         let Some(found) = self.history.indexes.find(id.number())? else { return Ok(None) };
-        let (position, number, outcome) = rows::located(&found);
-        self.told_at(position, number, outcome, &found.part).map(Some)
+        let (position, number, outcome) = rows::located_outcome(&found);
+        self.read_decided_at(position, number, outcome, &found.part).map(Some)
     }
 
     /// The same, if it was committed.
     ///
     /// # Errors
     /// When it can't be had.
-    pub fn find_committed(&self, id: CommandId) -> Result<Option<Told>, Lost> {
-        Ok(self.find(id)?.filter(|told| told.outcome.rejection.is_none()))
+    pub fn find_committed(&self, id: CommandId) -> Result<Option<DecidedCommand>, HistoryError> {
+        Ok(self.find_command(id)?.filter(|told| told.outcome.rejection.is_none()))
     }
 
     /// What closed a hold that was taken up in the entry at `from`.
-    pub(crate) fn find_resolution(&self, hold: CommandId, from: u64) -> Result<Option<Told>, Lost> {
-        if let Some((position, number)) = self.ledger.resolution(hold) {
-            let decided = self.decided(position, number)?;
-            return self.told(position, number, decided.outcome).map(Some);
+    pub(crate) fn find_resolution(
+        &self,
+        hold: CommandId,
+        from: u64,
+    ) -> Result<Option<DecidedCommand>, HistoryError> {
+        if let Some((position, number)) = self.ledger.hold_resolution(hold) {
+            let decided = self.command_outcome(position, number)?;
+            return self.read_decided(position, number, decided.outcome).map(Some);
         }
         let found = self.history.indexes.find_from(rows::resolution_id(hold), from)?;
         let Some(found) = found else { return Ok(None) };
-        let (position, number, outcome) = rows::located(&found);
-        self.told_at(position, number, outcome, &found.part).map(Some)
+        let (position, number, outcome) = rows::located_outcome(&found);
+        self.read_decided_at(position, number, outcome, &found.part).map(Some)
     }
 
     /// What came of each command of an entry of commands.
-    pub(crate) fn outcomes(&self, position: u64) -> Result<Vec<Decided>, Lost> {
+    pub(crate) fn entry_outcomes(
+        &self,
+        position: u64,
+    ) -> Result<Vec<DecidedOutcome>, HistoryError> {
         if let Some(remembered) = self.ledger.outcomes_of(position) {
             return Ok(remembered);
         }
         let rows = self.history.indexes.outcomes(position)?;
-        let rows = rows.ok_or_else(|| forgotten(position))?;
-        Ok(rows.iter().map(rows::decided).collect())
+        let rows = rows.ok_or_else(|| outcomes_forgotten(position))?;
+        Ok(rows.iter().map(rows::outcome_from_row).collect())
     }
 
     /// What came of one command.
-    pub(crate) fn decided(&self, position: u64, number: u16) -> Result<Decided, Lost> {
+    pub(crate) fn command_outcome(
+        &self,
+        position: u64,
+        number: u16,
+    ) -> Result<DecidedOutcome, HistoryError> {
         if let Some(remembered) = self.ledger.outcome_of(position, number) {
             return Ok(remembered);
         }
         let found = self.history.indexes.command(position, number)?;
-        found.map(|found| rows::decided(&found.outcome)).ok_or_else(|| forgotten(position))
+        found
+            .map(|found| rows::outcome_from_row(&found.outcome))
+            .ok_or_else(|| outcomes_forgotten(position))
     }
 
-    pub(crate) fn told(&self, position: u64, number: u16, outcome: Outcome) -> Result<Told, Lost> {
-        let (stamp, bytes) = self.reader.borrow_mut().command(position, number)?;
-        told(stamp, number, &bytes, outcome)
+    pub(crate) fn read_decided(
+        &self,
+        position: u64,
+        number: u16,
+        outcome: Outcome,
+    ) -> Result<DecidedCommand, HistoryError> {
+        let (stamp, bytes) = self.reader.borrow_mut().read_command(position, number)?;
+        decode_decided(stamp, number, &bytes, outcome)
     }
 
-    pub(crate) fn told_at(
+    pub(crate) fn read_decided_at(
         &self,
         position: u64,
         number: u16,
         outcome: Outcome,
         part: &Part,
-    ) -> Result<Told, Lost> {
-        let (stamp, bytes) = self.reader.borrow_mut().command_at(position, number, part)?;
-        told(stamp, number, &bytes, outcome)
+    ) -> Result<DecidedCommand, HistoryError> {
+        let (stamp, bytes) = self.reader.borrow_mut().read_command_at(position, number, part)?;
+        decode_decided(stamp, number, &bytes, outcome)
     }
 }
 
-fn told(stamp: Stamp, number: u16, bytes: &[u8], outcome: Outcome) -> Result<Told, Lost> {
+fn decode_decided(
+    stamp: Stamp,
+    number: u16,
+    bytes: &[u8],
+    outcome: Outcome,
+) -> Result<DecidedCommand, HistoryError> {
     let position = stamp.position;
-    let command = codec::decode(bytes)
-        .map_err(|error| Lost::new(format!("entry {position}, command {number}: {error}")))?;
-    Ok(Told { stamp, command, outcome })
+    let command = codec::decode(bytes).map_err(|error| {
+        HistoryError::new(format!("entry {position}, command {number}: {error}"))
+    })?;
+    Ok(DecidedCommand { stamp, command, outcome })
 }
 
-fn forgotten(position: u64) -> Lost {
-    Lost::new(format!("the outcomes of entry {position} are forgotten"))
+fn outcomes_forgotten(position: u64) -> HistoryError {
+    HistoryError::new(format!("the outcomes of entry {position} are forgotten"))
 }

@@ -10,19 +10,19 @@ use evenkeel_wire::{
 };
 
 use super::{
-    Lost,
-    history_reader::{Past, Told},
+    HistoryError,
+    history_reader::{DecidedCommand, HistoryReader},
 };
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// A hold that was taken up, as it stands. `None`: there is none of this id. One whose time is up is told as expired,
     /// though its release isn't written yet.
     ///
     /// # Errors
     /// When it can't be had.
-    pub fn hold(&self, id: CommandId) -> Result<Option<HoldView>, Lost> {
+    pub fn find_hold(&self, id: CommandId) -> Result<Option<HoldView>, HistoryError> {
         let Some(told) = self.find_committed(id)? else { return Ok(None) };
-        let Some(view) = taken_up(told) else { return Ok(None) };
+        let Some(view) = hold_view_of(told) else { return Ok(None) };
         // It was taken up before this look, so if it isn't open it was closed before.
         let (open, now) = self.ledger.open_hold(id);
         if let Some(open) = open {
@@ -31,33 +31,39 @@ impl Past<'_> {
             return Ok(Some(HoldView { status, ..view }));
         }
         let closed = self.find_resolution(id, view.stamp.position)?;
-        let closed =
-            closed.ok_or_else(|| Lost::new(format!("what closed the hold {id} isn't there")))?;
-        Ok(Some(ended(view, &closed.command, closed.outcome.amount)))
+        let closed = closed
+            .ok_or_else(|| HistoryError::new(format!("what closed the hold {id} isn't there")))?;
+        Ok(Some(closed_hold_view(view, &closed.command, closed.outcome.amount)))
     }
 
     /// A hold as a void or an expiry leaves it.
-    pub(crate) fn hold_ended_by(&self, id: CommandId, by: &Command) -> Result<HoldView, Lost> {
-        let view = self.find_committed(id)?.and_then(taken_up);
-        let view = view.ok_or_else(|| Lost::new(format!("the hold {id} isn't there")))?;
-        Ok(ended(view, by, 0))
+    pub(crate) fn hold_ended_by(
+        &self,
+        id: CommandId,
+        by: &Command,
+    ) -> Result<HoldView, HistoryError> {
+        let view = self.find_committed(id)?.and_then(hold_view_of);
+        let view = view.ok_or_else(|| HistoryError::new(format!("the hold {id} isn't there")))?;
+        Ok(closed_hold_view(view, by, 0))
     }
 }
 
 /// As it is when it's taken up.
-fn taken_up(told: Told) -> Option<HoldView> {
-    let Told { stamp, outcome, command: Command::Hold(hold), .. } = told else { return None };
-    Some(opened(hold, stamp, outcome.index))
+fn hold_view_of(told: DecidedCommand) -> Option<HoldView> {
+    let DecidedCommand { stamp, outcome, command: Command::Hold(hold), .. } = told else {
+        return None;
+    };
+    Some(open_hold_view(hold, stamp, outcome.index))
 }
 
 /// A hold as it is when it's taken up.
-pub(crate) fn opened(hold: Hold, stamp: Stamp, index: u16) -> HoldView {
+pub(crate) fn open_hold_view(hold: Hold, stamp: Stamp, index: u16) -> HoldView {
     let expires_at = stamp.recorded_at.saturating_add(hold.expires_in_ms.saturating_mul(1_000));
     let status = HoldStatus::Open;
     HoldView { hold, status, expires_at, closed_by: None, captured: 0, stamp, index }
 }
 
-fn ended(view: HoldView, by: &Command, amount: u64) -> HoldView {
+fn closed_hold_view(view: HoldView, by: &Command, amount: u64) -> HoldView {
     match by {
         Command::Capture(capture) => HoldView {
             status: HoldStatus::Captured,

@@ -2,36 +2,40 @@
 
 use evenkeel_wire::{id::CommandId, outcome::Outcome};
 
-use super::{History, command_reader::Reader, rows::located};
-use evenkeel_ledger::{FirstAnswers, RecordedCommand, Unwell};
+use super::{History, command_reader::CommandReader, rows::located_outcome};
+use evenkeel_ledger::{JournalLookup, LedgerFault, RecordedCommand};
 
 /// Answers apply, which is at one entry: only what lies before it counts as decided.
-pub struct Firsts<'a> {
+pub struct HistoryLookup<'a> {
     history: &'a History,
-    reader: Reader<'a>,
+    reader: CommandReader<'a>,
     applying: u64,
 }
 
-impl<'a> Firsts<'a> {
+impl<'a> HistoryLookup<'a> {
     pub(crate) fn new(history: &'a History, applying: u64) -> Self {
-        Self { history, reader: Reader::new(history), applying }
+        Self { history, reader: CommandReader::new(history), applying }
     }
 }
 
-impl FirstAnswers for Firsts<'_> {
-    fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
-        let read = self.reader.command(position, command);
-        let (stamp, bytes) = read.map_err(|lost| Unwell::new(lost.to_string()))?;
+impl JournalLookup for HistoryLookup<'_> {
+    fn read_command(
+        &mut self,
+        position: u64,
+        command: u16,
+    ) -> Result<RecordedCommand, LedgerFault> {
+        let read = self.reader.read_command(position, command);
+        let (stamp, bytes) = read.map_err(|lost| LedgerFault::new(lost.to_string()))?;
         Ok(RecordedCommand { stamp, bytes: bytes.into() })
     }
 
-    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
+    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
         let found = self.history.indexes.find(id.number());
         let found = found.map_err(|error| {
-            Unwell::new(format!(
+            LedgerFault::new(format!(
                 "{error}, and this entry can't be applied without it; start again: the journal has what it takes"
             ))
         })?;
-        Ok(found.filter(|found| found.position < self.applying).as_ref().map(located))
+        Ok(found.filter(|found| found.position < self.applying).as_ref().map(located_outcome))
     }
 }

@@ -31,25 +31,25 @@ use evenkeel_storage::journal::{
 };
 use evenkeel_wire::reply::{Refusal, RefusalCode};
 
-pub use events::{AccountChange, After, Event, EventKind, Events, Subject};
-pub use history_reader::{Past, Remembers, Told};
-pub use lookup::Firsts;
+pub use events::{AccountChange, Event, EventCursor, EventKind, EventPage, Subject};
+pub use history_reader::{DecidedCommand, HistoryReader, ReadLedger};
+pub use lookup::HistoryLookup;
 pub use rows::command_row;
 pub use settlement::{BankRow, MerchantRow, Settlement};
-pub use walk::{commands, place_of, stamp};
+pub use walk::{decode_commands, range_in_body, stamp};
 
-use self::recent_index::Recents;
+use self::recent_index::RecentIndex;
 
 /// The history of one node.
 pub struct History {
     journal: Journal,
     indexes: Arc<Indexes>,
-    recents: Recents,
+    recents: RecentIndex,
 }
 
 impl History {
     pub fn new(journal: Journal, indexes: Arc<Indexes>) -> Self {
-        Self { journal, indexes, recents: Recents::default() }
+        Self { journal, indexes, recents: RecentIndex::default() }
     }
 
     /// The indexes of the sealed segments.
@@ -58,36 +58,36 @@ impl History {
     }
 
     /// What apply asks while it's at the entry `applying`: only what lies before it counts as decided.
-    pub fn firsts(&self, applying: u64) -> Firsts<'_> {
-        Firsts::new(self, applying)
+    pub fn lookup_before(&self, applying: u64) -> HistoryLookup<'_> {
+        HistoryLookup::new(self, applying)
     }
 }
 
 /// What is there and can't be had: an index is being rebuilt, or a file can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Lost(String);
+pub struct HistoryError(String);
 
-impl Lost {
+impl HistoryError {
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
 
-impl From<FindError> for Lost {
+impl From<FindError> for HistoryError {
     fn from(error: FindError) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<ReadError> for Lost {
+impl From<ReadError> for HistoryError {
     fn from(error: ReadError) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<Lost> for Refusal {
-    fn from(lost: Lost) -> Self {
+impl From<HistoryError> for Refusal {
+    fn from(lost: HistoryError) -> Self {
         Self::new(RefusalCode::Recovering, &lost.0)
     }
 }

@@ -12,49 +12,49 @@ use evenkeel_wire::{
 };
 
 use super::{
-    Lost,
-    history_reader::{Past, Told},
+    HistoryError,
+    history_reader::{DecidedCommand, HistoryReader},
     rows,
 };
 use crate::limits::HISTORY_PAGE_MAX;
-use evenkeel_ledger::Decided;
+use evenkeel_ledger::DecidedOutcome;
 
 /// A movement's place, where its command stands, and what came of it where that is known already.
-type Listed = (Cursor, Part, Option<Decided>);
+type ListedMovement = (Cursor, Part, Option<DecidedOutcome>);
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// A page of an account's committed movements.
     ///
     /// # Errors
     /// When they can't be had.
-    pub fn page(
+    pub fn read_page(
         &self,
         account: AccountId,
         limit: u32,
         before: Option<Cursor>,
-    ) -> Result<HistoryPage, Lost> {
+    ) -> Result<HistoryPage, HistoryError> {
         let limit = usize::try_from(limit.clamp(1, HISTORY_PAGE_MAX)).unwrap_or(1);
         // One more than asked for tells whether there is a next page.
-        let mut listed = self.listed(account, limit + 1, before)?;
+        let mut listed = self.list_movements(account, limit + 1, before)?;
         let more = listed.len() > limit;
         listed.truncate(limit);
         let next = if more { listed.last().map(|(cursor, ..)| *cursor) } else { None };
-        let items = listed.into_iter().map(|listed| self.listed_view(listed));
+        let items = listed.into_iter().map(|listed| self.movement_view(listed));
         let mut items = items.collect::<Result<Vec<_>, _>>()?;
-        self.tell_paid_back(&mut items);
+        self.fill_paid_back(&mut items);
         Ok(HistoryPage { items, next })
     }
 
-    fn listed(
+    fn list_movements(
         &self,
         account: AccountId,
         wanted: usize,
         before: Option<Cursor>,
-    ) -> Result<Vec<Listed>, Lost> {
-        self.follow(usize::MAX)?;
+    ) -> Result<Vec<ListedMovement>, HistoryError> {
+        self.update_recent_index(usize::MAX)?;
         // Recent ones first: what leaves them meanwhile is in an index by then, and older than the oldest one here.
-        let recent = self.history.recents.of_account(account, before, wanted);
-        let mut listed: Vec<Listed> =
+        let recent = self.history.recents.account_movements(account, before, wanted);
+        let mut listed: Vec<ListedMovement> =
             recent.into_iter().map(|(cursor, part)| (cursor, part, None)).collect();
         if listed.len() < wanted {
             let older = listed.last().map(|(cursor, ..)| *cursor).or(before);
@@ -63,29 +63,35 @@ impl Past<'_> {
                 self.history.indexes.history(account.number(), older, wanted - listed.len())?;
             listed.extend(sealed.into_iter().map(|found| {
                 let cursor = Cursor { position: found.position, command: found.command };
-                (cursor, found.part, Some(rows::decided(&found.outcome)))
+                (cursor, found.part, Some(rows::outcome_from_row(&found.outcome)))
             }));
         }
         Ok(listed)
     }
 
-    fn listed_view(&self, (cursor, part, decided): Listed) -> Result<TransferView, Lost> {
+    fn movement_view(
+        &self,
+        (cursor, part, decided): ListedMovement,
+    ) -> Result<TransferView, HistoryError> {
         let Cursor { position, command } = cursor;
         let decided = match decided {
             Some(decided) => decided,
-            None => self.decided(position, command)?,
+            None => self.command_outcome(position, command)?,
         };
-        let told = self.told_at(position, command, decided.outcome, &part)?;
-        let view = self.view(told)?;
+        let told = self.read_decided_at(position, command, decided.outcome, &part)?;
+        let view = self.transfer_view(told)?;
         view.ok_or_else(|| {
-            Lost::new(format!("entry {position}, command {command}: it moved nothing"))
+            HistoryError::new(format!("entry {position}, command {command}: it moved nothing"))
         })
     }
 
     /// A committed command as a movement, before anything was paid back. `None`: it moved nothing.
-    pub(crate) fn view(&self, told: Told) -> Result<Option<TransferView>, Lost> {
-        let Told { stamp, command, outcome, .. } = told;
-        let moved = self.movement(command, &outcome)?;
+    pub(crate) fn transfer_view(
+        &self,
+        told: DecidedCommand,
+    ) -> Result<Option<TransferView>, HistoryError> {
+        let DecidedCommand { stamp, command, outcome, .. } = told;
+        let moved = self.resolve_movement(command, &outcome)?;
         Ok(moved.map(|transfer| {
             let refunded = (transfer.kind == TransferKind::Payment).then_some(0);
             let index = outcome.index;
@@ -94,7 +100,7 @@ impl Past<'_> {
     }
 
     /// Says of each movement what was paid back of it by now.
-    pub(crate) fn tell_paid_back(&self, views: &mut [TransferView]) {
+    pub(crate) fn fill_paid_back(&self, views: &mut [TransferView]) {
         let ids: Vec<_> = views.iter().map(|view| view.transfer.id).collect();
         let paid_back = self.ledger.paid_back(&ids);
         for (view, (refunded, reversed_by)) in views.iter_mut().zip(paid_back) {
@@ -107,10 +113,13 @@ impl Past<'_> {
     ///
     /// # Errors
     /// When it can't be had.
-    pub fn transfer(&self, id: evenkeel_wire::id::CommandId) -> Result<Option<TransferView>, Lost> {
+    pub fn find_transfer(
+        &self,
+        id: evenkeel_wire::id::CommandId,
+    ) -> Result<Option<TransferView>, HistoryError> {
         let Some(told) = self.find_committed(id)? else { return Ok(None) };
-        let Some(mut view) = self.view(told)? else { return Ok(None) };
-        self.tell_paid_back(std::slice::from_mut(&mut view));
+        let Some(mut view) = self.transfer_view(told)? else { return Ok(None) };
+        self.fill_paid_back(std::slice::from_mut(&mut view));
         Ok(Some(view))
     }
 }

@@ -14,9 +14,9 @@ use evenkeel_wire::{id::AccountId, request::Cursor};
 
 use super::record_kind;
 use super::{
-    Lost,
-    history_reader::Past,
-    walk::{commands, place_of},
+    HistoryError,
+    history_reader::HistoryReader,
+    walk::{decode_commands, range_in_body},
 };
 
 /// How much of the journal is noted between two looks at what was sealed.
@@ -25,7 +25,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The notes, behind their locks. `notes` is never held while the ledger or the disk is asked: apply asks for it while it
 /// holds the ledger.
 #[derive(Default)]
-pub(crate) struct Recents {
+pub(crate) struct RecentIndex {
     following: Mutex<()>,
     notes: Mutex<Notes>,
 }
@@ -39,7 +39,7 @@ struct Notes {
     first: u64,
     commands: VecDeque<NotedCommand>,
     /// Each account's newest movement.
-    newest: HashMap<AccountId, Link>,
+    newest: HashMap<AccountId, MovementRef>,
 }
 
 struct NotedEntry {
@@ -51,22 +51,22 @@ struct NotedEntry {
 struct NotedCommand {
     part: Part,
     /// How far back the debit account's movement before this one is, then the credit account's.
-    before: [Back; 2],
+    before: [BackLink; 2],
 }
 
 /// A movement, and on which of its sides the account is.
 #[derive(Clone, Copy)]
-struct Link {
+struct MovementRef {
     ordinal: u64,
     side: usize,
 }
 
 /// The way from one movement of an account to the one before: twice the distance, and the side. 0: there is none.
 #[derive(Clone, Copy, Default)]
-struct Back(u32);
+struct BackLink(u32);
 
-impl Back {
-    fn new(from: u64, to: Option<Link>) -> Self {
+impl BackLink {
+    fn new(from: u64, to: Option<MovementRef>) -> Self {
         let way = to.and_then(|to| {
             let distance = u32::try_from(from - to.ordinal).ok()?;
             distance.checked_mul(2)?.checked_add(u32::try_from(to.side).ok()?)
@@ -74,53 +74,58 @@ impl Back {
         Self(way.unwrap_or(0))
     }
 
-    fn follow(self, from: u64) -> Option<Link> {
+    fn target_from(self, from: u64) -> Option<MovementRef> {
         let (distance, side) = (u64::from(self.0 / 2), usize::try_from(self.0 % 2).ok()?);
-        (distance > 0).then(|| Link { ordinal: from - distance, side })
+        (distance > 0).then(|| MovementRef { ordinal: from - distance, side })
     }
 }
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// Takes notes on what is applied, about `bytes_max` of it. Says whether more is left.
     ///
     /// # Errors
     /// When something can't be had.
-    pub fn follow(&self, bytes_max: usize) -> Result<bool, Lost> {
+    pub fn update_recent_index(&self, bytes_max: usize) -> Result<bool, HistoryError> {
         match self.ledger.position() {
-            Some(newest) => self.history.recents.follow(self, newest, bytes_max),
+            Some(newest) => self.history.recents.catch_up_to(self, newest, bytes_max),
             None => Ok(false),
         }
     }
 }
 
-impl Recents {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
+impl RecentIndex {
+    fn lock_notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a command stands, if it's noted.
     pub(crate) fn part(&self, position: u64, command: u16) -> Option<Part> {
-        self.notes().part(position, command)
+        self.lock_notes().part(position, command)
     }
 
     /// An account's movements before a place, newest first, at most `wanted` of them.
-    pub(crate) fn of_account(
+    pub(crate) fn account_movements(
         &self,
         account: AccountId,
         before: Option<Cursor>,
         wanted: usize,
     ) -> Vec<(Cursor, Part)> {
-        self.notes().of_account(account, before, wanted)
+        self.lock_notes().account_movements(account, before, wanted)
     }
 
     /// Notes what isn't noted yet, up to `newest`, about `bytes_max` of it; drops what an index covers. Says whether more
     /// is left.
-    fn follow(&self, past: &Past<'_>, newest: u64, bytes_max: usize) -> Result<bool, Lost> {
+    fn catch_up_to(
+        &self,
+        past: &HistoryReader<'_>,
+        newest: u64,
+        bytes_max: usize,
+    ) -> Result<bool, HistoryError> {
         let _turn = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left = bytes_max;
         loop {
-            let sealed = past.history.indexes.last();
-            let next = self.notes().drop_sealed(sealed);
+            let sealed = past.history.indexes.last_position();
+            let next = self.lock_notes().drop_sealed(sealed);
             if next > newest {
                 return Ok(false);
             }
@@ -130,12 +135,12 @@ impl Recents {
             let chunk = left.min(CHUNK_BYTES);
             let records = past.history.journal.read(next, newest + 1, chunk)?;
             if records.is_empty() {
-                return Err(Lost::new(format!("there is no entry {next}")));
+                return Err(HistoryError::new(format!("there is no entry {next}")));
             }
             for record in &records {
                 let noted = noted_commands(past, record)?;
                 let Some(noted) = noted else { break };
-                self.notes().push(record.position, noted);
+                self.lock_notes().push(record.position, noted);
                 // An entry without commands isn't for nothing either.
                 left = left.saturating_sub(record.payload.len() + 64);
             }
@@ -143,25 +148,28 @@ impl Recents {
     }
 }
 
-type Noted = (Part, Option<(AccountId, AccountId)>);
+type CommandNote = (Part, Option<(AccountId, AccountId)>);
 
 /// An entry's commands; `None`: its outcomes have left memory, so an index covers it by now.
-fn noted_commands(past: &Past<'_>, record: &Record) -> Result<Option<Vec<Noted>>, Lost> {
+fn noted_commands(
+    past: &HistoryReader<'_>,
+    record: &Record,
+) -> Result<Option<Vec<CommandNote>>, HistoryError> {
     if record.kind != record_kind::COMMANDS {
         return Ok(Some(Vec::new()));
     }
     let position = record.position;
     let Some(decided) = past.ledger.outcomes_of(position) else {
-        if past.history.indexes.last() >= Some(position) {
+        if past.history.indexes.last_position() >= Some(position) {
             return Ok(None);
         }
-        return Err(Lost::new(format!("the outcomes of entry {position} are forgotten")));
+        return Err(HistoryError::new(format!("the outcomes of entry {position} are forgotten")));
     };
     let mut noted = Vec::with_capacity(decided.len());
-    for (next, decided) in commands(&record.payload).zip(&decided) {
-        let (_, command, bytes) = next.map_err(Lost::new)?;
+    for (next, decided) in decode_commands(&record.payload).zip(&decided) {
+        let (_, command, bytes) = next.map_err(HistoryError::new)?;
         let parties = past.parties_if_moved(&command, decided)?;
-        noted.push((Part::of(record, place_of(bytes, &record.payload)), parties));
+        noted.push((Part::of_record(record, range_in_body(bytes, &record.payload)), parties));
     }
     Ok(Some(noted))
 }
@@ -188,16 +196,16 @@ impl Notes {
         self.next
     }
 
-    fn push(&mut self, position: u64, noted: Vec<Noted>) {
+    fn push(&mut self, position: u64, noted: Vec<CommandNote>) {
         let first = self.end();
         self.entries.push_back(NotedEntry { position, first });
         self.next = position + 1;
         for (ordinal, (part, parties)) in (first..).zip(noted) {
-            let mut before = [Back::default(); 2];
+            let mut before = [BackLink::default(); 2];
             if let Some((debit, credit)) = parties {
                 for (side, account) in [debit, credit].into_iter().enumerate() {
-                    let older = self.newest.insert(account, Link { ordinal, side });
-                    before[side] = Back::new(ordinal, older);
+                    let older = self.newest.insert(account, MovementRef { ordinal, side });
+                    before[side] = BackLink::new(ordinal, older);
                 }
             }
             self.commands.push_back(NotedCommand { part, before });
@@ -243,7 +251,7 @@ impl Notes {
         Some(Cursor { position: entry.position, command })
     }
 
-    fn of_account(
+    fn account_movements(
         &self,
         account: AccountId,
         before: Option<Cursor>,
@@ -252,7 +260,7 @@ impl Notes {
         let end = self.end_before(before);
         let mut found = Vec::new();
         let mut next = self.newest.get(&account).copied();
-        while let Some(Link { ordinal, side }) = next
+        while let Some(MovementRef { ordinal, side }) = next
             && found.len() < wanted
             && let Some(noted) = self.command(ordinal)
         {
@@ -261,7 +269,7 @@ impl Notes {
             {
                 found.push((cursor, noted.part));
             }
-            next = noted.before[side].follow(ordinal);
+            next = noted.before[side].target_from(ordinal);
         }
         found
     }

@@ -2,7 +2,7 @@
 
 use evenkeel_storage::journal::{
     Part,
-    index::{CommandRow, Located, OutcomeRow},
+    index::{CommandRow, LocatedCommand, OutcomeRow},
 };
 use evenkeel_wire::{
     command::Command,
@@ -10,7 +10,7 @@ use evenkeel_wire::{
     outcome::{Outcome, Rejection},
 };
 
-use evenkeel_ledger::Decided;
+use evenkeel_ledger::DecidedOutcome;
 
 /// A row's flag: the outcome is the first answer to the command's id again.
 const REPLAYED: u8 = 1;
@@ -24,7 +24,7 @@ pub(crate) fn resolution_id(hold: CommandId) -> u128 {
 /// was paid, for a command that moved money.
 pub fn command_row(
     command: &Command,
-    decided: &Decided,
+    decided: &DecidedOutcome,
     parties: Option<(AccountId, AccountId)>,
     part: Part,
 ) -> CommandRow {
@@ -32,16 +32,16 @@ pub fn command_row(
     let closed = closed_hold(command).filter(|_| is_new_and_committed(decided));
     CommandRow {
         id: own_id,
-        also: closed.map_or(0, resolution_id),
+        alias_id: closed.map_or(0, resolution_id),
         debit: parties.map(|(debit, _)| debit.number()),
         credit: parties.map(|(_, credit)| credit.number()),
-        outcome: to_row(decided),
+        outcome: outcome_to_row(decided),
         part,
     }
 }
 
 /// Whether the command itself changed something: it's no earlier answer again, and was neither rejected nor passed over.
-pub(crate) fn is_new_and_committed(decided: &Decided) -> bool {
+pub(crate) fn is_new_and_committed(decided: &DecidedOutcome) -> bool {
     !decided.replayed
         && decided.outcome.rejection.is_none()
         && decided.outcome.index != Outcome::NO_INDEX
@@ -56,7 +56,7 @@ fn closed_hold(command: &Command) -> Option<CommandId> {
     }
 }
 
-fn to_row(decided: &Decided) -> OutcomeRow {
+fn outcome_to_row(decided: &DecidedOutcome) -> OutcomeRow {
     let Outcome { index, rejection, amount, debit_after, credit_after } = decided.outcome;
     OutcomeRow {
         code: rejection.map_or(0, Rejection::byte),
@@ -69,7 +69,7 @@ fn to_row(decided: &Decided) -> OutcomeRow {
 }
 
 /// What a row says came of its command.
-pub(crate) fn decided(row: &OutcomeRow) -> Decided {
+pub(crate) fn outcome_from_row(row: &OutcomeRow) -> DecidedOutcome {
     let rejection = if row.code == 0 {
         None
     } else {
@@ -78,12 +78,12 @@ pub(crate) fn decided(row: &OutcomeRow) -> Decided {
     };
     let OutcomeRow { index, amount, debit_after, credit_after, .. } = *row;
     let outcome = Outcome { index, rejection, amount, debit_after, credit_after };
-    Decided { outcome, replayed: row.flags & REPLAYED != 0 }
+    DecidedOutcome { outcome, replayed: row.flags & REPLAYED != 0 }
 }
 
 /// Position, command's number and outcome.
-pub(crate) fn located(place: &Located) -> (u64, u16, Outcome) {
-    (place.position, place.command, decided(&place.outcome).outcome)
+pub(crate) fn located_outcome(place: &LocatedCommand) -> (u64, u16, Outcome) {
+    (place.position, place.command, outcome_from_row(&place.outcome).outcome)
 }
 
 #[cfg(test)]
@@ -104,8 +104,8 @@ mod tests {
     fn an_outcome_comes_back_as_it_was() {
         for rejection in [None].into_iter().chain(Rejection::ALL.iter().copied().map(Some)) {
             for (index, replayed) in [(0, false), (8_191, true), (Outcome::NO_INDEX, false)] {
-                let before = Decided { outcome: outcome(index, rejection), replayed };
-                assert_eq!(decided(&to_row(&before)), before);
+                let before = DecidedOutcome { outcome: outcome(index, rejection), replayed };
+                assert_eq!(outcome_from_row(&outcome_to_row(&before)), before);
             }
         }
     }
@@ -140,9 +140,9 @@ mod tests {
             (&capture, (outcome(3, None), true), (0, 0)),
             (&void, (outcome(Outcome::NO_INDEX, Some(Rejection::BatchFailed)), false), (0, 0)),
         ] {
-            let decided = Decided { outcome, replayed };
+            let decided = DecidedOutcome { outcome, replayed };
             let row = command_row(command, &decided, None, Part::default());
-            assert_eq!((row.id, row.also), expected, "{command:?} {decided:?}");
+            assert_eq!((row.id, row.alias_id), expected, "{command:?} {decided:?}");
         }
     }
 }

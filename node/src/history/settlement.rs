@@ -15,7 +15,9 @@ use evenkeel_wire::{
 };
 
 use super::record_kind;
-use super::{Lost, history_reader::Past, rows::is_new_and_committed, walk::commands};
+use super::{
+    HistoryError, history_reader::HistoryReader, rows::is_new_and_committed, walk::decode_commands,
+};
 use crate::limits::READ_BYTES_MAX;
 
 /// A day's settlement.
@@ -58,7 +60,7 @@ pub struct BankRow {
 
 /// The counts under way.
 #[derive(Default)]
-struct Counts {
+struct SettlementCounts {
     merchants: BTreeMap<(AccountId, Asset), [i128; 3]>,
     banks: BTreeMap<(AccountId, Asset), [i128; 3]>,
     /// Number and sum by asset and kind.
@@ -66,39 +68,46 @@ struct Counts {
     kinds: BTreeMap<AccountId, AccountKind>,
 }
 
-impl Past<'_> {
+impl HistoryReader<'_> {
     /// A closed day's settlement. `None`: the day isn't closed, or never was. Walks the whole day's part of the journal.
     ///
     /// # Errors
     /// When something can't be read, or the figures aren't those of the day's report.
-    pub fn settlement(&self, date: BusinessDate) -> Result<Option<Settlement>, Lost> {
-        let Some(report) = self.ledger.day(date) else { return Ok(None) };
-        let mut counts = Counts::default();
+    pub fn compute_settlement(
+        &self,
+        date: BusinessDate,
+    ) -> Result<Option<Settlement>, HistoryError> {
+        let Some(report) = self.ledger.closed_day(date) else { return Ok(None) };
+        let mut counts = SettlementCounts::default();
         let mut next = report.first_position;
         while next <= report.last_position {
             let end = report.last_position + 1;
             let records = self.history.journal.read(next, end, READ_BYTES_MAX)?;
             let Some(last) = records.last() else {
-                return Err(Lost::new(format!("there is no entry {next}")));
+                return Err(HistoryError::new(format!("there is no entry {next}")));
             };
             next = last.position + 1;
             for record in records.iter().filter(|record| record.kind == record_kind::COMMANDS) {
-                let outcomes = self.outcomes(record.position)?;
-                for (command, decided) in commands(&record.payload).zip(&outcomes) {
-                    let (_, command, _) = command.map_err(Lost::new)?;
+                let outcomes = self.entry_outcomes(record.position)?;
+                for (command, decided) in decode_commands(&record.payload).zip(&outcomes) {
+                    let (_, command, _) = command.map_err(HistoryError::new)?;
                     if is_new_and_committed(decided)
-                        && let Some(moved) = self.movement(command, &decided.outcome)?
+                        && let Some(moved) = self.resolve_movement(command, &decided.outcome)?
                     {
-                        self.count(&moved, &mut counts)?;
+                        self.count_movement(&moved, &mut counts)?;
                     }
                 }
             }
         }
-        counts.check(&report)?;
-        Ok(Some(counts.settlement(date)))
+        counts.check_against_report(&report)?;
+        Ok(Some(counts.into_settlement(date)))
     }
 
-    fn count(&self, moved: &Transfer, counts: &mut Counts) -> Result<(), Lost> {
+    fn count_movement(
+        &self,
+        moved: &Transfer,
+        counts: &mut SettlementCounts,
+    ) -> Result<(), HistoryError> {
         let amount = i128::from(moved.amount.0);
         let (count, sum) = counts.movements.entry((moved.asset, moved.kind)).or_default();
         *count += 1;
@@ -128,12 +137,16 @@ impl Past<'_> {
     }
 
     /// An account's kind, which never changes.
-    fn kind_of(&self, id: AccountId, counts: &mut Counts) -> Result<AccountKind, Lost> {
+    fn kind_of(
+        &self,
+        id: AccountId,
+        counts: &mut SettlementCounts,
+    ) -> Result<AccountKind, HistoryError> {
         if let Some(kind) = counts.kinds.get(&id) {
             return Ok(*kind);
         }
         let account = self.ledger.account(id);
-        let kind = account.ok_or_else(|| Lost::new(format!("account {id} is gone")))?.kind;
+        let kind = account.ok_or_else(|| HistoryError::new(format!("account {id} is gone")))?.kind;
         // Merchants, banks and fee accounts are few and come again and again; wallets aren't.
         if kind != AccountKind::Wallet {
             counts.kinds.insert(id, kind);
@@ -142,9 +155,9 @@ impl Past<'_> {
     }
 }
 
-impl Counts {
+impl SettlementCounts {
     /// Whether this is what the day's report says has moved.
-    fn check(&self, report: &DayView) -> Result<(), Lost> {
+    fn check_against_report(&self, report: &DayView) -> Result<(), HistoryError> {
         let reported = report.assets.iter().flat_map(|row| {
             let asset = row.opening.asset;
             row.movements.iter().map(move |row| ((asset, row.kind), (row.count, row.sum)))
@@ -159,13 +172,13 @@ impl Counts {
         if counted == reported {
             return Ok(());
         }
-        Err(Lost::new(format!(
+        Err(HistoryError::new(format!(
             "the movements of {} don't add up to its report: counted {counted:?}, reported {reported:?}",
             report.date
         )))
     }
 
-    fn settlement(self, date: BusinessDate) -> Settlement {
+    fn into_settlement(self, date: BusinessDate) -> Settlement {
         let merchants = self.merchants.into_iter().map(|((account, asset), columns)| {
             let [payments, refunds, fees] = columns;
             let net = payments - refunds - fees;

@@ -10,7 +10,9 @@ use evenkeel_wire::{
 };
 
 /// Walks over an entry's commands: number, command, its bytes.
-pub fn commands(body: &[u8]) -> impl Iterator<Item = Result<(u16, Command, &[u8]), String>> + '_ {
+pub fn decode_commands(
+    body: &[u8],
+) -> impl Iterator<Item = Result<(u16, Command, &[u8]), String>> + '_ {
     let mut groups = EntryBody::open(body).map_err(|error| error.to_string());
     let mut current: Option<Commands<'_>> = None;
     let mut number: u16 = 0;
@@ -45,7 +47,7 @@ pub fn commands(body: &[u8]) -> impl Iterator<Item = Result<(u16, Command, &[u8]
 }
 
 /// Where a slice of a body lies in it.
-pub fn place_of(bytes: &[u8], body: &[u8]) -> Range<usize> {
+pub fn range_in_body(bytes: &[u8], body: &[u8]) -> Range<usize> {
     let start = bytes.as_ptr().addr() - body.as_ptr().addr();
     start..start + bytes.len()
 }

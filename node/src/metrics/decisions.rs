@@ -47,12 +47,12 @@ impl Decisions {
     }
 
     /// An entry without commands was applied.
-    pub(crate) fn passed(&self) {
+    pub(crate) fn count_empty_entry(&self) {
         self.entries.inc();
     }
 
     /// An entry was applied, with these answers.
-    pub(crate) fn applied(&self, answers: &[Answer]) {
+    pub(crate) fn count_outcomes(&self, answers: &[Answer]) {
         let mut counts = [0_u64; 256];
         let mut replays = 0;
         for answer in answers {

@@ -9,7 +9,7 @@ use super::families::Families;
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum DoorKind {
     /// Clients over QUIC.
     Quic,
     /// Clients over HTTP.
@@ -18,7 +18,7 @@ pub enum Door {
     Forward,
 }
 
-impl Door {
+impl DoorKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Quic, Self::Http, Self::Forward];
 
@@ -43,15 +43,15 @@ const SECONDS: [f64; 16] = [
 /// One door's counts.
 #[derive(Debug)]
 pub struct DoorMetrics {
-    door: Door,
+    door: DoorKind,
     latency: Histogram,
     refusals: IntCounterVec,
     connections: IntGauge,
 }
 
 impl DoorMetrics {
-    /// Those of each door, in the order of [`Door::ALL`].
-    pub(crate) fn all(families: &Families) -> [Arc<Self>; 3] {
+    /// Those of each door, in the order of [`DoorKind::ALL`].
+    pub(crate) fn for_all_doors(families: &Families) -> [Arc<Self>; 3] {
         let latencies = families.histograms(
             "request_duration_seconds",
             "Time from a request's arrival to its answer, rejections and refusals included.",
@@ -65,7 +65,7 @@ impl DoorMetrics {
         );
         let connections =
             families.gauges("connections", "Open connections; for forward, lanes.", "door");
-        Door::ALL.map(|door| {
+        DoorKind::ALL.map(|door| {
             let codes = RefusalCode::ALL.iter().map(|code| code.name());
             for code in codes.chain(HTTP_CODES) {
                 refusals.with_label_values(&[code, door.label()]);
@@ -80,28 +80,28 @@ impl DoorMetrics {
     }
 
     /// A request got its answer, of whatever kind.
-    pub fn answered(&self, took: Duration) {
+    pub fn observe_answer(&self, took: Duration) {
         self.latency.observe(took.as_secs_f64());
     }
 
     /// The answer was a refusal with this code, as docs/API.md names it.
-    pub fn refused(&self, code: &'static str) {
+    pub fn count_refusal(&self, code: &'static str) {
         self.refusals.with_label_values(&[code, self.door.label()]).inc();
     }
 
     /// Somebody is connected for as long as this is kept.
     #[must_use]
-    pub fn connected(&self) -> Connected {
+    pub fn track_connection(&self) -> ConnectionGuard {
         self.connections.inc();
-        Connected(self.connections.clone())
+        ConnectionGuard(self.connections.clone())
     }
 }
 
 /// An open connection.
 #[derive(Debug)]
-pub struct Connected(IntGauge);
+pub struct ConnectionGuard(IntGauge);
 
-impl Drop for Connected {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

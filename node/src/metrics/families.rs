@@ -25,33 +25,33 @@ impl Families {
     }
 
     pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.add(IntCounter::with_opts(opts(name, help)))
+        self.register(IntCounter::with_opts(metric_options(name, help)))
     }
 
     pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(opts(name, help), labels))
+        self.register(IntCounterVec::new(metric_options(name, help), labels))
     }
 
     pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::with_opts(opts(name, help)))
+        self.register(IntGauge::with_opts(metric_options(name, help)))
     }
 
     pub(crate) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(opts(name, help), &[label]))
+        self.register(IntGaugeVec::new(metric_options(name, help), &[label]))
     }
 
     /// A gauge with fractions: seconds.
-    pub(crate) fn seconds(&self, name: &str, help: &str) -> Gauge {
-        self.add(Gauge::with_opts(opts(name, help)))
+    pub(crate) fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(metric_options(name, help)))
     }
 
     /// Gauges with fractions: seconds.
-    pub(crate) fn seconds_by(&self, name: &str, help: &str, label: &str) -> GaugeVec {
-        self.add(GaugeVec::new(opts(name, help), &[label]))
+    pub(crate) fn seconds_gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+        self.register(GaugeVec::new(metric_options(name, help), &[label]))
     }
 
     pub(crate) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.add(Histogram::with_opts(histogram_opts(name, help, buckets)))
+        self.register(Histogram::with_opts(histogram_options(name, help, buckets)))
     }
 
     pub(crate) fn histograms(
@@ -61,20 +61,20 @@ impl Families {
         label: &str,
         buckets: &[f64],
     ) -> HistogramVec {
-        self.add(HistogramVec::new(histogram_opts(name, help, buckets), &[label]))
+        self.register(HistogramVec::new(histogram_options(name, help, buckets), &[label]))
     }
 
-    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let family = made.expect("names and labels are constants of a form that is tested");
         self.registry.register(Box::new(family.clone())).expect("every family has its own name");
         family
     }
 }
 
-fn opts(name: &str, help: &str) -> Opts {
+fn metric_options(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace(PREFIX)
 }
 
-fn histogram_opts(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+fn histogram_options(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
     HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec())
 }

@@ -25,9 +25,9 @@ use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
 use decisions::Decisions;
 use families::Families;
-use reading::Live;
+use reading::LiveGauges;
 
-pub use doors::{Connected, Door, DoorMetrics};
+pub use doors::{ConnectionGuard, DoorKind, DoorMetrics};
 pub use reading::{PeerReading, Reading, resident_bytes};
 pub use syncs::SyncTimes;
 
@@ -48,7 +48,7 @@ pub struct Metrics {
     in_flight: IntGauge,
     elections: IntCounter,
     digest_mismatches: IntCounter,
-    live: Live,
+    live: LiveGauges,
     /// One scrape at a time: the gauges of two readings mustn't mix.
     scraping: Mutex<()>,
 }
@@ -72,7 +72,7 @@ impl Metrics {
         let families = Families::new();
         Self {
             decisions: Decisions::new(&families),
-            doors: DoorMetrics::all(&families),
+            doors: DoorMetrics::for_all_doors(&families),
             syncs: Arc::new(SyncTimes::new(&families)),
             commit: families.histogram(
                 "commit_duration_seconds",
@@ -91,7 +91,7 @@ impl Metrics {
                 "digest_mismatches_total",
                 "Times that this node, as the primary, saw another one's state differ from its own.",
             ),
-            live: Live::new(&families),
+            live: LiveGauges::new(&families),
             registry: families.into_registry(),
             scraping: Mutex::default(),
         }
@@ -99,12 +99,12 @@ impl Metrics {
 
     /// One door's.
     #[must_use]
-    pub fn door(&self, door: Door) -> &Arc<DoorMetrics> {
+    pub fn door(&self, door: DoorKind) -> &Arc<DoorMetrics> {
         let [quic, http, forward] = &self.doors;
         match door {
-            Door::Quic => quic,
-            Door::Http => http,
-            Door::Forward => forward,
+            DoorKind::Quic => quic,
+            DoorKind::Http => http,
+            DoorKind::Forward => forward,
         }
     }
 
@@ -115,32 +115,32 @@ impl Metrics {
     }
 
     /// An entry of commands was applied, with these answers.
-    pub fn applied(&self, answers: &[Answer]) {
-        self.decisions.applied(answers);
+    pub fn count_applied(&self, answers: &[Answer]) {
+        self.decisions.count_outcomes(answers);
     }
 
     /// An entry without commands was applied.
-    pub fn passed(&self) {
-        self.decisions.passed();
+    pub fn count_empty_entry(&self) {
+        self.decisions.count_empty_entry();
     }
 
     /// An entry that this node had proposed was applied.
-    pub fn committed(&self, took: Duration) {
+    pub fn observe_commit(&self, took: Duration) {
         self.commit.observe(took.as_secs_f64());
     }
 
     /// So many entries are proposed and not applied yet.
-    pub fn in_flight(&self, entries: usize) {
+    pub fn set_in_flight(&self, entries: usize) {
         self.in_flight.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     /// So many terms have begun since this was last told.
-    pub fn terms_begun(&self, terms: u64) {
+    pub fn count_terms(&self, terms: u64) {
         self.elections.inc_by(terms);
     }
 
     /// A site's state isn't this primary's.
-    pub fn digest_mismatch(&self) {
+    pub fn count_digest_mismatch(&self) {
         self.digest_mismatches.inc();
     }
 
@@ -148,7 +148,7 @@ impl Metrics {
     #[must_use]
     pub fn scrape(&self, reading: &Reading) -> String {
         let one_at_a_time = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
-        self.live.show(reading, self.syncs.pending());
+        self.live.set_reading(reading, self.syncs.pending());
         let families = self.registry.gather();
         drop(one_at_a_time);
         TextEncoder::new()

@@ -44,7 +44,7 @@ pub struct PeerReading {
 
 /// The families that a reading fills.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct LiveGauges {
     primary: IntGauge,
     ready: IntGauge,
     term: IntGauge,
@@ -67,11 +67,11 @@ pub(crate) struct Live {
     resident_bytes: IntGauge,
 }
 
-impl Live {
+impl LiveGauges {
     #[rustfmt::skip]
     pub(crate) fn new(families: &Families) -> Self {
         let gauge = |name, help| families.gauge(name, help);
-        let seconds = |name, help| families.seconds(name, help);
+        let seconds = |name, help| families.seconds_gauge(name, help);
         Self {
             primary: gauge("primary", "1 while this node orders commands and a majority answers it, else 0."),
             ready: gauge("ready", "1 while this node is caught up and part of a majority, else 0."),
@@ -82,7 +82,7 @@ impl Live {
             view_age: seconds("view_age_seconds", "Time since this node last knew itself current with a majority; since its start if it never did."),
             peer_reachable: families.gauges("peer_reachable", "1 while the peer answers, else 0.", "peer"),
             peer_lag: families.gauges("peer_lag_entries", "Entries that the peer lacks on its disk; 0 on followers, since only the primary knows.", "peer"),
-            peer_rtt: families.seconds_by("peer_rtt_seconds", "Smoothed round-trip time to the peer; 0 without a connection.", "peer"),
+            peer_rtt: families.seconds_gauges("peer_rtt_seconds", "Smoothed round-trip time to the peer; 0 without a connection.", "peer"),
             queued_commands: gauge("queue_commands", "Commands that wait for a place in an entry."),
             accounts: gauge("accounts", "Accounts in the ledger, closed ones too."),
             outstanding: families.gauges("outstanding", "What all wallets and merchants have posted, in the asset's minor unit.", "asset"),
@@ -97,18 +97,18 @@ impl Live {
     }
 
     /// Shows a reading.
-    pub(crate) fn show(&self, reading: &Reading, fdatasync_pending: Duration) {
+    pub(crate) fn set_reading(&self, reading: &Reading, fdatasync_pending: Duration) {
         self.primary.set(reading.primary.into());
         self.ready.set(reading.ready.into());
-        self.term.set(shown(reading.term));
-        self.committed.set(shown(reading.committed.unwrap_or(0)));
-        self.applied.set(shown(reading.applied.unwrap_or(0)));
-        self.flushed.set(shown(reading.flushed.unwrap_or(0)));
+        self.term.set(to_gauge_value(reading.term));
+        self.committed.set(to_gauge_value(reading.committed.unwrap_or(0)));
+        self.applied.set(to_gauge_value(reading.applied.unwrap_or(0)));
+        self.flushed.set(to_gauge_value(reading.flushed.unwrap_or(0)));
         self.view_age.set(reading.view_age.as_secs_f64());
         for peer in &reading.peers {
             let label = &[peer.site.as_str()];
             self.peer_reachable.with_label_values(label).set(peer.reachable.into());
-            self.peer_lag.with_label_values(label).set(shown(peer.lag.unwrap_or(0)));
+            self.peer_lag.with_label_values(label).set(to_gauge_value(peer.lag.unwrap_or(0)));
             let rtt = peer.rtt.unwrap_or(Duration::ZERO);
             self.peer_rtt.with_label_values(label).set(rtt.as_secs_f64());
         }
@@ -117,7 +117,7 @@ impl Live {
         for (asset, sum) in &reading.outstanding {
             self.outstanding.with_label_values(&[asset.to_string()]).set(*sum);
         }
-        self.checkpoint.set(shown(reading.checkpoint.unwrap_or(0)));
+        self.checkpoint.set(to_gauge_value(reading.checkpoint.unwrap_or(0)));
         self.checkpoint_age.set(reading.checkpoint_age.as_secs_f64());
         // Kept elsewhere, and it only grows.
         let known = self.checkpoint_failures.get();
@@ -125,21 +125,24 @@ impl Live {
         self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
         self.disk_full.set(reading.disk_full.into());
         self.uptime.set(reading.uptime.as_secs_f64());
-        self.resident_bytes.set(shown(reading.resident_bytes));
+        self.resident_bytes.set(to_gauge_value(reading.resident_bytes));
     }
 }
 
-fn shown(number: u64) -> i64 {
+fn to_gauge_value(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Memory of this process that is in RAM, bytes; 0 where the kernel doesn't say.
 #[must_use]
 pub fn resident_bytes() -> u64 {
-    std::fs::read_to_string("/proc/self/status").ok().and_then(|text| resident(&text)).unwrap_or(0)
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| parse_resident(&text))
+        .unwrap_or(0)
 }
 
-fn resident(status: &str) -> Option<u64> {
+fn parse_resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1_024)
@@ -152,8 +155,8 @@ mod tests {
     #[test]
     fn resident_memory_is_what_the_kernel_says() {
         let status = "Name:\tevenkeel\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nThreads:\t6\n";
-        assert_eq!(resident(status), Some(12_345 * 1_024));
-        assert_eq!(resident("Name:\tevenkeel\n"), None);
+        assert_eq!(parse_resident(status), Some(12_345 * 1_024));
+        assert_eq!(parse_resident("Name:\tevenkeel\n"), None);
         assert!(resident_bytes() > 1 << 20, "this very process has more than a mebibyte");
     }
 }

@@ -45,11 +45,11 @@ impl SyncTimes {
 }
 
 impl SyncWatch for SyncTimes {
-    fn begins(&self) {
+    fn sync_begins(&self) {
         *self.under_way() = Some(Instant::now());
     }
 
-    fn ends(&self) {
+    fn sync_ends(&self) {
         if let Some(since) = self.under_way().take() {
             self.latency.observe(since.elapsed().as_secs_f64());
         }

@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{RunError, at};
+use super::{RunError, io_error};
 use crate::{
     admission::quota::Quota,
     clock::Clock,
@@ -27,28 +27,28 @@ use crate::{
         http::{self, HttpServer},
     },
     limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX},
-    metrics::Door,
+    metrics::DoorKind,
     operator::node_operations::NodeOperations,
     replication::engine::Replication,
-    state::State,
+    state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
 
 /// A runtime that a start which fails may drop: the thread that drives the node's own runtime mustn't wait for another
 /// one's tasks, and tokio panics where it would.
-struct Apart(Option<Runtime>);
+struct IsolatedRuntime(Option<Runtime>);
 
-impl Apart {
+impl IsolatedRuntime {
     fn handle(&self) -> &Handle {
         self.0.as_ref().expect("taken only when the doors are opened").handle()
     }
 
-    fn take(mut self) -> Runtime {
+    fn into_runtime(mut self) -> Runtime {
         self.0.take().expect("taken only when the doors are opened")
     }
 }
 
-impl Drop for Apart {
+impl Drop for IsolatedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -58,7 +58,7 @@ impl Drop for Apart {
 
 /// Bound, but not open yet: a port that is taken refuses the start before anything runs.
 pub(crate) struct Doors {
-    runtime: Apart,
+    runtime: IsolatedRuntime,
     clients: ClientEndpoint,
     admin: AdminSocket,
     http: HttpServer,
@@ -84,8 +84,8 @@ impl Doors {
             .thread_name("doors")
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()
-            .map_err(at("starting a runtime"))?;
-        let runtime = Apart(Some(runtime));
+            .map_err(io_error("starting a runtime"))?;
+        let runtime = IsolatedRuntime(Some(runtime));
         let inside = runtime.handle().enter();
         let settings =
             ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
@@ -99,7 +99,7 @@ impl Doors {
     pub(crate) fn open(
         self,
         replication: &Replication,
-        state: &Arc<State>,
+        state: &Arc<AppliedState>,
         operations: Arc<NodeOperations>,
         timeline: Timeline,
         telemetry: Telemetry,
@@ -116,15 +116,15 @@ impl Doors {
             site: Text::new(&config.site).expect("a site's name is checked by the configuration"),
             volatile,
             stopping: stopping.clone(),
-            metrics: operations.metrics.door(Door::Quic).clone(),
+            metrics: operations.metrics.door(DoorKind::Quic).clone(),
         });
-        let http_parts = http::Parts {
+        let http_parts = http::HttpDoorParts {
             road: replication.road.clone(),
             state: state.clone(),
             keyring: replication.keyring.clone(),
             freshness: replication.freshness.clone(),
             health: operations.clone(),
-            metrics: operations.metrics.door(Door::Http).clone(),
+            metrics: operations.metrics.door(DoorKind::Http).clone(),
             quota: Quota::new(config.rates),
             stopping: stopping.clone(),
             process: clock.wall_micros(),
@@ -134,25 +134,25 @@ impl Doors {
             let clients = Arc::new(clients);
             let mut stop = stopping.clone();
             tokio::join!(
-                admin_door.serve(admin, async move { stopped(&mut stop).await }),
+                admin_door.serve(admin, async move { wait_for_stop(&mut stop).await }),
                 serve_clients(client_door, clients, stopping),
                 http.serve(http_parts)
             );
         };
-        let runtime = runtime.take();
+        let runtime = runtime.into_runtime();
         let thread = thread::Builder::new()
             .name("doors".into())
             .spawn(move || {
                 runtime.block_on(serve);
                 runtime.shutdown_timeout(Duration::from_secs(1));
             })
-            .map_err(at("starting a thread"))?;
+            .map_err(io_error("starting a thread"))?;
         Ok(OpenDoors { thread })
     }
 }
 
 /// Waits until the node is stopping.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+async fn wait_for_stop(stopping: &mut watch::Receiver<bool>) {
     while !*stopping.borrow_and_update() {
         if stopping.changed().await.is_err() {
             return;
@@ -167,7 +167,7 @@ async fn serve_clients(
     mut stopping: watch::Receiver<bool>,
 ) {
     let serving = tokio::spawn(door.serve(clients.clone()));
-    stopped(&mut stopping).await;
+    wait_for_stop(&mut stopping).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients.close();
     serving.abort();

@@ -5,20 +5,20 @@ use std::{path::Path, sync::Arc};
 use evenkeel_storage::{
     balances::{self, Checkpoints},
     disk::{Disk, RealDisk},
-    journal::{self, Journal, Options, Recovery as JournalRecovery, State, Writer},
+    journal::{self, Journal, JournalOptions, JournalRecovery, SegmentState, Writer},
     superblock::{self, Claim},
 };
 
-use super::{RunError, at};
+use super::{RunError, io_error};
 use crate::{
     config::Config,
-    keeper::Reopen,
+    keeper::ReopenCheckpoints,
     limits::START_SCRUB_BYTES,
     replay::recovery::{Recovered, Recovery, RecoveryError, balances_folder},
 };
 
 /// Everything that a data folder holds, open and recovered.
-pub(crate) struct Opened {
+pub(crate) struct DataFolder {
     pub(crate) claim: Claim,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) journal: Journal,
@@ -26,14 +26,14 @@ pub(crate) struct Opened {
     pub(crate) recovery: JournalRecovery,
     pub(crate) recovered: Recovered,
     pub(crate) checkpoints: Box<dyn Checkpoints>,
-    pub(crate) reopen: Reopen,
+    pub(crate) reopen: ReopenCheckpoints,
     pub(crate) volatile: bool,
 }
 
-pub(crate) fn open(config: &Config) -> Result<Opened, RunError> {
+pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
     let claim = superblock::claim(&config.data, config.cluster.0, config.node)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let opened = journal::open(disk.clone(), &config.data, Options::new(config.cluster.0));
+    let opened = journal::open(disk.clone(), &config.data, JournalOptions::new(config.cluster.0));
     let (journal, writer, recovery) = opened.map_err(|error| {
         if error.is_damage() {
             RunError::Damaged(error.to_string())
@@ -58,19 +58,29 @@ pub(crate) fn open(config: &Config) -> Result<Opened, RunError> {
     }
     let (recovered, checkpoints) = recover(config, &disk, &journal)?;
     let folder = balances_folder(&config.data);
-    let reopen: Reopen = Box::new(move || {
+    let reopen: ReopenCheckpoints = Box::new(move || {
         // What can't be written can't be believed either.
-        set_aside(&folder)?;
+        quarantine_balances(&folder)?;
         Ok(Box::new(balances::open(&folder)?))
     });
-    Ok(Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile })
+    Ok(DataFolder {
+        claim,
+        disk,
+        journal,
+        writer,
+        recovery,
+        recovered,
+        checkpoints,
+        reopen,
+        volatile,
+    })
 }
 
 /// Walks the newest sealed segments: what is damaged there must be known before this node votes.
 fn scrub_newest(journal: &Journal) -> Result<(), RunError> {
     let mut walked = 0;
     let segments = journal.segments();
-    for segment in segments.iter().rev().filter(|segment| segment.state == State::Sealed) {
+    for segment in segments.iter().rev().filter(|segment| segment.state == SegmentState::Sealed) {
         if walked >= START_SCRUB_BYTES {
             break;
         }
@@ -89,7 +99,7 @@ fn recover(
     let mut checkpoints: Box<dyn Checkpoints> = match balances::open(&folder) {
         Ok(open) => Box::new(open),
         Err(error) if error.is_damage() => {
-            say_set_aside(&folder, &error.to_string())?;
+            quarantine_damaged(&folder, &error.to_string())?;
             Box::new(balances::open(&folder)?)
         }
         Err(error) => return Err(error.into()),
@@ -115,7 +125,7 @@ fn recover(
     let report = &recovered.report;
     if let Some(why) = &report.checkpoint_refused {
         drop(checkpoints);
-        say_set_aside(&folder, why)?;
+        quarantine_damaged(&folder, why)?;
         checkpoints = Box::new(balances::open(&folder)?);
     }
     tracing::info!(
@@ -129,8 +139,8 @@ fn recover(
     Ok((recovered, checkpoints))
 }
 
-fn say_set_aside(folder: &Path, why: &str) -> Result<(), RunError> {
-    set_aside(folder).map_err(at("setting damaged balances aside"))?;
+fn quarantine_damaged(folder: &Path, why: &str) -> Result<(), RunError> {
+    quarantine_balances(folder).map_err(io_error("setting damaged balances aside"))?;
     tracing::error!(
         why,
         "the balances' checkpoint can't be believed: set aside, and rebuilt from the journal"
@@ -138,7 +148,7 @@ fn say_set_aside(folder: &Path, why: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-fn set_aside(folder: &Path) -> std::io::Result<()> {
+fn quarantine_balances(folder: &Path) -> std::io::Result<()> {
     if folder.exists() {
         let kept = balances::quarantine(folder)?;
         tracing::warn!(kept = %kept.display(), "kept what was there");
@@ -150,7 +160,8 @@ fn set_aside(folder: &Path) -> std::io::Result<()> {
 fn is_volatile(data: &Path) -> Result<bool, RunError> {
     const TMPFS: u64 = 0x0102_1994;
     const RAMFS: u64 = 0x8584_58f6;
-    let found = rustix::fs::statfs(data).map_err(|e| at("asking for the file system")(e.into()))?;
+    let found =
+        rustix::fs::statfs(data).map_err(|e| io_error("asking for the file system")(e.into()))?;
     let kind = u64::try_from(found.f_type).unwrap_or(0) & 0xffff_ffff;
     Ok(kind == TMPFS || kind == RAMFS)
 }

@@ -11,39 +11,39 @@ use tokio::sync::watch;
 
 use super::{RunError, spawn};
 use crate::{
-    keeper::{Keeper, Reopen, Rest},
-    state::State,
+    keeper::{Keeper, ReopenCheckpoints, Rest},
+    state::AppliedState,
 };
 
 /// The keeper of a running node: it writes slowly.
 pub(crate) fn keeper(
-    state: &Arc<State>,
+    state: &Arc<AppliedState>,
     journal: &Journal,
     disk: &Arc<dyn Disk>,
     checkpoints: Box<dyn Checkpoints>,
-    reopen: Reopen,
+    reopen: ReopenCheckpoints,
 ) -> Keeper {
     let history = state.history().clone();
-    let pace = Box::new(slowly);
+    let pace = Box::new(throttle_writes);
     Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
 }
 
 /// Background writing at 64 MB/s at the most.
-fn slowly(bytes: usize) {
+fn throttle_writes(bytes: usize) {
     thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
 }
 
 /// Takes the keeper's turns until the node stops.
 pub(crate) fn spawn_keeper(
     mut keeper: Keeper,
-    state: &Arc<State>,
+    state: &Arc<AppliedState>,
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
     spawn("keeper", move || {
         lower_priority();
         while !*stopping.borrow() {
-            let rest = match keeper.turn() {
+            let rest = match keeper.run_turn() {
                 Ok(Rest::For(rest)) => rest,
                 Ok(Rest::Idle) => Duration::from_millis(200),
                 Err(why) => return state.fail(&why),

@@ -39,15 +39,15 @@ use crate::{
     metrics::Metrics,
     operator::{acts::LedgerActs, node_operations::NodeOperations},
     replay::recovery::{RecoveryError, check_genesis},
-    replication::engine::{Parts, Replication, StartError, types::vote_from_storage},
-    state::State,
+    replication::engine::{Replication, ReplicationParts, StartError, types::vote_from_storage},
+    state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
 use doors::{Doors, OpenDoors};
-use folder::Opened;
+use folder::DataFolder;
 use keeper_thread::{keeper, spawn_keeper};
 use peering::Peering;
-use shutdown::{leave, supervise};
+use shutdown::{hand_over_role, supervise};
 
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -83,12 +83,12 @@ pub enum RunError {
 }
 
 /// A number that nobody else has.
-fn random() -> Result<u64, RunError> {
+fn random_number() -> Result<u64, RunError> {
     getrandom::u64()
-        .map_err(|error| at("asking for randomness")(io::Error::other(error.to_string())))
+        .map_err(|error| io_error("asking for randomness")(io::Error::other(error.to_string())))
 }
 
-fn at(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
@@ -104,11 +104,11 @@ const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
-    identity.must_be(config.cluster, config.node)?;
+    identity.check_subject(config.cluster, config.node)?;
     warn_of_expiry(&identity, &*clock);
     let opened = folder::open(&config)?;
     let timeline =
-        Timeline::open(&config.data, clock.clone()).map_err(at("opening the timeline"))?;
+        Timeline::open(&config.data, clock.clone()).map_err(io_error("opening the timeline"))?;
     telemetry.record_alarms_in(&timeline);
     timeline
         .record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
@@ -118,8 +118,9 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
         .thread_name("raft")
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
-        .map_err(at("starting a runtime"))?;
-    let result = raft.block_on(live(config, identity, opened, timeline.clone(), telemetry, clock));
+        .map_err(io_error("starting a runtime"))?;
+    let result =
+        raft.block_on(run_node(config, identity, opened, timeline.clone(), telemetry, clock));
     match &result {
         Ok(()) => timeline.record("stopped", json!({})),
         Err(error) => timeline.record("stopped_by_itself", json!({ "why": error.to_string() })),
@@ -141,32 +142,41 @@ fn warn_of_expiry(identity: &Identity, clock: &dyn Clock) {
     }
 }
 
-async fn live(
+async fn run_node(
     config: Arc<Config>,
     identity: Identity,
-    opened: Opened,
+    opened: DataFolder,
     timeline: Timeline,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
 ) -> Result<(), RunError> {
-    let Opened { claim, disk, journal, writer, recovery, recovered, checkpoints, reopen, volatile } =
-        opened;
+    let DataFolder {
+        claim,
+        disk,
+        journal,
+        writer,
+        recovery,
+        recovered,
+        checkpoints,
+        reopen,
+        volatile,
+    } = opened;
     check_genesis(&recovered.state, &config.genesis)?;
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
-    let metrics = measure(&journal);
+    let metrics = start_metrics(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
-    let replication = Replication::start(Parts {
+    let replication = Replication::start(ReplicationParts {
         node: config.node,
         members: config.members.iter().map(|member| member.node).collect(),
         timing: config.profile.timing(),
         disk: disk.clone(),
         data: config.data.clone(),
-        copy: random()?,
+        copy: random_number()?,
         journal: journal.clone(),
         vote: recovery.vote.map(vote_from_storage),
         applied: recovered.applied,
@@ -204,20 +214,20 @@ async fn live(
     });
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
-        Running { stop, doors, peering, peering_task, replication, journal, keeper, writer };
-    say_running(&config);
+        RunningNode { stop, doors, peering, peering_task, replication, journal, keeper, writer };
+    log_running(&config);
     let why = supervise(&running.replication, &running.journal, &state).await;
     if why.is_none() {
         tracing::info!("asked to stop");
-        leave(&running.replication).await;
+        hand_over_role(&running.replication).await;
     }
     // A node that is unwell may hang in anything.
     running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
-    ended(why, &state)
+    exit_result(why, &state)
 }
 
-fn ended(why: Option<String>, state: &State) -> Result<(), RunError> {
+fn exit_result(why: Option<String>, state: &AppliedState) -> Result<(), RunError> {
     match why {
         None => Ok(()),
         Some(why) if state.is_damaged() => Err(RunError::Damaged(why)),
@@ -226,13 +236,13 @@ fn ended(why: Option<String>, state: &State) -> Result<(), RunError> {
 }
 
 /// The metrics of this life, told of the journal's syncs from the first one on.
-fn measure(journal: &Journal) -> Arc<Metrics> {
+fn start_metrics(journal: &Journal) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::new());
     journal.watch_syncs(metrics.syncs().clone());
     metrics
 }
 
-fn say_running(config: &Config) {
+fn log_running(config: &Config) {
     tracing::info!(
         site = config.site,
         node = config.node,
@@ -245,7 +255,7 @@ fn say_running(config: &Config) {
 }
 
 /// What has to be stopped, in this order.
-struct Running {
+struct RunningNode {
     stop: watch::Sender<bool>,
     doors: OpenDoors,
     peering: Peering,
@@ -256,7 +266,7 @@ struct Running {
     writer: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningNode {
     async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
@@ -277,7 +287,7 @@ fn spawn(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, RunError> {
-    thread::Builder::new().name(name.into()).spawn(work).map_err(at("starting a thread"))
+    thread::Builder::new().name(name.into()).spawn(work).map_err(io_error("starting a thread"))
 }
 
 /// Waits for a thread's end, but not for a disk's: what isn't durable was never acknowledged.

@@ -24,14 +24,14 @@ use super::RunError;
 use crate::{
     config::Config,
     gateway::forward::ForwardDoor,
-    metrics::{Door, Metrics},
+    metrics::{DoorKind, Metrics},
     replication::{
         engine::Replication,
         peer_door::PeerDoor,
-        peers::quic::{QuicTransport, ends},
+        peers::quic::{QuicTransport, lane_ends},
     },
     road::Lead,
-    state::State,
+    state::AppliedState,
 };
 
 pub(crate) struct Peering {
@@ -43,19 +43,19 @@ pub(crate) struct Peering {
 
 /// Who serves the lanes of one peer.
 #[derive(Clone)]
-struct Lanes {
+struct PeerLanes {
     peer: PeerDoor,
     forward: Arc<ForwardDoor>,
-    said: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
+    logged: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
 
 /// A peer that breaks the protocol comes back at once: it's told of no more often than this.
-const SAY_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How often a follower looks whether it's connected to the others.
-const ACQUAINT_EVERY: Duration = Duration::from_secs(1);
+const CONNECT_EVERY: Duration = Duration::from_secs(1);
 /// How long such a dial may take: meanwhile nobody else dials that peer.
-const ACQUAINT_PATIENCE: Duration = Duration::from_millis(250);
+const CONNECT_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Peering {
     pub(crate) fn bind(config: &Config, identity: Identity) -> Result<Self, RunError> {
@@ -76,16 +76,16 @@ impl Peering {
     pub(crate) fn serve(
         &self,
         replication: &Replication,
-        state: Arc<State>,
+        state: Arc<AppliedState>,
         metrics: &Metrics,
     ) -> JoinHandle<()> {
-        let metrics = metrics.door(Door::Forward).clone();
+        let metrics = metrics.door(DoorKind::Forward).clone();
         let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
-        let lanes = Lanes { peer: replication.door.clone(), forward, said: Arc::default() };
+        let lanes = PeerLanes { peer: replication.door.clone(), forward, logged: Arc::default() };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         let others = members.iter().copied().filter(|node| *node != self.node).collect();
-        let acquainted = acquaint(self.transport.clone(), replication.lead.clone(), others);
+        let acquainted = keep_connected(self.transport.clone(), replication.lead.clone(), others);
         let accept = async move {
             while let Some(link) = endpoint.accept().await {
                 let from = link.node();
@@ -113,8 +113,12 @@ impl Peering {
 
 /// Followers have nothing to say to each other, and nobody would see that one of them is gone. So a follower keeps a connection
 /// to every other site, which ends when that site does. Whoever leads or elects dials by itself, and isn't got in the way of.
-async fn acquaint(transport: Arc<QuicTransport>, lead: watch::Receiver<Lead>, others: Vec<NodeId>) {
-    let mut pace = tokio::time::interval(ACQUAINT_EVERY);
+async fn keep_connected(
+    transport: Arc<QuicTransport>,
+    lead: watch::Receiver<Lead>,
+    others: Vec<NodeId>,
+) {
+    let mut pace = tokio::time::interval(CONNECT_EVERY);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
@@ -123,26 +127,26 @@ async fn acquaint(transport: Arc<QuicTransport>, lead: watch::Receiver<Lead>, ot
         }
         let dials = others.iter().map(|node| {
             let transport = &transport;
-            async move { timeout(ACQUAINT_PATIENCE, transport.acquaint(*node)).await }
+            async move { timeout(CONNECT_PATIENCE, transport.ensure_connected(*node)).await }
         });
         // Who doesn't answer shows as unreachable, and is tried again.
         let _reached_or_not = join_all(dials).await;
     }
 }
 
-impl Lanes {
+impl PeerLanes {
     async fn serve(self, link: PeerLink) {
         let from = link.node();
         loop {
             let (lane, sender, receiver) = match link.accept_lane().await {
                 Ok(lane) => lane,
                 Err(error) => {
-                    self.say_ended(from, &error);
+                    self.log_ended(from, &error);
                     return link.close(&error.to_string());
                 }
             };
             let (lanes, link) = (self.clone(), link.clone());
-            let ends = ends(link.clone(), sender, receiver);
+            let ends = lane_ends(link.clone(), sender, receiver);
             tokio::spawn(async move {
                 let served: io::Result<()> = match lane {
                     Lane::Control => lanes.peer.serve_control(from, ends).await,
@@ -150,7 +154,7 @@ impl Lanes {
                     Lane::Forward => lanes.forward.serve(ends).await,
                 };
                 if let Err(error) = served {
-                    lanes.say_ended(from, &error);
+                    lanes.log_ended(from, &error);
                     if error.kind() == io::ErrorKind::InvalidData {
                         link.close(&error.to_string());
                     }
@@ -160,18 +164,18 @@ impl Lanes {
     }
 
     /// Lines break every day; a member that breaks the protocol is another version, or somebody with a stolen key.
-    fn say_ended(&self, from: NodeId, error: &io::Error) {
-        if error.kind() == io::ErrorKind::InvalidData && self.may_say(from) {
+    fn log_ended(&self, from: NodeId, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData && self.may_log(from) {
             tracing::warn!(peer = from, %error, "a peer broke the protocol: closed its connection");
         } else {
             tracing::debug!(peer = from, %error, "a peer's lane or connection ended");
         }
     }
 
-    fn may_say(&self, from: NodeId) -> bool {
+    fn may_log(&self, from: NodeId) -> bool {
         let now = Instant::now();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = said.get(&from).is_some_and(|at| now - *at < SAY_EVERY);
+        let mut said = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = said.get(&from).is_some_and(|at| now - *at < LOG_EVERY);
         if !lately {
             said.insert(from, now);
         }

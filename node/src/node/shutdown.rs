@@ -8,17 +8,17 @@ use tokio::time::Instant;
 use crate::{
     replication::{engine::Replication, progress},
     road::Lead,
-    state::State,
+    state::AppliedState,
 };
 
 /// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
 pub(crate) async fn supervise(
     replication: &Replication,
     journal: &Journal,
-    state: &State,
+    state: &AppliedState,
 ) -> Option<String> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut failed = state.failed();
+    let mut failed = state.watch_failure();
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -31,10 +31,10 @@ pub(crate) async fn supervise(
             _ = interrupt.recv() => return None,
             _ = failed.changed() => return failed.borrow().clone(),
             _ = look.tick() => {
-                if let Some(why) = journal.poisoned() {
+                if let Some(why) = journal.poison_reason() {
                     return Some(format!("the journal can't be written: {why}"));
                 }
-                if let Some(why) = progress::look(&replication.raft).stopped {
+                if let Some(why) = progress::read_status(&replication.raft).stopped {
                     let known = failed.borrow().clone();
                     return Some(known.unwrap_or(format!("replication has stopped: {why}")));
                 }
@@ -44,7 +44,7 @@ pub(crate) async fn supervise(
 }
 
 /// A primary hands its role over before it stops, so that nobody waits for an election.
-pub(crate) async fn leave(replication: &Replication) {
+pub(crate) async fn hand_over_role(replication: &Replication) {
     if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
         return;
     }

@@ -22,8 +22,8 @@ use super::operations::AdminError;
 use super::status::{ClosedDay, CreatedKey, KnownKey};
 use crate::{
     admission::{self, Keyring},
-    road::{Caller, Errand, Reply, Road},
-    state::State,
+    road::{Caller, Reply, Request, Road},
+    state::AppliedState,
 };
 
 /// How long an act may take.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The operator's way to the ledger.
 pub struct LedgerActs {
     pub road: Arc<Road>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
 }
 
@@ -46,12 +46,13 @@ impl LedgerActs {
         role: Role,
         account: Option<AccountId>,
     ) -> Result<CreatedKey, AdminError> {
-        let text = admission::draw_key().map_err(|error| {
+        let text = admission::generate_key().map_err(|error| {
             AdminError::Failed(format!("the machine has no randomness: {error}"))
         })?;
         let hash = admission::key_hash(&text);
-        let decided = self.decide(Command::CreateKey(CreateKey { hash, role, account })).await?;
-        let number = decided.committed()?;
+        let decided =
+            self.submit_command(Command::CreateKey(CreateKey { hash, role, account })).await?;
+        let number = decided.committed_amount()?;
         let id = u32::try_from(number)
             .map_err(|_| AdminError::Failed(format!("{number} is no key's number")))?;
         let account = account.map(|account| account.to_string());
@@ -63,8 +64,8 @@ impl LedgerActs {
     /// # Errors
     /// When the ledger can't be reached.
     pub async fn keys(&self) -> Result<Vec<KnownKey>, AdminError> {
-        match self.ask(Query::Keys).await? {
-            View::Keys(keys) => Ok(keys.iter().map(known).collect()),
+        match self.run_query(Query::Keys).await? {
+            View::Keys(keys) => Ok(keys.iter().map(describe_key).collect()),
             _ => Err(AdminError::Failed("a question for keys was answered otherwise".to_owned())),
         }
     }
@@ -74,7 +75,7 @@ impl LedgerActs {
     /// # Errors
     /// When there's no such key, or the ledger can't be reached.
     pub async fn revoke_key(&self, key: KeyId) -> Result<(), AdminError> {
-        self.decide(Command::RevokeKey(RevokeKey { key })).await?.committed()?;
+        self.submit_command(Command::RevokeKey(RevokeKey { key })).await?.committed_amount()?;
         // Whoever hears from the primary has applied it by then; whoever doesn't asks before it answers.
         tokio::time::sleep(self.keyring.trusted_for()).await;
         Ok(())
@@ -90,34 +91,34 @@ impl LedgerActs {
         if next <= closed {
             return Err(AdminError::Conflict(format!("the calendar ends with {closed}")));
         }
-        let Decided { outcome, stamp } =
-            self.decide(Command::CloseDay(CloseDay { closed, next })).await?;
+        let ActOutcome { outcome, stamp } =
+            self.submit_command(Command::CloseDay(CloseDay { closed, next })).await?;
         match outcome.rejection {
-            None => Ok(told(closed, next, &stamp)),
+            None => Ok(describe_closed_day(closed, next, &stamp)),
             // An attempt of ours whose answer was lost, midnight, or another operator was faster: the day is over all the same.
-            Some(Rejection::DayNotOpen) => self.over_already(closed, &stamp).await,
-            Some(other) => Err(rejected(other)),
+            Some(Rejection::DayNotOpen) => self.day_already_closed(closed, &stamp).await,
+            Some(other) => Err(rejection_error(other)),
         }
     }
 
     /// The business date as of now, not as this site happens to know it.
     async fn current_day(&self) -> Result<BusinessDate, AdminError> {
         let unknown = || AdminError::Unavailable("this site has no ledger yet".to_owned());
-        match self.ask(Query::Position).await? {
-            View::Position(position) => self.reach(position).await?,
+        match self.run_query(Query::Position).await? {
+            View::Position(position) => self.wait_applied(position).await?,
             _ => return Err(AdminError::Failed("the position's answer makes no sense".to_owned())),
         }
         self.state.with_ledger(|ledger| ledger.business_date()).ok_or_else(unknown)
     }
 
-    async fn over_already(
+    async fn day_already_closed(
         &self,
         closed: BusinessDate,
         rejected: &Stamp,
     ) -> Result<ClosedDay, AdminError> {
-        self.reach(rejected.position).await?;
+        self.wait_applied(rejected.position).await?;
         let next = self.state.with_ledger(|ledger| ledger.business_date());
-        match (self.state.query(&Query::Day(closed)), next) {
+        match (self.state.answer_query(&Query::Day(closed)), next) {
             (Ok(View::Day(day)), Some(next)) => Ok(ClosedDay {
                 date: closed.to_string(),
                 next: next.to_string(),
@@ -129,33 +130,33 @@ impl LedgerActs {
     }
 
     /// Waits until this site has applied so much.
-    async fn reach(&self, position: u64) -> Result<(), AdminError> {
-        if self.state.reached(position, PATIENCE).await {
+    async fn wait_applied(&self, position: u64) -> Result<(), AdminError> {
+        if self.state.wait_applied(position, PATIENCE).await {
             return Ok(());
         }
         Err(AdminError::Unavailable("this site lags too far behind the primary".to_owned()))
     }
 
-    async fn decide(&self, command: Command) -> Result<Decided, AdminError> {
+    async fn submit_command(&self, command: Command) -> Result<ActOutcome, AdminError> {
         let commands = codec::encode(&command).into();
-        let errand = Errand::Submit { count: 1, atomic: false, commands };
-        match self.road.ask(Caller::NODE, errand, PATIENCE).await {
+        let errand = Request::Submit { count: 1, atomic: false, commands };
+        match self.road.send_and_wait(Caller::NODE, errand, PATIENCE).await {
             Reply::Decided(decided, range) => {
                 let answer = decided.answers[range].first().expect("one answer for each command");
                 let stamp = answer.first.unwrap_or(decided.stamp);
-                Ok(Decided { outcome: answer.outcome, stamp })
+                Ok(ActOutcome { outcome: answer.outcome, stamp })
             }
-            Reply::Refused(refusal) => Err(refused(&refusal)),
+            Reply::Refused(refusal) => Err(refusal_error(&refusal)),
             Reply::View(..) => {
                 Err(AdminError::Failed("an act was answered with a view".to_owned()))
             }
         }
     }
 
-    async fn ask(&self, query: Query) -> Result<View, AdminError> {
-        match self.road.ask(Caller::NODE, Errand::Read(query), PATIENCE).await {
+    async fn run_query(&self, query: Query) -> Result<View, AdminError> {
+        match self.road.send_and_wait(Caller::NODE, Request::Read(query), PATIENCE).await {
             Reply::View(view, _) => Ok(*view),
-            Reply::Refused(refusal) => Err(refused(&refusal)),
+            Reply::Refused(refusal) => Err(refusal_error(&refusal)),
             Reply::Decided(..) => {
                 Err(AdminError::Failed("a question was answered with an outcome".to_owned()))
             }
@@ -164,19 +165,21 @@ impl LedgerActs {
 }
 
 /// What the ledger said to an act, and where.
-struct Decided {
+struct ActOutcome {
     outcome: Outcome,
     stamp: Stamp,
 }
 
-impl Decided {
+impl ActOutcome {
     /// The amount that the outcome is about, if it was committed.
-    fn committed(&self) -> Result<u64, AdminError> {
-        self.outcome.rejection.map_or(Ok(self.outcome.amount), |rejection| Err(rejected(rejection)))
+    fn committed_amount(&self) -> Result<u64, AdminError> {
+        self.outcome
+            .rejection
+            .map_or(Ok(self.outcome.amount), |rejection| Err(rejection_error(rejection)))
     }
 }
 
-fn refused(refusal: &Refusal) -> AdminError {
+fn refusal_error(refusal: &Refusal) -> AdminError {
     let detail = refusal.detail.as_str().to_owned();
     match refusal.code {
         RefusalCode::OutcomeUnknown => {
@@ -187,7 +190,7 @@ fn refused(refusal: &Refusal) -> AdminError {
     }
 }
 
-fn rejected(rejection: Rejection) -> AdminError {
+fn rejection_error(rejection: Rejection) -> AdminError {
     let detail = match rejection {
         Rejection::KeyAccountInvalid => {
             "a merchant's key names a merchant's account, and no other key names one".to_owned()
@@ -201,7 +204,7 @@ fn rejected(rejection: Rejection) -> AdminError {
     AdminError::Rejected { rejection, detail }
 }
 
-fn known(key: &KeyView) -> KnownKey {
+fn describe_key(key: &KeyView) -> KnownKey {
     KnownKey {
         id: key.key.0,
         role: key.role.name().to_owned(),
@@ -210,7 +213,7 @@ fn known(key: &KeyView) -> KnownKey {
     }
 }
 
-fn told(closed: BusinessDate, next: BusinessDate, marker: &Stamp) -> ClosedDay {
+fn describe_closed_day(closed: BusinessDate, next: BusinessDate, marker: &Stamp) -> ClosedDay {
     ClosedDay {
         date: closed.to_string(),
         next: next.to_string(),

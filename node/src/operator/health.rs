@@ -12,7 +12,7 @@ use crate::road::Lead;
 /// What the public routes can ask of a running node.
 pub trait Health: Send + Sync + 'static {
     /// Whether the answer to a load balancer's question is yes.
-    fn answers(&self, probe: Probe) -> bool;
+    fn passes_probe(&self, probe: Probe) -> bool;
 
     /// `GET /v1/status`
     fn cluster_status(&self) -> ClusterStatus;
@@ -45,7 +45,7 @@ impl Probe {
 
     /// The answer of a node that sees this. `current`: it has applied what its primary lately called committed.
     #[must_use]
-    pub fn answer(self, lead: Lead, current: bool, stopping: bool) -> bool {
+    pub fn is_satisfied(self, lead: Lead, current: bool, stopping: bool) -> bool {
         let primary = matches!(lead, Lead::Here(_));
         let replica = matches!(lead, Lead::There(_)) && current;
         match self {
@@ -162,7 +162,8 @@ mod tests {
             (Lead::There(2), true, true, [true, false, false, false]),
         ];
         for (lead, current, stopping, expected) in table {
-            let answers = Probe::ROUTES.map(|(_, probe)| probe.answer(lead, current, stopping));
+            let answers =
+                Probe::ROUTES.map(|(_, probe)| probe.is_satisfied(lead, current, stopping));
             assert_eq!(answers, expected, "{lead:?} current: {current} stopping: {stopping}");
         }
     }

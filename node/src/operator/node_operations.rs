@@ -19,7 +19,7 @@ use super::status::{
     Switchover, milliseconds,
 };
 use crate::{
-    clock::{Clock, rfc3339},
+    clock::{Clock, format_time},
     config::Config,
     history::record_kind,
     limits::READ_BYTES_MAX,
@@ -32,7 +32,7 @@ use crate::{
         proposing::queue::Queue,
     },
     road::Lead,
-    state::{Place, State, freshness::Freshness},
+    state::{AppliedState, LogPosition, freshness::Freshness},
     telemetry::timeline::Timeline,
 };
 
@@ -43,7 +43,7 @@ pub struct NodeOperations {
     pub volatile: bool,
     pub started: Instant,
     pub raft: Raft,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub journal: Journal,
     pub peers: Arc<Peers>,
     pub transport: Arc<QuicTransport>,
@@ -64,21 +64,25 @@ impl NodeOperations {
         member.map_or_else(|| format!("node {node}"), |member| member.site.clone())
     }
 
-    fn patience(&self) -> Duration {
+    fn silence_limit(&self) -> Duration {
         let timing = self.config.profile.timing();
         timing.election_max + timing.heartbeat * 4
     }
 
-    pub(crate) fn peer_statuses(&self, seen: &progress::Snapshot, now: Instant) -> Vec<PeerStatus> {
-        let last = self.journal.last().map(|tip| tip.position);
+    pub(crate) fn peer_statuses(
+        &self,
+        seen: &progress::ReplicationStatus,
+        now: Instant,
+    ) -> Vec<PeerStatus> {
+        let last = self.journal.newest_tip().map(|tip| tip.position);
         let others = self.config.members.iter().filter(|member| member.node != self.config.node);
         others
             .map(|member| {
                 let progress = seen.followers.iter().find(|progress| progress.node == member.node);
                 let matched = progress.and_then(|progress| progress.matched);
-                let heard = self.peers.heard(member.node).map(|heard| heard.at);
+                let heard = self.peers.last_report(member.node).map(|heard| heard.at);
                 let leads = *self.lead.borrow() == Lead::There(member.node);
-                let from_primary = self.freshness.last_heard().filter(|_| leads);
+                let from_primary = self.freshness.last_contact().filter(|_| leads);
                 let heard = heard.max(from_primary);
                 let silence = heard.map(|at| now.saturating_duration_since(at));
                 let rtt = self.transport.rtt(member.node);
@@ -88,7 +92,9 @@ impl NodeOperations {
                     // Primary and follower hear each other; what they once heard in another role says nothing any more.
                     // Followers have nothing to say to each other but keep a connection, which ends when the other is gone.
                     reachable: match silence {
-                        Some(silence) if seen.is_primary || leads => silence <= self.patience(),
+                        Some(silence) if seen.is_primary || leads => {
+                            silence <= self.silence_limit()
+                        }
                         _ => rtt.is_some(),
                     },
                     matched,
@@ -107,7 +113,7 @@ impl NodeOperations {
             Lead::Here(_) => true,
             Lead::There(_) => {
                 let age = self.freshness.age(now, self.state.position());
-                age.is_some_and(|age| age <= self.patience())
+                age.is_some_and(|age| age <= self.silence_limit())
             }
             Lead::Nowhere => false,
         }
@@ -122,7 +128,7 @@ impl NodeOperations {
                 sites.join(", ")
             ))
         })?;
-        let seen = progress::look(&self.raft);
+        let seen = progress::read_status(&self.raft);
         if !seen.is_primary {
             let primary =
                 seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
@@ -133,12 +139,12 @@ impl NodeOperations {
         if target.node == self.config.node {
             return Err(AdminError::Conflict(format!("{to} is the primary already")));
         }
-        self.await_fit(target.node)
+        self.await_eligible(target.node)
             .await
             .map_err(|why| AdminError::Conflict(format!("{to} {why}; nothing was done")))?;
         let now = Instant::now();
         self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
-        let mut applied = self.state.applied();
+        let mut applied = self.state.watch_applied();
         let mut last_of_old = now;
         progress::hand_over(&self.raft, target.node).await.map_err(AdminError::Failed)?;
         let new_term = async {
@@ -148,16 +154,16 @@ impl NodeOperations {
                 }
                 let at = Instant::now();
                 match *applied.borrow_and_update() {
-                    Some(Place { term, .. }) if term > seen.term => return Some((term, at)),
+                    Some(LogPosition { term, .. }) if term > seen.term => return Some((term, at)),
                     _ => last_of_old = at,
                 }
             }
         };
-        let done = tokio::time::timeout(progress::HAND_OVER_PATIENCE, new_term).await;
+        let done = tokio::time::timeout(progress::HANDOVER_PATIENCE, new_term).await;
         let Ok(Some((term, at))) = done else {
             return Err(AdminError::Unknown(format!(
                 "{to} hasn't committed within {} s; see `evenkeel admin status`",
-                progress::HAND_OVER_PATIENCE.as_secs()
+                progress::HANDOVER_PATIENCE.as_secs()
             )));
         };
         if !self.is_led_by(target.node, seen.term).await {
@@ -176,11 +182,11 @@ impl NodeOperations {
 
     /// Waits for a follower that is to take over: until it answers and has all that this primary had when it was asked. A site
     /// that has just been started is fit in a moment; to one that isn't the role can't be handed, only lost.
-    async fn await_fit(&self, target: NodeId) -> Result<(), &'static str> {
-        let (since, goal) = (Instant::now(), self.journal.last().map(|tip| tip.position));
+    async fn await_eligible(&self, target: NodeId) -> Result<(), &'static str> {
+        let (since, goal) = (Instant::now(), self.journal.newest_tip().map(|tip| tip.position));
         loop {
-            let heard = self.peers.heard(target).filter(|heard| heard.at >= since);
-            let followers = progress::look(&self.raft).followers;
+            let heard = self.peers.last_report(target).filter(|heard| heard.at >= since);
+            let followers = progress::read_status(&self.raft).followers;
             let matched = followers.iter().find(|follower| follower.node == target);
             let why = match heard {
                 None => "doesn't answer",
@@ -206,18 +212,18 @@ impl NodeOperations {
         let mut lead = self.lead.clone();
         let settled =
             lead.wait_for(|lead| !matches!(*lead, Lead::Nowhere) && *lead != Lead::Here(ended));
-        let led = tokio::time::timeout(progress::HAND_OVER_PATIENCE, settled).await;
+        let led = tokio::time::timeout(progress::HANDOVER_PATIENCE, settled).await;
         matches!(led, Ok(Ok(lead)) if *lead == Lead::There(site))
     }
 }
 
 /// Entries of a journal, as they're shown. Reads files: never called where others wait.
-fn entries(
+fn read_entries(
     journal: &Journal,
     from: Option<u64>,
     limit: usize,
 ) -> Result<Vec<JournalEntry>, AdminError> {
-    let Some(last) = journal.last().map(|tip| tip.position) else { return Ok(Vec::new()) };
+    let Some(last) = journal.newest_tip().map(|tip| tip.position) else { return Ok(Vec::new()) };
     let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
     let from = from.unwrap_or_else(|| (last + 1).saturating_sub(limit_u64));
     let end = from.saturating_add(limit_u64).min(last + 1);
@@ -231,9 +237,13 @@ fn entries(
         entries.extend(records.iter().map(|record| JournalEntry {
             position: record.position,
             term: record.term,
-            time: (record.kind == record_kind::COMMANDS).then(|| rfc3339(record.time)),
+            time: (record.kind == record_kind::COMMANDS).then(|| format_time(record.time)),
             kind: kind_name(record.kind).to_owned(),
-            commands: if record.kind == record_kind::COMMANDS { count(&record.payload) } else { 0 },
+            commands: if record.kind == record_kind::COMMANDS {
+                count_commands(&record.payload)
+            } else {
+                0
+            },
             bytes: u64::try_from(record.payload.len()).unwrap_or(u64::MAX),
             link: record.link.to_string(),
         }));
@@ -255,7 +265,7 @@ fn kind_name(record_kind: u8) -> &'static str {
     }
 }
 
-fn count(body: &[u8]) -> u32 {
+fn count_commands(body: &[u8]) -> u32 {
     let Ok(mut entry) = EntryBody::open(body) else { return 0 };
     let mut commands = 0;
     while let Ok(Some(group)) = entry.next_group() {
@@ -267,7 +277,7 @@ fn count(body: &[u8]) -> u32 {
 impl Operations for NodeOperations {
     fn status(&self) -> Status {
         let now = Instant::now();
-        let seen = progress::look(&self.raft);
+        let seen = progress::read_status(&self.raft);
         let lead = *self.lead.borrow();
         let role = match lead {
             Lead::Here(_) => Role::Primary,
@@ -282,7 +292,7 @@ impl Operations for NodeOperations {
         let primary = primary.map(|node| Primary { node, site: self.site_of(node) });
         let digests = self.state.digests().into_iter();
         let (head, business_date) =
-            self.state.with_ledger(|ledger| (ledger.last().copied(), ledger.business_date()));
+            self.state.with_ledger(|ledger| (ledger.last_entry().copied(), ledger.business_date()));
         Status {
             cluster: self.config.cluster.to_string(),
             node: self.config.node,
@@ -292,7 +302,7 @@ impl Operations for NodeOperations {
             primary,
             committed: seen.committed,
             applied: self.state.position(),
-            flushed: self.journal.durable(),
+            flushed: self.journal.durable_position(),
             chain_head: head.map(|head| evenkeel_storage::Link(head.link).to_string()),
             digests: digests
                 .map(|(position, digest)| Digest {
@@ -319,7 +329,7 @@ impl Operations for NodeOperations {
     ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
         Box::pin(async move {
             let journal = self.journal.clone();
-            let read = tokio::task::spawn_blocking(move || entries(&journal, from, limit));
+            let read = tokio::task::spawn_blocking(move || read_entries(&journal, from, limit));
             read.await.map_err(|error| AdminError::Failed(error.to_string()))?
         })
     }
@@ -328,7 +338,7 @@ impl Operations for NodeOperations {
         Box::pin(async move {
             let journal = self.journal.clone();
             let walked =
-                tokio::task::spawn_blocking(move || crate::replay::verify::online(&journal));
+                tokio::task::spawn_blocking(move || crate::replay::verify::verify_online(&journal));
             walked.await.map_err(|error| AdminError::Failed(error.to_string()))
         })
     }

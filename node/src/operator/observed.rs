@@ -13,40 +13,40 @@ use crate::{
 };
 
 impl Health for NodeOperations {
-    fn answers(&self, probe: Probe) -> bool {
+    fn passes_probe(&self, probe: Probe) -> bool {
         let lead = *self.lead.borrow();
         let current = self.is_ready(lead, Instant::now());
-        probe.answer(lead, current, *self.stopping.borrow())
+        probe.is_satisfied(lead, current, *self.stopping.borrow())
     }
 
     fn cluster_status(&self) -> ClusterStatus {
         let mut status = ClusterStatus::from(Operations::status(self));
-        status.ready = self.answers(Probe::Ready);
+        status.ready = self.passes_probe(Probe::Ready);
         status.volatile = self.volatile;
         status
     }
 
     fn scrape(&self) -> String {
-        self.metrics.scrape(&self.read())
+        self.metrics.scrape(&self.take_reading())
     }
 }
 
 impl NodeOperations {
-    fn read(&self) -> Reading {
+    fn take_reading(&self) -> Reading {
         let now = Instant::now();
-        let seen = progress::look(&self.raft);
+        let seen = progress::read_status(&self.raft);
         let uptime = now.saturating_duration_since(self.started);
         let applied = self.state.position();
-        let (accounts, outstanding) = self.sums();
-        let checkpoints = self.state.checkpoints();
+        let (accounts, outstanding) = self.account_totals();
+        let checkpoints = self.state.checkpoint_status();
         let age = |time: u64| Duration::from_micros(self.clock.wall_micros().saturating_sub(time));
         Reading {
-            primary: self.answers(Probe::Primary),
-            ready: self.answers(Probe::Ready),
+            primary: self.passes_probe(Probe::Primary),
+            ready: self.passes_probe(Probe::Ready),
             term: seen.term,
             committed: seen.committed,
             applied,
-            flushed: self.journal.durable(),
+            flushed: self.journal.durable_position(),
             view_age: self.freshness.age(now, applied).unwrap_or(uptime),
             peers: self.peer_readings(&seen, now),
             queued_commands: self.queue.depth(),
@@ -55,7 +55,7 @@ impl NodeOperations {
             checkpoint: checkpoints.newest.map(|newest| newest.position),
             checkpoint_age: checkpoints.newest.map_or(Duration::ZERO, |newest| age(newest.time)),
             checkpoint_failures: checkpoints.failures,
-            disk_full: self.journal.disk_full(),
+            disk_full: self.journal.is_disk_full(),
             uptime,
             resident_bytes: resident_bytes(),
         }
@@ -63,7 +63,7 @@ impl NodeOperations {
 
     /// How many accounts there are, and what wallets and merchants have together. Until the ledger is founded the assets
     /// are those that it will be founded with.
-    fn sums(&self) -> (usize, Vec<(Asset, i64)>) {
+    fn account_totals(&self) -> (usize, Vec<(Asset, i64)>) {
         let (accounts, totals) =
             self.state.with_ledger(|ledger| (ledger.account_count(), ledger.totals()));
         if totals.assets.is_empty() {
@@ -75,7 +75,7 @@ impl NodeOperations {
         (accounts, outstanding.collect())
     }
 
-    fn peer_readings(&self, seen: &progress::Snapshot, now: Instant) -> Vec<PeerReading> {
+    fn peer_readings(&self, seen: &progress::ReplicationStatus, now: Instant) -> Vec<PeerReading> {
         let peers = self.peer_statuses(seen, now).into_iter();
         peers
             .map(|peer| PeerReading {

@@ -163,7 +163,7 @@ pub struct ClosedDay {
 
 /// An error of the admin socket: problem+json (RFC 9457), as on the HTTP door.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct AdminProblem {
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,

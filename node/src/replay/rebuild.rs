@@ -10,12 +10,12 @@ use evenkeel_storage::{
     disk::Disk,
     journal::{
         Journal,
-        index::{Indexes, Sealed},
+        index::{Indexes, SealedSegment},
     },
 };
 
 use super::{recovery, sealing};
-use crate::{history::History, limits::READ_BYTES_MAX, state::State};
+use crate::{history::History, limits::READ_BYTES_MAX, state::AppliedState};
 use evenkeel_ledger::Ledger;
 
 /// A replay beside the road, as far as it has come.
@@ -23,34 +23,34 @@ pub struct Rebuild {
     disk: Arc<dyn Disk>,
     journal: Journal,
     /// The ledger of the replay, with indexes of its own.
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     next: u64,
     /// A segment all of which is replayed, and whose index isn't in its place yet.
-    replayed: Option<Sealed>,
+    replayed: Option<SealedSegment>,
     /// The last position of the newest segment that wants an index.
     until: u64,
 }
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum RebuildProgress {
     Underway,
     /// Every index that was wanted is there.
     Done,
     /// The disk is full; the same step may be tried again.
-    NoRoom,
+    DiskFull,
     /// Another index that the replay needs is damaged, too: begin anew, with that one among the wanted.
-    BeginAnew,
+    Restart,
 }
 
 impl Rebuild {
     /// For the indexes that are wanted at the moment; `None`: none is.
     pub fn begin(disk: Arc<dyn Disk>, journal: &Journal, indexes: &Indexes) -> Option<Self> {
-        let newest = indexes.recovering().pop()?;
-        let until = sealed(journal, |segment| segment.first == newest.first)?.last;
+        let newest = indexes.recovering_indexes().pop()?;
+        let until = find_sealed_segment(journal, |segment| segment.first == newest.first)?.last;
         let own = Indexes::open_all(disk.clone(), &journal.folder(), &[]);
         let history = Arc::new(History::new(journal.clone(), Arc::new(own)));
-        let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
+        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
         // What is built here is never worth a checkpoint.
         state.checkpoint_only_from(u64::MAX);
         tracing::info!(
@@ -69,44 +69,44 @@ impl Rebuild {
         &mut self,
         indexes: &Indexes,
         pace: &mut dyn FnMut(usize),
-    ) -> Result<Progress, String> {
+    ) -> Result<RebuildProgress, String> {
         if let Some(segment) = self.replayed.take() {
-            match self.take_over(indexes, &segment, pace) {
+            match self.install_index(indexes, &segment, pace) {
                 Ok(()) => {}
-                Err(error) if sealing::is_full(&error) => {
+                Err(error) if sealing::is_disk_full(&error) => {
                     self.replayed = Some(segment);
-                    return Ok(Progress::NoRoom);
+                    return Ok(RebuildProgress::DiskFull);
                 }
                 Err(error) => return Err(format!("rebuilding an index: {error}")),
             }
             let done = self.next > self.until;
-            return Ok(if done { Progress::Done } else { Progress::Underway });
+            return Ok(if done { RebuildProgress::Done } else { RebuildProgress::Underway });
         }
-        let segment = sealed(&self.journal, |segment| segment.last >= self.next)
+        let segment = find_sealed_segment(&self.journal, |segment| segment.last >= self.next)
             .ok_or_else(|| format!("no sealed segment holds {}", self.next))?;
         let records = self.journal.read(self.next, segment.last + 1, READ_BYTES_MAX);
         let records = records.map_err(|error| error.to_string())?;
         let last = records.last().ok_or_else(|| format!("the record at {} is gone", self.next))?;
         self.next = last.position + 1;
         for record in &records {
-            if let Err(error) = recovery::apply(&self.state, record) {
-                return self.begin_anew(indexes).ok_or_else(|| error.to_string());
+            if let Err(error) = recovery::apply_record(&self.state, record) {
+                return self.restart_if_damaged(indexes).ok_or_else(|| error.to_string());
             }
             pace(record.payload.len());
         }
         if self.next > segment.last {
             self.replayed = Some(segment);
         }
-        Ok(Progress::Underway)
+        Ok(RebuildProgress::Underway)
     }
 
-    fn take_over(
+    fn install_index(
         &self,
         indexes: &Indexes,
-        segment: &Sealed,
+        segment: &SealedSegment,
         pace: &mut dyn FnMut(usize),
     ) -> io::Result<()> {
-        if indexes.recovering().iter().any(|wanted| wanted.first == segment.first) {
+        if indexes.recovering_indexes().iter().any(|wanted| wanted.first == segment.first) {
             sealing::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
             indexes.add(segment.clone())?;
             tracing::info!(first = segment.first, last = segment.last, "rebuilt an index");
@@ -124,16 +124,19 @@ impl Rebuild {
     }
 
     /// Whether what stopped the replay was an index that can't be read either.
-    fn begin_anew(&self, indexes: &Indexes) -> Option<Progress> {
-        let found = self.state.history().indexes().recovering();
+    fn restart_if_damaged(&self, indexes: &Indexes) -> Option<RebuildProgress> {
+        let found = self.state.history().indexes().recovering_indexes();
         for recovering in &found {
             indexes.mark_damaged(recovering.first, &recovering.why);
         }
-        (!found.is_empty()).then_some(Progress::BeginAnew)
+        (!found.is_empty()).then_some(RebuildProgress::Restart)
     }
 }
 
 /// The first sealed segment of this kind.
-fn sealed(journal: &Journal, kind: impl Fn(&Sealed) -> bool) -> Option<Sealed> {
-    journal.segments().iter().filter_map(sealing::sealed).find(kind)
+fn find_sealed_segment(
+    journal: &Journal,
+    kind: impl Fn(&SealedSegment) -> bool,
+) -> Option<SealedSegment> {
+    journal.segments().iter().filter_map(sealing::sealed_segment).find(kind)
 }

@@ -17,7 +17,7 @@ use evenkeel_storage::{
     disk::Disk,
     journal::{
         Journal, Record, SegmentInfo,
-        index::{Indexes, Sealed},
+        index::{Indexes, SealedSegment},
     },
 };
 use evenkeel_wire::{codec, genesis::Genesis};
@@ -27,16 +27,16 @@ use crate::{
     history::{History, record_kind},
     limits::READ_BYTES_MAX,
     replication::engine::types::{self, LogId, StoredMembership},
-    state::{Place, State},
+    state::{AppliedState, LogPosition},
 };
-use evenkeel_ledger::{EntryHead, Ledger, Loader};
+use evenkeel_ledger::{CheckpointLoader, EntryHead, Ledger};
 
 /// The setting of a checkpoint that holds the newest membership record: (term, position, payload).
 pub const SETTING_MEMBERSHIP: &str = "membership";
 
 /// What a start found and did, for the log.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct RecoveryReport {
     /// The position of the checkpoint that was loaded.
     pub checkpoint: Option<u64>,
     /// Why a checkpoint that is there wasn't used.
@@ -64,13 +64,13 @@ pub enum RecoveryError {
 
 /// A ledger that has everything that is known to be committed.
 pub struct Recovered {
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub applied: Option<LogId>,
     pub membership: StoredMembership,
-    pub report: Report,
+    pub report: RecoveryReport,
 }
 
-/// What a start needs. The checkpoint's folder, if damaged, is set aside by whoever owns it: see [`Report::checkpoint_refused`].
+/// What a start needs. The checkpoint's folder, if damaged, is set aside by whoever owns it: see [`RecoveryReport::checkpoint_refused`].
 pub struct Recovery<'a> {
     pub disk: Arc<dyn Disk>,
     pub journal: Journal,
@@ -78,14 +78,14 @@ pub struct Recovery<'a> {
     pub progress: &'a mut dyn FnMut(u64, u64),
 }
 
-struct Loaded {
+struct LoadedCheckpoint {
     ledger: Ledger,
-    membership: Option<(Place, Bytes)>,
+    membership: Option<(LogPosition, Bytes)>,
     position: Option<u64>,
 }
 
-impl Loaded {
-    fn nothing() -> Self {
+impl LoadedCheckpoint {
+    fn empty() -> Self {
         Self { ledger: Ledger::new(), membership: None, position: None }
     }
 }
@@ -96,22 +96,23 @@ impl Recovery<'_> {
     /// # Errors
     /// When the journal can't be read or replayed.
     pub fn run(mut self) -> Result<Recovered, RecoveryError> {
-        let mut report = Report::default();
+        let mut report = RecoveryReport::default();
         let segments = self.journal.segments();
-        let sealed: Vec<Sealed> = segments.iter().filter_map(sealing::sealed).collect();
-        let mut loaded = self.load().unwrap_or_else(|why| {
+        let sealed: Vec<SealedSegment> =
+            segments.iter().filter_map(sealing::sealed_segment).collect();
+        let mut loaded = self.load_checkpoint().unwrap_or_else(|why| {
             report.checkpoint_refused = Some(why);
-            Loaded::nothing()
+            LoadedCheckpoint::empty()
         });
         loop {
             let known = report.indexes_damaged;
-            match self.rise(loaded, &segments, &sealed, &mut report) {
+            match self.build_state(loaded, &segments, &sealed, &mut report) {
                 Ok(state) => return Ok(finish(state, report)),
                 Err(RecoveryError::Replay { .. })
                     if (known + 1..=sealed.len()).contains(&report.indexes_damaged) =>
                 {
                     // An index was damaged where the replay needed it, and is set aside: now it's a missing one.
-                    loaded = Loaded::nothing();
+                    loaded = LoadedCheckpoint::empty();
                 }
                 Err(error) => return Err(error),
             }
@@ -119,70 +120,71 @@ impl Recovery<'_> {
     }
 
     /// From a checkpoint, or from nothing, to everything that is known to be committed.
-    fn rise(
+    fn build_state(
         &mut self,
-        mut loaded: Loaded,
+        mut loaded: LoadedCheckpoint,
         segments: &[SegmentInfo],
-        sealed: &[Sealed],
-        report: &mut Report,
-    ) -> Result<Arc<State>, RecoveryError> {
+        sealed: &[SealedSegment],
+        report: &mut RecoveryReport,
+    ) -> Result<Arc<AppliedState>, RecoveryError> {
         let folder = self.journal.folder();
-        let is_covered = |segment: &&Sealed| Some(segment.last) <= loaded.position;
-        let covered: Vec<Sealed> = sealed.iter().filter(is_covered).cloned().collect();
+        let is_covered = |segment: &&SealedSegment| Some(segment.last) <= loaded.position;
+        let covered: Vec<SealedSegment> = sealed.iter().filter(is_covered).cloned().collect();
         let mut indexes = Indexes::open_all(self.disk.clone(), &folder, &covered);
-        if !indexes.recovering().is_empty() {
+        if !indexes.recovering_indexes().is_empty() {
             // Their outcomes can only be had by replaying from the start.
-            loaded = Loaded::nothing();
+            loaded = LoadedCheckpoint::empty();
             indexes = Indexes::open_all(self.disk.clone(), &folder, &[]);
         }
         report.checkpoint = loaded.position;
         report.replayed = 0;
         let history = Arc::new(History::new(self.journal.clone(), Arc::new(indexes)));
         let position = loaded.position;
-        let state = Arc::new(State::new(loaded.ledger, history.clone(), self.journal.clone()));
+        let state =
+            Arc::new(AppliedState::new(loaded.ledger, history.clone(), self.journal.clone()));
         if position.is_some() {
-            state.loaded_from_checkpoint();
+            state.record_loaded_checkpoint();
         }
         if let Some((place, payload)) = loaded.membership {
             state.set_membership(place, payload);
         }
         let last_sealed = sealed.last().map(|segment| segment.last);
-        let committed = self.journal.committed().max(position).max(last_sealed);
+        let committed = self.journal.committed_position().max(position).max(last_sealed);
         state.checkpoint_only_from(last_sealed.map_or(0, |last| last + 1));
         if let Some(committed) = committed {
             let replayed = self.replay(&state, &history, segments, position, committed, report);
-            report.indexes_damaged += history.indexes().recovering().len();
+            report.indexes_damaged += history.indexes().recovering_indexes().len();
             replayed?;
         }
         Ok(state)
     }
 
     /// The checkpoint's ledger; `position: None` when there is none. An error says why one that is there can't be used.
-    fn load(&mut self) -> Result<Loaded, String> {
-        let mut loader = Loader::new();
+    fn load_checkpoint(&mut self) -> Result<LoadedCheckpoint, String> {
+        let mut loader = CheckpointLoader::new();
         let mut membership = None;
         let marker = self.checkpoints.load(&mut |row| match row {
             Row::Setting { name, value } if name == SETTING_MEMBERSHIP => {
                 let (term, position, payload): (u64, u64, Vec<u8>) =
                     codec::decode(&value).map_err(|error| error.to_string())?;
-                membership = Some((Place { term, position }, payload.into()));
+                membership = Some((LogPosition { term, position }, payload.into()));
                 Ok(())
             }
             row => loader.put(row),
         });
         let marker = match marker {
             Ok(Some(marker)) => marker,
-            Ok(None) => return Ok(Loaded::nothing()),
+            Ok(None) => return Ok(LoadedCheckpoint::empty()),
             Err(error) => return Err(describe(&error)),
         };
-        self.check_place(&marker)?;
+        self.check_marker(&marker)?;
         let position = Some(marker.position);
         let ledger = loader.finish(&marker)?;
-        Ok(Loaded { ledger, membership, position })
+        Ok(LoadedCheckpoint { ledger, membership, position })
     }
 
     /// The marker must name a record of this very journal, and the end of a sealed segment: what lies behind it is replayed.
-    fn check_place(&self, marker: &Marker) -> Result<(), String> {
+    fn check_marker(&self, marker: &Marker) -> Result<(), String> {
         let position = marker.position;
         match self.journal.tip_at(position) {
             Err(error) => Err(format!("the journal can't be read at {position}: {error}")),
@@ -195,7 +197,7 @@ impl Recovery<'_> {
                     .journal
                     .segments()
                     .iter()
-                    .filter_map(sealing::sealed)
+                    .filter_map(sealing::sealed_segment)
                     .any(|segment| segment.last == position);
                 if ends_sealed {
                     Ok(())
@@ -208,17 +210,20 @@ impl Recovery<'_> {
 
     fn replay(
         &mut self,
-        state: &State,
+        state: &AppliedState,
         history: &History,
         segments: &[SegmentInfo],
         from: Option<u64>,
         committed: u64,
-        report: &mut Report,
+        report: &mut RecoveryReport,
     ) -> Result<(), RecoveryError> {
         let mut next = from.map_or(0, |position| position + 1);
         let first = next;
-        let mut sealed =
-            segments.iter().filter_map(sealing::sealed).filter(|s| s.last >= first).peekable();
+        let mut sealed = segments
+            .iter()
+            .filter_map(sealing::sealed_segment)
+            .filter(|s| s.last >= first)
+            .peekable();
         while next <= committed {
             // Never across a segment's end: there its index takes over.
             let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
@@ -231,24 +236,24 @@ impl Recovery<'_> {
             };
             next = last.position + 1;
             for record in &records {
-                apply(state, record)?;
+                apply_record(state, record)?;
             }
             report.replayed += u64::try_from(records.len()).unwrap_or(0);
             (self.progress)(next, committed + 1);
             if let Some(segment) = sealed.next_if(|segment| next > segment.last) {
-                self.take_over(state, history, segment, report)?;
+                self.install_index(state, history, segment, report)?;
             }
         }
         Ok(())
     }
 
     /// A sealed segment is replayed: its index answers from here on, and is written anew where it can't.
-    fn take_over(
+    fn install_index(
         &mut self,
-        state: &State,
+        state: &AppliedState,
         history: &History,
-        segment: Sealed,
-        report: &mut Report,
+        segment: SealedSegment,
+        report: &mut RecoveryReport,
     ) -> Result<(), RecoveryError> {
         let last = segment.last;
         if history.indexes().add(segment.clone()).is_err() {
@@ -265,9 +270,9 @@ impl Recovery<'_> {
     }
 }
 
-fn finish(state: Arc<State>, report: Report) -> Recovered {
+fn finish(state: Arc<AppliedState>, report: RecoveryReport) -> Recovered {
     state.checkpoint_only_from(0);
-    let applied = state.with_ledger(|ledger| ledger.last().copied());
+    let applied = state.with_ledger(|ledger| ledger.last_entry().copied());
     let applied = applied.map(|last| types::log_id(last.term, last.position));
     let membership = state.membership().and_then(|(place, payload)| {
         let id = types::log_id(place.term, place.position);
@@ -280,7 +285,7 @@ fn finish(state: Arc<State>, report: Report) -> Recovered {
 ///
 /// # Errors
 /// When it can't be decoded or the ledger is unwell.
-pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
+pub fn apply_record(state: &AppliedState, record: &Record) -> Result<(), RecoveryError> {
     let position = record.position;
     let wrong = |why: String| RecoveryError::Replay { position, why };
     let head = EntryHead { position, term: record.term, time: record.time, link: record.link.0 };
@@ -289,10 +294,13 @@ pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
             state.apply(&head, &record.payload).map_err(|error| wrong(error.to_string()))?;
         }
         record_kind::MEMBERSHIP => {
-            state.pass(&head).map_err(|error| wrong(error.to_string()))?;
-            state.set_membership(Place { term: record.term, position }, record.payload.clone());
+            state.skip_entry(&head).map_err(|error| wrong(error.to_string()))?;
+            state.set_membership(
+                LogPosition { term: record.term, position },
+                record.payload.clone(),
+            );
         }
-        record_kind::BLANK => state.pass(&head).map_err(|error| wrong(error.to_string()))?,
+        record_kind::BLANK => state.skip_entry(&head).map_err(|error| wrong(error.to_string()))?,
         other => return Err(wrong(format!("a record of kind {other}"))),
     }
     Ok(())
@@ -302,8 +310,8 @@ pub fn apply(state: &State, record: &Record) -> Result<(), RecoveryError> {
 ///
 /// # Errors
 /// Names what differs.
-pub fn check_genesis(state: &State, configured: &Genesis) -> Result<(), RecoveryError> {
-    let founded = state.with_ledger(|ledger| ledger.founded().cloned());
+pub fn check_genesis(state: &AppliedState, configured: &Genesis) -> Result<(), RecoveryError> {
+    let founded = state.with_ledger(|ledger| ledger.genesis().cloned());
     match founded {
         Some(founded) if founded.cluster != configured.cluster => {
             Err(RecoveryError::Genesis(format!("cluster {}", founded.cluster)))

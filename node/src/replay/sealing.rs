@@ -6,25 +6,25 @@ use evenkeel_storage::{
     disk::Disk,
     journal::{
         self, Journal, Part, SegmentInfo,
-        index::{Builder, Sealed},
+        index::{IndexBuilder, SealedSegment},
     },
 };
 
 use crate::{
     history::record_kind,
-    history::{Past, command_row, commands, place_of},
+    history::{HistoryReader, command_row, decode_commands, range_in_body},
     limits::READ_BYTES_MAX,
-    state::State,
+    state::AppliedState,
 };
-use evenkeel_ledger::Decided;
+use evenkeel_ledger::DecidedOutcome;
 
 /// The id-seconds of a segment whose index is there: it says itself which ones it has.
 pub const PERMANENT_SECONDS: RangeInclusive<u64> = 0..=u64::MAX;
 
 /// A sealed segment, as the indexes want to know it.
-pub fn sealed(segment: &SegmentInfo) -> Option<Sealed> {
+pub fn sealed_segment(segment: &SegmentInfo) -> Option<SealedSegment> {
     let last = segment.last?;
-    (segment.state == journal::State::Sealed).then_some(Sealed {
+    (segment.state == journal::SegmentState::Sealed).then_some(SealedSegment {
         first: segment.first,
         last,
         id_seconds: PERMANENT_SECONDS,
@@ -37,15 +37,15 @@ pub fn sealed(segment: &SegmentInfo) -> Option<Sealed> {
 /// When the journal can't be read, the ledger has forgotten an entry, or the disk refuses.
 pub fn write_index(
     journal: &Journal,
-    state: &State,
+    state: &AppliedState,
     disk: &dyn Disk,
-    segment: &Sealed,
+    segment: &SealedSegment,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<()> {
     // Targets of what is in the segment are found by the notes on it.
-    state.follow(usize::MAX).map_err(io::Error::other)?;
-    let past = state.past();
-    let mut builder = Builder::new(segment.first);
+    state.update_recent_index(usize::MAX).map_err(io::Error::other)?;
+    let past = state.history_reader();
+    let mut builder = IndexBuilder::new(segment.first);
     let mut next = segment.first;
     while next <= segment.last {
         let records =
@@ -58,7 +58,7 @@ pub fn write_index(
             if record.kind == record_kind::COMMANDS {
                 index_record(&mut builder, state, &past, record)?;
             } else {
-                builder.record(record.position, 0);
+                builder.begin_record(record.position, 0);
             }
             pace(record.payload.len());
         }
@@ -67,29 +67,29 @@ pub fn write_index(
 }
 
 fn index_record(
-    builder: &mut Builder,
-    state: &State,
-    past: &Past<'_>,
+    builder: &mut IndexBuilder,
+    state: &AppliedState,
+    past: &HistoryReader<'_>,
     record: &journal::Record,
 ) -> io::Result<()> {
     let position = record.position;
-    let decided: Option<Vec<Decided>> =
+    let decided: Option<Vec<DecidedOutcome>> =
         state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
     let decided = decided.ok_or_else(|| {
         io::Error::other(format!("the outcomes of entry {position} are forgotten"))
     })?;
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
-    builder.record(position, count);
-    for (next, decided) in commands(&record.payload).zip(&decided) {
+    builder.begin_record(position, count);
+    for (next, decided) in decode_commands(&record.payload).zip(&decided) {
         let (_, command, bytes) = next.map_err(io::Error::other)?;
         let parties = past.parties_if_moved(&command, decided).map_err(io::Error::other)?;
-        let part = Part::of(record, place_of(bytes, &record.payload));
-        builder.command(&command_row(&command, decided, parties, part));
+        let part = Part::of_record(record, range_in_body(bytes, &record.payload));
+        builder.add_command(&command_row(&command, decided, parties, part));
     }
     Ok(())
 }
 
 /// Whether an error says that there's no room.
-pub fn is_full(error: &io::Error) -> bool {
+pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -20,9 +20,9 @@ use super::recovery::{SETTING_MEMBERSHIP, balances_folder};
 use super::verify_report::{DamageReport, VerifyReport};
 use crate::{
     history::record_kind,
-    history::{commands, stamp},
+    history::{decode_commands, stamp},
 };
-use evenkeel_ledger::{EntryHead, FirstAnswers, Ledger, RecordedCommand, Unwell};
+use evenkeel_ledger::{EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand};
 
 /// Why a folder can't be verified at all.
 #[derive(Debug, thiserror::Error)]
@@ -32,15 +32,15 @@ pub enum VerifyError {
 }
 
 /// Walks a running node's journal up to what was durable when the walk began.
-pub fn online(journal: &Journal) -> VerifyReport {
-    report(journal.verify(&mut |_| Ok(())))
+pub fn verify_online(journal: &Journal) -> VerifyReport {
+    build_report(journal.verify(&mut |_| Ok(())))
 }
 
 /// Verifies a data folder whose node is stopped, or a copy of one.
 ///
 /// # Errors
 /// When the folder isn't a node's data folder, or a node is running on it.
-pub fn offline(data: &Path) -> Result<VerifyReport, VerifyError> {
+pub fn verify_offline(data: &Path) -> Result<VerifyReport, VerifyError> {
     let superblock =
         superblock::read(data).map_err(|error| VerifyError::Folder(error.to_string()))?;
     let _claim = superblock::claim(data, superblock.cluster, superblock.node)
@@ -48,13 +48,13 @@ pub fn offline(data: &Path) -> Result<VerifyReport, VerifyError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut replay = Replay::new(checkpoint_marker(data), data.to_owned(), superblock.cluster);
     let walked = journal::verify(&*disk, data, Some(superblock.cluster), &mut |record| {
-        replay.record(record)
+        replay.replay_record(record)
     });
     let intact = walked.is_ok();
-    let mut report = report(walked);
+    let mut report = build_report(walked);
     if intact {
         report.digest = Some(evenkeel_storage::Link(replay.ledger.digest()).to_string());
-        if let Err(what) = replay.compare(data) {
+        if let Err(what) = replay.compare_checkpoint(data) {
             report.ok = false;
             report.damage = Some(DamageReport {
                 file: balances_folder(data).display().to_string(),
@@ -67,7 +67,7 @@ pub fn offline(data: &Path) -> Result<VerifyReport, VerifyError> {
     Ok(report)
 }
 
-fn report(walked: Result<Verified, Damage>) -> VerifyReport {
+fn build_report(walked: Result<Verified, Damage>) -> VerifyReport {
     match walked {
         Ok(verified) => VerifyReport {
             first: verified.last.map(|_| 0),
@@ -112,7 +112,7 @@ struct Replay {
     ledger: Ledger,
     marker: MarkerOrNone,
     digest_at_marker: Option<[u8; 32]>,
-    seen: Seen,
+    seen: ReplayedRecords,
 }
 
 /// What a replay keeps of the records that it has seen.
@@ -120,11 +120,11 @@ const REMEMBERED_BYTES_MAX: usize = 256 << 20;
 
 impl Replay {
     fn new(marker: MarkerOrNone, folder: PathBuf, cluster: ClusterId) -> Self {
-        let seen = Seen { folder, cluster, records: VecDeque::new(), bytes: 0 };
+        let seen = ReplayedRecords { folder, cluster, records: VecDeque::new(), bytes: 0 };
         Self { ledger: Ledger::new(), marker, digest_at_marker: None, seen }
     }
 
-    fn record(&mut self, record: &Record) -> Result<(), String> {
+    fn replay_record(&mut self, record: &Record) -> Result<(), String> {
         let head = EntryHead {
             position: record.position,
             term: record.term,
@@ -138,7 +138,7 @@ impl Replay {
                 .apply(&head, &record.payload, &mut self.seen, &mut answers)
                 .map_err(|unwell| unwell.to_string())?;
         } else {
-            self.ledger.pass(&head).map_err(|unwell| unwell.to_string())?;
+            self.ledger.skip_entry(&head).map_err(|unwell| unwell.to_string())?;
         }
         if let Ok(Some(marker)) = &self.marker
             && marker.position == record.position
@@ -149,7 +149,7 @@ impl Replay {
     }
 
     /// The checkpoint's rows against the journal's.
-    fn compare(&self, data: &Path) -> Result<(), String> {
+    fn compare_checkpoint(&self, data: &Path) -> Result<(), String> {
         let Some(marker) = self.marker.clone()? else { return Ok(()) };
         let position = marker.position;
         let digest = self
@@ -158,7 +158,7 @@ impl Replay {
         if digest != marker.digest {
             return Err(format!("the checkpoint at {position} isn't what the journal says"));
         }
-        let mut loader = evenkeel_ledger::Loader::new();
+        let mut loader = evenkeel_ledger::CheckpointLoader::new();
         let mut open = balances::open(&balances_folder(data)).map_err(|e| e.to_string())?;
         open.load(&mut |row| match row {
             Row::Setting { name, .. } if name == SETTING_MEMBERSHIP => Ok(()),
@@ -170,14 +170,14 @@ impl Replay {
 }
 
 /// The first answers that a replay asks for: nearly always recent ones.
-struct Seen {
+struct ReplayedRecords {
     folder: PathBuf,
     cluster: ClusterId,
     records: VecDeque<Record>,
     bytes: usize,
 }
 
-impl Seen {
+impl ReplayedRecords {
     fn remember(&mut self, record: &Record) {
         self.bytes += record.payload.len();
         self.records.push_back(record.clone());
@@ -188,7 +188,7 @@ impl Seen {
         }
     }
 
-    fn record(&self, position: u64) -> Result<Record, String> {
+    fn find_record(&self, position: u64) -> Result<Record, String> {
         // Not every position is here: a new primary's blank record has no commands.
         if let Ok(at) = self.records.binary_search_by_key(&position, |record| record.position) {
             return Ok(self.records[at].clone());
@@ -207,17 +207,22 @@ impl Seen {
     }
 }
 
-impl FirstAnswers for Seen {
-    fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
-        let record = self.record(position).map_err(Unwell::new)?;
-        let found = commands(&record.payload).nth(usize::from(command));
-        let found = found
-            .ok_or_else(|| Unwell::new(format!("entry {position} has no command {command}")))?;
-        let (_, _, bytes) = found.map_err(Unwell::new)?;
+impl JournalLookup for ReplayedRecords {
+    fn read_command(
+        &mut self,
+        position: u64,
+        command: u16,
+    ) -> Result<RecordedCommand, LedgerFault> {
+        let record = self.find_record(position).map_err(LedgerFault::new)?;
+        let found = decode_commands(&record.payload).nth(usize::from(command));
+        let found = found.ok_or_else(|| {
+            LedgerFault::new(format!("entry {position} has no command {command}"))
+        })?;
+        let (_, _, bytes) = found.map_err(LedgerFault::new)?;
         Ok(RecordedCommand { stamp: stamp(&record), bytes: bytes.to_vec() })
     }
 
-    fn find_sealed(&mut self, _id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
+    fn find_sealed(&mut self, _id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
         // Nothing was forgotten: every id is in the ledger's memory.
         Ok(None)
     }
@@ -234,8 +239,12 @@ mod tests {
     #[test]
     fn records_are_found_behind_positions_without_commands() {
         let nowhere = PathBuf::from("/nowhere");
-        let mut seen =
-            Seen { folder: nowhere, cluster: [7; 16], records: VecDeque::new(), bytes: 0 };
+        let mut seen = ReplayedRecords {
+            folder: nowhere,
+            cluster: [7; 16],
+            records: VecDeque::new(),
+            bytes: 0,
+        };
         for position in [2, 3, 6, 7, 10] {
             seen.remember(&Record {
                 position,
@@ -247,10 +256,10 @@ mod tests {
             });
         }
         for position in [2, 3, 6, 7, 10] {
-            assert_eq!(seen.record(position).map(|record| record.position), Ok(position));
+            assert_eq!(seen.find_record(position).map(|record| record.position), Ok(position));
         }
         for position in [0, 4, 8, 11] {
-            assert!(seen.record(position).is_err(), "{position}");
+            assert!(seen.find_record(position).is_err(), "{position}");
         }
     }
 }

@@ -13,7 +13,7 @@ use evenkeel_wire::{
 use tokio::sync::watch;
 
 use super::peers::{book::Peers, network::PeerClient};
-use crate::{metrics::Metrics, road::Lead, state::State};
+use crate::{metrics::Metrics, road::Lead, state::AppliedState};
 
 /// How often digests are compared.
 const PACE: Duration = Duration::from_secs(2);
@@ -21,18 +21,18 @@ const PACE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a peer that has no digest of that position answers with: no state hashes to it.
-const NONE: [u8; 32] = [0; 32];
+const NO_DIGEST: [u8; 32] = [0; 32];
 
 /// The primary's side.
-pub struct Comparison {
+pub struct DigestComparison {
     pub peers: Arc<Peers>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub lead: watch::Receiver<Lead>,
     pub others: Vec<NodeId>,
     pub metrics: Arc<Metrics>,
 }
 
-impl Comparison {
+impl DigestComparison {
     /// Compares for as long as the engine runs.
     pub async fn run(self) {
         let mut clients: Vec<PeerClient> = self
@@ -62,14 +62,14 @@ impl Comparison {
         let notice = DigestNotice { position, link: [0; 32], digest };
         let mut answers = Vec::new();
         for client in &mut *clients {
-            let question = frame::whole(peer::DIGEST, &notice);
-            let body = client.ask(question, peer::DIGEST, PATIENCE).await.ok();
+            let question = frame::encode_whole(peer::DIGEST, &notice);
+            let body = client.request_reply(question, peer::DIGEST, PATIENCE).await.ok();
             let theirs = body.and_then(|body| codec::decode::<DigestNotice>(&body).ok());
-            answers.push(theirs.map_or(NONE, |theirs| theirs.digest));
+            answers.push(theirs.map_or(NO_DIGEST, |theirs| theirs.digest));
         }
         let verdict = judge(&digest, &answers);
         for at in &verdict.differing {
-            self.metrics.digest_mismatch();
+            self.metrics.count_digest_mismatch();
             tracing::error!(
                 position,
                 node = self.others[*at],
@@ -77,14 +77,14 @@ impl Comparison {
             );
         }
         match verdict.broken {
-            Broken::Unknown => {}
-            Broken::This => self.state.fail(&format!(
+            BrokenCopy::Unknown => {}
+            BrokenCopy::This => self.state.fail(&format!(
                 "at position {position} this node's state differs from a majority's: this copy is broken"
             )),
-            Broken::Differing => {
+            BrokenCopy::Differing => {
                 for at in verdict.differing {
-                    let word = frame::whole(peer::DIGEST_AGREED, &notice);
-                    let _it_may_be_gone = clients[at].ask(word, peer::DIGEST, PATIENCE).await;
+                    let word = frame::encode_whole(peer::DIGEST_AGREED, &notice);
+                    let _it_may_be_gone = clients[at].request_reply(word, peer::DIGEST, PATIENCE).await;
                 }
             }
         }
@@ -93,14 +93,14 @@ impl Comparison {
 
 /// What the digests of all sites at one position say.
 #[derive(Debug, PartialEq, Eq)]
-struct Verdict {
+struct DigestVerdict {
     /// The others that differ from this site, by their place.
     differing: Vec<usize>,
-    broken: Broken,
+    broken: BrokenCopy,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Broken {
+enum BrokenCopy {
     /// No majority says one thing.
     Unknown,
     /// Those that differ: a majority has this site's digest.
@@ -109,28 +109,28 @@ enum Broken {
 }
 
 /// Judges this site's digest by the others'. Who has none or didn't answer says nothing.
-fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> Verdict {
+fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> DigestVerdict {
     let members = others.len() + 1;
     let majority = members / 2 + 1;
     let agreeing = 1 + others.iter().filter(|digest| *digest == own).count();
     let differs =
-        |(at, digest): (usize, &[u8; 32])| (digest != own && *digest != NONE).then_some(at);
+        |(at, digest): (usize, &[u8; 32])| (digest != own && *digest != NO_DIGEST).then_some(at);
     let differing: Vec<usize> = others.iter().enumerate().filter_map(differs).collect();
     let broken = if agreeing >= majority {
-        Broken::Differing
+        BrokenCopy::Differing
     } else if differing.len() >= majority {
-        Broken::This
+        BrokenCopy::This
     } else {
-        Broken::Unknown
+        BrokenCopy::Unknown
     };
-    Verdict { differing, broken }
+    DigestVerdict { differing, broken }
 }
 
 /// A peer's side: answers with its own digest of that position. `agreed`: a majority has the one in the notice.
-pub fn answer(state: &State, notice: &DigestNotice, agreed: bool) -> DigestNotice {
+pub fn answer(state: &AppliedState, notice: &DigestNotice, agreed: bool) -> DigestNotice {
     let own = state.digests().into_iter().find(|(position, _)| *position == notice.position);
-    let digest = own.map_or(NONE, |(_, digest)| digest);
-    if agreed && digest != NONE && digest != notice.digest {
+    let digest = own.map_or(NO_DIGEST, |(_, digest)| digest);
+    if agreed && digest != NO_DIGEST && digest != notice.digest {
         state.fail(&format!(
             "at position {} this node's state differs from a majority's: this copy is broken; its journal is \
              what the others have, so set the balances' folder aside and start again",
@@ -146,7 +146,7 @@ mod tests {
 
     use evenkeel_storage::{
         disk::{Disk, MemoryDisk},
-        journal::{self, NewRecord, Options, Step, index::Indexes},
+        journal::{self, JournalOptions, NewRecord, WriterStep, index::Indexes},
     };
     use evenkeel_wire::{
         amount::Asset,
@@ -168,33 +168,33 @@ mod tests {
     #[test]
     fn only_a_majority_says_who_is_broken() {
         for (others, differing, broken) in [
-            (&[OWN, OWN][..], &[][..], Broken::Differing),
-            (&[OWN, OTHER], &[1], Broken::Differing),
-            (&[OTHER, OWN], &[0], Broken::Differing),
-            (&[OTHER, OTHER], &[0, 1], Broken::This),
+            (&[OWN, OWN][..], &[][..], BrokenCopy::Differing),
+            (&[OWN, OTHER], &[1], BrokenCopy::Differing),
+            (&[OTHER, OWN], &[0], BrokenCopy::Differing),
+            (&[OTHER, OTHER], &[0, 1], BrokenCopy::This),
             // Two that differ from this one and from each other: something is badly wrong, and nobody knows where.
-            (&[OTHER, THIRD], &[0, 1], Broken::This),
-            (&[OTHER, NONE], &[0], Broken::Unknown),
-            (&[NONE, NONE], &[], Broken::Unknown),
-            (&[OWN, NONE], &[], Broken::Differing),
-            (&[], &[], Broken::Differing),
-            (&[OTHER], &[0], Broken::Unknown),
-            (&[OWN, OWN, OTHER, OTHER], &[2, 3], Broken::Differing),
-            (&[OWN, OTHER, OTHER, OTHER], &[1, 2, 3], Broken::This),
-            (&[OWN, OTHER, OTHER, NONE], &[1, 2], Broken::Unknown),
+            (&[OTHER, THIRD], &[0, 1], BrokenCopy::This),
+            (&[OTHER, NO_DIGEST], &[0], BrokenCopy::Unknown),
+            (&[NO_DIGEST, NO_DIGEST], &[], BrokenCopy::Unknown),
+            (&[OWN, NO_DIGEST], &[], BrokenCopy::Differing),
+            (&[], &[], BrokenCopy::Differing),
+            (&[OTHER], &[0], BrokenCopy::Unknown),
+            (&[OWN, OWN, OTHER, OTHER], &[2, 3], BrokenCopy::Differing),
+            (&[OWN, OTHER, OTHER, OTHER], &[1, 2, 3], BrokenCopy::This),
+            (&[OWN, OTHER, OTHER, NO_DIGEST], &[1, 2], BrokenCopy::Unknown),
         ] {
-            let verdict = Verdict { differing: differing.to_vec(), broken };
+            let verdict = DigestVerdict { differing: differing.to_vec(), broken };
             assert_eq!(judge(&OWN, others), verdict, "{others:?}");
         }
     }
 
     /// A ledger with its genesis, and a digest of it at position 0.
-    fn state() -> Arc<State> {
+    fn state() -> Arc<AppliedState> {
         let disk = MemoryDisk::new(1);
         disk.create_folder(Path::new("/data")).unwrap();
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let cluster = ClusterId([7; 16]);
-        let options = Options::new(cluster.0);
+        let options = JournalOptions::new(cluster.0);
         let (journal, mut writer, _) =
             journal::open(disk.clone(), Path::new("/data"), options).unwrap();
         let genesis = Genesis {
@@ -213,11 +213,11 @@ mod tests {
         let record =
             NewRecord { position: 0, term: 1, time: 1, kind: record_kind::COMMANDS, payload };
         journal.append(vec![record], Box::new(|_| ())).unwrap();
-        assert_eq!(writer.step(1), Step::Worked);
+        assert_eq!(writer.step(1), WriterStep::Worked);
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
-        let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
-        recovery::apply(&state, &journal.read(0, 1, 1).unwrap()[0]).unwrap();
+        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
+        recovery::apply_record(&state, &journal.read(0, 1, 1).unwrap()[0]).unwrap();
         state.digest_now();
         state
     }
@@ -230,10 +230,14 @@ mod tests {
         let asked = |notice, agreed| answer(&state, &notice, agreed).digest;
         assert_eq!(asked(notice(position, own), true), own);
         assert_eq!(asked(notice(position, OTHER), false), own, "one site's word is no verdict");
-        assert_eq!(asked(notice(position + 1, OTHER), true), NONE, "it has none of that position");
-        assert_eq!(*state.failed().borrow(), None);
+        assert_eq!(
+            asked(notice(position + 1, OTHER), true),
+            NO_DIGEST,
+            "it has none of that position"
+        );
+        assert_eq!(*state.watch_failure().borrow(), None);
         assert_eq!(asked(notice(position, OTHER), true), own);
-        let why = state.failed().borrow().clone().unwrap();
+        let why = state.watch_failure().borrow().clone().unwrap();
         assert!(why.contains("differs from a majority's") && why.contains("balances"), "{why}");
     }
 }

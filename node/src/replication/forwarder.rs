@@ -29,15 +29,15 @@ use tokio::{
 use super::peers::transport::{LaneEnds, PeerTransport};
 use crate::{
     limits::FORWARDS_MAX,
-    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
+    road::{DecidedEntry, Lead, Reply, Request, Road, RoadExit, Ticket},
 };
 
 /// Where tickets for the primary are handed in.
-pub struct There {
+pub struct FollowerExit {
     tickets: mpsc::Sender<Ticket>,
 }
 
-impl There {
+impl FollowerExit {
     /// The exit, and what the forwarder takes from.
     pub fn new() -> (Self, mpsc::Receiver<Ticket>) {
         let (tickets, waiting) = mpsc::channel(FORWARDS_MAX);
@@ -45,7 +45,7 @@ impl There {
     }
 }
 
-impl Exit for There {
+impl RoadExit for FollowerExit {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         self.tickets.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
     }
@@ -104,18 +104,18 @@ impl Forwarder {
             tokio::select! {
                 biased;
                 reply = receive(&mut self.lane) => match reply {
-                    Ok(Some(frame)) => self.replied(frame),
+                    Ok(Some(frame)) => self.handle_reply(frame),
                     Ok(None) => self.lane_lost("the primary closed the lane"),
                     Err(error) => self.lane_lost(&error.to_string()),
                 },
-                (primary, opened) = dialled(&mut self.dial) => {
+                (primary, opened) = wait_for_dial(&mut self.dial) => {
                     self.dial = None;
                     let held = std::mem::take(&mut self.held);
                     match opened {
                         Ok(ends) => self.lane = Some((primary, ends)),
                         Err(error) => {
                             tracing::debug!(primary, %error, "can't reach the primary to forward requests");
-                            held.into_iter().for_each(|ticket| self.road.wait(ticket));
+                            held.into_iter().for_each(|ticket| self.road.enqueue_waiting(ticket));
                             continue;
                         }
                     }
@@ -144,14 +144,16 @@ impl Forwarder {
         }
         if self.dial.as_ref().is_some_and(|(node, _)| lead != Lead::There(*node)) {
             self.dial = None;
-            std::mem::take(&mut self.held).into_iter().for_each(|ticket| self.road.wait(ticket));
+            std::mem::take(&mut self.held)
+                .into_iter()
+                .for_each(|ticket| self.road.enqueue_waiting(ticket));
         }
     }
 
     async fn send(&mut self, tickets: Vec<Ticket>, tick: &mut Interval) {
         let Lead::There(primary) = *self.lead.borrow() else {
             // The lead moved on between the road and here.
-            return tickets.into_iter().for_each(|ticket| self.road.wait(ticket));
+            return tickets.into_iter().for_each(|ticket| self.road.enqueue_waiting(ticket));
         };
         if self.lane.as_ref().is_some_and(|(node, _)| *node != primary) {
             self.lane_lost("another site is the primary now");
@@ -160,7 +162,7 @@ impl Forwarder {
             self.held.extend(tickets);
             return self.start_dial(primary);
         };
-        let frames = self.write(tickets);
+        let frames = self.write_frames(tickets);
         let sent = {
             let sending = timeout(Duration::from_secs(2), ends.out.send(frames.into()));
             futures_util::pin_mut!(sending);
@@ -200,7 +202,7 @@ impl Forwarder {
     }
 
     /// The tickets as frames; from here on they count as sent.
-    fn write(&mut self, tickets: Vec<Ticket>) -> Vec<u8> {
+    fn write_frames(&mut self, tickets: Vec<Ticket>) -> Vec<u8> {
         let mut frames = Vec::new();
         let now = Instant::now();
         for mut ticket in tickets {
@@ -208,7 +210,7 @@ impl Forwarder {
             self.next_number += 1;
             write_forward(&ticket, number, now, &mut frames);
             let proposed_before = ticket.proposed;
-            ticket.proposed |= matches!(ticket.errand, Errand::Submit { .. });
+            ticket.proposed |= matches!(ticket.request, Request::Submit { .. });
             self.deadlines.insert((ticket.deadline, number));
             self.outstanding.insert(number, Outstanding { ticket, proposed_before });
         }
@@ -225,11 +227,11 @@ impl Forwarder {
         }
         self.deadlines.clear();
         for (_, Outstanding { ticket, .. }) in std::mem::take(&mut self.outstanding) {
-            self.road.wait(ticket);
+            self.road.enqueue_waiting(ticket);
         }
     }
 
-    fn replied(&mut self, frame: Frame) {
+    fn handle_reply(&mut self, frame: Frame) {
         let (number, reply) = match read_reply(&frame) {
             Ok(reply) => reply,
             Err(error) => return self.lane_lost(&error.to_string()),
@@ -239,13 +241,13 @@ impl Forwarder {
             return;
         };
         self.deadlines.remove(&(ticket.deadline, number));
-        match refused(&reply) {
+        match refusal_code(&reply) {
             // This attempt certainly did nothing; an earlier one may have.
             Some(code) if code != RefusalCode::OutcomeUnknown => {
                 ticket.proposed = proposed_before;
                 let later = code.says_nothing_was_done();
                 if later && (code == RefusalCode::NoPrimary || ticket.proposed) {
-                    self.road.wait(ticket);
+                    self.road.enqueue_waiting(ticket);
                 } else if ticket.proposed {
                     ticket.give_up("");
                 } else {
@@ -277,12 +279,12 @@ impl Forwarder {
     }
 }
 
-fn refused(reply: &Reply) -> Option<RefusalCode> {
+fn refusal_code(reply: &Reply) -> Option<RefusalCode> {
     if let Reply::Refused(refusal) = reply { Some(refusal.code) } else { None }
 }
 
 /// What the dial came to; for ever when there is none.
-async fn dialled(
+async fn wait_for_dial(
     dial: &mut Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
 ) -> (NodeId, io::Result<LaneEnds>) {
     match dial {
@@ -303,13 +305,13 @@ fn write_forward(ticket: &Ticket, number: u64, now: Instant, frames: &mut Vec<u8
     let left = ticket.deadline.saturating_duration_since(now).as_millis();
     let deadline_ms =
         u32::try_from(left).unwrap_or(DEADLINE_MS_MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
-    match &ticket.errand {
-        Errand::Submit { count, atomic, commands } => {
+    match &ticket.request {
+        Request::Submit { count, atomic, commands } => {
             let (count, atomic, commands) = (*count, *atomic, commands.clone());
             let submit = Submit { number, deadline_ms, count, atomic, commands };
             peer::ForwardSubmit { key: ticket.caller.hash, submit }.write(frames);
         }
-        Errand::Read(query) => {
+        Request::Read(query) => {
             let read = ReadRequest {
                 number,
                 deadline_ms,
@@ -323,12 +325,12 @@ fn write_forward(ticket: &Ticket, number: u64, now: Instant, frames: &mut Vec<u8
     }
 }
 
-fn read_reply(frame: &Frame) -> Result<(u64, Reply), codec::Error> {
+fn read_reply(frame: &Frame) -> Result<(u64, Reply), codec::CodecError> {
     Ok(match frame.kind {
         reply::OUTCOMES => {
             let outcomes: reply::Outcomes = codec::decode(&frame.body)?;
             let count = outcomes.answers.len();
-            let decided = Decided { stamp: outcomes.stamp, answers: outcomes.answers };
+            let decided = DecidedEntry { stamp: outcomes.stamp, answers: outcomes.answers };
             (outcomes.number, Reply::Decided(Arc::new(decided), 0..count))
         }
         reply::VIEW => {
@@ -339,6 +341,6 @@ fn read_reply(frame: &Frame) -> Result<(u64, Reply), codec::Error> {
             let refused: reply::Refused = codec::decode(&frame.body)?;
             (refused.number, Reply::Refused(refused.refusal))
         }
-        other => return Err(codec::Error::Malformed(format!("a frame of type {other}"))),
+        other => return Err(codec::CodecError::Malformed(format!("a frame of type {other}"))),
     })
 }

@@ -18,4 +18,4 @@ pub mod proposing;
 pub mod reads;
 
 /// The engine, with our types.
-pub type Raft = openraft::Raft<engine::types::Types, engine::state_machine::StateMachine>;
+pub type Raft = openraft::Raft<engine::types::EngineTypes, engine::state_machine::StateMachine>;

@@ -13,7 +13,7 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
-    peer::{self, AppendReply, AppendResult, CopyWelcome},
+    peer::{self, Admittance, AppendReply, AppendResult},
 };
 use futures_util::{StreamExt, stream};
 use openraft::raft::{
@@ -24,17 +24,17 @@ use tokio::time::Instant;
 
 use super::{
     Raft, digests,
-    empty_copy::status::Joining,
+    empty_copy::status::EmptyCopy,
     engine::types::{
-        LogId, Types, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
+        EngineTypes, LogId, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
     },
     peers::transport::LaneEnds,
 };
 use crate::state::freshness::Freshness;
-use crate::{clock::Clock, state::State};
+use crate::{clock::Clock, state::AppliedState};
 
-type Request = AppendEntriesRequest<Types>;
+type AppendRequest = AppendEntriesRequest<EngineTypes>;
 
 /// Hands what peers say to the engine. Clones share everything.
 #[derive(Clone)]
@@ -43,8 +43,8 @@ pub struct PeerDoor {
     pub journal: Journal,
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
-    pub joining: Arc<Joining>,
-    pub state: Arc<State>,
+    pub empty_copy: Arc<EmptyCopy>,
+    pub state: Arc<AppliedState>,
 }
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -58,13 +58,13 @@ impl PeerDoor {
     /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
     pub async fn serve_control(&self, from: NodeId, mut ends: LaneEnds) -> io::Result<()> {
         while let Some(frame) = ends.inbound.receive().await? {
-            let reply = self.control(from, frame).await?;
+            let reply = self.handle_control(from, frame).await?;
             ends.out.send(reply.into()).await?;
         }
         Ok(())
     }
 
-    async fn control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
+    async fn handle_control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
         match frame.kind {
             peer::APPEND => match self.append_request(from, frame)? {
                 Ok((request, word)) => {
@@ -73,17 +73,20 @@ impl PeerDoor {
                     let response =
                         self.raft.append_entries(request).await.map_err(io::Error::other)?;
                     let result = response.into_stream_result(previous, last);
-                    self.believe(&word, &result);
-                    Ok(self.appended(result))
+                    self.accept_claim(&word, &result);
+                    Ok(self.encode_append_result(result))
                 }
-                Err(mismatch) => Ok(self.reply(mismatch)),
+                Err(mismatch) => Ok(self.encode_reply(mismatch)),
             },
-            peer::VOTE => self.vote(from, &frame).await,
-            peer::TRANSFER => self.transfer(from, &frame).await,
+            peer::VOTE => self.handle_vote(from, &frame).await,
+            peer::TRANSFER => self.handle_handover(from, &frame).await,
             peer::DIGEST | peer::DIGEST_AGREED => {
                 let notice: peer::DigestNotice = codec::decode(&frame.body).map_err(invalid)?;
                 let agreed = frame.kind == peer::DIGEST_AGREED;
-                Ok(frame::whole(peer::DIGEST, &digests::answer(&self.state, &notice, agreed)))
+                Ok(frame::encode_whole(
+                    peer::DIGEST,
+                    &digests::answer(&self.state, &notice, agreed),
+                ))
             }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }
@@ -95,8 +98,8 @@ impl PeerDoor {
     /// As [`Self::serve_control`].
     pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
         let LaneEnds { mut out, inbound } = ends;
-        let trouble: Arc<Mutex<Option<Trouble>>> = Arc::default();
-        let words: Arc<Mutex<VecDeque<Word>>> = Arc::default();
+        let trouble: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
+        let words: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
         let (noted, spoken) = (trouble.clone(), words.clone());
         let door = self.clone();
         let requests = stream::unfold(Some(inbound), move |inbound| {
@@ -113,16 +116,16 @@ impl PeerDoor {
                                     .push_back(word);
                                 return Some((request, Some(inbound)));
                             }
-                            Ok(Err(mismatch)) => Trouble::Mismatch(mismatch),
-                            Err(error) => Trouble::Broken(error),
+                            Ok(Err(mismatch)) => AppendFailure::Mismatch(mismatch),
+                            Err(error) => AppendFailure::Broken(error),
                         }
                     }
-                    Ok(Some(frame)) => Trouble::Broken(invalid(format!(
+                    Ok(Some(frame)) => AppendFailure::Broken(invalid(format!(
                         "a frame of type {} on the append lane",
                         frame.kind
                     ))),
                     Ok(None) => return None,
-                    Err(error) => Trouble::Broken(error),
+                    Err(error) => AppendFailure::Broken(error),
                 };
                 *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                 None
@@ -134,15 +137,17 @@ impl PeerDoor {
             let result = result.map_err(io::Error::other)?;
             let word = words.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             if let Some(word) = word {
-                self.believe(&word, &result);
+                self.accept_claim(&word, &result);
             }
-            out.send(self.appended(result).into()).await?;
+            out.send(self.encode_append_result(result).into()).await?;
         }
         let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
         match trouble {
             None => Ok(()),
-            Some(Trouble::Broken(error)) => Err(error),
-            Some(Trouble::Mismatch(result)) => out.send(self.reply(result).into()).await,
+            Some(AppendFailure::Broken(error)) => Err(error),
+            Some(AppendFailure::Mismatch(result)) => {
+                out.send(self.encode_reply(result).into()).await
+            }
         }
     }
 
@@ -151,10 +156,10 @@ impl PeerDoor {
         &self,
         from: NodeId,
         frame: Frame,
-    ) -> io::Result<Result<(Request, Word), AppendResult>> {
+    ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
-        if let Some(unwelcome) = self.unwelcome(head.welcomes)? {
+        if let Some(unwelcome) = self.check_admittance(head.admittance)? {
             return Ok(Err(unwelcome));
         }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
@@ -186,7 +191,7 @@ impl PeerDoor {
             .map_err(invalid)?;
             entries.push(entry);
         }
-        let request = Request {
+        let request = AppendRequest {
             vote: vote_from_wire(head.vote),
             prev_log_id: head.previous.map(log_id_from_wire),
             entries,
@@ -194,57 +199,57 @@ impl PeerDoor {
         };
         // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
         let proven = head.committed.filter(|id| id.term == head.vote.term);
-        let word = Word { at: Instant::now(), committed: proven.map(|id| id.position) };
+        let word = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
         Ok(Ok((request, word)))
     }
 
     /// A deposed primary's word counts for nothing: only after the engine's verdict is it the primary's.
-    fn believe(&self, word: &Word, verdict: &StreamAppendResult<Types>) {
+    fn accept_claim(&self, word: &CommitClaim, verdict: &StreamAppendResult<EngineTypes>) {
         if !matches!(verdict, Err(StreamAppendError::HigherVote(_))) {
-            self.freshness.heard(word.at, word.committed);
+            self.freshness.record_contact(word.at, word.committed);
         }
     }
 
     /// A copy that began empty takes nothing from a primary that hasn't proved itself to it.
-    fn unwelcome(&self, word: Option<CopyWelcome>) -> io::Result<Option<AppendResult>> {
-        let Some(copy) = self.joining.copy() else { return Ok(None) };
-        let silent = self.joining.is_silent(Instant::now());
+    fn check_admittance(&self, word: Option<Admittance>) -> io::Result<Option<AppendResult>> {
+        let Some(copy) = self.empty_copy.copy_number() else { return Ok(None) };
+        let silent = self.empty_copy.is_silent(Instant::now());
         match word.filter(|word| word.copy == copy && !silent) {
             None => return Ok(Some(AppendResult::Unwelcome(copy))),
-            Some(CopyWelcome { founder: true, .. }) => {
+            Some(Admittance { founder: true, .. }) => {
                 tracing::info!(
                     "this copy took part in the cluster's first election: it counts from now on"
                 );
-                self.joining.caught_up()?;
+                self.empty_copy.mark_caught_up()?;
             }
             Some(_) => {}
         }
         Ok(None)
     }
 
-    fn check_sender(&self, from: NodeId, vote: peer::Vote) -> io::Result<()> {
+    fn check_sender(&self, from: NodeId, vote: peer::PeerVote) -> io::Result<()> {
         if vote.node == from {
             return Ok(());
         }
         Err(invalid(format!("node {from} speaks with the vote of node {}", vote.node)))
     }
 
-    async fn vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
+    async fn handle_vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
-        let last = self.journal.last().map(|tip| log_id(tip.term, tip.position));
-        let joining = self.joining.copy();
+        let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
+        let joining = self.empty_copy.copy_number();
         // Whoever remembers everything doesn't elect one that may not.
-        if (request.joining && joining.is_none()) || self.joining.is_silent(Instant::now()) {
-            let vote = peer::Vote { term: 0, node: 0, committed: false };
+        if (request.joining && joining.is_none()) || self.empty_copy.is_silent(Instant::now()) {
+            let vote = peer::PeerVote { term: 0, node: 0, committed: false };
             let last = last.as_ref().map(log_id_to_wire);
             let reply = peer::VoteReply { vote, granted: false, last, joining };
-            return Ok(frame::whole(peer::VOTED, &reply));
+            return Ok(frame::encode_whole(peer::VOTED, &reply));
         }
         let question = VoteRequest {
             vote: vote_from_wire(request.vote),
             last_log_id: request.last.map(log_id_from_wire),
-            leadership_transfer: request.leadership_transfer,
+            leadership_transfer: request.is_handover,
         };
         let response = if request.pre_vote {
             self.raft.pre_vote(question).await
@@ -258,11 +263,11 @@ impl PeerDoor {
             last: response.last_log_id.as_ref().map(log_id_to_wire),
             joining,
         };
-        Ok(frame::whole(peer::VOTED, &reply))
+        Ok(frame::encode_whole(peer::VOTED, &reply))
     }
 
-    async fn transfer(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
-        let request: peer::TransferLeader = codec::decode(&frame.body).map_err(invalid)?;
+    async fn handle_handover(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
+        let request: peer::HandoverRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.from)?;
         let question = TransferLeaderRequest::new(
             vote_from_wire(request.from),
@@ -271,25 +276,25 @@ impl PeerDoor {
         );
         let reply =
             match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
-                Ok(()) => peer::TransferReply::Accepted,
+                Ok(()) => peer::HandoverReply::Accepted,
                 Err(TransferLeaderError::VoteChanged { expected, actual }) => {
                     let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
-                    peer::TransferReply::VoteChanged { expected, actual }
+                    peer::HandoverReply::VoteChanged { expected, actual }
                 }
                 Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
                     let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
                     let (expected, actual) = (to_wire(expected), to_wire(actual));
-                    peer::TransferReply::LogNotFlushed { expected, actual }
+                    peer::HandoverReply::LogNotFlushed { expected, actual }
                 }
             };
-        Ok(frame::whole(peer::TRANSFERRED, &reply))
+        Ok(frame::encode_whole(peer::TRANSFERRED, &reply))
     }
 
-    fn appended(&self, result: StreamAppendResult<Types>) -> Vec<u8> {
-        self.reply(match result {
+    fn encode_append_result(&self, result: StreamAppendResult<EngineTypes>) -> Vec<u8> {
+        self.encode_reply(match result {
             Ok(id) => AppendResult::Durable(id.as_ref().map(log_id_to_wire)),
             Err(StreamAppendError::Conflict(id)) => {
-                AppendResult::Conflict(peer::LogId { term: term_of(&id), position: id.index() })
+                AppendResult::Conflict(peer::PeerLogId { term: term_of(&id), position: id.index() })
             }
             Err(StreamAppendError::HigherVote(vote)) => {
                 AppendResult::HigherVote(vote_to_wire(&vote))
@@ -297,21 +302,21 @@ impl PeerDoor {
         })
     }
 
-    fn reply(&self, result: AppendResult) -> Vec<u8> {
-        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.disk_full());
-        let joining = self.joining.is_joining();
-        frame::whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
+    fn encode_reply(&self, result: AppendResult) -> Vec<u8> {
+        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.is_disk_full());
+        let joining = self.empty_copy.is_joining();
+        frame::encode_whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }
 }
 
 /// What a sender said of the commitment, before it's known whether it's the primary still.
-struct Word {
+struct CommitClaim {
     at: Instant,
     committed: Option<u64>,
 }
 
 /// Why no more requests come from a lane.
-enum Trouble {
+enum AppendFailure {
     Broken(io::Error),
     Mismatch(AppendResult),
 }

@@ -10,7 +10,7 @@ use super::{Raft, peers::book::Peers};
 
 /// One follower's progress, as the primary knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct FollowerProgress {
     pub node: NodeId,
     /// The newest position that it has durable.
     pub matched: Option<u64>,
@@ -18,32 +18,32 @@ pub struct Progress {
 
 /// A moment of replication.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct ReplicationStatus {
     pub term: u64,
     pub is_primary: bool,
     pub is_candidate: bool,
     pub primary: Option<NodeId>,
     pub committed: Option<u64>,
     /// Only the primary knows.
-    pub followers: Vec<Progress>,
+    pub followers: Vec<FollowerProgress>,
     /// The engine has stopped, and why.
     pub stopped: Option<String>,
 }
 
 /// Looks at replication.
-pub fn look(raft: &Raft) -> Snapshot {
+pub fn read_status(raft: &Raft) -> ReplicationStatus {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
     let own = *raft.node_id();
     let followers = metrics.replication.iter().flatten().filter(|(node, _)| **node != own);
-    Snapshot {
+    ReplicationStatus {
         term: metrics.current_term,
         is_primary: metrics.state.is_leader(),
         is_candidate: metrics.state.is_candidate(),
         primary: metrics.current_leader,
         committed: metrics.local_committed.as_ref().map(|id| id.index()),
         followers: followers
-            .map(|(node, matched)| Progress {
+            .map(|(node, matched)| FollowerProgress {
                 node: *node,
                 matched: matched.as_ref().map(|id| id.index()),
             })
@@ -56,13 +56,13 @@ pub fn look(raft: &Raft) -> Snapshot {
 /// the one that has most.
 pub fn successor(raft: &Raft, peers: &Peers, now: Instant) -> Option<NodeId> {
     let fit = |node| {
-        let heard = peers.heard(node);
+        let heard = peers.last_report(node);
         heard.is_some_and(|heard| {
             let lately = now.saturating_duration_since(heard.at) < ANSWERED_LATELY;
             lately && !heard.disk_full && !heard.joining
         })
     };
-    let followers = look(raft).followers;
+    let followers = read_status(raft).followers;
     let fit = followers.into_iter().filter(|follower| fit(follower.node));
     fit.max_by_key(|follower| follower.matched).map(|follower| follower.node)
 }
@@ -82,4 +82,4 @@ const ANSWERED_LATELY: Duration = Duration::from_secs(1);
 pub const FIT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a hand-over may take before it counts as failed.
-pub const HAND_OVER_PATIENCE: Duration = Duration::from_secs(5);
+pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);

@@ -14,12 +14,12 @@ use super::{Raft, peers::book::Peers, proposing::queue::Queue};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
-    road::{Errand, Exit, Road, Ticket},
-    state::State,
+    road::{Request, Road, RoadExit, Ticket},
+    state::AppliedState,
 };
 
 /// The primary's exit of the road: commands to the batcher's queue, reads to the reader.
-pub struct Here {
+pub struct PrimaryExit {
     queue: Arc<Queue>,
     journal: Journal,
     peers: Arc<Peers>,
@@ -28,7 +28,7 @@ pub struct Here {
     reads: mpsc::Sender<Ticket>,
 }
 
-impl Here {
+impl PrimaryExit {
     /// The exit, and what the reader takes from.
     pub fn new(
         queue: Arc<Queue>,
@@ -41,8 +41,8 @@ impl Here {
     }
 
     /// Why no new commands are taken, said while what is under way still has room.
-    fn no_room(&self) -> Option<&'static str> {
-        if self.journal.disk_full() {
+    fn overload_reason(&self) -> Option<&'static str> {
+        if self.journal.is_disk_full() {
             return Some("the primary's disk is full; nothing was done");
         }
         // A follower has no say in what comes, and stops when it can't write it.
@@ -53,17 +53,17 @@ impl Here {
     }
 }
 
-impl Exit for Here {
+impl RoadExit for PrimaryExit {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        match ticket.errand {
-            Errand::Submit { .. } => match self.no_room() {
+        match ticket.request {
+            Request::Submit { .. } => match self.overload_reason() {
                 Some(detail) => {
                     ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
                     Ok(())
                 }
                 None => self.queue.offer(ticket),
             },
-            Errand::Read(_) => {
+            Request::Read(_) => {
                 self.reads.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
             }
         }
@@ -71,13 +71,13 @@ impl Exit for Here {
 }
 
 /// Reads that wait for the majority's answer to one question.
-struct Round {
+struct ReadRound {
     tickets: Vec<Ticket>,
     confirmed: BoxFuture<'static, bool>,
 }
 
-impl Round {
-    fn ask(raft: &Raft, tickets: Vec<Ticket>) -> Self {
+impl ReadRound {
+    fn start(raft: &Raft, tickets: Vec<Ticket>) -> Self {
         let raft = raft.clone();
         let confirmed = async move {
             let Ok(linearizer) = raft.get_read_linearizer(ReadPolicy::ReadIndex).await else {
@@ -95,26 +95,26 @@ pub async fn serve(
     mut waiting: mpsc::Receiver<Ticket>,
     raft: Raft,
     road: Arc<Road>,
-    state: Arc<State>,
+    state: Arc<AppliedState>,
 ) {
-    let mut round: Option<Round> = None;
+    let mut round: Option<ReadRound> = None;
     let mut next: Vec<Ticket> = Vec::new();
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         if round.is_none() && !next.is_empty() {
-            round = Some(Round::ask(&raft, std::mem::take(&mut next)));
+            round = Some(ReadRound::start(&raft, std::mem::take(&mut next)));
         }
         let room = QUEUED_REQUESTS_MAX.saturating_sub(next.len()).min(1024);
         tokio::select! {
             biased;
-            confirmed = answered(&mut round) => {
+            confirmed = wait_for_confirmation(&mut round) => {
                 let tickets = round.take().map(|round| round.tickets);
                 for ticket in tickets.into_iter().flatten() {
                     if confirmed {
-                        admission::answer(&state, ticket, None);
+                        admission::answer_ticket(&state, ticket, None);
                     } else {
-                        road.wait(ticket);
+                        road.enqueue_waiting(ticket);
                     }
                 }
             }
@@ -138,7 +138,7 @@ pub async fn serve(
 }
 
 /// Whether the majority confirmed the round; for ever when there is none.
-async fn answered(round: &mut Option<Round>) -> bool {
+async fn wait_for_confirmation(round: &mut Option<ReadRound>) -> bool {
     match round {
         Some(round) => (&mut round.confirmed).await,
         None => std::future::pending().await,

@@ -69,7 +69,7 @@ pub const NODES_HASH: [u8; 32] = [0; 32];
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub enum Errand {
+pub enum Request {
     /// Decide these commands, already checked for form, in one entry; `atomic`: all of them or none.
     Submit { count: u32, atomic: bool, commands: Bytes },
     /// Read, after everything that was acknowledged before.
@@ -78,7 +78,7 @@ pub enum Errand {
 
 /// What applying an entry gave.
 #[derive(Clone, Debug)]
-pub struct Decided {
+pub struct DecidedEntry {
     /// Where it was decided.
     pub stamp: Stamp,
     /// One for each command of the entry, in order.
@@ -89,7 +89,7 @@ pub struct Decided {
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// The outcomes of a submit: these of the entry's answers.
-    Decided(Arc<Decided>, Range<usize>),
+    Decided(Arc<DecidedEntry>, Range<usize>),
     /// The answer to a read.
     View(Box<View>, Option<AsOf>),
     /// Neither.
@@ -105,7 +105,7 @@ pub trait ReplySink: Send + Sync {
 /// A request on its way. It ends in exactly one reply.
 pub struct Ticket {
     pub caller: Caller,
-    pub errand: Errand,
+    pub request: Request,
     pub deadline: Instant,
     /// Since when no primary has been found for it.
     pub waiting_since: Option<Instant>,
@@ -153,7 +153,7 @@ impl Ticket {
 }
 
 /// Where tickets go from here. The batcher and the forwarder are its two exits.
-pub trait Exit: Send + Sync {
+pub trait RoadExit: Send + Sync {
     /// Takes a ticket, or gives it back when it's full.
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>>;
 }
@@ -161,13 +161,17 @@ pub trait Exit: Send + Sync {
 /// The road. Shared by all doors.
 pub struct Road {
     lead: watch::Receiver<Lead>,
-    here: Arc<dyn Exit>,
-    there: Arc<dyn Exit>,
+    here: Arc<dyn RoadExit>,
+    there: Arc<dyn RoadExit>,
     waiting: Mutex<Vec<Ticket>>,
 }
 
 impl Road {
-    pub fn new(lead: watch::Receiver<Lead>, here: Arc<dyn Exit>, there: Arc<dyn Exit>) -> Self {
+    pub fn new(
+        lead: watch::Receiver<Lead>,
+        here: Arc<dyn RoadExit>,
+        there: Arc<dyn RoadExit>,
+    ) -> Self {
         Self { lead, here, there, waiting: Mutex::default() }
     }
 
@@ -181,7 +185,7 @@ impl Road {
         let exit = match self.lead() {
             Lead::Here(_) => &self.here,
             Lead::There(_) => &self.there,
-            Lead::Nowhere => return self.wait(ticket),
+            Lead::Nowhere => return self.enqueue_waiting(ticket),
         };
         if let Err(ticket) = exit.offer(ticket) {
             ticket.refuse_full();
@@ -199,7 +203,7 @@ impl Road {
     }
 
     /// Keeps a request until a primary is known or its patience ends.
-    pub fn wait(&self, mut ticket: Ticket) {
+    pub fn enqueue_waiting(&self, mut ticket: Ticket) {
         ticket.waiting_since.get_or_insert_with(Instant::now);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < QUEUED_REQUESTS_MAX {
@@ -211,7 +215,7 @@ impl Road {
     }
 
     /// Sends waiting requests on their way when a primary is known, and ends those whose time is up. Runs for ever.
-    pub async fn attend(&self) {
+    pub async fn drain_waiting(&self) {
         let mut lead = self.lead.clone();
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -220,11 +224,11 @@ impl Road {
                 changed = lead.changed() => if changed.is_err() { return },
                 _ = tick.tick() => {}
             }
-            self.attend_once(Instant::now());
+            self.drain_waiting_once(Instant::now());
         }
     }
 
-    fn attend_once(&self, now: Instant) {
+    fn drain_waiting_once(&self, now: Instant) {
         let waiting =
             std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let known = self.lead() != Lead::Nowhere;
@@ -236,7 +240,7 @@ impl Road {
             } else if known {
                 self.route(ticket);
             } else {
-                self.wait(ticket);
+                self.enqueue_waiting(ticket);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use evenkeel_wire::reply::{Refusal, RefusalCode};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Caller, Errand, Reply, ReplySink, Road, Ticket};
+use super::{Caller, Reply, ReplySink, Request, Road, Ticket};
 
 /// Takes the one reply.
 struct Waiter(Mutex<Option<oneshot::Sender<Reply>>>);
@@ -24,24 +24,29 @@ impl ReplySink for Waiter {
 
 impl Road {
     /// Puts a request on the road and waits for its end.
-    pub async fn ask(&self, caller: Caller, errand: Errand, patience: Duration) -> Reply {
-        let is_read = matches!(errand, Errand::Read(_));
+    pub async fn send_and_wait(
+        &self,
+        caller: Caller,
+        errand: Request,
+        patience: Duration,
+    ) -> Reply {
+        let is_read = matches!(errand, Request::Read(_));
         let (sender, reply) = oneshot::channel();
         self.route(Ticket {
             caller,
-            errand,
+            request: errand,
             deadline: Instant::now() + patience,
             waiting_since: None,
             proposed: false,
             sink: Arc::new(Waiter(Mutex::new(Some(sender)))),
             token: 0,
         });
-        reply.await.unwrap_or_else(|_| Reply::Refused(left_behind(is_read)))
+        reply.await.unwrap_or_else(|_| Reply::Refused(stopped_refusal(is_read)))
     }
 }
 
 /// The node stopped before the request ended.
-fn left_behind(is_read: bool) -> Refusal {
+fn stopped_refusal(is_read: bool) -> Refusal {
     if is_read {
         Refusal::new(RefusalCode::Stopping, "this site is shutting down; nothing was done")
     } else {

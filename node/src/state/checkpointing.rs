@@ -2,22 +2,22 @@
 
 use bytes::Bytes;
 
-use super::{Inner, Place, State};
+use super::{AppliedState, Inner, LogPosition};
 use evenkeel_ledger::{CheckpointHead, EntryHead};
 
 /// What came of checkpoints, for whoever watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointNotes {
+pub struct CheckpointStatus {
     /// The newest that is finished, or that this start loaded.
-    pub newest: Option<CheckpointNote>,
-    begun: Option<CheckpointNote>,
+    pub newest: Option<CheckpointPosition>,
+    begun: Option<CheckpointPosition>,
     /// How many were given up.
     pub failures: u64,
 }
 
 /// Where a checkpoint stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckpointNote {
+pub struct CheckpointPosition {
     pub position: u64,
     /// The ledger's time there, microseconds since the Unix epoch.
     pub time: u64,
@@ -25,13 +25,13 @@ pub struct CheckpointNote {
 
 /// A checkpoint whose rows wait to be copied.
 #[derive(Debug)]
-pub struct Begun {
+pub struct BegunCheckpoint {
     pub head: CheckpointHead,
     /// The newest membership record at that position.
-    pub membership: Option<(Place, Bytes)>,
+    pub membership: Option<(LogPosition, Bytes)>,
 }
 
-impl State {
+impl AppliedState {
     /// The state in front of a segment's first entry is what a checkpoint holds: then every entry after it is in a
     /// segment that isn't sealed, and a start finds all outcomes either there or in an index.
     pub(crate) fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
@@ -42,25 +42,26 @@ impl State {
             && let Some(begun) = inner.ledger.checkpoint_begin(false)
         {
             let time = inner.ledger.time();
-            inner.checkpoints.begun = Some(CheckpointNote { position: begun.position, time });
-            inner.begun = Some(Begun { head: begun, membership: inner.membership.clone() });
+            inner.checkpoints.begun = Some(CheckpointPosition { position: begun.position, time });
+            inner.begun =
+                Some(BegunCheckpoint { head: begun, membership: inner.membership.clone() });
             inner.checkpoint_busy = true;
         }
     }
 
     /// No checkpoint of a state in front of this position is begun: while replaying, only the newest one is worth it.
     pub fn checkpoint_only_from(&self, position: u64) {
-        self.inner().checkpoint_from = position;
+        self.lock_inner().checkpoint_from = position;
     }
 
     /// A checkpoint that was begun and waits to be written.
-    pub fn begun_checkpoint(&self) -> Option<Begun> {
-        self.inner().begun.take()
+    pub fn take_begun_checkpoint(&self) -> Option<BegunCheckpoint> {
+        self.lock_inner().begun.take()
     }
 
     /// The checkpoint is written, or given up.
     pub fn end_checkpoint(&self, written: bool) {
-        let mut inner = self.inner();
+        let mut inner = self.lock_inner();
         inner.ledger.checkpoint_end(written);
         inner.checkpoint_busy = false;
         let begun = inner.checkpoints.begun.take();
@@ -72,15 +73,15 @@ impl State {
     }
 
     /// The ledger is as a checkpoint held it: nothing was applied since.
-    pub fn loaded_from_checkpoint(&self) {
-        let mut inner = self.inner();
+    pub fn record_loaded_checkpoint(&self) {
+        let mut inner = self.lock_inner();
         let time = inner.ledger.time();
         let position = inner.ledger.position();
-        inner.checkpoints.newest = position.map(|position| CheckpointNote { position, time });
+        inner.checkpoints.newest = position.map(|position| CheckpointPosition { position, time });
     }
 
     /// What came of checkpoints so far.
-    pub fn checkpoints(&self) -> CheckpointNotes {
-        self.inner().checkpoints
+    pub fn checkpoint_status(&self) -> CheckpointStatus {
+        self.lock_inner().checkpoints
     }
 }

@@ -13,11 +13,11 @@ use crate::limits::FRESHNESS_NOTES_MAX;
 /// A follower's memory of what its primary said was committed, and when.
 #[derive(Debug, Default)]
 pub struct Freshness {
-    state: Mutex<State>,
+    state: Mutex<FreshnessState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FreshnessState {
     /// Heard from the primary, but not applied up to there yet.
     pending: VecDeque<(Instant, u64)>,
     current: Option<Instant>,
@@ -32,7 +32,7 @@ struct State {
 impl Freshness {
     /// The primary spoke, and said that everything up to `committed` is; `None`: it can't tell, because it's new or because no
     /// majority answers it, and then it may be cut off together with this node.
-    pub fn heard(&self, now: Instant, committed: Option<u64>) {
+    pub fn record_contact(&self, now: Instant, committed: Option<u64>) {
         let mut state = self.state();
         state.heard = Some(now);
         let Some(committed) = committed else { return };
@@ -50,7 +50,7 @@ impl Freshness {
     }
 
     /// A primary that a majority answered at `now` has everything.
-    pub fn confirmed(&self, now: Instant) {
+    pub fn record_quorum(&self, now: Instant) {
         let mut state = self.state();
         state.pending.clear();
         state.current = state.current.max(Some(now));
@@ -75,7 +75,7 @@ impl Freshness {
     }
 
     /// When the primary last spoke.
-    pub fn last_heard(&self) -> Option<Instant> {
+    pub fn last_contact(&self) -> Option<Instant> {
         self.state().heard
     }
 
@@ -95,7 +95,7 @@ impl Freshness {
         proven && state.heard.is_some_and(lately)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, FreshnessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,11 +110,11 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let freshness = Freshness::default();
         assert_eq!(freshness.age(at(0), None), None);
-        freshness.heard(at(10), Some(5));
+        freshness.record_contact(at(10), Some(5));
         assert_eq!(freshness.age(at(20), Some(4)), None, "not applied yet");
         assert_eq!(freshness.age(at(20), Some(5)), Some(Duration::from_millis(10)));
-        freshness.heard(at(30), Some(5));
-        freshness.heard(at(40), Some(9));
+        freshness.record_contact(at(30), Some(5));
+        freshness.record_contact(at(40), Some(9));
         assert_eq!(freshness.age(at(50), Some(8)), Some(Duration::from_millis(20)));
         assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
     }
@@ -127,11 +127,11 @@ mod tests {
         let freshness = Freshness::default();
         let led = |term, ms| freshness.is_led_by((2, term), at(ms), patience);
         assert!(!led(1, 0), "it hasn't spoken");
-        freshness.heard(at(10), None);
+        freshness.record_contact(at(10), None);
         assert!(led(1, 20), "it's new");
-        freshness.heard(at(900), Some(5));
+        freshness.record_contact(at(900), Some(5));
         assert!(led(1, 1_900), "it proved itself 1 s ago");
-        freshness.heard(at(1_950), None);
+        freshness.record_contact(at(1_950), None);
         assert!(!led(1, 1_951), "it speaks, and nobody answers it");
         assert_eq!(freshness.age(at(1_950), Some(5)), Some(Duration::from_millis(1_050)));
         assert!(led(2, 1_960) && led(2, 2_900), "a majority has just elected it anew");
@@ -144,10 +144,10 @@ mod tests {
         let start = Instant::now();
         let freshness = Freshness::default();
         assert!(!freshness.has_caught_up(Some(9)), "nobody spoke");
-        freshness.heard(start, None);
+        freshness.record_contact(start, None);
         assert!(!freshness.has_caught_up(Some(9)), "nothing is said of what is committed");
-        freshness.heard(start, Some(5));
-        freshness.heard(start, Some(8));
+        freshness.record_contact(start, Some(5));
+        freshness.record_contact(start, Some(8));
         assert!(freshness.age(start, Some(8)).is_some());
         assert!(!freshness.has_caught_up(Some(3)) && !freshness.has_caught_up(None));
         assert!(freshness.has_caught_up(Some(5)));

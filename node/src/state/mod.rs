@@ -27,26 +27,26 @@ use crate::{
     history::History,
     limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGE_THREADS_MAX, PAGES_WAITING_MAX},
 };
-use evenkeel_ledger::{EntryHead, Ledger, Unwell};
+use evenkeel_ledger::{EntryHead, Ledger, LedgerFault};
 
-pub use checkpointing::{Begun, CheckpointNote, CheckpointNotes};
+pub use checkpointing::{BegunCheckpoint, CheckpointPosition, CheckpointStatus};
 
 /// An entry's place: its term and position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LogPosition {
     pub term: u64,
     pub position: u64,
 }
 
 /// The applied state. Shared by replication, doors and the keeper.
-pub struct State {
+pub struct AppliedState {
     inner: Mutex<Inner>,
     history: Arc<History>,
     journal: Journal,
     pages: Arc<Semaphore>,
     page_turns: Arc<Semaphore>,
-    applied: watch::Sender<Option<Place>>,
-    keys_mark: AtomicU64,
+    applied: watch::Sender<Option<LogPosition>>,
+    keys_digest: AtomicU64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -54,24 +54,26 @@ pub(crate) struct Inner {
     ledger: Ledger,
     digests: VecDeque<(u64, [u8; 32])>,
     /// A checkpoint that was begun and that the keeper hasn't taken over yet.
-    begun: Option<Begun>,
+    begun: Option<BegunCheckpoint>,
     checkpoint_busy: bool,
     checkpoint_from: u64,
-    checkpoints: CheckpointNotes,
-    membership: Option<(Place, Bytes)>,
+    checkpoints: CheckpointStatus,
+    membership: Option<(LogPosition, Bytes)>,
 }
 
-impl State {
+impl AppliedState {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
-        let keys_mark = AtomicU64::new(ledger.keys_mark());
-        let place = ledger.last().map(|last| Place { term: last.term, position: last.position });
+        let keys_mark = AtomicU64::new(ledger.keys_digest());
+        let place = ledger
+            .last_entry()
+            .map(|last| LogPosition { term: last.term, position: last.position });
         let inner = Inner {
             ledger,
             digests: VecDeque::new(),
             begun: None,
             checkpoint_busy: false,
             checkpoint_from: 0,
-            checkpoints: CheckpointNotes::default(),
+            checkpoints: CheckpointStatus::default(),
             membership: None,
         };
         Self {
@@ -81,12 +83,12 @@ impl State {
             page_turns: Arc::new(Semaphore::new(PAGE_THREADS_MAX)),
             journal,
             applied: watch::Sender::new(place),
-            keys_mark,
+            keys_digest: keys_mark,
             failed: watch::Sender::new(None),
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn lock_inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,22 +99,22 @@ impl State {
 
     /// Looks at the ledger.
     pub fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
-        look(&mut self.inner().ledger)
+        look(&mut self.lock_inner().ledger)
     }
 
     /// Applies an entry of commands; one answer for each of them.
     ///
     /// # Errors
     /// When the ledger is unwell: the node must stop.
-    pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, Unwell> {
+    pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, LedgerFault> {
         let mut answers = Vec::new();
-        let mut inner = self.inner();
+        let mut inner = self.lock_inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
-        let mut firsts = self.history.firsts(head.position);
+        let mut firsts = self.history.lookup_before(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
         // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
-        self.keys_mark.store(inner.ledger.keys_mark(), Ordering::Release);
-        self.applied_entry(inner, head);
+        self.keys_digest.store(inner.ledger.keys_digest(), Ordering::Release);
+        self.publish_applied(inner, head);
         Ok(answers)
     }
 
@@ -120,51 +122,52 @@ impl State {
     ///
     /// # Errors
     /// When the ledger is unwell: the node must stop.
-    pub fn pass(&self, head: &EntryHead) -> Result<(), Unwell> {
-        let mut inner = self.inner();
+    pub fn skip_entry(&self, head: &EntryHead) -> Result<(), LedgerFault> {
+        let mut inner = self.lock_inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
-        inner.ledger.pass(head)?;
-        self.applied_entry(inner, head);
+        inner.ledger.skip_entry(head)?;
+        self.publish_applied(inner, head);
         Ok(())
     }
 
-    fn applied_entry(&self, mut inner: MutexGuard<'_, Inner>, head: &EntryHead) {
+    fn publish_applied(&self, mut inner: MutexGuard<'_, Inner>, head: &EntryHead) {
         if head.position.is_multiple_of(DIGEST_EVERY) {
             inner.take_digest();
         }
         drop(inner);
-        self.applied.send_replace(Some(Place { term: head.term, position: head.position }));
+        self.applied.send_replace(Some(LogPosition { term: head.term, position: head.position }));
     }
 
     /// The newest membership record: its place and payload.
-    pub fn membership(&self) -> Option<(Place, Bytes)> {
-        self.inner().membership.clone()
+    pub fn membership(&self) -> Option<(LogPosition, Bytes)> {
+        self.lock_inner().membership.clone()
     }
 
     /// Notes a membership record that is about to be passed.
-    pub fn set_membership(&self, place: Place, payload: Bytes) {
-        self.inner().membership = Some((place, payload));
+    pub fn set_membership(&self, place: LogPosition, payload: Bytes) {
+        self.lock_inner().membership = Some((place, payload));
     }
 
     /// Takes a digest of the state as it stands, once for each position.
     pub fn digest_now(&self) {
-        self.inner().take_digest();
+        self.lock_inner().take_digest();
     }
 
     /// The last digests, oldest first.
     pub fn digests(&self) -> Vec<(u64, [u8; 32])> {
-        self.inner().digests.iter().copied().collect()
+        self.lock_inner().digests.iter().copied().collect()
     }
 
     /// Tells when an entry was applied.
-    pub fn applied(&self) -> watch::Receiver<Option<Place>> {
+    pub fn watch_applied(&self) -> watch::Receiver<Option<LogPosition>> {
         self.applied.subscribe()
     }
 
     /// Waits until so much is applied; `false`: it isn't within that time.
-    pub async fn reached(&self, position: u64, patience: Duration) -> bool {
-        let mut applied = self.applied();
-        let far = |place: &Option<Place>| place.is_some_and(|place| place.position >= position);
+    pub async fn wait_applied(&self, position: u64, patience: Duration) -> bool {
+        let mut applied = self.watch_applied();
+        let far =
+            |place: &Option<LogPosition>| place.is_some_and(|place| place.position >= position);
         timeout(patience, applied.wait_for(far)).await.is_ok_and(|reached| reached.is_ok())
     }
 
@@ -179,32 +182,32 @@ impl State {
     }
 
     /// The ledger's time, microseconds since the Unix epoch.
-    pub fn last_time(&self) -> u64 {
-        self.inner().ledger.time()
+    pub fn ledger_time(&self) -> u64 {
+        self.lock_inner().ledger.time()
     }
 
     /// Whether genesis is applied.
-    pub fn founded(&self) -> bool {
-        self.inner().ledger.founded().is_some()
+    pub fn is_bootstrapped(&self) -> bool {
+        self.lock_inner().ledger.genesis().is_some()
     }
 
     /// The key whose text has this blake3, also when it's revoked.
     pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
-        self.inner().ledger.key(hash)
+        self.lock_inner().ledger.key(hash)
     }
 
     /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
-    pub fn keys_mark(&self) -> u64 {
-        self.keys_mark.load(Ordering::Acquire)
+    pub fn keys_digest(&self) -> u64 {
+        self.keys_digest.load(Ordering::Acquire)
     }
 
     /// A place among the pages of histories that are read at a time; `None`: all are taken.
-    pub fn place_for_a_page(&self) -> Option<OwnedSemaphorePermit> {
+    pub fn try_acquire_page_slot(&self) -> Option<OwnedSemaphorePermit> {
         self.pages.clone().try_acquire_owned().ok()
     }
 
     /// The turn of a page to be read; given back when it's dropped.
-    pub async fn turn_of_a_page(&self) -> OwnedSemaphorePermit {
+    pub async fn acquire_page_turn(&self) -> OwnedSemaphorePermit {
         self.page_turns.clone().acquire_owned().await.expect("it's never closed")
     }
 
@@ -219,11 +222,11 @@ impl State {
 
     /// Whether this copy's journal is damaged, as far as anybody has read it.
     pub fn is_damaged(&self) -> bool {
-        self.journal.found_damage()
+        self.journal.damage_found()
     }
 
     /// Tells when the node can't go on.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+    pub fn watch_failure(&self) -> watch::Receiver<Option<String>> {
         self.failed.subscribe()
     }
 }

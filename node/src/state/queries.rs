@@ -8,67 +8,69 @@ use evenkeel_wire::{
     request::Query,
 };
 
-use super::State;
-use crate::history::{After, Events, Lost, Past, Remembers, Settlement};
-use evenkeel_ledger::{Decided, OpenHold};
+use super::AppliedState;
+use crate::history::{EventCursor, EventPage, HistoryError, HistoryReader, ReadLedger, Settlement};
+use evenkeel_ledger::{DecidedOutcome, OpenHold};
 
-impl State {
+impl AppliedState {
     /// Everything that was decided, for one question.
-    pub fn past(&self) -> Past<'_> {
-        Past::new(&self.history, self)
+    pub fn history_reader(&self) -> HistoryReader<'_> {
+        HistoryReader::new(&self.history, self)
     }
 
     /// Takes notes on recent entries for accounts' histories, about so many bytes of them. Says whether more are left.
     ///
     /// # Errors
     /// When something can't be had at the moment.
-    pub fn follow(&self, bytes_max: usize) -> Result<bool, Lost> {
-        self.past().follow(bytes_max)
+    pub fn update_recent_index(&self, bytes_max: usize) -> Result<bool, HistoryError> {
+        self.history_reader().update_recent_index(bytes_max)
     }
 
     /// The next events after a place, at most `max` of them; of what is applied. Reads files.
     ///
     /// # Errors
     /// When they can't be had at the moment.
-    pub fn events(&self, after: After, max: usize) -> Result<Events, Refusal> {
-        Ok(self.past().events(after, max)?)
+    pub fn events_after(&self, after: EventCursor, max: usize) -> Result<EventPage, Refusal> {
+        Ok(self.history_reader().events_after(after, max)?)
     }
 
     /// The settlement of a closed business day. Walks its part of the journal: seconds for millions of movements.
     ///
     /// # Errors
     /// When the day isn't closed, or something can't be had at the moment.
-    pub fn settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal> {
-        self.past().settlement(date)?.ok_or_else(|| not_found(&format!("no closed day {date}")))
+    pub fn compute_settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal> {
+        self.history_reader()
+            .compute_settlement(date)?
+            .ok_or_else(|| not_found(&format!("no closed day {date}")))
     }
 
     /// Answers from what is applied. Reads files.
     ///
     /// # Errors
     /// When what is asked for isn't there or can't be read.
-    pub fn query(&self, query: &Query) -> Result<View, Refusal> {
+    pub fn answer_query(&self, query: &Query) -> Result<View, Refusal> {
         match query {
-            Query::Account(id) => Remembers::account(self, *id)
+            Query::Account(id) => ReadLedger::account(self, *id)
                 .map(View::Account)
                 .ok_or_else(|| not_found(&format!("no account {id}"))),
             Query::Totals => Ok(View::Totals(self.with_ledger(|ledger| ledger.totals()))),
             Query::Transfer(id) => self
-                .past()
-                .transfer(*id)?
+                .history_reader()
+                .find_transfer(*id)?
                 .map(|view| View::Transfer(Box::new(view)))
                 .ok_or_else(|| not_found(&format!("no transfer {id}"))),
             Query::Hold(id) => self
-                .past()
-                .hold(*id)?
+                .history_reader()
+                .find_hold(*id)?
                 .map(|view| View::Hold(Box::new(view)))
                 .ok_or_else(|| not_found(&format!("no hold {id}"))),
             Query::History { account, limit, before } => {
-                if Remembers::account(self, *account).is_none() {
+                if ReadLedger::account(self, *account).is_none() {
                     return Err(not_found(&format!("no account {account}")));
                 }
-                Ok(View::History(self.past().page(*account, *limit, *before)?))
+                Ok(View::History(self.history_reader().read_page(*account, *limit, *before)?))
             }
-            Query::Day(date) => Remembers::day(self, *date)
+            Query::Day(date) => ReadLedger::closed_day(self, *date)
                 .map(|view| View::Day(Box::new(view)))
                 .ok_or_else(|| not_found(&format!("no closed day {date}"))),
             Query::Keys => Ok(View::Keys(self.with_ledger(|ledger| ledger.keys()))),
@@ -84,7 +86,7 @@ impl State {
     }
 }
 
-impl Remembers for State {
+impl ReadLedger for AppliedState {
     fn position(&self) -> Option<u64> {
         Self::position(self)
     }
@@ -93,33 +95,33 @@ impl Remembers for State {
         self.with_ledger(|ledger| ledger.find_recent(id))
     }
 
-    fn outcomes_of(&self, position: u64) -> Option<Vec<Decided>> {
+    fn outcomes_of(&self, position: u64) -> Option<Vec<DecidedOutcome>> {
         self.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec))
     }
 
-    fn outcome_of(&self, position: u64, command: u16) -> Option<Decided> {
+    fn outcome_of(&self, position: u64, command: u16) -> Option<DecidedOutcome> {
         self.with_ledger(|ledger| ledger.outcomes_of(position)?.get(usize::from(command)).copied())
     }
 
-    fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
-        self.with_ledger(|ledger| ledger.resolution_recent(hold))
+    fn hold_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+        self.with_ledger(|ledger| ledger.find_recent_resolution(hold))
     }
 
     fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64) {
-        self.with_ledger(|ledger| (ledger.hold(id), ledger.time()))
+        self.with_ledger(|ledger| (ledger.open_hold(id), ledger.time()))
     }
 
     fn account(&self, id: AccountId) -> Option<AccountView> {
         self.with_ledger(|ledger| ledger.account(id))
     }
 
-    fn day(&self, date: BusinessDate) -> Option<DayView> {
-        self.with_ledger(|ledger| ledger.day(date))
+    fn closed_day(&self, date: BusinessDate) -> Option<DayView> {
+        self.with_ledger(|ledger| ledger.closed_day(date))
     }
 
     fn paid_back(&self, movements: &[CommandId]) -> Vec<(u64, Option<CommandId>)> {
         self.with_ledger(|ledger| {
-            let of = |id: &CommandId| (ledger.refunded(*id), ledger.reversed_by(*id));
+            let of = |id: &CommandId| (ledger.refunded_total(*id), ledger.reversed_by(*id));
             movements.iter().map(of).collect()
         })
     }

@@ -22,10 +22,10 @@ const TIMELINE_TARGET: &str = "evenkeel_node::timeline";
 
 /// Takes errors; clones lead to the same timeline.
 #[derive(Clone, Default)]
-pub(crate) struct Alarms(Arc<Mutex<Ends>>);
+pub(crate) struct Alarms(Arc<Mutex<AlarmSink>>);
 
 #[derive(Default)]
-struct Ends {
+struct AlarmSink {
     timeline: Option<Timeline>,
     waiting: Vec<Map<String, Value>>,
 }
@@ -53,7 +53,7 @@ impl<S: Subscriber> Layer<S> for Alarms {
         if !target.starts_with("evenkeel") || target.starts_with(TIMELINE_TARGET) {
             return;
         }
-        let mut alarm = Fields::default();
+        let mut alarm = EventFields::default();
         event.record(&mut alarm);
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &ends.timeline {
@@ -66,16 +66,16 @@ impl<S: Subscriber> Layer<S> for Alarms {
 
 /// The fields of an event, as JSON.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct EventFields(Map<String, Value>);
 
-impl Fields {
+impl EventFields {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         let name = if field.name() == "message" { "what" } else { field.name() };
         self.0.insert(name.to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.put(field, value);
     }

@@ -22,13 +22,13 @@ use alarms::Alarms;
 
 /// Why there is no log as requested.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum TelemetryError {
     /// Neither a level nor a target with one.
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// Somebody else logs in this process.
     #[error("the log is set up already")]
-    Taken,
+    AlreadyStarted,
 }
 
 /// The running log; clones are handles to the same one.
@@ -43,7 +43,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// When the filter is none, or the process logs already.
-    pub fn start(config: &LogConfig) -> Result<Self, Error> {
+    pub fn start(config: &LogConfig) -> Result<Self, TelemetryError> {
         let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines = match config.format {
@@ -57,7 +57,7 @@ impl Telemetry {
             .with(lines.with_filter(filter))
             .with(alarms.clone().with_filter(LevelFilter::ERROR))
             .try_init()
-            .map_err(|_| Error::Taken)?;
+            .map_err(|_| TelemetryError::AlreadyStarted)?;
         Ok(Self { filter: handle, alarms })
     }
 
@@ -70,7 +70,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// When it's none; the old one stays.
-    pub fn set_filter(&self, text: &str) -> Result<(), Error> {
-        self.filter.reload(parse_filter(text)?).map_err(|_| Error::Taken)
+    pub fn set_filter(&self, text: &str) -> Result<(), TelemetryError> {
+        self.filter.reload(parse_filter(text)?).map_err(|_| TelemetryError::AlreadyStarted)
     }
 }

@@ -4,11 +4,11 @@
 use std::{path::Path, sync::Arc};
 
 use evenkeel_ledger::EntryHead;
-use evenkeel_node::{admission::key_hash, replay::recovery::Recovery, state::State};
+use evenkeel_node::{admission::key_hash, replay::recovery::Recovery, state::AppliedState};
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
     disk::{Disk, MemoryDisk},
-    journal::{self, Journal, Options},
+    journal::{self, Journal, JournalOptions},
 };
 use evenkeel_wire::{
     amount::Asset,
@@ -30,7 +30,7 @@ pub(crate) const OPERATOR: &str = "an operator";
 pub(crate) const FOUNDED: u64 = 1_795_701_600_000_000;
 
 pub(crate) struct Applied {
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<AppliedState>,
     pub(crate) journal: Journal,
     next: u64,
     time: u64,
@@ -39,8 +39,9 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) fn founded() -> Self {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(1));
-        let (journal, ..) = journal::open(disk.clone(), Path::new("/data"), Options::new([7; 16]))
-            .expect("an empty disk opens");
+        let (journal, ..) =
+            journal::open(disk.clone(), Path::new("/data"), JournalOptions::new([7; 16]))
+                .expect("an empty disk opens");
         let mut checkpoints = MemoryCheckpoints::new(1);
         let recovered = Recovery {
             disk,

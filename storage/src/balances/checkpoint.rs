@@ -23,11 +23,11 @@ use super::{CheckpointError, Checkpoints, Marker, Row};
 const LOAD_ROWS: usize = 1024;
 const LOAD_CHUNKS: usize = 4;
 
-type Job = Box<dyn FnOnce(&mut Generations<SledTable>) + Send>;
+type SledJob = Box<dyn FnOnce(&mut Generations<SledTable>) + Send>;
 
 /// How long sled may take before it counts as stuck.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SledTimeouts {
     /// Opening: sled may walk its whole file.
     pub open: Duration,
     /// One call; in `load`, one chunk of rows.
@@ -36,7 +36,7 @@ pub struct Limits {
     pub close: Duration,
 }
 
-impl Default for Limits {
+impl Default for SledTimeouts {
     fn default() -> Self {
         Self {
             open: Duration::from_secs(120),
@@ -50,9 +50,9 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct SledCheckpoints {
     folder: PathBuf,
-    limits: Limits,
+    limits: SledTimeouts,
     /// None once closed.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<SledJob>>,
     /// Disconnects when the thread is done with sled.
     ended: Receiver<()>,
     closed_by: String,
@@ -65,43 +65,43 @@ enum Loading {
 
 impl SledCheckpoints {
     /// Opens with limits other than the usual ones.
-    pub fn open(folder: &Path, limits: Limits) -> Result<Self, CheckpointError> {
-        let (jobs, queue) = sync_channel::<Job>(1);
+    pub fn open(folder: &Path, limits: SledTimeouts) -> Result<Self, CheckpointError> {
+        let (jobs, queue) = sync_channel::<SledJob>(1);
         let (opened, answer) = sync_channel(1);
         let (alive, ended) = sync_channel(0);
         let owned_folder = folder.to_owned();
         thread::Builder::new().name("balances".into()).spawn(move || {
-            serve(&owned_folder, &opened, &queue);
+            serve_jobs(&owned_folder, &opened, &queue);
             drop(alive);
         })?;
-        wait(&answer, "opening", limits.open)??;
+        wait_for_answer(&answer, "opening", limits.open)??;
         let (folder, closed_by) = (folder.to_owned(), String::new());
         Ok(Self { folder, limits, jobs: Some(jobs), ended, closed_by })
     }
 
-    fn submit(&mut self, job: Job) -> Result<(), CheckpointError> {
+    fn submit_job(&mut self, job: SledJob) -> Result<(), CheckpointError> {
         let Some(jobs) = &self.jobs else {
             return Err(CheckpointError::Closed(self.closed_by.clone()));
         };
         jobs.send(job).map_err(|_| thread_gone())
     }
 
-    fn call<R: Send + 'static>(
+    fn run_job<R: Send + 'static>(
         &mut self,
         doing: &'static str,
         job: impl FnOnce(&mut Generations<SledTable>) -> Result<R, CheckpointError> + Send + 'static,
     ) -> Result<R, CheckpointError> {
         let (answer, answered) = sync_channel(1);
         let result = self
-            .submit(Box::new(move |generations| {
+            .submit_job(Box::new(move |generations| {
                 // An answer nobody waits for any more is no loss.
-                let _ = answer.send(caught(doing, || job(generations)));
+                let _ = answer.send(catch_panic(doing, || job(generations)));
             }))
-            .and_then(|()| wait(&answered, doing, self.limits.call)?);
-        self.closing_on_doubt(result)
+            .and_then(|()| wait_for_answer(&answered, doing, self.limits.call)?);
+        self.close_on_doubt(result)
     }
 
-    fn closing_on_doubt<R>(
+    fn close_on_doubt<R>(
         &mut self,
         result: Result<R, CheckpointError>,
     ) -> Result<R, CheckpointError> {
@@ -132,16 +132,16 @@ impl Drop for SledCheckpoints {
 
 impl Checkpoints for SledCheckpoints {
     fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
-        self.call("beginning a generation", move |generations| generations.begin(all))
+        self.run_job("beginning a generation", move |generations| generations.begin(all))
     }
 
     fn put(&mut self, rows: &[Row]) -> Result<(), CheckpointError> {
         let rows = rows.to_vec();
-        self.call("putting rows", move |generations| generations.put(&rows))
+        self.run_job("putting rows", move |generations| generations.put(&rows))
     }
 
     fn finish(&mut self, marker: Marker) -> Result<(), CheckpointError> {
-        self.call("finishing a generation", move |generations| generations.finish(marker))
+        self.run_job("finishing a generation", move |generations| generations.finish(marker))
     }
 
     fn load(
@@ -151,19 +151,23 @@ impl Checkpoints for SledCheckpoints {
         let (sender, receiver) = sync_channel(LOAD_CHUNKS);
         let limit = self.limits.call;
         let result = self
-            .submit(Box::new(move |generations| {
-                let loaded = caught("loading", || load_in_chunks(generations, &sender));
+            .submit_job(Box::new(move |generations| {
+                let loaded = catch_panic("loading", || load_in_chunks(generations, &sender));
                 // An answer nobody waits for any more is no loss.
                 let _ = sender.send(Loading::Done(loaded));
             }))
             .and_then(|()| receive_rows(&receiver, limit, each));
-        self.closing_on_doubt(result)
+        self.close_on_doubt(result)
     }
 }
 
 /// The thread: opens sled, does one job after the other, and ends when the handle is gone.
-fn serve(folder: &Path, opened: &SyncSender<Result<(), CheckpointError>>, queue: &Receiver<Job>) {
-    let table = match caught("opening", || SledTable::open(folder)) {
+fn serve_jobs(
+    folder: &Path,
+    opened: &SyncSender<Result<(), CheckpointError>>,
+    queue: &Receiver<SledJob>,
+) {
+    let table = match catch_panic("opening", || SledTable::open(folder)) {
         Ok(table) => table,
         Err(error) => {
             wait_until_released(folder);
@@ -178,7 +182,7 @@ fn serve(folder: &Path, opened: &SyncSender<Result<(), CheckpointError>>, queue:
             job(&mut generations);
         }
     }
-    let closed = caught("closing", || {
+    let closed = catch_panic("closing", || {
         drop(generations);
         Ok(())
     });
@@ -214,7 +218,7 @@ fn receive_rows(
     each: &mut dyn FnMut(Row) -> Result<(), String>,
 ) -> Result<Option<Marker>, CheckpointError> {
     loop {
-        match wait(receiver, "loading", limit)? {
+        match wait_for_answer(receiver, "loading", limit)? {
             Loading::Done(result) => return result,
             Loading::Rows(rows) => {
                 for row in rows {
@@ -225,7 +229,7 @@ fn receive_rows(
     }
 }
 
-fn wait<R>(
+fn wait_for_answer<R>(
     receiver: &Receiver<R>,
     doing: &'static str,
     limit: Duration,
@@ -241,7 +245,7 @@ fn thread_gone() -> CheckpointError {
 }
 
 /// Runs a part that calls sled; a panic becomes damage.
-fn caught<R>(
+fn catch_panic<R>(
     doing: &str,
     part: impl FnOnce() -> Result<R, CheckpointError>,
 ) -> Result<R, CheckpointError> {
@@ -266,7 +270,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("balances");
         let mut checkpoints = crate::balances::open(&folder).unwrap();
-        let error = checkpoints.call::<()>("putting rows", |_| panic!("page {}", 7)).unwrap_err();
+        let error =
+            checkpoints.run_job::<()>("putting rows", |_| panic!("page {}", 7)).unwrap_err();
         assert!(error.is_damage());
         assert_eq!(
             error.to_string(),
@@ -284,11 +289,11 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("balances");
         let short = Duration::from_millis(50);
-        let limits = Limits { call: short, close: short, ..Limits::default() };
+        let limits = SledTimeouts { call: short, close: short, ..SledTimeouts::default() };
         let mut checkpoints = SledCheckpoints::open(&folder, limits).unwrap();
         let (release, asleep) = sync_channel::<()>(0);
         let error = checkpoints
-            .call("flushing", move |_| {
+            .run_job("flushing", move |_| {
                 let _ = asleep.recv();
                 Ok(())
             })

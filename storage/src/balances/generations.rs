@@ -4,7 +4,7 @@
 //! or over what this same generation put before; the newest version of the finished generation is
 //! never touched. The removal of an entry is such a version too, until it is swept (removed.rs).
 
-use super::removed::Removed;
+use super::removed::RemovedKeys;
 use super::rows::marker::MarkerRow;
 use super::rows::totals::{Totals, damaged_row};
 use super::rows::{self, Row, RowHash};
@@ -28,13 +28,13 @@ pub(crate) struct Finished {
 pub(crate) struct Draft {
     generation: u64,
     totals: Totals,
-    removed: Removed,
+    removed: RemovedKeys,
     /// Entries that it doesn't put are gone with it.
     all: bool,
 }
 
 /// A row's version as it lies in one slot.
-pub(crate) struct Version {
+pub(crate) struct RowVersion {
     generation: u64,
     pub(crate) row: Row,
     hash: RowHash,
@@ -56,7 +56,7 @@ impl<T: Table> Generations<T> {
         };
         self.finished = Some(finished.clone());
         let generation = finished.generation.checked_add(1).expect("2^64 generations");
-        let removed = Removed::default();
+        let removed = RemovedKeys::default();
         self.draft = Some(Draft { generation, totals: finished.totals, removed, all });
         Ok(generation)
     }
@@ -82,7 +82,7 @@ impl<T: Table> Generations<T> {
         mut key: Vec<u8>,
         row: &Row,
     ) -> Result<(), CheckpointError> {
-        let versions = [self.version(&mut key, 0)?, self.version(&mut key, 1)?];
+        let versions = [self.read_version(&mut key, 0)?, self.read_version(&mut key, 1)?];
         let generations = versions.each_ref().map(|version| version.as_ref().map(|v| v.generation));
         if generations[0].is_some() && generations[0] == generations[1]
             || generations.iter().flatten().any(|generation| *generation > draft.generation)
@@ -93,28 +93,28 @@ impl<T: Table> Generations<T> {
             )));
         }
 
-        let newest = newest(&generations);
+        let newest = newest_slot(&generations);
         let mut slot = 1 - newest;
         let mut was_living = false;
         if let Some(version) = &versions[newest] {
-            was_living = !version.row.is_gone();
+            was_living = !version.row.is_removal();
             if was_living {
-                draft.totals.take(&version.row, &version.hash);
+                draft.totals.remove_row(&version.row, &version.hash);
             }
             if version.generation == draft.generation {
                 slot = newest;
             }
         }
-        if row.is_gone() && !was_living {
+        if row.is_removal() && !was_living {
             return Ok(());
         }
         set_slot(&mut key, slot);
-        let (value, hash) = rows::seal(&key, draft.generation, &row.fields());
+        let (value, hash) = rows::seal(&key, draft.generation, &row.encode_fields());
         self.table.insert(&key, &value)?;
-        if row.is_gone() {
-            draft.removed.note(key);
+        if row.is_removal() {
+            draft.removed.add_key(key);
         } else {
-            draft.totals.add(row, &hash);
+            draft.totals.add_row(row, &hash);
         }
         Ok(())
     }
@@ -143,14 +143,18 @@ impl<T: Table> Generations<T> {
     pub(crate) fn newest_version(
         &self,
         key: &mut [u8],
-    ) -> Result<Option<(usize, Version)>, CheckpointError> {
-        let mut versions = [self.version(key, 0)?, self.version(key, 1)?];
+    ) -> Result<Option<(usize, RowVersion)>, CheckpointError> {
+        let mut versions = [self.read_version(key, 0)?, self.read_version(key, 1)?];
         let generations = versions.each_ref().map(|version| version.as_ref().map(|v| v.generation));
-        let newest = newest(&generations);
+        let newest = newest_slot(&generations);
         Ok(versions[newest].take().map(|version| (newest, version)))
     }
 
-    fn version(&self, key: &mut [u8], slot: usize) -> Result<Option<Version>, CheckpointError> {
+    fn read_version(
+        &self,
+        key: &mut [u8],
+        slot: usize,
+    ) -> Result<Option<RowVersion>, CheckpointError> {
         set_slot(key, slot);
         let Some(value) = self.table.get(key)? else {
             return Ok(None);
@@ -158,7 +162,7 @@ impl<T: Table> Generations<T> {
         let read = || {
             let unsealed = rows::unseal(key, &value)?;
             let row = Row::read(key, unsealed.fields)?;
-            Ok(Version { generation: unsealed.generation, row, hash: unsealed.hash })
+            Ok(RowVersion { generation: unsealed.generation, row, hash: unsealed.hash })
         };
         read().map(Some).map_err(|error| damaged_row(key, error))
     }
@@ -182,13 +186,13 @@ impl<T: Table> Generations<T> {
         let row = MarkerRow::new(marker, &draft.totals)?;
 
         self.table.flush()?;
-        self.table.insert(&MarkerRow::key(draft.generation), &row.value())?;
+        self.table.insert(&MarkerRow::key(draft.generation), &row.encode_value())?;
         self.table.flush()?;
-        self.table.note_finished(draft.generation)?;
+        self.table.write_finished(draft.generation)?;
         let Draft { generation, totals, removed, .. } = self.draft.take().expect("looked at above");
         // What is finished is known again when all is done; after an error the next `begin` loads.
         self.finished = None;
-        self.sweep(removed, generation)?;
+        self.sweep_removed(removed, generation)?;
         self.finished = Some(Finished { generation, totals });
         Ok(())
     }
@@ -196,7 +200,7 @@ impl<T: Table> Generations<T> {
 
 /// The slot with the newest version. None sorts below every generation: an empty slot is the older
 /// one.
-fn newest(generations: &[Option<u64>; 2]) -> usize {
+fn newest_slot(generations: &[Option<u64>; 2]) -> usize {
     usize::from(generations[1] > generations[0])
 }
 

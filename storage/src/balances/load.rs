@@ -5,7 +5,7 @@
 //! entries, and only after all the rest was found right.
 
 use super::generations::{Finished, Generations};
-use super::removed::Removed;
+use super::removed::RemovedKeys;
 use super::rows::marker::MarkerRow;
 use super::rows::totals::{Totals, damaged_row};
 use super::rows::{self, KIND_MARKER, Row, RowHash};
@@ -17,25 +17,25 @@ use super::{CheckpointError, Marker};
 const LEFTOVERS_MAX: usize = 1 << 16;
 
 /// What `load` does with each living row.
-pub(crate) type Each<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
+pub(crate) type RowVisitor<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
 /// The same, with the generation that the row is of.
-type EachOf<'a> = &'a mut dyn FnMut(Row, u64) -> Result<(), CheckpointError>;
+type VersionVisitor<'a> = &'a mut dyn FnMut(Row, u64) -> Result<(), CheckpointError>;
 
 impl<T: Table> Generations<T> {
-    pub(crate) fn load(&mut self, each: Each<'_>) -> Result<Option<Marker>, CheckpointError> {
+    pub(crate) fn load(&mut self, each: RowVisitor<'_>) -> Result<Option<Marker>, CheckpointError> {
         self.finished = None;
         self.draft = None;
-        let marker = self.marker()?;
+        let marker = self.read_marker()?;
         let generation = marker.as_ref().map_or(0, |row| row.marker.generation);
 
-        let mut walk = Walk::new(generation);
+        let mut walk = RowWalk::new(generation);
         let mut each = |row, _| each(row);
         self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut each))?;
-        walk.settle(&mut each)?;
+        walk.finish_row(&mut each)?;
         if let Some(marker) = &marker {
             marker.verify(&walk.totals)?;
         }
-        match self.table.noted_finished()? {
+        match self.table.read_finished()? {
             Some(noted) if noted > generation => {
                 return Err(CheckpointError::Damaged(format!(
                     "generation {noted} was finished here, and the newest marker is of {generation}"
@@ -44,12 +44,12 @@ impl<T: Table> Generations<T> {
             _ => {}
         }
         self.remove_leftovers(walk.leftovers, generation)?;
-        self.sweep(walk.removed, generation)?;
+        self.sweep_removed(walk.removed, generation)?;
         self.finished = Some(Finished { generation, totals: walk.totals });
         Ok(marker.map(|row| row.marker))
     }
 
-    fn marker(&self) -> Result<Option<MarkerRow>, CheckpointError> {
+    fn read_marker(&self) -> Result<Option<MarkerRow>, CheckpointError> {
         let mut newest: Option<MarkerRow> = None;
         for key in [MarkerRow::key(0), MarkerRow::key(1)] {
             let Some(value) = self.table.get(&key)? else { continue };
@@ -74,7 +74,7 @@ impl<T: Table> Generations<T> {
             if leftovers.len() < LEFTOVERS_MAX {
                 break;
             }
-            let mut walk = Walk::new(generation);
+            let mut walk = RowWalk::new(generation);
             self.table.scan(&[], &mut |key, value| walk.visit(key, value, &mut |_, _| Ok(())))?;
             leftovers = walk.leftovers;
         }
@@ -83,24 +83,24 @@ impl<T: Table> Generations<T> {
 }
 
 /// A walk over all rows in the order of their keys: the versions of one row follow each other.
-pub(crate) struct Walk {
+pub(crate) struct RowWalk {
     generation: u64,
     totals: Totals,
     leftovers: Vec<Vec<u8>>,
-    pub(crate) removed: Removed,
+    pub(crate) removed: RemovedKeys,
     last_key: Vec<u8>,
     /// The newest version so far of the row being walked over.
-    living: Option<Living>,
+    living: Option<LiveRow>,
 }
 
-struct Living {
+struct LiveRow {
     key: Vec<u8>,
     generation: u64,
     fields: Vec<u8>,
     hash: RowHash,
 }
 
-impl Walk {
+impl RowWalk {
     pub(crate) fn new(generation: u64) -> Self {
         let (totals, leftovers, removed, last_key) = Default::default();
         Self { generation, totals, leftovers, removed, last_key, living: None }
@@ -110,7 +110,7 @@ impl Walk {
         &mut self,
         key: &[u8],
         value: &[u8],
-        each: EachOf<'_>,
+        each: VersionVisitor<'_>,
     ) -> Result<(), CheckpointError> {
         if key <= self.last_key.as_slice() {
             return Err(CheckpointError::Damaged("keys are out of order".into()));
@@ -123,7 +123,7 @@ impl Walk {
 
         let row = rows::unseal(key, value).map_err(|error| damaged_row(key, error))?;
         if row.generation > self.generation {
-            return self.leave(key, row.generation);
+            return self.add_leftover(key, row.generation);
         }
         if let Some(living) = &mut self.living
             && is_same_row(&living.key, key)
@@ -138,9 +138,9 @@ impl Walk {
                 return Ok(());
             }
         } else {
-            self.settle(each)?;
+            self.finish_row(each)?;
         }
-        self.living = Some(Living {
+        self.living = Some(LiveRow {
             key: key.to_vec(),
             generation: row.generation,
             fields: row.fields.to_vec(),
@@ -151,7 +151,7 @@ impl Walk {
 
     /// A row of the unfinished generation: the one right after the finished one, or sled has lost
     /// a marker.
-    fn leave(&mut self, key: &[u8], generation: u64) -> Result<(), CheckpointError> {
+    fn add_leftover(&mut self, key: &[u8], generation: u64) -> Result<(), CheckpointError> {
         if generation - self.generation > 1 {
             return Err(CheckpointError::Damaged(format!(
                 "a row of generation {generation} after a marker of generation {}",
@@ -165,17 +165,17 @@ impl Walk {
     }
 
     /// No further version of the row can come: the newest one lives.
-    pub(crate) fn settle(&mut self, each: EachOf<'_>) -> Result<(), CheckpointError> {
+    pub(crate) fn finish_row(&mut self, each: VersionVisitor<'_>) -> Result<(), CheckpointError> {
         let Some(living) = self.living.take() else {
             return Ok(());
         };
         let row = Row::read(&living.key, &living.fields)
             .map_err(|error| damaged_row(&living.key, error))?;
-        if row.is_gone() {
-            self.removed.note(living.key);
+        if row.is_removal() {
+            self.removed.add_key(living.key);
             return Ok(());
         }
-        self.totals.add(&row, &living.hash);
+        self.totals.add_row(&row, &living.hash);
         each(row, living.generation)
     }
 }

@@ -13,13 +13,13 @@ use super::{CheckpointError, Checkpoints, Marker, Row};
 
 /// A checkpoint whose bytes outlive the handle: [`Self::reopen`] gives the next one.
 pub struct MemoryCheckpoints {
-    bytes: Arc<Mutex<Bytes>>,
+    bytes: Arc<Mutex<MemoryRows>>,
     generations: Generations<MemoryTable>,
 }
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-struct Bytes {
+struct MemoryRows {
     current: Rows,
     flushed: Rows,
     /// What was done since the last flush: a key and its value, or its removal.
@@ -33,7 +33,7 @@ struct Bytes {
 }
 
 struct MemoryTable {
-    bytes: Arc<Mutex<Bytes>>,
+    bytes: Arc<Mutex<MemoryRows>>,
     opened_at_crash: u64,
 }
 
@@ -41,7 +41,7 @@ impl MemoryCheckpoints {
     /// An empty checkpoint.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::over(Arc::new(Mutex::new(Bytes {
+        Self::with_rows(Arc::new(Mutex::new(MemoryRows {
             current: Rows::new(),
             flushed: Rows::new(),
             since_flush: Vec::new(),
@@ -52,7 +52,7 @@ impl MemoryCheckpoints {
         })))
     }
 
-    fn over(bytes: Arc<Mutex<Bytes>>) -> Self {
+    fn with_rows(bytes: Arc<Mutex<MemoryRows>>) -> Self {
         let opened_at_crash = lock(&bytes).crashes;
         let table = MemoryTable { bytes: Arc::clone(&bytes), opened_at_crash };
         Self { bytes, generations: Generations::new(table) }
@@ -61,7 +61,7 @@ impl MemoryCheckpoints {
     /// Opens the same bytes anew, as a restarted process would.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self::over(Arc::clone(&self.bytes))
+        Self::with_rows(Arc::clone(&self.bytes))
     }
 
     /// After so many more writes and flushes the disk refuses all others, until the next crash.
@@ -75,7 +75,7 @@ impl MemoryCheckpoints {
         let mut bytes = lock(&self.bytes);
         for (key, value) in std::mem::take(&mut bytes.since_flush) {
             if bytes.next_random().is_multiple_of(2) {
-                change(&mut bytes.flushed, key, value);
+                apply_change(&mut bytes.flushed, key, value);
             }
         }
         bytes.current = bytes.flushed.clone();
@@ -87,12 +87,12 @@ impl MemoryCheckpoints {
     pub fn flip_a_bit(&self) {
         let mut bytes = lock(&self.bytes);
         let (which, bit) = (bytes.next_random(), bytes.next_random());
-        let Some(row) = pick(which, bytes.current.len()) else {
+        let Some(row) = pick_index(which, bytes.current.len()) else {
             return;
         };
         let (key, mut value) =
             bytes.current.iter().nth(row).map(|(k, v)| (k.clone(), v.clone())).expect("picked");
-        let bit = pick(bit, value.len() * 8).expect("no row is empty");
+        let bit = pick_index(bit, value.len() * 8).expect("no row is empty");
         value[bit / 8] ^= 1 << (bit % 8);
         bytes.current.insert(key.clone(), value.clone());
         bytes.flushed.insert(key, value);
@@ -120,7 +120,7 @@ impl MemoryCheckpoints {
     }
 
     /// Removes everything, as setting the folder aside does.
-    pub fn set_aside(&self) {
+    pub fn remove_all(&self) {
         let mut bytes = lock(&self.bytes);
         bytes.current.clear();
         bytes.flushed.clear();
@@ -152,7 +152,7 @@ impl Checkpoints for MemoryCheckpoints {
 }
 
 impl MemoryTable {
-    fn bytes(&self) -> Result<MutexGuard<'_, Bytes>, CheckpointError> {
+    fn lock_for_read(&self) -> Result<MutexGuard<'_, MemoryRows>, CheckpointError> {
         let bytes = lock(&self.bytes);
         if bytes.crashes == self.opened_at_crash {
             return Ok(bytes);
@@ -160,8 +160,8 @@ impl MemoryTable {
         Err(CheckpointError::Closed("this handle was opened before the crash".into()))
     }
 
-    fn bytes_to_write(&self) -> Result<MutexGuard<'_, Bytes>, CheckpointError> {
-        let mut bytes = self.bytes()?;
+    fn lock_for_write(&self) -> Result<MutexGuard<'_, MemoryRows>, CheckpointError> {
+        let mut bytes = self.lock_for_read()?;
         if let Some(left) = bytes.writes_left {
             bytes.writes_left = Some(
                 left.checked_sub(1).ok_or(io::ErrorKind::StorageFull).map_err(io::Error::from)?,
@@ -173,44 +173,47 @@ impl MemoryTable {
 
 impl Table for MemoryTable {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CheckpointError> {
-        Ok(self.bytes()?.current.get(key).cloned())
+        Ok(self.lock_for_read()?.current.get(key).cloned())
     }
 
     fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), CheckpointError> {
-        self.bytes_to_write()?.write(key, Some(value.to_vec()));
+        self.lock_for_write()?.write(key, Some(value.to_vec()));
         Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<(), CheckpointError> {
-        self.bytes_to_write()?.write(key, None);
+        self.lock_for_write()?.write(key, None);
         Ok(())
     }
 
     fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), CheckpointError> {
-        self.bytes()?.current.range(from.to_vec()..).try_for_each(|(key, value)| visit(key, value))
+        self.lock_for_read()?
+            .current
+            .range(from.to_vec()..)
+            .try_for_each(|(key, value)| visit(key, value))
     }
 
     fn flush(&mut self) -> Result<(), CheckpointError> {
-        let mut bytes = self.bytes_to_write()?;
+        let mut bytes = self.lock_for_write()?;
         for (key, value) in std::mem::take(&mut bytes.since_flush) {
-            change(&mut bytes.flushed, key, value);
+            apply_change(&mut bytes.flushed, key, value);
         }
         Ok(())
     }
 
-    fn note_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
-        self.bytes_to_write()?.finished_note = Some(generation);
+    fn write_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
+        self.lock_for_write()?.finished_note = Some(generation);
         Ok(())
     }
 
-    fn noted_finished(&self) -> Result<Option<u64>, CheckpointError> {
-        Ok(self.bytes()?.finished_note)
+    fn read_finished(&self) -> Result<Option<u64>, CheckpointError> {
+        Ok(self.lock_for_read()?.finished_note)
     }
 }
 
-impl Bytes {
+impl MemoryRows {
     fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) {
-        change(&mut self.current, key.to_vec(), value.clone());
+        apply_change(&mut self.current, key.to_vec(), value.clone());
         self.since_flush.push((key.to_vec(), value));
     }
 
@@ -224,20 +227,20 @@ impl Bytes {
     }
 }
 
-fn change(rows: &mut Rows, key: Vec<u8>, value: Option<Vec<u8>>) {
+fn apply_change(rows: &mut Rows, key: Vec<u8>, value: Option<Vec<u8>>) {
     match value {
         Some(value) => rows.insert(key, value),
         None => rows.remove(&key),
     };
 }
 
-fn pick(random: u64, count: usize) -> Option<usize> {
+fn pick_index(random: u64, count: usize) -> Option<usize> {
     let count = u64::try_from(count).ok()?;
     usize::try_from(random.checked_rem(count)?).ok()
 }
 
 /// A panic while the lock was held left whole rows behind; the load verifies them anyway.
-fn lock(bytes: &Mutex<Bytes>) -> MutexGuard<'_, Bytes> {
+fn lock(bytes: &Mutex<MemoryRows>) -> MutexGuard<'_, MemoryRows> {
     bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

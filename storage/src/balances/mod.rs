@@ -28,7 +28,7 @@ mod tests;
 
 use std::path::Path;
 
-pub use checkpoint::{Limits, SledCheckpoints};
+pub use checkpoint::{SledCheckpoints, SledTimeouts};
 pub use error::CheckpointError;
 pub use memory::MemoryCheckpoints;
 pub use quarantine::quarantine;
@@ -77,5 +77,5 @@ pub trait Checkpoints: Send {
 /// Opens the checkpoint in the folder, or begins an empty one. Says nothing yet about the rows:
 /// `load` does.
 pub fn open(folder: &Path) -> Result<SledCheckpoints, CheckpointError> {
-    SledCheckpoints::open(folder, Limits::default())
+    SledCheckpoints::open(folder, SledTimeouts::default())
 }

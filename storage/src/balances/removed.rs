@@ -6,7 +6,7 @@
 
 use super::CheckpointError;
 use super::generations::{Generations, set_slot};
-use super::load::Walk;
+use super::load::RowWalk;
 use super::rows::{KIND_ENTRY, Row};
 use super::table::Table;
 
@@ -16,10 +16,10 @@ const REMOVED_MAX: usize = 1 << 16;
 /// Keys of entries that may be swept once the generation is finished. A hint: whether an entry is
 /// gone is looked up again, for it may have been put again since.
 #[derive(Default)]
-pub(crate) struct Removed(Vec<Vec<u8>>);
+pub(crate) struct RemovedKeys(Vec<Vec<u8>>);
 
-impl Removed {
-    pub(crate) fn note(&mut self, key: Vec<u8>) {
+impl RemovedKeys {
+    pub(crate) fn add_key(&mut self, key: Vec<u8>) {
         if !self.is_full() {
             self.0.push(key);
         }
@@ -33,9 +33,9 @@ impl Removed {
 impl<T: Table> Generations<T> {
     /// Sweeps what was removed up to this generation, the newest finished one. Nothing newer may be
     /// there.
-    pub(crate) fn sweep(
+    pub(crate) fn sweep_removed(
         &mut self,
-        mut removed: Removed,
+        mut removed: RemovedKeys,
         generation: u64,
     ) -> Result<(), CheckpointError> {
         while !removed.0.is_empty() {
@@ -67,7 +67,7 @@ impl<T: Table> Generations<T> {
         generation: u64,
     ) -> Result<Vec<(u8, u128)>, CheckpointError> {
         let mut others: Vec<(u8, u128)> = Vec::new();
-        let mut walk = Walk::new(generation);
+        let mut walk = RowWalk::new(generation);
         let mut each = |row, of: u64| {
             if let Row::Entry { table, key, .. } = row
                 && of < generation
@@ -78,21 +78,21 @@ impl<T: Table> Generations<T> {
             Ok(())
         };
         self.table.scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut each))?;
-        walk.settle(&mut each)?;
+        walk.finish_row(&mut each)?;
         Ok(others)
     }
 
     /// The slot of the newest version, if that is a removal.
     fn slot_if_gone(&self, key: &mut [u8]) -> Result<Option<usize>, CheckpointError> {
         let newest = self.newest_version(key)?;
-        Ok(newest.filter(|(_, version)| version.row.is_gone()).map(|(slot, _)| slot))
+        Ok(newest.filter(|(_, version)| version.row.is_removal()).map(|(slot, _)| slot))
     }
 
-    fn find_removed(&self, generation: u64) -> Result<Removed, CheckpointError> {
-        let mut walk = Walk::new(generation);
+    fn find_removed(&self, generation: u64) -> Result<RemovedKeys, CheckpointError> {
+        let mut walk = RowWalk::new(generation);
         self.table
             .scan(&[KIND_ENTRY], &mut |key, value| walk.visit(key, value, &mut |_, _| Ok(())))?;
-        walk.settle(&mut |_, _| Ok(()))?;
+        walk.finish_row(&mut |_, _| Ok(()))?;
         Ok(walk.removed)
     }
 }

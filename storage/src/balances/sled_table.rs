@@ -90,7 +90,7 @@ impl Table for SledTable {
         Ok(())
     }
 
-    fn note_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
+    fn write_finished(&mut self, generation: u64) -> Result<(), CheckpointError> {
         let new = self.folder.join(FINISHED_FILE_NEW);
         let mut file = File::create(&new)?;
         file.write_all(&finished_note(generation))?;
@@ -100,7 +100,7 @@ impl Table for SledTable {
         Ok(())
     }
 
-    fn noted_finished(&self) -> Result<Option<u64>, CheckpointError> {
+    fn read_finished(&self) -> Result<Option<u64>, CheckpointError> {
         let note = match fs::read(self.folder.join(FINISHED_FILE)) {
             Ok(note) => note,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

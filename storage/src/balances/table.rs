@@ -18,6 +18,6 @@ pub(crate) trait Table {
 
     /// Remembers, beside the table itself, which generation was finished last: a table that lost
     /// its newest part, or everything, must not pass for an older or a new one. Durable on return.
-    fn note_finished(&mut self, generation: u64) -> Result<(), CheckpointError>;
-    fn noted_finished(&self) -> Result<Option<u64>, CheckpointError>;
+    fn write_finished(&mut self, generation: u64) -> Result<(), CheckpointError>;
+    fn read_finished(&self) -> Result<Option<u64>, CheckpointError>;
 }

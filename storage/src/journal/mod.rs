@@ -31,25 +31,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use damage::Damage;
-pub use format::chain::genesis;
+pub use format::chain::genesis_link;
 pub use format::record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
-pub use format::segment::{SegmentInfo, State};
-pub use reading::part::{Part, Parts};
+pub use format::segment::{SegmentInfo, SegmentState};
+pub use reading::part::{Part, PartReader};
 pub use reading::reader::ReadError;
-pub use recovery::{OpenError, Recovery, open};
+pub use recovery::{JournalRecovery, OpenError, open};
 pub use verification::{Verified, verify};
 pub use writing::poison::Poisoned;
 pub use writing::seal::SealError;
 pub use writing::sync_watch::SyncWatch;
-pub use writing::writer::{Step, Writer};
+pub use writing::writer::{Writer, WriterStep};
 
-use crate::vote::Vote;
+use crate::vote::StoredVote;
 use crate::{ClusterId, Position};
-use shared::{Job, Shared, Wake};
+use shared::{Shared, Wake, WriterJob};
 
 /// How a journal is kept.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct JournalOptions {
     /// Hashed into every link.
     pub cluster: ClusterId,
     /// The size at which a segment is rolled. A larger record gets a segment of its own.
@@ -58,7 +58,7 @@ pub struct Options {
     pub tail_bytes_max: usize,
 }
 
-impl Options {
+impl JournalOptions {
     /// What production uses: segments of 64 MiB, 32 MiB of tail.
     pub fn new(cluster: ClusterId) -> Self {
         Self { cluster, segment_bytes: 64 << 20, tail_bytes_max: 32 << 20 }
@@ -81,10 +81,10 @@ pub struct Journal {
 impl Journal {
     /// Appends records, which can be read when this returns. Panics unless positions go on by one.
     pub fn append(&self, records: Vec<NewRecord>, done: Completion) -> Result<(), Poisoned> {
-        let mut head = self.shared.head();
-        self.shared.memory().writable()?;
+        let mut head = self.shared.lock_head();
+        self.shared.lock_memory().check_writable()?;
         let due = head.map_or(0, |tip| tip.position + 1);
-        let mut previous = head.map_or_else(|| self.shared.genesis(), |tip| tip.link);
+        let mut previous = head.map_or_else(|| self.shared.genesis_link(), |tip| tip.link);
         let mut linked = Vec::with_capacity(records.len());
         for (due, record) in (due..).zip(records) {
             assert_eq!(record.position, due, "records are appended without gaps");
@@ -92,8 +92,8 @@ impl Journal {
             previous = record.link;
             linked.push(Arc::new(record));
         }
-        let mut memory = self.shared.memory();
-        memory.writable()?;
+        let mut memory = self.shared.lock_memory();
+        memory.check_writable()?;
         for record in &linked {
             memory.tail.push(Arc::clone(record));
         }
@@ -101,14 +101,14 @@ impl Journal {
             *head = Some(newest.tip());
             memory.last = *head;
         }
-        self.shared.queue(memory, Job::Append(linked), done);
+        self.shared.queue(memory, WriterJob::Append(linked), done);
         Ok(())
     }
 
     /// Forgets every record after `last`, or all. Panics below the committed position and below the
     /// end of the last sealed segment: what was decided is never undone.
     pub fn truncate_after(&self, last: Option<Position>, done: Completion) -> Result<(), Poisoned> {
-        let mut head = self.shared.head();
+        let mut head = self.shared.lock_head();
         let tip = match last {
             None => None,
             Some(position) => match self.tip_at(position) {
@@ -120,8 +120,8 @@ impl Journal {
                 }
             },
         };
-        let mut memory = self.shared.memory();
-        memory.writable()?;
+        let mut memory = self.shared.lock_memory();
+        memory.check_writable()?;
         let (committed, sealed) = (memory.committed, memory.sealed_last());
         assert!(last >= committed, "truncation after {last:?} with {committed:?} committed");
         assert!(last >= sealed, "truncation after {last:?} with {sealed:?} sealed");
@@ -131,73 +131,74 @@ impl Journal {
         memory.cut = Some(last);
         *head = tip;
         memory.last = tip;
-        self.shared.queue(memory, Job::Truncate(tip), done);
+        self.shared.queue(memory, WriterJob::Truncate(tip), done);
         Ok(())
     }
 
     /// Saves the vote, after everything queued before and ahead of everything queued later.
-    pub fn save_vote(&self, vote: Vote, done: Completion) -> Result<(), Poisoned> {
-        let memory = self.shared.memory();
-        memory.writable()?;
-        self.shared.queue(memory, Job::Vote(vote), done);
+    pub fn save_vote(&self, vote: StoredVote, done: Completion) -> Result<(), Poisoned> {
+        let memory = self.shared.lock_memory();
+        memory.check_writable()?;
+        self.shared.queue(memory, WriterJob::Vote(vote), done);
         Ok(())
     }
 
     /// Notes that all up to `position` is committed. Written with a later mark; never goes back.
     pub fn set_committed(&self, position: Position) {
-        let mut memory = self.shared.memory();
+        let mut memory = self.shared.lock_memory();
         memory.committed = memory.committed.max(Some(position));
     }
 
     /// The newest record, durable or not.
-    pub fn last(&self) -> Option<Tip> {
-        self.shared.memory().last
+    pub fn newest_tip(&self) -> Option<Tip> {
+        self.shared.lock_memory().last
     }
 
     /// The newest position known to be synced on this disk.
-    pub fn durable(&self) -> Option<Position> {
-        self.shared.memory().durable
+    pub fn durable_position(&self) -> Option<Position> {
+        self.shared.lock_memory().durable
     }
 
     /// The newest position known to be committed.
-    pub fn committed(&self) -> Option<Position> {
-        self.shared.memory().committed
+    pub fn committed_position(&self) -> Option<Position> {
+        self.shared.lock_memory().committed
     }
 
     /// All segments on disk, oldest first.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        let memory = self.shared.memory();
+        let memory = self.shared.lock_memory();
         memory.segments.iter().map(|segment| segment.info(&self.shared.folder)).collect()
     }
 
     /// Whether a segment that isn't sealed begins with the record at this position. Cheap: asked for
     /// every entry that is applied.
     pub fn begins_segment(&self, position: Position) -> bool {
-        self.shared.memory().begins_segment(position)
+        self.shared.lock_memory().begins_segment(position)
     }
 
     /// The oldest segment that is full and not sealed.
-    pub fn rolled(&self) -> Option<SegmentInfo> {
-        let memory = self.shared.memory();
-        let rolled = memory.segments.iter().find(|segment| segment.state == State::Rolled)?;
+    pub fn oldest_rolled(&self) -> Option<SegmentInfo> {
+        let memory = self.shared.lock_memory();
+        let rolled =
+            memory.segments.iter().find(|segment| segment.state == SegmentState::Rolled)?;
         Some(rolled.info(&self.shared.folder))
     }
 
     /// Why the journal has stopped, if it has.
-    pub fn poisoned(&self) -> Option<String> {
-        self.shared.memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
+    pub fn poison_reason(&self) -> Option<String> {
+        self.shared.lock_memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
     }
 
     /// Whether there was no room for the next segment, the rest of the open one, or a footer: take no new commands. What is under way
     /// still has the rest of the open segment, and votes have room of their own.
-    pub fn disk_full(&self) -> bool {
-        self.shared.lacks_any_room()
+    pub fn is_disk_full(&self) -> bool {
+        self.shared.lacks_any_space()
     }
 
     /// The number of the oldest append, truncation or vote that isn't durable yet; `None` when all are. A number that
     /// stays while time passes is a disk that hangs: time is the caller's.
-    pub fn oldest_undone(&self) -> Option<u64> {
-        self.shared.oldest_undone()
+    pub fn oldest_pending(&self) -> Option<u64> {
+        self.shared.oldest_pending()
     }
 
     /// What to call whenever a job is queued. [`Writer::run`] needs none.
@@ -213,7 +214,7 @@ impl Journal {
 
     /// Takes no more work; [`Writer::run`] finishes what is queued and returns.
     pub fn close(&self) {
-        self.shared.memory().closed = true;
+        self.shared.lock_memory().closed = true;
         self.shared.notify();
     }
 

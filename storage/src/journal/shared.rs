@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::format::record::{Record, Tip};
-use super::format::segment::{Segment, State};
+use super::format::segment::{Segment, SegmentState};
 use super::reading::tail::Tail;
 use super::writing::poison::Poisoned;
-use super::{Completion, Options, SyncWatch, format::chain};
+use super::{Completion, JournalOptions, SyncWatch, format::chain};
 use crate::disk::{Disk, bytes_u64};
-use crate::vote::Vote;
+use crate::vote::StoredVote;
 use crate::{Link, Position};
 
 pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     /// The folder `journal/`.
     pub(crate) folder: PathBuf,
-    pub(crate) options: Options,
+    pub(crate) options: JournalOptions,
     head: Mutex<Option<Tip>>,
     memory: Mutex<Memory>,
     /// Told whenever a job is queued, for a writer on its own thread.
@@ -34,8 +34,8 @@ pub(crate) struct Shared {
     lacking: AtomicU8,
     damaged: AtomicBool,
     /// How many jobs were queued, and how many of them are done and told.
-    asked: AtomicU64,
-    told: AtomicU64,
+    jobs_queued: AtomicU64,
+    jobs_finished: AtomicU64,
 }
 
 pub(crate) struct Memory {
@@ -58,7 +58,7 @@ pub(crate) struct Memory {
 
 /// What a full disk leaves no room for. Each comes back by itself.
 #[derive(Clone, Copy)]
-pub(crate) enum Room {
+pub(crate) enum SpaceNeed {
     /// The next segment.
     Next = 1,
     /// The rest of the open segment, after a truncation gave its room away.
@@ -68,14 +68,14 @@ pub(crate) enum Room {
 }
 
 /// One thing for the writer to do.
-pub(crate) enum Job {
+pub(crate) enum WriterJob {
     Append(Vec<Arc<Record>>),
     Truncate(Option<Tip>),
-    Vote(Vote),
+    Vote(StoredVote),
 }
 
 pub(crate) struct Queued {
-    pub(crate) job: Job,
+    pub(crate) job: WriterJob,
     /// The number of truncations asked for when it was queued, its own included.
     pub(crate) truncations: u64,
     pub(crate) done: Completion,
@@ -85,7 +85,7 @@ impl Shared {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         folder: PathBuf,
-        options: Options,
+        options: JournalOptions,
         memory: Memory,
     ) -> Self {
         Self {
@@ -99,13 +99,13 @@ impl Shared {
             sync_watch: OnceLock::new(),
             lacking: AtomicU8::new(0),
             damaged: AtomicBool::new(false),
-            asked: AtomicU64::new(0),
-            told: AtomicU64::new(0),
+            jobs_queued: AtomicU64::new(0),
+            jobs_finished: AtomicU64::new(0),
         }
     }
 
     /// Notes whether there's room for something.
-    pub(crate) fn has_room(&self, room: Room, has: bool) {
+    pub(crate) fn set_space(&self, room: SpaceNeed, has: bool) {
         let bit = room as u8;
         if has {
             self.lacking.fetch_and(!bit, Ordering::Relaxed);
@@ -114,55 +114,60 @@ impl Shared {
         }
     }
 
-    pub(crate) fn lacks(&self, room: Room) -> bool {
+    pub(crate) fn lacks_space(&self, room: SpaceNeed) -> bool {
         self.lacking.load(Ordering::Relaxed) & room as u8 != 0
     }
 
-    pub(crate) fn lacks_any_room(&self) -> bool {
+    pub(crate) fn lacks_any_space(&self) -> bool {
         self.lacking.load(Ordering::Relaxed) != 0
     }
 
     /// Remembers that something was read that isn't what was written.
-    pub(crate) fn note_damage(&self) {
+    pub(crate) fn mark_damaged(&self) {
         self.damaged.store(true, Ordering::Release);
     }
 
-    pub(crate) fn found_damage(&self) -> bool {
+    pub(crate) fn damage_found(&self) -> bool {
         self.damaged.load(Ordering::Acquire)
     }
 
     /// The newest record's tip, locked: whoever holds it decides what comes next.
-    pub(crate) fn head(&self) -> MutexGuard<'_, Option<Tip>> {
+    pub(crate) fn lock_head(&self) -> MutexGuard<'_, Option<Tip>> {
         self.head.lock().expect("a panic while appending ends the node")
     }
 
-    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(crate) fn lock_memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().expect("a panic while appending ends the node")
     }
 
-    pub(crate) fn genesis(&self) -> Link {
-        chain::genesis(&self.options.cluster)
+    pub(crate) fn genesis_link(&self) -> Link {
+        chain::genesis_link(&self.options.cluster)
     }
 
     /// Queues a job while `memory` is held, so that the queue has the order of the effects.
-    pub(crate) fn queue(&self, mut memory: MutexGuard<'_, Memory>, job: Job, done: Completion) {
+    pub(crate) fn queue(
+        &self,
+        mut memory: MutexGuard<'_, Memory>,
+        job: WriterJob,
+        done: Completion,
+    ) {
         let truncations = memory.truncations;
         memory.jobs.push_back(Queued { job, truncations, done });
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.jobs_queued.fetch_add(1, Ordering::Relaxed);
         drop(memory);
         self.notify();
     }
 
     /// Jobs were done, and whoever asked was told.
-    pub(crate) fn told(&self, jobs: usize) {
-        self.told.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
+    pub(crate) fn count_finished(&self, jobs: usize) {
+        self.jobs_finished.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
     }
 
     /// The number of the oldest job that isn't done.
-    pub(crate) fn oldest_undone(&self) -> Option<u64> {
+    pub(crate) fn oldest_pending(&self) -> Option<u64> {
         // In this order: what is queued in between isn't taken for undone.
-        let asked = self.asked.load(Ordering::Relaxed);
-        let told = self.told.load(Ordering::Relaxed);
+        let asked = self.jobs_queued.load(Ordering::Relaxed);
+        let told = self.jobs_finished.load(Ordering::Relaxed);
         (told < asked).then_some(told)
     }
 
@@ -176,7 +181,7 @@ impl Shared {
 
     /// Stops the journal. The first reason stays.
     pub(crate) fn poison(&self, reason: &str) -> Poisoned {
-        let mut memory = self.memory();
+        let mut memory = self.lock_memory();
         let poisoned = memory.poisoned.get_or_insert_with(|| Poisoned::new(reason)).clone();
         drop(memory);
         self.notify();
@@ -185,7 +190,7 @@ impl Shared {
 }
 
 impl Memory {
-    pub(crate) fn writable(&self) -> Result<(), Poisoned> {
+    pub(crate) fn check_writable(&self) -> Result<(), Poisoned> {
         if let Some(poisoned) = &self.poisoned {
             return Err(poisoned.clone());
         }
@@ -209,13 +214,14 @@ impl Memory {
             return false;
         }
         let unsealed =
-            self.segments.iter().rev().take_while(|segment| segment.state != State::Sealed);
+            self.segments.iter().rev().take_while(|segment| segment.state != SegmentState::Sealed);
         self.rolling == Some(position)
             || unsealed.into_iter().any(|segment| segment.first == position)
     }
 
     pub(crate) fn sealed_last(&self) -> Option<Position> {
-        let sealed = self.segments.iter().rev().find(|segment| segment.state == State::Sealed);
+        let sealed =
+            self.segments.iter().rev().find(|segment| segment.state == SegmentState::Sealed);
         sealed.and_then(Segment::last)
     }
 }

@@ -1,8 +1,8 @@
 //! What is appended can be read, at once and for ever, across segments, restarts and truncations.
 
 use evenkeel_storage::disk::Disk;
-use evenkeel_storage::journal::{State, genesis};
-use evenkeel_storage::vote::Vote;
+use evenkeel_storage::journal::{SegmentState, genesis_link};
+use evenkeel_storage::vote::StoredVote;
 
 use crate::rig::{CLUSTER, Rig, folder, ignore, segment_path};
 
@@ -11,12 +11,12 @@ fn records_are_readable_at_once_and_durable_after_a_step() {
     let mut rig = Rig::new(1);
     rig.append(1, &[10, 0, 300]);
     assert_eq!(rig.terms(), [1, 1, 1]);
-    assert_eq!((rig.acknowledged(), rig.journal.durable()), (0, None));
-    let syncs = rig.disk.syncs();
+    assert_eq!((rig.acknowledged(), rig.journal.durable_position()), (0, None));
+    let syncs = rig.disk.sync_count();
     rig.append(1, &[20]);
     rig.settle();
-    assert_eq!(rig.disk.syncs(), syncs + 1, "one sync for all that waits");
-    assert_eq!((rig.acknowledged(), rig.journal.durable()), (4, Some(3)));
+    assert_eq!(rig.disk.sync_count(), syncs + 1, "one sync for all that waits");
+    assert_eq!((rig.acknowledged(), rig.journal.durable_position()), (4, Some(3)));
     assert_eq!(rig.journal.read(1, 3, usize::MAX).unwrap().len(), 2);
     assert_eq!(rig.journal.read(2, 9, 0).unwrap().len(), 1, "at least one");
     assert!(rig.journal.read(4, 9, 0).unwrap().is_empty());
@@ -33,15 +33,15 @@ fn a_long_journal_survives_a_restart_with_the_same_chain() {
     }
     rig.append(5, &[100_000, 5]);
     rig.settle();
-    let (last, terms) = (rig.journal.last(), rig.terms());
+    let (last, terms) = (rig.journal.newest_tip(), rig.terms());
     let segments = rig.journal.segments();
     assert!(segments.len() > 20);
-    assert_eq!(segments.iter().filter(|one| one.state == State::Open).count(), 1);
+    assert_eq!(segments.iter().filter(|one| one.state == SegmentState::Open).count(), 1);
     rig.journal.set_committed(150);
     rig.settle();
-    rig.writer.idle();
+    rig.writer.handle_idle();
     let mut rig = rig.reopen().unwrap();
-    assert_eq!((rig.journal.last(), rig.terms()), (last, terms));
+    assert_eq!((rig.journal.newest_tip(), rig.terms()), (last, terms));
     assert_eq!(rig.recovery.committed, Some(150));
     assert_eq!(rig.recovery.cut_bytes, 0);
     rig.write(9, &[8]);
@@ -60,11 +60,11 @@ fn sealed_segments_read_the_same() {
     for _ in 0..60 {
         rig.write(1, &[100, 200]);
     }
-    let (last, terms) = (rig.journal.last(), rig.terms());
+    let (last, terms) = (rig.journal.newest_tip(), rig.terms());
     assert!(rig.journal.seal(0).is_err(), "not committed");
     rig.journal.set_committed(119);
     let mut sealed = 0;
-    while let Some(rolled) = rig.journal.rolled() {
+    while let Some(rolled) = rig.journal.oldest_rolled() {
         rig.journal.seal(rolled.first).unwrap();
         sealed += 1;
     }
@@ -72,7 +72,7 @@ fn sealed_segments_read_the_same() {
     assert_eq!(rig.terms(), terms);
     assert_eq!(rig.journal.tip_at(0).unwrap().unwrap().position, 0);
     let rig = rig.reopen().unwrap();
-    assert_eq!((rig.terms(), rig.journal.last()), (terms, last));
+    assert_eq!((rig.terms(), rig.journal.newest_tip()), (terms, last));
     assert_eq!(rig.recovery.sealed, sealed);
     assert!(rig.recovery.committed >= rig.journal.segments()[sealed - 1].last);
 }
@@ -86,17 +86,17 @@ fn truncation_rewinds_the_chain_in_memory_at_once_and_on_disk_in_order() {
     let before = rig.journal.tip_at(20).unwrap().unwrap();
     rig.append(1, &[50, 50]);
     rig.truncate_after(Some(20));
-    assert_eq!(rig.journal.last(), Some(before));
-    assert_eq!(rig.journal.durable(), Some(20));
+    assert_eq!(rig.journal.newest_tip(), Some(before));
+    assert_eq!(rig.journal.durable_position(), Some(20));
     rig.append(2, &[10, 10]);
     assert_eq!(rig.terms().len(), 23);
     rig.settle();
     assert_eq!(rig.acknowledged(), 23);
-    let (last, terms) = (rig.journal.last(), rig.terms());
+    let (last, terms) = (rig.journal.newest_tip(), rig.terms());
     let mut rig = rig.reopen().unwrap();
-    assert_eq!((rig.journal.last(), rig.terms()), (last, terms));
+    assert_eq!((rig.journal.newest_tip(), rig.terms()), (last, terms));
     rig.truncate_after(None);
-    assert_eq!(rig.journal.last(), None);
+    assert_eq!(rig.journal.newest_tip(), None);
     rig.append(3, &[1]);
     rig.settle();
     assert_eq!(rig.reopen().unwrap().terms(), [3]);
@@ -113,7 +113,7 @@ fn a_segment_that_is_to_be_cut_away_begins_nowhere() {
     assert!(first > 2 && rig.journal.begins_segment(first));
     rig.truncate_after(Some(first - 2));
     rig.append(2, &[10, 10]);
-    assert_eq!(rig.journal.last().unwrap().position, first);
+    assert_eq!(rig.journal.newest_tip().unwrap().position, first);
     assert!(!rig.journal.begins_segment(first), "its segment is dead");
     rig.settle();
     assert!(!rig.journal.begins_segment(first), "it's in the one before");
@@ -127,11 +127,11 @@ fn two_truncations_in_the_queue_leave_the_right_durable_position() {
     rig.append(2, &[10; 5]);
     rig.truncate_after(Some(3));
     rig.append(3, &[10; 2]);
-    assert_eq!(rig.journal.durable(), None);
+    assert_eq!(rig.journal.durable_position(), None);
     rig.writer.step(1);
-    assert_eq!(rig.journal.durable(), None, "what is durable may be dead");
+    assert_eq!(rig.journal.durable_position(), None, "what is durable may be dead");
     rig.settle();
-    assert_eq!(rig.journal.durable(), Some(5));
+    assert_eq!(rig.journal.durable_position(), Some(5));
     assert_eq!(rig.terms(), [1, 1, 1, 1, 3, 3]);
     assert_eq!(rig.reopen().unwrap().terms(), [1, 1, 1, 1, 3, 3]);
 }
@@ -156,15 +156,15 @@ fn a_gap_panics() {
 fn votes_come_back_and_the_first_link_is_the_cluster_s() {
     let mut rig = Rig::new(8);
     assert_eq!(rig.recovery.vote, None);
-    let vote = Vote { term: 3, node: 2, committed: true };
-    rig.journal.save_vote(Vote { term: 2, node: 1, committed: false }, ignore()).unwrap();
+    let vote = StoredVote { term: 3, node: 2, committed: true };
+    rig.journal.save_vote(StoredVote { term: 2, node: 1, committed: false }, ignore()).unwrap();
     rig.journal.save_vote(vote, ignore()).unwrap();
     rig.settle();
     rig.disk.crash();
     let rig = rig.reopen().unwrap();
     assert_eq!(rig.recovery.vote, Some(vote));
     let bytes = crate::rig::contents(&rig.disk, &segment_path("00000000000000000000.open"));
-    assert_eq!(bytes[32..64], genesis(&CLUSTER).0);
+    assert_eq!(bytes[32..64], genesis_link(&CLUSTER).0);
     assert_eq!(rig.disk.list(folder()).unwrap(), ["vote.a", "vote.b"]);
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evenkeel_storage::disk::Disk;
-use evenkeel_storage::journal::{Step, verify};
-use evenkeel_storage::vote::Vote;
+use evenkeel_storage::journal::{WriterStep, verify};
+use evenkeel_storage::vote::StoredVote;
 
 use crate::random::Random;
 use crate::rig::{Rig, contents, folder, record, segment_path};
@@ -18,7 +18,7 @@ type Told = (u64, usize);
 enum Change {
     Append,
     Truncate,
-    Vote(Vote),
+    Vote(StoredVote),
 }
 
 struct Story {
@@ -30,7 +30,7 @@ struct Story {
     changes: Vec<Change>,
     /// How many changes were acknowledged.
     acknowledged: Arc<AtomicUsize>,
-    vote: Option<Vote>,
+    vote: Option<StoredVote>,
     committed: u64,
 }
 
@@ -95,7 +95,7 @@ impl Story {
 
     fn vote(&mut self) {
         self.term += 1;
-        let vote = Vote { term: self.term, node: self.random.below(3), committed: false };
+        let vote = StoredVote { term: self.term, node: self.random.below(3), committed: false };
         let done = self.done(Change::Vote(vote));
         if self.rig.journal.save_vote(vote, done).is_err() {
             self.changes.pop();
@@ -105,7 +105,7 @@ impl Story {
     }
 
     fn commit(&mut self) {
-        let durable = self.rig.journal.durable().map_or(0, |position| position + 1);
+        let durable = self.rig.journal.durable_position().map_or(0, |position| position + 1);
         if durable > self.committed {
             self.committed += self.random.below(durable - self.committed + 1);
         }
@@ -115,7 +115,7 @@ impl Story {
     }
 
     fn seal(&mut self) {
-        if let Some(rolled) = self.rig.journal.rolled()
+        if let Some(rolled) = self.rig.journal.oldest_rolled()
             && rolled.last < Some(self.committed)
         {
             let _ = self.rig.journal.seal(rolled.first);
@@ -129,13 +129,13 @@ impl Story {
             20..22 => self.vote(),
             22..30 => {
                 let jobs = 1 + usize::try_from(self.random.below(5)).unwrap();
-                if self.rig.writer.step(jobs) == Step::Poisoned {
+                if self.rig.writer.step(jobs) == WriterStep::Poisoned {
                     self.restart();
                 }
             }
             30..33 => self.commit(),
             33..35 => self.seal(),
-            35 => self.rig.writer.idle(),
+            35 => self.rig.writer.handle_idle(),
             36 => self.rig.disk.fail_next_sync(),
             37 => self.restart(),
             _ => {
@@ -161,7 +161,7 @@ impl Story {
         })
     }
 
-    fn check_vote(&mut self, found: Option<Vote>) {
+    fn check_vote(&mut self, found: Option<StoredVote>) {
         let acknowledged = self.acknowledged.load(Ordering::SeqCst);
         let mut allowed = vec![self.vote];
         for (index, change) in self.changes.iter().enumerate() {
@@ -178,13 +178,13 @@ impl Story {
 
     fn restart(&mut self) {
         let disk = self.rig.disk.clone();
-        disk.full(false);
+        disk.set_full(false);
         let mut opened = None;
         for _ in 0..5 {
             let verified = verify(&disk, folder(), None, &mut |_| Ok(())).unwrap();
             match Rig::open(disk.clone()) {
                 Ok(rig) => {
-                    assert_eq!(rig.journal.last(), verified.last);
+                    assert_eq!(rig.journal.newest_tip(), verified.last);
                     opened = Some(rig);
                     break;
                 }
@@ -246,7 +246,7 @@ fn a_full_segment_has_no_unsynced_mark() {
         // So that the mark lies across the border of two sectors.
         let size = 272 + 512 * random.below(7) + 8 * random.below(2);
         rig.write(1, &[usize::try_from(size).unwrap()]);
-        rig.writer.idle();
+        rig.writer.handle_idle();
         rig.write(1, &[3900]);
         assert_eq!(rig.journal.segments().len(), 2);
         rig.disk.crash();
@@ -262,11 +262,11 @@ fn a_mark_says_nothing_of_records_that_are_about_to_go() {
     let mut rig = Rig::new(1);
     rig.write(1, &[8; 21]);
     rig.journal.set_committed(15);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     rig.truncate_after(Some(15));
     rig.append(2, &[8; 3]);
     rig.journal.set_committed(18);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     // A kill: what was written stays, synced or not.
     let mut rig = rig.reopen().unwrap();
     assert_eq!((rig.recovery.committed, rig.terms()), (Some(15), vec![1; 21]));
@@ -274,7 +274,7 @@ fn a_mark_says_nothing_of_records_that_are_about_to_go() {
     rig.append(2, &[8; 3]);
     rig.settle();
     rig.journal.set_committed(18);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     assert_eq!(rig.reopen().unwrap().recovery.committed, Some(18));
 }
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use evenkeel_storage::disk::{Disk, MemoryDisk};
-use evenkeel_storage::journal::{OpenError, Options, Step, verify};
-use evenkeel_storage::vote::Vote;
+use evenkeel_storage::journal::{JournalOptions, OpenError, WriterStep, verify};
+use evenkeel_storage::vote::StoredVote;
 
 use crate::rig::{CLUSTER, Rig, contents, folder, ignore, options, put, segment_path};
 
@@ -37,13 +37,13 @@ fn long_journal(seed: u64) -> MemoryDisk {
     }
     let rolled = rig.journal.segments().into_iter().rev().nth(1).unwrap();
     rig.journal.set_committed(rolled.first - 1);
-    while let Some(oldest) = rig.journal.rolled()
+    while let Some(oldest) = rig.journal.oldest_rolled()
         && oldest.first < rolled.first
     {
         rig.journal.seal(oldest.first).unwrap();
     }
     rig.write(1, &[10]);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     rig.disk
 }
 
@@ -117,7 +117,7 @@ fn a_broken_record_with_a_later_batch_behind_it_is_damage_not_a_tear() {
 fn after_a_quiet_moment_the_newest_record_is_covered_too() {
     let mut rig = Rig::new(4);
     rig.write(1, &[100, 100]);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     let whole = contents(&rig.disk, &segment_path(FIRST));
     let mut bytes = whole.clone();
     bytes[128 + 24 + 176 + 80] ^= 4;
@@ -219,7 +219,7 @@ fn another_clusters_segments_are_refused() {
 
     let stray = MemoryDisk::new(1);
     stray.create_folder(folder()).unwrap();
-    let options = Options { cluster: *b"another cluster.", ..options() };
+    let options = JournalOptions { cluster: *b"another cluster.", ..options() };
     let mut foreign = Rig::open_with(stray, options).unwrap();
     for _ in 0..60 {
         foreign.write(1, &[150, 201]);
@@ -236,7 +236,7 @@ fn another_clusters_segments_are_refused() {
 #[test]
 fn one_bad_copy_of_the_vote_is_mended_and_two_are_refused() {
     let mut rig = Rig::new(10);
-    let vote = Vote { term: 7, node: 3, committed: false };
+    let vote = StoredVote { term: 7, node: 3, committed: false };
     rig.journal.save_vote(vote, ignore()).unwrap();
     rig.settle();
     let [a, b] = ["vote.a", "vote.b"].map(|name| folder().join(name));
@@ -304,7 +304,7 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     let mut rig = Rig::open(long_journal(12)).unwrap();
     let segments = rig.journal.segments();
     let online = rig.journal.verify(&mut |_| Ok(())).unwrap();
-    assert_eq!((online.records, online.last), (121, rig.journal.last()));
+    assert_eq!((online.records, online.last), (121, rig.journal.newest_tip()));
     for segment in &segments {
         let result = rig.journal.scrub(segment.first);
         assert_eq!(result.is_ok(), segment.path.extension().unwrap() == "sealed");
@@ -316,7 +316,7 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     put(&rig.disk, &rotten.path, &bytes);
     let damage = rig.journal.scrub(rotten.first).unwrap_err();
     assert_eq!((damage.position, damage.offset), (rotten.first, 128 + 24));
-    assert!(rig.journal.found_damage());
+    assert!(rig.journal.damage_found());
     assert_eq!(rig.journal.verify(&mut |_| Ok(())).unwrap_err(), damage);
     let error = rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap_err().to_string();
     assert!(error.contains("record checksum does not match"), "{error}");
@@ -340,12 +340,12 @@ fn a_read_that_meets_damage_is_remembered() {
     let rig = Rig::open(long_journal(12)).unwrap();
     let rotten = rig.journal.segments()[1].clone();
     rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap();
-    assert!(!rig.journal.found_damage());
+    assert!(!rig.journal.damage_found());
     let mut bytes = contents(&rig.disk, &rotten.path);
     bytes[128 + 24 + 80] ^= 1;
     put(&rig.disk, &rotten.path, &bytes);
     assert!(rig.journal.read(rotten.first, rotten.first + 3, 4000).is_err());
-    assert!(rig.journal.found_damage());
+    assert!(rig.journal.damage_found());
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn an_unfinished_footer_is_cut_off_and_sealed_again() {
     let rolled = segment_path(names.iter().find(|name| name.ends_with(".open")).unwrap());
     let end = {
         let rig = Rig::open(disk.clone()).unwrap();
-        rig.journal.rolled().unwrap().bytes
+        rig.journal.oldest_rolled().unwrap().bytes
     };
     let mut bytes = contents(&disk, &rolled);
     let end = usize::try_from(end).unwrap();
@@ -367,17 +367,17 @@ fn an_unfinished_footer_is_cut_off_and_sealed_again() {
     verify(&disk, folder(), None, &mut |_| Ok(())).unwrap();
     let mut rig = Rig::open(disk).unwrap();
     rig.journal.set_committed(120);
-    let first = rig.journal.rolled().unwrap().first;
+    let first = rig.journal.oldest_rolled().unwrap().first;
     rig.journal.seal(first).unwrap();
     rig.journal.scrub(first).unwrap();
-    assert_eq!(rig.writer.step(1), Step::Idle);
+    assert_eq!(rig.writer.step(1), WriterStep::Idle);
     assert_eq!(rig.reopen().unwrap().terms().len(), 121);
 }
 
 #[test]
 fn a_disk_that_does_not_answer_is_not_damage() {
     let disk = MemoryDisk::new(1);
-    disk.full(true);
+    disk.set_full(true);
     let error = Rig::open(disk).map(|_| ()).unwrap_err();
     assert!(matches!(error, OpenError::Vote(_) | OpenError::Io { .. }));
     assert!(!error.is_damage());

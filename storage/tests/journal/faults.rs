@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use evenkeel_storage::journal::{SealError, Step, SyncWatch};
-use evenkeel_storage::vote::Vote;
+use evenkeel_storage::journal::{SealError, SyncWatch, WriterStep};
+use evenkeel_storage::vote::StoredVote;
 
 use crate::rig::{Rig, ignore, record};
 
@@ -20,19 +20,19 @@ fn a_failed_sync_poisons_for_ever_and_everyone_who_waits_is_told_in_order() {
         rig.journal.append(vec![record(position, 1, 10)], done).unwrap();
     }
     rig.disk.fail_next_sync();
-    assert_eq!(rig.writer.step(2), Step::Poisoned);
+    assert_eq!(rig.writer.step(2), WriterStep::Poisoned);
     assert_eq!(*told.lock().unwrap(), [(1, false), (2, false), (3, false)]);
-    assert!(rig.journal.poisoned().unwrap().contains("appending: sync failed"));
+    assert!(rig.journal.poison_reason().unwrap().contains("appending: sync failed"));
     assert!(rig.journal.append(vec![record(4, 1, 1)], ignore()).is_err());
     assert!(rig.journal.truncate_after(Some(0), ignore()).is_err());
-    let vote = Vote { term: 1, node: 1, committed: false };
+    let vote = StoredVote { term: 1, node: 1, committed: false };
     assert!(rig.journal.save_vote(vote, ignore()).is_err());
-    assert_eq!(rig.writer.step(2), Step::Poisoned);
-    assert_eq!(rig.journal.durable(), Some(0));
+    assert_eq!(rig.writer.step(2), WriterStep::Poisoned);
+    assert_eq!(rig.journal.durable_position(), Some(0));
     // Killed and started again without a power cut, the page cache still shows the unsynced records.
     let disk = rig.disk.clone();
     let again = rig.reopen().unwrap();
-    assert_eq!(again.journal.durable(), Some(2), "the third was never written");
+    assert_eq!(again.journal.durable_position(), Some(2), "the third was never written");
     disk.crash();
     assert_eq!(again.reopen().unwrap().terms().len(), 3, "what opening answers for is durable");
 }
@@ -40,11 +40,11 @@ fn a_failed_sync_poisons_for_ever_and_everyone_who_waits_is_told_in_order() {
 #[test]
 fn a_vote_that_cannot_be_synced_poisons() {
     let mut rig = Rig::new(2);
-    let vote = Vote { term: 1, node: 1, committed: false };
+    let vote = StoredVote { term: 1, node: 1, committed: false };
     rig.journal.save_vote(vote, ignore()).unwrap();
     rig.disk.fail_next_sync();
-    assert_eq!(rig.writer.step(1), Step::Poisoned);
-    assert!(rig.journal.poisoned().unwrap().contains("saving the vote"));
+    assert_eq!(rig.writer.step(1), WriterStep::Poisoned);
+    assert!(rig.journal.poison_reason().unwrap().contains("saving the vote"));
 }
 
 #[test]
@@ -54,24 +54,24 @@ fn a_full_disk_is_noticed_ahead_of_need_and_votes_still_go_through() {
         rig.write(1, &[300]);
     }
     rig.write(1, &[300]);
-    rig.disk.full(true);
-    while !rig.journal.disk_full() {
+    rig.disk.set_full(true);
+    while !rig.journal.is_disk_full() {
         assert_eq!(rig.journal.segments().len(), 2, "said before the open segment is full");
         rig.write(1, &[300]);
-        rig.writer.idle();
+        rig.writer.handle_idle();
     }
-    rig.journal.save_vote(Vote { term: 9, node: 1, committed: true }, ignore()).unwrap();
+    rig.journal.save_vote(StoredVote { term: 9, node: 1, committed: true }, ignore()).unwrap();
     rig.settle();
     rig.write(1, &[100]);
     let count = rig.terms().len();
 
     let mut rig = rig.reopen().unwrap();
     assert_eq!(rig.terms().len(), count, "opens on a full disk");
-    rig.journal.save_vote(Vote { term: 10, node: 1, committed: true }, ignore()).unwrap();
+    rig.journal.save_vote(StoredVote { term: 10, node: 1, committed: true }, ignore()).unwrap();
     rig.settle();
-    rig.disk.full(false);
-    rig.writer.idle();
-    assert!(!rig.journal.disk_full());
+    rig.disk.set_full(false);
+    rig.writer.handle_idle();
+    assert!(!rig.journal.is_disk_full());
     for _ in 0..40 {
         rig.write(1, &[300]);
     }
@@ -82,18 +82,18 @@ fn a_full_disk_is_noticed_ahead_of_need_and_votes_still_go_through() {
 fn a_disk_that_stays_full_stops_the_journal_without_losing_anything() {
     let mut rig = Rig::new(4);
     rig.write(1, &[3000]);
-    rig.disk.full(true);
+    rig.disk.set_full(true);
     let mut written = 1;
     loop {
         rig.append(1, &[700]);
-        if rig.writer.step(1) == Step::Poisoned {
+        if rig.writer.step(1) == WriterStep::Poisoned {
             break;
         }
         written += 1;
     }
     assert!(written > 2, "the reserved segment was used");
     assert_eq!(rig.acknowledged(), written);
-    rig.disk.full(false);
+    rig.disk.set_full(false);
     rig.disk.crash();
     assert_eq!(rig.reopen().unwrap().terms().len(), usize::try_from(written).unwrap());
 }
@@ -104,18 +104,21 @@ fn sealing_on_a_full_disk_can_be_tried_again() {
     // A record larger than a segment: its footer lies beyond what was reserved.
     rig.write(1, &[9000]);
     rig.write(1, &[10]);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     rig.journal.set_committed(1);
-    rig.disk.full(true);
+    rig.disk.set_full(true);
     assert!(matches!(rig.journal.seal(0), Err(SealError::DiskFull(0))));
-    assert_eq!(rig.journal.poisoned(), None);
-    assert!(rig.journal.disk_full(), "no new commands while a segment waits for its footer");
-    rig.writer.idle();
-    assert!(rig.journal.disk_full(), "the next segment was reserved long ago, which doesn't help");
-    rig.disk.full(false);
+    assert_eq!(rig.journal.poison_reason(), None);
+    assert!(rig.journal.is_disk_full(), "no new commands while a segment waits for its footer");
+    rig.writer.handle_idle();
+    assert!(
+        rig.journal.is_disk_full(),
+        "the next segment was reserved long ago, which doesn't help"
+    );
+    rig.disk.set_full(false);
     rig.journal.seal(0).unwrap();
     // It used to stay: nothing reserved a segment that was there, and without commands none was used up.
-    assert!(!rig.journal.disk_full());
+    assert!(!rig.journal.is_disk_full());
     assert!(matches!(rig.journal.seal(0), Err(SealError::NotRolled(0))));
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
 }
@@ -126,17 +129,21 @@ fn sealing_on_a_full_disk_can_be_tried_again() {
 fn room_lost_by_a_truncation_comes_back_by_itself() {
     let mut rig = Rig::new(7);
     rig.write(1, &[300, 300]);
-    rig.writer.idle();
-    rig.disk.full(true);
+    rig.writer.handle_idle();
+    rig.disk.set_full(true);
     rig.journal.truncate_after(Some(0), ignore()).unwrap();
     rig.settle();
-    assert!(rig.journal.disk_full());
-    rig.writer.idle();
-    assert!(rig.journal.disk_full());
-    assert_eq!(rig.journal.poisoned(), None, "a mark that nobody waits for isn't worth a stop");
-    rig.disk.full(false);
-    rig.writer.idle();
-    assert!(!rig.journal.disk_full());
+    assert!(rig.journal.is_disk_full());
+    rig.writer.handle_idle();
+    assert!(rig.journal.is_disk_full());
+    assert_eq!(
+        rig.journal.poison_reason(),
+        None,
+        "a mark that nobody waits for isn't worth a stop"
+    );
+    rig.disk.set_full(false);
+    rig.writer.handle_idle();
+    assert!(!rig.journal.is_disk_full());
     rig.write(2, &[300]);
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
 }
@@ -150,7 +157,7 @@ fn a_seal_whose_sync_fails_poisons() {
     rig.disk.fail_next_sync();
     assert!(matches!(rig.journal.seal(0), Err(SealError::Poisoned(_))));
     assert!(rig.journal.append(vec![record(2, 1, 1)], ignore()).is_err());
-    assert_eq!(rig.writer.step(1), Step::Poisoned);
+    assert_eq!(rig.writer.step(1), WriterStep::Poisoned);
     rig.disk.crash();
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
 }
@@ -159,12 +166,12 @@ fn a_seal_whose_sync_fails_poisons() {
 struct Told(Mutex<Vec<&'static str>>);
 
 impl SyncWatch for Told {
-    fn begins(&self) {
-        self.0.lock().unwrap().push("begins");
+    fn sync_begins(&self) {
+        self.0.lock().unwrap().push("sync_begins");
     }
 
-    fn ends(&self) {
-        self.0.lock().unwrap().push("ends");
+    fn sync_ends(&self) {
+        self.0.lock().unwrap().push("sync_ends");
     }
 }
 
@@ -180,6 +187,6 @@ fn every_sync_that_appends_wait_for_is_told_and_one_that_fails_never_ends() {
     rig.write(1, &[40]);
     rig.append(1, &[50]);
     rig.disk.fail_next_sync();
-    assert_eq!(rig.writer.step(9), Step::Poisoned);
+    assert_eq!(rig.writer.step(9), WriterStep::Poisoned);
     assert_eq!(*told.0.lock().unwrap(), ["begins", "ends", "begins", "ends", "begins"]);
 }

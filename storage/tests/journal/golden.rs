@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use evenkeel_storage::journal::{NewRecord, verify};
 use evenkeel_storage::superblock;
-use evenkeel_storage::vote::Vote;
+use evenkeel_storage::vote::StoredVote;
 
 use crate::rig::{CLUSTER, Rig, contents, folder, ignore, put, segment_path};
 
@@ -63,10 +63,10 @@ fn segments_votes_and_superblocks_keep_their_bytes() {
     write(&mut rig, b"hold 1200 won for a taxi");
     write(&mut rig, b"capture 980");
     rig.journal.set_committed(1);
-    rig.writer.idle();
+    rig.writer.handle_idle();
     check("open.hex", &contents(&rig.disk, &segment_path("00000000000000000000.open")));
     rig.append(8, &[4000]);
-    rig.journal.save_vote(Vote { term: 9, node: 3, committed: true }, ignore()).unwrap();
+    rig.journal.save_vote(StoredVote { term: 9, node: 3, committed: true }, ignore()).unwrap();
     rig.settle();
     rig.journal.seal(0).unwrap();
     check("sealed.hex", &contents(&rig.disk, &segment_path("00000000000000000000.sealed")));

@@ -22,14 +22,14 @@ fn written() -> (Rig, Vec<Part>) {
     }
     let parts = (0..RECORDS).map(|position| {
         let record = &rig.journal.read(position, position + 1, 0).unwrap()[0];
-        Part::of(record, record.payload.len() / 3..record.payload.len() / 3 * 2)
+        Part::of_record(record, record.payload.len() / 3..record.payload.len() / 3 * 2)
     });
     let parts = parts.collect();
     (rig, parts)
 }
 
 fn assert_all_read(rig: &Rig, parts: &[Part]) {
-    let mut reader = rig.journal.parts();
+    let mut reader = rig.journal.part_reader();
     // Forwards and backwards, so that the reader changes files in both directions.
     for position in (0..RECORDS).chain((0..RECORDS).rev()) {
         let whole = &rig.journal.read(position, position + 1, 0).unwrap()[0];
@@ -47,7 +47,7 @@ fn parts_are_read_from_the_tail_from_open_and_from_sealed_segments() {
     assert_all_read(&rig, &parts);
     rig.journal.set_committed(RECORDS - 1);
     let mut halfway = false;
-    while let Some(rolled) = rig.journal.rolled() {
+    while let Some(rolled) = rig.journal.oldest_rolled() {
         rig.journal.seal(rolled.first).unwrap();
         if !std::mem::replace(&mut halfway, true) {
             assert_all_read(&rig, &parts);
@@ -60,7 +60,7 @@ fn parts_are_read_from_the_tail_from_open_and_from_sealed_segments() {
 #[test]
 fn a_note_of_another_record_is_refused() {
     let (rig, parts) = written();
-    let mut reader = rig.journal.parts();
+    let mut reader = rig.journal.part_reader();
     for position in 0..RECORDS {
         for (noted, part) in (0..RECORDS).zip(&parts) {
             assert_eq!(reader.read(position, part).is_ok(), noted == position, "{noted}");
@@ -88,7 +88,7 @@ fn a_flipped_bit_under_a_part_is_an_error_and_elsewhere_it_is_not_seen() {
         let mut bytes = whole.clone();
         bytes[at] ^= 4;
         put(&rig.disk, &path, &bytes);
-        let read = rig.journal.parts().read(2, &part);
+        let read = rig.journal.part_reader().read(2, &part);
         // Checksum, kind and what lies around the part are the whole record's affair; magic and
         // length are looked at, as far as a wrong one could mislead.
         let covered =
@@ -116,7 +116,7 @@ fn what_was_truncated_is_not_read_as_what_came_in_its_place() {
         if settled {
             rig.settle();
         }
-        let mut reader = rig.journal.parts();
+        let mut reader = rig.journal.part_reader();
         assert!(reader.read(20, &parts[20]).is_ok());
         for position in 21..RECORDS {
             assert!(reader.read(position, &parts[usize::try_from(position).unwrap()]).is_err());

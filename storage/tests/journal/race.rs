@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use evenkeel_storage::disk::{Disk, File, MemoryDisk};
-use evenkeel_storage::journal::{self, Options, Step};
+use evenkeel_storage::journal::{self, JournalOptions, WriterStep};
 
 use crate::rig::{folder, ignore, options, record};
 
@@ -92,10 +92,10 @@ impl File for InterruptedFile {
 fn a_read_that_a_cut_overtakes_begins_again() {
     let before_read = Interruption::default();
     let disk = Interrupted { disk: MemoryDisk::new(1), before_read: Arc::clone(&before_read) };
-    let options = Options { tail_bytes_max: 0, ..options() };
+    let options = JournalOptions { tail_bytes_max: 0, ..options() };
     let (journal, mut writer, _) = journal::open(Arc::new(disk), folder(), options).unwrap();
     journal.append((0..10).map(|at| record(at, 1, 50)).collect(), ignore()).unwrap();
-    assert_eq!(writer.step(10), Step::Worked);
+    assert_eq!(writer.step(10), WriterStep::Worked);
     let writer = Arc::new(Mutex::new(writer));
 
     let cut_after = |last: u64, term: u64| -> Box<dyn FnOnce() + Send> {

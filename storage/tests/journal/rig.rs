@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use evenkeel_storage::disk::{Disk, MemoryDisk};
 use evenkeel_storage::journal::{
-    self, Completion, Journal, NewRecord, OpenError, Options, Recovery, Step, Writer,
+    self, Completion, Journal, JournalOptions, JournalRecovery, NewRecord, OpenError, Writer,
+    WriterStep,
 };
 use evenkeel_storage::{ClusterId, Position};
 
@@ -18,15 +19,19 @@ pub(crate) fn folder() -> &'static Path {
     Path::new("/data")
 }
 
-pub(crate) fn options() -> Options {
-    Options { segment_bytes: SEGMENT_BYTES, tail_bytes_max: 1000, ..Options::new(CLUSTER) }
+pub(crate) fn options() -> JournalOptions {
+    JournalOptions {
+        segment_bytes: SEGMENT_BYTES,
+        tail_bytes_max: 1000,
+        ..JournalOptions::new(CLUSTER)
+    }
 }
 
 pub(crate) struct Rig {
     pub(crate) disk: MemoryDisk,
     pub(crate) journal: Journal,
     pub(crate) writer: Writer,
-    pub(crate) recovery: Recovery,
+    pub(crate) recovery: JournalRecovery,
     /// Records acknowledged as durable: positions below it.
     pub(crate) acknowledged: Arc<AtomicU64>,
 }
@@ -43,9 +48,9 @@ impl Rig {
         Self::open_with(disk, options())
     }
 
-    pub(crate) fn open_with(disk: MemoryDisk, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open_with(disk: MemoryDisk, options: JournalOptions) -> Result<Self, OpenError> {
         let (journal, writer, recovery) = journal::open(Arc::new(disk.clone()), folder(), options)?;
-        let count = journal.last().map_or(0, |tip| tip.position + 1);
+        let count = journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let acknowledged = Arc::new(AtomicU64::new(count));
         Ok(Self { disk, journal, writer, recovery, acknowledged })
     }
@@ -58,7 +63,7 @@ impl Rig {
     }
 
     pub(crate) fn next(&self) -> Position {
-        self.journal.last().map_or(0, |tip| tip.position + 1)
+        self.journal.newest_tip().map_or(0, |tip| tip.position + 1)
     }
 
     /// Queues one append of records with these payload sizes.
@@ -89,8 +94,8 @@ impl Rig {
 
     /// Makes everything queued durable.
     pub(crate) fn settle(&mut self) {
-        while self.writer.step(usize::MAX) == Step::Worked {}
-        assert_eq!(self.journal.poisoned(), None);
+        while self.writer.step(usize::MAX) == WriterStep::Worked {}
+        assert_eq!(self.journal.poison_reason(), None);
     }
 
     /// One batch, durable on return.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use evenkeel_storage::disk::RealDisk;
-use evenkeel_storage::journal::{self, Journal, Options, verify};
+use evenkeel_storage::journal::{self, Journal, JournalOptions, verify};
 
 use crate::random::Random;
 use crate::rig::{CLUSTER, ignore, record};
 
-fn options() -> Options {
-    Options { segment_bytes: 16 << 10, tail_bytes_max: 2000, ..Options::new(CLUSTER) }
+fn options() -> JournalOptions {
+    JournalOptions { segment_bytes: 16 << 10, tail_bytes_max: 2000, ..JournalOptions::new(CLUSTER) }
 }
 
 /// Reads all over the journal. What is read is never damaged, and in one answer the terms never fall.
@@ -21,7 +21,7 @@ fn read_about(journal: &Journal, seed: u64, stop: &AtomicBool) -> u64 {
     let mut random = Random(seed);
     let mut records = 0;
     while !stop.load(Ordering::Relaxed) {
-        let Some(last) = journal.last() else { continue };
+        let Some(last) = journal.newest_tip() else { continue };
         // Mostly near the end, where cuts are made.
         let back = [last.position + 1, 40, 25, 15][usize::try_from(random.below(4)).unwrap()];
         let from = last.position - random.below(back.min(last.position + 1));
@@ -39,8 +39,8 @@ fn read_about(journal: &Journal, seed: u64, stop: &AtomicBool) -> u64 {
 fn verify_and_seal(journal: &Journal, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         journal.verify(&mut |_| Ok(())).unwrap();
-        if let Some(rolled) = journal.rolled()
-            && rolled.last <= journal.committed()
+        if let Some(rolled) = journal.oldest_rolled()
+            && rolled.last <= journal.committed_position()
         {
             journal.seal(rolled.first).unwrap();
             journal.scrub(rolled.first).unwrap();
@@ -71,7 +71,7 @@ fn write_and_rewind(journal: &Journal) -> u64 {
             }
         }
         if round % 10 == 9 {
-            let committed = journal.committed().map_or(0, |position| position + 1);
+            let committed = journal.committed_position().map_or(0, |position| position + 1);
             next = committed + random.below(next - committed + 1);
             term += 1;
             let (end, told) = (next, Arc::clone(&durable));
@@ -109,15 +109,15 @@ fn readers_never_see_a_mixture_nor_mistake_a_cut_for_damage() {
         writing.join().unwrap();
         next
     });
-    assert_eq!(journal.durable().map_or(0, |position| position + 1), next);
+    assert_eq!(journal.durable_position().map_or(0, |position| position + 1), next);
     let verified = verify(&RealDisk, folder.path(), Some(CLUSTER), &mut |_| Ok(())).unwrap();
-    assert_eq!((verified.records, verified.last), (next, journal.last()));
+    assert_eq!((verified.records, verified.last), (next, journal.newest_tip()));
     assert!(journal.append(Vec::new(), ignore()).is_err(), "closed");
     check_opens_again(folder.path(), &journal);
 }
 
 fn check_opens_again(folder: &Path, before: &Journal) {
     let (again, _, recovery) = journal::open(Arc::new(RealDisk), folder, options()).unwrap();
-    assert_eq!((again.last(), recovery.cut_bytes), (before.last(), 0));
+    assert_eq!((again.newest_tip(), recovery.cut_bytes), (before.newest_tip(), 0));
     assert_eq!(again.segments().len(), before.segments().len());
 }

@@ -10,10 +10,10 @@ mod wallet;
 use anyhow::bail;
 
 use crate::{
-    cluster::testnet::{Testnet, Usage},
-    output::{data, progress},
+    cluster::testnet::{Testnet, UsageError},
+    output::{print_line, print_progress},
 };
-use sheet::Sheet;
+use sheet::ResultSheet;
 
 /// Every row: its name and what it shows.
 const ROWS: [(&str, &str); 27] = [
@@ -53,14 +53,16 @@ const ROWS: [(&str, &str); 27] = [
 pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
     let Some((name, what)) = ROWS.iter().find(|(name, _)| *name == row) else {
         let names: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
-        return Err(Usage(format!("no row is called {row}; there are {}", names.join(" "))).into());
+        return Err(
+            UsageError(format!("no row is called {row}; there are {}", names.join(" "))).into()
+        );
     };
-    data(&format!("{name}  {what}"));
-    progress(&format!("{name}: {what}"));
-    let mut sheet = Sheet::default();
-    let ended = Box::pin(row_of(testnet, row, &mut sheet)).await;
+    print_line(&format!("{name}  {what}"));
+    print_progress(&format!("{name}: {what}"));
+    let mut sheet = ResultSheet::default();
+    let ended = Box::pin(dispatch_row(testnet, row, &mut sheet)).await;
     if let Err(error) = &ended {
-        sheet.hold(format!("could not go on: {error:#}"), false);
+        sheet.record_claim(format!("could not go on: {error:#}"), false);
     }
     if !sheet.print(name) {
         bail!("{name} doesn't hold");
@@ -68,34 +70,34 @@ pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn row_of(testnet: &Testnet, row: &str, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn dispatch_row(testnet: &Testnet, row: &str, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     match row {
         "main.a" => main::crash::demo(testnet, sheet).await,
         "main.b" => main::crash::twenty_rounds(testnet, sheet).await,
-        "main.c" => main::crash::all_at_once(testnet, sheet).await,
-        "main.d" => main::cuts::all_directions(testnet, sheet).await,
-        "main.e" => main::pause::ten_seconds(testnet, sheet).await,
+        "main.c" => main::crash::kill_all_at_once(testnet, sheet).await,
+        "main.d" => main::cuts::cut_all_directions(testnet, sheet).await,
+        "main.e" => main::pause::pause_primary(testnet, sheet).await,
         "main.f" => main::handover::switchover(testnet, sheet).await,
-        "main.g" => main::minority::one_then_two(testnet, sheet).await,
-        "main.h" => main::damage::balances(testnet, sheet).await,
-        "main.i" => main::damage::sealed_segment(testnet, sheet).await,
+        "main.g" => main::minority::lose_one_then_two(testnet, sheet).await,
+        "main.h" => main::damage::damage_balances(testnet, sheet).await,
+        "main.i" => main::damage::damage_sealed_segment(testnet, sheet).await,
         "main.j" => main::speed::large_batches(testnet, sheet).await,
         "main.k" => main::speed::single_transfers(testnet, sheet).await,
-        "main.l" => main::durability::traced(testnet, sheet).await,
-        "main.m" => main::planted::bugs(testnet, sheet).await,
+        "main.l" => main::durability::check_traced(testnet, sheet).await,
+        "main.m" => main::planted::check_planted_bugs(testnet, sheet).await,
         "main.n" => main::footprint::after_two_million(testnet, sheet).await,
-        "wallet.a" => wallet::fuzzed::by_the_document(testnet, sheet).await,
+        "wallet.a" => wallet::fuzzed::fuzz_documented_api(testnet, sheet).await,
         "wallet.b" => wallet::exactly_once::five_kills(testnet, sheet).await,
-        "wallet.c" => wallet::races::thousand_each(testnet, sheet).await,
+        "wallet.c" => wallet::races::run_thousand_each(testnet, sheet).await,
         "wallet.d" => wallet::day::every_second(testnet, sheet).await,
         "wallet.e" => wallet::events::three_readers(testnet, sheet).await,
-        "wallet.f" => wallet::roles::whole_table(testnet, sheet).await,
+        "wallet.f" => wallet::roles::check_role_table(testnet, sheet).await,
         "wallet.g" => wallet::speed::keep_alive(testnet, sheet).await,
-        "wallet.h" => wallet::bodies::refused(testnet, sheet).await,
+        "wallet.h" => wallet::bodies::check_bad_bodies(testnet, sheet).await,
         "wallet.history" => wallet::history::million_entries(testnet, sheet).await,
-        "wallet.pages" => wallet::pages::as_they_stand(testnet, sheet).await,
-        "main.index" => main::index::damaged(testnet, sheet).await,
-        "main.disk" => main::disk::full(testnet, sheet).await,
+        "wallet.pages" => wallet::pages::check_page_blocks(testnet, sheet).await,
+        "main.index" => main::index::check_damaged_index(testnet, sheet).await,
+        "main.disk" => main::disk::check_full_disks(testnet, sheet).await,
         "main.input" => main::input::at_every_door(testnet, sheet).await,
         other => bail!("{other} has no function"),
     }

@@ -5,19 +5,19 @@ use std::{fmt::Display, process::Output, time::Duration};
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
-use crate::output::{data, progress};
+use crate::output::{print_line, print_progress};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Sheet {
+pub(crate) struct ResultSheet {
     lines: Vec<(String, bool)>,
 }
 
-impl Sheet {
+impl ResultSheet {
     /// Notes a claim and whether it holds.
-    pub(crate) fn hold(&mut self, claim: impl Into<String>, holds: bool) {
+    pub(crate) fn record_claim(&mut self, claim: impl Into<String>, holds: bool) {
         let claim = claim.into();
-        progress(&format!("  {} {claim}", if holds { "ok  " } else { "FAIL" }));
+        print_progress(&format!("  {} {claim}", if holds { "ok  " } else { "FAIL" }));
         self.lines.push((claim, holds));
     }
 
@@ -30,7 +30,7 @@ impl Sheet {
         unit: &str,
     ) {
         let holds = figure <= bound;
-        self.hold(format!("{what}: {figure:.2}{unit} (at most {bound:.2}{unit})"), holds);
+        self.record_claim(format!("{what}: {figure:.2}{unit} (at most {bound:.2}{unit})"), holds);
     }
 
     /// A figure that must not be under its bound.
@@ -42,15 +42,15 @@ impl Sheet {
         unit: &str,
     ) {
         let holds = figure >= bound;
-        self.hold(format!("{what}: {figure:.2}{unit} (at least {bound:.2}{unit})"), holds);
+        self.record_claim(format!("{what}: {figure:.2}{unit} (at least {bound:.2}{unit})"), holds);
     }
 
     /// A time that must not be over its bound.
-    pub(crate) fn within(&mut self, what: &str, time: Duration, bound: Duration) {
+    pub(crate) fn takes_at_most(&mut self, what: &str, time: Duration, bound: Duration) {
         self.at_most(
             what,
-            crate::scenarios::failover::ms(time),
-            crate::scenarios::failover::ms(bound),
+            crate::scenarios::failover::millis_rounded_up(time),
+            crate::scenarios::failover::millis_rounded_up(bound),
             " ms",
         );
     }
@@ -59,9 +59,9 @@ impl Sheet {
     pub(crate) fn print(&self, row: &str) -> bool {
         let passes = !self.lines.is_empty() && self.lines.iter().all(|(_, holds)| *holds);
         for (claim, holds) in &self.lines {
-            data(&format!("{row}  {}  {claim}", if *holds { "ok  " } else { "FAIL" }));
+            print_line(&format!("{row}  {}  {claim}", if *holds { "ok  " } else { "FAIL" }));
         }
-        data(&format!("{row}  {}", if passes { "pass" } else { "FAIL" }));
+        print_line(&format!("{row}  {}", if passes { "pass" } else { "FAIL" }));
         passes
     }
 }
@@ -70,13 +70,13 @@ impl Sheet {
 pub(crate) fn json_of(output: &Output) -> anyhow::Result<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        return Err(anyhow!("{}: {}", output.status, said(output)));
+        return Err(anyhow!("{}: {}", output.status, output_text(output)));
     }
     serde_json::from_str(text.trim()).with_context(|| text.into_owned())
 }
 
 /// All that a program printed, in one line.
-pub(crate) fn said(output: &Output) -> String {
+pub(crate) fn output_text(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     let lines = out.lines().chain(err.lines()).map(str::trim).filter(|line| !line.is_empty());

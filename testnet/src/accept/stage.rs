@@ -11,11 +11,11 @@ use evenkeel_wire::client::ClientConfig;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
-use super::{main::speed, sheet::Sheet};
+use super::{main::speed, sheet::ResultSheet};
 use crate::{
     audit,
     cluster::{http::Door, process::Process, site::Site, testnet::Testnet, up},
-    load::{Load, Plan},
+    load::{Load, LoadPlan},
 };
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,8 +28,8 @@ pub(crate) async fn under_load(testnet: &Testnet) -> anyhow::Result<Load> {
 
 /// Load on the sites as they are; returns when it flows.
 pub(crate) async fn begin_load(testnet: &Testnet) -> anyhow::Result<Load> {
-    let load = Load::start(client_config(testnet)?, Plan::default()).await?;
-    load.acknowledged_more(2_000, PATIENCE).await?;
+    let load = Load::start(client_config(testnet)?, LoadPlan::default()).await?;
+    load.await_acknowledged(2_000, PATIENCE).await?;
     Ok(load)
 }
 
@@ -38,24 +38,24 @@ pub(crate) fn client_config(testnet: &Testnet) -> anyhow::Result<ClientConfig> {
 }
 
 /// A client's view of one site alone.
-pub(crate) fn only(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
+pub(crate) fn config_of_site(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
     let mut config = client_config(testnet)?;
     config.sites.retain(|known| known.node == site.node);
     Ok(config)
 }
 
 /// Where a node keeps its checkpoints.
-pub(crate) fn balances(site: &Site) -> PathBuf {
+pub(crate) fn balances_folder(site: &Site) -> PathBuf {
     site.data().join("balances")
 }
 
 /// Transfers until a site has written a checkpoint of what it knows now: that is when a segment is full.
 pub(crate) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
-    let before = checkpoint(site).await?;
+    let before = checkpoint_position(site).await?;
     for _ in 0..4 {
         speed::bench(testnet, speed::TWO_MILLION / 2, 8_192, 4).await?;
         for _ in 0..100 {
-            if checkpoint(site).await? > before {
+            if checkpoint_position(site).await? > before {
                 return Ok(());
             }
             sleep(Duration::from_millis(100)).await;
@@ -65,9 +65,9 @@ pub(crate) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::
 }
 
 /// The position of a site's newest checkpoint, 0 before the first.
-async fn checkpoint(site: &Site) -> anyhow::Result<u64> {
+async fn checkpoint_position(site: &Site) -> anyhow::Result<u64> {
     const NAME: &str = "evenkeel_checkpoint_position ";
-    let answer = Door::new(site.http(), None).get("/metrics").await?;
+    let answer = Door::new(site.http_address(), None).get("/metrics").await?;
     let text = std::str::from_utf8(&answer.body)?;
     let position = text.lines().find_map(|line| line.strip_prefix(NAME));
     let position = position.with_context(|| format!("{} tells no {NAME}", site.name))?;
@@ -75,23 +75,27 @@ async fn checkpoint(site: &Site) -> anyhow::Result<u64> {
 }
 
 /// Ends the load and checks all that it knows.
-pub(crate) async fn settle(testnet: &Testnet, load: Load, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn finish_and_audit(
+    testnet: &Testnet,
+    load: Load,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let history = load.finish().await?;
     let verdict = audit::audit(testnet, history).await?;
-    sheet.hold(
+    sheet.record_claim(
         format!(
             "{} acknowledged, {} lost (each once, with its outcome)",
             verdict.acknowledged, verdict.lost
         ),
         verdict.lost == 0,
     );
-    sheet.hold("sums are zero, every balance is what was acknowledged", verdict.sums_zero);
-    sheet.hold("chain heads and digests of all sites are equal", verdict.digests_equal);
+    sheet.record_claim("sums are zero, every balance is what was acknowledged", verdict.sums_zero);
+    sheet.record_claim("chain heads and digests of all sites are equal", verdict.digests_equal);
     Ok(())
 }
 
 /// Runs the node's program to its end, without holding up anything else.
-pub(crate) async fn evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
+pub(crate) async fn run_evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
     run(&testnet.evenkeel, arguments).await
 }
 
@@ -125,7 +129,7 @@ pub(crate) async fn run_within(
 }
 
 /// A path as an argument.
-pub(crate) fn text(path: &Path) -> anyhow::Result<&str> {
+pub(crate) fn path_text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
 }
 

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, bail, ensure};
 use evenkeel_node::operator::status::Status;
 use evenkeel_wire::{
-    client::{Answered, Client, ClientConfig, ClientOptions},
+    client::{Client, ClientConfig, ClientOptions, CommandAnswer},
     command::Command,
     limits::COMMANDS_MAX,
     reply::View,
@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     cluster::{testnet::Testnet, up},
-    load::history::{Asked, History, Record},
-    output::progress,
+    load::history::{AcknowledgedTransfer, CompactTransfer, History},
+    output::print_progress,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,11 +31,11 @@ const IDLE_PATIENCE: Duration = Duration::from_secs(20);
 /// Replays are the dearest thing that a ledger can be asked, and the audit is no load test.
 const REPLAYS: usize = 1_024;
 /// The most losses that are told one by one.
-const TOLD_MAX: u64 = 5;
+const REPORTED_MAX: u64 = 5;
 
 /// What the audit found. Everything that isn't a count is true, or it would be an error.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
+pub struct AuditVerdict {
     /// Acknowledged during the load.
     pub acknowledged: u64,
     /// Of these, gone or changed.
@@ -51,7 +51,7 @@ pub struct Verdict {
 ///
 /// # Errors
 /// When a promise is broken or the cluster can't be asked. Losses are counted, not an error of this function.
-pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Verdict> {
+pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<AuditVerdict> {
     if let Some(why) = history.refused.first() {
         bail!("{} commands were refused as bad, the first: {why}", history.refused.len());
     }
@@ -61,14 +61,14 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Ve
     let options = ClientOptions { deadline: DEADLINE, ..ClientOptions::default() };
     let client = Client::connect(config, options);
 
-    let settled = settle(&client, &mut history).await?;
+    let settled = resolve_unknown(&client, &mut history).await?;
     let balances = model::follow(&history)?;
     compare_balances(&client, &history, &balances).await?;
     let sums_zero = sums_are_zero(&client).await?;
-    progress(&format!("asking for all {} ids again", history.acknowledged.len()));
+    print_progress(&format!("asking for all {} ids again", history.acknowledged.len()));
     let lost = ask_again(&client, &mut history).await?;
     let (heads, digests_equal) = compare_sites(testnet).await?;
-    Ok(Verdict {
+    Ok(AuditVerdict {
         acknowledged: u64::try_from(acknowledged)?,
         lost,
         settled,
@@ -78,7 +78,7 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Ve
     })
 }
 
-impl Verdict {
+impl AuditVerdict {
     /// Nothing lost, nothing unequal.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Verdict {
 }
 
 /// Asks again for what had no answer: with the same id that's always safe, and then it is known.
-async fn settle(client: &Client, history: &mut History) -> anyhow::Result<u64> {
+async fn resolve_unknown(client: &Client, history: &mut History) -> anyhow::Result<u64> {
     let unknown = std::mem::take(&mut history.unknown);
     for some in unknown.chunks(COMMANDS_MAX) {
         let answers = submit(client, history, some).await?;
@@ -106,10 +106,10 @@ async fn settle(client: &Client, history: &mut History) -> anyhow::Result<u64> {
 async fn submit(
     client: &Client,
     history: &History,
-    some: &[Asked],
-) -> anyhow::Result<Vec<Answered>> {
+    some: &[CompactTransfer],
+) -> anyhow::Result<Vec<CommandAnswer>> {
     let commands: Vec<Command> =
-        some.iter().map(|asked| asked.command(&history.accounts)).collect();
+        some.iter().map(|asked| asked.to_command(&history.accounts)).collect();
     let answers = client.submit(&commands).await.context("asking again")?;
     ensure!(answers.len() == some.len(), "{} answers to {}", answers.len(), some.len());
     Ok(answers)
@@ -155,21 +155,21 @@ async fn ask_again(client: &Client, history: &mut History) -> anyhow::Result<u64
     let history = &*history;
     let mut lost = 0;
     for records in history.acknowledged.chunks(REPLAYS) {
-        let some: Vec<Asked> = records.iter().map(|record| record.asked).collect();
+        let some: Vec<CompactTransfer> = records.iter().map(|record| record.transfer).collect();
         let answers = submit(client, history, &some).await?;
         let both = records.iter().zip(answers);
-        for text in both.filter_map(|(record, again)| differs(record, &again)) {
+        for text in both.filter_map(|(record, again)| describe_loss(record, &again)) {
             lost += 1;
-            if lost <= TOLD_MAX {
-                progress(&format!("LOST: {text}"));
+            if lost <= REPORTED_MAX {
+                print_progress(&format!("LOST: {text}"));
             }
         }
     }
     Ok(lost)
 }
 
-fn differs(record: &Record, again: &Answered) -> Option<String> {
-    let Record { asked, position, outcome } = record;
+fn describe_loss(record: &AcknowledgedTransfer, again: &CommandAnswer) -> Option<String> {
+    let AcknowledgedTransfer { transfer: asked, position, outcome } = record;
     if !again.replayed {
         return Some(format!(
             "{} was acknowledged at position {position} and isn't known",

@@ -7,8 +7,8 @@ use anyhow::{bail, ensure};
 use evenkeel_wire::{account::AccountKind, outcome::Rejection};
 
 use crate::load::{
-    accounts::Accounts,
-    history::{History, Record},
+    accounts::LoadAccounts,
+    history::{AcknowledgedTransfer, History},
 };
 
 /// What genesis gives a wallet as its limit.
@@ -25,8 +25,8 @@ pub fn follow(history: &History) -> anyhow::Result<Vec<i64>> {
         if let Some(other) = ordered.insert(place, record) {
             bail!(
                 "{} and {} both have position and index {place:?}",
-                other.asked.id,
-                record.asked.id
+                other.transfer.id,
+                record.transfer.id
             );
         }
     }
@@ -37,10 +37,14 @@ pub fn follow(history: &History) -> anyhow::Result<Vec<i64>> {
     Ok(balances)
 }
 
-fn step(accounts: &Accounts, balances: &mut [i64], record: &Record) -> anyhow::Result<()> {
-    let Record { asked, position, outcome } = record;
+fn step(
+    accounts: &LoadAccounts,
+    balances: &mut [i64],
+    record: &AcknowledgedTransfer,
+) -> anyhow::Result<()> {
+    let AcknowledgedTransfer { transfer: asked, position, outcome } = record;
     let (debit, credit) = (usize::from(asked.debit), usize::from(asked.credit));
-    let expected = judge(accounts, balances, record);
+    let expected = expected_rejection(accounts, balances, record);
     ensure!(
         outcome.rejection == expected,
         "{} at position {position}: answered {:?}, the rules say {expected:?}",
@@ -68,8 +72,12 @@ fn step(accounts: &Accounts, balances: &mut [i64], record: &Record) -> anyhow::R
     Ok(())
 }
 
-fn judge(accounts: &Accounts, balances: &[i64], record: &Record) -> Option<Rejection> {
-    let asked = &record.asked;
+fn expected_rejection(
+    accounts: &LoadAccounts,
+    balances: &[i64],
+    record: &AcknowledgedTransfer,
+) -> Option<Rejection> {
+    let asked = &record.transfer;
     let amount = i64::from(asked.amount);
     let (debit, credit) = (accounts.get(asked.debit), accounts.get(asked.credit));
     let may_owe = matches!(debit.kind, AccountKind::Bank | AccountKind::Issuer);
@@ -93,14 +101,14 @@ mod tests {
     use evenkeel_wire::{outcome::Outcome, transfer::TransferKind};
 
     use super::*;
-    use crate::load::history::Asked;
+    use crate::load::history::CompactTransfer;
 
     /// Of two wallets; place 0 is the bank, 5 and 6 are the wallets.
-    fn history(outcomes: &[(u64, Asked, Outcome)]) -> History {
-        let mut history = History::new(Arc::new(Accounts::draw(2)));
+    fn history(outcomes: &[(u64, CompactTransfer, Outcome)]) -> History {
+        let mut history = History::new(Arc::new(LoadAccounts::draw(2)));
         for (position, asked, outcome) in outcomes {
-            history.acknowledged.push(Record {
-                asked: *asked,
+            history.acknowledged.push(AcknowledgedTransfer {
+                transfer: *asked,
                 position: *position,
                 outcome: *outcome,
             });
@@ -114,8 +122,8 @@ mod tests {
 
     #[test]
     fn outcomes_are_followed_in_the_order_of_the_journal() {
-        let top_up = Asked::new(TransferKind::TopUp, 0, 5, 1_000);
-        let transfer = Asked::new(TransferKind::Transfer, 5, 6, 300);
+        let top_up = CompactTransfer::new(TransferKind::TopUp, 0, 5, 1_000);
+        let transfer = CompactTransfer::new(TransferKind::Transfer, 5, 6, 300);
         let all = [
             (9, transfer, committed(0, 300, 700, 300)),
             (8, top_up, committed(3, 1_000, -1_000, 1_000)),
@@ -126,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_wrong_balance_amount_or_verdict_and_a_double_place_are_found() {
-        let top_up = Asked::new(TransferKind::TopUp, 0, 5, 1_000);
-        let too_much = Asked::new(TransferKind::Transfer, 5, 6, 2_000);
+        let top_up = CompactTransfer::new(TransferKind::TopUp, 0, 5, 1_000);
+        let too_much = CompactTransfer::new(TransferKind::Transfer, 5, 6, 2_000);
         let first = (8, top_up, committed(0, 1_000, -1_000, 1_000));
         for wrong in [
             vec![(8, top_up, committed(0, 1_000, -1_000, 1_001))],

@@ -7,11 +7,11 @@ use evenkeel_testnet::simulation;
 
 #[derive(Parser)]
 #[command(name = "simulate", about = "Three sites as one seeded simulation")]
-struct Line {
+struct CommandLine {
     #[command(flatten)]
-    args: simulation::Args,
+    args: simulation::SimulateArgs,
 }
 
 fn main() -> ExitCode {
-    simulation::run(&Line::parse().args)
+    simulation::run(&CommandLine::parse().args)
 }

@@ -18,38 +18,38 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum AdminCallError {
     #[error("no answer: {0}")]
     Silent(String),
     #[error("{status}: {body}")]
     Refused { status: u16, body: String },
     #[error("not what docs/OPERATIONS.md says: {0}: {1}")]
-    Odd(serde_json::Error, String),
+    Malformed(serde_json::Error, String),
 }
 
 /// Asks a node how it is.
 ///
 /// # Errors
 /// When it doesn't answer in time or not as documented.
-pub async fn status(socket: &Path) -> Result<Status, Error> {
-    ask(socket, "GET", "/status", None, PATIENCE).await
+pub async fn status(socket: &Path) -> Result<Status, AdminCallError> {
+    request_json(socket, "GET", "/status", None, PATIENCE).await
 }
 
 /// Asks for a planned hand-over.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
-pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, Error> {
+pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, AdminCallError> {
     let body = serde_json::json!({ "to": to }).to_string();
-    ask(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
+    request_json(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
 }
 
 /// Closes the business day now.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
-pub async fn close_day(socket: &Path) -> Result<ClosedDay, Error> {
-    ask(socket, "POST", "/day/close", None, Duration::from_secs(15)).await
+pub async fn close_day(socket: &Path) -> Result<ClosedDay, AdminCallError> {
+    request_json(socket, "POST", "/day/close", None, Duration::from_secs(15)).await
 }
 
 /// The business date, as some site knows it.
@@ -70,50 +70,52 @@ pub async fn create_key(
     socket: &Path,
     role: &str,
     account: Option<&str>,
-) -> Result<CreatedKey, Error> {
+) -> Result<CreatedKey, AdminCallError> {
     let mut body = serde_json::json!({ "role": role });
     if let Some(account) = account {
         body["account"] = account.into();
     }
-    ask(socket, "POST", "/keys", Some(body.to_string()), Duration::from_secs(15)).await
+    request_json(socket, "POST", "/keys", Some(body.to_string()), Duration::from_secs(15)).await
 }
 
 /// Ends a key.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
-pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), Error> {
+pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), AdminCallError> {
     let route = format!("/keys/{id}");
-    answered(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
+    request_text(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
 }
 
-async fn ask<T: DeserializeOwned>(
+async fn request_json<T: DeserializeOwned>(
     socket: &Path,
     method: &str,
     route: &str,
     body: Option<String>,
     patience: Duration,
-) -> Result<T, Error> {
-    let body = answered(socket, method, route, body, patience).await?;
-    serde_json::from_str(&body).map_err(|error| Error::Odd(error, body))
+) -> Result<T, AdminCallError> {
+    let body = request_text(socket, method, route, body, patience).await?;
+    serde_json::from_str(&body).map_err(|error| AdminCallError::Malformed(error, body))
 }
 
 /// The body of an answer that says yes.
-async fn answered(
+async fn request_text(
     socket: &Path,
     method: &str,
     route: &str,
     body: Option<String>,
     patience: Duration,
-) -> Result<String, Error> {
+) -> Result<String, AdminCallError> {
     let exchange = timeout(patience, exchange(socket, method, route, body));
     let (status, body) = match exchange.await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => return Err(Error::Silent(format!("{}: {error}", socket.display()))),
-        Err(_) => return Err(Error::Silent(format!("{}: not in time", socket.display()))),
+        Ok(Err(error)) => {
+            return Err(AdminCallError::Silent(format!("{}: {error}", socket.display())));
+        }
+        Err(_) => return Err(AdminCallError::Silent(format!("{}: not in time", socket.display()))),
     };
     if !(200..300).contains(&status) {
-        return Err(Error::Refused { status, body });
+        return Err(AdminCallError::Refused { status, body });
     }
     Ok(body)
 }

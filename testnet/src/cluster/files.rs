@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::{
     site::Site,
-    testnet::{Made, Testnet},
+    testnet::{SetupMarker, Testnet},
 };
 
 const ASSETS: [&str; 2] = ["KRW", "POINT"];
@@ -34,11 +34,11 @@ pub fn make(testnet: &Testnet, direct: bool) -> anyhow::Result<()> {
     for site in &testnet.sites {
         change(&site.config(), |table| {
             name_assets(table)?;
-            spare_the_operator(table)
+            exempt_operator(table)
         })?;
     }
     fs::DirBuilder::new().mode(0o700).create(testnet.relay_folder())?;
-    point(testnet, direct)
+    set_peer_addresses(testnet, direct)
 }
 
 /// Removes everything that was made.
@@ -59,23 +59,28 @@ pub fn wipe(testnet: &Testnet) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a file can't be changed.
-pub fn point(testnet: &Testnet, direct: bool) -> anyhow::Result<()> {
+pub fn set_peer_addresses(testnet: &Testnet, direct: bool) -> anyhow::Result<()> {
     for own in &testnet.sites {
         change(&own.config(), |table| {
             for member in members(table)? {
                 let node = member.get("node").and_then(Value::as_integer).context("no node")?;
                 let site = testnet.sites.iter().find(|site| i64::try_from(site.node) == Ok(node));
-                let address = reached(own, site.context("a member that is no site")?, direct);
+                let address =
+                    member_address(own, site.context("a member that is no site")?, direct);
                 member.insert("peer".into(), Value::String(address.to_string()));
             }
             Ok(())
         })?;
     }
-    Ok(testnet.note_made(Made { direct })?)
+    Ok(testnet.write_setup_marker(SetupMarker { direct })?)
 }
 
-fn reached(own: &Site, site: &Site, direct: bool) -> SocketAddr {
-    if direct || own.node == site.node { site.peer() } else { site.relayed(own.node) }
+fn member_address(own: &Site, site: &Site, direct: bool) -> SocketAddr {
+    if direct || own.node == site.node {
+        site.peer_address()
+    } else {
+        site.relayed_address(own.node)
+    }
 }
 
 fn members(table: &mut Table) -> anyhow::Result<impl Iterator<Item = &mut Table>> {
@@ -91,7 +96,7 @@ fn name_assets(table: &mut Table) -> anyhow::Result<()> {
 }
 
 /// Whoever drives the testnet drives it as hard as they like.
-fn spare_the_operator(table: &mut Table) -> anyhow::Result<()> {
+fn exempt_operator(table: &mut Table) -> anyhow::Result<()> {
     let limits = table.get_mut("limits").and_then(Value::as_table_mut).context("no limits")?;
     limits.insert("operator_exempt".into(), Value::Boolean(true));
     Ok(())

@@ -17,13 +17,13 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A door's answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The body as JSON.
     ///
     /// # Errors
@@ -46,16 +46,16 @@ impl Answer {
 pub struct Door {
     address: SocketAddr,
     key: Option<String>,
-    open: Option<Open>,
+    open: Option<OpenConnection>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenConnection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
@@ -72,35 +72,35 @@ impl Door {
     ///
     /// # Errors
     /// When there's no answer.
-    pub async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
-        self.ask(Method::GET, path, &[], Bytes::new()).await
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<HttpAnswer> {
+        self.fetch_answer(Method::GET, path, &[], Bytes::new()).await
     }
 
     /// `POST` of JSON.
     ///
     /// # Errors
     /// When there's no answer.
-    pub async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Answer> {
-        self.ask(Method::POST, path, &[], body.to_string().into()).await
+    pub async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<HttpAnswer> {
+        self.fetch_answer(Method::POST, path, &[], body.to_string().into()).await
     }
 
     /// Anything. A body is said to be JSON unless the headers say something else.
     ///
     /// # Errors
     /// When there's no answer within [`PATIENCE`].
-    pub async fn ask(
+    pub async fn fetch_answer(
         &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<HttpAnswer> {
         let what = format!("{method} {path} at {}", self.address);
         let exchange = async {
             let response = self.send(method, path, headers, body).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+            anyhow::Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body })
         };
         match timeout(PATIENCE, exchange).await {
             Ok(answer) => answer.with_context(|| what),
@@ -147,7 +147,7 @@ impl Door {
                 // Its end shows at the sender.
                 let _ = connection.await;
             });
-            self.open = Some(Open { sender, driver });
+            self.open = Some(OpenConnection { sender, driver });
         }
         Ok(&mut self.open.as_mut().context("just opened")?.sender)
     }

@@ -50,16 +50,20 @@ pub async fn await_launched(testnet: &Testnet, site: &Site, launched: bool) -> a
 /// # Errors
 /// When a port is taken or the program doesn't start.
 pub fn launch(testnet: &Testnet, site: &Site) -> anyhow::Result<bool> {
-    let _turn = testnet.turn()?;
-    let made = testnet.demand_made()?;
+    let _turn = testnet.acquire_lock()?;
+    let made = testnet.demand_setup_marker()?;
     if !made.direct {
         start_relay(testnet)?;
     }
     if testnet.node_process(site).is_some() {
         return Ok(false);
     }
-    let ports = [Port::Udp(site.peer()), Port::Udp(site.client()), Port::Tcp(site.http())];
-    if let Some(taken) = ports.into_iter().find_map(Port::taken) {
+    let ports = [
+        Port::Udp(site.peer_address()),
+        Port::Udp(site.client_address()),
+        Port::Tcp(site.http_address()),
+    ];
+    if let Some(taken) = ports.into_iter().find_map(Port::describe_conflict) {
         bail!("{} can't start: {taken}", site.name);
     }
     let config = site.config();
@@ -80,10 +84,10 @@ pub async fn await_answer(testnet: &Testnet, site: &Site) -> anyhow::Result<()> 
         let Err(silent) = admin::status(&site.admin_socket()).await else { return Ok(()) };
         let seen = start.elapsed();
         if testnet.node_process(site).is_none() && seen > Duration::from_millis(200) {
-            bail!("{} ended at its start:\n{}", site.name, site.log_end(LOG_LINES));
+            bail!("{} ended at its start:\n{}", site.name, site.log_tail(LOG_LINES));
         }
         if seen > ANSWER_PATIENCE {
-            bail!("{} doesn't answer ({silent}):\n{}", site.name, site.log_end(LOG_LINES));
+            bail!("{} doesn't answer ({silent}):\n{}", site.name, site.log_tail(LOG_LINES));
         }
         sleep(Duration::from_millis(10)).await;
     }
@@ -102,7 +106,8 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if let Some(taken) = relay_plans(testnet).iter().find_map(|plan| Port::Udp(plan.listen).taken())
+    if let Some(taken) =
+        route_plans(testnet).iter().find_map(|plan| Port::Udp(plan.listen).describe_conflict())
     {
         bail!("the relay can't start: {taken}");
     }
@@ -125,12 +130,12 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
 
 /// All ways between the sites.
 #[must_use]
-pub fn relay_plans(testnet: &Testnet) -> Vec<relay::Plan> {
+pub fn route_plans(testnet: &Testnet) -> Vec<relay::RoutePlan> {
     let mut plans = Vec::new();
     for from in &testnet.sites {
         for to in testnet.sites.iter().filter(|to| to.node != from.node) {
-            let (listen, target) = (to.relayed(from.node), to.peer());
-            plans.push(relay::Plan { from: from.node, to: to.node, listen, target });
+            let (listen, target) = (to.relayed_address(from.node), to.peer_address());
+            plans.push(relay::RoutePlan { from: from.node, to: to.node, listen, target });
         }
     }
     plans
@@ -159,7 +164,7 @@ pub async fn stop(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
 }
 
 async fn await_end(site: &Site, process: &Process, patience: Duration) -> anyhow::Result<()> {
-    if !process.gone_within(patience).await {
+    if !process.await_gone(patience).await {
         bail!("{} (process {}) doesn't end", site.name, process.pid());
     }
     match fs::read_to_string(site.pid_file()) {
@@ -212,7 +217,7 @@ pub async fn kill_all(testnet: &Testnet) -> anyhow::Result<()> {
 async fn end_relay(testnet: &Testnet) -> anyhow::Result<()> {
     let Some(relay) = testnet.relay_process() else { return Ok(()) };
     relay.signal(Signal::KILL)?;
-    if !relay.gone_within(Duration::from_secs(5)).await {
+    if !relay.await_gone(Duration::from_secs(5)).await {
         bail!("the relay (process {}) doesn't end", relay.pid());
     }
     Ok(())

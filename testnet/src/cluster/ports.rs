@@ -16,7 +16,7 @@ pub enum Port {
 impl Port {
     /// `None`: free. Else a sentence that says which it is and who has it.
     #[must_use]
-    pub fn taken(self) -> Option<String> {
+    pub fn describe_conflict(self) -> Option<String> {
         let (name, address, error) = match self {
             Self::Udp(address) => ("udp", address, UdpSocket::bind(address).err()?),
             Self::Tcp(address) => ("tcp", address, TcpListener::bind(address).err()?),
@@ -68,10 +68,10 @@ mod tests {
     fn a_taken_port_is_named_with_its_owner() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let said = Port::Udp(address).taken().unwrap();
+        let said = Port::Udp(address).describe_conflict().unwrap();
         assert!(said.contains(&address.to_string()), "{said}");
         assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
         drop(taken);
-        assert_eq!(Port::Udp(address).taken(), None);
+        assert_eq!(Port::Udp(address).describe_conflict(), None);
     }
 }

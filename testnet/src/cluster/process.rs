@@ -37,22 +37,22 @@ impl Process {
     #[must_use]
     pub fn find(pid_file: &Path, words: &[&str]) -> Option<Self> {
         let noted = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok());
-        if let Some(process) = noted.and_then(|pid| Self::hold(pid, words)) {
+        if let Some(process) = noted.and_then(|pid| Self::open_pidfd(pid, words)) {
             return Some(process);
         }
         let all = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
         let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.find_map(|pid| Self::hold(pid, words))
+        pids.find_map(|pid| Self::open_pidfd(pid, words))
     }
 
-    fn hold(pid: i32, words: &[&str]) -> Option<Self> {
+    fn open_pidfd(pid: i32, words: &[&str]) -> Option<Self> {
         let number = Pid::from_raw(pid)?;
-        if !says(pid, words) {
+        if !command_line_has(pid, words) {
             return None;
         }
         let handle = pidfd_open(number, PidfdFlags::empty()).ok()?;
         // It may have gone, and its number to another, before the handle was there.
-        says(pid, words).then_some(Self { pid: number, handle })
+        command_line_has(pid, words).then_some(Self { pid: number, handle })
     }
 
     #[must_use]
@@ -79,7 +79,7 @@ impl Process {
     }
 
     /// Waits for its end; `false`: it still runs.
-    pub async fn gone_within(&self, patience: Duration) -> bool {
+    pub async fn await_gone(&self, patience: Duration) -> bool {
         let start = Instant::now();
         while !self.is_gone() {
             if start.elapsed() > patience {
@@ -108,7 +108,7 @@ impl Process {
     }
 }
 
-fn says(pid: i32, words: &[&str]) -> bool {
+fn command_line_has(pid: i32, words: &[&str]) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut said = line.split(|byte| *byte == 0).skip(1).peekable();
     if said.next_if_eq(&DETACH.as_bytes()).is_some() {
@@ -159,16 +159,16 @@ pub fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
 
 /// Holds a folder for one verb that changes processes or files; others wait. Ends with the process, however it ends.
 #[derive(Debug)]
-pub struct Turn {
+pub struct FolderLock {
     _folder: File,
 }
 
-impl Turn {
+impl FolderLock {
     /// Waits for its turn.
     ///
     /// # Errors
     /// When the folder can't be opened.
-    pub fn wait(folder: &Path) -> io::Result<Self> {
+    pub fn acquire(folder: &Path) -> io::Result<Self> {
         let folder = File::open(folder)?;
         flock(&folder, FlockOperation::LockExclusive)?;
         Ok(Self { _folder: folder })

@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// A site's file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
+pub struct SiteFile {
     pub name: String,
     pub node: NodeId,
     /// Peers talk to this port, clients to the next, HTTP to the one after.
@@ -31,7 +31,7 @@ pub struct Site {
 
 impl Site {
     #[must_use]
-    pub fn new(plan: Plan, run_folder: &Path) -> Self {
+    pub fn new(plan: SiteFile, run_folder: &Path) -> Self {
         let folder = run_folder.join(&plan.name);
         Self { name: plan.name, node: plan.node, port: plan.port, folder }
     }
@@ -43,23 +43,23 @@ impl Site {
     }
 
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     #[must_use]
-    pub fn client(&self) -> SocketAddr {
+    pub fn client_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port + 1).into()
     }
 
     #[must_use]
-    pub fn http(&self) -> SocketAddr {
+    pub fn http_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port + 2).into()
     }
 
     /// Where another site reaches this one through the relay.
     #[must_use]
-    pub fn relayed(&self, from: NodeId) -> SocketAddr {
+    pub fn relayed_address(&self, from: NodeId) -> SocketAddr {
         let above = u16::try_from(from).expect("a testnet has a handful of sites");
         (Ipv4Addr::LOCALHOST, self.port + 10 + above).into()
     }
@@ -96,7 +96,7 @@ impl Site {
 
     /// The last lines of the node's log, for when it doesn't start.
     #[must_use]
-    pub fn log_end(&self, lines: usize) -> String {
+    pub fn log_tail(&self, lines: usize) -> String {
         let text = fs::read(self.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let all: Vec<&str> = text.lines().collect();
@@ -126,7 +126,7 @@ pub fn load_all(sites_folder: &Path, run_folder: &Path) -> anyhow::Result<Vec<Si
     let mut sites = Vec::new();
     for path in files_of(sites_folder).with_context(|| sites_folder.display().to_string())? {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let plan: Plan = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let plan: SiteFile = toml::from_str(&text).with_context(|| path.display().to_string())?;
         sites.push(Site::new(plan, run_folder));
     }
     sites.sort_by_key(|site| site.node);

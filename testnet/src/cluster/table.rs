@@ -4,8 +4,8 @@ use evenkeel_node::operator::status::Status;
 
 use super::{site::Site, testnet::Testnet};
 use crate::{
-    output::{data, progress},
-    relay::{Cut, State},
+    output::{print_line, print_progress},
+    relay::{Cut, RelayState},
 };
 
 const HEAD: [&str; 10] = [
@@ -26,7 +26,7 @@ const HEAD: [&str; 10] = [
 /// # Errors
 /// When there is no testnet.
 pub async fn print(testnet: &Testnet) -> anyhow::Result<()> {
-    let made = testnet.demand_made()?;
+    let made = testnet.demand_setup_marker()?;
     let relay = testnet.relay_state();
     let statuses = testnet.statuses().await;
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
@@ -34,12 +34,12 @@ pub async fn print(testnet: &Testnet) -> anyhow::Result<()> {
         rows.push(row(testnet, site, status.as_ref().ok()));
     }
     for line in aligned(&rows) {
-        data(&line);
+        print_line(&line);
     }
     match relay {
-        Some(state) => data(&links(testnet, &state)),
-        None if made.direct => data("links: direct, without the relay"),
-        None => progress("the relay isn't running"),
+        Some(state) => print_line(&links(testnet, &state)),
+        None if made.direct => print_line("links: direct, without the relay"),
+        None => print_progress("the relay isn't running"),
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn row(testnet: &Testnet, site: &Site, status: Option<&Status>) -> Vec<String> {
     row
 }
 
-fn links(testnet: &Testnet, state: &State) -> String {
+fn links(testnet: &Testnet, state: &RelayState) -> String {
     let link = state.rules.link;
     let mut text = format!(
         "links: rtt {} ms, jitter {} ms, loss {} ppm",

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     admin,
-    process::{Process, Turn},
+    process::{FolderLock, Process},
     site::{self, Site},
 };
-use crate::relay::{self, Control, State};
+use crate::relay::{self, Control, RelayState};
 
 /// The words after the program's name by which a relay is known.
 pub const RELAY_WORDS: [&str; 2] = ["relay", "--root"];
@@ -23,11 +23,11 @@ pub const RELAY_WORDS: [&str; 2] = ["relay", "--root"];
 /// A wrong argument, which ends a verb with 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub struct UsageError(pub String);
 
 /// What was written last when the files were made; without it, they are the remains of a verb that was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct SetupMarker {
     /// Without the relay.
     pub direct: bool,
 }
@@ -86,7 +86,7 @@ impl Testnet {
         self.run_folder().join("relay")
     }
 
-    fn made_file(&self) -> PathBuf {
+    fn setup_marker_file(&self) -> PathBuf {
         self.run_folder().join("testnet.json")
     }
 
@@ -94,26 +94,26 @@ impl Testnet {
     ///
     /// # Errors
     /// When the folder to lock is gone.
-    pub fn turn(&self) -> anyhow::Result<Turn> {
+    pub fn acquire_lock(&self) -> anyhow::Result<FolderLock> {
         let folder = self.root.join("testnet/sites");
-        Turn::wait(&folder).with_context(|| folder.display().to_string())
+        FolderLock::acquire(&folder).with_context(|| folder.display().to_string())
     }
 
     /// The site with this name.
     ///
     /// # Errors
     /// When there is none.
-    pub fn site(&self, name: &str) -> Result<&Site, Usage> {
+    pub fn site(&self, name: &str) -> Result<&Site, UsageError> {
         self.sites.iter().find(|site| site.name == name).ok_or_else(|| {
             let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
-            Usage(format!("no site is called {name}; there are {}", names.join(", ")))
+            UsageError(format!("no site is called {name}; there are {}", names.join(", ")))
         })
     }
 
     /// How the files were made; `None`: not, or not to the end.
     #[must_use]
-    pub fn made(&self) -> Option<Made> {
-        let text = fs::read_to_string(self.made_file()).ok()?;
+    pub fn read_setup_marker(&self) -> Option<SetupMarker> {
+        let text = fs::read_to_string(self.setup_marker_file()).ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -121,18 +121,18 @@ impl Testnet {
     ///
     /// # Errors
     /// When the note can't be written.
-    pub fn note_made(&self, made: Made) -> io::Result<()> {
-        let new = self.made_file().with_extension("new");
+    pub fn write_setup_marker(&self, made: SetupMarker) -> io::Result<()> {
+        let new = self.setup_marker_file().with_extension("new");
         fs::write(&new, serde_json::to_string(&made)?)?;
-        fs::rename(new, self.made_file())
+        fs::rename(new, self.setup_marker_file())
     }
 
     /// How the files were made.
     ///
     /// # Errors
     /// When they weren't.
-    pub fn demand_made(&self) -> anyhow::Result<Made> {
-        self.made().context("there is no testnet yet: say `scripts/testnet.sh up`")
+    pub fn demand_setup_marker(&self) -> anyhow::Result<SetupMarker> {
+        self.read_setup_marker().context("there is no testnet yet: say `scripts/testnet.sh up`")
     }
 
     #[must_use]
@@ -159,8 +159,8 @@ impl Testnet {
     ///
     /// # Errors
     /// When the testnet runs without one.
-    pub fn relay(&self) -> anyhow::Result<Control> {
-        if self.demand_made()?.direct {
+    pub fn relay_control(&self) -> anyhow::Result<Control> {
+        if self.demand_setup_marker()?.direct {
             bail!(
                 "the testnet is up with --direct, so nothing stands between the sites: `down`, then `up`"
             );
@@ -170,12 +170,12 @@ impl Testnet {
 
     /// What the relay does at the moment, where there is one.
     #[must_use]
-    pub fn relay_state(&self) -> Option<State> {
-        self.relay().ok()?.order(relay::Order::Tell).ok()
+    pub fn relay_state(&self) -> Option<RelayState> {
+        self.relay_control().ok()?.order(relay::Order::Tell).ok()
     }
 
     /// Asks all nodes at once, by site.
-    pub async fn statuses(&self) -> Vec<Result<Status, admin::Error>> {
+    pub async fn statuses(&self) -> Vec<Result<Status, admin::AdminCallError>> {
         let asked =
             self.sites.iter().map(|site| async { admin::status(&site.admin_socket()).await });
         join_all(asked).await

@@ -7,7 +7,7 @@ use evenkeel_node::operator::status::Status;
 use tokio::time::{Instant, sleep};
 
 use super::{files, nodes, site::Site, testnet::Testnet};
-use crate::output::{data, progress};
+use crate::output::{print_line, print_progress};
 
 /// How long three sites may take to agree on a primary and to catch up.
 pub const READY_PATIENCE: Duration = Duration::from_secs(60);
@@ -22,14 +22,14 @@ pub async fn up(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<
     for site in &testnet.sites {
         launched.push(nodes::launch(testnet, site)?);
         if launched.last() == Some(&true) {
-            progress(&format!("starting {}", site.name));
+            print_progress(&format!("starting {}", site.name));
         }
     }
     for (site, launched) in testnet.sites.iter().zip(launched) {
         nodes::await_launched(testnet, site, launched).await?;
     }
     let primary = await_caught_up(testnet, READY_PATIENCE).await?;
-    progress(&format!("{} is primary, all are caught up", primary.name));
+    print_progress(&format!("{} is primary, all are caught up", primary.name));
     Ok(())
 }
 
@@ -37,30 +37,30 @@ pub async fn up(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<
 ///
 /// # Errors
 /// See [`up`].
-pub async fn up_and_tell(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
+pub async fn up_and_print(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
     up(testnet, fresh, direct).await?;
     for site in &testnet.sites {
-        data(&format!(
+        print_line(&format!(
             "{:<8} peers udp {}, clients udp {}, http tcp {}, admin {}",
             site.name,
-            site.peer(),
-            site.client(),
-            site.http(),
+            site.peer_address(),
+            site.client_address(),
+            site.http_address(),
             site.admin_socket().display()
         ));
     }
-    data(&format!("clients: evenkeel wallet --client {}", testnet.client_config().display()));
+    print_line(&format!("clients: evenkeel wallet --client {}", testnet.client_config().display()));
     Ok(())
 }
 
 async fn prepare(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
     // Held to the end, so that nobody starts a node on files that are about to go.
-    let _turn = testnet.turn()?;
-    match testnet.made() {
+    let _turn = testnet.acquire_lock()?;
+    match testnet.read_setup_marker() {
         Some(made) if !fresh => repoint(testnet, made.direct, direct),
         _ => {
             nodes::kill_all(testnet).await?;
-            progress("making the files of a new cluster");
+            print_progress("making the files of a new cluster");
             files::make(testnet, direct)
         }
     }
@@ -74,7 +74,7 @@ fn repoint(testnet: &Testnet, was_direct: bool, direct: bool) -> anyhow::Result<
         let other = if direct { "with the relay" } else { "with --direct" };
         bail!("the testnet is up {other}: say `down` first");
     }
-    files::point(testnet, direct)
+    files::set_peer_addresses(testnet, direct)
 }
 
 /// Waits until one site is primary and all others have what it had committed.
@@ -86,14 +86,14 @@ pub async fn await_caught_up(testnet: &Testnet, patience: Duration) -> anyhow::R
     let mut reached = None;
     loop {
         let statuses = testnet.statuses().await;
-        let missing = match judge(testnet, &statuses, reached) {
+        let missing = match find_caught_up_primary(testnet, &statuses, reached) {
             Ok(number) => return Ok(&testnet.sites[number]),
             Err(missing) => missing,
         };
         let known = statuses.iter().flatten();
         reached = known.filter(|status| status.is_primary()).filter_map(|s| s.committed).max();
         if let Some(dead) = testnet.sites.iter().find(|site| testnet.node_process(site).is_none()) {
-            bail!("{} has ended:\n{}", dead.name, dead.log_end(8));
+            bail!("{} has ended:\n{}", dead.name, dead.log_tail(8));
         }
         if start.elapsed() > patience {
             bail!("not caught up within {} s: {missing}", patience.as_secs());
@@ -103,7 +103,7 @@ pub async fn await_caught_up(testnet: &Testnet, patience: Duration) -> anyhow::R
 }
 
 /// The primary's place, when all sites agree on it and have applied `reached`; else what is missing.
-fn judge<E: std::fmt::Display>(
+fn find_caught_up_primary<E: std::fmt::Display>(
     testnet: &Testnet,
     statuses: &[Result<Status, E>],
     reached: Option<u64>,
@@ -139,6 +139,6 @@ fn judge<E: std::fmt::Display>(
 /// When a node had to be killed.
 pub async fn down(testnet: &Testnet) -> anyhow::Result<()> {
     nodes::stop_all(testnet).await?;
-    progress("all sites are down");
+    print_progress("all sites are down");
     Ok(())
 }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
 };
 use uuid::Uuid;
 
-use super::history::{Asked, History};
+use super::history::{CompactTransfer, History};
 use crate::relay::rules::Chance;
 
 /// What every wallet is given before the load begins; half of what it may hold.
@@ -22,7 +22,7 @@ const MERCHANTS: u16 = 4;
 
 /// One of them.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct LoadAccount {
     pub id: AccountId,
     pub kind: AccountKind,
     pub asset: Asset,
@@ -30,12 +30,12 @@ pub struct Account {
 
 /// All of them. For each asset: its source, its merchants, its wallets, in one row.
 #[derive(Clone, Debug)]
-pub struct Accounts {
-    pub all: Vec<Account>,
+pub struct LoadAccounts {
+    pub all: Vec<LoadAccount>,
     wallets: u16,
 }
 
-impl Accounts {
+impl LoadAccounts {
     /// New ones, under ids that nobody has seen; at least two wallets of each asset.
     #[must_use]
     pub fn draw(wallets: u16) -> Self {
@@ -45,7 +45,7 @@ impl Accounts {
             let asset = Asset::parse(asset).expect("a name of capital letters");
             let mut add = |kind| {
                 let id = AccountId::new(Uuid::now_v7().as_u128());
-                all.push(Account { id, kind, asset });
+                all.push(LoadAccount { id, kind, asset });
             };
             add(source);
             (0..MERCHANTS).for_each(|_| add(AccountKind::Merchant));
@@ -55,16 +55,16 @@ impl Accounts {
     }
 
     #[must_use]
-    pub fn get(&self, place: u16) -> &Account {
+    pub fn get(&self, place: u16) -> &LoadAccount {
         &self.all[usize::from(place)]
     }
 
     /// What is asked next.
-    pub(crate) fn ask(&self, chance: &mut Chance) -> Asked {
+    pub(crate) fn random_transfer(&self, chance: &mut Chance) -> CompactTransfer {
         // One in five moves points.
-        let first = if chance.below(5) == 0 { self.row() } else { 0 };
+        let first = if chance.below(5) == 0 { self.accounts_per_asset() } else { 0 };
         let debit = self.wallet(first, chance);
-        let amount = 1 + small(chance.below(100));
+        let amount = 1 + to_u32(chance.below(100));
         let (kind, credit, amount) = match chance.below(100) {
             0..60 => (TransferKind::Transfer, self.wallet(first, chance), amount),
             60..90 => {
@@ -74,10 +74,10 @@ impl Accounts {
             90..95 if first == 0 => (TransferKind::CashOut, 0, amount),
             _ => (TransferKind::Transfer, self.wallet(first, chance), TOO_MUCH),
         };
-        Asked::new(kind, debit, credit, amount)
+        CompactTransfer::new(kind, debit, credit, amount)
     }
 
-    fn row(&self) -> u16 {
+    fn accounts_per_asset(&self) -> u16 {
         1 + MERCHANTS + self.wallets
     }
 
@@ -86,19 +86,21 @@ impl Accounts {
         first + 1 + MERCHANTS + u16::try_from(number).expect("below a u16")
     }
 
-    fn starting(&self) -> Vec<Asked> {
+    fn funding_transfers(&self) -> Vec<CompactTransfer> {
         let mut asked = Vec::new();
-        for (first, kind) in [(0, TransferKind::TopUp), (self.row(), TransferKind::Grant)] {
+        for (first, kind) in
+            [(0, TransferKind::TopUp), (self.accounts_per_asset(), TransferKind::Grant)]
+        {
             for wallet in 0..self.wallets {
                 let credit = first + 1 + MERCHANTS + wallet;
-                asked.push(Asked::new(kind, first, credit, STARTING_AMOUNT));
+                asked.push(CompactTransfer::new(kind, first, credit, STARTING_AMOUNT));
             }
         }
         asked
     }
 }
 
-fn small(number: u64) -> u32 {
+fn to_u32(number: u64) -> u32 {
     u32::try_from(number).expect("bounded by its maker")
 }
 
@@ -108,11 +110,11 @@ fn small(number: u64) -> u32 {
 /// When any of that is rejected or isn't answered.
 pub async fn open(
     client: &Client,
-    accounts: &Accounts,
+    accounts: &LoadAccounts,
     history: &mut History,
 ) -> anyhow::Result<()> {
-    let open = |account: &Account| {
-        let Account { id, kind, asset } = account.clone();
+    let open = |account: &LoadAccount| {
+        let LoadAccount { id, kind, asset } = account.clone();
         Command::OpenAccount(OpenAccount {
             id,
             kind,
@@ -127,8 +129,8 @@ pub async fn open(
             bail!("opening an account was rejected: {rejection}");
         }
     }
-    let starting = accounts.starting();
-    let commands: Vec<Command> = starting.iter().map(|asked| asked.command(accounts)).collect();
+    let starting = accounts.funding_transfers();
+    let commands: Vec<Command> = starting.iter().map(|asked| asked.to_command(accounts)).collect();
     let answers = client.submit(&commands).await.context("topping up")?;
     for (asked, answered) in starting.into_iter().zip(answers) {
         if let Some(rejection) = answered.outcome.rejection {

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use evenkeel_wire::client::{Client, Error};
+use evenkeel_wire::client::{Client, ClientError};
 use tokio::{
     sync::Semaphore,
     task::{JoinSet, LocalSet},
@@ -13,10 +13,10 @@ use tokio::{
 };
 
 use super::{
-    Plan,
-    accounts::Accounts,
-    history::{Asked, History},
-    monitor::{End, Pulse},
+    LoadPlan,
+    accounts::LoadAccounts,
+    history::{CompactTransfer, History},
+    monitor::{CommandEnd, LoadMonitor},
 };
 use crate::relay::rules::Chance;
 
@@ -26,10 +26,10 @@ const PROBES_MAX: usize = 2_500;
 const HELD_WAIT: Duration = Duration::from_millis(1);
 
 /// One way of asking, shared by whoever asks over the same client.
-struct Asking {
+struct CallerContext {
     client: Client,
-    accounts: Arc<Accounts>,
-    pulse: Arc<Pulse>,
+    accounts: Arc<LoadAccounts>,
+    pulse: Arc<LoadMonitor>,
     history: RefCell<History>,
     chance: RefCell<Chance>,
 }
@@ -37,17 +37,17 @@ struct Asking {
 /// Runs all callers until the pulse ends, and gathers what they know.
 pub(crate) async fn run_all(
     clients: &[Client],
-    plan: Plan,
-    accounts: &Arc<Accounts>,
-    pulse: &Arc<Pulse>,
+    plan: LoadPlan,
+    accounts: &Arc<LoadAccounts>,
+    pulse: &Arc<LoadMonitor>,
     history: &mut History,
 ) {
     let local = LocalSet::new();
-    let askings: Vec<Rc<Asking>> = clients
+    let askings: Vec<Rc<CallerContext>> = clients
         .iter()
         .zip(0_u64..)
         .map(|(client, number)| {
-            Rc::new(Asking {
+            Rc::new(CallerContext {
                 client: client.clone(),
                 accounts: Arc::clone(accounts),
                 pulse: Arc::clone(pulse),
@@ -71,15 +71,15 @@ pub(crate) async fn run_all(
     }
 }
 
-async fn call(asking: Rc<Asking>) {
+async fn call(asking: Rc<CallerContext>) {
     while !asking.pulse.has_ended() {
-        if !ask(&asking).await {
+        if !submit_next(&asking).await {
             sleep(HELD_WAIT).await;
         }
     }
 }
 
-async fn probe(asking: Rc<Asking>, every: Duration) {
+async fn probe(asking: Rc<CallerContext>, every: Duration) {
     let places = Arc::new(Semaphore::new(PROBES_MAX));
     let mut tick = interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -90,7 +90,7 @@ async fn probe(asking: Rc<Asking>, every: Duration) {
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let asking = Rc::clone(&asking);
             probes.spawn_local(async move {
-                ask(&asking).await;
+                submit_next(&asking).await;
                 drop(place);
             });
         }
@@ -99,32 +99,32 @@ async fn probe(asking: Rc<Asking>, every: Duration) {
 }
 
 /// Asks one thing and keeps what came of it; `false`: the load is held.
-async fn ask(asking: &Asking) -> bool {
-    let Some(sent) = asking.pulse.send() else { return false };
-    let asked: Asked = asking.accounts.ask(&mut asking.chance.borrow_mut());
-    let answers = asking.client.submit(&[asked.command(&asking.accounts)]).await;
+async fn submit_next(asking: &CallerContext) -> bool {
+    let Some(sent) = asking.pulse.begin_command() else { return false };
+    let asked: CompactTransfer = asking.accounts.random_transfer(&mut asking.chance.borrow_mut());
+    let answers = asking.client.submit(&[asked.to_command(&asking.accounts)]).await;
     let mut history = asking.history.borrow_mut();
     let end = match answers {
         Ok(answers) => match answers.first() {
             Some(answered) => {
                 history.acknowledge(asked, answered);
-                End::Acknowledged { rejected: answered.outcome.rejection.is_some() }
+                CommandEnd::Acknowledged { rejected: answered.outcome.rejection.is_some() }
             }
             None => {
                 history.refused.push("an answer without an outcome".into());
-                End::Refused
+                CommandEnd::Refused
             }
         },
-        Err(Error::Unavailable(_)) => End::Unavailable,
-        Err(Error::Unknown(_)) => {
+        Err(ClientError::Unavailable(_)) => CommandEnd::Unavailable,
+        Err(ClientError::Unknown(_)) => {
             history.unknown.push(asked);
-            End::Unknown
+            CommandEnd::Unknown
         }
-        Err(Error::Refused(refusal)) => {
+        Err(ClientError::Refused(refusal)) => {
             history.refused.push(refusal.to_string());
-            End::Refused
+            CommandEnd::Refused
         }
     };
-    asking.pulse.ended_with(sent, end);
+    asking.pulse.end_command(sent, end);
     true
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_wire::{
     amount::Amount,
-    client::Answered,
+    client::CommandAnswer,
     command::Command,
     id::CommandId,
     outcome::Outcome,
@@ -12,11 +12,11 @@ use evenkeel_wire::{
 };
 use uuid::Uuid;
 
-use super::accounts::Accounts;
+use super::accounts::LoadAccounts;
 
 /// A command, small enough to keep millions; accounts by their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct CompactTransfer {
     pub id: CommandId,
     pub amount: u32,
     pub debit: u16,
@@ -24,7 +24,7 @@ pub struct Asked {
     pub kind: TransferKind,
 }
 
-impl Asked {
+impl CompactTransfer {
     /// Under a new id.
     #[must_use]
     pub fn new(kind: TransferKind, debit: u16, credit: u16, amount: u32) -> Self {
@@ -34,7 +34,7 @@ impl Asked {
 
     /// The same command every time.
     #[must_use]
-    pub fn command(&self, accounts: &Accounts) -> Command {
+    pub fn to_command(&self, accounts: &LoadAccounts) -> Command {
         let (debit, credit) = (accounts.get(self.debit), accounts.get(self.credit));
         Command::Transfer(Transfer {
             id: self.id,
@@ -51,8 +51,8 @@ impl Asked {
 
 /// A command and the ledger's first answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub asked: Asked,
+pub struct AcknowledgedTransfer {
+    pub transfer: CompactTransfer,
     pub position: u64,
     pub outcome: Outcome,
 }
@@ -60,23 +60,23 @@ pub struct Record {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct History {
-    pub accounts: Arc<Accounts>,
-    pub acknowledged: Vec<Record>,
-    pub unknown: Vec<Asked>,
+    pub accounts: Arc<LoadAccounts>,
+    pub acknowledged: Vec<AcknowledgedTransfer>,
+    pub unknown: Vec<CompactTransfer>,
     /// Why commands were refused as bad: there must be none.
     pub refused: Vec<String>,
 }
 
 impl History {
     #[must_use]
-    pub fn new(accounts: Arc<Accounts>) -> Self {
+    pub fn new(accounts: Arc<LoadAccounts>) -> Self {
         Self { accounts, acknowledged: Vec::new(), unknown: Vec::new(), refused: Vec::new() }
     }
 
     /// Keeps an answer.
-    pub fn acknowledge(&mut self, asked: Asked, answered: &Answered) {
+    pub fn acknowledge(&mut self, asked: CompactTransfer, answered: &CommandAnswer) {
         let (position, outcome) = (answered.stamp.position, answered.outcome);
-        self.acknowledged.push(Record { asked, position, outcome });
+        self.acknowledged.push(AcknowledgedTransfer { transfer: asked, position, outcome });
     }
 
     /// Takes over what another caller knows.

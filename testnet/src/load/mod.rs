@@ -23,16 +23,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use accounts::Accounts;
+use accounts::LoadAccounts;
 use history::History;
-pub use monitor::{Counts, Pulse};
+pub use monitor::{LoadCounts, LoadMonitor};
 
 /// How long a caller waits for one command.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Connections: each a client that finds the primary by itself.
     pub clients: usize,
     /// Callers, spread over the clients, each with one command in flight.
@@ -43,7 +43,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-impl Default for Plan {
+impl Default for LoadPlan {
     fn default() -> Self {
         Self { clients: 4, callers: 32, wallets: 200, seed: 1 }
     }
@@ -52,7 +52,7 @@ impl Default for Plan {
 /// See the module.
 #[derive(Debug)]
 pub struct Load {
-    pulse: Arc<Pulse>,
+    pulse: Arc<LoadMonitor>,
     thread: JoinHandle<anyhow::Result<History>>,
 }
 
@@ -61,8 +61,8 @@ impl Load {
     ///
     /// # Errors
     /// When the accounts can't be opened.
-    pub async fn start(config: ClientConfig, plan: Plan) -> anyhow::Result<Self> {
-        let pulse = Arc::new(Pulse::new());
+    pub async fn start(config: ClientConfig, plan: LoadPlan) -> anyhow::Result<Self> {
+        let pulse = Arc::new(LoadMonitor::new());
         let shared = Arc::clone(&pulse);
         let (begun, beginning) = oneshot::channel();
         let body = move || {
@@ -78,7 +78,7 @@ impl Load {
     }
 
     #[must_use]
-    pub fn pulse(&self) -> &Pulse {
+    pub fn monitor(&self) -> &LoadMonitor {
         &self.pulse
     }
 
@@ -98,7 +98,7 @@ impl Load {
     ///
     /// # Errors
     /// When they aren't within the time.
-    pub async fn acknowledged_more(&self, more: u64, patience: Duration) -> anyhow::Result<()> {
+    pub async fn await_acknowledged(&self, more: u64, patience: Duration) -> anyhow::Result<()> {
         let goal = self.pulse.counts().acknowledged + more;
         let start = Instant::now();
         while self.pulse.counts().acknowledged < goal {
@@ -115,7 +115,7 @@ impl Load {
     ///
     /// # Errors
     /// When it doesn't come within the time.
-    pub async fn first_after_fault(&self, patience: Duration) -> anyhow::Result<Duration> {
+    pub async fn await_first_after_fault(&self, patience: Duration) -> anyhow::Result<Duration> {
         let start = Instant::now();
         loop {
             if let Some(after) = self.pulse.first_after_fault() {
@@ -147,11 +147,11 @@ fn join(thread: JoinHandle<anyhow::Result<History>>) -> anyhow::Result<History> 
 
 async fn run(
     config: ClientConfig,
-    plan: Plan,
-    pulse: Arc<Pulse>,
+    plan: LoadPlan,
+    pulse: Arc<LoadMonitor>,
     begun: oneshot::Sender<()>,
 ) -> anyhow::Result<History> {
-    let accounts = Arc::new(Accounts::draw(plan.wallets));
+    let accounts = Arc::new(LoadAccounts::draw(plan.wallets));
     let clients: Vec<Client> = (0..plan.clients).map(|number| client(&config, number)).collect();
     let first = clients.first().context("a load of no clients")?;
     let mut history = History::new(Arc::clone(&accounts));

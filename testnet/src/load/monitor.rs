@@ -13,7 +13,7 @@ const NEVER: u64 = u64::MAX;
 
 /// How the commands ended so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct LoadCounts {
     /// Answered by the ledger, rejections included.
     pub acknowledged: u64,
     /// Of these, rejected.
@@ -28,7 +28,7 @@ pub struct Counts {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct LoadMonitor {
     start: Instant,
     held: AtomicBool,
     ended: AtomicBool,
@@ -47,14 +47,14 @@ pub struct Pulse {
 
 /// How one command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum CommandEnd {
     Acknowledged { rejected: bool },
     Unknown,
     Unavailable,
     Refused,
 }
 
-impl Pulse {
+impl LoadMonitor {
     pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -104,8 +104,8 @@ impl Pulse {
         self.under_way.load(SeqCst)
     }
 
-    /// A command is about to be sent; `None`: hold back. Gives the time, for [`Self::ended_with`].
-    pub(crate) fn send(&self) -> Option<u64> {
+    /// A command is about to be sent; `None`: hold back. Gives the time, for [`Self::end_command`].
+    pub(crate) fn begin_command(&self) -> Option<u64> {
         self.under_way.fetch_add(1, SeqCst);
         // Counted first: a pause that sees nothing under way can't miss this one.
         if self.is_held() || self.has_ended() {
@@ -115,24 +115,24 @@ impl Pulse {
         Some(self.now())
     }
 
-    pub(crate) fn ended_with(&self, sent: u64, end: End) {
+    pub(crate) fn end_command(&self, sent: u64, end: CommandEnd) {
         let count = match end {
-            End::Acknowledged { rejected } => {
-                self.answered(sent);
+            CommandEnd::Acknowledged { rejected } => {
+                self.record_answer(sent);
                 if rejected {
                     self.rejected.fetch_add(1, SeqCst);
                 }
                 &self.acknowledged
             }
-            End::Unknown => &self.unknown,
-            End::Unavailable => &self.unavailable,
-            End::Refused => &self.refused,
+            CommandEnd::Unknown => &self.unknown,
+            CommandEnd::Unavailable => &self.unavailable,
+            CommandEnd::Refused => &self.refused,
         };
         count.fetch_add(1, SeqCst);
         self.under_way.fetch_sub(1, SeqCst);
     }
 
-    fn answered(&self, sent: u64) {
+    fn record_answer(&self, sent: u64) {
         let now = self.now();
         let gap = now.saturating_sub(self.last.swap(now, SeqCst));
         self.longest_gap.fetch_max(gap, SeqCst);
@@ -143,7 +143,7 @@ impl Pulse {
 
     /// Does harm. t0 is just before it; from its end on, the first acknowledgement of a command that is sent from now
     /// on, and the longest silence, are looked for.
-    pub fn fault<T>(&self, harm: impl FnOnce() -> T) -> T {
+    pub fn inject_fault<T>(&self, harm: impl FnOnce() -> T) -> T {
         let t0 = self.now();
         let done = harm();
         self.mark.store(NEVER, SeqCst);
@@ -169,8 +169,8 @@ impl Pulse {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> LoadCounts {
+        LoadCounts {
             acknowledged: self.acknowledged.load(SeqCst),
             rejected: self.rejected.load(SeqCst),
             unknown: self.unknown.load(SeqCst),
@@ -186,18 +186,18 @@ mod tests {
 
     #[test]
     fn only_a_command_sent_after_the_fault_ends_the_outage() {
-        let pulse = Pulse::new();
+        let pulse = LoadMonitor::new();
         pulse.release();
-        let before = pulse.send().unwrap();
-        pulse.fault(|| ());
+        let before = pulse.begin_command().unwrap();
+        pulse.inject_fault(|| ());
         std::thread::sleep(Duration::from_millis(2));
-        pulse.ended_with(before, End::Acknowledged { rejected: false });
+        pulse.end_command(before, CommandEnd::Acknowledged { rejected: false });
         assert_eq!(pulse.first_after_fault(), None);
-        let unknown = pulse.send().unwrap();
-        pulse.ended_with(unknown, End::Unknown);
+        let unknown = pulse.begin_command().unwrap();
+        pulse.end_command(unknown, CommandEnd::Unknown);
         assert_eq!(pulse.first_after_fault(), None);
-        let after = pulse.send().unwrap();
-        pulse.ended_with(after, End::Acknowledged { rejected: true });
+        let after = pulse.begin_command().unwrap();
+        pulse.end_command(after, CommandEnd::Acknowledged { rejected: true });
         assert!(pulse.first_after_fault().unwrap() >= Duration::from_millis(2));
         let counts = pulse.counts();
         assert_eq!((counts.acknowledged, counts.rejected, counts.unknown), (2, 1, 1));
@@ -206,12 +206,12 @@ mod tests {
 
     #[test]
     fn a_held_load_sends_nothing() {
-        let pulse = Pulse::new();
-        assert_eq!(pulse.send(), None);
+        let pulse = LoadMonitor::new();
+        assert_eq!(pulse.begin_command(), None);
         pulse.release();
-        assert!(pulse.send().is_some());
+        assert!(pulse.begin_command().is_some());
         pulse.hold();
-        assert_eq!(pulse.send(), None);
+        assert_eq!(pulse.begin_command(), None);
         assert_eq!(pulse.under_way(), 1);
     }
 }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
 };
 use uuid::Uuid;
 
-use super::Record;
+use super::AnsweredCommand;
 use crate::relay::rules::Chance;
 
 const WALLETS: usize = 24;
@@ -21,14 +21,14 @@ const STARTING_AMOUNT: u64 = 400_000;
 
 /// All of them, by asset.
 #[derive(Debug)]
-pub struct Accounts {
-    pub won: Row,
-    pub points: Row,
+pub struct MixedAccounts {
+    pub won: AssetAccounts,
+    pub points: AssetAccounts,
 }
 
 /// The accounts of one asset.
 #[derive(Debug)]
-pub struct Row {
+pub struct AssetAccounts {
     pub asset: Asset,
     /// A bank, or an issuer.
     pub source: AccountId,
@@ -37,7 +37,7 @@ pub struct Row {
     pub merchants: Vec<AccountId>,
 }
 
-impl Row {
+impl AssetAccounts {
     fn draw(asset: &str) -> Self {
         let new = || AccountId::new(Uuid::now_v7().as_u128());
         Self {
@@ -51,12 +51,12 @@ impl Row {
 
     #[must_use]
     pub fn wallet(&self, chance: &mut Chance) -> AccountId {
-        *one_of(&self.wallets, chance)
+        *pick_one(&self.wallets, chance)
     }
 
     #[must_use]
     pub fn merchant(&self, chance: &mut Chance) -> AccountId {
-        *one_of(&self.merchants, chance)
+        *pick_one(&self.merchants, chance)
     }
 }
 
@@ -64,7 +64,7 @@ impl Row {
 ///
 /// # Panics
 /// When there is none.
-pub fn one_of<'a, T>(all: &'a [T], chance: &mut Chance) -> &'a T {
+pub fn pick_one<'a, T>(all: &'a [T], chance: &mut Chance) -> &'a T {
     let bound = u64::try_from(all.len()).expect("a length");
     &all[usize::try_from(chance.below(bound)).expect("below a length")]
 }
@@ -75,35 +75,40 @@ pub fn new_id() -> CommandId {
     CommandId::new(Uuid::now_v7().as_u128()).expect("it is of version 7")
 }
 
-impl Accounts {
+impl MixedAccounts {
     /// New ones, under ids that nobody has seen.
     #[must_use]
     pub fn draw() -> Self {
-        Self { won: Row::draw("KRW"), points: Row::draw("POINT") }
+        Self { won: AssetAccounts::draw("KRW"), points: AssetAccounts::draw("POINT") }
     }
 
     /// Opens them and gives every wallet something to move; every third wallet has limits of its own.
     ///
     /// # Errors
     /// When that isn't committed.
-    pub async fn open(&self, client: &Client) -> anyhow::Result<Vec<Record>> {
+    pub async fn open(&self, client: &Client) -> anyhow::Result<Vec<AnsweredCommand>> {
         let mut commands = Vec::new();
         for (row, source) in [(&self.won, AccountKind::Bank), (&self.points, AccountKind::Issuer)] {
-            commands.push(open(row, row.source, source, Limits::default()));
-            commands.push(open(row, row.fee, AccountKind::Fee, Limits::default()));
+            commands.push(open_command(row, row.source, source, Limits::default()));
+            commands.push(open_command(row, row.fee, AccountKind::Fee, Limits::default()));
             for merchant in &row.merchants {
-                commands.push(open(row, *merchant, AccountKind::Merchant, Limits::default()));
+                commands.push(open_command(
+                    row,
+                    *merchant,
+                    AccountKind::Merchant,
+                    Limits::default(),
+                ));
             }
             for (number, wallet) in row.wallets.iter().enumerate() {
-                commands.push(open(row, *wallet, AccountKind::Wallet, limits(number)));
+                commands.push(open_command(row, *wallet, AccountKind::Wallet, limits(number)));
                 commands.push(fund(row, *wallet));
             }
         }
         let answers = client.submit(&commands).await.context("opening the accounts")?;
-        let records: Vec<Record> = commands
+        let records: Vec<AnsweredCommand> = commands
             .into_iter()
             .zip(answers)
-            .map(|(command, answered)| Record { command, answered })
+            .map(|(command, answered)| AnsweredCommand { command, answered })
             .collect();
         for record in &records {
             let rejection = record.answered.outcome.rejection;
@@ -122,11 +127,11 @@ fn limits(number: usize) -> Limits {
     }
 }
 
-fn open(row: &Row, id: AccountId, kind: AccountKind, limits: Limits) -> Command {
+fn open_command(row: &AssetAccounts, id: AccountId, kind: AccountKind, limits: Limits) -> Command {
     Command::OpenAccount(OpenAccount { id, kind, asset: row.asset, label: Text::default(), limits })
 }
 
-fn fund(row: &Row, wallet: AccountId) -> Command {
+fn fund(row: &AssetAccounts, wallet: AccountId) -> Command {
     let kind = if row.asset.name() == "KRW" { TransferKind::TopUp } else { TransferKind::Grant };
     Command::Transfer(Transfer {
         id: new_id(),

@@ -10,16 +10,16 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
-    client::{Answered, Client, Error},
+    client::{Client, ClientError, CommandAnswer},
     command::Command,
     outcome::Rejection,
 };
 use tokio::time::sleep;
 
 use super::{
-    Record,
-    accounts::Accounts,
-    commands::{self, Targets},
+    AnsweredCommand,
+    accounts::MixedAccounts,
+    commands::{self, KnownTargets},
 };
 use crate::relay::rules::Chance;
 
@@ -29,15 +29,15 @@ const TRIES_MAX: u32 = 200;
 /// See the module.
 pub struct Caller {
     client: Client,
-    accounts: Arc<Accounts>,
+    accounts: Arc<MixedAccounts>,
     chance: Chance,
-    targets: Targets,
+    targets: KnownTargets,
 }
 
 impl Caller {
     #[must_use]
-    pub fn new(client: Client, accounts: Arc<Accounts>, seed: u64) -> Self {
-        Self { client, accounts, chance: Chance::new(seed), targets: Targets::default() }
+    pub fn new(client: Client, accounts: Arc<MixedAccounts>, seed: u64) -> Self {
+        Self { client, accounts, chance: Chance::new(seed), targets: KnownTargets::default() }
     }
 
     /// Sends its share of the commands.
@@ -48,18 +48,18 @@ impl Caller {
         mut self,
         commands: u64,
         answered_count: Arc<AtomicU64>,
-    ) -> anyhow::Result<Vec<Record>> {
+    ) -> anyhow::Result<Vec<AnsweredCommand>> {
         let mut records = Vec::new();
         for _ in 0..commands {
-            let command = commands::next(&self.accounts, &self.targets, &mut self.chance);
-            let answered = until_answered(&self.client, &command).await?;
+            let command = commands::random_command(&self.accounts, &self.targets, &mut self.chance);
+            let answered = submit_until_answered(&self.client, &command).await?;
             if answered.outcome.rejection.is_none() {
-                self.targets.learn(&command, &mut self.chance);
+                self.targets.add_committed(&command, &mut self.chance);
             }
             answered_count.fetch_add(1, SeqCst);
-            let again = until_answered(&self.client, &command).await?;
+            let again = submit_until_answered(&self.client, &command).await?;
             demand_same(&command, &answered, &again)?;
-            records.push(Record { command, answered });
+            records.push(AnsweredCommand { command, answered });
         }
         Ok(records)
     }
@@ -69,11 +69,14 @@ impl Caller {
 ///
 /// # Errors
 /// When the command is refused as bad, or there's no answer after many tries.
-pub async fn until_answered(client: &Client, command: &Command) -> anyhow::Result<Answered> {
+pub async fn submit_until_answered(
+    client: &Client,
+    command: &Command,
+) -> anyhow::Result<CommandAnswer> {
     for _ in 0..TRIES_MAX {
         match client.submit(std::slice::from_ref(command)).await {
             Ok(answers) => return answers.into_iter().next().context("no answer in an answer"),
-            Err(Error::Refused(refusal)) => bail!("{command:?} was refused: {refusal}"),
+            Err(ClientError::Refused(refusal)) => bail!("{command:?} was refused: {refusal}"),
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
@@ -81,16 +84,20 @@ pub async fn until_answered(client: &Client, command: &Command) -> anyhow::Resul
 }
 
 /// The second answer is the first one again; only what judges the id itself is never remembered.
-fn demand_same(command: &Command, first: &Answered, again: &Answered) -> anyhow::Result<()> {
+fn demand_same(
+    command: &Command,
+    first: &CommandAnswer,
+    again: &CommandAnswer,
+) -> anyhow::Result<()> {
     if !first.outcome.rejection.is_none_or(Rejection::is_recorded) {
         bail!("{command:?} has an id that nobody has used: {:?}", first.outcome);
     }
-    ensure!(is_same(first, again), "{command:?} was answered {first:?}, then {again:?}");
+    ensure!(is_same_answer(first, again), "{command:?} was answered {first:?}, then {again:?}");
     Ok(())
 }
 
 /// Whether an answer is the first one again, and says so.
 #[must_use]
-pub fn is_same(first: &Answered, again: &Answered) -> bool {
+pub fn is_same_answer(first: &CommandAnswer, again: &CommandAnswer) -> bool {
     again.replayed && (again.stamp, again.outcome) == (first.stamp, first.outcome)
 }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::accounts::{Accounts, Row, new_id, one_of};
+use super::accounts::{AssetAccounts, MixedAccounts, new_id, pick_one};
 use crate::relay::rules::Chance;
 
 /// Long enough that none runs out while the load does: what time does to holds is another row's.
@@ -21,15 +21,15 @@ const TARGETS_MAX: usize = 64;
 
 /// What a caller has seen committed and can refer to.
 #[derive(Debug, Default)]
-pub struct Targets {
+pub struct KnownTargets {
     pub payments: Vec<CommandId>,
     pub holds: Vec<CommandId>,
     pub movements: Vec<CommandId>,
 }
 
-impl Targets {
+impl KnownTargets {
     /// Remembers what a committed command makes possible. Old ones are dropped by chance.
-    pub fn learn(&mut self, command: &Command, chance: &mut Chance) {
+    pub fn add_committed(&mut self, command: &Command, chance: &mut Chance) {
         let (list, id) = match command {
             Command::Transfer(transfer) if transfer.kind == TransferKind::Payment => {
                 (&mut self.payments, transfer.id)
@@ -51,21 +51,25 @@ impl Targets {
 
 /// The next command, under a new id.
 #[must_use]
-pub fn next(accounts: &Accounts, targets: &Targets, chance: &mut Chance) -> Command {
+pub fn random_command(
+    accounts: &MixedAccounts,
+    targets: &KnownTargets,
+    chance: &mut Chance,
+) -> Command {
     let row = if chance.below(4) == 0 { &accounts.points } else { &accounts.won };
     match chance.below(100) {
-        0..30 => movement(row, chance),
-        30..48 => Command::Hold(hold(row, chance)),
+        0..30 => random_transfer(row, chance),
+        30..48 => Command::Hold(random_hold(row, chance)),
         48..60 => Command::Capture(Capture {
             id: new_id(),
             hold: target(&targets.holds, chance),
-            amount: part(chance),
+            amount: partial_amount(chance),
         }),
         60..68 => Command::Void(Void { id: new_id(), hold: target(&targets.holds, chance) }),
         68..84 => Command::Refund(Refund {
             id: new_id(),
             payment: target(&targets.payments, chance),
-            amount: part(chance),
+            amount: partial_amount(chance),
             memo: Text::default(),
         }),
         84..90 => Command::Reversal(Reversal {
@@ -73,21 +77,21 @@ pub fn next(accounts: &Accounts, targets: &Targets, chance: &mut Chance) -> Comm
             transfer: target(&targets.movements, chance),
             reason: Text::new("typed twice").expect("short"),
         }),
-        90..95 => status(row, chance),
-        _ => set_limits(row, chance),
+        90..95 => random_status_change(row, chance),
+        _ => random_limits_change(row, chance),
     }
 }
 
 /// Mostly something that exists; sometimes an id that names nothing.
 fn target(list: &[CommandId], chance: &mut Chance) -> CommandId {
-    if list.is_empty() || chance.below(40) == 0 { new_id() } else { *one_of(list, chance) }
+    if list.is_empty() || chance.below(40) == 0 { new_id() } else { *pick_one(list, chance) }
 }
 
-fn part(chance: &mut Chance) -> Option<Amount> {
+fn partial_amount(chance: &mut Chance) -> Option<Amount> {
     (chance.below(3) != 0).then(|| Amount(chance.below(12_000)))
 }
 
-fn movement(row: &Row, chance: &mut Chance) -> Command {
+fn random_transfer(row: &AssetAccounts, chance: &mut Chance) -> Command {
     use TransferKind as Kind;
     let wallet = row.wallet(chance);
     let won = row.asset.name() == "KRW";
@@ -104,7 +108,7 @@ fn movement(row: &Row, chance: &mut Chance) -> Command {
         id: new_id(),
         debit,
         credit,
-        amount: amount(chance),
+        amount: random_amount(chance),
         asset: row.asset,
         kind,
         reference: Text::default(),
@@ -112,7 +116,7 @@ fn movement(row: &Row, chance: &mut Chance) -> Command {
     })
 }
 
-fn amount(chance: &mut Chance) -> Amount {
+fn random_amount(chance: &mut Chance) -> Amount {
     match chance.below(50) {
         0 => Amount(0),
         1 => Amount(u64::MAX),
@@ -121,12 +125,12 @@ fn amount(chance: &mut Chance) -> Amount {
     }
 }
 
-fn hold(row: &Row, chance: &mut Chance) -> Hold {
+fn random_hold(row: &AssetAccounts, chance: &mut Chance) -> Hold {
     let (debit, credit): (AccountId, AccountId) = match chance.below(30) {
         0 => (row.merchant(chance), row.wallet(chance)),
         _ => (row.wallet(chance), row.merchant(chance)),
     };
-    let amount = amount(chance);
+    let amount = random_amount(chance);
     Hold {
         id: new_id(),
         debit,
@@ -139,7 +143,7 @@ fn hold(row: &Row, chance: &mut Chance) -> Hold {
 }
 
 /// Unfreezing is asked for more often than freezing, so that the load goes on; closing never finds an account empty.
-fn status(row: &Row, chance: &mut Chance) -> Command {
+fn random_status_change(row: &AssetAccounts, chance: &mut Chance) -> Command {
     let account = match chance.below(8) {
         0 => row.merchant(chance),
         _ => row.wallet(chance),
@@ -152,7 +156,7 @@ fn status(row: &Row, chance: &mut Chance) -> Command {
     Command::SetStatus(SetStatus { id: new_id(), account, status })
 }
 
-fn set_limits(row: &Row, chance: &mut Chance) -> Command {
+fn random_limits_change(row: &AssetAccounts, chance: &mut Chance) -> Command {
     let mut change = |least: u64, span: u64| match chance.below(4) {
         0 => LimitChange::Clear,
         1 => LimitChange::Set(Amount(least + chance.below(span))),

@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
-    client::{Answered, Client, ClientConfig, ClientOptions},
+    client::{Client, ClientConfig, ClientOptions, CommandAnswer},
     command::Command,
     reply::View,
     request::{Consistency, Query},
@@ -26,32 +26,32 @@ use evenkeel_wire::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::{task::JoinSet, time::sleep};
 
-use accounts::Accounts;
+use accounts::MixedAccounts;
 use caller::Caller;
 
 /// A command, and the first answer to it.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct AnsweredCommand {
     pub command: Command,
-    pub answered: Answered,
+    pub answered: CommandAnswer,
 }
 
 /// The load under way.
 #[derive(Debug)]
-pub struct Mixed {
-    pub accounts: Arc<Accounts>,
+pub struct MixedLoad {
+    pub accounts: Arc<MixedAccounts>,
     answered: Arc<AtomicU64>,
-    callers: JoinSet<anyhow::Result<Vec<Record>>>,
-    opening: Vec<Record>,
+    callers: JoinSet<anyhow::Result<Vec<AnsweredCommand>>>,
+    opening: Vec<AnsweredCommand>,
 }
 
-impl Mixed {
+impl MixedLoad {
     /// Opens accounts and sets callers off, each with a connection of its own and its share of the commands.
     ///
     /// # Errors
     /// When the accounts can't be opened.
     pub async fn start(config: &ClientConfig, callers: u64, commands: u64) -> anyhow::Result<Self> {
-        let accounts = Arc::new(Accounts::draw());
+        let accounts = Arc::new(MixedAccounts::draw());
         let client = client_of(config, 0);
         let opening = accounts.open(&client).await?;
         let answered = Arc::new(AtomicU64::new(0));
@@ -69,7 +69,7 @@ impl Mixed {
     ///
     /// # Errors
     /// When a caller has ended with an error, or nothing was answered for a minute.
-    pub async fn reach(&mut self, goal: u64) -> anyhow::Result<()> {
+    pub async fn await_answered(&mut self, goal: u64) -> anyhow::Result<()> {
         let mut seen = (0, 0_u32);
         while self.answered.load(SeqCst) < goal {
             let now = self.answered.load(SeqCst);
@@ -87,7 +87,7 @@ impl Mixed {
     ///
     /// # Errors
     /// The first caller's error.
-    pub async fn finish(mut self) -> anyhow::Result<Vec<Record>> {
+    pub async fn finish(mut self) -> anyhow::Result<Vec<AnsweredCommand>> {
         let mut all = self.opening;
         while let Some(ended) = self.callers.join_next().await {
             all.extend(ended.context("a caller panicked")??);
@@ -109,13 +109,16 @@ fn client_of(config: &ClientConfig, number: u64) -> Client {
 ///
 /// # Errors
 /// Names the first account that differs, or why it can't be read.
-pub async fn compare(client: &Client, model: &model::Model) -> anyhow::Result<usize> {
+pub async fn compare_accounts(
+    client: &Client,
+    model: &model::OutcomeModel,
+) -> anyhow::Result<usize> {
     let accounts: Vec<_> = model.accounts().collect();
     let count = accounts.len();
     let reads = accounts.into_iter().map(|(id, expected)| async move {
         let reply = client.read(Query::Account(id), Consistency::Linearizable).await?;
         let View::Account(view) = reply.view else { bail!("not an account: {:?}", reply.view) };
-        let seen = model::Standing::of(&view);
+        let seen = model::AccountState::from_view(&view);
         ensure!(seen == expected, "account {id} is {seen:?}, the model has {expected:?}");
         Ok(())
     });

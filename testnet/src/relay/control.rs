@@ -13,8 +13,8 @@ use evenkeel_wire::id::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    forward::{Counts, Shared},
-    rules::{Cut, LINK_MS_MAX, LOSS_PPM_MAX, Link, Rules},
+    forward::{DatagramCounts, Shared},
+    rules::{Cut, LINK_MS_MAX, LOSS_PPM_MAX, LinkConditions, Rules},
 };
 
 const LINE_BYTES_MAX: u64 = 4_096;
@@ -29,22 +29,22 @@ pub enum Order {
     /// Let them flow again.
     Heal { node: NodeId, cut: Cut },
     /// All links are like this from now on.
-    Link(Link),
+    Link(LinkConditions),
     /// Change nothing.
     Tell,
 }
 
 /// The rules that hold now, and what became of the datagrams.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct RelayState {
     pub rules: Rules,
-    pub counts: Counts,
+    pub counts: DatagramCounts,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Reply {
-    Done(State),
+enum OrderReply {
+    Done(RelayState),
     Refused(String),
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    UnixListener::bind(path).map_err(|error| named(&error, path))
+    UnixListener::bind(path).map_err(|error| with_socket_path(&error, path))
 }
 
 fn answer(stream: &UnixStream, shared: &Mutex<Shared>) -> io::Result<()> {
@@ -74,13 +74,13 @@ fn answer(stream: &UnixStream, shared: &Mutex<Shared>) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let line = read_line(stream)?;
     let reply = match serde_json::from_str(&line) {
-        Ok(order) => carry_out(order, shared),
-        Err(error) => Reply::Refused(error.to_string()),
+        Ok(order) => apply_order(order, shared),
+        Err(error) => OrderReply::Refused(error.to_string()),
     };
     write_line(stream, &serde_json::to_string(&reply)?)
 }
 
-fn carry_out(order: Order, shared: &Mutex<Shared>) -> Reply {
+fn apply_order(order: Order, shared: &Mutex<Shared>) -> OrderReply {
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     match order {
         Order::Cut { node, cut } => shared.rules.cut(node, cut),
@@ -88,13 +88,15 @@ fn carry_out(order: Order, shared: &Mutex<Shared>) -> Reply {
         Order::Link(link) => {
             let slowest_ms = link.rtt_ms.max(link.jitter_ms);
             if slowest_ms > LINK_MS_MAX || link.loss_ppm > LOSS_PPM_MAX {
-                return Reply::Refused(format!("a link is at most {LINK_MS_MAX} ms and 100 %"));
+                return OrderReply::Refused(format!(
+                    "a link is at most {LINK_MS_MAX} ms and 100 %"
+                ));
             }
             shared.rules.link = link;
         }
         Order::Tell => {}
     }
-    Reply::Done(State { rules: shared.rules.clone(), counts: shared.counts })
+    OrderReply::Done(RelayState { rules: shared.rules.clone(), counts: shared.counts })
 }
 
 /// Talks to a running relay.
@@ -113,19 +115,20 @@ impl Control {
     ///
     /// # Errors
     /// When no relay answers, or it refuses.
-    pub fn order(&self, order: Order) -> io::Result<State> {
-        let stream = UnixStream::connect(&self.path).map_err(|error| named(&error, &self.path))?;
+    pub fn order(&self, order: Order) -> io::Result<RelayState> {
+        let stream = UnixStream::connect(&self.path)
+            .map_err(|error| with_socket_path(&error, &self.path))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         write_line(&stream, &serde_json::to_string(&order)?)?;
         match serde_json::from_str(&read_line(&stream)?)? {
-            Reply::Done(state) => Ok(state),
-            Reply::Refused(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+            OrderReply::Done(state) => Ok(state),
+            OrderReply::Refused(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
         }
     }
 }
 
-fn named(error: &io::Error, path: &Path) -> io::Error {
+fn with_socket_path(error: &io::Error, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("relay's control socket {}: {error}", path.display()))
 }
 
@@ -141,6 +144,6 @@ fn write_line(mut stream: &UnixStream, line: &str) -> io::Result<()> {
 
 /// Shared between [`serve`] and the forwarding thread.
 #[must_use]
-pub(crate) fn share() -> Arc<Mutex<Shared>> {
+pub(crate) fn new_shared() -> Arc<Mutex<Shared>> {
     Arc::default()
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     lane::Lane,
-    route::{Plan, Route, Source},
+    route::{Route, RoutePlan, Source},
     rules::{Chance, Rules},
 };
 
@@ -34,7 +34,7 @@ const BACK: u64 = 1 << 32;
 
 /// What became of all datagrams so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct DatagramCounts {
     pub forwarded: u64,
     /// By the link's loss.
     pub lost: u64,
@@ -48,7 +48,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
-    pub(crate) counts: Counts,
+    pub(crate) counts: DatagramCounts,
 }
 
 /// See the module.
@@ -63,11 +63,15 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     /// Opens all ports.
-    pub(crate) fn open(plans: &[Plan], seed: u64, shared: Arc<Mutex<Shared>>) -> io::Result<Self> {
+    pub(crate) fn open(
+        plans: &[RoutePlan],
+        seed: u64,
+        shared: Arc<Mutex<Shared>>,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let routes = plans.iter().map(|plan| Route::open(*plan)).collect::<io::Result<Vec<_>>>()?;
         for (number, route) in routes.iter().enumerate() {
-            watch(&epoll, &route.front, token(number, false))?;
+            watch(&epoll, &route.front, encode_token(number, false))?;
         }
         Ok(Self { epoll, routes, sources: Vec::new(), chance: Chance::new(seed), shared })
     }
@@ -88,9 +92,9 @@ impl Forwarder {
             for event in &events {
                 let number = event.data.u64();
                 if number & BACK == 0 {
-                    self.take_front(place(number), &mut buffer, &mut shared);
+                    self.receive_requests(decode_token(number), &mut buffer, &mut shared);
                 } else {
-                    self.take_back(place(number & !BACK), &mut buffer, &mut shared);
+                    self.receive_replies(decode_token(number & !BACK), &mut buffer, &mut shared);
                 }
             }
             self.deliver(&mut shared);
@@ -105,11 +109,11 @@ impl Forwarder {
 
     fn next_due(&self) -> Option<Instant> {
         let lanes = self.sources.iter().flat_map(|source| [&source.there, &source.home]);
-        lanes.filter_map(Lane::due).min()
+        lanes.filter_map(Lane::due_at).min()
     }
 
     /// Datagrams of the site that sends to this route's port.
-    fn take_front(&mut self, route: usize, buffer: &mut [u8], shared: &mut Shared) {
+    fn receive_requests(&mut self, route: usize, buffer: &mut [u8], shared: &mut Shared) {
         for _ in 0..TURN_DATAGRAMS_MAX {
             let Ok((bytes, address)) = self.routes[route].front.recv_from(buffer) else { return };
             let now = Instant::now();
@@ -120,8 +124,8 @@ impl Forwarder {
             let plan = self.routes[route].plan;
             let source = &mut self.sources[number];
             source.used = now;
-            let way = Way { from: plan.from, to: plan.to, target: plan.target };
-            pass(
+            let way = DatagramPath { from: plan.from, to: plan.to, target: plan.target };
+            handle_datagram(
                 &way,
                 &source.back,
                 &mut source.there,
@@ -134,10 +138,10 @@ impl Forwarder {
     }
 
     /// Replies to one of the addresses.
-    fn take_back(&mut self, number: usize, buffer: &mut [u8], shared: &mut Shared) {
+    fn receive_replies(&mut self, number: usize, buffer: &mut [u8], shared: &mut Shared) {
         let Some(source) = self.sources.get_mut(number) else { return };
         let route = &self.routes[source.route];
-        let way = Way { from: route.plan.to, to: route.plan.from, target: source.address };
+        let way = DatagramPath { from: route.plan.to, to: route.plan.from, target: source.address };
         for _ in 0..TURN_DATAGRAMS_MAX {
             let Ok((bytes, address)) = source.back.recv_from(buffer) else { return };
             if address != route.plan.target {
@@ -145,7 +149,7 @@ impl Forwarder {
             }
             let now = Instant::now();
             source.used = now;
-            pass(
+            handle_datagram(
                 &way,
                 &route.front,
                 &mut source.home,
@@ -165,13 +169,13 @@ impl Forwarder {
         let source = Source::open(route, address, now)?;
         if self.sources.len() < SOURCES_MAX {
             let number = self.sources.len();
-            watch(&self.epoll, &source.back, token(number, true))?;
+            watch(&self.epoll, &source.back, encode_token(number, true))?;
             self.sources.push(source);
             return Ok(number);
         }
         let quiet = self.sources.iter().enumerate().min_by_key(|(_, source)| source.used);
         let (number, _) = quiet.expect("there are as many as there can be");
-        watch(&self.epoll, &source.back, token(number, true))?;
+        watch(&self.epoll, &source.back, encode_token(number, true))?;
         // Closing the old socket ends its watch.
         self.sources[number] = source;
         Ok(number)
@@ -182,27 +186,27 @@ impl Forwarder {
         let now = Instant::now();
         for source in &mut self.sources {
             let route = &self.routes[source.route];
-            let Plan { from, to, target, .. } = route.plan;
+            let RoutePlan { from, to, target, .. } = route.plan;
             while let Some(datagram) = source.there.pop(now) {
-                Way { from, to, target }.finish(&source.back, &datagram, shared);
+                DatagramPath { from, to, target }.send_datagram(&source.back, &datagram, shared);
             }
             while let Some(datagram) = source.home.pop(now) {
-                let way = Way { from: to, to: from, target: source.address };
-                way.finish(&route.front, &datagram, shared);
+                let way = DatagramPath { from: to, to: from, target: source.address };
+                way.send_datagram(&route.front, &datagram, shared);
             }
         }
     }
 }
 
 /// From where to where a datagram goes.
-struct Way {
+struct DatagramPath {
     from: NodeId,
     to: NodeId,
     target: SocketAddr,
 }
 
-impl Way {
-    fn finish(&self, socket: &UdpSocket, datagram: &[u8], shared: &mut Shared) {
+impl DatagramPath {
+    fn send_datagram(&self, socket: &UdpSocket, datagram: &[u8], shared: &mut Shared) {
         if !shared.rules.is_open(self.from, self.to) {
             shared.counts.cut += 1;
         } else if socket.send_to(datagram, self.target).is_ok() {
@@ -214,8 +218,8 @@ impl Way {
 }
 
 /// A datagram that has come: gone, on its way, or handed on at once.
-fn pass(
-    way: &Way,
+fn handle_datagram(
+    way: &DatagramPath,
     socket: &UdpSocket,
     lane: &mut Lane,
     datagram: &[u8],
@@ -227,13 +231,13 @@ fn pass(
         shared.counts.cut += 1;
         return;
     }
-    if shared.rules.loses(chance) {
+    if shared.rules.is_lost(chance) {
         shared.counts.lost += 1;
         return;
     }
     let delay = shared.rules.delay(chance);
     if delay.is_zero() && lane.is_empty() {
-        way.finish(socket, datagram, shared);
+        way.send_datagram(socket, datagram, shared);
     } else if !lane.push(now, delay, datagram) {
         shared.counts.overflowed += 1;
     }
@@ -244,11 +248,11 @@ fn watch(epoll: &OwnedFd, socket: impl AsFd, token: u64) -> io::Result<()> {
     Ok(epoll::add(epoll, socket, data, epoll::EventFlags::IN)?)
 }
 
-fn token(number: usize, back: bool) -> u64 {
+fn encode_token(number: usize, back: bool) -> u64 {
     let number = u64::try_from(number).expect("a handful");
     if back { number | BACK } else { number }
 }
 
-fn place(number: u64) -> usize {
+fn decode_token(number: u64) -> usize {
     usize::try_from(number).expect("made from a place")
 }

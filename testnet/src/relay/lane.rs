@@ -41,7 +41,7 @@ impl Lane {
     }
 
     /// When the next one arrives.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due_at(&self) -> Option<Instant> {
         self.waiting.front().map(|(due, _)| *due)
     }
 
@@ -69,7 +69,7 @@ mod tests {
         assert!(lane.push(start, ms(9), b"first"));
         assert!(lane.push(start + ms(1), ms(2), b"second"));
         assert_eq!(lane.pop(start + ms(8)), None);
-        assert_eq!(lane.due(), Some(start + ms(9)));
+        assert_eq!(lane.due_at(), Some(start + ms(9)));
         assert_eq!(lane.pop(start + ms(9)), Some(b"first".to_vec()));
         assert_eq!(lane.pop(start + ms(9)), Some(b"second".to_vec()));
         assert!(lane.is_empty());

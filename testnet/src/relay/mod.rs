@@ -15,17 +15,17 @@ pub mod rules;
 
 use std::{io, path::Path, sync::Arc, thread};
 
-pub use control::{Control, Order, State};
-pub use forward::Counts;
-pub use route::Plan;
-pub use rules::{Cut, Link};
+pub use control::{Control, Order, RelayState};
+pub use forward::DatagramCounts;
+pub use route::RoutePlan;
+pub use rules::{Cut, LinkConditions};
 
 /// Carries datagrams between the sites until the process ends.
 ///
 /// # Errors
 /// When a port or the control socket is taken, or the kernel fails.
-pub fn run(plans: &[Plan], control_socket: &Path, seed: u64) -> io::Result<()> {
-    let shared = control::share();
+pub fn run(plans: &[RoutePlan], control_socket: &Path, seed: u64) -> io::Result<()> {
+    let shared = control::new_shared();
     let forwarder = forward::Forwarder::open(plans, seed, Arc::clone(&shared))?;
     let listener = control::listen(control_socket)?;
     thread::Builder::new()

@@ -19,7 +19,7 @@ const SOCKET_BYTES: usize = 8 << 20;
 
 /// From one site to another: `from` sends to `listen`, and the relay sends on to `target`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct RoutePlan {
     pub from: NodeId,
     pub to: NodeId,
     pub listen: SocketAddr,
@@ -29,13 +29,13 @@ pub struct Plan {
 /// The port of a plan, open.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) plan: Plan,
+    pub(crate) plan: RoutePlan,
     pub(crate) front: UdpSocket,
 }
 
 impl Route {
-    pub(crate) fn open(plan: Plan) -> io::Result<Self> {
-        Ok(Self { plan, front: socket(plan.listen)? })
+    pub(crate) fn open(plan: RoutePlan) -> io::Result<Self> {
+        Ok(Self { plan, front: bind_socket(plan.listen)? })
     }
 }
 
@@ -55,13 +55,13 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(route: usize, address: SocketAddr, now: Instant) -> io::Result<Self> {
-        let back = socket((Ipv4Addr::LOCALHOST, 0).into())?;
+        let back = bind_socket((Ipv4Addr::LOCALHOST, 0).into())?;
         let (there, home) = (Lane::new(now), Lane::new(now));
         Ok(Self { route, address, back, there, home, used: now })
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)
         .map_err(|error| io::Error::new(error.kind(), format!("udp {address}: {error}")))?;
     socket.set_nonblocking(true)?;

@@ -15,7 +15,7 @@ pub const LOSS_PPM_MAX: u32 = 1_000_000;
 /// How the links between all sites are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Link {
+pub struct LinkConditions {
     /// The round trip that the relay adds; half of it each way.
     pub rtt_ms: u64,
     /// Added one way, evenly spread from nothing to this. Datagrams stay in order.
@@ -37,7 +37,7 @@ pub struct Cut {
 impl Cut {
     /// The directions that a verb names: neither flag means both.
     #[must_use]
-    pub fn named(incoming: bool, outgoing: bool) -> Self {
+    pub fn from_flags(incoming: bool, outgoing: bool) -> Self {
         let both = incoming == outgoing;
         Self { incoming: incoming || both, outgoing: outgoing || both }
     }
@@ -47,7 +47,7 @@ impl Cut {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// All links.
-    pub link: Link,
+    pub link: LinkConditions,
     /// Sites with at least one direction cut.
     pub cuts: BTreeMap<NodeId, Cut>,
 }
@@ -78,7 +78,7 @@ impl Rules {
     }
 
     /// Whether a datagram that may pass is lost.
-    pub fn loses(&self, chance: &mut Chance) -> bool {
+    pub fn is_lost(&self, chance: &mut Chance) -> bool {
         self.link.loss_ppm > 0
             && chance.below(u64::from(LOSS_PPM_MAX)) < u64::from(self.link.loss_ppm)
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_cut_has_directions_that_are_opened_one_by_one() {
         let mut rules = Rules::default();
-        rules.cut(1, Cut::named(true, false));
+        rules.cut(1, Cut::from_flags(true, false));
         assert!(!rules.is_open(2, 1));
         assert!(rules.is_open(1, 2));
         rules.cut(1, OUT);
@@ -131,16 +131,16 @@ mod tests {
         rules.heal(1, IN);
         assert!(rules.is_open(2, 1));
         assert!(!rules.is_open(1, 2));
-        rules.heal(1, Cut::named(false, false));
+        rules.heal(1, Cut::from_flags(false, false));
         assert_eq!(rules, Rules::default());
     }
 
     #[test]
     fn loss_and_delay_keep_to_their_figures() {
-        let link = Link { rtt_ms: 20, jitter_ms: 5, loss_ppm: 100_000 };
+        let link = LinkConditions { rtt_ms: 20, jitter_ms: 5, loss_ppm: 100_000 };
         let rules = Rules { link, cuts: BTreeMap::new() };
         let mut chance = Chance::new(7);
-        let lost = (0..100_000).filter(|_| rules.loses(&mut chance)).count();
+        let lost = (0..100_000).filter(|_| rules.is_lost(&mut chance)).count();
         assert!((9_500..10_500).contains(&lost), "{lost} of 100,000 at 10 %");
         for _ in 0..1_000 {
             let delay = rules.delay(&mut chance);

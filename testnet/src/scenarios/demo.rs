@@ -11,12 +11,12 @@ use rustix::process::Signal;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::failover::{ms, up_with_relay};
+use super::failover::{millis_rounded_up, up_with_relay};
 use crate::{
     audit,
     cluster::{nodes, testnet::Testnet, up},
-    load::{Load, Plan},
-    output::{data, json, progress},
+    load::{Load, LoadPlan},
+    output::{print_json, print_line, print_progress},
 };
 
 /// How long money moves before the fire, after it, and after the site is back.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `demo --json` prints.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct DemoReport {
     pub rto_ms: u64,
     /// Acknowledged movements that were lost.
     pub rpo: u64,
@@ -34,12 +34,12 @@ pub struct Report {
     pub heads: BTreeMap<String, String>,
     pub digests_equal: bool,
     pub sums_zero: bool,
-    pub steps: Vec<Step>,
+    pub steps: Vec<DemoStep>,
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize)]
-pub struct Step {
+pub struct DemoStep {
     /// Since the demo began.
     pub at_ms: u64,
     pub what: String,
@@ -48,14 +48,14 @@ pub struct Step {
 /// Tells while it happens.
 struct Story {
     start: Instant,
-    steps: Vec<Step>,
+    steps: Vec<DemoStep>,
 }
 
 impl Story {
-    fn tell(&mut self, what: String) {
-        let at_ms = ms(self.start.elapsed());
-        progress(&format!("{:>3}.{} s  {what}", at_ms / 1_000, at_ms % 1_000 / 100));
-        self.steps.push(Step { at_ms, what });
+    fn add_step(&mut self, what: String) {
+        let at_ms = millis_rounded_up(self.start.elapsed());
+        print_progress(&format!("{:>3}.{} s  {what}", at_ms / 1_000, at_ms % 1_000 / 100));
+        self.steps.push(DemoStep { at_ms, what });
     }
 }
 
@@ -63,12 +63,12 @@ impl Story {
 ///
 /// # Errors
 /// When anything in it didn't happen, or something acknowledged is lost.
-pub async fn print(testnet: &Testnet, as_json: bool) -> anyhow::Result<()> {
+pub async fn run_and_print(testnet: &Testnet, as_json: bool) -> anyhow::Result<()> {
     let report = play(testnet).await?;
     if as_json {
-        json(&report);
+        print_json(&report);
     } else {
-        data(&format!(
+        print_line(&format!(
             "RTO {} ms, RPO {}: {} movements acknowledged, {} lost; sums zero, digests equal, one chain head: {}",
             report.rto_ms,
             report.rpo,
@@ -77,53 +77,55 @@ pub async fn print(testnet: &Testnet, as_json: bool) -> anyhow::Result<()> {
             report.heads.values().next().map_or("-", String::as_str)
         ));
     }
-    progress(
+    print_progress(
         "the sites stay up: `scripts/testnet.sh status` shows them, `scripts/testnet.sh down` stops them",
     );
     Ok(())
 }
 
-async fn play(testnet: &Testnet) -> anyhow::Result<Report> {
+async fn play(testnet: &Testnet) -> anyhow::Result<DemoReport> {
     let mut story = Story { start: Instant::now(), steps: Vec::new() };
     let names: Vec<_> = testnet.sites.iter().map(|site| site.name.as_str()).collect();
     up_with_relay(testnet).await?;
     let primary = testnet.primary().await?;
-    story.tell(format!("{} are up, {} is primary", names.join(", "), primary.name));
+    story.add_step(format!("{} are up, {} is primary", names.join(", "), primary.name));
 
     let config = ClientConfig::load(&testnet.client_config())?;
-    let plan = Plan::default();
+    let plan = LoadPlan::default();
     let load = Load::start(config, plan).await?;
-    story.tell(format!(
+    story.add_step(format!(
         "accounts are open: {} wallets and 4 merchants each for KRW and POINT, all topped up",
         plan.wallets
     ));
     move_money(&load, &mut story, "transfers, payments and cash-outs under way").await?;
 
-    let rto = burn(testnet, &load, &mut story).await?;
+    let rto = kill_primary(testnet, &load, &mut story).await?;
     move_money(&load, &mut story, "two sites carry on").await?;
 
     // `burn` left exactly one site without a process: the one that was primary.
-    story
-        .tell(format!("power is back at {}: its node starts on what its disk holds", primary.name));
+    story.add_step(format!(
+        "power is back at {}: its node starts on what its disk holds",
+        primary.name
+    ));
     nodes::start(testnet, primary).await?;
     let now = up::await_caught_up(testnet, up::READY_PATIENCE).await?;
-    story.tell(format!("{} has caught up and follows {}", primary.name, now.name));
+    story.add_step(format!("{} has caught up and follows {}", primary.name, now.name));
     move_money(&load, &mut story, "three sites again").await?;
 
-    let counts = load.pulse().counts();
+    let counts = load.monitor().counts();
     let history = load.finish().await?;
-    story.tell(format!(
+    story.add_step(format!(
         "clients hold {} acknowledgements ({} of them rejections) and {} commands without an answer",
         counts.acknowledged, counts.rejected, counts.unknown
     ));
     let verdict = audit::audit(testnet, history).await?;
     verdict.demand_clean()?;
-    story.tell(format!(
+    story.add_step(format!(
         "each was asked for again and every balance read: {} lost; sums zero, digests and heads equal",
         verdict.lost
     ));
-    Ok(Report {
-        rto_ms: ms(rto),
+    Ok(DemoReport {
+        rto_ms: millis_rounded_up(rto),
         rpo: verdict.lost,
         acknowledged: verdict.acknowledged,
         lost: verdict.lost,
@@ -135,28 +137,33 @@ async fn play(testnet: &Testnet) -> anyhow::Result<Report> {
 }
 
 async fn move_money(load: &Load, story: &mut Story, what: &str) -> anyhow::Result<()> {
-    let before = load.pulse().counts().acknowledged;
+    let before = load.monitor().counts().acknowledged;
     sleep(ACT).await;
-    let moved = load.pulse().counts().acknowledged - before;
+    let moved = load.monitor().counts().acknowledged - before;
     ensure!(moved > 0, "no money moves");
-    story.tell(format!("{what}: {moved} movements acknowledged in {} s", ACT.as_secs()));
+    story.add_step(format!("{what}: {moved} movements acknowledged in {} s", ACT.as_secs()));
     Ok(())
 }
 
-async fn burn(testnet: &Testnet, load: &Load, story: &mut Story) -> anyhow::Result<Duration> {
+async fn kill_primary(
+    testnet: &Testnet,
+    load: &Load,
+    story: &mut Story,
+) -> anyhow::Result<Duration> {
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
-    load.pulse().fault(|| process.signal(Signal::KILL))?;
-    story.tell(format!("fire at {}: the primary's power is gone, without a word", primary.name));
-    let rto = load.first_after_fault(PATIENCE).await?;
+    load.monitor().inject_fault(|| process.signal(Signal::KILL))?;
+    story
+        .add_step(format!("fire at {}: the primary's power is gone, without a word", primary.name));
+    let rto = load.await_first_after_fault(PATIENCE).await?;
     let promoted =
         testnet.primary().await.context("somebody acknowledges, but nobody is primary")?;
     ensure!(promoted.name != primary.name, "{} is still primary", primary.name);
-    story.tell(format!(
+    story.add_step(format!(
         "{} was promoted by a majority of sites: the first new movement is acknowledged {} ms after the fire",
         promoted.name,
-        ms(rto)
+        millis_rounded_up(rto)
     ));
-    ensure!(process.gone_within(Duration::from_secs(5)).await, "the burnt node still runs");
+    ensure!(process.await_gone(Duration::from_secs(5)).await, "the burnt node still runs");
     Ok(rto)
 }

@@ -10,10 +10,10 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
-    audit::{self, Verdict},
+    audit::{self, AuditVerdict},
     cluster::{nodes, testnet::Testnet, up},
-    load::{Load, Plan},
-    output::{json, progress},
+    load::{Load, LoadPlan},
+    output::{print_json, print_progress},
 };
 
 /// What must be acknowledged in each round before the kill.
@@ -33,7 +33,7 @@ pub struct RtoMs {
 
 /// What `failover --json` prints.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct FailoverReport {
     pub rounds: usize,
     pub rto_ms: RtoMs,
     pub lost: u64,
@@ -47,13 +47,13 @@ pub struct Report {
 ///
 /// # Errors
 /// When a round doesn't end, or anything acknowledged is lost.
-pub async fn print(testnet: &Testnet, rounds: usize, as_json: bool) -> anyhow::Result<()> {
+pub async fn run_and_print(testnet: &Testnet, rounds: usize, as_json: bool) -> anyhow::Result<()> {
     let report = run(testnet, rounds).await?;
     if as_json {
-        json(&report);
+        print_json(&report);
     } else {
         let RtoMs { min, p50, p99, max } = report.rto_ms;
-        crate::output::data(&format!(
+        crate::output::print_line(&format!(
             "{rounds} rounds: rto min {min} ms, median {p50} ms, p99 {p99} ms, max {max} ms; {} acknowledged, none lost",
             report.acknowledged
         ));
@@ -64,24 +64,24 @@ pub async fn print(testnet: &Testnet, rounds: usize, as_json: bool) -> anyhow::R
 /// Brings the sites up where they aren't, and kills the primary in every round.
 ///
 /// # Errors
-/// See [`print()`].
-pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
+/// See [`run_and_print()`].
+pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<FailoverReport> {
     up_with_relay(testnet).await?;
     let config = ClientConfig::load(&testnet.client_config())?;
-    let load = Load::start(config, Plan::default()).await?;
+    let load = Load::start(config, LoadPlan::default()).await?;
     let mut rtos = Vec::new();
     for round in 1..=rounds {
         let (site, rto) = kill_once(testnet, &load).await?;
-        progress(&format!(
+        print_progress(&format!(
             "round {round} of {rounds}: {site} killed, next commit after {} ms",
-            ms(rto)
+            millis_rounded_up(rto)
         ));
         rtos.push(rto);
     }
     let history = load.finish().await?;
-    let verdict: Verdict = audit::audit(testnet, history).await?;
+    let verdict: AuditVerdict = audit::audit(testnet, history).await?;
     verdict.demand_clean()?;
-    Ok(Report {
+    Ok(FailoverReport {
         rounds,
         rto_ms: summary(rtos),
         lost: verdict.lost,
@@ -97,8 +97,8 @@ pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<Report> {
 /// # Errors
 /// When the sites don't come up.
 pub async fn up_with_relay(testnet: &Testnet) -> anyhow::Result<()> {
-    if testnet.made().is_some_and(|made| made.direct) {
-        progress(
+    if testnet.read_setup_marker().is_some_and(|made| made.direct) {
+        print_progress(
             "the testnet is set up without the relay: stopping it, to start it with the relay",
         );
         up::down(testnet).await?;
@@ -109,14 +109,14 @@ pub async fn up_with_relay(testnet: &Testnet) -> anyhow::Result<()> {
 /// One round: all caught up, load, kill, wait for the next commit, start again. Gives the killed site and the RTO.
 async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Duration)> {
     load.resume();
-    load.acknowledged_more(WARM_UP, PATIENCE).await?;
+    load.await_acknowledged(WARM_UP, PATIENCE).await?;
     up::await_caught_up(testnet, up::READY_PATIENCE).await?;
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
-    load.pulse().fault(|| process.signal(Signal::KILL))?;
-    let rto = load.first_after_fault(PATIENCE).await?;
-    load.acknowledged_more(AFTERMATH, PATIENCE).await?;
-    process.gone_within(Duration::from_secs(5)).await;
+    load.monitor().inject_fault(|| process.signal(Signal::KILL))?;
+    let rto = load.await_first_after_fault(PATIENCE).await?;
+    load.await_acknowledged(AFTERMATH, PATIENCE).await?;
+    process.await_gone(Duration::from_secs(5)).await;
     nodes::start(testnet, primary).await?;
     up::await_caught_up(testnet, up::READY_PATIENCE).await?;
     load.pause().await;
@@ -127,7 +127,7 @@ async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Du
 
 /// Milliseconds, rounded up.
 #[must_use]
-pub fn ms(time: Duration) -> u64 {
+pub fn millis_rounded_up(time: Duration) -> u64 {
     u64::try_from(time.as_micros().div_ceil(1_000)).expect("no wait lasts that long")
 }
 
@@ -137,7 +137,7 @@ pub fn summary(mut times: Vec<Duration>) -> RtoMs {
     times.sort_unstable();
     let rank = |percent: usize| {
         let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
-        times.get(place).copied().map_or(0, ms)
+        times.get(place).copied().map_or(0, millis_rounded_up)
     };
     RtoMs { min: rank(0), p50: rank(50), p99: rank(99), max: rank(100) }
 }

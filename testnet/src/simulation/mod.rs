@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 /// What to simulate.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub struct SimulateArgs {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -51,14 +51,14 @@ pub struct Args {
 
 /// Simulates. 0: every promise held; 1: one was broken, and the last lines say which and how to see it again.
 #[cfg(evenkeel_simulation)]
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &SimulateArgs) -> ExitCode {
     runner::run(args)
 }
 
 /// This build can't: says which one can.
 #[cfg(not(evenkeel_simulation))]
-pub fn run(_args: &Args) -> ExitCode {
-    output::line(
+pub fn run(_args: &SimulateArgs) -> ExitCode {
+    output::print_line(
         "this build has no simulation: run `scripts/testnet.sh simulate`, or build with \
          RUSTFLAGS=\"--cfg evenkeel_simulation --cfg tokio_unstable\"",
     );

@@ -26,6 +26,6 @@ pub fn remember() {
 }
 
 /// The first panic since the last question.
-pub fn taken() -> Option<String> {
+pub fn take_panic() -> Option<String> {
     PANIC.with(|slot| slot.borrow_mut().take())
 }

@@ -9,13 +9,13 @@ pub struct Random(u64);
 impl Random {
     /// A stream of its own for each purpose, so that a new question somewhere doesn't change all others.
     #[must_use]
-    pub fn of(seed: u64, purpose: u64) -> Self {
+    pub fn for_purpose(seed: u64, purpose: u64) -> Self {
         let mut own = Self(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95));
-        own.draw();
+        own.next_u64();
         own
     }
 
-    pub fn draw(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +25,7 @@ impl Random {
 
     /// 0 to `bound` − 1.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound.max(1)
+        self.next_u64() % bound.max(1)
     }
 
     /// Both inclusive.
@@ -47,7 +47,7 @@ impl Random {
         &all[usize::try_from(at).expect("an index fits")]
     }
 
-    pub fn wide(&mut self) -> u128 {
-        u128::from(self.draw()) << 64 | u128::from(self.draw())
+    pub fn next_u128(&mut self) -> u128 {
+        u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
     }
 }

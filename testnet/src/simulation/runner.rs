@@ -14,47 +14,47 @@ use evenkeel_node::replication::engine::seeded::seeded;
 use tokio::runtime::{Builder, RngSeed};
 
 use super::{
-    Args,
-    faults::plan::{CASES, Plan},
+    SimulateArgs,
+    faults::plan::{CASES, RunPlan},
     output, panics,
     random::Random,
-    world::{self, Verdict},
+    world::{self, RunVerdict},
 };
 
 /// What a seed came to.
-struct Run {
+struct SeedRun {
     seed: u64,
-    verdict: Verdict,
+    verdict: RunVerdict,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
+pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     if let Some(case) = args.case
         && !CASES.contains(&case)
     {
-        output::line(&format!("there is no case {case}; there are {CASES:?}"));
+        output::print_line(&format!("there is no case {case}; there are {CASES:?}"));
         return ExitCode::from(2);
     }
     panics::remember();
     let (runs, failed) = run_all(args);
     let count = runs.len();
     let Some(failed) = failed else {
-        output::line(&format!("{count} runs, every promise held"));
+        output::print_line(&format!("{count} runs, every promise held"));
         return ExitCode::SUCCESS;
     };
     if !args.story {
-        failed.verdict.story.iter().for_each(|line| output::line(line));
+        failed.verdict.story.iter().for_each(|line| output::print_line(line));
     }
     let case = args.case.map(|case| format!(" --case {case}")).unwrap_or_default();
     let broken = failed.verdict.broken.as_deref().unwrap_or("it was another run the second time");
-    output::line(&format!("seed {}: {broken}", failed.seed));
-    output::line(&format!(
+    output::print_line(&format!("seed {}: {broken}", failed.seed));
+    output::print_line(&format!(
         "again: scripts/testnet.sh simulate --seed {}{case} --story",
         failed.seed
     ));
     ExitCode::FAILURE
 }
 
-fn run_all(args: &Args) -> (Vec<Run>, Option<Run>) {
+fn run_all(args: &SimulateArgs) -> (Vec<SeedRun>, Option<SeedRun>) {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = if args.story { 1 } else { args.jobs.unwrap_or(cores).max(1) };
     let next = AtomicU64::new(0);
@@ -68,8 +68,8 @@ fn run_all(args: &Args) -> (Vec<Run>, Option<Run>) {
                     if number >= args.runs {
                         return;
                     }
-                    let run = one(args.seed + number, args);
-                    output::line(&told(&run));
+                    let run = run_seed(args.seed + number, args);
+                    output::print_line(&describe_run(&run));
                     if run.verdict.broken.is_some() {
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -79,13 +79,13 @@ fn run_all(args: &Args) -> (Vec<Run>, Option<Run>) {
         }
     });
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (broken, held): (Vec<Run>, Vec<Run>) =
+    let (broken, held): (Vec<SeedRun>, Vec<SeedRun>) =
         done.into_values().partition(|run| run.verdict.broken.is_some());
     (held, broken.into_iter().next())
 }
 
 /// One seed, twice where that is asked for.
-fn one(seed: u64, args: &Args) -> Run {
+fn run_seed(seed: u64, args: &SimulateArgs) -> SeedRun {
     let mut verdict = simulate(seed, args.case, args.story);
     let twice = args.twice || args.case == Some(20);
     if twice && verdict.broken.is_none() {
@@ -98,11 +98,11 @@ fn one(seed: u64, args: &Args) -> Run {
             ));
         }
     }
-    Run { seed, verdict }
+    SeedRun { seed, verdict }
 }
 
-fn told(run: &Run) -> String {
-    let Verdict { trace, simulated, faults, terms, entries, tally, checked, broken, .. } =
+fn describe_run(run: &SeedRun) -> String {
+    let RunVerdict { trace, simulated, faults, terms, entries, tally, checked, broken, .. } =
         &run.verdict;
     format!(
         "seed {:<6} {}  trace {trace}  {:>3} s, {faults} faults, {terms} terms, {entries} entries, \
@@ -119,10 +119,10 @@ fn told(run: &Run) -> String {
 }
 
 /// One run of a seed, on this thread.
-pub(crate) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
+pub(crate) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> RunVerdict {
     let plan = case.map_or_else(
-        || Plan::swarm(seed),
-        |case| Plan::case(case, seed).expect("the case was checked"),
+        || RunPlan::swarm(seed),
+        |case| RunPlan::case(case, seed).expect("the case was checked"),
     );
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -130,6 +130,6 @@ pub(crate) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> Verdict {
         .rng_seed(RngSeed::from_bytes(&seed.to_le_bytes()))
         .build()
         .expect("a runtime without threads and sockets");
-    let engine = Random::of(seed, 4).draw();
+    let engine = Random::for_purpose(seed, 4).next_u64();
     runtime.block_on(seeded(engine, world::run(seed, plan, aloud)))
 }

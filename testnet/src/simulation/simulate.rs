@@ -5,7 +5,7 @@ use std::{os::unix::process::CommandExt, path::Path, process::Command};
 
 use anyhow::{Context, bail};
 
-use crate::output::progress;
+use crate::output::print_progress;
 
 /// What the simulation's build differs in.
 const FLAGS: &str = "--cfg evenkeel_simulation --cfg tokio_unstable";
@@ -18,7 +18,7 @@ pub fn become_simulation(root: &Path, arguments: &[String]) -> anyhow::Result<()
     let target = root.join("target/simulation");
     let program = target.join("simulation/simulate");
     if !program.exists() {
-        progress("building the simulation (the first time takes some minutes)");
+        print_progress("building the simulation (the first time takes some minutes)");
     }
     let built = Command::new("cargo")
         .current_dir(root)

@@ -114,13 +114,13 @@ impl ClientConfig {
         let folder = path.parent().unwrap_or(Path::new(""));
         let ca = folder.join(&file.ca);
         Trust::load(&ca, cluster)?;
-        let key = key(&folder.join(&file.key_file))?;
+        let key = read_key(&folder.join(&file.key_file))?;
         let (mut sites, mut left_out) = (Vec::new(), Vec::new());
         for site in file.sites {
-            match SiteAddress::look_up(site) {
+            match SiteAddress::resolve_site(site) {
                 Ok(site) => sites.push(site),
-                Err(Unusable::Malformed(what)) => return Err(content(what)),
-                Err(Unusable::Unresolved(what)) => left_out.push(what),
+                Err(SiteAddressError::Malformed(what)) => return Err(content(what)),
+                Err(SiteAddressError::Unresolved(what)) => left_out.push(what),
             }
         }
         if sites.is_empty() {
@@ -132,22 +132,22 @@ impl ClientConfig {
 }
 
 /// Why a site's address can't be had.
-enum Unusable {
+enum SiteAddressError {
     Malformed(String),
     Unresolved(String),
 }
 
 impl SiteAddress {
-    fn look_up(site: Site) -> Result<Self, Unusable> {
+    fn resolve_site(site: Site) -> Result<Self, SiteAddressError> {
         let Site { name, node, client, http } = site;
         let told = |why: &dyn Display| format!("site {name}: client = {client:?}: {why}");
         match client.to_socket_addrs().map(|mut found| found.next()) {
             Ok(Some(client)) => Ok(Self { name, node, client, http }),
-            Ok(None) => Err(Unusable::Unresolved(told(&"no address"))),
+            Ok(None) => Err(SiteAddressError::Unresolved(told(&"no address"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                Err(Unusable::Malformed(told(&error)))
+                Err(SiteAddressError::Malformed(told(&error)))
             }
-            Err(error) => Err(Unusable::Unresolved(told(&error))),
+            Err(error) => Err(SiteAddressError::Unresolved(told(&error))),
         }
     }
 }
@@ -167,7 +167,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.into(), error })
 }
 
-fn key(path: &Path) -> Result<String, ConfigError> {
+fn read_key(path: &Path) -> Result<String, ConfigError> {
     let text = read(path)?;
     let key = text.trim_end_matches(['\r', '\n']);
     let one_word = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());

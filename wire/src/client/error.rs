@@ -4,7 +4,7 @@ use crate::reply::Refusal;
 
 /// A call ended without an answer of the ledger. A rejection isn't one of these: it's an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum ClientError {
     /// The request itself is bad: the same again would be refused again.
     #[error("refused: {0}")]
     Refused(Refusal),
@@ -16,9 +16,9 @@ pub enum Error {
     Unknown(String),
 }
 
-impl Error {
+impl ClientError {
     /// The same error of a later part of a call whose first `decided` commands were decided.
-    pub(crate) fn after(self, decided: usize) -> Self {
+    pub(crate) fn after_decided(self, decided: usize) -> Self {
         if decided == 0 {
             return self;
         }

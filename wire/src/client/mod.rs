@@ -1,9 +1,9 @@
 //! The client of a cluster: any site will do, the primary is found by itself, and no answer is ever made up.
 //!
 //! Commands carry their own ids, so a request is sent again, with the same ids, until it's answered or its deadline is
-//! over. The end is one of four: an [`Answered`] per command (committed or rejected: both are answers),
-//! [`Error::Refused`] (the request itself is bad), [`Error::Unavailable`] (certainly nothing was done) or
-//! [`Error::Unknown`] (it may have been done: ask again with the same ids).
+//! over. The end is one of four: an [`CommandAnswer`] per command (committed or rejected: both are answers),
+//! [`ClientError::Refused`] (the request itself is bad), [`ClientError::Unavailable`] (certainly nothing was done) or
+//! [`ClientError::Unknown`] (it may have been done: ask again with the same ids).
 //!
 //! Few connections carry many calls: requests are numbered, written together, and answered in any order.
 //! [`raw`] is the same connection without the patience.
@@ -26,7 +26,7 @@ use std::{
 use bytes::Bytes;
 
 pub use config::{ClientConfig, ConfigError, SiteAddress};
-pub use error::Error;
+pub use error::ClientError;
 
 use crate::{
     codec,
@@ -37,9 +37,9 @@ use crate::{
     request::{Consistency, Query},
 };
 use raw::{Connector, Reply};
-use retrying_call::{Failure, Pursuit, Request};
+use retrying_call::{Failure, Request, RetryingCall};
 use route::Route;
-use session::{Cell, Session};
+use session::{Session, SessionSlot};
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ const CONNECTIONS_MAX: usize = 8;
 
 /// What the ledger answered to one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct CommandAnswer {
     /// Where and when it was decided, the first time.
     pub stamp: Stamp,
     /// Committed or rejected.
@@ -93,7 +93,7 @@ struct Shared {
     connector: Mutex<Option<Connector>>,
     route: Arc<Route>,
     /// One per connection and site: `cells[connection][site]`.
-    cells: Vec<Vec<Cell>>,
+    cells: Vec<Vec<SessionSlot>>,
     next_connection: AtomicUsize,
 }
 
@@ -103,7 +103,7 @@ impl Client {
     pub fn connect(config: ClientConfig, options: ClientOptions) -> Self {
         let connections = options.connections.clamp(1, CONNECTIONS_MAX);
         let sites = config.sites.len();
-        let cells = (0..connections).map(|_| (0..sites).map(|_| Cell::default()).collect());
+        let cells = (0..connections).map(|_| (0..sites).map(|_| SessionSlot::default()).collect());
         let shared = Shared {
             connector: Mutex::new(None),
             route: Arc::new(Route::new(config.sites.iter().map(|site| site.node).collect())),
@@ -119,8 +119,8 @@ impl Client {
     /// other.
     ///
     /// # Errors
-    /// See [`Error`]; a rejection isn't one.
-    pub async fn submit(&self, commands: &[Command]) -> Result<Vec<Answered>, Error> {
+    /// See [`ClientError`]; a rejection isn't one.
+    pub async fn submit(&self, commands: &[Command]) -> Result<Vec<CommandAnswer>, ClientError> {
         let mut answered = Vec::with_capacity(commands.len());
         for batch in commands.chunks(COMMANDS_MAX) {
             let mut bytes = Vec::with_capacity(batch.len() * 80);
@@ -131,8 +131,8 @@ impl Client {
             let outcomes = self
                 .submit_encoded(count, false, bytes.into())
                 .await
-                .map_err(|error| error.after(answered.len()))?;
-            answered.extend(outcomes.answers.iter().map(|answer| Answered {
+                .map_err(|error| error.after_decided(answered.len()))?;
+            answered.extend(outcomes.answers.iter().map(|answer| CommandAnswer {
                 stamp: answer.first.unwrap_or(outcomes.stamp),
                 outcome: answer.outcome,
                 replayed: answer.first.is_some(),
@@ -145,24 +145,28 @@ impl Client {
     /// `atomic`, all of them are committed or none.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`ClientError`].
     pub async fn submit_encoded(
         &self,
         count: u32,
         atomic: bool,
         commands: Bytes,
-    ) -> Result<Outcomes, Error> {
-        match self.pursue(Request::Submit { count, atomic, commands }, None).await? {
+    ) -> Result<Outcomes, ClientError> {
+        match self.call_with_retries(Request::Submit { count, atomic, commands }, None).await? {
             Reply::Outcomes(outcomes) => Ok(outcomes),
-            _ => Err(Error::Unknown("the site answered something else than outcomes".into())),
+            _ => Err(ClientError::Unknown("the site answered something else than outcomes".into())),
         }
     }
 
     /// Asks what the ledger holds.
     ///
     /// # Errors
-    /// See [`Error`]; never `Unknown`, since a read does nothing.
-    pub async fn read(&self, query: Query, consistency: Consistency) -> Result<ViewReply, Error> {
+    /// See [`ClientError`]; never `Unknown`, since a read does nothing.
+    pub async fn read(
+        &self,
+        query: Query,
+        consistency: Consistency,
+    ) -> Result<ViewReply, ClientError> {
         self.read_from(query, consistency, None).await
     }
 
@@ -175,10 +179,10 @@ impl Client {
         site: &str,
         query: Query,
         consistency: Consistency,
-    ) -> Result<ViewReply, Error> {
+    ) -> Result<ViewReply, ClientError> {
         let sites = &self.shared.config.sites;
         let Some(only) = sites.iter().position(|known| known.name == site) else {
-            return Err(Error::Unavailable(format!("no site is called {site}")));
+            return Err(ClientError::Unavailable(format!("no site is called {site}")));
         };
         self.read_from(query, consistency, Some(only)).await
     }
@@ -188,47 +192,53 @@ impl Client {
         query: Query,
         consistency: Consistency,
         only: Option<usize>,
-    ) -> Result<ViewReply, Error> {
-        match self.pursue(Request::Read { query, consistency }, only).await? {
+    ) -> Result<ViewReply, ClientError> {
+        match self.call_with_retries(Request::Read { query, consistency }, only).await? {
             Reply::View(view) => Ok(view),
-            _ => Err(Error::Unavailable("the site answered something else than a view".into())),
+            _ => {
+                Err(ClientError::Unavailable("the site answered something else than a view".into()))
+            }
         }
     }
 
     /// The site that it talks to, once it does.
     #[must_use]
-    pub fn site(&self) -> Option<String> {
-        self.welcome().map(|welcome| welcome.site.as_str().into())
+    pub fn current_site(&self) -> Option<String> {
+        self.last_welcome().map(|welcome| welcome.site.as_str().into())
     }
 
     /// What that site said of itself.
     #[must_use]
-    pub fn welcome(&self) -> Option<Welcome> {
-        self.shared.route.welcome()
+    pub fn last_welcome(&self) -> Option<Welcome> {
+        self.shared.route.last_welcome()
     }
 
-    async fn pursue(&self, request: Request, only: Option<usize>) -> Result<Reply, Error> {
+    async fn call_with_retries(
+        &self,
+        request: Request,
+        only: Option<usize>,
+    ) -> Result<Reply, ClientError> {
         if self.shared.config.sites.is_empty() {
-            return Err(Error::Unavailable("the configuration names no site".into()));
+            return Err(ClientError::Unavailable("the configuration names no site".into()));
         }
         let turn = self.shared.next_connection.fetch_add(1, Ordering::Relaxed);
         let connection = turn % self.shared.cells.len();
-        Pursuit::new(&self.shared, connection, &request, only).run().await
+        RetryingCall::new(&self.shared, connection, &request, only).run().await
     }
 }
 
 impl Shared {
     /// The connection's session with a site; connects where there is none that is well.
-    async fn session(&self, connection: usize, site: usize) -> Result<Arc<Session>, Failure> {
+    async fn open_session(&self, connection: usize, site: usize) -> Result<Arc<Session>, Failure> {
         let cell = &self.cells[connection][site];
-        if let Some(session) = cell.well() {
+        if let Some(session) = cell.usable_session() {
             return Ok(session);
         }
-        let connector = self.connector()?;
+        let connector = self.ensure_connector()?;
         cell.connect(&connector, &self.config.sites[site], &self.route).await
     }
 
-    fn connector(&self) -> Result<Connector, Failure> {
+    fn ensure_connector(&self) -> Result<Connector, Failure> {
         let mut connector = self.connector.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connector) = &*connector {
             return Ok(connector.clone());

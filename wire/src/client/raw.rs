@@ -72,7 +72,7 @@ impl Connector {
         let transport = transport::to_node(IDLE, every);
         let dialler = Dialler::for_client(&trust, ipv6, transport, CONNECT_MAX)
             .map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Self { dialler, hello: frame::whole(HELLO, &Hello { key }).into() })
+        Ok(Self { dialler, hello: frame::encode_whole(HELLO, &Hello { key }).into() })
     }
 
     /// Connects to a site and shows the key.
@@ -109,7 +109,7 @@ async fn greet(link: &Link, hello: &[u8]) -> io::Result<Greeted> {
     let Some(first) = receiver.receive().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
-    let invalid = |error: codec::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
     match first.kind {
         WELCOME => {
             let welcome = codec::decode(&first.body).map_err(invalid)?;
@@ -172,20 +172,20 @@ impl RawConnection {
         (self.sender, self.receiver)
     }
 
-    pub(crate) fn asker(&self) -> Asker {
-        Asker { link: self.sender.link.clone(), hello: self.hello.clone() }
+    pub(crate) fn primary_probe(&self) -> PrimaryProbe {
+        PrimaryProbe { link: self.sender.link.clone(), hello: self.hello.clone() }
     }
 }
 
 /// Asks a site who is primary now, by greeting it again on a stream of its own.
 #[derive(Debug)]
-pub(crate) struct Asker {
+pub(crate) struct PrimaryProbe {
     link: Arc<Link>,
     hello: Arc<[u8]>,
 }
 
-impl Asker {
-    pub(crate) async fn ask(&self) -> Option<Welcome> {
+impl PrimaryProbe {
+    pub(crate) async fn ask_primary(&self) -> Option<Welcome> {
         match tokio::time::timeout(CONNECT_MAX, greet(&self.link, &self.hello)).await {
             Ok(Ok(Ok((welcome, _, _)))) => Some(welcome),
             _ => None,
@@ -193,7 +193,7 @@ impl Asker {
     }
 
     /// How many datagrams have come from the site so far.
-    pub(crate) fn datagrams(&self) -> u64 {
+    pub(crate) fn datagrams_received(&self) -> u64 {
         self.link.datagrams_received()
     }
 
@@ -279,18 +279,20 @@ impl Reply {
     ///
     /// # Errors
     /// When the frame isn't one.
-    pub fn read(frame: &Frame) -> Result<Self, codec::Error> {
+    pub fn read(frame: &Frame) -> Result<Self, codec::CodecError> {
         match frame.kind {
             OUTCOMES => codec::decode(&frame.body).map(Self::Outcomes),
             VIEW => codec::decode(&frame.body).map(Self::View),
             REFUSED => codec::decode(&frame.body).map(Self::Refused),
-            other => Err(codec::Error::Malformed(format!("a frame of type {other} is no reply"))),
+            other => {
+                Err(codec::CodecError::Malformed(format!("a frame of type {other} is no reply")))
+            }
         }
     }
 
     /// The number of the request that a frame answers, without reading the rest.
     #[must_use]
-    pub fn number(frame: &Frame) -> Option<u64> {
+    pub fn request_number(frame: &Frame) -> Option<u64> {
         let known = matches!(frame.kind, OUTCOMES | VIEW | REFUSED);
         let number = frame.body.first_chunk::<8>().filter(|_| known)?;
         Some(u64::from_le_bytes(*number))

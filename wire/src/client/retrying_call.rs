@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 
-use super::{Shared, error::Error, raw::Reply};
+use super::{Shared, error::ClientError, raw::Reply};
 use crate::{
     codec, frame,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
@@ -68,7 +68,7 @@ impl Request {
     }
 
     /// Whether asking it may change the ledger.
-    fn acts(&self) -> bool {
+    fn changes_ledger(&self) -> bool {
         matches!(self, Self::Submit { .. })
     }
 
@@ -95,20 +95,20 @@ pub(crate) enum Failure {
 }
 
 /// A site that was asked and hasn't answered yet.
-struct Asked {
+struct RequestedSite {
     site: usize,
     since: Instant,
     sent: Arc<AtomicBool>,
     given_up: bool,
 }
 
-pub(crate) struct Pursuit<'a> {
+pub(crate) struct RetryingCall<'a> {
     shared: &'a Shared,
     connection: usize,
     request: &'a Request,
     only: Option<usize>,
     deadline: Instant,
-    asked: Vec<Asked>,
+    asked: Vec<RequestedSite>,
     last_site: Option<usize>,
     next_try: Option<Instant>,
     tries: u32,
@@ -120,7 +120,7 @@ pub(crate) struct Pursuit<'a> {
     why: String,
 }
 
-impl<'a> Pursuit<'a> {
+impl<'a> RetryingCall<'a> {
     pub(crate) fn new(
         shared: &'a Shared,
         connection: usize,
@@ -146,7 +146,7 @@ impl<'a> Pursuit<'a> {
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Reply, Error> {
+    pub(crate) async fn run(mut self) -> Result<Reply, ClientError> {
         let mut tries = FuturesUnordered::new();
         let (shared, connection, request, deadline) =
             (self.shared, self.connection, self.request, self.deadline);
@@ -164,11 +164,11 @@ impl<'a> Pursuit<'a> {
                 }
                 () = tokio::time::sleep_until(wake_at) => {
                     if Instant::now() >= self.deadline {
-                        return Err(self.out_of_time());
+                        return Err(self.timeout_error());
                     }
-                    tries.extend(self.another().map(ask));
+                    tries.extend(self.next_retry().map(ask));
                     if self.is_over() {
-                        return Err(Error::Unavailable(self.why));
+                        return Err(ClientError::Unavailable(self.why));
                     }
                 }
             }
@@ -184,7 +184,8 @@ impl<'a> Pursuit<'a> {
             None => self.shared.route.choose(&busy, self.last_site.take()),
         }?;
         let sent = Arc::new(AtomicBool::new(false));
-        let asked = Asked { site, since: Instant::now(), sent: sent.clone(), given_up: false };
+        let asked =
+            RequestedSite { site, since: Instant::now(), sent: sent.clone(), given_up: false };
         self.asked.push(asked);
         Some((site, sent))
     }
@@ -196,16 +197,16 @@ impl<'a> Pursuit<'a> {
     }
 
     /// Time has passed: whom to ask now, if anybody.
-    fn another(&mut self) -> Option<(usize, Arc<AtomicBool>)> {
+    fn next_retry(&mut self) -> Option<(usize, Arc<AtomicBool>)> {
         let now = Instant::now();
-        if self.next_try.is_some_and(|at| now >= at) || self.gave_one_up(now) {
+        if self.next_try.is_some_and(|at| now >= at) || self.give_up_slow_site(now) {
             return self.next_site();
         }
         None
     }
 
     /// Whether one of the asked sites turns out to be silent, or alive but far too slow.
-    fn gave_one_up(&mut self, now: Instant) -> bool {
+    fn give_up_slow_site(&mut self, now: Instant) -> bool {
         let silence = self.shared.options.silence;
         for asked in self.asked.iter_mut().filter(|asked| !asked.given_up) {
             let waited = now - asked.since;
@@ -224,9 +225,9 @@ impl<'a> Pursuit<'a> {
                 self.hopeless.push(asked.site);
             }
             if quiet >= silence {
-                self.shared.route.failed(asked.site);
+                self.shared.route.mark_failed(asked.site);
                 if let Some(session) = session {
-                    session.is_silent();
+                    session.mark_silent();
                 }
             }
             return true;
@@ -239,55 +240,56 @@ impl<'a> Pursuit<'a> {
         &mut self,
         site: usize,
         result: Result<Reply, Failure>,
-    ) -> Option<Result<Reply, Error>> {
+    ) -> Option<Result<Reply, ClientError>> {
         let refusal = match result {
             Ok(reply) if self.request.is_answered_by(&reply) => {
-                self.shared.route.answered(site);
+                self.shared.route.mark_answered(site);
                 return Some(Ok(reply));
             }
             Ok(Reply::Refused(refused)) => refused.refusal,
             Ok(_) => {
                 self.uncertain = true;
-                return self.again(site, "the site's answer doesn't fit the request".into());
+                return self
+                    .retry_elsewhere(site, "the site's answer doesn't fit the request".into());
             }
-            Err(Failure::NothingDone(why)) => return self.again(site, why),
+            Err(Failure::NothingDone(why)) => return self.retry_elsewhere(site, why),
             Err(Failure::MayHaveHappened(why)) => {
                 self.uncertain = true;
-                return self.again(site, why);
+                return self.retry_elsewhere(site, why);
             }
             Err(Failure::Refused(refusal)) => refusal,
         };
         match refusal.code {
             RefusalCode::OutcomeUnknown => {
                 self.uncertain = true;
-                self.again(site, refusal.to_string())
+                self.retry_elsewhere(site, refusal.to_string())
             }
             RefusalCode::Overloaded | RefusalCode::RateLimited => {
                 self.why = refusal.to_string();
-                self.pause(PAUSE_PATIENT);
+                self.schedule_retry(PAUSE_PATIENT);
                 None
             }
             code if code.is_retryable() => {
                 self.no_primary |= code == RefusalCode::NoPrimary;
-                self.again(site, refusal.to_string())
+                self.retry_elsewhere(site, refusal.to_string())
             }
-            _ if self.may_have_happened() => Some(Err(Error::Unknown(refusal.to_string()))),
-            _ => Some(Err(Error::Refused(refusal))),
+            _ if self.may_have_happened() => Some(Err(ClientError::Unknown(refusal.to_string()))),
+            _ => Some(Err(ClientError::Refused(refusal))),
         }
     }
 
     /// This site can't help at the moment: the next one, after a pause that grows.
-    fn again(&mut self, site: usize, why: String) -> Option<Result<Reply, Error>> {
+    fn retry_elsewhere(&mut self, site: usize, why: String) -> Option<Result<Reply, ClientError>> {
         self.why = format!("{}: {why}", self.shared.config.sites[site].name);
-        self.shared.route.failed(site);
+        self.shared.route.mark_failed(site);
         self.last_site = Some(site);
         if !self.hopeless.contains(&site) {
             self.hopeless.push(site);
         }
         if self.is_over() {
-            return Some(Err(Error::Unavailable(self.why.clone())));
+            return Some(Err(ClientError::Unavailable(self.why.clone())));
         }
-        self.pause(PAUSE_MIN);
+        self.schedule_retry(PAUSE_MIN);
         None
     }
 
@@ -303,7 +305,7 @@ impl<'a> Pursuit<'a> {
             && !self.may_have_happened()
     }
 
-    fn pause(&mut self, least: Duration) {
+    fn schedule_retry(&mut self, least: Duration) {
         let pause = least.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
         // Between half and all of it, so that many callers don't come back together.
         let random = getrandom::u32().unwrap_or(0) % 256;
@@ -313,13 +315,17 @@ impl<'a> Pursuit<'a> {
 
     fn may_have_happened(&self) -> bool {
         let on_the_way = self.asked.iter().any(|asked| asked.sent.load(Ordering::Relaxed));
-        self.request.acts() && (self.uncertain || on_the_way)
+        self.request.changes_ledger() && (self.uncertain || on_the_way)
     }
 
-    fn out_of_time(&self) -> Error {
+    fn timeout_error(&self) -> ClientError {
         let ms = self.shared.options.deadline.as_millis();
         let why = format!("no answer within {ms} ms; {}", self.why);
-        if self.may_have_happened() { Error::Unknown(why) } else { Error::Unavailable(why) }
+        if self.may_have_happened() {
+            ClientError::Unknown(why)
+        } else {
+            ClientError::Unavailable(why)
+        }
     }
 }
 
@@ -332,8 +338,8 @@ async fn attempt(
     sent: Arc<AtomicBool>,
 ) -> (usize, Result<Reply, Failure>) {
     let asked = async {
-        let session = shared.session(connection, site).await?;
-        let reply = session.request(request, deadline, &sent).await?;
+        let session = shared.open_session(connection, site).await?;
+        let reply = session.send_request(request, deadline, &sent).await?;
         Reply::read(&reply).map_err(|error| Failure::MayHaveHappened(error.to_string()))
     };
     (site, asked.await)

@@ -17,25 +17,25 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Route {
     nodes: Vec<NodeId>,
-    state: Mutex<State>,
+    state: Mutex<RouteState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RouteState {
     first: usize,
     rests_until: Vec<Option<Instant>>,
     welcome: Option<Welcome>,
 }
 
-impl State {
-    fn rests(&self, site: usize, now: Instant) -> bool {
+impl RouteState {
+    fn is_resting(&self, site: usize, now: Instant) -> bool {
         self.rests_until[site].is_some_and(|until| now < until)
     }
 }
 
 impl Route {
     pub(crate) fn new(nodes: Vec<NodeId>) -> Self {
-        let state = State { first: 0, rests_until: vec![None; nodes.len()], welcome: None };
+        let state = RouteState { first: 0, rests_until: vec![None; nodes.len()], welcome: None };
         Self { nodes, state: Mutex::new(state) }
     }
 
@@ -46,16 +46,16 @@ impl Route {
         let sites = self.nodes.len();
         let start = after.map_or(state.first, |last| last + 1);
         let free = || (0..sites).map(|step| (start + step) % sites).filter(|s| !busy.contains(s));
-        free().find(|site| !state.rests(*site, now)).or_else(|| free().next())
+        free().find(|site| !state.is_resting(*site, now)).or_else(|| free().next())
     }
 
     /// A site said who it is and who is primary.
-    pub(crate) fn heard(&self, welcome: Welcome) {
+    pub(crate) fn update_primary(&self, welcome: Welcome) {
         let mut state = self.lock();
         let leader = welcome.primary.unwrap_or(welcome.node);
         let now = Instant::now();
         if let Some(site) = self.nodes.iter().position(|node| *node == leader)
-            && !state.rests(site, now)
+            && !state.is_resting(site, now)
         {
             state.first = site;
         }
@@ -63,33 +63,33 @@ impl Route {
     }
 
     /// A site answered.
-    pub(crate) fn answered(&self, site: usize) {
+    pub(crate) fn mark_answered(&self, site: usize) {
         let mut state = self.lock();
         state.rests_until[site] = None;
         // Whom everybody asks first may be resting; then this one is at least known to answer.
         let first = state.first;
-        if first != site && state.rests(first, Instant::now()) {
+        if first != site && state.is_resting(first, Instant::now()) {
             state.first = site;
         }
     }
 
     /// A site failed: silent, lost, or unable to decide.
-    pub(crate) fn failed(&self, site: usize) {
+    pub(crate) fn mark_failed(&self, site: usize) {
         let mut state = self.lock();
         let now = Instant::now();
         state.rests_until[site] = Some(now + REST);
         if state.first == site {
             let sites = self.nodes.len();
             let next = (1..sites).map(|step| (site + step) % sites);
-            state.first = next.clone().find(|next| !state.rests(*next, now)).unwrap_or(site);
+            state.first = next.clone().find(|next| !state.is_resting(*next, now)).unwrap_or(site);
         }
     }
 
-    pub(crate) fn welcome(&self) -> Option<Welcome> {
+    pub(crate) fn last_welcome(&self) -> Option<Welcome> {
         self.lock().welcome.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, RouteState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

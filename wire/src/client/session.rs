@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     SiteAddress,
-    raw::{Asker, ConnectError, Connector, RawConnection, RawReceiver, RawSender, Reply},
+    raw::{ConnectError, Connector, PrimaryProbe, RawConnection, RawReceiver, RawSender, Reply},
     retrying_call::{Failure, Request},
     route::Route,
 };
@@ -35,21 +35,21 @@ const PRIMARY_ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// The place for one connection's session with one site.
 #[derive(Debug, Default)]
-pub(crate) struct Cell {
+pub(crate) struct SessionSlot {
     session: RwLock<Option<Arc<Session>>>,
     /// Held while somebody connects; what became of the last try.
     connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
 }
 
-impl Cell {
+impl SessionSlot {
     /// The session, whatever its state.
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
         self.session.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The session, if it can be used.
-    pub(crate) fn well(&self) -> Option<Arc<Session>> {
-        self.session().filter(|session| session.is_well())
+    pub(crate) fn usable_session(&self) -> Option<Arc<Session>> {
+        self.session().filter(|session| session.is_usable())
     }
 
     /// Connects, unless another call has done so meanwhile. Calls that waited for the same try share its failure.
@@ -61,7 +61,7 @@ impl Cell {
     ) -> Result<Arc<Session>, Failure> {
         let asked_at = Instant::now();
         let mut last_failure = self.connecting.lock().await;
-        if let Some(session) = self.well() {
+        if let Some(session) = self.usable_session() {
             return Ok(session);
         }
         if let Some((at, failure)) = &*last_failure
@@ -71,7 +71,7 @@ impl Cell {
         }
         match connector.connect(site).await {
             Ok(connection) => {
-                route.heard(connection.welcome().clone());
+                route.update_primary(connection.welcome().clone());
                 let session = Arc::new(Session::start(connection, route.clone()));
                 let mut cell = self.session.write().unwrap_or_else(PoisonError::into_inner);
                 *cell = Some(session.clone());
@@ -92,8 +92,8 @@ impl Cell {
 /// A connection, its tasks, and the calls that wait for it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    desk: Arc<Desk>,
-    asker: Arc<Asker>,
+    desk: Arc<SessionState>,
+    asker: Arc<PrimaryProbe>,
     /// The datagrams that had arrived when somebody last looked, and when that number last changed.
     signs: Mutex<(u64, Instant)>,
     tasks: [JoinHandle<()>; 3],
@@ -101,25 +101,25 @@ pub(crate) struct Session {
 
 impl Session {
     fn start(connection: RawConnection, route: Arc<Route>) -> Self {
-        let asker = Arc::new(connection.asker());
+        let asker = Arc::new(connection.primary_probe());
         let (sender, receiver) = connection.split();
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::new(SessionState::new());
         let tasks = [
-            tokio::spawn(write(desk.clone(), sender)),
-            tokio::spawn(read(desk.clone(), receiver)),
+            tokio::spawn(write_frames(desk.clone(), sender)),
+            tokio::spawn(read_replies(desk.clone(), receiver)),
             tokio::spawn(ask_for_primary(desk.clone(), asker.clone(), route)),
         ];
-        let signs = Mutex::new((asker.datagrams(), Instant::now()));
+        let signs = Mutex::new((asker.datagrams_received(), Instant::now()));
         Self { desk, asker, signs, tasks }
     }
 
-    fn is_well(&self) -> bool {
+    fn is_usable(&self) -> bool {
         !self.desk.silent.load(Ordering::Relaxed) && !self.desk.ended.load(Ordering::Relaxed)
     }
 
     /// How long nothing at all has come from the site. A site that only takes its time acknowledges what it gets.
     pub(crate) fn quiet_for(&self) -> Duration {
-        let datagrams = self.asker.datagrams();
+        let datagrams = self.asker.datagrams_received();
         let now = Instant::now();
         let mut signs = lock(&self.signs);
         if signs.0 != datagrams {
@@ -129,12 +129,12 @@ impl Session {
     }
 
     /// Nobody uses it any more until something comes from the site.
-    pub(crate) fn is_silent(&self) {
+    pub(crate) fn mark_silent(&self) {
         self.desk.silent.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request and waits for its reply. `sent` becomes true once the site may have it.
-    pub(crate) async fn request(
+    pub(crate) async fn send_request(
         &self,
         request: &Request,
         deadline: Instant,
@@ -153,7 +153,7 @@ impl Session {
             }
             waiting.insert(number, reply);
         }
-        let _waiting = Waiting { desk, number };
+        let _waiting = PendingReply { desk, number };
         request.write(number, deadline, &mut lock(&desk.outgoing));
         sent.store(true, Ordering::Relaxed);
         room.forget();
@@ -174,7 +174,7 @@ impl Drop for Session {
 
 /// What calls and tasks of a session share.
 #[derive(Debug)]
-struct Desk {
+struct SessionState {
     next_number: AtomicU64,
     turns: Semaphore,
     room: Semaphore,
@@ -187,7 +187,7 @@ struct Desk {
     why_ended: Mutex<String>,
 }
 
-impl Desk {
+impl SessionState {
     fn new() -> Self {
         Self {
             // 0 is HELLO's.
@@ -227,18 +227,18 @@ impl Desk {
 }
 
 /// A call that waits; gives its number back however it ends.
-struct Waiting<'a> {
-    desk: &'a Desk,
+struct PendingReply<'a> {
+    desk: &'a SessionState,
     number: u64,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
         lock(&self.desk.waiting).remove(&self.number);
     }
 }
 
-async fn write(desk: Arc<Desk>, mut sender: RawSender) {
+async fn write_frames(desk: Arc<SessionState>, mut sender: RawSender) {
     loop {
         desk.wake.notified().await;
         loop {
@@ -256,12 +256,12 @@ async fn write(desk: Arc<Desk>, mut sender: RawSender) {
     }
 }
 
-async fn read(desk: Arc<Desk>, mut receiver: RawReceiver) {
+async fn read_replies(desk: Arc<SessionState>, mut receiver: RawReceiver) {
     let why = loop {
         match receiver.receive().await {
             Ok(Some(frame)) => {
                 desk.silent.store(false, Ordering::Relaxed);
-                let Some(number) = Reply::number(&frame) else {
+                let Some(number) = Reply::request_number(&frame) else {
                     break format!("a frame of type {} is no reply", frame.kind);
                 };
                 // A reply that nobody waits for any more is dropped.
@@ -277,13 +277,13 @@ async fn read(desk: Arc<Desk>, mut receiver: RawReceiver) {
     desk.end(why);
 }
 
-async fn ask_for_primary(desk: Arc<Desk>, asker: Arc<Asker>, route: Arc<Route>) {
+async fn ask_for_primary(desk: Arc<SessionState>, asker: Arc<PrimaryProbe>, route: Arc<Route>) {
     while !desk.ended.load(Ordering::Relaxed) {
         tokio::time::sleep(PRIMARY_ASKED_EVERY).await;
         if desk.used.swap(false, Ordering::Relaxed)
-            && let Some(welcome) = asker.ask().await
+            && let Some(welcome) = asker.ask_primary().await
         {
-            route.heard(welcome);
+            route.update_primary(welcome);
         }
     }
 }

@@ -14,8 +14,8 @@ use quinn::{Connection, Endpoint, Incoming, VarInt};
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    link::{Link, why},
-    slots::{Place, Places},
+    link::{Link, explain_close},
+    slots::{Slot, SlotPool},
 };
 
 /// Links that were let in but not yet fetched.
@@ -28,8 +28,8 @@ pub(crate) type Check<W> = fn(&Connection) -> Result<W, String>;
 /// Who may be inside.
 pub(crate) struct Bounds {
     pub(crate) handshake: Duration,
-    pub(crate) handshakes: Places,
-    pub(crate) connections: Places,
+    pub(crate) handshakes: SlotPool,
+    pub(crate) connections: SlotPool,
 }
 
 /// The end where links come out.
@@ -45,7 +45,7 @@ impl<W: Send + 'static> Acceptor<W> {
         let (arrivals, arrived) = mpsc::channel(ARRIVED_MAX);
         let refused = Arc::new(AtomicU64::new(0));
         let door = Door { bounds, check, arrivals, refused: refused.clone() };
-        tokio::spawn(Arc::new(door).watch(endpoint));
+        tokio::spawn(Arc::new(door).accept_incoming(endpoint));
         Self { arrived: Mutex::new(arrived), refused }
     }
 
@@ -53,7 +53,7 @@ impl<W: Send + 'static> Acceptor<W> {
         self.arrived.lock().await.recv().await
     }
 
-    pub(crate) fn refused(&self) -> u64 {
+    pub(crate) fn refused_count(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 }
@@ -66,7 +66,7 @@ struct Door<W> {
 }
 
 impl<W: Send + 'static> Door<W> {
-    async fn watch(self: Arc<Self>, endpoint: Endpoint) {
+    async fn accept_incoming(self: Arc<Self>, endpoint: Endpoint) {
         while let Some(incoming) = endpoint.accept().await {
             if !incoming.remote_address_validated() {
                 // Costs the sender one more round, us no memory. May fail only for addresses that are proven.
@@ -75,34 +75,34 @@ impl<W: Send + 'static> Door<W> {
             }
             let address = incoming.remote_address();
             let (handshake, place) = (
-                self.bounds.handshakes.take(address.ip()),
-                self.bounds.connections.take(address.ip()),
+                self.bounds.handshakes.take_slot(address.ip()),
+                self.bounds.connections.take_slot(address.ip()),
             );
             let (Some(handshake), Some(place)) = (handshake, place) else {
-                self.refuse(address, "no place is free");
+                self.count_refusal(address, "no place is free");
                 incoming.refuse();
                 continue;
             };
             let door = self.clone();
             tokio::spawn(async move {
-                if let Err(reason) = door.greet(incoming, handshake, place).await {
-                    door.refuse(address, &reason);
+                if let Err(reason) = door.complete_handshake(incoming, handshake, place).await {
+                    door.count_refusal(address, &reason);
                 }
             });
         }
     }
 
-    async fn greet(
+    async fn complete_handshake(
         &self,
         incoming: Incoming,
-        handshake: Place,
-        place: Place,
+        handshake: Slot,
+        place: Slot,
     ) -> Result<(), String> {
-        let connecting = incoming.accept().map_err(|error| why(&error))?;
+        let connecting = incoming.accept().map_err(|error| explain_close(&error))?;
         let connection = tokio::time::timeout(self.bounds.handshake, connecting)
             .await
             .map_err(|_| "the handshake took too long".to_owned())?
-            .map_err(|error| why(&error))?;
+            .map_err(|error| explain_close(&error))?;
         drop(handshake);
         let who = (self.check)(&connection).inspect_err(|reason| {
             connection.close(REFUSED, reason.as_bytes());
@@ -112,7 +112,7 @@ impl<W: Send + 'static> Door<W> {
         Ok(())
     }
 
-    fn refuse(&self, address: SocketAddr, reason: &str) {
+    fn count_refusal(&self, address: SocketAddr, reason: &str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%address, reason, "refused");
     }

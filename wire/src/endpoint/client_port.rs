@@ -8,8 +8,8 @@ use super::{
     acceptor::{Acceptor, Bounds},
     frames::{FrameReceiver, FrameSender},
     link::Link,
-    peer_port::{open, three_quarters},
-    slots::Places,
+    peer_port::{open_port, three_quarters},
+    slots::SlotPool,
     socket::BindError,
     transport::{self, CLIENT_WINDOW, ClientSettings},
 };
@@ -20,7 +20,7 @@ use crate::{identity::Identity, version::ALPN_CLIENT};
 pub struct ClientEndpoint {
     endpoint: quinn::Endpoint,
     acceptor: Acceptor<()>,
-    connections: Places,
+    connections: SlotPool,
 }
 
 impl ClientEndpoint {
@@ -36,8 +36,9 @@ impl ClientEndpoint {
         let tls = identity
             .client_port_tls(ALPN_CLIENT)
             .map_err(|error| BindError::Tls(error.to_string()))?;
-        let endpoint = open(listen, &identity, "client", tls, transport::to_clients(&settings))?;
-        let places = |all: usize| Places::new(all, three_quarters(all));
+        let endpoint =
+            open_port(listen, &identity, "client", tls, transport::to_clients(&settings))?;
+        let places = |all: usize| SlotPool::new(all, three_quarters(all));
         let connections = places(settings.connections_max);
         let bounds = Bounds {
             handshake: settings.handshake,
@@ -64,14 +65,14 @@ impl ClientEndpoint {
 
     /// How many were refused so far.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.acceptor.refused()
+    pub fn refused_count(&self) -> u64 {
+        self.acceptor.refused_count()
     }
 
     /// How many connections are open.
     #[must_use]
-    pub fn connections(&self) -> usize {
-        self.connections.taken()
+    pub fn connection_count(&self) -> usize {
+        self.connections.taken_count()
     }
 
     /// Closes the port and all of its connections.
@@ -108,7 +109,7 @@ impl ClientLink {
     }
 
     /// The client's key is good: from now on it may have as much unread as requests take. Until then it's 64 KiB.
-    pub fn welcome(&self) {
+    pub fn widen_window(&self) {
         self.link.connection.set_receive_window(VarInt::from_u32(CLIENT_WINDOW));
     }
 
@@ -124,8 +125,8 @@ impl ClientLink {
     }
 
     /// Waits for its end; says why.
-    pub async fn closed(&self) -> String {
-        self.link.closed().await
+    pub async fn wait_closed(&self) -> String {
+        self.link.wait_closed().await
     }
 
     /// Whether it has ended.

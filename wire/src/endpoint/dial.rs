@@ -13,7 +13,7 @@ use quinn::{
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    link::{Link, why},
+    link::{Link, explain_close},
     socket,
     socket::BindError,
 };
@@ -100,7 +100,7 @@ impl Dialler {
             .map_err(|_| DialError::Silent(address))?
             .map_err(|error| match error {
                 quinn::ConnectionError::TimedOut => DialError::Silent(address),
-                other => failed(why(&other)),
+                other => failed(explain_close(&other)),
             })?;
         let link = Link::new(connection, None);
         let found = subject_of(&link.connection).map_err(failed)?.node;
@@ -123,5 +123,5 @@ pub(crate) fn subject_of(connection: &Connection) -> Result<Subject, String> {
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
         .ok_or("it shows no certificate")?;
     let own = chain.first().ok_or("it shows no certificate")?;
-    Subject::of(own).map_err(|error| error.to_string())
+    Subject::from_certificate(own).map_err(|error| error.to_string())
 }

@@ -93,7 +93,7 @@ impl FrameReceiver {
                 return Ok(Some(frame));
             }
             let Some(read) = self.stream.read_chunks(&mut self.pieces).await? else {
-                return self.ended();
+                return self.end_of_stream();
             };
             self.buffer_pieces(read);
         }
@@ -104,7 +104,7 @@ impl FrameReceiver {
     /// # Errors
     /// `InvalidData` for a frame that can't be accepted.
     pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
-        frame::take(&mut self.buffer)
+        frame::take_frame(&mut self.buffer)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -120,7 +120,7 @@ impl FrameReceiver {
         }
     }
 
-    fn ended(&self) -> io::Result<Option<Frame>> {
+    fn end_of_stream(&self) -> io::Result<Option<Frame>> {
         if self.buffer.is_empty() {
             return Ok(None);
         }

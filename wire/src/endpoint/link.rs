@@ -6,7 +6,7 @@ use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use super::{
     frames::{FrameReceiver, FrameSender},
-    slots::Place,
+    slots::Slot,
 };
 
 /// Closed in the course of things.
@@ -18,11 +18,11 @@ const REASON_BYTES_MAX: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
-    _place: Option<Place>,
+    _place: Option<Slot>,
 }
 
 impl Link {
-    pub(crate) fn new(connection: Connection, place: Option<Place>) -> Self {
+    pub(crate) fn new(connection: Connection, place: Option<Slot>) -> Self {
         Self { connection, _place: place }
     }
 
@@ -44,8 +44,8 @@ impl Link {
         self.connection.stats().udp_rx.datagrams
     }
 
-    pub(crate) async fn closed(&self) -> String {
-        why(&self.connection.closed().await)
+    pub(crate) async fn wait_closed(&self) -> String {
+        explain_close(&self.connection.closed().await)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -61,23 +61,27 @@ impl Drop for Link {
 }
 
 /// Why a connection ended, for people. The other side's own words are cut and stripped: they may be hostile.
-pub(crate) fn why(error: &ConnectionError) -> String {
+pub(crate) fn explain_close(error: &ConnectionError) -> String {
     match error {
         ConnectionError::TimedOut => "no sign of life for the idle time".into(),
         ConnectionError::LocallyClosed => "closed by this side".into(),
         ConnectionError::Reset => "the other side has started anew".into(),
         ConnectionError::ApplicationClosed(close) => {
-            format!("closed by the other side: {}", words(&close.reason))
+            format!("closed by the other side: {}", printable_reason(&close.reason))
         }
         ConnectionError::ConnectionClosed(close)
             if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
         {
             "the other side is full or shutting down".into()
         }
-        ConnectionError::ConnectionClosed(close) => match alert(close.error_code) {
+        ConnectionError::ConnectionClosed(close) => match explain_alert(close.error_code) {
             Some(alert) => format!("refused by the other side: {alert}"),
             None => {
-                format!("refused by the other side: {}: {}", close.error_code, words(&close.reason))
+                format!(
+                    "refused by the other side: {}: {}",
+                    close.error_code,
+                    printable_reason(&close.reason)
+                )
             }
         },
         ConnectionError::TransportError(error) => handshake_error(&error.reason).into(),
@@ -86,7 +90,7 @@ pub(crate) fn why(error: &ConnectionError) -> String {
 }
 
 /// What a TLS alert (RFC 8446 §6) means between us, carried in QUIC's error codes (RFC 9001 §4.8).
-fn alert(code: TransportErrorCode) -> Option<String> {
+fn explain_alert(code: TransportErrorCode) -> Option<String> {
     let number = u64::from(code).checked_sub(0x100).filter(|number| *number <= 0xff)?;
     let text = match number {
         42 | 43 | 46 => "our certificate isn't accepted there (another cluster's?)",
@@ -113,7 +117,7 @@ fn handshake_error(reason: &str) -> &str {
     }
 }
 
-fn words(bytes: &[u8]) -> String {
+fn printable_reason(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(REASON_BYTES_MAX)];
     let text: String =
         String::from_utf8_lossy(shown).chars().filter(|letter| !letter.is_control()).collect();
@@ -126,8 +130,8 @@ mod tests {
 
     #[test]
     fn the_other_sides_words_are_cut_and_stripped() {
-        assert_eq!(words(b"\x1b[31mred\r\n"), "[31mred");
-        assert_eq!(words(&[b'a'; 4_000]).len(), REASON_BYTES_MAX);
-        assert_eq!(words(b"\0"), "no reason given");
+        assert_eq!(printable_reason(b"\x1b[31mred\r\n"), "[31mred");
+        assert_eq!(printable_reason(&[b'a'; 4_000]).len(), REASON_BYTES_MAX);
+        assert_eq!(printable_reason(b"\0"), "no reason given");
     }
 }

@@ -10,7 +10,7 @@ use super::{
     frames::{FrameReceiver, FrameSender},
     link::Link,
     reset,
-    slots::Places,
+    slots::SlotPool,
     socket::{self, BindError},
     transport::{self, INCOMING_BYTES_MAX, INCOMING_MAX, PeerSettings},
 };
@@ -46,14 +46,14 @@ impl PeerEndpoint {
         let tls = identity.peer_port_tls(ALPN_PEER).map_err(unusable)?;
         let dialler_tls = identity.dialler_tls(ALPN_PEER).map_err(unusable)?;
         let transport = transport::between_sites(&settings);
-        let endpoint = open(listen, &identity, "peer", tls, transport.clone())?;
+        let endpoint = open_port(listen, &identity, "peer", tls, transport.clone())?;
         let bounds = Bounds {
             handshake: settings.handshake,
-            handshakes: Places::new(
+            handshakes: SlotPool::new(
                 settings.handshakes_max,
                 three_quarters(settings.handshakes_max),
             ),
-            connections: Places::new(settings.links_max, settings.links_max),
+            connections: SlotPool::new(settings.links_max, settings.links_max),
         };
         let acceptor = Acceptor::start(endpoint.clone(), bounds, |connection| {
             subject_of(connection).map(|subject| subject.node)
@@ -88,8 +88,8 @@ impl PeerEndpoint {
 
     /// How many were refused so far.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.acceptor.refused()
+    pub fn refused_count(&self) -> u64 {
+        self.acceptor.refused_count()
     }
 
     /// Closes the port and all of its links.
@@ -129,8 +129,8 @@ impl PeerLink {
     /// When the link is gone.
     pub async fn open_lane(&self, lane: Lane) -> io::Result<(FrameSender, FrameReceiver)> {
         let (mut sender, receiver) = self.link.open_stream().await?;
-        sender.set_priority(priority(lane))?;
-        sender.send(&frame::whole(LANE, &LaneHello { lane })).await?;
+        sender.set_priority(lane_priority(lane))?;
+        sender.send(&frame::encode_whole(LANE, &LaneHello { lane })).await?;
         Ok((sender, receiver))
     }
 
@@ -151,7 +151,7 @@ impl PeerLink {
             None => return Err(invalid("a lane ended before it began".into())),
         };
         let lane = hello.map_err(|error| invalid(error.to_string()))?.lane;
-        sender.set_priority(priority(lane))?;
+        sender.set_priority(lane_priority(lane))?;
         Ok((lane, sender, receiver))
     }
 
@@ -162,13 +162,13 @@ impl PeerLink {
 
     /// The time that a datagram and its answer take at the moment.
     #[must_use]
-    pub fn rtt(&self) -> Duration {
+    pub fn round_trip_time(&self) -> Duration {
         self.link.connection.rtt()
     }
 
     /// Waits for its end; says why.
-    pub async fn closed(&self) -> String {
-        self.link.closed().await
+    pub async fn wait_closed(&self) -> String {
+        self.link.wait_closed().await
     }
 
     /// Whether it has ended.
@@ -190,7 +190,7 @@ impl PeerLink {
     }
 }
 
-fn priority(lane: Lane) -> i32 {
+fn lane_priority(lane: Lane) -> i32 {
     match lane {
         Lane::Control => 10,
         Lane::Append => 5,
@@ -203,7 +203,7 @@ pub(crate) fn three_quarters(all: usize) -> usize {
 }
 
 /// Opens a node's port.
-pub(crate) fn open(
+pub(crate) fn open_port(
     listen: SocketAddr,
     identity: &Identity,
     port: &str,

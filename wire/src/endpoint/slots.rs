@@ -8,30 +8,30 @@ use std::{
 
 /// A bounded number of places.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Arc<Room>);
+pub(crate) struct SlotPool(Arc<SharedPool>);
 
 #[derive(Debug)]
-struct Room {
-    taken: Mutex<Taken>,
+struct SharedPool {
+    taken: Mutex<TakenSlots>,
     all_max: usize,
     address_max: usize,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenSlots {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-impl Places {
+impl SlotPool {
     /// So many in all, and so many from one address.
     pub(crate) fn new(all_max: usize, address_max: usize) -> Self {
-        Self(Arc::new(Room { taken: Mutex::default(), all_max, address_max }))
+        Self(Arc::new(SharedPool { taken: Mutex::default(), all_max, address_max }))
     }
 
     /// A place, if one is free.
-    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
-        let address = holder(address);
+    pub(crate) fn take_slot(&self, address: IpAddr) -> Option<Slot> {
+        let address = network_of(address);
         let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by_address.get(&address).copied().unwrap_or(0);
         if taken.all >= self.0.all_max || own >= self.0.address_max {
@@ -39,23 +39,23 @@ impl Places {
         }
         taken.all += 1;
         taken.by_address.insert(address, own + 1);
-        Some(Place { room: self.0.clone(), address })
+        Some(Slot { room: self.0.clone(), address })
     }
 
     /// How many are taken.
-    pub(crate) fn taken(&self) -> usize {
+    pub(crate) fn taken_count(&self) -> usize {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).all
     }
 }
 
 /// One place; free again when it's dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    room: Arc<Room>,
+pub(crate) struct Slot {
+    room: Arc<SharedPool>,
     address: IpAddr,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
@@ -68,7 +68,7 @@ impl Drop for Place {
 }
 
 /// Whoever has one IPv6 address has all of its network.
-fn holder(address: IpAddr) -> IpAddr {
+fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let bits = v6.to_bits() & !u128::from(u64::MAX);
@@ -84,22 +84,22 @@ mod tests {
 
     #[test]
     fn one_address_leaves_room_for_others_and_places_come_back() {
-        let places = Places::new(4, 3);
+        let places = SlotPool::new(4, 3);
         let (flood, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let held: Vec<Place> = std::iter::from_fn(|| places.take(flood)).collect();
+        let held: Vec<Slot> = std::iter::from_fn(|| places.take_slot(flood)).collect();
         assert_eq!(held.len(), 3);
-        let last = places.take(other).unwrap();
-        assert!(places.take(other).is_none(), "all four are taken");
+        let last = places.take_slot(other).unwrap();
+        assert!(places.take_slot(other).is_none(), "all four are taken");
         drop(held);
-        assert_eq!(places.taken(), 1);
+        assert_eq!(places.taken_count(), 1);
         drop(last);
-        assert_eq!(places.taken(), 0);
+        assert_eq!(places.taken_count(), 0);
         assert!(places.0.taken.lock().unwrap().by_address.is_empty());
     }
 
     #[test]
     fn an_ipv6_network_is_one_address_and_a_mapped_ipv4_address_is_itself() {
-        let parse = |text: &str| holder(text.parse().unwrap());
+        let parse = |text: &str| network_of(text.parse().unwrap());
         assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:2"));
         assert_ne!(parse("2001:db8:0:1::1"), parse("2001:db8:0:2::1"));
         assert_eq!(parse("::ffff:10.0.0.1"), parse("10.0.0.1"));

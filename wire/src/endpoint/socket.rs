@@ -54,8 +54,8 @@ pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
         tracing::debug!(%address, %error, "the socket's buffers stay as the system made them");
     }
     socket.bind(&address.into()).map_err(refused)?;
-    let receive = given(socket.recv_buffer_size());
-    let send = given(socket.send_buffer_size());
+    let receive = granted_bytes(socket.recv_buffer_size());
+    let send = granted_bytes(socket.send_buffer_size());
     if receive < BUFFER_BYTES || send < BUFFER_BYTES {
         tracing::warn!(
             %address,
@@ -68,7 +68,7 @@ pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
     Ok(socket.into())
 }
 
-fn given(size: io::Result<usize>) -> usize {
+fn granted_bytes(size: io::Result<usize>) -> usize {
     let size = size.unwrap_or(0);
     // Linux reports the double, half of it for its own books.
     if cfg!(target_os = "linux") { size / 2 } else { size }

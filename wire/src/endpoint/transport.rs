@@ -80,7 +80,7 @@ const INITIAL_WINDOW: u64 = 1 << 20;
 /// Before the first answer. QUIC's own 333 ms make a lost first packet cost a second.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
-fn common(idle: Duration, segmentation_offload: bool) -> TransportConfig {
+fn common_config(idle: Duration, segmentation_offload: bool) -> TransportConfig {
     let mut cubic = CubicConfig::default();
     cubic.initial_window(INITIAL_WINDOW);
     let mut transport = TransportConfig::default();
@@ -98,7 +98,7 @@ fn common(idle: Duration, segmentation_offload: bool) -> TransportConfig {
 
 /// Between sites, both ends.
 pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
-    let mut transport = common(settings.idle, settings.segmentation_offload);
+    let mut transport = common_config(settings.idle, settings.segmentation_offload);
     transport
         .keep_alive_interval(Some(settings.idle / 4))
         .stream_receive_window(VarInt::from_u32(PEER_STREAM_WINDOW))
@@ -110,7 +110,7 @@ pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
 
 /// The node's end of a client's connection. The window is a stranger's until the key is accepted.
 pub(crate) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
-    let mut transport = common(settings.idle, settings.segmentation_offload);
+    let mut transport = common_config(settings.idle, settings.segmentation_offload);
     transport
         .stream_receive_window(VarInt::from_u32(CLIENT_WINDOW))
         .receive_window(VarInt::from_u32(STRANGER_WINDOW))
@@ -121,7 +121,7 @@ pub(crate) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
 
 /// The client's end. It opens all streams and keeps the connection alive.
 pub(crate) fn to_node(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
-    let mut transport = common(idle, true);
+    let mut transport = common_config(idle, true);
     transport
         .keep_alive_interval(Some(keep_alive))
         .stream_receive_window(VarInt::from_u32(PEER_STREAM_WINDOW))

@@ -10,28 +10,30 @@ fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
     fs::read(path).map_err(|error| IdentityError::Read { path: path.into(), error })
 }
 
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+pub(crate) fn read_certificates(
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let text = read(path)?;
     let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(certificates) if certificates.is_empty() => {
-            Err(IdentityError::content(path, "no certificate in it"))
+            Err(IdentityError::content_error(path, "no certificate in it"))
         }
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(IdentityError::content(path, format!("not PEM: {error}"))),
+        Err(error) => Err(IdentityError::content_error(path, format!("not PEM: {error}"))),
     }
 }
 
-pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    only_its_owner_reads(path)?;
+pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    check_owner_only(path)?;
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => IdentityError::content(path, "no private key in it"),
-        other => IdentityError::content(path, format!("not PEM: {other}")),
+        pem::Error::NoItemsFound => IdentityError::content_error(path, "no private key in it"),
+        other => IdentityError::content_error(path, format!("not PEM: {other}")),
     })
 }
 
 #[cfg(unix)]
-fn only_its_owner_reads(path: &Path) -> Result<(), IdentityError> {
+fn check_owner_only(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt as _;
     let meta = fs::metadata(path).map_err(|error| IdentityError::Read { path: path.into(), error });
     let mode = meta?.permissions().mode() & 0o777;
@@ -43,6 +45,6 @@ fn only_its_owner_reads(path: &Path) -> Result<(), IdentityError> {
 }
 
 #[cfg(not(unix))]
-fn only_its_owner_reads(_path: &Path) -> Result<(), IdentityError> {
+fn check_owner_only(_path: &Path) -> Result<(), IdentityError> {
     Ok(())
 }

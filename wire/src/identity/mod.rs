@@ -24,7 +24,7 @@ use rustls::{
 };
 
 use crate::id::{ClusterId, NodeId};
-use files::{certificates, private_key};
+use files::{read_certificates, read_private_key};
 use subject::expiry;
 pub use subject::{Subject, SubjectError};
 use verifier::{ClientVerifier, ServerVerifier};
@@ -82,7 +82,7 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    fn content(path: &Path, what: impl Into<String>) -> Self {
+    fn content_error(path: &Path, what: impl Into<String>) -> Self {
         Self::Content { path: path.into(), what: what.into() }
     }
 }
@@ -102,10 +102,10 @@ impl Trust {
     /// Names the file and what is wrong with it.
     pub fn load(ca: &Path, cluster: ClusterId) -> Result<Self, IdentityError> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(ca)? {
-            roots
-                .add(certificate)
-                .map_err(|error| IdentityError::content(ca, format!("no authority: {error}")))?;
+        for certificate in read_certificates(ca)? {
+            roots.add(certificate).map_err(|error| {
+                IdentityError::content_error(ca, format!("no authority: {error}"))
+            })?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         Ok(Self { roots: Arc::new(roots), cluster, provider })
@@ -168,18 +168,22 @@ impl Identity {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn load_node(ca: &Path, cert: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let chain = certificates(cert)?;
+        let chain = read_certificates(cert)?;
         let own = chain.first().expect("certificates() gives at least one");
-        let subject =
-            Subject::of(own).map_err(|error| IdentityError::content(cert, error.to_string()))?;
+        let subject = Subject::from_certificate(own)
+            .map_err(|error| IdentityError::content_error(cert, error.to_string()))?;
         let trust = Trust::load(ca, subject.cluster)?;
         trust.verify_chain(own, &chain[1..], UnixTime::now()).map_err(|error| {
-            IdentityError::NotValid { path: cert.into(), ca: ca.into(), reason: plain(&error) }
+            IdentityError::NotValid {
+                path: cert.into(),
+                ca: ca.into(),
+                reason: describe_error(&error),
+            }
         })?;
         let identity = Self {
             subject,
             trust,
-            key: Arc::new(private_key(key)?),
+            key: Arc::new(read_private_key(key)?),
             certificate_path: cert.into(),
             expires_at: expiry(own).unwrap_or(i64::MAX),
             chain,
@@ -188,8 +192,8 @@ impl Identity {
         let made = client_builder(&identity.trust.provider, identity.trust.server_verifier())
             .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key());
         made.map_err(|error| {
-            let what = format!("not the key of {}: {}", cert.display(), plain(&error));
-            IdentityError::content(key, what)
+            let what = format!("not the key of {}: {}", cert.display(), describe_error(&error));
+            IdentityError::content_error(key, what)
         })?;
         Ok(identity)
     }
@@ -198,7 +202,7 @@ impl Identity {
     ///
     /// # Errors
     /// When it's for another.
-    pub fn must_be(&self, cluster: ClusterId, node: NodeId) -> Result<(), IdentityError> {
+    pub fn check_subject(&self, cluster: ClusterId, node: NodeId) -> Result<(), IdentityError> {
         let expected = Subject { cluster, node };
         if self.subject == expected {
             return Ok(());
@@ -290,7 +294,7 @@ fn client_builder(
 }
 
 /// What rustls says of a certificate, without its type's name in front.
-pub(crate) fn plain(error: &rustls::Error) -> String {
+pub(crate) fn describe_error(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Certificate, Error};
     match error {
         Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {

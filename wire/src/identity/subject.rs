@@ -40,7 +40,7 @@ impl Subject {
     ///
     /// # Errors
     /// When it doesn't name exactly one.
-    pub fn of(certificate: &[u8]) -> Result<Self, SubjectError> {
+    pub fn from_certificate(certificate: &[u8]) -> Result<Self, SubjectError> {
         let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate)
             .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
         let names = parsed

@@ -18,31 +18,33 @@ use super::{Subject, Trust};
 use crate::id::ClusterId;
 
 /// Why a genuine certificate isn't accepted. rustls prints it with Debug, so that has to be for people too.
-struct NotOurs(String);
+struct ForeignCertificate(String);
 
-impl fmt::Display for NotOurs {
+impl fmt::Display for ForeignCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for NotOurs {
+impl fmt::Debug for ForeignCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotOurs {}
+impl std::error::Error for ForeignCertificate {}
 
-fn must_be_of(cluster: ClusterId, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-    let why = match Subject::of(certificate) {
+fn check_cluster(cluster: ClusterId, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+    let why = match Subject::from_certificate(certificate) {
         Ok(subject) if subject.cluster == cluster => return Ok(()),
         Ok(subject) => {
             format!("the certificate is of another cluster: {}, not {cluster}", subject.cluster)
         }
         Err(error) => error.to_string(),
     };
-    Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotOurs(why))))))
+    Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
+        ForeignCertificate(why),
+    )))))
 }
 
 const TLS13_ONLY: Error = Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic);
@@ -69,7 +71,7 @@ impl ServerCertVerifier for ServerVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.trust.verify_chain(end_entity, intermediates, now)?;
-        must_be_of(self.trust.cluster, end_entity)?;
+        check_cluster(self.trust.cluster, end_entity)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -127,7 +129,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        must_be_of(self.cluster, end_entity)?;
+        check_cluster(self.cluster, end_entity)?;
         Ok(verified)
     }
 

@@ -22,9 +22,9 @@ pub const APPENDED: u8 = 130;
 pub const VOTE: u8 = 131;
 /// Frame type: [`VoteReply`].
 pub const VOTED: u8 = 132;
-/// Frame type: [`TransferLeader`].
+/// Frame type: [`HandoverRequest`].
 pub const TRANSFER: u8 = 133;
-/// Frame type: [`TransferReply`].
+/// Frame type: [`HandoverReply`].
 pub const TRANSFERRED: u8 = 134;
 /// Frame type: [`ForwardSubmit`].
 pub const FORWARD_SUBMIT: u8 = 135;
@@ -57,7 +57,7 @@ pub struct LaneHello {
 
 /// A record's name: its position and the term of the primary that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct LogId {
+pub struct PeerLogId {
     /// The primary's election number.
     pub term: u64,
     /// The record's number.
@@ -66,7 +66,7 @@ pub struct LogId {
 
 /// Whom a node follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Vote {
+pub struct PeerVote {
     /// The election number.
     pub term: u64,
     /// The candidate or primary.
@@ -79,23 +79,23 @@ pub struct Vote {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AppendHead {
     /// The sender's leadership.
-    pub vote: Vote,
+    pub vote: PeerVote,
     /// The record in front of the first one; `None` at the journal's start.
-    pub previous: Option<LogId>,
+    pub previous: Option<PeerLogId>,
     /// That record's link: a diverged or damaged copy is found here, not at the next audit.
     pub previous_link: Option<[u8; 32]>,
     /// What the primary knows to be committed; `None` also while no majority has answered it within its lease, because then
     /// others may have elected another and committed more.
-    pub committed: Option<LogId>,
+    pub committed: Option<PeerLogId>,
     /// The receiver is a copy that began empty, and the sender has proved itself to it.
-    pub welcomes: Option<CopyWelcome>,
+    pub admittance: Option<Admittance>,
     /// How many records follow.
     pub records: u32,
 }
 
 /// A primary's word to a copy that began empty: its records may be taken and count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct CopyWelcome {
+pub struct Admittance {
     /// The number that the copy drew when it began: a word to an earlier copy of the same site isn't meant for this one.
     pub copy: u64,
     /// The copy took part in the cluster's first election, and has forgotten nothing since.
@@ -152,10 +152,10 @@ pub fn record_bytes(payload: usize) -> usize {
 ///
 /// # Errors
 /// When it's malformed.
-pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), codec::Error> {
+pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), codec::CodecError> {
     let (head, used) = codec::decode_prefix::<AppendHead>(&body)?;
     body.advance(used);
-    let cut_short = || codec::Error::Malformed("a record is cut short".into());
+    let cut_short = || codec::CodecError::Malformed("a record is cut short".into());
     let mut records = Vec::new();
     for _ in 0..head.records {
         if body.len() < RECORD_HEAD_BYTES {
@@ -167,7 +167,7 @@ pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), cod
         let kind = body.get_u8();
         let spare = [body.get_u8(), body.get_u8(), body.get_u8()];
         if spare != [0; 3] {
-            return Err(codec::Error::Malformed("a record's spare bytes aren't zero".into()));
+            return Err(codec::CodecError::Malformed("a record's spare bytes aren't zero".into()));
         }
         let length = usize::try_from(body.get_u32_le()).map_err(|_| cut_short())?;
         if body.len() < length {
@@ -176,7 +176,7 @@ pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), cod
         let payload = body.split_to(length);
         records.push(PeerRecord { position, term, time, kind, payload });
     }
-    if body.is_empty() { Ok((head, records)) } else { Err(codec::Error::Trailing(body.len())) }
+    if body.is_empty() { Ok((head, records)) } else { Err(codec::CodecError::Trailing(body.len())) }
 }
 
 /// What became of an APPEND.
@@ -196,13 +196,13 @@ pub struct AppendReply {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum AppendResult {
     /// Durable up to here.
-    Durable(Option<LogId>),
+    Durable(Option<PeerLogId>),
     /// The follower has another record, or none, at this position.
-    Conflict(LogId),
+    Conflict(PeerLogId),
     /// The follower follows somebody newer.
-    HigherVote(Vote),
+    HigherVote(PeerVote),
     /// Same record at `previous`, other link: one of the two copies is damaged. The follower takes no more.
-    LinkMismatch(LogId),
+    LinkMismatch(PeerLogId),
     /// The follower is a copy that began empty, under this number, and the head didn't welcome it: nothing was taken.
     Unwelcome(u64),
 }
@@ -213,11 +213,11 @@ pub struct VoteRequest {
     /// Only asks; changes nothing at the receiver.
     pub pre_vote: bool,
     /// The candidacy.
-    pub vote: Vote,
+    pub vote: PeerVote,
     /// The candidate's newest record.
-    pub last: Option<LogId>,
+    pub last: Option<PeerLogId>,
     /// The primary itself asked for the hand-over, so its lease doesn't stand in the way.
-    pub leadership_transfer: bool,
+    pub is_handover: bool,
     /// The candidate began empty and hasn't caught up: only a cluster where everybody did elects it.
     pub joining: bool,
 }
@@ -226,44 +226,44 @@ pub struct VoteRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct VoteReply {
     /// Whom the receiver follows now.
-    pub vote: Vote,
+    pub vote: PeerVote,
     /// Whether it gave, or would give, its vote.
     pub granted: bool,
     /// The receiver's newest record.
-    pub last: Option<LogId>,
+    pub last: Option<PeerLogId>,
     /// The number of a receiver that began empty and hasn't caught up: its vote counts only where everybody's is such a one.
     pub joining: Option<u64>,
 }
 
 /// Asks a follower to take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct TransferLeader {
+pub struct HandoverRequest {
     /// The primary's leadership.
-    pub from: Vote,
+    pub from: PeerVote,
     /// The follower that is to take over.
     pub to: NodeId,
     /// What the follower must have durable first.
-    pub last: Option<LogId>,
+    pub last: Option<PeerLogId>,
 }
 
-/// The answer to a [`TransferLeader`].
+/// The answer to a [`HandoverRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum TransferReply {
+pub enum HandoverReply {
     /// An election is on its way.
     Accepted,
     /// The leadership has changed meanwhile.
     VoteChanged {
         /// What the request named.
-        expected: Vote,
+        expected: PeerVote,
         /// What holds.
-        actual: Vote,
+        actual: PeerVote,
     },
     /// The follower lacks records.
     LogNotFlushed {
         /// What the request named.
-        expected: Option<LogId>,
+        expected: Option<PeerLogId>,
         /// What is durable.
-        actual: Option<LogId>,
+        actual: Option<PeerLogId>,
     },
 }
 
@@ -292,9 +292,9 @@ impl ForwardSubmit {
     ///
     /// # Errors
     /// When it's shorter than its head.
-    pub fn read(mut body: Bytes) -> Result<Self, codec::Error> {
+    pub fn read(mut body: Bytes) -> Result<Self, codec::CodecError> {
         let Some(key) = body.first_chunk::<32>().copied() else {
-            return Err(codec::Error::Malformed("a forward shorter than its head".into()));
+            return Err(codec::CodecError::Malformed("a forward shorter than its head".into()));
         };
         body.advance(32);
         Ok(Self { key, submit: crate::request::Submit::read(body)? })

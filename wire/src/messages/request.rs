@@ -92,9 +92,9 @@ impl Submit {
     ///
     /// # Errors
     /// When it's shorter than its head, or has flags that this program doesn't know.
-    pub fn read(mut body: Bytes) -> Result<Self, codec::Error> {
+    pub fn read(mut body: Bytes) -> Result<Self, codec::CodecError> {
         if body.len() < Self::HEAD_BYTES {
-            return Err(codec::Error::Malformed("a submit shorter than its head".into()));
+            return Err(codec::CodecError::Malformed("a submit shorter than its head".into()));
         }
         let number = body.get_u64_le();
         let deadline_ms = body.get_u32_le();
@@ -103,7 +103,9 @@ impl Submit {
             0 => false,
             Self::ATOMIC => true,
             flags => {
-                return Err(codec::Error::Malformed(format!("a submit with flags {flags:#x}")));
+                return Err(codec::CodecError::Malformed(format!(
+                    "a submit with flags {flags:#x}"
+                )));
             }
         };
         Ok(Self { number, deadline_ms, count, atomic, commands: body })

@@ -15,7 +15,7 @@ impl Amount {
     /// The amount as a change of balance, when it lies within 1 and 2^53−1.
     #[must_use]
     #[inline]
-    pub fn valid(self) -> Option<i64> {
+    pub fn to_balance_change(self) -> Option<i64> {
         if self.0 == 0 || self.0 > AMOUNT_MAX { None } else { i64::try_from(self.0).ok() }
     }
 }

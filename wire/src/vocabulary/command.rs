@@ -140,7 +140,7 @@ impl<'a> Commands<'a> {
 }
 
 impl<'a> Iterator for Commands<'a> {
-    type Item = Result<(Command, &'a [u8]), codec::Error>;
+    type Item = Result<(Command, &'a [u8]), codec::CodecError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {

@@ -72,7 +72,7 @@ impl EntryBuilder {
 
     /// How many commands are in it.
     #[must_use]
-    pub fn commands(&self) -> usize {
+    pub fn command_count(&self) -> usize {
         self.commands
     }
 

@@ -80,7 +80,7 @@ impl CommandId {
     /// When the id was made, by its maker's clock: milliseconds since the Unix epoch.
     #[must_use]
     #[inline]
-    pub fn milliseconds(self) -> u64 {
+    pub fn timestamp_ms(self) -> u64 {
         u64::try_from(self.0 >> 80).expect("48 bits fit in 64")
     }
 
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_command_id_is_a_uuid_of_version_7_and_carries_its_time() {
         let id = CommandId::from_parts(1_700_000_000_123, u128::MAX);
-        assert_eq!(id.milliseconds(), 1_700_000_000_123);
+        assert_eq!(id.timestamp_ms(), 1_700_000_000_123);
         assert_eq!(CommandId::parse(&id.to_string()), Ok(id));
         let made = Uuid::now_v7();
         assert_eq!(CommandId::parse(&made.to_string()).map(CommandId::number), Ok(made.as_u128()));

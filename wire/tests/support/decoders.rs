@@ -8,8 +8,8 @@ use evenkeel_wire::{
     frame,
     peer::{
         APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
-        FORWARD_SUBMIT, ForwardRead, ForwardSubmit, LANE, LaneHello, TRANSFER, TRANSFERRED,
-        TransferLeader, TransferReply, VOTE, VOTED, VoteReply, VoteRequest, read_append,
+        FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest, LANE,
+        LaneHello, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, read_append,
         write_append,
     },
     reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
@@ -38,8 +38,8 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         APPENDED => again::<AppendReply>(bytes),
         VOTE => again::<VoteRequest>(bytes),
         VOTED => again::<VoteReply>(bytes),
-        TRANSFER => again::<TransferLeader>(bytes),
-        TRANSFERRED => again::<TransferReply>(bytes),
+        TRANSFER => again::<HandoverRequest>(bytes),
+        TRANSFERRED => again::<HandoverReply>(bytes),
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
@@ -108,7 +108,7 @@ pub(crate) fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn frames(bytes: &[u8]) -> usize {
     let mut buffer = BytesMut::from(bytes);
     let mut count = 0;
-    while let Ok(Some(frame)) = frame::take(&mut buffer) {
+    while let Ok(Some(frame)) = frame::take_frame(&mut buffer) {
         assert!(frame.body.len() <= bytes.len());
         count += 1;
     }

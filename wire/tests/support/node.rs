@@ -103,7 +103,7 @@ impl FakeNode {
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.state.endpoint.connections()
+        self.state.endpoint.connection_count()
     }
 }
 
@@ -139,11 +139,11 @@ async fn serve(
     assert_eq!(codec::decode::<Hello>(&hello.body).unwrap().key.as_str(), KEY);
     if let Mood::Unwelcoming(code) = state.mood() {
         let refusal = Refusal::new(code, "by the test");
-        sender.send(&frame::whole(REFUSED, &Refused { number: 0, refusal })).await.ok()?;
+        sender.send(&frame::encode_whole(REFUSED, &Refused { number: 0, refusal })).await.ok()?;
         return sender.finish().await.ok();
     }
-    link.welcome();
-    sender.send(&frame::whole(WELCOME, &state.welcome())).await.ok()?;
+    link.widen_window();
+    sender.send(&frame::encode_whole(WELCOME, &state.welcome())).await.ok()?;
     let mut kept = Vec::new();
     while let Some(frame) = receiver.receive().await.ok()? {
         let mood = state.mood();
@@ -201,7 +201,7 @@ impl State {
                     return Some(refused(number, code));
                 }
                 let view = View::Totals(Totals { position: self.node, assets: Vec::new() });
-                Some(frame::whole(VIEW, &ViewReply { number, as_of: None, view }))
+                Some(frame::encode_whole(VIEW, &ViewReply { number, as_of: None, view }))
             }
             other => panic!("a client sent a frame of type {other}"),
         }
@@ -239,10 +239,10 @@ impl State {
         if mood == Mood::DecidesButForgets {
             return Some(refused(number, RefusalCode::OutcomeUnknown));
         }
-        Some(frame::whole(OUTCOMES, &outcomes))
+        Some(frame::encode_whole(OUTCOMES, &outcomes))
     }
 }
 
 fn refused(number: u64, code: RefusalCode) -> Vec<u8> {
-    frame::whole(REFUSED, &Refused { number, refusal: Refusal::new(code, "by the test") })
+    frame::encode_whole(REFUSED, &Refused { number, refusal: Refusal::new(code, "by the test") })
 }

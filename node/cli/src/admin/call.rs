@@ -10,24 +10,24 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
-use super::{Question, exit_for};
+use super::{AdminRequest, exit_for};
 use crate::{Exit, Failure};
-use evenkeel_node::operator::status::Problem;
+use evenkeel_node::operator::status::AdminProblem;
 
 /// A node that answers nothing for so long hangs. Walking a large journal takes its time, so this is generous.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-pub(crate) fn ask(socket: &Path, question: Question) -> Result<String, Failure> {
+pub(crate) fn send_request(socket: &Path, question: AdminRequest) -> Result<String, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    runtime.block_on(converse(socket, question))
+    runtime.block_on(send_over_socket(socket, question))
 }
 
-async fn converse(socket: &Path, question: Question) -> Result<String, Failure> {
+async fn send_over_socket(socket: &Path, question: AdminRequest) -> Result<String, Failure> {
     let name = socket.display();
     let stream = timeout(CONNECT_TIMEOUT, UnixStream::connect(socket))
         .await
@@ -61,7 +61,7 @@ async fn converse(socket: &Path, question: Question) -> Result<String, Failure> 
     if (200..300).contains(&status) {
         return Ok(body);
     }
-    Err(match serde_json::from_str::<Problem>(&body) {
+    Err(match serde_json::from_str::<AdminProblem>(&body) {
         Ok(problem) if Rejection::from_name(&problem.code).is_some() => {
             Failure::new(Exit::Rejected, problem.detail)
         }

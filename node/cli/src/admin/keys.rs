@@ -5,7 +5,7 @@ use evenkeel_wire::{id::AccountId, key::Role};
 use hyper::Method;
 use serde_json::json;
 
-use super::{Question, call};
+use super::{AdminRequest, call};
 use crate::{
     Failure,
     output::{self, cell, table},
@@ -13,14 +13,14 @@ use crate::{
 use evenkeel_node::operator::status::{CreatedKey, KnownKey};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum KeysVerb {
     /// Make a key; its text is shown this once
     Create {
         /// operator, teller, app, merchant or auditor
-        #[arg(long, value_name = "R", value_parser = role)]
+        #[arg(long, value_name = "R", value_parser = parse_role)]
         role: Role,
         /// A merchant's account, for role merchant
-        #[arg(long, value_name = "ID", value_parser = account)]
+        #[arg(long, value_name = "ID", value_parser = parse_account)]
         account: Option<AccountId>,
     },
     /// All keys, revoked ones too, without their texts
@@ -32,18 +32,18 @@ pub(crate) enum Verb {
     },
 }
 
-fn role(name: &str) -> Result<Role, String> {
+fn parse_role(name: &str) -> Result<Role, String> {
     let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
     Role::from_name(name).ok_or_else(|| format!("there are {}", names.join(", ")))
 }
 
-fn account(text: &str) -> Result<AccountId, String> {
+fn parse_account(text: &str) -> Result<AccountId, String> {
     AccountId::parse(text).map_err(|error| error.to_string())
 }
 
-impl Verb {
-    pub(crate) fn question(&self) -> Question {
-        let ask = |method, route: String, body| Question { method, route, body };
+impl KeysVerb {
+    pub(crate) fn to_request(&self) -> AdminRequest {
+        let ask = |method, route: String, body| AdminRequest { method, route, body };
         match self {
             Self::Create { role, account } => {
                 let account = account.map(|account| account.to_string());
@@ -55,13 +55,13 @@ impl Verb {
         }
     }
 
-    pub(crate) fn finish(&self, answer: &str) -> Result<(), Failure> {
+    pub(crate) fn show_answer(&self, answer: &str) -> Result<(), Failure> {
         match self {
             Self::Create { .. } => {
                 let made = call::read::<CreatedKey>(answer)?;
                 let CreatedKey { id, role, account, .. } = &made;
                 let whose = account.as_ref().map(|account| format!(" for {account}"));
-                output::note(&format!(
+                output::print_note(&format!(
                     "key {id}, role {role}{}; its text is kept nowhere, so this is the one time to take it",
                     whose.unwrap_or_default()
                 ));

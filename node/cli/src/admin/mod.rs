@@ -10,13 +10,13 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::{Exit, Failure, config_check::Source, output, verdict};
+use crate::{Exit, Failure, config_check::ConfigSource, output, verdict};
 use evenkeel_node::operator::status::{ClosedDay, JournalEntry, PeerStatus, Status, Switchover};
 use evenkeel_node::{replay::verify_report::VerifyReport, telemetry::timeline::TimelineEvent};
 
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Args {
+pub(crate) struct AdminArgs {
     /// The node's admin socket
     #[arg(long, value_name = "PATH", conflicts_with = "config", global = true)]
     socket: Option<PathBuf>,
@@ -27,11 +27,11 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: AdminVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum AdminVerb {
     /// What the node is, knows and lacks
     Status,
     /// Hand the primary role to another site, as planned
@@ -65,7 +65,7 @@ enum Verb {
     /// Keys: who may ask for what
     Keys {
         #[command(subcommand)]
-        verb: keys::Verb,
+        verb: keys::KeysVerb,
     },
     /// The business day
     Day {
@@ -86,33 +86,33 @@ enum DayVerb {
 }
 
 /// What to ask: a method, a route with its query, a body.
-struct Question {
+struct AdminRequest {
     method: Method,
     route: String,
     body: Option<Value>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &AdminArgs) -> Result<(), Failure> {
     let socket = match (&args.socket, &args.config) {
         (Some(socket), _) => socket.clone(),
         (None, Some(config)) => {
-            Source { config: config.clone(), settings: Vec::new() }.load()?.socket
+            ConfigSource { config: config.clone(), settings: Vec::new() }.load()?.socket
         }
         (None, None) => {
             return Err(Failure::usage("which node? say --socket PATH or --config FILE"));
         }
     };
-    let answer = call::ask(&socket, args.verb.question())?;
+    let answer = call::send_request(&socket, args.verb.to_request())?;
     if args.json && !answer.is_empty() {
         output::print(answer.trim_end())?;
     }
-    args.verb.finish(&answer, args.json)
+    args.verb.show_answer(&answer, args.json)
 }
 
-impl Verb {
-    fn question(&self) -> Question {
-        let get = |route: String| Question { method: Method::GET, route, body: None };
-        let post = |route: &str, body| Question {
+impl AdminVerb {
+    fn to_request(&self) -> AdminRequest {
+        let get = |route: String| AdminRequest { method: Method::GET, route, body: None };
+        let post = |route: &str, body| AdminRequest {
             method: Method::POST,
             route: route.to_owned(),
             body: Some(body),
@@ -134,9 +134,9 @@ impl Verb {
             }
             Self::Switchover { to } => post("/switchover", json!({"to": to})),
             Self::Verify => post("/verify", json!({})),
-            Self::Keys { verb } => verb.question(),
+            Self::Keys { verb } => verb.to_request(),
             Self::Day { verb: DayVerb::Close } => post("/day/close", json!({})),
-            Self::LogLevel { filter } => Question {
+            Self::LogLevel { filter } => AdminRequest {
                 method: Method::PUT,
                 route: "/log-level".to_owned(),
                 body: Some(json!({"filter": filter})),
@@ -145,9 +145,9 @@ impl Verb {
     }
 
     /// Shows the answer, and judges it: damage has its own exit code.
-    fn finish(&self, answer: &str, json: bool) -> Result<(), Failure> {
+    fn show_answer(&self, answer: &str, json: bool) -> Result<(), Failure> {
         if let Self::Verify = self {
-            return verdict::pronounce(&call::read::<VerifyReport>(answer)?, json);
+            return verdict::report_verdict(&call::read::<VerifyReport>(answer)?, json);
         }
         if json {
             return Ok(());
@@ -158,7 +158,7 @@ impl Verb {
             Self::Journal { .. } => show::journal(&call::read::<Vec<JournalEntry>>(answer)?),
             Self::Timeline { .. } => show::timeline(&call::read::<Vec<TimelineEvent>>(answer)?),
             Self::Switchover { .. } => show::switchover(&call::read::<Switchover>(answer)?),
-            Self::Keys { verb } => return verb.finish(answer),
+            Self::Keys { verb } => return verb.show_answer(answer),
             Self::Day { verb: DayVerb::Close } => show::closed(&call::read::<ClosedDay>(answer)?),
             Self::LogLevel { filter } => format!("the log's filter is {filter} from now on"),
             Self::Verify => unreachable!("shown above"),

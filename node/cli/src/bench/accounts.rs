@@ -19,17 +19,18 @@ use evenkeel_node::clock::{Clock, SystemClock};
 /// What every wallet begins with: half of what a wallet may hold by default, so that neither end is near.
 pub(crate) const OPENING_BALANCE: u64 = 1_000_000;
 
-pub(crate) struct Accounts {
+pub(crate) struct BenchAccounts {
     pub(crate) asset: Asset,
     pub(crate) bank: AccountId,
     pub(crate) wallets: Vec<AccountId>,
 }
 
-impl Accounts {
+impl BenchAccounts {
     pub(crate) async fn open(door: &Door, wallets: usize, asset: Asset) -> Result<Self, Failure> {
         let mut random = Random::new()?;
-        let bank = AccountId::new(random.wide());
-        let wallets: Vec<AccountId> = (0..wallets).map(|_| AccountId::new(random.wide())).collect();
+        let bank = AccountId::new(random.next_u128());
+        let wallets: Vec<AccountId> =
+            (0..wallets).map(|_| AccountId::new(random.next_u128())).collect();
         let opening = |id, kind| {
             let label = Text::new("bench").expect("shorter than the limit");
             Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })

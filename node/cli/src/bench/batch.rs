@@ -12,7 +12,7 @@ use evenkeel_wire::{
 };
 use tokio::time::Instant;
 
-use super::Plan;
+use super::BenchPlan;
 use crate::Failure;
 use evenkeel_node::clock::{Clock, SystemClock};
 
@@ -28,14 +28,14 @@ pub(crate) struct Move {
 }
 
 /// What a caller has in flight.
-pub(crate) struct Batch {
+pub(crate) struct TransferBatch {
     pub(crate) moves: Vec<Move>,
     pub(crate) started: Instant,
 }
 
-impl Batch {
+impl TransferBatch {
     /// The next batch of the plan, or `None` when everything is taken on.
-    pub(crate) fn next(plan: &Plan, random: &mut Random) -> Option<Self> {
+    pub(crate) fn next(plan: &BenchPlan, random: &mut Random) -> Option<Self> {
         let taken = plan.issued.fetch_add(u64::from(plan.batch), Ordering::Relaxed);
         let left = plan.transfers.saturating_sub(taken);
         let count = u32::try_from(left).unwrap_or(u32::MAX).min(plan.batch);
@@ -45,10 +45,10 @@ impl Batch {
         let now = SystemClock.wall_millis();
         let wallets = plan.accounts.wallets.len();
         let moves = (0..count).map(|_| {
-            let debit = random.below(wallets);
+            let debit = random.next_below(wallets);
             // Any other one, each as likely.
-            let credit = (debit + 1 + random.below(wallets - 1)) % wallets;
-            let amount = 1 + random.next() % AMOUNT_MAX;
+            let credit = (debit + 1 + random.next_below(wallets - 1)) % wallets;
+            let amount = 1 + random.next_u64() % AMOUNT_MAX;
             Move { id: random.command_id(now), debit, credit, amount }
         });
         Some(Self { moves: moves.collect(), started: Instant::now() })
@@ -59,7 +59,7 @@ impl Batch {
     }
 
     /// The commands, the same every time.
-    pub(crate) fn commands(&self, plan: &Plan) -> impl Iterator<Item = Command> {
+    pub(crate) fn commands(&self, plan: &BenchPlan) -> impl Iterator<Item = Command> {
         let accounts = &plan.accounts;
         self.moves.iter().map(|made| {
             Command::Transfer(Transfer {
@@ -76,7 +76,7 @@ impl Batch {
     }
 
     /// Puts the commands behind what `buffer` holds.
-    pub(crate) fn encode_into(&self, plan: &Plan, buffer: &mut Vec<u8>) {
+    pub(crate) fn encode_into(&self, plan: &BenchPlan, buffer: &mut Vec<u8>) {
         for command in self.commands(plan) {
             codec::encode_into(&command, buffer);
         }
@@ -94,7 +94,7 @@ impl Random {
         Ok(Self(u64::from_le_bytes(seed)))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -102,18 +102,18 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub(crate) fn wide(&mut self) -> u128 {
-        u128::from(self.next()) << 64 | u128::from(self.next())
+    pub(crate) fn next_u128(&mut self) -> u128 {
+        u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
     }
 
     /// At least 0, less than `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn next_below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("a length fits");
-        usize::try_from(self.next() % bound).expect("less than a length")
+        usize::try_from(self.next_u64() % bound).expect("less than a length")
     }
 
     pub(crate) fn command_id(&mut self, milliseconds: u64) -> CommandId {
-        CommandId::from_parts(milliseconds, self.wide())
+        CommandId::from_parts(milliseconds, self.next_u128())
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         let mut random = Random(7);
         let mut seen = [false; 5];
         for _ in 0..200 {
-            seen[random.below(5)] = true;
+            seen[random.next_below(5)] = true;
         }
         assert_eq!(seen, [true; 5]);
     }

@@ -7,12 +7,12 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     PATIENCE,
-    accounts::{Accounts, OPENING_BALANCE},
+    accounts::{BenchAccounts, OPENING_BALANCE},
     figures::Tally,
 };
 use crate::{
     Exit, Failure,
-    door::{Door, Look, no_answer},
+    door::{Door, ReadSource, no_answer},
 };
 
 /// Reads at a time.
@@ -24,7 +24,7 @@ const NAMED_MAX: usize = 5;
 
 pub(crate) async fn balances(
     door: &Door,
-    accounts: &Accounts,
+    accounts: &BenchAccounts,
     tally: &Tally,
 ) -> Result<(), Failure> {
     let (site, floor) = sums(door).await?;
@@ -71,7 +71,7 @@ async fn sums(door: &Door) -> Result<(Option<String>, u64), Failure> {
     if let Some((asset, sum)) = totals.sums.iter().find(|(_, sum)| *sum != 0) {
         return Err(Failure::failed(format!("{asset} sums to {sum}, not to 0")));
     }
-    Ok((door.site(), totals.position))
+    Ok((door.last_site(), totals.position))
 }
 
 /// What an account holds once all of the load is applied: local reads cost the primary nothing, but may be too old.
@@ -82,7 +82,7 @@ async fn posted(
     account: AccountId,
 ) -> Result<i64, Failure> {
     let give_up = Instant::now() + PATIENCE;
-    let look = if site.is_some() { Look::Local(site) } else { Look::Current(None) };
+    let look = if site.is_some() { ReadSource::Local(site) } else { ReadSource::Current(None) };
     loop {
         let seen = door.account(account, look).await.map_err(|error| no_answer(&error))?;
         if seen.position >= floor {

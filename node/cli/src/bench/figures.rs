@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Args, batch::Batch};
+use super::{BenchArgs, batch::TransferBatch};
 use crate::{Failure, output};
 use evenkeel_node::operator::status::milliseconds;
 
@@ -36,9 +36,9 @@ impl Tally {
     }
 
     /// A batch has its answers, in order.
-    pub(crate) fn settle(
+    pub(crate) fn record_batch(
         &mut self,
-        batch: &Batch,
+        batch: &TransferBatch,
         rejections: impl IntoIterator<Item = Option<Rejection>>,
         now: Instant,
     ) {
@@ -70,7 +70,7 @@ impl Tally {
     }
 }
 
-pub(crate) fn report(args: &Args, tally: &Tally, took: Duration) -> Result<(), Failure> {
+pub(crate) fn report(args: &BenchArgs, tally: &Tally, took: Duration) -> Result<(), Failure> {
     let seconds = took.as_secs_f64();
     let per_second = per_second(tally.committed, seconds);
     let ms = |micros| milliseconds(Duration::from_micros(micros));

@@ -8,7 +8,7 @@ use std::{cell::RefCell, io, mem};
 use bytes::Bytes;
 use evenkeel_wire::{
     client::{
-        Client, Error, SiteAddress,
+        Client, ClientError, SiteAddress,
         raw::{Connector, RawConnection, RawReceiver, RawSender, Reply},
     },
     frame::Frame,
@@ -20,17 +20,23 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
-use super::{PATIENCE, Plan, batch::Batch, figures::Tally, patient, table::Table};
-use crate::{Exit, Failure, output::note};
+use super::{
+    BenchPlan, PATIENCE, batch::TransferBatch, figures::Tally, patient_options, table::CallerTable,
+};
+use crate::{Exit, Failure, output::print_note};
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-type Again<'a> = FuturesUnordered<LocalBoxFuture<'a, (usize, Batch, Result<Outcomes, Error>)>>;
+type Retries<'a> =
+    FuturesUnordered<LocalBoxFuture<'a, (usize, TransferBatch, Result<Outcomes, ClientError>)>>;
 
 /// Drives as many connections as there are numbers of callers.
-pub(crate) async fn connections(plan: &Plan, callers: &[usize]) -> Result<Tally, Failure> {
+pub(crate) async fn drive_connections(
+    plan: &BenchPlan,
+    callers: &[usize],
+) -> Result<Tally, Failure> {
     let connector = Connector::new(&plan.config).map_err(Failure::failed)?;
-    let client = Client::connect(plan.config.clone(), patient());
+    let client = Client::connect(plan.config.clone(), patient_options());
     let tally = RefCell::new(Tally::new(plan.accounts.wallets.len()));
     let driven = callers.iter().map(|callers| {
         let driver = Driver { plan, connector: &connector, client: &client, tally: &tally };
@@ -41,7 +47,7 @@ pub(crate) async fn connections(plan: &Plan, callers: &[usize]) -> Result<Tally,
 }
 
 struct Driver<'a> {
-    plan: &'a Plan,
+    plan: &'a BenchPlan,
     connector: &'a Connector,
     client: &'a Client,
     tally: &'a RefCell<Tally>,
@@ -49,18 +55,18 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     async fn run(&self, callers: usize) -> Result<(), Failure> {
-        let mut table = Table::new(self.plan, callers)?;
-        let mut again = Again::new();
+        let mut table = CallerTable::new(self.plan, callers)?;
+        let mut again = Retries::new();
         while !table.is_done() {
             let connection = self.connect().await?;
-            let lost = self.converse(connection, &mut table, &mut again).await?;
+            let lost = self.run_connection(connection, &mut table, &mut again).await?;
             let Some(error) = lost else { break };
-            note(&format!("a connection was lost: {error}; asking again"));
+            print_note(&format!("a connection was lost: {error}; asking again"));
             for (caller, batch) in table.take_all() {
-                again.push(self.ask_again(caller, batch));
+                again.push(self.retry_batch(caller, batch));
             }
             while let Some(answered) = again.next().await {
-                self.settle_again(&mut table, answered)?;
+                self.record_retry(&mut table, answered)?;
             }
         }
         Ok(())
@@ -73,7 +79,7 @@ impl<'a> Driver<'a> {
             let mut trouble = String::new();
             for site in &self.plan.config.sites {
                 match self.connector.connect(site).await {
-                    Ok(connection) => return Ok(self.nearer(connection).await),
+                    Ok(connection) => return Ok(self.prefer_primary(connection).await),
                     Err(error) => trouble = error.to_string(),
                 }
             }
@@ -85,7 +91,7 @@ impl<'a> Driver<'a> {
     }
 
     /// The same, or one to the primary that it names.
-    async fn nearer(&self, connection: RawConnection) -> RawConnection {
+    async fn prefer_primary(&self, connection: RawConnection) -> RawConnection {
         let welcome = connection.welcome();
         let primary: Option<&SiteAddress> = welcome
             .primary
@@ -98,11 +104,11 @@ impl<'a> Driver<'a> {
     }
 
     /// Keeps every caller busy. Comes back with `None` when all is done, or with how the connection was lost.
-    async fn converse(
+    async fn run_connection(
         &self,
         connection: RawConnection,
-        table: &mut Table<'a>,
-        again: &mut Again<'a>,
+        table: &mut CallerTable<'a>,
+        again: &mut Retries<'a>,
     ) -> Result<Option<io::Error>, Failure> {
         let (sender, mut receiver) = connection.split();
         let outgoing = RefCell::new(Vec::new());
@@ -119,11 +125,11 @@ impl<'a> Driver<'a> {
                 biased;
                 error = &mut writing => return Ok(Some(error)),
                 read = receiver.receive() => match read {
-                    Ok(Some(frame)) => self.take_replies(frame, &mut receiver, table, again)?,
+                    Ok(Some(frame)) => self.handle_replies(frame, &mut receiver, table, again)?,
                     Ok(None) => return Ok(Some(io::ErrorKind::UnexpectedEof.into())),
                     Err(error) => return Ok(Some(error)),
                 },
-                Some(answered) = again.next() => self.settle_again(table, answered)?,
+                Some(answered) = again.next() => self.record_retry(table, answered)?,
             }
             table.start_idle(&mut outgoing.borrow_mut());
             wake.notify_one();
@@ -131,50 +137,50 @@ impl<'a> Driver<'a> {
     }
 
     /// This reply and all others that have been read with it.
-    fn take_replies(
+    fn handle_replies(
         &self,
         first: Frame,
         receiver: &mut RawReceiver,
-        table: &mut Table<'a>,
-        again: &mut Again<'a>,
+        table: &mut CallerTable<'a>,
+        again: &mut Retries<'a>,
     ) -> Result<(), Failure> {
         let now = Instant::now();
         let mut next = Some(first);
         while let Some(frame) = next {
-            self.take_reply(&frame, now, table, again)?;
+            self.handle_reply(&frame, now, table, again)?;
             next = receiver.try_receive().map_err(Failure::failed)?;
         }
         Ok(())
     }
 
-    fn take_reply(
+    fn handle_reply(
         &self,
         frame: &Frame,
         now: Instant,
-        table: &mut Table<'a>,
-        again: &mut Again<'a>,
+        table: &mut CallerTable<'a>,
+        again: &mut Retries<'a>,
     ) -> Result<(), Failure> {
         match Reply::read(frame).map_err(Failure::failed)? {
             Reply::Outcomes(outcomes) => {
-                let (caller, batch) = table.take(outcomes.number)?;
+                let (caller, batch) = table.take_batch(outcomes.number)?;
                 let tally = &mut self.tally.borrow_mut();
-                table.settle(caller, &batch, &outcomes.answers, now, tally)
+                table.settle_batch(caller, &batch, &outcomes.answers, now, tally)
             }
             Reply::Refused(refused) if refused.refusal.code.is_retryable() => {
-                let (caller, batch) = table.take(refused.number)?;
-                again.push(self.ask_again(caller, batch));
+                let (caller, batch) = table.take_batch(refused.number)?;
+                again.push(self.retry_batch(caller, batch));
                 Ok(())
             }
-            Reply::Refused(refused) => Err(refusal(&refused.refusal)),
+            Reply::Refused(refused) => Err(refusal_failure(&refused.refusal)),
             Reply::View(_) => Err(Failure::failed("the site answered a question nobody asked")),
         }
     }
 
-    fn ask_again(
+    fn retry_batch(
         &self,
         caller: usize,
-        batch: Batch,
-    ) -> LocalBoxFuture<'a, (usize, Batch, Result<Outcomes, Error>)> {
+        batch: TransferBatch,
+    ) -> LocalBoxFuture<'a, (usize, TransferBatch, Result<Outcomes, ClientError>)> {
         let (client, plan) = (self.client, self.plan);
         Box::pin(async move {
             let mut bytes = Vec::new();
@@ -184,20 +190,23 @@ impl<'a> Driver<'a> {
         })
     }
 
-    fn settle_again(
+    fn record_retry(
         &self,
-        table: &mut Table<'_>,
-        (caller, batch, answered): (usize, Batch, Result<Outcomes, Error>),
+        table: &mut CallerTable<'_>,
+        (caller, batch, answered): (usize, TransferBatch, Result<Outcomes, ClientError>),
     ) -> Result<(), Failure> {
         let mut tally = self.tally.borrow_mut();
         match answered {
             Ok(outcomes) => {
-                table.settle(caller, &batch, &outcomes.answers, Instant::now(), &mut tally)
+                table.settle_batch(caller, &batch, &outcomes.answers, Instant::now(), &mut tally)
             }
-            Err(Error::Refused(refused)) => Err(refusal(&refused)),
+            Err(ClientError::Refused(refused)) => Err(refusal_failure(&refused)),
             // Even if this try certainly did nothing: an earlier one may have.
-            Err(Error::Unavailable(why) | Error::Unknown(why)) => {
-                note(&format!("the outcome of {} transfers is unknown: {why}", batch.count()));
+            Err(ClientError::Unavailable(why) | ClientError::Unknown(why)) => {
+                print_note(&format!(
+                    "the outcome of {} transfers is unknown: {why}",
+                    batch.count()
+                ));
                 tally.unknown += u64::from(batch.count());
                 table.free(caller);
                 Ok(())
@@ -206,7 +215,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-fn refusal(refusal: &Refusal) -> Failure {
+fn refusal_failure(refusal: &Refusal) -> Failure {
     Failure::failed(format!("the site refused a batch: {refusal}"))
 }
 

@@ -21,11 +21,11 @@ use evenkeel_wire::{
 };
 use tokio::time::{Duration, Instant};
 
-use self::{accounts::Accounts, figures::Tally};
+use self::{accounts::BenchAccounts, figures::Tally};
 use crate::{
     Failure,
     door::{ClientFile, Door, block_on},
-    output::note,
+    output::print_note,
 };
 
 /// The most connections: each one costs the site more than the callers on it.
@@ -36,7 +36,7 @@ const HTTP_CALLERS_MAX: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct BenchArgs {
     #[command(flatten)]
     file: ClientFile,
     /// Transfers to make
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "http", value_parser = clap::value_parser!(u32).range(1..=8))]
     connections: Option<u32>,
     /// The asset that is moved
-    #[arg(long, default_value = "KRW", value_parser = asset)]
+    #[arg(long, default_value = "KRW", value_parser = parse_asset)]
     asset: Asset,
     /// As JSON
     #[arg(long)]
@@ -64,56 +64,56 @@ pub(crate) struct Args {
 
 const _: () = assert!(COMMANDS_MAX == 8_192, "the bound of --batch");
 
-fn asset(name: &str) -> Result<Asset, String> {
+fn parse_asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
 /// What every connection needs to know.
-struct Plan {
+struct BenchPlan {
     config: ClientConfig,
     http: bool,
-    accounts: Accounts,
+    accounts: BenchAccounts,
     batch: u32,
     transfers: u64,
     /// Transfers that somebody has taken on.
     issued: AtomicU64,
 }
 
-impl Plan {
+impl BenchPlan {
     /// A door that asks until there's an answer.
     fn door(&self) -> Result<Door, Failure> {
-        Door::new(&self.config, patient(), self.http)
+        Door::new(&self.config, patient_options(), self.http)
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let callers = size(args.callers);
-    let connections = connections(args, callers)?;
+pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    let callers = to_usize(args.callers);
+    let connections = count_connections(args, callers)?;
     let (config, http) = (args.file.load()?, args.file.http);
     block_on(volatile::refuse(&config, http))?;
-    note(&format!("opening {} accounts", args.accounts));
+    print_note(&format!("opening {} accounts", args.accounts));
     let accounts = block_on(async {
-        let door = Door::new(&config, patient(), http)?;
-        Accounts::open(&door, size(args.accounts), args.asset).await
+        let door = Door::new(&config, patient_options(), http)?;
+        BenchAccounts::open(&door, to_usize(args.accounts), args.asset).await
     })?;
     let (batch, transfers, issued) = (args.batch, args.transfers, AtomicU64::new(0));
-    let plan = Plan { config, http, accounts, batch, transfers, issued };
+    let plan = BenchPlan { config, http, accounts, batch, transfers, issued };
 
-    note(&format!(
+    print_note(&format!(
         "{transfers} transfers in batches of {batch} by {callers} callers on {connections} connections"
     ));
     let started = Instant::now();
     let tally = drive(&plan, callers, connections)?;
     let took = started.elapsed();
 
-    note("comparing balances");
+    print_note("comparing balances");
     let checked = block_on(async { check::balances(&plan.door()?, &plan.accounts, &tally).await });
     figures::report(args, &tally, took)?;
     checked
 }
 
 /// On how many connections so many callers ask.
-fn connections(args: &Args, callers: usize) -> Result<usize, Failure> {
+fn count_connections(args: &BenchArgs, callers: usize) -> Result<usize, Failure> {
     if args.file.http {
         if callers > HTTP_CALLERS_MAX {
             return Err(Failure::usage(format!(
@@ -122,7 +122,7 @@ fn connections(args: &Args, callers: usize) -> Result<usize, Failure> {
         }
         return Ok(callers);
     }
-    let connections = args.connections.map_or(CONNECTIONS_MAX, size).min(callers);
+    let connections = args.connections.map_or(CONNECTIONS_MAX, to_usize).min(callers);
     if callers.div_ceil(connections) > REQUESTS_OUTSTANDING_MAX {
         return Err(Failure::usage(format!(
             "{callers} callers on {connections} connections: at most {REQUESTS_OUTSTANDING_MAX} on each"
@@ -131,17 +131,17 @@ fn connections(args: &Args, callers: usize) -> Result<usize, Failure> {
     Ok(connections)
 }
 
-fn patient() -> ClientOptions {
+fn patient_options() -> ClientOptions {
     ClientOptions { connections: 1, deadline: PATIENCE, ..ClientOptions::default() }
 }
 
-fn size(number: u32) -> usize {
+fn to_usize(number: u32) -> usize {
     usize::try_from(number).expect("a u32 fits in usize")
 }
 
 /// Connections are spread over a few threads, each with a runtime of its own: on a small machine one, so that the load
 /// doesn't take the cores of what it measures.
-fn drive(plan: &Plan, callers: usize, connections: usize) -> Result<Tally, Failure> {
+fn drive(plan: &BenchPlan, callers: usize, connections: usize) -> Result<Tally, Failure> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = (cores / 4).clamp(1, connections);
     let share =
@@ -155,9 +155,9 @@ fn drive(plan: &Plan, callers: usize, connections: usize) -> Result<Tally, Failu
                     callers_of.iter().skip(thread).step_by(threads).copied().collect();
                 scope.spawn(move || {
                     if plan.http {
-                        return block_on(http::callers(plan, mine.iter().sum()));
+                        return block_on(http::drive_callers(plan, mine.iter().sum()));
                     }
-                    block_on(load::connections(plan, &mine))
+                    block_on(load::drive_connections(plan, &mine))
                 })
             })
             .collect();

@@ -4,8 +4,8 @@ use evenkeel_wire::{frame, outcome::Answer, request::Submit};
 use tokio::time::Instant;
 
 use super::{
-    Plan,
-    batch::{Batch, Random},
+    BenchPlan,
+    batch::{Random, TransferBatch},
     figures::Tally,
 };
 use crate::Failure;
@@ -13,46 +13,46 @@ use crate::Failure;
 /// A request is given this long on the fast road; then it's asked for again, with the same ids.
 const DEADLINE_MS: u32 = 20_000;
 
-pub(crate) struct Table<'a> {
-    plan: &'a Plan,
+pub(crate) struct CallerTable<'a> {
+    plan: &'a BenchPlan,
     random: Random,
-    callers: Vec<Caller>,
+    callers: Vec<CallerState>,
     busy: usize,
 }
 
-enum Caller {
+enum CallerState {
     Idle,
     /// Its batch is on the connection.
-    Waits(Batch),
+    Waits(TransferBatch),
     /// Its batch is being asked for again elsewhere.
     Elsewhere,
     /// There was nothing left to do.
     Done,
 }
 
-impl<'a> Table<'a> {
-    pub(crate) fn new(plan: &'a Plan, callers: usize) -> Result<Self, Failure> {
-        let callers = (0..callers).map(|_| Caller::Idle).collect();
+impl<'a> CallerTable<'a> {
+    pub(crate) fn new(plan: &'a BenchPlan, callers: usize) -> Result<Self, Failure> {
+        let callers = (0..callers).map(|_| CallerState::Idle).collect();
         Ok(Self { plan, random: Random::new()?, callers, busy: 0 })
     }
 
     /// Whether every caller has nothing in flight and nothing left to do.
     pub(crate) fn is_done(&self) -> bool {
-        self.busy == 0 && self.callers.iter().all(|caller| matches!(caller, Caller::Done))
+        self.busy == 0 && self.callers.iter().all(|caller| matches!(caller, CallerState::Done))
     }
 
     /// Gives every idle caller its next batch.
     pub(crate) fn start_idle(&mut self, outgoing: &mut Vec<u8>) {
         for caller in 0..self.callers.len() {
-            if matches!(self.callers[caller], Caller::Idle) {
+            if matches!(self.callers[caller], CallerState::Idle) {
                 self.start(caller, outgoing);
             }
         }
     }
 
     fn start(&mut self, caller: usize, outgoing: &mut Vec<u8>) {
-        let Some(mut batch) = Batch::next(self.plan, &mut self.random) else {
-            self.callers[caller] = Caller::Done;
+        let Some(mut batch) = TransferBatch::next(self.plan, &mut self.random) else {
+            self.callers[caller] = CallerState::Done;
             return;
         };
         let at = Submit::start(number_of(caller), DEADLINE_MS, batch.count(), false, outgoing);
@@ -60,32 +60,32 @@ impl<'a> Table<'a> {
         frame::finish(outgoing, at);
         // What is measured begins when the request is ready to go.
         batch.started = Instant::now();
-        self.callers[caller] = Caller::Waits(batch);
+        self.callers[caller] = CallerState::Waits(batch);
         self.busy += 1;
     }
 
     /// Takes the batch that a reply is about.
-    pub(crate) fn take(&mut self, number: u64) -> Result<(usize, Batch), Failure> {
+    pub(crate) fn take_batch(&mut self, number: u64) -> Result<(usize, TransferBatch), Failure> {
         let caller = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let known = caller.filter(|caller| {
-            self.callers.get(*caller).is_some_and(|caller| matches!(caller, Caller::Waits(_)))
+            self.callers.get(*caller).is_some_and(|caller| matches!(caller, CallerState::Waits(_)))
         });
         let Some(caller) = known else {
             return Err(Failure::failed(format!(
                 "the site answered request {number}, which waits for nothing"
             )));
         };
-        match std::mem::replace(&mut self.callers[caller], Caller::Elsewhere) {
-            Caller::Waits(batch) => Ok((caller, batch)),
+        match std::mem::replace(&mut self.callers[caller], CallerState::Elsewhere) {
+            CallerState::Waits(batch) => Ok((caller, batch)),
             _ => unreachable!("looked at above"),
         }
     }
 
     /// All batches whose replies won't come any more.
-    pub(crate) fn take_all(&mut self) -> Vec<(usize, Batch)> {
+    pub(crate) fn take_all(&mut self) -> Vec<(usize, TransferBatch)> {
         let waiting = self.callers.iter_mut().enumerate().filter_map(|(number, caller)| {
-            match std::mem::replace(caller, Caller::Elsewhere) {
-                Caller::Waits(batch) => Some((number, batch)),
+            match std::mem::replace(caller, CallerState::Elsewhere) {
+                CallerState::Waits(batch) => Some((number, batch)),
                 other => {
                     *caller = other;
                     None
@@ -96,10 +96,10 @@ impl<'a> Table<'a> {
     }
 
     /// A caller's batch has its answers; the caller is free.
-    pub(crate) fn settle(
+    pub(crate) fn settle_batch(
         &mut self,
         caller: usize,
-        batch: &Batch,
+        batch: &TransferBatch,
         answers: &[Answer],
         now: Instant,
         tally: &mut Tally,
@@ -111,14 +111,14 @@ impl<'a> Table<'a> {
                 batch.moves.len()
             )));
         }
-        tally.settle(batch, answers.iter().map(|answer| answer.outcome.rejection), now);
+        tally.record_batch(batch, answers.iter().map(|answer| answer.outcome.rejection), now);
         self.free(caller);
         Ok(())
     }
 
     /// A caller's batch was given up; the caller is free.
     pub(crate) fn free(&mut self, caller: usize) {
-        self.callers[caller] = Caller::Idle;
+        self.callers[caller] = CallerState::Idle;
         self.busy -= 1;
     }
 }

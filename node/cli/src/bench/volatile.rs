@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 
 use crate::{
     Exit, Failure,
-    door::http::{HttpClient, SiteStatus},
+    door::http::{HttpClient, VolatileStatus},
 };
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a site says of itself: its name, and whether its data is in memory.
-type Said = Result<(String, bool), String>;
+type SiteReport = Result<(String, bool), String>;
 
 /// Fails when one of the sites is volatile, or none answers.
 pub(crate) async fn refuse(config: &ClientConfig, http: bool) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ pub(crate) async fn refuse(config: &ClientConfig, http: bool) -> Result<(), Fail
     Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")))
 }
 
-async fn over_quic(config: &ClientConfig) -> Result<Vec<Said>, Failure> {
+async fn over_quic(config: &ClientConfig) -> Result<Vec<SiteReport>, Failure> {
     let connector = Connector::new(config).map_err(Failure::failed)?;
     let greetings = config.sites.iter().map(|site| async {
         let connection = connector.connect(site).await.map_err(|error| error.to_string())?;
@@ -47,11 +47,11 @@ async fn over_quic(config: &ClientConfig) -> Result<Vec<Said>, Failure> {
     Ok(join_all(greetings).await)
 }
 
-async fn over_http(config: &ClientConfig) -> Result<Vec<Said>, Failure> {
+async fn over_http(config: &ClientConfig) -> Result<Vec<SiteReport>, Failure> {
     let options = ClientOptions { deadline: PATIENCE, ..ClientOptions::default() };
     let client = HttpClient::new(config, &options).map_err(Failure::usage)?;
     let statuses = config.sites.iter().map(|site| async {
-        let SiteStatus { volatile } =
+        let VolatileStatus { volatile } =
             client.status(&site.name).await.map_err(|error| error.to_string())?;
         Ok((site.name.clone(), volatile))
     });

@@ -41,9 +41,9 @@ pub(crate) struct NodeIdentity {
 
 impl Authority {
     /// A new one; gives its key, PEM, too.
-    pub(crate) fn found(cluster: ClusterId, name: &str) -> Result<(Self, String), Failure> {
-        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(not_made)?;
-        let mut params = lasting(AUTHORITY_YEARS)?;
+    pub(crate) fn generate(cluster: ClusterId, name: &str) -> Result<(Self, String), Failure> {
+        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(creation_failed)?;
+        let mut params = certificate_params(AUTHORITY_YEARS)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, format!("{name} CA"));
@@ -51,7 +51,7 @@ impl Authority {
         params.subject_alt_names = vec![uri(&format!("{}ca", prefix(cluster)))?];
         let key_pem = key.serialize_pem();
         let certificate =
-            CertifiedIssuer::self_signed(params.clone(), key).map_err(not_made)?.pem();
+            CertifiedIssuer::self_signed(params.clone(), key).map_err(creation_failed)?.pem();
         let authority = Self::from_pem(&certificate, &key_pem).map_err(Failure::failed)?;
         Ok((authority, key_pem))
     }
@@ -86,8 +86,8 @@ impl Authority {
         site: &str,
         address: &Address,
     ) -> Result<NodeIdentity, Failure> {
-        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(not_made)?;
-        let mut params = lasting(NODE_YEARS)?;
+        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(creation_failed)?;
+        let mut params = certificate_params(NODE_YEARS)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -96,11 +96,11 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, format!("node {node} at {site}"));
         params.distinguished_name.push(DnType::OrganizationName, self.cluster.to_string());
         params.subject_alt_names = vec![
-            SanType::DnsName(SERVER_NAME.try_into().map_err(not_made)?),
+            SanType::DnsName(SERVER_NAME.try_into().map_err(creation_failed)?),
             uri(&format!("{}node/{node}", prefix(self.cluster)))?,
             host(address)?,
         ];
-        let certificate = params.signed_by(&key, &self.issuer).map_err(not_made)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(creation_failed)?;
         Ok(NodeIdentity { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
@@ -110,34 +110,35 @@ fn prefix(cluster: ClusterId) -> String {
 }
 
 fn uri(text: &str) -> Result<SanType, Failure> {
-    Ok(SanType::URI(text.try_into().map_err(not_made)?))
+    Ok(SanType::URI(text.try_into().map_err(creation_failed)?))
 }
 
 fn host(address: &Address) -> Result<SanType, Failure> {
     Ok(match address.host().parse::<IpAddr>() {
         Ok(ip) => SanType::IpAddress(ip),
-        Err(_) => SanType::DnsName(address.host().try_into().map_err(not_made)?),
+        Err(_) => SanType::DnsName(address.host().try_into().map_err(creation_failed)?),
     })
 }
 
 /// Valid from yesterday, so that a site whose clock is a little behind takes it, for so many years.
-fn lasting(years: i16) -> Result<CertificateParams, Failure> {
-    let micros = i64::try_from(SystemClock.wall_micros()).map_err(not_made)?;
-    let now = Timestamp::from_microsecond(micros).map_err(not_made)?;
+fn certificate_params(years: i16) -> Result<CertificateParams, Failure> {
+    let micros = i64::try_from(SystemClock.wall_micros()).map_err(creation_failed)?;
+    let now = Timestamp::from_microsecond(micros).map_err(creation_failed)?;
     let today = now.to_zoned(TimeZone::UTC).date();
     let mut params = CertificateParams::default();
-    let (year, month, day) = figures(today.checked_sub(1.day()).map_err(not_made)?)?;
+    let (year, month, day) = date_parts(today.checked_sub(1.day()).map_err(creation_failed)?)?;
     params.not_before = date_time_ymd(year, month, day);
-    let (year, month, day) = figures(today.checked_add(years.years()).map_err(not_made)?)?;
+    let (year, month, day) =
+        date_parts(today.checked_add(years.years()).map_err(creation_failed)?)?;
     params.not_after = date_time_ymd(year, month, day);
     // The library fills in a name of its own.
     params.distinguished_name = rcgen::DistinguishedName::new();
     Ok(params)
 }
 
-fn figures(date: Date) -> Result<(i32, u8, u8), Failure> {
-    let month = u8::try_from(date.month()).map_err(not_made)?;
-    let day = u8::try_from(date.day()).map_err(not_made)?;
+fn date_parts(date: Date) -> Result<(i32, u8, u8), Failure> {
+    let month = u8::try_from(date.month()).map_err(creation_failed)?;
+    let day = u8::try_from(date.day()).map_err(creation_failed)?;
     Ok((i32::from(date.year()), month, day))
 }
 
@@ -168,6 +169,6 @@ fn holds_key(certificate: &str, key: &KeyPair) -> Result<bool, String> {
     Ok(parsed.public_key().subject_public_key.data.as_ref() == key.public_key_raw())
 }
 
-fn not_made(error: impl std::fmt::Display) -> Failure {
+fn creation_failed(error: impl std::fmt::Display) -> Failure {
     Failure::failed(format!("the certificate can't be made: {error}"))
 }

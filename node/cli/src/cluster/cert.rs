@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     authority::{Authority, CERTIFICATE_FILE, NodeIdentity},
-    files::Making,
+    files::PendingFiles,
     site::Site,
 };
 use crate::{Failure, output};
@@ -15,7 +15,7 @@ pub(crate) const NODE_CERTIFICATE_FILE: &str = "node.pem";
 pub(crate) const NODE_KEY_FILE: &str = "node.key";
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct CertArgs {
     /// The folder with ca.pem and ca.key
     #[arg(long, value_name = "DIR")]
     ca: PathBuf,
@@ -33,13 +33,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &CertArgs) -> Result<(), Failure> {
     let authority = Authority::load(&args.ca)?;
     let identity = authority.issue(args.node, &args.site.name, &args.site.peer)?;
-    let mut making = Making::default();
-    making.folder(&args.out)?;
+    let mut making = PendingFiles::default();
+    making.create_folder(&args.out)?;
     write(&mut making, &args.out, &authority, &identity)?;
-    making.keep()?;
+    making.commit()?;
     let certificate = args.out.join(NODE_CERTIFICATE_FILE);
     if args.json {
         return output::print_json(&json!({
@@ -62,12 +62,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The three files that a node shows and trusts.
 pub(crate) fn write(
-    making: &mut Making,
+    making: &mut PendingFiles,
     folder: &std::path::Path,
     authority: &Authority,
     identity: &NodeIdentity,
 ) -> Result<(), Failure> {
-    making.file(&folder.join(NODE_KEY_FILE), &identity.key)?;
-    making.file(&folder.join(NODE_CERTIFICATE_FILE), &identity.certificate)?;
-    making.file(&folder.join(CERTIFICATE_FILE), &authority.certificate)
+    making.create_file(&folder.join(NODE_KEY_FILE), &identity.key)?;
+    making.create_file(&folder.join(NODE_CERTIFICATE_FILE), &identity.certificate)?;
+    making.create_file(&folder.join(CERTIFICATE_FILE), &authority.certificate)
 }

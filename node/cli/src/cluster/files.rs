@@ -11,41 +11,44 @@ use crate::Failure;
 
 /// What was made so far. Unless it's kept, all of it is taken away again.
 #[derive(Debug, Default)]
-pub(crate) struct Making {
+pub(crate) struct PendingFiles {
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
-impl Making {
+impl PendingFiles {
     /// A folder of mode 0700, with those above it. One that's there already stays as it is.
-    pub(crate) fn folder(&mut self, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn create_folder(&mut self, path: &Path) -> Result<(), Failure> {
         if path.as_os_str().is_empty() || path.is_dir() {
             return Ok(());
         }
         if let Some(parent) = path.parent() {
-            self.folder(parent)?;
+            self.create_folder(parent)?;
         }
-        DirBuilder::new().mode(0o700).create(path).map_err(|error| cannot_make(path, &error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| creation_failed(path, &error))?;
         self.folders.push(path.to_owned());
         Ok(())
     }
 
     /// A new file of mode 0600, on disk when this returns. Never over another one.
-    pub(crate) fn file(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+    pub(crate) fn create_file(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .map_err(|error| cannot_make(path, &error))?;
+            .map_err(|error| creation_failed(path, &error))?;
         self.files.push(path.to_owned());
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
-            .map_err(|error| cannot_make(path, &error))
+            .map_err(|error| creation_failed(path, &error))
     }
 
     /// Everything is there: keeps it, and makes the names durable.
-    pub(crate) fn keep(mut self) -> Result<(), Failure> {
+    pub(crate) fn commit(mut self) -> Result<(), Failure> {
         let mut folders = self.folders.clone();
         folders.extend(self.files.iter().chain(&self.folders).filter_map(|path| {
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned)
@@ -55,7 +58,7 @@ impl Making {
         for folder in folders {
             File::open(&folder)
                 .and_then(|folder| folder.sync_all())
-                .map_err(|error| cannot_make(&folder, &error))?;
+                .map_err(|error| creation_failed(&folder, &error))?;
         }
         self.files.clear();
         self.folders.clear();
@@ -63,7 +66,7 @@ impl Making {
     }
 }
 
-impl Drop for Making {
+impl Drop for PendingFiles {
     fn drop(&mut self) {
         // The failure that led here is told; what can't be taken away is seen.
         for file in self.files.drain(..).rev() {
@@ -75,7 +78,7 @@ impl Drop for Making {
     }
 }
 
-fn cannot_make(path: &Path, error: &io::Error) -> Failure {
+fn creation_failed(path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!("{} can't be made: {error}", path.display()))
 }
 
@@ -88,10 +91,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let taken = folder.path().join("taken");
         fs::write(&taken, "precious").expect("writable");
-        let mut making = Making::default();
-        making.folder(&folder.path().join("a/b")).expect("made");
-        making.file(&folder.path().join("a/b/c"), "text").expect("made");
-        assert!(making.file(&taken, "other").is_err(), "never over another file");
+        let mut making = PendingFiles::default();
+        making.create_folder(&folder.path().join("a/b")).expect("made");
+        making.create_file(&folder.path().join("a/b/c"), "text").expect("made");
+        assert!(making.create_file(&taken, "other").is_err(), "never over another file");
         drop(making);
         assert!(!folder.path().join("a").exists());
         assert_eq!(fs::read_to_string(&taken).expect("still there"), "precious");

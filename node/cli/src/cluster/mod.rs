@@ -11,22 +11,22 @@ use clap::Subcommand;
 use crate::Failure;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ClusterArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: ClusterVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum ClusterVerb {
     /// Make the files of a new cluster: one folder for each site, the CA, the operator's key, client.toml
-    New(new_cluster::Args),
+    New(new_cluster::NewClusterArgs),
     /// Make a certificate for a node: one that joins, or one whose certificate runs out
-    Cert(cert::Args),
+    Cert(cert::CertArgs),
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &ClusterArgs) -> Result<(), Failure> {
     match &args.verb {
-        Verb::New(args) => new_cluster::run(args),
-        Verb::Cert(args) => cert::run(args),
+        ClusterVerb::New(args) => new_cluster::run(args),
+        ClusterVerb::Cert(args) => cert::run(args),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     authority::{Authority, CERTIFICATE_FILE, KEY_FILE},
     cert,
-    files::Making,
+    files::PendingFiles,
     site::Site,
 };
 use crate::{Failure, output};
@@ -22,7 +22,7 @@ use evenkeel_node::{
 };
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct NewClusterArgs {
     /// Where to put the files
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -33,10 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CLUSTER", default_value = "evenkeel")]
     name: String,
     /// How far the sites are apart: round trips up to 10, 50 or 150 ms
-    #[arg(long, default_value = "metro", value_parser = profile)]
+    #[arg(long, default_value = "metro", value_parser = parse_profile)]
     profile: Profile,
     /// An asset of the ledger; again for each one more
-    #[arg(long = "asset", value_name = "ASSET", default_value = "KRW", value_parser = asset)]
+    #[arg(long = "asset", value_name = "ASSET", default_value = "KRW", value_parser = parse_asset)]
     assets: Vec<Asset>,
     /// Two sites can't tell a fire from a cut: make them all the same, and stop when either is lost
     #[arg(long)]
@@ -46,43 +46,43 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn profile(name: &str) -> Result<Profile, String> {
+fn parse_profile(name: &str) -> Result<Profile, String> {
     Profile::from_name(name).ok_or_else(|| "there are metro, region and world".to_owned())
 }
 
-fn asset(name: &str) -> Result<Asset, String> {
+fn parse_asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &NewClusterArgs) -> Result<(), Failure> {
     check(args)?;
     let cluster = ClusterId(uuid::Builder::from_random_bytes(random()?).into_uuid().into_bytes());
-    let operator_key = admission::draw_key().map_err(no_randomness)?;
-    let (authority, authority_key) = Authority::found(cluster, &args.name)?;
+    let operator_key = admission::generate_key().map_err(no_randomness)?;
+    let (authority, authority_key) = Authority::generate(cluster, &args.name)?;
 
-    let mut making = Making::default();
-    making.folder(&args.out)?;
+    let mut making = PendingFiles::default();
+    making.create_folder(&args.out)?;
     let ca = args.out.join("ca");
-    making.folder(&ca)?;
-    making.file(&ca.join(KEY_FILE), &authority_key)?;
-    making.file(&ca.join(CERTIFICATE_FILE), &authority.certificate)?;
+    making.create_folder(&ca)?;
+    making.create_file(&ca.join(KEY_FILE), &authority_key)?;
+    making.create_file(&ca.join(CERTIFICATE_FILE), &authority.certificate)?;
     for (site, node) in args.sites.iter().zip(1..) {
         let folder = args.out.join(&site.name);
         let tls = folder.join("tls");
-        making.folder(&tls)?;
-        making.folder(&folder.join("data"))?;
+        making.create_folder(&tls)?;
+        making.create_folder(&folder.join("data"))?;
         let identity = authority.issue(node, &site.name, &site.peer)?;
         cert::write(&mut making, &tls, &authority, &identity)?;
         let text = node_toml(args, cluster, node, site, &operator_key);
-        making.file(&folder.join("node.toml"), &text)?;
+        making.create_file(&folder.join("node.toml"), &text)?;
     }
-    making.file(&args.out.join("operator.key"), &format!("{operator_key}\n"))?;
-    making.file(&args.out.join("client.toml"), &client_toml(args, cluster))?;
-    making.keep()?;
+    making.create_file(&args.out.join("operator.key"), &format!("{operator_key}\n"))?;
+    making.create_file(&args.out.join("client.toml"), &client_toml(args, cluster))?;
+    making.commit()?;
     report(args, cluster)
 }
 
-fn check(args: &Args) -> Result<(), Failure> {
+fn check(args: &NewClusterArgs) -> Result<(), Failure> {
     if args.name.is_empty() || args.name.len() > 64 || args.name.chars().any(char::is_control) {
         return Err(Failure::usage("--name: 1 to 64 bytes, none of them control"));
     }
@@ -129,7 +129,13 @@ fn check(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn node_toml(args: &Args, cluster: ClusterId, node: u64, own: &Site, operator_key: &str) -> String {
+fn node_toml(
+    args: &NewClusterArgs,
+    cluster: ClusterId,
+    node: u64,
+    own: &Site,
+    operator_key: &str,
+) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let assets: Vec<String> = args.assets.iter().map(|asset| quoted(asset.name())).collect();
     let mut text = format!(
@@ -186,9 +192,9 @@ operator_key = "{key_hash}"
         name = quoted(&args.name),
         profile = args.profile.name(),
         site = own.name,
-        peer = Site::listen(&own.peer),
-        client = Site::listen(&own.client),
-        http = Site::listen(&own.http),
+        peer = Site::listen_address(&own.peer),
+        client = Site::listen_address(&own.client),
+        http = Site::listen_address(&own.http),
         http_tls = http_tls(own),
         node_certificate = cert::NODE_CERTIFICATE_FILE,
         node_key = cert::NODE_KEY_FILE,
@@ -222,7 +228,7 @@ fn http_tls(own: &Site) -> String {
     }
 }
 
-fn client_toml(args: &Args, cluster: ClusterId) -> String {
+fn client_toml(args: &NewClusterArgs, cluster: ClusterId) -> String {
     let mut text = format!(
         "# How a client reaches the cluster. Relative paths are relative to this file.\ncluster = \"{cluster}\"\nca = \"ca/{CERTIFICATE_FILE}\"\nkey_file = \"operator.key\"\n"
     );
@@ -238,7 +244,7 @@ fn client_toml(args: &Args, cluster: ClusterId) -> String {
     text
 }
 
-fn report(args: &Args, cluster: ClusterId) -> Result<(), Failure> {
+fn report(args: &NewClusterArgs, cluster: ClusterId) -> Result<(), Failure> {
     let sites: Vec<_> = args
         .sites
         .iter()
@@ -275,13 +281,13 @@ fn report(args: &Args, cluster: ClusterId) -> Result<(), Failure> {
         .expect("writing to memory can't fail");
     }
     output::print(&text)?;
-    output::note(&format!(
+    output::print_note(&format!(
         "keep {out}/ca/{KEY_FILE} and {out}/operator.key secret, and off the sites"
     ));
     if args.sites.len() < 3 {
-        output::note("with fewer than three sites nothing takes over when one is lost");
+        output::print_note("with fewer than three sites nothing takes over when one is lost");
     } else if args.sites.len().is_multiple_of(2) {
-        output::note("an even number of sites survives no more losses than one site less");
+        output::print_note("an even number of sites survives no more losses than one site less");
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ impl FromStr for Site {
             None => address.to_owned(),
         };
         let peer: Address = address.parse().map_err(|error| format!("{error}"))?;
-        let above = |ports| peer.above(ports).map_err(|error| error.to_string());
+        let above = |ports| peer.with_port_above(ports).map_err(|error| error.to_string());
         Ok(Self {
             name: name.to_owned(),
             client: above(CLIENT_PORT_ABOVE)?,
@@ -46,14 +46,14 @@ impl FromStr for Site {
 
 impl Site {
     /// Where the node listens so that `address` reaches it: that very interface, or all of them behind a name.
-    pub(crate) fn listen(address: &Address) -> SocketAddr {
+    pub(crate) fn listen_address(address: &Address) -> SocketAddr {
         let ip = address.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         SocketAddr::new(ip, address.port())
     }
 
     /// Whether its HTTP port is reached over a network, where keys must not be read.
     pub(crate) fn speaks_tls(&self) -> bool {
-        !Self::listen(&self.http).ip().is_loopback()
+        !Self::listen_address(&self.http).ip().is_loopback()
     }
 
     pub(crate) fn addresses(&self) -> [&Address; 3] {
@@ -70,9 +70,9 @@ mod tests {
         let site: Site = "pangyo=pangyo.example.com:7100".parse().expect("a site");
         assert_eq!(site.client.to_string(), "pangyo.example.com:7101");
         assert_eq!(site.http.to_string(), "pangyo.example.com:7102");
-        assert_eq!(Site::listen(&site.peer).to_string(), "0.0.0.0:7100");
+        assert_eq!(Site::listen_address(&site.peer).to_string(), "0.0.0.0:7100");
         let site: Site = "busan=localhost:7300".parse().expect("a site");
-        assert_eq!(Site::listen(&site.peer).to_string(), "127.0.0.1:7300");
+        assert_eq!(Site::listen_address(&site.peer).to_string(), "127.0.0.1:7300");
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) mod shapes;
 use std::{future::Future, path::PathBuf};
 
 use evenkeel_wire::{
-    client::{Client, ClientConfig, ClientOptions, ConfigError, Error},
+    client::{Client, ClientConfig, ClientError, ClientOptions, ConfigError},
     command::Command,
     id::AccountId,
     outcome::Rejection,
@@ -20,7 +20,7 @@ use evenkeel_wire::{
 
 use crate::{Exit, Failure, output};
 use http::HttpClient;
-use shapes::{Account, Done, Page, Totals};
+use shapes::{Account, CommandResult, HistoryPart, Totals};
 
 /// Where a local testnet puts it.
 const DEFAULT_FILE: &str = "testnet/run/client.toml";
@@ -51,7 +51,7 @@ impl ClientFile {
             _ => Failure::usage(error),
         })?;
         for why in &config.left_out {
-            output::note(&format!("going on without {why}"));
+            output::print_note(&format!("going on without {why}"));
         }
         Ok(config)
     }
@@ -65,7 +65,7 @@ pub(crate) enum Door {
 
 /// Whose word is good enough for a read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Look<'a> {
+pub(crate) enum ReadSource<'a> {
     /// The primary's, of now; asked through this site where one is named.
     Current(Option<&'a str>),
     /// The asked site's own, however old.
@@ -86,7 +86,11 @@ impl Door {
     }
 
     /// Lets the ledger decide one command. With `describe` what it made is described where that takes another question.
-    pub(crate) async fn submit(&self, command: &Command, describe: bool) -> Result<Done, Error> {
+    pub(crate) async fn submit(
+        &self,
+        command: &Command,
+        describe: bool,
+    ) -> Result<CommandResult, ClientError> {
         match self {
             Self::Quic(client) => quic::submit(client, command, describe).await,
             Self::Http(client) => client.submit(command).await,
@@ -97,7 +101,7 @@ impl Door {
     pub(crate) async fn submit_all(
         &self,
         commands: &[Command],
-    ) -> Result<Vec<Option<Rejection>>, Error> {
+    ) -> Result<Vec<Option<Rejection>>, ClientError> {
         match self {
             Self::Quic(client) => {
                 let answered = client.submit(commands).await?;
@@ -108,7 +112,11 @@ impl Door {
     }
 
     /// What an account holds.
-    pub(crate) async fn account(&self, id: AccountId, look: Look<'_>) -> Result<Account, Error> {
+    pub(crate) async fn account(
+        &self,
+        id: AccountId,
+        look: ReadSource<'_>,
+    ) -> Result<Account, ClientError> {
         match self {
             Self::Quic(client) => quic::account(client, id, look).await,
             Self::Http(client) => client.account(id, look).await,
@@ -121,7 +129,7 @@ impl Door {
         account: AccountId,
         limit: u32,
         cursor: Option<&str>,
-    ) -> Result<Page, Error> {
+    ) -> Result<HistoryPart, ClientError> {
         match self {
             Self::Quic(client) => quic::history(client, account, limit, cursor).await,
             Self::Http(client) => client.history(account, limit, cursor).await,
@@ -129,7 +137,7 @@ impl Door {
     }
 
     /// The sums of all accounts.
-    pub(crate) async fn totals(&self) -> Result<Totals, Error> {
+    pub(crate) async fn totals(&self) -> Result<Totals, ClientError> {
         match self {
             Self::Quic(client) => quic::totals(client).await,
             Self::Http(client) => client.totals().await,
@@ -137,10 +145,10 @@ impl Door {
     }
 
     /// The site that gave the last answer.
-    pub(crate) fn site(&self) -> Option<String> {
+    pub(crate) fn last_site(&self) -> Option<String> {
         match self {
-            Self::Quic(client) => client.site(),
-            Self::Http(client) => client.site(),
+            Self::Quic(client) => client.current_site(),
+            Self::Http(client) => client.last_site(),
         }
     }
 }
@@ -155,11 +163,11 @@ pub(crate) fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 /// A call without an answer: nothing done and unknown are both safe to ask again with the same id.
-pub(crate) fn no_answer(error: &Error) -> Failure {
+pub(crate) fn no_answer(error: &ClientError) -> Failure {
     match error {
-        Error::Refused(refusal) => Failure::new(exit_for(refusal), refusal),
-        Error::Unavailable(_) => Failure::new(Exit::Unavailable, error),
-        Error::Unknown(_) => Failure::new(Exit::Unavailable, error),
+        ClientError::Refused(refusal) => Failure::new(exit_for(refusal), refusal),
+        ClientError::Unavailable(_) => Failure::new(Exit::Unavailable, error),
+        ClientError::Unknown(_) => Failure::new(Exit::Unavailable, error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_wire::{
-    client::{Client, Error},
+    client::{Client, ClientError},
     command::Command,
     id::AccountId,
     reply::{View, ViewReply},
@@ -12,9 +12,9 @@ use evenkeel_wire::{
 use tokio::time::timeout;
 
 use super::{
-    Look,
+    ReadSource,
     http::id_of,
-    shapes::{Account, Done, Movement, Page, Sums, Totals},
+    shapes::{Account, CommandResult, HistoryPart, Movement, Sums, Totals},
 };
 
 /// What is decided is decided: describing it may not keep anybody waiting.
@@ -24,12 +24,12 @@ pub(crate) async fn submit(
     client: &Client,
     command: &Command,
     describe: bool,
-) -> Result<Done, Error> {
+) -> Result<CommandResult, ClientError> {
     let answers = client.submit(std::slice::from_ref(command)).await?;
     let Some(answered) = answers.first() else {
-        return Err(Error::Unknown("the site answered without an outcome".into()));
+        return Err(ClientError::Unknown("the site answered without an outcome".into()));
     };
-    let mut done = Done::new(id_of(command), answered);
+    let mut done = CommandResult::new(id_of(command), answered);
     let (stamp, outcome) = (&answered.stamp, &answered.outcome);
     if outcome.rejection.is_some() {
         return Ok(done);
@@ -39,11 +39,11 @@ pub(crate) async fn submit(
         done.credit_after = Some(outcome.credit_after);
     }
     if let Command::Transfer(transfer) = command {
-        done.transfer = Some(Movement::moved(transfer, stamp, outcome.index));
-    } else if describe && let Some(query) = about(command) {
+        done.transfer = Some(Movement::from_transfer(transfer, stamp, outcome.index));
+    } else if describe && let Some(query) = query_about(command) {
         let asked = timeout(DESCRIBING_MAX, client.read(query, Consistency::Linearizable)).await;
         if let Ok(Ok(reply)) = asked {
-            tell(&mut done, reply.view);
+            describe_result(&mut done, reply.view);
         }
     }
     Ok(done)
@@ -57,7 +57,7 @@ fn moves_money(command: &Command) -> bool {
 }
 
 /// What shows what a command made or changed.
-fn about(command: &Command) -> Option<Query> {
+fn query_about(command: &Command) -> Option<Query> {
     Some(match command {
         Command::OpenAccount(open) => Query::Account(open.id),
         Command::SetStatus(change) => Query::Account(change.account),
@@ -71,7 +71,7 @@ fn about(command: &Command) -> Option<Query> {
     })
 }
 
-fn tell(done: &mut Done, view: View) {
+fn describe_result(done: &mut CommandResult, view: View) {
     match view {
         View::Account(account) => done.account = Some(Account::new(account, None)),
         View::Hold(hold) => done.hold = Some((*hold).into()),
@@ -83,12 +83,12 @@ fn tell(done: &mut Done, view: View) {
 pub(crate) async fn account(
     client: &Client,
     id: AccountId,
-    look: Look<'_>,
-) -> Result<Account, Error> {
+    look: ReadSource<'_>,
+) -> Result<Account, ClientError> {
     let query = Query::Account(id);
     let (consistency, site) = match look {
-        Look::Current(site) => (Consistency::Linearizable, site),
-        Look::Local(site) => (Consistency::Local, site),
+        ReadSource::Current(site) => (Consistency::Linearizable, site),
+        ReadSource::Local(site) => (Consistency::Local, site),
     };
     let ViewReply { view, as_of, .. } = match site {
         Some(site) => client.read_at(site, query, consistency).await?,
@@ -96,7 +96,7 @@ pub(crate) async fn account(
     };
     match view {
         View::Account(account) => Ok(Account::new(account, as_of)),
-        _ => Err(something_else("an account")),
+        _ => Err(unexpected_answer("an account")),
     }
 }
 
@@ -105,15 +105,15 @@ pub(crate) async fn history(
     account: AccountId,
     limit: u32,
     cursor: Option<&str>,
-) -> Result<Page, Error> {
+) -> Result<HistoryPart, ClientError> {
     let before = cursor.and_then(read_cursor);
     let query = Query::History { account, limit, before };
     match client.read(query, Consistency::Linearizable).await?.view {
-        View::History(page) => Ok(Page {
+        View::History(page) => Ok(HistoryPart {
             items: page.items.into_iter().map(Movement::from).collect(),
             next_cursor: page.next.map(|next| format!("{}.{}", next.position, next.command)),
         }),
-        _ => Err(something_else("a history")),
+        _ => Err(unexpected_answer("a history")),
     }
 }
 
@@ -123,7 +123,7 @@ fn read_cursor(text: &str) -> Option<Cursor> {
     Some(Cursor { position: position.parse().ok()?, command: command.parse().ok()? })
 }
 
-pub(crate) async fn totals(client: &Client) -> Result<Totals, Error> {
+pub(crate) async fn totals(client: &Client) -> Result<Totals, ClientError> {
     match client.read(Query::Totals, Consistency::Linearizable).await?.view {
         View::Totals(totals) => {
             let sums = totals
@@ -132,10 +132,10 @@ pub(crate) async fn totals(client: &Client) -> Result<Totals, Error> {
                 .map(|asset| (asset.asset.name().to_owned(), Sums::from(asset).sum()));
             Ok(Totals { position: totals.position, sums: sums.collect() })
         }
-        _ => Err(something_else("totals")),
+        _ => Err(unexpected_answer("totals")),
     }
 }
 
-fn something_else(wanted: &str) -> Error {
-    Error::Unavailable(format!("the site answered something else than {wanted}"))
+fn unexpected_answer(wanted: &str) -> ClientError {
+    ClientError::Unavailable(format!("the site answered something else than {wanted}"))
 }

@@ -3,22 +3,22 @@
 //! Reading takes no offence at fields that it doesn't know: a newer node may say more.
 
 use evenkeel_wire::{
-    client::Answered,
+    client::CommandAnswer,
     outcome::{Outcome, Stamp},
     reply::{self, AccountView, AssetTotals, HoldView, TransferView},
     transfer::Transfer,
 };
 use serde::{Deserialize, Serialize};
 
-use evenkeel_node::clock::rfc3339;
+use evenkeel_node::clock::format_time;
 
 /// How a command ended: the ledger's answer, with what it's about where that is known.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Done {
-    pub(crate) outcome: Ended,
+pub(crate) struct CommandResult {
+    pub(crate) outcome: OutcomeKind,
     pub(crate) id: String,
     #[serde(flatten)]
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<StampJson>,
     /// It's the first answer again.
     pub(crate) replayed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,19 +41,23 @@ pub(crate) struct Done {
 /// The two answers of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ended {
+pub(crate) enum OutcomeKind {
     Committed,
     Rejected,
 }
 
-impl Done {
+impl CommandResult {
     /// Without what it's about.
-    pub(crate) fn new(id: String, answered: &Answered) -> Self {
-        let Answered { stamp, outcome, replayed } = answered;
+    pub(crate) fn new(id: String, answered: &CommandAnswer) -> Self {
+        let CommandAnswer { stamp, outcome, replayed } = answered;
         Self {
-            outcome: if outcome.rejection.is_some() { Ended::Rejected } else { Ended::Committed },
+            outcome: if outcome.rejection.is_some() {
+                OutcomeKind::Rejected
+            } else {
+                OutcomeKind::Committed
+            },
             id,
-            place: Some(Place::new(stamp, outcome.index)),
+            place: Some(StampJson::new(stamp, outcome.index)),
             replayed: *replayed,
             code: outcome.rejection.map(|code| code.name().to_owned()),
             transfer: None,
@@ -68,7 +72,7 @@ impl Done {
 
 /// Where and when an outcome was decided.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct StampJson {
     pub(crate) position: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<u16>,
@@ -77,13 +81,13 @@ pub(crate) struct Place {
     link: String,
 }
 
-impl Place {
+impl StampJson {
     fn new(stamp: &Stamp, index: u16) -> Self {
         Self {
             position: stamp.position,
             index: (index != Outcome::NO_INDEX).then_some(index),
             term: stamp.term,
-            recorded_at: rfc3339(stamp.recorded_at),
+            recorded_at: format_time(stamp.recorded_at),
             link: blake3::Hash::from_bytes(stamp.link).to_hex().as_str().to_owned(),
         }
     }
@@ -107,12 +111,12 @@ pub(crate) struct Movement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reversed_by: Option<String>,
     #[serde(flatten)]
-    pub(crate) place: Place,
+    pub(crate) place: StampJson,
 }
 
 impl Movement {
     /// What a command for a transfer did.
-    pub(crate) fn moved(transfer: &Transfer, stamp: &Stamp, index: u16) -> Self {
+    pub(crate) fn from_transfer(transfer: &Transfer, stamp: &Stamp, index: u16) -> Self {
         Self {
             id: transfer.id.to_string(),
             kind: transfer.kind.name().to_owned(),
@@ -124,7 +128,7 @@ impl Movement {
             memo: present(transfer.memo.as_str()),
             refunded: None,
             reversed_by: None,
-            place: Place::new(stamp, index),
+            place: StampJson::new(stamp, index),
         }
     }
 }
@@ -134,7 +138,7 @@ impl From<TransferView> for Movement {
         Self {
             refunded: view.refunded,
             reversed_by: view.reversed_by.map(|id| id.to_string()),
-            ..Self::moved(&view.transfer, &view.stamp, view.index)
+            ..Self::from_transfer(&view.transfer, &view.stamp, view.index)
         }
     }
 }
@@ -156,7 +160,7 @@ pub(crate) struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     closed_by: Option<String>,
     #[serde(flatten)]
-    place: Place,
+    place: StampJson,
 }
 
 impl From<HoldView> for Hold {
@@ -170,10 +174,10 @@ impl From<HoldView> for Hold {
             asset: hold.asset.name().to_owned(),
             memo: present(hold.memo.as_str()),
             status: view.status.name().to_owned(),
-            expires_at: rfc3339(view.expires_at),
+            expires_at: format_time(view.expires_at),
             captured: view.captured,
             closed_by: view.closed_by.map(|id| id.to_string()),
-            place: Place::new(&view.stamp, view.index),
+            place: StampJson::new(&view.stamp, view.index),
         }
     }
 }
@@ -196,7 +200,7 @@ pub(crate) struct Account {
     pub(crate) position: u64,
     /// Of a local read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) as_of: Option<AsOf>,
+    pub(crate) as_of: Option<AsOfJson>,
 }
 
 impl Account {
@@ -216,9 +220,9 @@ impl Account {
                 daily_debit: view.daily_debit,
             },
             debited_today: view.debited_today,
-            opened_at: rfc3339(view.opened_at),
+            opened_at: format_time(view.opened_at),
             position: view.position,
-            as_of: as_of.map(|as_of| AsOf { position: as_of.position, age_ms: as_of.age_ms }),
+            as_of: as_of.map(|as_of| AsOfJson { position: as_of.position, age_ms: as_of.age_ms }),
         }
     }
 }
@@ -233,14 +237,14 @@ pub(crate) struct Limits {
 
 /// How old a local read may be.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct AsOf {
+pub(crate) struct AsOfJson {
     pub(crate) position: u64,
     pub(crate) age_ms: u64,
 }
 
 /// A part of a history.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Page {
+pub(crate) struct HistoryPart {
     pub(crate) items: Vec<Movement>,
     /// Where the next part begins; `None`: this was the last.
     pub(crate) next_cursor: Option<String>,

@@ -2,10 +2,10 @@
 
 use evenkeel_wire::{amount::Amount, command::Command, hold};
 
-use super::{Asking, Capture, Hold, Void, id_or_new, movement::asset_of, text};
+use super::{CaptureArgs, HoldArgs, VoidArgs, WalletContext, id_or_new, movement::asset_of, text};
 use crate::Failure;
 
-pub(crate) async fn hold(asking: Asking<'_>, wanted: &Hold) -> Result<(), Failure> {
+pub(crate) async fn hold(asking: WalletContext<'_>, wanted: &HoldArgs) -> Result<(), Failure> {
     let movement = &wanted.movement;
     let memo = text(&movement.memo, "--memo")?;
     let id = id_or_new(movement.id)?;
@@ -21,13 +21,16 @@ pub(crate) async fn hold(asking: Asking<'_>, wanted: &Hold) -> Result<(), Failur
     asking.submit(Command::Hold(hold)).await
 }
 
-pub(crate) async fn capture(asking: Asking<'_>, wanted: &Capture) -> Result<(), Failure> {
+pub(crate) async fn capture(
+    asking: WalletContext<'_>,
+    wanted: &CaptureArgs,
+) -> Result<(), Failure> {
     let id = id_or_new(wanted.id)?;
     let amount = wanted.amount.map(Amount);
     asking.submit(Command::Capture(hold::Capture { id, hold: wanted.hold, amount })).await
 }
 
-pub(crate) async fn void(asking: Asking<'_>, wanted: &Void) -> Result<(), Failure> {
+pub(crate) async fn void(asking: WalletContext<'_>, wanted: &VoidArgs) -> Result<(), Failure> {
     let id = id_or_new(wanted.id)?;
     asking.submit(Command::Void(hold::Void { id, hold: wanted.hold })).await
 }

@@ -31,52 +31,52 @@ use evenkeel_node::clock::{Clock, SystemClock};
 
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Args {
+pub(crate) struct WalletArgs {
     #[command(flatten)]
     file: ClientFile,
     /// As JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: WalletVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum WalletVerb {
     /// Open an account
-    Open(Open),
+    Open(OpenArgs),
     /// From a bank to a wallet
-    TopUp(Movement),
+    TopUp(MovementArgs),
     /// From a wallet to a wallet
-    Send(Movement),
+    Send(MovementArgs),
     /// From a wallet to a merchant
-    Pay(Movement),
+    Pay(MovementArgs),
     /// Set money of a wallet aside for a merchant
-    Hold(Hold),
+    Hold(HoldArgs),
     /// Take what a hold has set aside, once; what isn't taken is released
-    Capture(Capture),
+    Capture(CaptureArgs),
     /// Give back what a hold has set aside
-    Void(Void),
+    Void(VoidArgs),
     /// Pay a payment back, or a part of it
-    Refund(Refund),
+    Refund(RefundArgs),
     /// From a wallet or a merchant to a bank
-    CashOut(Movement),
+    CashOut(MovementArgs),
     /// What an account holds
-    Show(Show),
+    Show(ShowArgs),
     /// An account's transfers, newest first
-    History(History),
+    History(HistoryArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Open {
+struct OpenArgs {
     /// The account's id, any UUID; a new one without it
-    #[arg(value_name = "ID", value_parser = account)]
+    #[arg(value_name = "ID", value_parser = parse_account)]
     id: Option<AccountId>,
     /// wallet, merchant, bank, fee or issuer
-    #[arg(long, value_parser = kind)]
+    #[arg(long, value_parser = parse_kind)]
     kind: AccountKind,
     /// KRW, POINT …
-    #[arg(long, value_parser = asset)]
+    #[arg(long, value_parser = parse_asset)]
     asset: Asset,
     /// For people, at most 64 bytes
     #[arg(long, default_value = "")]
@@ -84,21 +84,21 @@ struct Open {
 }
 
 #[derive(Debug, clap::Args)]
-struct Movement {
+struct MovementArgs {
     /// The account that pays
-    #[arg(long, value_name = "ID", value_parser = account)]
+    #[arg(long, value_name = "ID", value_parser = parse_account)]
     from: AccountId,
     /// The account that is paid
-    #[arg(long, value_name = "ID", value_parser = account)]
+    #[arg(long, value_name = "ID", value_parser = parse_account)]
     to: AccountId,
     /// In the asset's minor unit
     #[arg(long, value_name = "N")]
     amount: u64,
     /// The asset of the account that pays, without it
-    #[arg(long, value_parser = asset)]
+    #[arg(long, value_parser = parse_asset)]
     asset: Option<Asset>,
     /// The id of an earlier try; a new one without it
-    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
     /// For people, at most 140 bytes
     #[arg(long, default_value = "")]
@@ -106,41 +106,41 @@ struct Movement {
 }
 
 #[derive(Debug, clap::Args)]
-struct Hold {
+struct HoldArgs {
     #[command(flatten)]
-    movement: Movement,
+    movement: MovementArgs,
     /// How long it stands, at most 31 days: 90s, 10m, 1h30m
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     expires_in: u64,
 }
 
 #[derive(Debug, clap::Args)]
-struct Capture {
+struct CaptureArgs {
     /// The hold's id
-    #[arg(value_name = "HOLD", value_parser = command)]
+    #[arg(value_name = "HOLD", value_parser = parse_command_id)]
     hold: CommandId,
     /// At most what is held; all of it without
     #[arg(long, value_name = "N")]
     amount: Option<u64>,
     /// The id of an earlier try; a new one without it
-    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
 
 #[derive(Debug, clap::Args)]
-struct Void {
+struct VoidArgs {
     /// The hold's id
-    #[arg(value_name = "HOLD", value_parser = command)]
+    #[arg(value_name = "HOLD", value_parser = parse_command_id)]
     hold: CommandId,
     /// The id of an earlier try; a new one without it
-    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
 
 #[derive(Debug, clap::Args)]
-struct Refund {
+struct RefundArgs {
     /// The payment's id; a capture's, where it came about by one
-    #[arg(value_name = "PAYMENT", value_parser = command)]
+    #[arg(value_name = "PAYMENT", value_parser = parse_command_id)]
     payment: CommandId,
     /// At most what is left of it; all that is left without
     #[arg(long, value_name = "N")]
@@ -149,13 +149,13 @@ struct Refund {
     #[arg(long, default_value = "")]
     memo: String,
     /// The id of an earlier try; a new one without it
-    #[arg(long, value_name = "UUIDv7", value_parser = command)]
+    #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
 
 #[derive(Debug, clap::Args)]
-struct Show {
-    #[arg(value_name = "ACCOUNT", value_parser = account)]
+struct ShowArgs {
+    #[arg(value_name = "ACCOUNT", value_parser = parse_account)]
     account: AccountId,
     /// What the asked site knows, labelled with its position and age; works without a majority
     #[arg(long)]
@@ -166,33 +166,33 @@ struct Show {
 }
 
 #[derive(Debug, clap::Args)]
-struct History {
-    #[arg(value_name = "ACCOUNT", value_parser = account)]
+struct HistoryArgs {
+    #[arg(value_name = "ACCOUNT", value_parser = parse_account)]
     account: AccountId,
     /// The most transfers to show
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
-fn account(text: &str) -> Result<AccountId, String> {
+fn parse_account(text: &str) -> Result<AccountId, String> {
     AccountId::parse(text).map_err(|error| error.to_string())
 }
 
-fn command(text: &str) -> Result<CommandId, String> {
+fn parse_command_id(text: &str) -> Result<CommandId, String> {
     CommandId::parse(text).map_err(|error| error.to_string())
 }
 
-fn kind(name: &str) -> Result<AccountKind, String> {
+fn parse_kind(name: &str) -> Result<AccountKind, String> {
     AccountKind::from_name(name)
         .ok_or_else(|| "there are wallet, merchant, bank, fee and issuer".to_owned())
 }
 
-fn asset(name: &str) -> Result<Asset, String> {
+fn parse_asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
 /// A hold's time, in milliseconds.
-fn span(text: &str) -> Result<u64, String> {
+fn parse_span(text: &str) -> Result<u64, String> {
     let span: SignedDuration =
         text.parse().map_err(|_| "write a span of time: 90s, 10m, 1h30m".to_owned())?;
     u64::try_from(span.as_millis())
@@ -201,46 +201,50 @@ fn span(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a hold stands for 1 ms to 31 days".to_owned())
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &WalletArgs) -> Result<(), Failure> {
     let config = args.file.load()?;
     block_on(async {
-        let door = Door::new(&config, impatient(), args.file.http)?;
-        let asking = Asking { door: &door, json: args.json };
+        let door = Door::new(&config, impatient_options(), args.file.http)?;
+        let asking = WalletContext { door: &door, json: args.json };
         match &args.verb {
-            Verb::Open(open) => movement::open(asking, open).await,
-            Verb::TopUp(made) => movement::transfer(asking, made, TransferKind::TopUp).await,
-            Verb::Send(made) => movement::transfer(asking, made, TransferKind::Transfer).await,
-            Verb::Pay(made) => movement::transfer(asking, made, TransferKind::Payment).await,
-            Verb::CashOut(made) => movement::transfer(asking, made, TransferKind::CashOut).await,
-            Verb::Hold(hold) => hold::hold(asking, hold).await,
-            Verb::Capture(capture) => hold::capture(asking, capture).await,
-            Verb::Void(void) => hold::void(asking, void).await,
-            Verb::Refund(refund) => movement::refund(asking, refund).await,
-            Verb::Show(show) => show::show(asking, show).await,
-            Verb::History(history) => show::history(asking, history).await,
+            WalletVerb::Open(open) => movement::open(asking, open).await,
+            WalletVerb::TopUp(made) => movement::transfer(asking, made, TransferKind::TopUp).await,
+            WalletVerb::Send(made) => {
+                movement::transfer(asking, made, TransferKind::Transfer).await
+            }
+            WalletVerb::Pay(made) => movement::transfer(asking, made, TransferKind::Payment).await,
+            WalletVerb::CashOut(made) => {
+                movement::transfer(asking, made, TransferKind::CashOut).await
+            }
+            WalletVerb::Hold(hold) => hold::hold(asking, hold).await,
+            WalletVerb::Capture(capture) => hold::capture(asking, capture).await,
+            WalletVerb::Void(void) => hold::void(asking, void).await,
+            WalletVerb::Refund(refund) => movement::refund(asking, refund).await,
+            WalletVerb::Show(show) => show::show_account(asking, show).await,
+            WalletVerb::History(history) => show::show_history(asking, history).await,
         }
     })
 }
 
 /// Whom a verb asks, and how it tells of the answer.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct WalletContext<'a> {
     door: &'a Door,
     json: bool,
 }
 
-impl Asking<'_> {
+impl WalletContext<'_> {
     /// Has one command decided, and reports what became of it.
     async fn submit(self, command: Command) -> Result<(), Failure> {
         match self.door.submit(&command, self.json).await {
-            Ok(done) => report::done(&command, &done, self.json),
+            Ok(done) => report::report_result(&command, &done, self.json),
             Err(error) => report::unanswered(&command, &error, self.json),
         }
     }
 }
 
 /// A person wants to know now: doors have waited for a primary already, and asking again is easy.
-fn impatient() -> ClientOptions {
+fn impatient_options() -> ClientOptions {
     ClientOptions {
         silence: Duration::from_millis(150),
         no_primary_is_final: true,
@@ -260,7 +264,7 @@ fn id_or_new(given: Option<CommandId>) -> Result<CommandId, Failure> {
 }
 
 fn announce(id: &impl std::fmt::Display) {
-    output::note(&format!("id {id}"));
+    output::print_note(&format!("id {id}"));
 }
 
 fn random() -> Result<u128, Failure> {
@@ -289,12 +293,12 @@ mod tests {
             ("1ms", 1),
             ("744h", HOLD_MS_MAX),
         ] {
-            assert_eq!(span(text), Ok(milliseconds), "{text}");
+            assert_eq!(parse_span(text), Ok(milliseconds), "{text}");
         }
         for text in
             ["", "10", "ten minutes", "0s", "-10m", "10m ago", "999us", "744h 1ms", "1 month"]
         {
-            assert!(span(text).is_err(), "{text}");
+            assert!(parse_span(text).is_err(), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use evenkeel_wire::{
     account::{Limits, OpenAccount},
     amount::{Amount, Asset},
-    client::Error,
+    client::ClientError,
     command::Command,
     id::AccountId,
     refund,
@@ -11,16 +11,16 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::{Asking, Movement, Open, Refund, announce, id_or_new, random, text};
+use super::{MovementArgs, OpenArgs, RefundArgs, WalletContext, announce, id_or_new, random, text};
 use crate::{
     Failure,
-    door::{Door, Look, no_answer},
+    door::{Door, ReadSource, no_answer},
 };
 
 /// What the ledger is asked in when nobody named an asset and nobody knows the account: it then says which is missing.
 const ASSET_OF_NOBODY: &str = "KRW";
 
-pub(crate) async fn open(asking: Asking<'_>, open: &Open) -> Result<(), Failure> {
+pub(crate) async fn open(asking: WalletContext<'_>, open: &OpenArgs) -> Result<(), Failure> {
     let label = text(&open.label, "--label")?;
     let id = match open.id {
         Some(id) => id,
@@ -36,8 +36,8 @@ pub(crate) async fn open(asking: Asking<'_>, open: &Open) -> Result<(), Failure>
 }
 
 pub(crate) async fn transfer(
-    asking: Asking<'_>,
-    movement: &Movement,
+    asking: WalletContext<'_>,
+    movement: &MovementArgs,
     kind: TransferKind,
 ) -> Result<(), Failure> {
     let memo = text(&movement.memo, "--memo")?;
@@ -55,7 +55,7 @@ pub(crate) async fn transfer(
     asking.submit(Command::Transfer(transfer)).await
 }
 
-pub(crate) async fn refund(asking: Asking<'_>, wanted: &Refund) -> Result<(), Failure> {
+pub(crate) async fn refund(asking: WalletContext<'_>, wanted: &RefundArgs) -> Result<(), Failure> {
     let memo = text(&wanted.memo, "--memo")?;
     let id = id_or_new(wanted.id)?;
     let (payment, amount) = (wanted.payment, wanted.amount.map(Amount));
@@ -64,14 +64,14 @@ pub(crate) async fn refund(asking: Asking<'_>, wanted: &Refund) -> Result<(), Fa
 
 /// The asset that was named, or the one of the account that pays: it never changes, so a retry with the same id asks for
 /// the same.
-pub(crate) async fn asset_of(door: &Door, movement: &Movement) -> Result<Asset, Failure> {
+pub(crate) async fn asset_of(door: &Door, movement: &MovementArgs) -> Result<Asset, Failure> {
     if let Some(asset) = movement.asset {
         return Ok(asset);
     }
-    match door.account(movement.from, Look::Current(None)).await {
+    match door.account(movement.from, ReadSource::Current(None)).await {
         Ok(account) => Asset::parse(&account.asset)
             .map_err(|error| Failure::failed(format!("the site names no asset: {error}"))),
-        Err(Error::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {
+        Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {
             Ok(Asset::parse(ASSET_OF_NOBODY).expect("three capital letters"))
         }
         Err(error) => Err(no_answer(&error)),

@@ -1,7 +1,7 @@
 //! What became of a command: in words, or as the JSON that the HTTP door gives, with the command's id.
 
 use evenkeel_wire::{
-    client::Error,
+    client::ClientError,
     command::Command,
     hold,
     refund::Refund,
@@ -14,12 +14,16 @@ use crate::{
     door::{
         http::id_of,
         no_answer,
-        shapes::{Done, Ended},
+        shapes::{CommandResult, OutcomeKind},
     },
     output,
 };
 
-pub(crate) fn done(command: &Command, done: &Done, json: bool) -> Result<(), Failure> {
+pub(crate) fn report_result(
+    command: &Command,
+    done: &CommandResult,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         output::print_json(done)?;
     }
@@ -27,28 +31,32 @@ pub(crate) fn done(command: &Command, done: &Done, json: bool) -> Result<(), Fai
     let place = place.unwrap_or_default();
     let again = if done.replayed { ", as it was the first time" } else { "" };
     match (done.outcome, &done.code) {
-        (Ended::Committed, _) if json => Ok(()),
-        (Ended::Committed, _) => output::print(&format!(
+        (OutcomeKind::Committed, _) if json => Ok(()),
+        (OutcomeKind::Committed, _) => output::print(&format!(
             "{}: committed{place}{again}{}",
-            words(command),
-            after(command, done)
+            describe_command(command),
+            describe_change(command, done)
         )),
-        (Ended::Rejected, code) => {
+        (OutcomeKind::Rejected, code) => {
             let code = code.as_deref().unwrap_or("without a code");
             let place = if place.is_empty() { place } else { format!(",{place}") };
-            let text = format!("{}: rejected, {code}{place}{again}", words(command));
+            let text = format!("{}: rejected, {code}{place}{again}", describe_command(command));
             Err(Failure::new(Exit::Rejected, text))
         }
     }
 }
 
-pub(crate) fn unanswered(command: &Command, error: &Error, json: bool) -> Result<(), Failure> {
+pub(crate) fn unanswered(
+    command: &Command,
+    error: &ClientError,
+    json: bool,
+) -> Result<(), Failure> {
     let failure = no_answer(error);
     if json {
         let outcome = match error {
-            Error::Refused(_) => "refused",
-            Error::Unavailable(_) => "unavailable",
-            Error::Unknown(_) => "unknown",
+            ClientError::Refused(_) => "refused",
+            ClientError::Unavailable(_) => "unavailable",
+            ClientError::Unknown(_) => "unknown",
         };
         output::print_json(&json!({
             "outcome": outcome,
@@ -56,10 +64,10 @@ pub(crate) fn unanswered(command: &Command, error: &Error, json: bool) -> Result
             "detail": error.to_string(),
         }))?;
     }
-    Err(Failure::new(failure.exit, format!("{}: {}", words(command), failure.text)))
+    Err(Failure::new(failure.exit, format!("{}: {}", describe_command(command), failure.text)))
 }
 
-fn words(command: &Command) -> String {
+fn describe_command(command: &Command) -> String {
     match command {
         Command::OpenAccount(open) => {
             format!("{} account {} in {}", open.kind, open.id, open.asset)
@@ -88,7 +96,7 @@ fn words(command: &Command) -> String {
 }
 
 /// What a committed command has changed.
-fn after(command: &Command, done: &Done) -> String {
+fn describe_change(command: &Command, done: &CommandResult) -> String {
     let amount = done.amount;
     let balances = match (done.debit_after, done.credit_after) {
         (Some(debit), Some(credit)) => format!("; {debit} left, {credit} there"),

@@ -3,30 +3,37 @@
 use evenkeel_wire::limits::HISTORY_PAGE_MAX;
 use serde_json::json;
 
-use super::{Asking, History, Show};
+use super::{HistoryArgs, ShowArgs, WalletContext};
 use crate::{
     Failure,
     door::{
-        Look, no_answer,
-        shapes::{Account, AsOf, Movement},
+        ReadSource, no_answer,
+        shapes::{Account, AsOfJson, Movement},
     },
     output,
 };
 
-pub(crate) async fn show(asking: Asking<'_>, show: &Show) -> Result<(), Failure> {
+pub(crate) async fn show_account(
+    asking: WalletContext<'_>,
+    show: &ShowArgs,
+) -> Result<(), Failure> {
     let site = show.site.as_deref();
-    let look = if show.local { Look::Local(site) } else { Look::Current(site) };
+    let look = if show.local { ReadSource::Local(site) } else { ReadSource::Current(site) };
     let account =
         asking.door.account(show.account, look).await.map_err(|error| no_answer(&error))?;
-    if asking.json { output::print_json(&account) } else { output::print(&words(&account)) }
+    if asking.json {
+        output::print_json(&account)
+    } else {
+        output::print(&describe_account(&account))
+    }
 }
 
-fn words(account: &Account) -> String {
+fn describe_account(account: &Account) -> String {
     let Account { id, kind, asset, label, status, posted, held, available, .. } = account;
     let label = if label.is_empty() { String::new() } else { format!(" ({label})") };
     let age = match account.as_of {
         None => format!("as of position {}", account.position),
-        Some(AsOf { position, age_ms }) => {
+        Some(AsOfJson { position, age_ms }) => {
             format!("as of position {position}, {age_ms} ms after this site was last known current")
         }
     };
@@ -48,7 +55,10 @@ fn words(account: &Account) -> String {
     lines.join("\n")
 }
 
-pub(crate) async fn history(asking: Asking<'_>, wanted: &History) -> Result<(), Failure> {
+pub(crate) async fn show_history(
+    asking: WalletContext<'_>,
+    wanted: &HistoryArgs,
+) -> Result<(), Failure> {
     let mut items: Vec<Movement> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {

@@ -14,20 +14,20 @@ use evenkeel_node::{
     admission::{self, Keyring, quota::Quota},
     config::HttpTls,
     config::Rates,
-    gateway::http::{HttpServer, Parts},
+    gateway::http::{HttpDoorParts, HttpServer},
     history::History,
     history::record_kind,
-    metrics::{Door, Metrics},
+    metrics::{DoorKind, Metrics},
     operator::{
         health::{ClusterStatus, Health, Probe, SiteStatus},
         status::{Primary, Role},
     },
-    road::{Decided, Errand, Exit, Lead, Reply, Road, Ticket},
-    state::{State, freshness::Freshness},
+    road::{DecidedEntry, Lead, Reply, Request, Road, RoadExit, Ticket},
+    state::{AppliedState, freshness::Freshness},
 };
 use evenkeel_storage::{
     disk::MemoryDisk,
-    journal::{self, Journal, NewRecord, Options, index::Indexes},
+    journal::{self, Journal, JournalOptions, NewRecord, index::Indexes},
 };
 use evenkeel_wire::{
     amount::Asset,
@@ -64,7 +64,7 @@ pub(crate) enum Mood {
 
 /// The journal and the ledger behind it, as one exit.
 pub(crate) struct Deciding {
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<AppliedState>,
     journal: Journal,
     /// The time of the first entry.
     start_micros: u64,
@@ -74,13 +74,13 @@ pub(crate) struct Deciding {
 impl Deciding {
     fn new(start_micros: u64) -> Self {
         let disk = Arc::new(MemoryDisk::new(1));
-        let options = Options::new([7; 16]);
+        let options = JournalOptions::new([7; 16]);
         let (journal, writer, _) =
             journal::open(disk.clone(), Path::new("/data"), options).expect("an empty disk opens");
         std::thread::spawn(move || writer.run());
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
-        let state = Arc::new(State::new(Ledger::new(), history, journal.clone()));
+        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
         let site = Self { state, journal, start_micros, mood: Mutex::new(Mood::Decides) };
         let genesis = Command::Genesis(Box::new(genesis()));
         site.decide(NODES, false, 1, &codec::encode(&genesis));
@@ -94,11 +94,11 @@ impl Deciding {
         atomic: bool,
         count: u32,
         commands: &[u8],
-    ) -> Arc<Decided> {
+    ) -> Arc<DecidedEntry> {
         let mut entry = EntryBuilder::new();
         entry.push(key, atomic, count, commands);
         let payload = Bytes::from(entry.finish());
-        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let position = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let time = self.start_micros + position * 1_000;
         let record = NewRecord {
             position,
@@ -111,15 +111,15 @@ impl Deciding {
         let told = Box::new(move |result| drop(done.send(result)));
         self.journal.append(vec![record], told).expect("a disk in memory takes it");
         written.recv().expect("the writer lives").expect("a disk in memory takes it");
-        let link = self.journal.last().expect("just written").link.0;
+        let link = self.journal.newest_tip().expect("just written").link.0;
         let head = EntryHead { position, term: 1, time, link };
         let answers = self.state.apply(&head, &payload).expect("the ledger is well");
         let stamp = Stamp { position, term: 1, recorded_at: time, link };
-        Arc::new(Decided { stamp, answers })
+        Arc::new(DecidedEntry { stamp, answers })
     }
 }
 
-impl Exit for Deciding {
+impl RoadExit for Deciding {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         if ticket.deadline <= Instant::now() {
             ticket.refuse(RefusalCode::Overloaded, "it came after its deadline");
@@ -127,28 +127,32 @@ impl Exit for Deciding {
         }
         match *self.mood.lock().expect("no panic") {
             Mood::Refuses(code) => ticket.refuse(code, "by the test"),
-            Mood::KnowsAllRevoked if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+            Mood::KnowsAllRevoked if matches!(ticket.request, Request::Read(Query::Key(_))) => {
                 let keys = self.state.with_ledger(|ledger| ledger.keys());
                 let revoked = keys.into_iter().map(|key| KeyView { revoked: true, ..key });
                 ticket.reply(Reply::View(Box::new(View::Keys(revoked.collect())), None));
             }
-            Mood::TellsKeysAfter(pause) if matches!(ticket.errand, Errand::Read(Query::Key(_))) => {
+            Mood::TellsKeysAfter(pause)
+                if matches!(ticket.request, Request::Read(Query::Key(_))) =>
+            {
                 let keys = self.state.with_ledger(|ledger| ledger.keys());
                 std::thread::spawn(move || {
                     std::thread::sleep(pause);
                     ticket.reply(Reply::View(Box::new(View::Keys(keys)), None));
                 });
             }
-            _ => match ticket.errand.clone() {
-                Errand::Submit { count, atomic, commands } => {
+            _ => match ticket.request.clone() {
+                Request::Submit { count, atomic, commands } => {
                     let decided = self.decide(ticket.caller.key, atomic, count, &commands);
                     let all = 0..decided.answers.len();
                     ticket.reply(Reply::Decided(decided, all));
                 }
-                Errand::Read(query) => match admission::read(&self.state, &ticket.caller, &query) {
-                    Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
-                    Err(refusal) => ticket.reply(Reply::Refused(refusal)),
-                },
+                Request::Read(query) => {
+                    match admission::answer_query(&self.state, &ticket.caller, &query) {
+                        Ok(view) => ticket.reply(Reply::View(Box::new(view), None)),
+                        Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+                    }
+                }
             },
         }
         Ok(())
@@ -233,17 +237,17 @@ impl Site {
         let attending = road.clone();
         let freshness = Arc::new(Freshness::default());
         if is_current {
-            freshness.confirmed(Instant::now());
+            freshness.record_quorum(Instant::now());
         }
         let an_hour = Duration::from_secs(3_600);
         let keyring = Keyring::new(state.clone(), road.clone(), freshness.clone(), an_hour);
-        runtime.spawn(async move { attending.attend().await });
-        runtime.spawn(server.serve(Parts {
+        runtime.spawn(async move { attending.drain_waiting().await });
+        runtime.spawn(server.serve(HttpDoorParts {
             keyring: Arc::new(keyring),
             road,
             freshness,
             health: Arc::new(Well),
-            metrics: Metrics::new().door(Door::Http).clone(),
+            metrics: Metrics::new().door(DoorKind::Http).clone(),
             state,
             quota: Quota::new(rates),
             stopping,
@@ -285,8 +289,8 @@ impl Site {
 struct Well;
 
 impl Health for Well {
-    fn answers(&self, probe: Probe) -> bool {
-        probe.answer(Lead::Here(1), true, false)
+    fn passes_probe(&self, probe: Probe) -> bool {
+        probe.is_satisfied(Lead::Here(1), true, false)
     }
 
     fn cluster_status(&self) -> ClusterStatus {

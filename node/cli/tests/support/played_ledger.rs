@@ -115,7 +115,7 @@ impl Ledger {
         stamp: Stamp,
         index: u16,
     ) -> Result<Moved, Rejection> {
-        let amount = transfer.amount.valid().ok_or(Rejection::AmountInvalid)?;
+        let amount = transfer.amount.to_balance_change().ok_or(Rejection::AmountInvalid)?;
         let (debit, credit) = (transfer.debit, transfer.credit);
         let from = self.account(debit)?;
         if from.kind != AccountKind::Bank && from.posted - from.held < amount {
@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     fn hold(&mut self, hold: Hold, stamp: Stamp, index: u16) -> Result<Moved, Rejection> {
-        let amount = hold.amount.valid().ok_or(Rejection::AmountInvalid)?;
+        let amount = hold.amount.to_balance_change().ok_or(Rejection::AmountInvalid)?;
         self.account(hold.credit)?;
         let from = self.account(hold.debit)?;
         if from.posted - from.held < amount {
@@ -171,7 +171,7 @@ impl Ledger {
         }
         (view.status, view.closed_by) = (status, Some(by));
         let hold = view.hold.clone();
-        self.account(hold.debit)?.held -= hold.amount.valid().expect("it was held");
+        self.account(hold.debit)?.held -= hold.amount.to_balance_change().expect("it was held");
         Ok(hold)
     }
 

@@ -100,11 +100,11 @@ async fn serve(
     let hello: Hello = codec::decode(&hello.body).expect("a hello");
     if hello.key.as_str() != state.key {
         let refusal = Refusal::new(RefusalCode::Unauthorized, "unknown key");
-        sender.send(&frame::whole(REFUSED, &Refused { number: 0, refusal })).await.ok()?;
+        sender.send(&frame::encode_whole(REFUSED, &Refused { number: 0, refusal })).await.ok()?;
         return sender.finish().await.ok();
     }
-    link.welcome();
-    sender.send(&frame::whole(WELCOME, &state.welcome())).await.ok()?;
+    link.widen_window();
+    sender.send(&frame::encode_whole(WELCOME, &state.welcome())).await.ok()?;
     while let Some(frame) = receiver.receive().await.ok()? {
         let (answer, dies) = state.answer(&frame);
         if dies {
@@ -164,7 +164,7 @@ fn decide(ledger: &mut Ledger, mood: Mood, turn: u64, submit: &Submit) -> Option
     if mood == Mood::Forgets {
         return Some(refuse(number, RefusalCode::OutcomeUnknown));
     }
-    Some(frame::whole(OUTCOMES, &Outcomes { number, stamp, answers }))
+    Some(frame::encode_whole(OUTCOMES, &Outcomes { number, stamp, answers }))
 }
 
 fn look(ledger: &Ledger, mood: Mood, read: &ReadRequest) -> Vec<u8> {
@@ -179,9 +179,9 @@ fn look(ledger: &Ledger, mood: Mood, read: &ReadRequest) -> Vec<u8> {
         account.posted -= 1;
     }
     let as_of = local.then_some(AsOf { position: ledger.position, age_ms: 7 });
-    frame::whole(VIEW, &ViewReply { number: read.number, as_of, view })
+    frame::encode_whole(VIEW, &ViewReply { number: read.number, as_of, view })
 }
 
 fn refuse(number: u64, code: RefusalCode) -> Vec<u8> {
-    frame::whole(REFUSED, &Refused { number, refusal: Refusal::new(code, "by the test") })
+    frame::encode_whole(REFUSED, &Refused { number, refusal: Refusal::new(code, "by the test") })
 }

@@ -5,10 +5,11 @@
 
 use super::digest;
 use crate::{
-    Ledger, Unwell,
+    Ledger, LedgerFault,
     tables::{
         accounts::{
-            Accounts, Row, index, may_go_below_zero, reserved::Reserved, totals::KindTotals,
+            Accounts, BalanceRow, may_go_below_zero, reserved::Reserved, row_index,
+            totals::KindTotals,
         },
         kept_rows,
     },
@@ -33,14 +34,14 @@ pub enum AuditProgress {
 
 /// A running audit.
 #[derive(Debug)]
-pub(crate) struct Audit {
+pub(crate) struct AccountsAudit {
     next: usize,
     totals: KindTotals,
     reserved: Reserved,
     digest: u64,
 }
 
-impl Audit {
+impl AccountsAudit {
     fn new(assets: usize) -> Self {
         let (totals, reserved) = (KindTotals::new(assets), Reserved::default());
         Self { next: 0, totals, reserved, digest: 0 }
@@ -48,16 +49,22 @@ impl Audit {
 
     /// A row got another balance.
     #[inline]
-    pub(crate) fn changed(&mut self, slot: u32, row: &Row, change: i64, digest_change: u64) {
-        if index(slot) < self.next {
+    pub(crate) fn carry_row_change(
+        &mut self,
+        slot: u32,
+        row: &BalanceRow,
+        change: i64,
+        digest_change: u64,
+    ) {
+        if row_index(slot) < self.next {
             self.totals.change(row.asset_index, row.kind, change);
             self.digest = self.digest.wrapping_add(digest_change);
         }
     }
 
     /// A row got other limits or holds.
-    pub(crate) fn changed_extra(&mut self, slot: u32, digest_change: u64, reserved: Reserved) {
-        if index(slot) < self.next {
+    pub(crate) fn carry_extra_change(&mut self, slot: u32, digest_change: u64, reserved: Reserved) {
+        if row_index(slot) < self.next {
             self.digest = self.digest.wrapping_add(digest_change);
             self.reserved = self.reserved.plus(reserved);
         }
@@ -69,20 +76,20 @@ impl Ledger {
     ///
     /// # Errors
     /// When the rows don't amount to what was kept along: names the account, or the asset and its sum.
-    pub fn audit_next(&mut self, rows_max: usize) -> Result<AuditProgress, Unwell> {
-        if let Some(unwell) = &self.unwell {
+    pub fn audit_next(&mut self, rows_max: usize) -> Result<AuditProgress, LedgerFault> {
+        if let Some(unwell) = &self.fault {
             return Err(unwell.clone());
         }
         let progress = self.audit_step(rows_max.max(1));
         let position = self.last.map_or(0, |last| last.position);
         progress.map_err(|what| {
-            let what = match &self.founded {
+            let what = match &self.genesis {
                 Some(founded) => {
-                    what.naming(position, |asset| founded.genesis.assets[asset].name().to_owned())
+                    what.to_fault(position, |asset| founded.genesis.assets[asset].name().to_owned())
                 }
-                None => what.naming(position, |asset| asset.to_string()),
+                None => what.to_fault(position, |asset| asset.to_string()),
             };
-            self.unwell = Some(what.clone());
+            self.fault = Some(what.clone());
             what
         })
     }
@@ -90,16 +97,16 @@ impl Ledger {
 
 impl Ledger {
     /// Accounts first, then the tables besides them.
-    fn audit_step(&mut self, mut left: usize) -> Result<AuditProgress, Disagreement> {
+    fn audit_step(&mut self, mut left: usize) -> Result<AuditProgress, AuditMismatch> {
         let accounts = self.accounts.count();
         if self.audits_table.is_none() {
-            let checked = audit(&mut self.accounts, &mut left)?;
+            let checked = audit_accounts(&mut self.accounts, &mut left)?;
             if checked < accounts {
                 return Ok(AuditProgress::Underway { checked, accounts });
             }
         }
         let mut table = self.audits_table.take().unwrap_or(0);
-        if kept_rows::audit_next(self, &mut table, &mut left).map_err(Disagreement::Table)? {
+        if kept_rows::audit_next(self, &mut table, &mut left).map_err(AuditMismatch::Table)? {
             return Ok(AuditProgress::Agreed { accounts });
         }
         self.audits_table = Some(table);
@@ -108,7 +115,7 @@ impl Ledger {
 }
 
 /// What an audit found.
-enum Disagreement {
+enum AuditMismatch {
     Account(String),
     Sum { asset: usize, rows: i128, kept: i128 },
     Kinds,
@@ -117,8 +124,8 @@ enum Disagreement {
     Table(&'static str),
 }
 
-impl Disagreement {
-    fn naming(&self, position: u64, name: impl Fn(usize) -> String) -> Unwell {
+impl AuditMismatch {
+    fn to_fault(&self, position: u64, name: impl Fn(usize) -> String) -> LedgerFault {
         let what = match self {
             Self::Account(what) => what.clone(),
             Self::Sum { asset, rows, kept } => {
@@ -129,24 +136,24 @@ impl Disagreement {
             Self::Digest => "the rows' digest isn't what was kept along".into(),
             Self::Table(name) => format!("the rows of {name} aren't what was kept along"),
         };
-        Unwell(format!("audit at position {position}: {what}"))
+        LedgerFault(format!("audit at position {position}: {what}"))
     }
 }
 
 /// Looks at the next accounts; gives how many are looked at.
-fn audit(accounts: &mut Accounts, left: &mut usize) -> Result<usize, Disagreement> {
+fn audit_accounts(accounts: &mut Accounts, left: &mut usize) -> Result<usize, AuditMismatch> {
     let assets = accounts.totals.rows().len();
-    let mut audit = accounts.audit.take().unwrap_or_else(|| Audit::new(assets));
+    let mut audit = accounts.audit.take().unwrap_or_else(|| AccountsAudit::new(assets));
     let count = accounts.count();
     let end = audit.next.saturating_add(*left).min(count);
     *left = left.saturating_sub(end.saturating_sub(audit.next));
     for slot in audit.next..end {
         let row = &accounts.rows[slot];
-        check(accounts, slot, row)?;
+        check_row(accounts, slot, row)?;
         audit.totals.change(row.asset_index, row.kind, row.posted);
         let extra = accounts.extra(row);
-        let of_extra = digest::extra(row, &extra, &accounts.plain(row.kind));
-        audit.reserved = audit.reserved.plus(Reserved::of(row.id, &extra));
+        let of_extra = digest::extra(row, &extra, &accounts.default_extra(row.kind));
+        audit.reserved = audit.reserved.plus(Reserved::of_account(row.id, &extra));
         audit.digest = audit.digest.wrapping_add(digest::row(row)).wrapping_add(of_extra);
     }
     audit.next = end;
@@ -154,13 +161,13 @@ fn audit(accounts: &mut Accounts, left: &mut usize) -> Result<usize, Disagreemen
         accounts.audit = Some(audit);
         return Ok(end);
     }
-    compare(accounts, &audit)?;
+    compare_sums(accounts, &audit)?;
     Ok(end)
 }
 
 /// What can be said of one row alone.
-fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement> {
-    let wrong = |what: &str| Err(Disagreement::Account(format!("account {}: {what}", row.id)));
+fn check_row(accounts: &Accounts, slot: usize, row: &BalanceRow) -> Result<(), AuditMismatch> {
+    let wrong = |what: &str| Err(AuditMismatch::Account(format!("account {}: {what}", row.id)));
     let Some(asset) = accounts.assets.get(usize::from(row.asset_index)) else {
         return wrong("its asset is unknown");
     };
@@ -170,7 +177,7 @@ fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement
     if fixed != Some(row.fixed) {
         return wrong("what it was opened with has changed");
     }
-    if accounts.find(row.id).map(index) != Some(slot) {
+    if accounts.find(row.id).map(row_index) != Some(slot) {
         return wrong("it isn't found by its id");
     }
     let held = accounts.extra(row).held;
@@ -180,21 +187,21 @@ fn check(accounts: &Accounts, slot: usize, row: &Row) -> Result<(), Disagreement
     Ok(())
 }
 
-fn compare(accounts: &Accounts, audit: &Audit) -> Result<(), Disagreement> {
+fn compare_sums(accounts: &Accounts, audit: &AccountsAudit) -> Result<(), AuditMismatch> {
     for asset in 0..accounts.totals.rows().len() {
         let (rows, kept) = (audit.totals.sum(asset), accounts.totals.sum(asset));
         if rows != kept {
-            return Err(Disagreement::Sum { asset, rows, kept });
+            return Err(AuditMismatch::Sum { asset, rows, kept });
         }
     }
     if audit.totals.rows() != accounts.totals.rows() {
-        return Err(Disagreement::Kinds);
+        return Err(AuditMismatch::Kinds);
     }
     if audit.reserved != accounts.reserved {
-        return Err(Disagreement::Reserved);
+        return Err(AuditMismatch::Reserved);
     }
     if audit.digest != accounts.digest {
-        return Err(Disagreement::Digest);
+        return Err(AuditMismatch::Digest);
     }
     Ok(())
 }

@@ -14,13 +14,13 @@ use evenkeel_wire::{
 use crate::{
     Ledger,
     containers::mix::{ROOTS, fold, halves},
-    tables::accounts::{Opened, Row, extra::Extra},
+    tables::accounts::{AccountOpening, BalanceRow, extra::Extra},
 };
 
 const DOMAIN: &[u8] = b"evenkeel ledger digest 2";
 
 /// Over everything.
-pub(crate) fn of(ledger: &Ledger) -> [u8; 32] {
+pub(crate) fn ledger_digest(ledger: &Ledger) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     let mut number = |number: u64| {
         hasher.update(&number.to_le_bytes());
@@ -43,7 +43,7 @@ pub(crate) fn of(ledger: &Ledger) -> [u8; 32] {
     }
     number(ledger.days.digest());
     hasher.update(DOMAIN);
-    hasher.update(&ledger.founded.as_ref().map_or([0; 32], |founded| founded.digest));
+    hasher.update(&ledger.genesis.as_ref().map_or([0; 32], |founded| founded.digest));
     for row in ledger.accounts.totals().rows() {
         for sum in row {
             hasher.update(&sum.to_le_bytes());
@@ -53,7 +53,12 @@ pub(crate) fn of(ledger: &Ledger) -> [u8; 32] {
 }
 
 /// Of what never changes. Only computed when an account is opened, loaded or audited.
-pub(crate) fn fixed(row: &Row, asset: Asset, opened: &Opened, limits: &Limits) -> u64 {
+pub(crate) fn fixed(
+    row: &BalanceRow,
+    asset: Asset,
+    opened: &AccountOpening,
+    limits: &Limits,
+) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&row.id.number().to_le_bytes());
     hasher.update(&[row.kind.byte()]);
@@ -73,7 +78,7 @@ pub(crate) fn fixed(row: &Row, asset: Asset, opened: &Opened, limits: &Limits) -
 
 /// Of a row, without its limits and holds.
 #[inline]
-pub(crate) fn row(row: &Row) -> u64 {
+pub(crate) fn row(row: &BalanceRow) -> u64 {
     let balance = fold(row.fixed ^ ROOTS[0], bits(row.posted) ^ ROOTS[1]);
     let day = (u64::from(row.debited_date) << 8) | u64::from(row.status.byte());
     let day = fold(row.debited_today ^ ROOTS[4], day ^ ROOTS[5]);
@@ -81,7 +86,7 @@ pub(crate) fn row(row: &Row) -> u64 {
 }
 
 /// Of a row's limits and holds, besides what [`row`] says of it; 0 where there are none of its own.
-pub(crate) fn extra(row: &Row, extra: &Extra, plain: &Extra) -> u64 {
+pub(crate) fn extra(row: &BalanceRow, extra: &Extra, plain: &Extra) -> u64 {
     if extra == plain {
         return 0;
     }

@@ -20,21 +20,22 @@ use super::{
 };
 use crate::{
     EntryHead, Ledger,
-    genesis::{Founded, IdWindow},
+    genesis::{GenesisRecord, IdWindow},
     tables::{
         accounts::{
-            Opened, Row,
+            AccountOpening, BalanceRow,
             extra::{Extra, NO_LIMIT},
-            index, may_go_below_zero,
+            may_go_below_zero,
             reserved::Reserved,
+            row_index,
         },
-        kept_rows::{self, Loaded},
-        recent::Recent,
+        kept_rows::{self, LoadedRow},
+        recent::RecentOutcomes,
     },
 };
 
 /// Takes a checkpoint's rows, in any order, and makes a ledger of them.
-pub struct Loader {
+pub struct CheckpointLoader {
     ledger: Ledger,
     numbers: bool,
     /// The assets in the order in which the rows named them: until genesis is known, rows carry their place here.
@@ -46,13 +47,13 @@ pub struct Loader {
     opening_limits: BTreeMap<AccountId, Limits>,
 }
 
-impl Default for Loader {
+impl Default for CheckpointLoader {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Loader {
+impl CheckpointLoader {
     /// Without rows.
     #[must_use]
     pub fn new() -> Self {
@@ -74,12 +75,12 @@ impl Loader {
         match row {
             stored::Row::Account(account) => {
                 let id = AccountId::new(account.id);
-                self.account(account).map_err(|what| format!("account {id}: {what}"))
+                self.load_account(account).map_err(|what| format!("account {id}: {what}"))
             }
             stored::Row::Setting { name, value } => {
-                self.setting(&name, &value).map_err(|what| format!("setting {name}: {what}"))
+                self.load_setting(&name, &value).map_err(|what| format!("setting {name}: {what}"))
             }
-            stored::Row::Entry { table, key, value } => self.entry(table, key, &value),
+            stored::Row::Entry { table, key, value } => self.load_table_row(table, key, &value),
         }
     }
 
@@ -100,8 +101,8 @@ impl Loader {
             time: marker.time,
             link: marker.link.0,
         });
-        self.settle()?;
-        self.add_up(marker.position)?;
+        self.resolve_rows()?;
+        self.compute_sums(marker.position)?;
         check_holds(&self.ledger)?;
         let ledger = &mut self.ledger;
         let accounts = u64::try_from(ledger.accounts.count()).expect("usize fits in 64 bits");
@@ -116,17 +117,17 @@ impl Loader {
         if ledger.digest() != marker.digest {
             return Err("the digest isn't the marker's".into());
         }
-        kept_rows::loaded(ledger)?;
-        if let Some(founded) = &ledger.founded {
-            let window = IdWindow::at(ledger.time, &founded.genesis);
-            ledger.recent = Recent::after_checkpoint(window.newest_ms);
+        kept_rows::finish_loading(ledger)?;
+        if let Some(founded) = &ledger.genesis {
+            let window = IdWindow::at_time(ledger.time, &founded.genesis);
+            ledger.recent = RecentOutcomes::after_checkpoint(window.newest_ms);
         }
-        ledger.accounts.changes.none_since_checkpoint();
-        kept_rows::none_since_checkpoint(ledger);
+        ledger.accounts.changes.mark_checkpointed();
+        kept_rows::mark_checkpointed(ledger);
         Ok(self.ledger)
     }
 
-    fn account(&mut self, account: stored::AccountRow) -> Result<(), String> {
+    fn load_account(&mut self, account: stored::AccountRow) -> Result<(), String> {
         let id = AccountId::new(account.id);
         if self.ledger.accounts.find(id).is_some() {
             return Err("it's there twice".into());
@@ -139,14 +140,14 @@ impl Loader {
         let extra = extra_of(&account)?;
         check_balances(kind, status, &account)?;
         let label = Text::new(&account.label).map_err(|error| format!("its label is {error}"))?;
-        let opened = Opened {
+        let opened = AccountOpening {
             at: account.opened_at,
             position: account.opened_position,
             index: account.opened_index,
             limits: 0,
             label,
         };
-        let row = Row {
+        let row = BalanceRow {
             id,
             posted: account.posted,
             changed_position: account.changed_position,
@@ -159,7 +160,7 @@ impl Loader {
             kind,
             status,
         };
-        let slot = self.ledger.accounts.add(row, opened);
+        let slot = self.ledger.accounts.add_row(row, opened);
         self.max_balances.push(extra.max_balance);
         if (Extra { max_balance: NO_LIMIT, ..extra }) != Extra::NONE {
             self.extras.push((slot, extra));
@@ -176,22 +177,22 @@ impl Loader {
         u8::try_from(at).map_err(|_| "it's of one asset more than a ledger has".into())
     }
 
-    fn entry(&mut self, table: u8, key: u128, value: &[u8]) -> Result<(), String> {
+    fn load_table_row(&mut self, table: u8, key: u128, value: &[u8]) -> Result<(), String> {
         // Removed rows are no rows.
         if value.is_empty() {
             return Ok(());
         }
         let loaded = kept_rows::load(&mut self.ledger, table, key, value);
         match loaded.map_err(|what| format!("table {table}, row {key:032x}: {what}"))? {
-            Loaded::Table => Ok(()),
-            Loaded::OpeningLimits(account, limits) => {
+            LoadedRow::Table => Ok(()),
+            LoadedRow::OpeningLimits(account, limits) => {
                 self.opening_limits.insert(account, limits);
                 Ok(())
             }
         }
     }
 
-    fn setting(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+    fn load_setting(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
         match name {
             SETTING_LEDGER => {
                 let (time, count, sum) = codec::decode(value).map_err(|e| e.to_string())?;
@@ -201,7 +202,7 @@ impl Loader {
                 Ok(())
             }
             SETTING_GENESIS => {
-                self.ledger.founded = Some(Founded::decode(value)?);
+                self.ledger.genesis = Some(GenesisRecord::decode(value)?);
                 Ok(())
             }
             _ => Err("unknown".into()),
@@ -209,16 +210,16 @@ impl Loader {
     }
 }
 
-impl Loader {
+impl CheckpointLoader {
     /// Gives each row what only genesis and other rows say of it.
-    fn settle(&mut self) -> Result<(), String> {
+    fn resolve_rows(&mut self) -> Result<(), String> {
         let accounts = &mut self.ledger.accounts;
-        let genesis = self.ledger.founded.as_ref().map(|founded| &founded.genesis);
+        let genesis = self.ledger.genesis.as_ref().map(|founded| &founded.genesis);
         let known: &[Asset] = genesis.map_or(&[], |genesis| &genesis.assets);
-        accounts.found(known, genesis.map_or(NO_LIMIT, |genesis| genesis.wallet_max_balance));
+        accounts.bootstrap(known, genesis.map_or(NO_LIMIT, |genesis| genesis.wallet_max_balance));
         let mut extras = self.extras.iter().peekable();
         for (slot, max_balance) in (0_u32..).zip(&self.max_balances) {
-            let row = &mut accounts.rows[index(slot)];
+            let row = &mut accounts.rows[row_index(slot)];
             let id = row.id;
             let asset = self.assets[usize::from(row.asset_index)];
             let at = known
@@ -227,15 +228,15 @@ impl Loader {
                 .ok_or_else(|| format!("account {id}: {asset} isn't an asset of this ledger"))?;
             row.asset_index = u8::try_from(at).expect("at most ASSETS_MAX");
             let limits = self.opening_limits.remove(&id).unwrap_or_default();
-            let opened = &mut accounts.opened[index(slot)];
-            opened.limits = accounts.opening_limits.number(&limits);
+            let opened = &mut accounts.opened[row_index(slot)];
+            opened.limits = accounts.opening_limits.intern_limits(&limits);
             row.fixed = digest::fixed(row, asset, opened, &limits);
             let kind = row.kind;
             let extra = match extras.next_if(|(of, _)| *of == slot) {
                 Some((_, extra)) => *extra,
                 None => Extra { max_balance: *max_balance, ..Extra::NONE },
             };
-            if extra != accounts.plain(kind) {
+            if extra != accounts.default_extra(kind) {
                 accounts.put_extra(slot, extra);
             }
         }
@@ -246,7 +247,7 @@ impl Loader {
     }
 
     /// Sums and digest from the rows.
-    fn add_up(&mut self, position: u64) -> Result<(), String> {
+    fn compute_sums(&mut self, position: u64) -> Result<(), String> {
         let date = self.ledger.date_number();
         let accounts = &mut self.ledger.accounts;
         for slot in 0..accounts.count() {
@@ -258,10 +259,10 @@ impl Loader {
                 return Err(format!("account {}: debited after the business date", row.id));
             }
             let extra = accounts.extra(row);
-            let of_extra = digest::extra(row, &extra, &accounts.plain(row.kind));
+            let of_extra = digest::extra(row, &extra, &accounts.default_extra(row.kind));
             let of_row = digest::row(row).wrapping_add(of_extra);
             accounts.totals.change(row.asset_index, row.kind, row.posted);
-            accounts.reserved = accounts.reserved.plus(Reserved::of(row.id, &extra));
+            accounts.reserved = accounts.reserved.plus(Reserved::of_account(row.id, &extra));
             accounts.digest = accounts.digest.wrapping_add(of_row);
         }
         Ok(())

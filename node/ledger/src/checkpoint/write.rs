@@ -14,7 +14,9 @@ use super::digest::OutcomesDigest;
 use crate::{
     Ledger,
     tables::{
-        accounts::{Accounts, Row, account_state::Standing, extra::shown, index},
+        accounts::{
+            Accounts, BalanceRow, account_state::AccountState, extra::visible_limit, row_index,
+        },
         kept_rows,
     },
 };
@@ -80,19 +82,19 @@ pub(crate) struct Changes {
     changed: Vec<u32>,
     /// Nothing is known of what the last checkpoint lacks.
     all_needed: bool,
-    running: Option<Running>,
+    running: Option<RunningCheckpoint>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningCheckpoint {
     settings: Vec<stored::Row>,
-    walk: Walk,
+    walk: AccountScan,
     /// Accounts as they were, that changed before the walk came to them.
-    set_aside: Vec<(u32, Standing)>,
+    set_aside: Vec<(u32, AccountState)>,
 }
 
 #[derive(Debug)]
-enum Walk {
+enum AccountScan {
     /// Every row below `end`; those below `next` are copied.
     All { next: u32, end: u32 },
     /// The rows of an epoch; those that are copied carry [`COPIED`] or a later epoch.
@@ -108,19 +110,24 @@ impl Changes {
     }
 
     /// The rows are those of a finished checkpoint.
-    pub(crate) fn none_since_checkpoint(&mut self) {
+    pub(crate) fn mark_checkpointed(&mut self) {
         *self = Self { all_needed: false, ..Self::new() };
     }
 
     /// Whether a change of this row is its first since the last checkpoint began.
     #[inline]
-    pub(crate) fn is_first(&self, row: &Row) -> bool {
+    pub(crate) fn is_first_change(&self, row: &BalanceRow) -> bool {
         row.epoch != self.epoch
     }
 
     /// Must be told before a row changes, and when one is new: that it's about to, and how it stands.
-    pub(crate) fn before_change(&mut self, slot: u32, row: &mut Row, standing: Standing) {
-        if !self.is_first(row) {
+    pub(crate) fn before_change(
+        &mut self,
+        slot: u32,
+        row: &mut BalanceRow,
+        standing: AccountState,
+    ) {
+        if !self.is_first_change(row) {
             return;
         }
         if let Some(running) = &mut self.running
@@ -133,16 +140,16 @@ impl Changes {
     }
 
     /// A row that was new is gone again.
-    pub(crate) fn take_back(&mut self, slot: u32) {
+    pub(crate) fn forget_row(&mut self, slot: u32) {
         if let Some(at) = self.changed.iter().rposition(|changed| *changed == slot) {
             self.changed.swap_remove(at);
         }
     }
 }
 
-impl Walk {
+impl AccountScan {
     /// Whether the walk has yet to copy a row that is as it was when the checkpoint began.
-    fn needs(&self, slot: u32, row: &Row) -> bool {
+    fn needs(&self, slot: u32, row: &BalanceRow) -> bool {
         match self {
             Self::All { next, end } => (*next..*end).contains(&slot),
             Self::Changed { epoch, .. } => row.epoch == *epoch,
@@ -150,7 +157,7 @@ impl Walk {
     }
 
     /// The next row to look at.
-    fn step(&mut self) -> Option<u32> {
+    fn next_slot(&mut self) -> Option<u32> {
         match self {
             Self::All { next, end } => {
                 let slot = (*next < *end).then_some(*next)?;
@@ -173,7 +180,7 @@ impl Walk {
     }
 }
 
-impl Running {
+impl RunningCheckpoint {
     fn is_over(&self) -> bool {
         self.settings.is_empty() && self.set_aside.is_empty() && self.walk.is_over()
     }
@@ -181,7 +188,7 @@ impl Running {
 
 /// See [`Ledger::checkpoint_begin`]. A checkpoint that is still running counts as not written.
 pub(crate) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
-    if ledger.unwell.is_some() {
+    if ledger.fault.is_some() {
         return None;
     }
     let last = ledger.last?;
@@ -194,14 +201,14 @@ pub(crate) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     let all = all || changes.all_needed;
     let slots = std::mem::take(&mut changes.changed);
     let walk = if all {
-        Walk::All { next: 0, end: accounts }
+        AccountScan::All { next: 0, end: accounts }
     } else {
-        Walk::Changed { slots, next: 0, epoch: changes.epoch }
+        AccountScan::Changed { slots, next: 0, epoch: changes.epoch }
     };
     changes.epoch = changes.epoch.checked_add(1).expect("2^32 checkpoints take ages");
     // Until this one is written; one that is still running never will be.
     changes.all_needed = true;
-    changes.running = Some(Running { settings, walk, set_aside: Vec::new() });
+    changes.running = Some(RunningCheckpoint { settings, walk, set_aside: Vec::new() });
     kept_rows::copy_begin(ledger, all);
     Some(CheckpointHead {
         format: LEDGER_FORMAT,
@@ -227,7 +234,7 @@ impl Ledger {
         {
             left = left.wrapping_sub(1);
             if let Some((slot, standing)) = copied {
-                self.accounts.copy(slot, &standing, out);
+                self.accounts.copy_row(slot, &standing, out);
             }
         }
         kept_rows::copy_next(self, &mut left, out);
@@ -236,7 +243,7 @@ impl Ledger {
 
     fn checkpoint_is_over(&self) -> bool {
         let running = self.accounts.changes.running.as_ref();
-        running.is_none_or(Running::is_over) && kept_rows::is_copied(self)
+        running.is_none_or(RunningCheckpoint::is_over) && kept_rows::is_copied(self)
     }
 
     /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows.
@@ -253,31 +260,31 @@ impl Ledger {
 impl Accounts {
     /// Looks at the next row of the running checkpoint: its number and how it stood, where it's to be copied. `None`: there is none.
     #[expect(clippy::option_option, reason = "most rows that are looked at are copied, some not")]
-    fn copy_next(&mut self) -> Option<Option<(u32, Standing)>> {
+    fn copy_next(&mut self) -> Option<Option<(u32, AccountState)>> {
         let running = self.changes.running.as_mut()?;
         if let Some(set_aside) = running.set_aside.pop() {
             return Some(Some(set_aside));
         }
-        let slot = running.walk.step()?;
-        let row = &mut self.rows[index(slot)];
+        let slot = running.walk.next_slot()?;
+        let row = &mut self.rows[row_index(slot)];
         if row.epoch == self.changes.epoch {
             // Changed since the checkpoint began: it was set aside then.
             return Some(None);
         }
-        if let Walk::Changed { .. } = &running.walk {
+        if let AccountScan::Changed { .. } = &running.walk {
             row.epoch = COPIED;
         }
-        Some(Some((slot, self.standing(slot))))
+        Some(Some((slot, self.account_state(slot))))
     }
 
     /// A row as it's stored, with what it was opened with where that says more than the row can.
-    fn copy(&self, slot: u32, standing: &Standing, out: &mut Vec<stored::Row>) {
+    fn copy_row(&self, slot: u32, standing: &AccountState, out: &mut Vec<stored::Row>) {
         let row = self.row(slot);
-        let opened = &self.opened[index(slot)];
+        let opened = &self.opened[row_index(slot)];
         if opened.limits != 0
             && let Some(limits) = self.opening_limits.get(opened.limits)
         {
-            out.push(kept_rows::opening_limits(row.id, &limits));
+            out.push(kept_rows::opening_limits_row(row.id, &limits));
         }
         out.push(stored::Row::Account(stored::AccountRow {
             id: row.id.number(),
@@ -289,9 +296,9 @@ impl Accounts {
             incoming_holds: standing.extra.incoming_holds,
             debited_today: standing.debited_today,
             debited_date: standing.debited_date,
-            max_balance: shown(standing.extra.max_balance),
-            per_transfer: shown(standing.extra.per_transfer),
-            daily_debit: shown(standing.extra.daily_debit),
+            max_balance: visible_limit(standing.extra.max_balance),
+            per_transfer: visible_limit(standing.extra.per_transfer),
+            daily_debit: visible_limit(standing.extra.daily_debit),
             opened_at: opened.at,
             opened_position: opened.position,
             opened_index: opened.index,
@@ -305,7 +312,7 @@ fn settings(ledger: &Ledger) -> Vec<stored::Row> {
     let setting = |name: &str, value| stored::Row::Setting { name: name.to_owned(), value };
     let OutcomesDigest { count, sum } = ledger.outcomes;
     let mut settings = vec![setting(SETTING_LEDGER, codec::encode(&(ledger.time, count, sum)))];
-    if let Some(founded) = &ledger.founded {
+    if let Some(founded) = &ledger.genesis {
         settings.push(setting(SETTING_GENESIS, founded.encode()));
     }
     settings
@@ -313,7 +320,7 @@ fn settings(ledger: &Ledger) -> Vec<stored::Row> {
 
 /// Each asset's sum.
 pub(crate) fn sums(ledger: &Ledger) -> Vec<(u64, i128)> {
-    let assets: &[Asset] = ledger.founded.as_ref().map_or(&[], |founded| &founded.genesis.assets);
+    let assets: &[Asset] = ledger.genesis.as_ref().map_or(&[], |founded| &founded.genesis.assets);
     let totals = ledger.accounts.totals();
     assets.iter().enumerate().map(|(at, asset)| (asset.number(), totals.sum(at))).collect()
 }

@@ -10,13 +10,13 @@ use super::{mix, prefetch};
 
 /// Makes hashes unpredictable.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seed([u64; 2]);
+pub(crate) struct HashSeed([u64; 2]);
 
 /// An id's hash.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Hash(u64);
+pub(crate) struct IdHash(u64);
 
-impl Seed {
+impl HashSeed {
     /// Another one each time.
     pub(crate) fn random() -> Self {
         let state = std::hash::RandomState::new();
@@ -29,14 +29,14 @@ impl Seed {
     }
 
     #[inline]
-    pub(crate) fn hash(self, id: u128) -> Hash {
+    pub(crate) fn hash(self, id: u128) -> IdHash {
         let (low, high) = mix::halves(id);
         let folded = mix::fold(low ^ self.0[0], high ^ self.0[1]);
-        Hash(mix::fold(folded ^ mix::ROOTS[0], mix::ROOTS[1]))
+        IdHash(mix::fold(folded ^ mix::ROOTS[0], mix::ROOTS[1]))
     }
 }
 
-impl Hash {
+impl IdHash {
     /// A number below 256 that tags don't depend on.
     #[inline]
     pub(crate) fn shard(self) -> usize {
@@ -74,9 +74,9 @@ impl IdTable {
 
     /// The number under this hash for which `is_it` holds.
     #[inline]
-    pub(crate) fn find(&self, hash: Hash, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: IdHash, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let tag = hash.tag();
-        let mut place = self.place(tag);
+        let mut place = self.home_index(tag);
         loop {
             let word = self.words[place];
             if word == 0 {
@@ -88,13 +88,13 @@ impl IdTable {
                     return Some(number);
                 }
             }
-            place = self.next(place);
+            place = self.next_probe(place);
         }
     }
 
     /// The first number that could be under this hash: right unless another id shares its tag.
     #[inline]
-    pub(crate) fn guess(&self, hash: Hash) -> Option<u32> {
+    pub(crate) fn first_candidate(&self, hash: IdHash) -> Option<u32> {
         self.find(hash, |_| true)
     }
 
@@ -103,28 +103,28 @@ impl IdTable {
     /// # Panics
     /// When the table is full: its owner grows or replaces it as soon as it's crowded.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: Hash, number: u32) {
+    pub(crate) fn insert(&mut self, hash: IdHash, number: u32) {
         let after = number.checked_add(1).expect("numbers stay below 2^32 - 1");
         self.insert_word((u64::from(hash.tag()) << 32) | u64::from(after));
     }
 
     /// Takes a number out that is in it, and moves up those that had made way for it.
-    pub(crate) fn remove(&mut self, hash: Hash, number: u32) {
+    pub(crate) fn remove(&mut self, hash: IdHash, number: u32) {
         let after = number.checked_add(1).expect("numbers stay below 2^32 - 1");
         let word = (u64::from(hash.tag()) << 32) | u64::from(after);
-        let mut gap = self.place(hash.tag());
+        let mut gap = self.home_index(hash.tag());
         while self.words[gap] != word {
             assert!(self.words[gap] != 0, "what is taken out of the table of ids is in it");
-            gap = self.next(gap);
+            gap = self.next_probe(gap);
         }
-        let mut place = self.next(gap);
+        let mut place = self.next_probe(gap);
         while self.words[place] != 0 {
-            let begins = self.place(upper(self.words[place]));
-            if self.steps(begins, place) >= self.steps(gap, place) {
+            let begins = self.home_index(upper(self.words[place]));
+            if self.probe_distance(begins, place) >= self.probe_distance(gap, place) {
                 self.words[gap] = self.words[place];
                 gap = place;
             }
-            place = self.next(place);
+            place = self.next_probe(place);
         }
         self.words[gap] = 0;
         self.used = self.used.wrapping_sub(1);
@@ -132,8 +132,8 @@ impl IdTable {
 
     /// Asks for the memory that a search under this hash begins with.
     #[inline]
-    pub(crate) fn prefetch(&self, hash: Hash) {
-        prefetch::prefetch(&self.words[self.place(hash.tag())]);
+    pub(crate) fn prefetch(&self, hash: IdHash) {
+        prefetch::prefetch(&self.words[self.home_index(hash.tag())]);
     }
 
     /// Twice the room.
@@ -150,26 +150,26 @@ impl IdTable {
         // One word always stays free: it ends every search.
         self.used = self.used.wrapping_add(1);
         assert!(self.used < self.words.len(), "the table of ids is full");
-        let mut place = self.place(upper(word));
+        let mut place = self.home_index(upper(word));
         while self.words[place] != 0 {
-            place = self.next(place);
+            place = self.next_probe(place);
         }
         self.words[place] = word;
     }
 
     #[inline]
-    fn place(&self, tag: u32) -> usize {
+    fn home_index(&self, tag: u32) -> usize {
         let place = tag >> (u32::BITS.wrapping_sub(self.bits));
         usize::try_from(place).expect("a u32 fits in usize")
     }
 
     #[inline]
-    fn next(&self, place: usize) -> usize {
+    fn next_probe(&self, place: usize) -> usize {
         place.wrapping_add(1) & self.words.len().wrapping_sub(1)
     }
 
     /// How far a place lies behind another.
-    fn steps(&self, from: usize, to: usize) -> usize {
+    fn probe_distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.words.len().wrapping_sub(1)
     }
 }

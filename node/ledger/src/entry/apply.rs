@@ -10,16 +10,16 @@ use evenkeel_wire::{
 };
 
 use super::{
-    atomic::Group,
+    atomic::AtomicGroup,
     execute::Verdict,
-    reader::{Read, Reader, Turn},
+    reader::{EntryReader, Grouping, ReadCommand},
 };
 use crate::{
-    EntryHead, Ledger, Unwell,
-    containers::ids::Hash,
+    EntryHead, Ledger, LedgerFault,
+    containers::ids::IdHash,
     genesis::IdWindow,
-    known_ids::{Current, FirstAnswers},
-    tables::recent::Decided,
+    known_ids::{CurrentEntry, JournalLookup},
+    tables::recent::DecidedOutcome,
 };
 
 /// How many commands are decoded ahead.
@@ -27,7 +27,7 @@ const AHEAD_COMMANDS: usize = 16;
 
 /// What became of an entry's commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
+pub struct AppliedCounts {
     /// All of them.
     pub commands: u32,
     /// Those that changed something.
@@ -39,40 +39,40 @@ pub struct Applied {
 }
 
 /// A command that is about to be judged.
-pub(crate) struct Prepared<'a> {
+pub(crate) struct PreparedCommand<'a> {
     pub(crate) command: Command,
     pub(crate) bytes: &'a [u8],
     pub(crate) key: KeyId,
-    pub(crate) turn: Turn,
-    pub(crate) hash: Hash,
-    pub(crate) debit_hash: Hash,
-    pub(crate) credit_hash: Hash,
+    pub(crate) turn: Grouping,
+    pub(crate) hash: IdHash,
+    pub(crate) debit_hash: IdHash,
+    pub(crate) credit_hash: IdHash,
 }
 
 /// An entry under way.
-pub(crate) struct Entry<'a> {
+pub(crate) struct EntryContext<'a> {
     pub(crate) head: EntryHead,
     pub(crate) window: Option<IdWindow>,
     pub(crate) commands: Vec<&'a [u8]>,
     pub(crate) next_index: u16,
-    pub(crate) applied: Applied,
+    pub(crate) applied: AppliedCounts,
     /// The atomic group under way.
-    pub(crate) group: Option<Group>,
+    pub(crate) group: Option<AtomicGroup>,
     /// Nothing comes before its first command, or after.
     pub(crate) is_of_one_command: bool,
     /// Whose key asks for the command under way, when it's a merchant's.
     pub(crate) merchant: Option<AccountId>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> EntryContext<'a> {
     /// As far as it goes.
     #[inline]
-    pub(crate) fn current(&self) -> Current<'a, '_> {
-        Current { head: &self.head, commands: &self.commands }
+    pub(crate) fn current(&self) -> CurrentEntry<'a, '_> {
+        CurrentEntry { head: &self.head, commands: &self.commands }
     }
 
     /// The number of the command under way.
-    pub(crate) fn number(&self) -> u16 {
+    pub(crate) fn command_number(&self) -> u16 {
         let number = self.commands.len().checked_sub(1).and_then(|at| u16::try_from(at).ok());
         number.expect("at most COMMANDS_MAX, and one is under way")
     }
@@ -97,14 +97,14 @@ impl Ledger {
         &mut self,
         head: &EntryHead,
         body: &[u8],
-        firsts: &mut dyn FirstAnswers,
+        firsts: &mut dyn JournalLookup,
         answers: &mut Vec<Answer>,
-    ) -> Result<Applied, Unwell> {
+    ) -> Result<AppliedCounts, LedgerFault> {
         let before = answers.len();
         let result = self.apply_entry(head, body, firsts, answers);
         if let Err(unwell) = &result {
             answers.truncate(before);
-            self.unwell = Some(unwell.clone());
+            self.fault = Some(unwell.clone());
         }
         result
     }
@@ -113,22 +113,22 @@ impl Ledger {
     ///
     /// # Errors
     /// When it isn't the next one, or the ledger was unwell before.
-    pub fn pass(&mut self, head: &EntryHead) -> Result<(), Unwell> {
-        let followed = self.follow(head);
+    pub fn skip_entry(&mut self, head: &EntryHead) -> Result<(), LedgerFault> {
+        let followed = self.advance_to(head);
         if let Err(unwell) = &followed {
-            self.unwell = Some(unwell.clone());
+            self.fault = Some(unwell.clone());
         }
         followed
     }
 
     /// Moves on to the next entry.
-    fn follow(&mut self, head: &EntryHead) -> Result<(), Unwell> {
-        if let Some(unwell) = &self.unwell {
+    fn advance_to(&mut self, head: &EntryHead) -> Result<(), LedgerFault> {
+        if let Some(unwell) = &self.fault {
             return Err(unwell.clone());
         }
         let expected = self.last.map_or(0, |last| last.position.saturating_add(1));
         if head.position != expected {
-            return Err(Unwell(format!(
+            return Err(LedgerFault(format!(
                 "position {}: the ledger expected position {expected}",
                 head.position
             )));
@@ -142,22 +142,22 @@ impl Ledger {
         &mut self,
         head: &EntryHead,
         body: &[u8],
-        firsts: &mut dyn FirstAnswers,
+        firsts: &mut dyn JournalLookup,
         answers: &mut Vec<Answer>,
-    ) -> Result<Applied, Unwell> {
-        self.follow(head)?;
-        let mut reader = Reader::open(head.position, body)?;
-        let mut entry = Entry {
+    ) -> Result<AppliedCounts, LedgerFault> {
+        self.advance_to(head)?;
+        let mut reader = EntryReader::open(head.position, body)?;
+        let mut entry = EntryContext {
             head: *head,
-            window: self.founded().map(|genesis| IdWindow::at(self.time, genesis)),
+            window: self.genesis().map(|genesis| IdWindow::at_time(self.time, genesis)),
             commands: Vec::new(),
             next_index: 0,
-            applied: Applied::default(),
+            applied: AppliedCounts::default(),
             group: None,
             is_of_one_command: false,
             merchant: None,
         };
-        self.recent.begin(head);
+        self.recent.begin_entry(head);
         let mut ahead = Vec::with_capacity(AHEAD_COMMANDS);
         loop {
             while ahead.len() < AHEAD_COMMANDS
@@ -171,7 +171,7 @@ impl Ledger {
             entry.is_of_one_command = entry.commands.is_empty() && ahead.len() == 1;
             self.prefetch_rows(&ahead);
             for prepared in ahead.drain(..) {
-                self.decide(&prepared, &mut entry, firsts, answers)?;
+                self.decide_command(&prepared, &mut entry, firsts, answers)?;
             }
         }
         self.check_sums(head.position)?;
@@ -180,9 +180,9 @@ impl Ledger {
 
     /// Asks for the memory that looking up its ids begins with.
     #[inline]
-    fn prepare<'a>(&self, read: Read<'a>) -> Prepared<'a> {
-        let Read { command, bytes, key, turn } = read;
-        let mut hashes = [Hash::default(); 3];
+    fn prepare<'a>(&self, read: ReadCommand<'a>) -> PreparedCommand<'a> {
+        let ReadCommand { command, bytes, key, turn } = read;
+        let mut hashes = [IdHash::default(); 3];
         if let Some(id) = command.id() {
             hashes[0] = self.seed.hash(id.number());
             self.recent.prefetch(id, hashes[0]);
@@ -194,11 +194,11 @@ impl Ledger {
             self.accounts.prefetch_find(hashes[2]);
         }
         let [hash, debit_hash, credit_hash] = hashes;
-        Prepared { command, bytes, key, turn, hash, debit_hash, credit_hash }
+        PreparedCommand { command, bytes, key, turn, hash, debit_hash, credit_hash }
     }
 
     /// Asks for the rows of the accounts that come next.
-    fn prefetch_rows(&self, ahead: &[Prepared<'_>]) {
+    fn prefetch_rows(&self, ahead: &[PreparedCommand<'_>]) {
         for prepared in ahead {
             if parties(&prepared.command).is_some() {
                 self.accounts.prefetch_row(prepared.debit_hash);
@@ -209,29 +209,29 @@ impl Ledger {
 
     /// Judges one command, changes what follows from it, and keeps the answer.
     #[inline]
-    fn decide<'a>(
+    fn decide_command<'a>(
         &mut self,
-        prepared: &Prepared<'a>,
-        entry: &mut Entry<'a>,
-        firsts: &mut dyn FirstAnswers,
+        prepared: &PreparedCommand<'a>,
+        entry: &mut EntryContext<'a>,
+        firsts: &mut dyn JournalLookup,
         answers: &mut Vec<Answer>,
-    ) -> Result<(), Unwell> {
-        if let Turn::Atomic { first, last } = prepared.turn {
-            return self.decide_together(prepared, (first, last), entry, firsts, answers);
+    ) -> Result<(), LedgerFault> {
+        if let Grouping::Atomic { first, last } = prepared.turn {
+            return self.decide_in_group(prepared, (first, last), entry, firsts, answers);
         }
         entry.commands.push(prepared.bytes);
-        let verdict = self.judge(prepared, entry, firsts)?;
-        self.answer(prepared, &verdict, entry, answers);
+        let verdict = self.execute_command(prepared, entry, firsts)?;
+        self.record_answer(prepared, &verdict, entry, answers);
         Ok(())
     }
 
     /// Keeps what was said to a command.
     #[inline]
-    pub(crate) fn answer(
+    pub(crate) fn record_answer(
         &mut self,
-        prepared: &Prepared<'_>,
+        prepared: &PreparedCommand<'_>,
         verdict: &Verdict,
-        entry: &mut Entry<'_>,
+        entry: &mut EntryContext<'_>,
         answers: &mut Vec<Answer>,
     ) {
         count(&mut entry.applied.commands);
@@ -246,16 +246,17 @@ impl Ledger {
                 let rejection = Some(rejection);
                 Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 }
             }
-            Verdict::Passed => {
+            Verdict::Ignored => {
                 let index = Outcome::NO_INDEX;
                 let outcome =
                     Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 };
-                self.recent.keep(None, Decided { outcome, replayed: false });
+                self.recent.keep_outcome(None, DecidedOutcome { outcome, replayed: false });
                 answers.push(Answer { outcome, first: None });
                 return;
             }
-            Verdict::Again(answer) => {
-                self.recent.keep(None, Decided { outcome: answer.outcome, replayed: true });
+            Verdict::Replayed(answer) => {
+                self.recent
+                    .keep_outcome(None, DecidedOutcome { outcome: answer.outcome, replayed: true });
                 count(&mut entry.applied.replayed);
                 answers.push(answer);
                 return;
@@ -263,21 +264,21 @@ impl Ledger {
         };
         entry.next_index = entry.next_index.wrapping_add(1);
         let own_id = prepared.command.id().map(|id| (id, prepared.hash));
-        self.recent.keep(own_id, Decided { outcome, replayed: false });
+        self.recent.keep_outcome(own_id, DecidedOutcome { outcome, replayed: false });
         self.outcomes.add(subject(&prepared.command), entry.head.position, &outcome);
         answers.push(Answer { outcome, first: None });
     }
 
     /// No entry makes money or loses any, and what accounts hold is what open holds say.
-    fn check_sums(&mut self, position: u64) -> Result<(), Unwell> {
+    fn check_sums(&mut self, position: u64) -> Result<(), LedgerFault> {
         if self.accounts.reserved != self.holds.reserved() {
-            return Err(Unwell(format!(
+            return Err(LedgerFault(format!(
                 "position {position}: accounts and open holds disagree about what is held"
             )));
         }
-        let Some((asset, sum)) = self.accounts.totals.leak() else { return Ok(()) };
-        let asset = self.founded().map_or("?", |genesis| genesis.assets[asset].name());
-        Err(Unwell(format!("position {position}: {asset} sums to {sum} instead of 0")))
+        let Some((asset, sum)) = self.accounts.totals.find_leak() else { return Ok(()) };
+        let asset = self.genesis().map_or("?", |genesis| genesis.assets[asset].name());
+        Err(LedgerFault(format!("position {position}: {asset} sums to {sum} instead of 0")))
     }
 }
 

@@ -3,22 +3,22 @@
 use evenkeel_wire::outcome::{Answer, Outcome, Rejection};
 
 use super::{
-    apply::{Applied, Entry, Prepared},
+    apply::{AppliedCounts, EntryContext, PreparedCommand},
     execute::Verdict,
 };
 use crate::{
-    Ledger, Unwell,
+    Ledger, LedgerFault,
     checkpoint::digest::OutcomesDigest,
-    known_ids::FirstAnswers,
-    tables::recent::{Decided, Mark},
+    known_ids::JournalLookup,
+    tables::recent::{DecidedOutcome, Savepoint},
 };
 
 /// A group under way, and how everything was when it began.
 #[derive(Debug)]
-pub(crate) struct Group {
-    mark: Mark,
+pub(crate) struct AtomicGroup {
+    mark: Savepoint,
     outcomes: OutcomesDigest,
-    applied: Applied,
+    applied: AppliedCounts,
     next_index: u16,
     answers: usize,
     /// Its commands so far.
@@ -29,18 +29,18 @@ pub(crate) struct Group {
 
 impl Ledger {
     /// Decides one command of an atomic group; with the last one, the whole group.
-    pub(crate) fn decide_together<'a>(
+    pub(crate) fn decide_in_group<'a>(
         &mut self,
-        prepared: &Prepared<'a>,
+        prepared: &PreparedCommand<'a>,
         (first, last): (bool, bool),
-        entry: &mut Entry<'a>,
-        firsts: &mut dyn FirstAnswers,
+        entry: &mut EntryContext<'a>,
+        firsts: &mut dyn JournalLookup,
         answers: &mut Vec<Answer>,
-    ) -> Result<(), Unwell> {
+    ) -> Result<(), LedgerFault> {
         if first {
             self.begin_group();
-            entry.group = Some(Group {
-                mark: self.recent.mark(),
+            entry.group = Some(AtomicGroup {
+                mark: self.recent.take_savepoint(),
                 outcomes: self.outcomes,
                 applied: entry.applied,
                 next_index: entry.next_index,
@@ -51,9 +51,9 @@ impl Ledger {
         }
         entry.commands.push(prepared.bytes);
         if entry.group.as_ref().is_some_and(|group| group.failed.is_none()) {
-            let verdict = self.judge(prepared, entry, firsts)?;
+            let verdict = self.execute_command(prepared, entry, firsts)?;
             match rejection_of(&verdict) {
-                None => self.answer(prepared, &verdict, entry, answers),
+                None => self.record_answer(prepared, &verdict, entry, answers),
                 Some(rejection) => {
                     if let Some(group) = &mut entry.group {
                         group.failed = Some((group.commands, rejection));
@@ -70,13 +70,18 @@ impl Ledger {
         Ok(())
     }
 
-    fn end_group(&mut self, group: &Group, entry: &mut Entry<'_>, answers: &mut Vec<Answer>) {
+    fn end_group(
+        &mut self,
+        group: &AtomicGroup,
+        entry: &mut EntryContext<'_>,
+        answers: &mut Vec<Answer>,
+    ) {
         let Some((failed, rejection)) = group.failed else {
-            self.keep_group();
+            self.commit_group();
             return;
         };
-        self.undo_group();
-        self.recent.go_back(group.mark, self.seed);
+        self.roll_back_group();
+        self.recent.roll_back_to(group.mark, self.seed);
         self.outcomes = group.outcomes;
         entry.applied = group.applied;
         entry.next_index = group.next_index;
@@ -90,7 +95,7 @@ impl Ledger {
                 debit_after: 0,
                 credit_after: 0,
             };
-            self.recent.keep(None, Decided { outcome, replayed: false });
+            self.recent.keep_outcome(None, DecidedOutcome { outcome, replayed: false });
             entry.applied.commands = entry.applied.commands.wrapping_add(1);
             entry.applied.rejected = entry.applied.rejected.wrapping_add(1);
             answers.push(Answer { outcome, first: None });
@@ -102,7 +107,7 @@ impl Ledger {
 fn rejection_of(verdict: &Verdict) -> Option<Rejection> {
     match verdict {
         Verdict::Rejected(rejection) => Some(*rejection),
-        Verdict::Again(answer) => answer.outcome.rejection,
-        Verdict::Committed { .. } | Verdict::Passed => None,
+        Verdict::Replayed(answer) => answer.outcome.rejection,
+        Verdict::Committed { .. } | Verdict::Ignored => None,
     }
 }

@@ -8,13 +8,13 @@ use evenkeel_wire::{
     transfer::Transfer,
 };
 
-use super::apply::{Entry, Prepared};
+use super::apply::{EntryContext, PreparedCommand};
 use crate::{
-    Ledger, Unwell,
-    genesis::{self, Founded, IdWindow},
-    known_ids::{self, FirstAnswers, Known},
+    Ledger, LedgerFault,
+    genesis::{self, GenesisRecord, IdWindow},
+    known_ids::{self, JournalLookup, KnownId},
     rules::{account, checks, limits, status, transfer},
-    tables::accounts::account_state::Standing,
+    tables::accounts::account_state::AccountState,
 };
 
 /// What the ledger says to one command.
@@ -26,9 +26,9 @@ pub(crate) enum Verdict {
         credit_after: i64,
     },
     Rejected(Rejection),
-    Again(Answer),
+    Replayed(Answer),
     /// It came too early or too late, which is nobody's fault: no outcome.
-    Passed,
+    Ignored,
 }
 
 impl Verdict {
@@ -39,48 +39,48 @@ impl Verdict {
 impl Ledger {
     /// Judges one command and changes what follows from it.
     #[inline]
-    pub(crate) fn judge(
+    pub(crate) fn execute_command(
         &mut self,
-        prepared: &Prepared<'_>,
-        entry: &mut Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
+        prepared: &PreparedCommand<'_>,
+        entry: &mut EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Verdict, LedgerFault> {
         if let Some(id) = prepared.command.id()
-            && let Some(verdict) = self.judge_id(id, prepared, entry, firsts)?
+            && let Some(verdict) = self.check_id(id, prepared, entry, firsts)?
         {
             return Ok(verdict);
         }
         match &prepared.command {
-            Command::Transfer(transfer) => self.transfer(transfer, prepared, entry),
-            _ => self.judge_other(prepared, entry, firsts),
+            Command::Transfer(transfer) => self.execute_transfer(transfer, prepared, entry),
+            _ => self.execute_other(prepared, entry, firsts),
         }
     }
 
     /// A known id is answered by what is known of it; one that is out of its time never becomes known.
     #[inline]
-    fn judge_id(
+    fn check_id(
         &self,
         id: CommandId,
-        prepared: &Prepared<'_>,
-        entry: &Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Option<Verdict>, Unwell> {
-        let Some(window) = entry.window else { return Err(unfounded(entry)) };
+        prepared: &PreparedCommand<'_>,
+        entry: &EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Option<Verdict>, LedgerFault> {
+        let Some(window) = entry.window else { return Err(no_genesis_fault(entry)) };
         let key = (id, prepared.hash);
-        match known_ids::known(&self.recent, entry.current(), key, prepared.bytes, firsts)? {
-            Known::Fresh => Ok(checks::fresh(id, window).err().map(Verdict::Rejected)),
-            Known::Replay(answer) => Ok(Some(Verdict::Again(answer))),
-            Known::Reused => Ok(Some(Verdict::Rejected(Rejection::IdReused))),
+        match known_ids::look_up_id(&self.recent, entry.current(), key, prepared.bytes, firsts)? {
+            KnownId::Fresh => Ok(checks::check_freshness(id, window).err().map(Verdict::Rejected)),
+            KnownId::Replay(answer) => Ok(Some(Verdict::Replayed(answer))),
+            KnownId::Reused => Ok(Some(Verdict::Rejected(Rejection::IdReused))),
         }
     }
 
     #[inline]
-    fn transfer(
+    fn execute_transfer(
         &mut self,
         transfer: &Transfer,
-        prepared: &Prepared<'_>,
-        entry: &Entry<'_>,
-    ) -> Result<Verdict, Unwell> {
+        prepared: &PreparedCommand<'_>,
+        entry: &EntryContext<'_>,
+    ) -> Result<Verdict, LedgerFault> {
         let debit = self.accounts.find_hashed(transfer.debit, prepared.debit_hash);
         let credit = self.accounts.find_hashed(transfer.credit, prepared.credit_hash);
         let date = self.date_number();
@@ -88,7 +88,7 @@ impl Ledger {
             Ok(movement) => movement,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let transfer::Movement { debit, credit, debit_after, credit_after, debited } = movement;
+        let transfer::TransferPlan { debit, credit, debit_after, credit_after, debited } = movement;
         #[cfg(any(test, evenkeel_planted))]
         let credit_after = credit_after.saturating_add(i64::from(self.planted_leak));
         let position = entry.head.position;
@@ -100,53 +100,53 @@ impl Ledger {
 
     /// Everything but transfers.
     #[inline(never)]
-    fn judge_other(
+    fn execute_other(
         &mut self,
-        prepared: &Prepared<'_>,
-        entry: &mut Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
+        prepared: &PreparedCommand<'_>,
+        entry: &mut EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Verdict, LedgerFault> {
         let command = &prepared.command;
         if let Command::Genesis(genesis) = command {
-            return self.found(genesis, entry);
+            return self.bootstrap(genesis, entry);
         }
-        if self.founded.is_none() {
-            return Err(unfounded(entry));
+        if self.genesis.is_none() {
+            return Err(no_genesis_fault(entry));
         }
-        entry.merchant = self.keys.merchant(prepared.key);
+        entry.merchant = self.keys.merchant_account(prepared.key);
         let position = entry.head.position;
         match command {
             Command::OpenAccount(open) => {
                 account::open(&mut self.accounts, &entry.head, entry.next_index, open, firsts)
             }
             Command::SetStatus(change) => {
-                self.set_standing(status::judge(&self.accounts, change, position))
+                self.set_judged_state(status::judge(&self.accounts, change, position))
             }
             Command::SetLimits(change) => {
-                self.set_standing(limits::judge(&self.accounts, change, position))
+                self.set_judged_state(limits::judge(&self.accounts, change, position))
             }
-            Command::Hold(hold) => self.take_up(hold, entry),
-            Command::Capture(capture) => self.capture(capture, entry, firsts),
-            Command::Void(void) => self.void(void.hold, entry, firsts),
-            Command::ExpireHold(expire) => self.expire(expire.hold, entry),
-            Command::Refund(refund) => self.refund(refund, entry, firsts),
-            Command::Reversal(reversal) => self.reverse(reversal, entry, firsts),
+            Command::Hold(hold) => self.execute_hold(hold, entry),
+            Command::Capture(capture) => self.execute_capture(capture, entry, firsts),
+            Command::Void(void) => self.execute_void(void.hold, entry, firsts),
+            Command::ExpireHold(expire) => self.execute_expiry(expire.hold, entry),
+            Command::Refund(refund) => self.execute_refund(refund, entry, firsts),
+            Command::Reversal(reversal) => self.execute_reversal(reversal, entry, firsts),
             Command::CloseDay(close) => self.close_day(close, entry),
             Command::CreateKey(create) => self.create_key(create, entry, firsts),
             Command::RevokeKey(revoke) => Ok(self.revoke_key(*revoke)),
             Command::Transfer(_) | Command::Genesis(_) => {
-                Err(Unwell(format!("position {position}: judged elsewhere")))
+                Err(LedgerFault(format!("position {position}: judged elsewhere")))
             }
         }
     }
 
-    fn set_standing(
+    fn set_judged_state(
         &mut self,
-        judged: Result<(u32, Standing), Rejection>,
-    ) -> Result<Verdict, Unwell> {
+        judged: Result<(u32, AccountState), Rejection>,
+    ) -> Result<Verdict, LedgerFault> {
         match judged {
             Ok((slot, standing)) => {
-                self.accounts.set(slot, &standing)?;
+                self.accounts.set_state(slot, &standing)?;
                 Ok(Verdict::DONE)
             }
             Err(rejection) => Ok(Verdict::Rejected(rejection)),
@@ -154,33 +154,37 @@ impl Ledger {
     }
 
     /// The first genesis founds the ledger; it again replays; another one is `id_reused`, whatever it says.
-    fn found(&mut self, genesis: &Genesis, entry: &mut Entry<'_>) -> Result<Verdict, Unwell> {
-        if let Some(founded) = &self.founded {
+    fn bootstrap(
+        &mut self,
+        genesis: &Genesis,
+        entry: &mut EntryContext<'_>,
+    ) -> Result<Verdict, LedgerFault> {
+        if let Some(founded) = &self.genesis {
             return Ok(if founded.genesis == *genesis {
-                Verdict::Again(founded.answer())
+                Verdict::Replayed(founded.first_answer())
             } else {
                 Verdict::Rejected(Rejection::IdReused)
             });
         }
         if entry.in_atomic_group() {
-            return Err(Unwell(format!(
+            return Err(LedgerFault(format!(
                 "position {}: genesis in an atomic group",
                 entry.head.position
             )));
         }
-        genesis::check(genesis)
-            .map_err(|what| Unwell(format!("position {}: {what}", entry.head.position)))?;
-        self.accounts.found(&genesis.assets, genesis.wallet_max_balance);
-        self.days.found(&genesis.assets, genesis.first_date);
-        self.keys.found(genesis.operator_key, entry.head.position, entry.next_index);
-        entry.window = Some(IdWindow::at(self.time, genesis));
+        genesis::check_genesis(genesis)
+            .map_err(|what| LedgerFault(format!("position {}: {what}", entry.head.position)))?;
+        self.accounts.bootstrap(&genesis.assets, genesis.wallet_max_balance);
+        self.days.bootstrap(&genesis.assets, genesis.first_date);
+        self.keys.bootstrap(genesis.operator_key, entry.head.position, entry.next_index);
+        entry.window = Some(IdWindow::at_time(self.time, genesis));
         let stamp = known_ids::stamp(&entry.head);
-        self.founded = Some(Founded::new(genesis.clone(), stamp, entry.next_index));
+        self.genesis = Some(GenesisRecord::new(genesis.clone(), stamp, entry.next_index));
         Ok(Verdict::DONE)
     }
 }
 
 #[cold]
-fn unfounded(entry: &Entry<'_>) -> Unwell {
-    Unwell(format!("position {}: a command before genesis", entry.head.position))
+fn no_genesis_fault(entry: &EntryContext<'_>) -> LedgerFault {
+    LedgerFault(format!("position {}: a command before genesis", entry.head.position))
 }

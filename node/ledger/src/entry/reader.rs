@@ -8,10 +8,10 @@ use evenkeel_wire::{
     limits::COMMANDS_MAX,
 };
 
-use crate::Unwell;
+use crate::LedgerFault;
 
 /// Where reading is.
-pub(crate) struct Reader<'a> {
+pub(crate) struct EntryReader<'a> {
     position: u64,
     body: EntryBody<'a>,
     group: Commands<'a>,
@@ -23,17 +23,17 @@ pub(crate) struct Reader<'a> {
 }
 
 /// A command, its bytes, and how it's to be decided.
-pub(crate) struct Read<'a> {
+pub(crate) struct ReadCommand<'a> {
     pub(crate) command: Command,
     pub(crate) bytes: &'a [u8],
     /// The key that asks.
     pub(crate) key: KeyId,
-    pub(crate) turn: Turn,
+    pub(crate) turn: Grouping,
 }
 
 /// How a command is to be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Grouping {
     /// For itself.
     Single,
     /// Together with others: all are committed, or none.
@@ -45,10 +45,10 @@ pub(crate) enum Turn {
     },
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn open(position: u64, body: &'a [u8]) -> Result<Self, Unwell> {
-        let body =
-            EntryBody::open(body).map_err(|what| Unwell(format!("position {position}: {what}")))?;
+impl<'a> EntryReader<'a> {
+    pub(crate) fn open(position: u64, body: &'a [u8]) -> Result<Self, LedgerFault> {
+        let body = EntryBody::open(body)
+            .map_err(|what| LedgerFault(format!("position {position}: {what}")))?;
         Ok(Self {
             position,
             body,
@@ -62,21 +62,28 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(crate) fn next_command(&mut self) -> Result<Option<Read<'a>>, Unwell> {
+    pub(crate) fn next_command(&mut self) -> Result<Option<ReadCommand<'a>>, LedgerFault> {
         loop {
             match self.group.next() {
                 Some(Ok((command, bytes))) if self.left_in_group > 0 => {
                     self.left_in_group = self.left_in_group.wrapping_sub(1);
                     self.commands = self.commands.wrapping_add(1);
                     if self.commands > COMMANDS_MAX {
-                        return Err(self.wrong("more commands than an entry takes"));
+                        return Err(self.read_fault("more commands than an entry takes"));
                     }
-                    return Ok(Some(Read { command, bytes, key: self.key, turn: self.turn() }));
+                    return Ok(Some(ReadCommand {
+                        command,
+                        bytes,
+                        key: self.key,
+                        turn: self.next_grouping(),
+                    }));
                 }
-                Some(Ok(_)) => return Err(self.wrong("a group has more commands than it says")),
-                Some(Err(what)) => return Err(self.wrong(&what.to_string())),
+                Some(Ok(_)) => {
+                    return Err(self.read_fault("a group has more commands than it says"));
+                }
+                Some(Err(what)) => return Err(self.read_fault(&what.to_string())),
                 None if self.left_in_group > 0 => {
-                    return Err(self.wrong("a group has fewer commands than it says"));
+                    return Err(self.read_fault("a group has fewer commands than it says"));
                 }
                 None => {}
             }
@@ -89,22 +96,22 @@ impl<'a> Reader<'a> {
                     self.group = Commands::new(group.bytes);
                 }
                 Ok(None) => return Ok(None),
-                Err(what) => return Err(self.wrong(&what.to_string())),
+                Err(what) => return Err(self.read_fault(&what.to_string())),
             }
         }
     }
 
     #[inline]
-    fn turn(&mut self) -> Turn {
+    fn next_grouping(&mut self) -> Grouping {
         if !self.atomic {
-            return Turn::Single;
+            return Grouping::Single;
         }
         let first = std::mem::take(&mut self.is_first);
-        Turn::Atomic { first, last: self.left_in_group == 0 }
+        Grouping::Atomic { first, last: self.left_in_group == 0 }
     }
 
     #[cold]
-    fn wrong(&self, what: &str) -> Unwell {
-        Unwell(format!("position {}, command {}: {what}", self.position, self.commands))
+    fn read_fault(&self, what: &str) -> LedgerFault {
+        LedgerFault(format!("position {}, command {}: {what}", self.position, self.commands))
     }
 }

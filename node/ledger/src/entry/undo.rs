@@ -5,12 +5,12 @@ use evenkeel_wire::id::{CommandId, KeyId};
 use crate::{
     Ledger,
     rules::flows::Flow,
-    tables::{days::Today, holds::OpenHold},
+    tables::{days::OpenDay, holds::OpenHold},
 };
 
 /// One change, and what undoes it.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(crate) enum UndoStep {
     /// A hold was opened or closed: it was this.
     Hold(CommandId, Option<OpenHold>),
     /// It was noted what closed a hold.
@@ -22,7 +22,7 @@ pub(crate) enum Step {
     /// A movement of an asset was counted.
     Moved(Flow, u8, u64),
     /// A day was closed: it was this.
-    DayClosed(Today),
+    DayClosed(OpenDay),
     /// A key was made.
     KeyMade(KeyId),
     /// A key was revoked: whether it was before.
@@ -31,14 +31,14 @@ pub(crate) enum Step {
 
 /// The changes of the group under way.
 #[derive(Debug, Default)]
-pub(crate) struct Undo {
-    steps: Option<Vec<Step>>,
+pub(crate) struct UndoLog {
+    steps: Option<Vec<UndoStep>>,
 }
 
-impl Undo {
+impl UndoLog {
     /// Notes a change, where it may have to be undone.
     #[inline]
-    pub(crate) fn push(&mut self, step: impl FnOnce() -> Step) {
+    pub(crate) fn push(&mut self, step: impl FnOnce() -> UndoStep) {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
         }
@@ -53,26 +53,26 @@ impl Ledger {
     }
 
     /// Changes since [`Self::begin_group`] stay.
-    pub(crate) fn keep_group(&mut self) {
-        self.accounts.keep_group();
+    pub(crate) fn commit_group(&mut self) {
+        self.accounts.commit_group();
         self.undo.steps = None;
     }
 
     /// Everything is again as it was at [`Self::begin_group`].
-    pub(crate) fn undo_group(&mut self) {
-        self.accounts.undo_group();
+    pub(crate) fn roll_back_group(&mut self) {
+        self.accounts.roll_back_group();
         for step in self.undo.steps.take().unwrap_or_default().into_iter().rev() {
             match step {
-                Step::Hold(id, before) => drop(self.holds.set(id, before)),
-                Step::Resolved(hold) => self.recent.unresolve(hold),
-                Step::Refunded(payment, before) => self.refunds.put_back(payment, before),
-                Step::Reversed(movement) => self.reversals.take_back(movement),
-                Step::Moved(flow, asset_index, amount) => {
-                    self.days.take_back(flow, asset_index, amount);
+                UndoStep::Hold(id, before) => drop(self.holds.set(id, before)),
+                UndoStep::Resolved(hold) => self.recent.remove_resolution(hold),
+                UndoStep::Refunded(payment, before) => self.refunds.restore_total(payment, before),
+                UndoStep::Reversed(movement) => self.reversals.remove_reversal(movement),
+                UndoStep::Moved(flow, asset_index, amount) => {
+                    self.days.uncount_movement(flow, asset_index, amount);
                 }
-                Step::DayClosed(day) => self.days.reopen(day),
-                Step::KeyMade(key) => self.keys.take_back(key),
-                Step::KeyRevoked(key, before) => self.keys.set_revoked(key, before),
+                UndoStep::DayClosed(day) => self.days.reopen(day),
+                UndoStep::KeyMade(key) => self.keys.remove_newest(key),
+                UndoStep::KeyRevoked(key, before) => self.keys.set_revoked(key, before),
             }
         }
     }

@@ -7,10 +7,10 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    EntryHead, Unwell,
+    EntryHead, LedgerFault,
     entry::execute::Verdict,
-    known_ids::{FirstAnswers, stamp},
-    tables::accounts::{Accounts, Opened, extra, index},
+    known_ids::{JournalLookup, stamp},
+    tables::accounts::{AccountOpening, Accounts, extra, row_index},
 };
 
 pub(crate) fn open(
@@ -18,13 +18,13 @@ pub(crate) fn open(
     head: &EntryHead,
     outcome_index: u16,
     open: &OpenAccount,
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Verdict, Unwell> {
+    firsts: &mut dyn JournalLookup,
+) -> Result<Verdict, LedgerFault> {
     if !extra::are_valid(&open.limits) {
         return Ok(Verdict::Rejected(Rejection::AmountInvalid));
     }
     if let Some(slot) = accounts.find(open.id) {
-        return again(accounts, head, slot, open, firsts);
+        return replay_opening(accounts, head, slot, open, firsts);
     }
     let Some(asset) = accounts.assets.iter().position(|asset| *asset == open.asset) else {
         return Ok(Verdict::Rejected(Rejection::AssetMismatch));
@@ -32,11 +32,11 @@ pub(crate) fn open(
 
     // Every check has passed; nothing below can fail.
     let asset_index = u8::try_from(asset).expect("at most ASSETS_MAX");
-    let opened = Opened {
+    let opened = AccountOpening {
         at: head.time,
         position: head.position,
         index: outcome_index,
-        limits: accounts.opening_limits.number(&open.limits),
+        limits: accounts.opening_limits.intern_limits(&open.limits),
         label: open.label.clone(),
     };
     accounts.open(open, asset_index, opened);
@@ -44,15 +44,15 @@ pub(crate) fn open(
 }
 
 /// The account is there already. What became of its limits since doesn't matter: the same opening is the same command.
-fn again(
+fn replay_opening(
     accounts: &Accounts,
     head: &EntryHead,
     slot: u32,
     open: &OpenAccount,
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Verdict, Unwell> {
+    firsts: &mut dyn JournalLookup,
+) -> Result<Verdict, LedgerFault> {
     let row = accounts.row(slot);
-    let opened = &accounts.opened[index(slot)];
+    let opened = &accounts.opened[row_index(slot)];
     let is_same = row.kind == open.kind
         && accounts.asset(row) == open.asset
         && accounts.opening_limits.get(opened.limits) == Some(open.limits)
@@ -64,7 +64,7 @@ fn again(
         stamp(head)
     } else {
         // The stamp is the whole entry's: any of its commands has it.
-        firsts.recorded(opened.position, 0)?.stamp
+        firsts.read_command(opened.position, 0)?.stamp
     };
     let outcome = Outcome {
         index: opened.index,
@@ -73,5 +73,5 @@ fn again(
         debit_after: 0,
         credit_after: 0,
     };
-    Ok(Verdict::Again(Answer { outcome, first: Some(first) }))
+    Ok(Verdict::Replayed(Answer { outcome, first: Some(first) }))
 }

@@ -10,13 +10,13 @@ use evenkeel_wire::{
 
 use crate::{
     genesis::IdWindow,
-    tables::accounts::{Accounts, Debited, Row, extra::Extra, may_go_below_zero},
+    tables::accounts::{Accounts, BalanceRow, DailyDebits, extra::Extra, may_go_below_zero},
 };
 
 /// Whether an id that is found nowhere is of its time.
 #[inline]
-pub(crate) fn fresh(id: CommandId, window: IdWindow) -> Result<(), Rejection> {
-    let milliseconds = id.milliseconds();
+pub(crate) fn check_freshness(id: CommandId, window: IdWindow) -> Result<(), Rejection> {
+    let milliseconds = id.timestamp_ms();
     if milliseconds > window.newest_ms {
         return Err(Rejection::IdInFuture);
     }
@@ -53,7 +53,7 @@ pub(crate) fn is_limited(kind: TransferKind) -> bool {
 
 /// Whether money may go from one to the other: to and from a closed account nothing goes, out of a frozen one neither.
 #[inline]
-pub(crate) fn may_take_part(payer: &Row, payee: &Row) -> Result<(), Rejection> {
+pub(crate) fn check_statuses(payer: &BalanceRow, payee: &BalanceRow) -> Result<(), Rejection> {
     if payer.status == AccountStatus::Open && payee.status == AccountStatus::Open {
         return Ok(());
     }
@@ -69,12 +69,12 @@ pub(crate) fn may_take_part(payer: &Row, payee: &Row) -> Result<(), Rejection> {
 /// Whether a debit that counts keeps within the payer's own limits; gives what its debits took with it on this date.
 /// `extra`: where it has any.
 #[inline]
-pub(crate) fn within_limits(
-    payer: &Row,
+pub(crate) fn check_limits(
+    payer: &BalanceRow,
     extra: Option<&Extra>,
     amount: u64,
     date: u32,
-) -> Result<Debited, Rejection> {
+) -> Result<DailyDebits, Rejection> {
     // Both are at most 2^53-1. So is every limit: what is more counts as that much.
     let today = payer.debited_on(date).saturating_add(amount);
     if let Some(extra) = extra {
@@ -85,12 +85,16 @@ pub(crate) fn within_limits(
             return Err(Rejection::DailyLimitExceeded);
         }
     }
-    Ok(Debited { today: today.min(AMOUNT_MAX), date })
+    Ok(DailyDebits { today: today.min(AMOUNT_MAX), date })
 }
 
 /// Whether an account has an amount that nothing else has set aside; the outside world always has.
 #[inline]
-pub(crate) fn has(payer: &Row, extra: Option<&Extra>, amount: i64) -> Result<(), Rejection> {
+pub(crate) fn check_funds(
+    payer: &BalanceRow,
+    extra: Option<&Extra>,
+    amount: i64,
+) -> Result<(), Rejection> {
     let held = extra.map_or(0, |extra| extra.held);
     let has = may_go_below_zero(payer.kind)
         || payer.posted.checked_sub(held).is_some_and(|available| available >= amount);
@@ -101,8 +105,8 @@ pub(crate) fn has(payer: &Row, extra: Option<&Extra>, amount: i64) -> Result<(),
 #[inline]
 pub(crate) fn balances_after(
     accounts: &Accounts,
-    payer: &Row,
-    payee: &Row,
+    payer: &BalanceRow,
+    payee: &BalanceRow,
     amount: i64,
 ) -> Result<(i64, i64), Rejection> {
     let debit_after = payer.posted.checked_sub(amount).ok_or(Rejection::Overflow)?;

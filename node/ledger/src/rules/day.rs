@@ -9,14 +9,14 @@ use evenkeel_wire::{
 
 use super::flows::Flow;
 use crate::{
-    Ledger, Unwell,
-    entry::{apply::Entry, execute::Verdict, undo::Step},
+    Ledger, LedgerFault,
+    entry::{apply::EntryContext, execute::Verdict, undo::UndoStep},
 };
 
 impl Ledger {
     /// The report of a closed day. A day that was passed over was empty: its first position lies behind its last one.
     #[must_use]
-    pub fn day(&self, date: BusinessDate) -> Option<DayView> {
+    pub fn closed_day(&self, date: BusinessDate) -> Option<DayView> {
         self.days.report(date)
     }
 
@@ -27,17 +27,17 @@ impl Ledger {
         kind: TransferKind,
         (debit, credit): (u32, u32),
         amount: u64,
-    ) -> Result<(), Unwell> {
+    ) -> Result<(), LedgerFault> {
         let (payer, payee) = (self.accounts.row(debit), self.accounts.row(credit));
-        let Some(flow) = Flow::of(kind, payer.kind, payee.kind) else {
-            return Err(Unwell(format!(
+        let Some(flow) = Flow::of_movement(kind, payer.kind, payee.kind) else {
+            return Err(LedgerFault(format!(
                 "a {kind} from {} {} to {} {}",
                 payer.kind, payer.id, payee.kind, payee.id
             )));
         };
         let asset_index = payer.asset_index;
-        self.days.moved(flow, asset_index, amount);
-        self.undo.push(|| Step::Moved(flow, asset_index, amount));
+        self.days.count_movement(flow, asset_index, amount);
+        self.undo.push(|| UndoStep::Moved(flow, asset_index, amount));
         Ok(())
     }
 
@@ -45,14 +45,14 @@ impl Ledger {
     pub(crate) fn close_day(
         &mut self,
         close: &CloseDay,
-        entry: &Entry<'_>,
-    ) -> Result<Verdict, Unwell> {
+        entry: &EntryContext<'_>,
+    ) -> Result<Verdict, LedgerFault> {
         if !entry.is_of_one_command {
             return Ok(Verdict::Rejected(Rejection::DayNotOpen));
         }
         match self.days.close(close, self.accounts.totals().rows(), &entry.head)? {
             Ok(closed) => {
-                self.undo.push(|| Step::DayClosed(closed));
+                self.undo.push(|| UndoStep::DayClosed(closed));
                 Ok(Verdict::DONE)
             }
             Err(rejection) => Ok(Verdict::Rejected(rejection)),

@@ -36,7 +36,11 @@ impl Flow {
 
     /// The flow of a movement; `None`: money doesn't move that way.
     #[inline]
-    pub(crate) fn of(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> Option<Self> {
+    pub(crate) fn of_movement(
+        kind: TransferKind,
+        payer: AccountKind,
+        payee: AccountKind,
+    ) -> Option<Self> {
         let number = match (kind, payer, payee) {
             (TransferKind::TopUp, Bank, Wallet) => 0,
             (TransferKind::Transfer, Wallet, Wallet) => 1,
@@ -73,7 +77,7 @@ impl Flow {
     }
 
     /// All of them, by number.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn iter_all() -> impl Iterator<Item = Self> {
         (0..u8::MAX).map_while(Self::from_number)
     }
 
@@ -100,14 +104,14 @@ mod tests {
         for kind in TransferKind::ALL {
             for payer in AccountKind::ALL {
                 for payee in AccountKind::ALL {
-                    let Some(flow) = Flow::of(*kind, *payer, *payee) else { continue };
+                    let Some(flow) = Flow::of_movement(*kind, *payer, *payee) else { continue };
                     assert_eq!((flow.kind(), flow.payer(), flow.payee()), (*kind, *payer, *payee));
                     found.push(flow);
                 }
             }
         }
         found.sort_unstable();
-        assert_eq!(found, Flow::all().collect::<Vec<_>>());
+        assert_eq!(found, Flow::iter_all().collect::<Vec<_>>());
         assert_eq!(found.len(), Flow::COUNT);
         assert_eq!(Flow::from_number(15), None);
     }
@@ -116,14 +120,17 @@ mod tests {
     #[test]
     fn a_reversal_goes_the_other_way() {
         use TransferKind::{CashOut, Fee, Grant, Reversal, TopUp};
-        for flow in Flow::all() {
+        for flow in Flow::iter_all() {
             if [TopUp, CashOut, Fee, Grant].contains(&flow.kind()) {
-                assert!(Flow::of(Reversal, flow.payee(), flow.payer()).is_some(), "{flow:?}");
+                assert!(
+                    Flow::of_movement(Reversal, flow.payee(), flow.payer()).is_some(),
+                    "{flow:?}"
+                );
             }
             if flow.kind() == Reversal {
                 let undone = [TopUp, CashOut, Fee, Grant]
                     .into_iter()
-                    .filter(|kind| Flow::of(*kind, flow.payee(), flow.payer()).is_some());
+                    .filter(|kind| Flow::of_movement(*kind, flow.payee(), flow.payer()).is_some());
                 assert_eq!(undone.count(), 1, "{flow:?}");
             }
         }

@@ -8,10 +8,10 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    Ledger, Unwell,
-    entry::{apply::Entry, execute::Verdict, undo::Step},
-    known_ids::{FirstAnswers, stamp},
-    tables::keys::{Created, Key},
+    Ledger, LedgerFault,
+    entry::{apply::EntryContext, execute::Verdict, undo::UndoStep},
+    known_ids::{JournalLookup, stamp},
+    tables::keys::{Key, KeyCreation},
 };
 
 impl Ledger {
@@ -29,7 +29,7 @@ impl Ledger {
 
     /// A number that is another one whenever the keys have changed.
     #[must_use]
-    pub fn keys_mark(&self) -> u64 {
+    pub fn keys_digest(&self) -> u64 {
         self.keys.rows.digest()
     }
 
@@ -37,19 +37,19 @@ impl Ledger {
     pub(crate) fn create_key(
         &mut self,
         create: &CreateKey,
-        entry: &Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
+        entry: &EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Verdict, LedgerFault> {
         let (position, index) = (entry.head.position, entry.next_index);
         let accounts = &self.accounts;
         let kind_of = |account| accounts.find(account).map(|slot| accounts.row(slot).kind);
         match self.keys.create(create, position, index, kind_of) {
-            Created::New(key) => {
-                self.undo.push(|| Step::KeyMade(key));
+            KeyCreation::New(key) => {
+                self.undo.push(|| UndoStep::KeyMade(key));
                 Ok(Verdict::Committed { amount: key.0.into(), debit_after: 0, credit_after: 0 })
             }
-            Created::Again(key, first) => first_answer(key, &first, entry, firsts),
-            Created::Rejected(rejection) => Ok(Verdict::Rejected(rejection)),
+            KeyCreation::Existing(key, first) => first_answer(key, &first, entry, firsts),
+            KeyCreation::Rejected(rejection) => Ok(Verdict::Rejected(rejection)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Ledger {
     pub(crate) fn revoke_key(&mut self, revoke: RevokeKey) -> Verdict {
         match self.keys.revoke(revoke.key) {
             Ok(before) => {
-                self.undo.push(|| Step::KeyRevoked(revoke.key, before));
+                self.undo.push(|| UndoStep::KeyRevoked(revoke.key, before));
                 Verdict::DONE
             }
             Err(rejection) => Verdict::Rejected(rejection),
@@ -69,14 +69,14 @@ impl Ledger {
 fn first_answer(
     key: KeyId,
     made: &Key,
-    entry: &Entry<'_>,
-    firsts: &mut dyn FirstAnswers,
-) -> Result<Verdict, Unwell> {
+    entry: &EntryContext<'_>,
+    firsts: &mut dyn JournalLookup,
+) -> Result<Verdict, LedgerFault> {
     let first = if made.position == entry.head.position {
         stamp(&entry.head)
     } else {
         // The stamp is the whole entry's: any of its commands has it.
-        firsts.recorded(made.position, 0)?.stamp
+        firsts.read_command(made.position, 0)?.stamp
     };
     let outcome = Outcome {
         index: made.index,
@@ -85,5 +85,5 @@ fn first_answer(
         debit_after: 0,
         credit_after: 0,
     };
-    Ok(Verdict::Again(Answer { outcome, first: Some(first) }))
+    Ok(Verdict::Replayed(Answer { outcome, first: Some(first) }))
 }

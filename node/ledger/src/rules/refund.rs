@@ -6,40 +6,41 @@ use evenkeel_wire::{id::CommandId, outcome::Rejection, refund::Refund, transfer:
 
 use super::{
     checks,
-    returns::{self, Back},
+    returns::{self, ReturnPlan},
 };
 use crate::{
-    Ledger, Unwell,
-    entry::{apply::Entry, execute::Verdict, undo::Step},
-    known_ids::FirstAnswers,
+    Ledger, LedgerFault,
+    entry::{apply::EntryContext, execute::Verdict, undo::UndoStep},
+    known_ids::JournalLookup,
     tables::{accounts::Accounts, facts},
 };
 
 impl Ledger {
     /// What the refunds of a payment have paid back so far.
     #[must_use]
-    pub fn refunded(&self, payment: CommandId) -> u64 {
+    pub fn refunded_total(&self, payment: CommandId) -> u64 {
         self.refunds.total(payment)
     }
 
-    pub(crate) fn refund(
+    pub(crate) fn execute_refund(
         &mut self,
         refund: &Refund,
-        entry: &Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
-        if refund.amount.is_some_and(|amount| amount.valid().is_none()) {
+        entry: &EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Verdict, LedgerFault> {
+        if refund.amount.is_some_and(|amount| amount.to_balance_change().is_none()) {
             return Ok(Verdict::Rejected(Rejection::AmountInvalid));
         }
-        let payment = match facts::payment(refund.payment, &mut self.committed(entry, firsts))? {
-            Ok(payment) if entry.may_touch(payment.credit) => payment,
-            Ok(_) => return Ok(Verdict::Rejected(Rejection::PaymentNotFound)),
-            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
-        };
-        let parties = self.parties_back(&payment)?;
+        let payment =
+            match facts::find_payment(refund.payment, &mut self.committed_lookup(entry, firsts))? {
+                Ok(payment) if entry.may_touch(payment.credit) => payment,
+                Ok(_) => return Ok(Verdict::Rejected(Rejection::PaymentNotFound)),
+                Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+            };
+        let parties = self.return_parties(&payment)?;
         let refunded = self.refunds.total(refund.payment);
         let left = payment.amount.checked_sub(refunded).ok_or_else(|| {
-            Unwell(format!(
+            LedgerFault(format!(
                 "payment {} of {}: {refunded} were refunded",
                 refund.payment, payment.amount
             ))
@@ -52,8 +53,8 @@ impl Ledger {
 
         // Every check has passed; what fails below is a broken belief.
         let before = self.refunds.add(refund.payment, amount, payment.amount)?;
-        self.undo.push(|| Step::Refunded(refund.payment, before));
-        self.move_back(TransferKind::Refund, &back, entry)
+        self.undo.push(|| UndoStep::Refunded(refund.payment, before));
+        self.return_money(TransferKind::Refund, &back, entry)
     }
 }
 
@@ -63,8 +64,8 @@ fn judge(
     parties: (u32, u32),
     amount: u64,
     left: u64,
-) -> Result<Back, Rejection> {
-    checks::may_take_part(accounts.row(parties.0), accounts.row(parties.1))?;
+) -> Result<ReturnPlan, Rejection> {
+    checks::check_statuses(accounts.row(parties.0), accounts.row(parties.1))?;
     if amount == 0 || amount > left {
         return Err(Rejection::RefundExceedsPayment);
     }

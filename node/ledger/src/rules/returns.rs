@@ -10,15 +10,15 @@ use evenkeel_wire::{
 
 use super::checks;
 use crate::{
-    Ledger, Unwell,
-    entry::{apply::Entry, execute::Verdict},
-    known_ids::{self, FirstAnswers},
-    tables::{accounts::Accounts, facts::Moved},
+    Ledger, LedgerFault,
+    entry::{apply::EntryContext, execute::Verdict},
+    known_ids::{self, JournalLookup},
+    tables::{accounts::Accounts, facts::MovementFacts},
 };
 
 /// A movement back that passed every check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Back {
+pub(crate) struct ReturnPlan {
     debit: u32,
     credit: u32,
     amount: u64,
@@ -31,32 +31,35 @@ pub(crate) fn judge(
     accounts: &Accounts,
     (debit, credit): (u32, u32),
     amount: u64,
-) -> Result<Back, Rejection> {
+) -> Result<ReturnPlan, Rejection> {
     let (payer, payee) = (accounts.row(debit), accounts.row(credit));
     let change = i64::try_from(amount).map_err(|_| Rejection::Overflow)?;
-    checks::has(payer, Some(&accounts.extra(payer)), change)?;
+    checks::check_funds(payer, Some(&accounts.extra(payer)), change)?;
     let (debit_after, credit_after) = checks::balances_after(accounts, payer, payee, change)?;
-    Ok(Back { debit, credit, amount, debit_after, credit_after })
+    Ok(ReturnPlan { debit, credit, amount, debit_after, credit_after })
 }
 
 impl Ledger {
     /// The rows of the account that pays back and of the one that is paid back.
-    pub(crate) fn parties_back(&self, movement: &Moved) -> Result<(u32, u32), Unwell> {
+    pub(crate) fn return_parties(
+        &self,
+        movement: &MovementFacts,
+    ) -> Result<(u32, u32), LedgerFault> {
         let find = |account: AccountId| {
-            let lost = || Unwell(format!("account {account} of a movement is gone"));
+            let lost = || LedgerFault(format!("account {account} of a movement is gone"));
             self.accounts.find(account).ok_or_else(lost)
         };
         Ok((find(movement.credit)?, find(movement.debit)?))
     }
 
     /// Moves the money.
-    pub(crate) fn move_back(
+    pub(crate) fn return_money(
         &mut self,
         kind: TransferKind,
-        back: &Back,
-        entry: &Entry<'_>,
-    ) -> Result<Verdict, Unwell> {
-        let Back { debit, credit, amount, debit_after, credit_after } = *back;
+        back: &ReturnPlan,
+        entry: &EntryContext<'_>,
+    ) -> Result<Verdict, LedgerFault> {
+        let ReturnPlan { debit, credit, amount, debit_after, credit_after } = *back;
         let position = entry.head.position;
         self.accounts.set_posted(debit, debit_after, None, position)?;
         self.accounts.set_posted(credit, credit_after, None, position)?;
@@ -65,14 +68,14 @@ impl Ledger {
     }
 
     /// Gives committed commands by their ids.
-    pub(crate) fn committed<'a>(
+    pub(crate) fn committed_lookup<'a>(
         &'a self,
-        entry: &'a Entry<'_>,
-        firsts: &'a mut dyn FirstAnswers,
-    ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, Unwell> + 'a {
+        entry: &'a EntryContext<'_>,
+        firsts: &'a mut dyn JournalLookup,
+    ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, LedgerFault> + 'a {
         move |id| {
             let hash = self.seed.hash(id.number());
-            known_ids::committed(&self.recent, entry.current(), (id, hash), firsts)
+            known_ids::find_committed(&self.recent, entry.current(), (id, hash), firsts)
         }
     }
 }

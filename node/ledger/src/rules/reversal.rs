@@ -7,12 +7,12 @@ use evenkeel_wire::{
 
 use super::{
     checks,
-    returns::{self, Back},
+    returns::{self, ReturnPlan},
 };
 use crate::{
-    Ledger, Unwell,
-    entry::{apply::Entry, execute::Verdict, undo::Step},
-    known_ids::FirstAnswers,
+    Ledger, LedgerFault,
+    entry::{apply::EntryContext, execute::Verdict, undo::UndoStep},
+    known_ids::JournalLookup,
     tables::{accounts::Accounts, facts},
 };
 
@@ -23,18 +23,19 @@ impl Ledger {
         self.reversals.reversed_by(movement)
     }
 
-    pub(crate) fn reverse(
+    pub(crate) fn execute_reversal(
         &mut self,
         reversal: &Reversal,
-        entry: &Entry<'_>,
-        firsts: &mut dyn FirstAnswers,
-    ) -> Result<Verdict, Unwell> {
+        entry: &EntryContext<'_>,
+        firsts: &mut dyn JournalLookup,
+    ) -> Result<Verdict, LedgerFault> {
         let undone = reversal.transfer;
-        let movement = match facts::reversible(undone, &mut self.committed(entry, firsts))? {
-            Ok(movement) => movement,
-            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
-        };
-        let parties = self.parties_back(&movement)?;
+        let movement =
+            match facts::find_reversible(undone, &mut self.committed_lookup(entry, firsts))? {
+                Ok(movement) => movement,
+                Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+            };
+        let parties = self.return_parties(&movement)?;
         let reversed_by = self.reversals.reversed_by(undone);
         let back = match judge(&self.accounts, parties, movement.amount, reversed_by) {
             Ok(back) => back,
@@ -43,8 +44,8 @@ impl Ledger {
 
         // Every check has passed; what fails below is a broken belief.
         self.reversals.add(undone, reversal.id)?;
-        self.undo.push(|| Step::Reversed(undone));
-        self.move_back(TransferKind::Reversal, &back, entry)
+        self.undo.push(|| UndoStep::Reversed(undone));
+        self.return_money(TransferKind::Reversal, &back, entry)
     }
 }
 
@@ -54,8 +55,8 @@ fn judge(
     parties: (u32, u32),
     amount: u64,
     reversed_by: Option<CommandId>,
-) -> Result<Back, Rejection> {
-    checks::may_take_part(accounts.row(parties.0), accounts.row(parties.1))?;
+) -> Result<ReturnPlan, Rejection> {
+    checks::check_statuses(accounts.row(parties.0), accounts.row(parties.1))?;
     if reversed_by.is_some() {
         return Err(Rejection::AlreadyReversed);
     }

@@ -5,16 +5,16 @@ use evenkeel_wire::{
     outcome::Rejection,
 };
 
-use crate::tables::accounts::{Accounts, account_state::Standing};
+use crate::tables::accounts::{Accounts, account_state::AccountState};
 
 /// Judges a change of status; gives the account and how it stands after it.
 pub(crate) fn judge(
     accounts: &Accounts,
     change: &SetStatus,
     position: u64,
-) -> Result<(u32, Standing), Rejection> {
+) -> Result<(u32, AccountState), Rejection> {
     let slot = accounts.find(change.account).ok_or(Rejection::AccountNotFound)?;
-    let standing = accounts.standing(slot);
+    let standing = accounts.account_state(slot);
     if standing.status == AccountStatus::Closed {
         return Err(Rejection::AccountClosed);
     }
@@ -23,5 +23,5 @@ pub(crate) fn judge(
     if change.status == AccountStatus::Closed && !is_empty {
         return Err(Rejection::AccountNotEmpty);
     }
-    Ok((slot, Standing { status: change.status, changed_position: position, ..standing }))
+    Ok((slot, AccountState { status: change.status, changed_position: position, ..standing }))
 }

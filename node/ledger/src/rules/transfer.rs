@@ -3,17 +3,17 @@
 use evenkeel_wire::{outcome::Rejection, transfer::Transfer};
 
 use super::checks;
-use crate::tables::accounts::{Accounts, Debited};
+use crate::tables::accounts::{Accounts, DailyDebits};
 
 /// What a transfer that passed every check changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Movement {
+pub(crate) struct TransferPlan {
     pub(crate) debit: u32,
     pub(crate) credit: u32,
     pub(crate) debit_after: i64,
     pub(crate) credit_after: i64,
     /// Where the debit counts for the day.
-    pub(crate) debited: Option<Debited>,
+    pub(crate) debited: Option<DailyDebits>,
 }
 
 /// Judges a transfer whose id is new and of its time. `debit` and `credit` are the rows of its accounts.
@@ -24,8 +24,8 @@ pub(crate) fn judge(
     transfer: &Transfer,
     debit: Option<u32>,
     credit: Option<u32>,
-) -> Result<Movement, Rejection> {
-    let amount = transfer.amount.valid().ok_or(Rejection::AmountInvalid)?;
+) -> Result<TransferPlan, Rejection> {
+    let amount = transfer.amount.to_balance_change().ok_or(Rejection::AmountInvalid)?;
     if transfer.debit == transfer.credit {
         return Err(Rejection::SameAccount);
     }
@@ -38,14 +38,14 @@ pub(crate) fn judge(
     if accounts.asset(payer) != transfer.asset || accounts.asset(payee) != transfer.asset {
         return Err(Rejection::AssetMismatch);
     }
-    checks::may_take_part(payer, payee)?;
+    checks::check_statuses(payer, payee)?;
     let extra = (payer.extra != 0).then(|| accounts.extra(payer));
     let debited = if checks::is_limited(transfer.kind) {
-        Some(checks::within_limits(payer, extra.as_ref(), transfer.amount.0, date)?)
+        Some(checks::check_limits(payer, extra.as_ref(), transfer.amount.0, date)?)
     } else {
         None
     };
-    checks::has(payer, extra.as_ref(), amount)?;
+    checks::check_funds(payer, extra.as_ref(), amount)?;
     let (debit_after, credit_after) = checks::balances_after(accounts, payer, payee, amount)?;
-    Ok(Movement { debit, credit, debit_after, credit_after, debited })
+    Ok(TransferPlan { debit, credit, debit_after, credit_after, debited })
 }

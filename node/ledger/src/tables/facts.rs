@@ -13,15 +13,15 @@ use evenkeel_wire::{
     transfer::{Transfer, TransferKind},
 };
 
-use crate::Unwell;
+use crate::LedgerFault;
 
 /// Gives the committed command that has an id, with its outcome; `None`: there is none.
-pub(crate) type Committed<'a> =
-    dyn FnMut(CommandId) -> Result<Option<(Command, Outcome)>, Unwell> + 'a;
+pub(crate) type CommittedLookup<'a> =
+    dyn FnMut(CommandId) -> Result<Option<(Command, Outcome)>, LedgerFault> + 'a;
 
 /// Money that moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moved {
+pub(crate) struct MovementFacts {
     pub(crate) kind: TransferKind,
     pub(crate) debit: AccountId,
     pub(crate) credit: AccountId,
@@ -30,25 +30,28 @@ pub(crate) struct Moved {
 }
 
 /// A payment, also one that came about by a capture.
-pub(crate) fn payment(
+pub(crate) fn find_payment(
     id: CommandId,
-    committed: &mut Committed<'_>,
-) -> Result<Result<Moved, Rejection>, Unwell> {
+    committed: &mut CommittedLookup<'_>,
+) -> Result<Result<MovementFacts, Rejection>, LedgerFault> {
     match committed(id)? {
         Some((Command::Transfer(transfer), _)) if transfer.kind == TransferKind::Payment => {
-            Ok(Ok(Moved::by(&transfer)))
+            Ok(Ok(MovementFacts::from_transfer(&transfer)))
         }
         Some((Command::Capture(capture), outcome)) => {
-            let Some(hold) = hold(capture.hold, committed)? else {
-                return Err(Unwell(format!("capture {id}: its hold {} is gone", capture.hold)));
+            let Some(hold) = find_hold(capture.hold, committed)? else {
+                return Err(LedgerFault(format!(
+                    "capture {id}: its hold {} is gone",
+                    capture.hold
+                )));
             };
             if outcome.amount == 0 || outcome.amount > hold.amount.0 {
-                return Err(Unwell(format!(
+                return Err(LedgerFault(format!(
                     "capture {id}: it took {} of a hold of {}",
                     outcome.amount, hold.amount
                 )));
             }
-            Ok(Ok(Moved {
+            Ok(Ok(MovementFacts {
                 kind: TransferKind::Payment,
                 debit: hold.debit,
                 credit: hold.credit,
@@ -61,14 +64,14 @@ pub(crate) fn payment(
 }
 
 /// A movement of a sort that can be undone.
-pub(crate) fn reversible(
+pub(crate) fn find_reversible(
     id: CommandId,
-    committed: &mut Committed<'_>,
-) -> Result<Result<Moved, Rejection>, Unwell> {
+    committed: &mut CommittedLookup<'_>,
+) -> Result<Result<MovementFacts, Rejection>, LedgerFault> {
     use TransferKind::{CashOut, Fee, Grant, TopUp};
     Ok(match committed(id)? {
         Some((Command::Transfer(transfer), _)) => match transfer.kind {
-            TopUp | CashOut | Fee | Grant => Ok(Moved::by(&transfer)),
+            TopUp | CashOut | Fee | Grant => Ok(MovementFacts::from_transfer(&transfer)),
             _ => Err(Rejection::ReversalNotAllowed),
         },
         Some((Command::Capture(_) | Command::Refund(_) | Command::Reversal(_), _)) => {
@@ -79,15 +82,18 @@ pub(crate) fn reversible(
 }
 
 /// A hold that was taken up, whatever became of it.
-pub(crate) fn hold(id: CommandId, committed: &mut Committed<'_>) -> Result<Option<Hold>, Unwell> {
+pub(crate) fn find_hold(
+    id: CommandId,
+    committed: &mut CommittedLookup<'_>,
+) -> Result<Option<Hold>, LedgerFault> {
     match committed(id)? {
         Some((Command::Hold(hold), _)) => Ok(Some(hold)),
         _ => Ok(None),
     }
 }
 
-impl Moved {
-    fn by(transfer: &Transfer) -> Self {
+impl MovementFacts {
+    fn from_transfer(transfer: &Transfer) -> Self {
         let Transfer { kind, debit, credit, amount, asset, .. } = *transfer;
         Self { kind, debit, credit, amount: amount.0, asset }
     }
@@ -171,32 +177,32 @@ mod tests {
     /// Knows these commands by id, and counts how often it's asked.
     fn known(
         commands: &[(u128, Command, u64)],
-    ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, Unwell> {
+    ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, LedgerFault> {
         move |asked| {
             let found = commands.iter().find(|(number, ..)| id(*number) == asked);
             Ok(found.map(|(_, command, moved)| (command.clone(), amount(*moved))))
         }
     }
 
-    fn moved(kind: TransferKind, amount: u64) -> Moved {
-        Moved { kind, debit: WALLET, credit: MERCHANT, amount, asset: krw() }
+    fn moved(kind: TransferKind, amount: u64) -> MovementFacts {
+        MovementFacts { kind, debit: WALLET, credit: MERCHANT, amount, asset: krw() }
     }
 
     #[test]
     fn payments_and_captures_can_be_refunded_and_nothing_else() {
         let no = Ok(Err(Rejection::PaymentNotFound));
         for kind in TransferKind::ALL {
-            let found = payment(id(1), &mut known(&[(1, transfer(*kind), 70)]));
+            let found = find_payment(id(1), &mut known(&[(1, transfer(*kind), 70)]));
             let is_payment = *kind == TransferKind::Payment;
             assert_eq!(found, if is_payment { Ok(Ok(moved(*kind, 70))) } else { no.clone() });
         }
         let captured = [(1, capture(), 20), (2, a_hold(), 50)];
-        let found = payment(id(1), &mut known(&captured));
+        let found = find_payment(id(1), &mut known(&captured));
         assert_eq!(found, Ok(Ok(moved(TransferKind::Payment, 20))), "what was taken, not held");
         for (other, _) in others() {
-            assert_eq!(payment(id(1), &mut known(&[(1, other, 70)])), no);
+            assert_eq!(find_payment(id(1), &mut known(&[(1, other, 70)])), no);
         }
-        assert_eq!(payment(id(1), &mut known(&[])), no);
+        assert_eq!(find_payment(id(1), &mut known(&[])), no);
     }
 
     #[test]
@@ -207,7 +213,7 @@ mod tests {
             (vec![(2, a_hold(), 50)], "took 51 of a hold of 50"),
         ] {
             let commands: Vec<_> = [(1, capture(), 51)].into_iter().chain(others).collect();
-            let what = payment(id(1), &mut known(&commands)).unwrap_err().to_string();
+            let what = find_payment(id(1), &mut known(&commands)).unwrap_err().to_string();
             assert!(what.contains(wrong), "{what}");
         }
     }
@@ -217,15 +223,15 @@ mod tests {
         use TransferKind::{CashOut, Fee, Grant, TopUp};
         let not_allowed = Ok(Err(Rejection::ReversalNotAllowed));
         for kind in TransferKind::ALL {
-            let found = reversible(id(1), &mut known(&[(1, transfer(*kind), 70)]));
+            let found = find_reversible(id(1), &mut known(&[(1, transfer(*kind), 70)]));
             let is_reversible = [TopUp, CashOut, Fee, Grant].contains(kind);
             let expected =
                 if is_reversible { Ok(Ok(moved(*kind, 70))) } else { not_allowed.clone() };
             assert_eq!(found, expected, "{kind}");
         }
-        assert_eq!(reversible(id(1), &mut known(&[(1, capture(), 20)])), not_allowed);
+        assert_eq!(find_reversible(id(1), &mut known(&[(1, capture(), 20)])), not_allowed);
         for (other, is_movement) in others() {
-            let found = reversible(id(1), &mut known(&[(1, other, 70)]));
+            let found = find_reversible(id(1), &mut known(&[(1, other, 70)]));
             let not_found = Ok(Err(Rejection::TransferNotFound));
             assert_eq!(found, if is_movement { not_allowed.clone() } else { not_found });
         }
@@ -233,10 +239,10 @@ mod tests {
 
     #[test]
     fn a_hold_is_found_whatever_became_of_it() {
-        let found = hold(id(2), &mut known(&[(2, a_hold(), 50)])).unwrap();
+        let found = find_hold(id(2), &mut known(&[(2, a_hold(), 50)])).unwrap();
         assert_eq!(found.map(|hold| hold.amount), Some(Amount(50)));
-        assert_eq!(hold(id(1), &mut known(&[(1, capture(), 50)])), Ok(None));
-        assert_eq!(hold(id(1), &mut known(&[])), Ok(None));
+        assert_eq!(find_hold(id(1), &mut known(&[(1, capture(), 50)])), Ok(None));
+        assert_eq!(find_hold(id(1), &mut known(&[])), Ok(None));
     }
 
     #[test]
@@ -247,9 +253,9 @@ mod tests {
             let mut know = known(&commands);
             let mut committed = |id| {
                 asked += 1;
-                if asked == fails_at { Err(Unwell::new("the disk is gone")) } else { know(id) }
+                if asked == fails_at { Err(LedgerFault::new("the disk is gone")) } else { know(id) }
             };
-            let found = payment(id(1), &mut committed);
+            let found = find_payment(id(1), &mut committed);
             assert_eq!(found.is_err(), fails_at <= 2);
             assert!(asked <= 2);
         }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
 use super::accounts::reserved::Reserved;
 use crate::containers::{
     mix::{ROOTS, fold, halves},
-    sorted::{Sorted, Value},
+    sorted::{SortedTable, TableValue},
 };
 
 /// A hold that is neither captured nor given back.
@@ -31,7 +31,7 @@ pub struct OpenHold {
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     /// As checkpoints and audits see it.
-    pub(crate) table: Sorted<OpenHold>,
+    pub(crate) table: SortedTable<OpenHold>,
     /// Ids behind the times at which they are due.
     due: BTreeSet<(u64, u128)>,
     reserved: Reserved,
@@ -65,11 +65,11 @@ impl Holds {
         let before = self.table.set(id, hold);
         if let Some(before) = &before {
             self.due.remove(&(before.expires_at, id));
-            self.reserved = self.reserved.minus(Reserved::by(before));
+            self.reserved = self.reserved.minus(Reserved::of_hold(before));
         }
         if let Some(hold) = &hold {
             self.due.insert((hold.expires_at, id));
-            self.reserved = self.reserved.plus(Reserved::by(hold));
+            self.reserved = self.reserved.plus(Reserved::of_hold(hold));
         }
         before
     }
@@ -79,12 +79,12 @@ impl Holds {
         self.table.load(id, bytes)?;
         if let Some(hold) = self.table.get(id) {
             self.due.insert((hold.expires_at, id));
-            self.reserved = self.reserved.plus(Reserved::by(hold));
+            self.reserved = self.reserved.plus(Reserved::of_hold(hold));
         }
         Ok(())
     }
 
-    /// See [`Sorted::audit_next`].
+    /// See [`SortedTable::audit_next`].
     pub(crate) fn audit_next(&mut self, left: &mut usize) -> Option<bool> {
         let due = &self.due;
         let sound =
@@ -93,18 +93,18 @@ impl Holds {
     }
 
     /// The first whose time is up at `now`, in the order of their times and ids.
-    pub(crate) fn due(&self, now: u64, max: usize) -> Vec<CommandId> {
+    pub(crate) fn due_holds(&self, now: u64, max: usize) -> Vec<CommandId> {
         let due = self.due.iter().take_while(|(expires_at, _)| *expires_at <= now).take(max);
         due.map(|(_, id)| CommandId::new(*id).expect("holds have command ids")).collect()
     }
 
     /// When the next one's time is up.
-    pub(crate) fn next_due(&self) -> Option<u64> {
+    pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.due.first().map(|(expires_at, _)| *expires_at)
     }
 }
 
-impl Value for OpenHold {
+impl TableValue for OpenHold {
     fn digest(&self) -> u64 {
         let of = |account: AccountId, one: u64, other: u64| {
             let (low, high) = halves(account.number());

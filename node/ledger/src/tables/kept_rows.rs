@@ -61,8 +61,8 @@ pub(crate) fn audit_next(
     table: &mut usize,
     left: &mut usize,
 ) -> Result<bool, &'static str> {
-    type Audit = fn(&mut Ledger, &mut usize) -> Option<bool>;
-    let tables: [(&str, Audit); 5] = [
+    type AuditTable = fn(&mut Ledger, &mut usize) -> Option<bool>;
+    let tables: [(&str, AuditTable); 5] = [
         ("open holds", |ledger, left| ledger.holds.audit_next(left)),
         ("refunded totals", |ledger, left| ledger.refunds.audit_next(left, &mut |_, _| true)),
         ("reversals", |ledger, left| ledger.reversals.audit_next(left, &mut |_, _| true)),
@@ -80,32 +80,32 @@ pub(crate) fn audit_next(
 }
 
 /// The rows are those of a finished checkpoint.
-pub(crate) fn none_since_checkpoint(ledger: &mut Ledger) {
-    ledger.holds.table.none_since_checkpoint();
-    ledger.refunds.none_since_checkpoint();
-    ledger.reversals.none_since_checkpoint();
-    ledger.keys.rows.none_since_checkpoint();
-    ledger.days.none_since_checkpoint();
+pub(crate) fn mark_checkpointed(ledger: &mut Ledger) {
+    ledger.holds.table.mark_checkpointed();
+    ledger.refunds.mark_checkpointed();
+    ledger.reversals.mark_checkpointed();
+    ledger.keys.rows.mark_checkpointed();
+    ledger.days.mark_checkpointed();
 }
 
 /// After every row of a checkpoint was put: whether the tables agree with genesis and with the accounts' sums.
-pub(crate) fn loaded(ledger: &mut Ledger) -> Result<(), String> {
+pub(crate) fn finish_loading(ledger: &mut Ledger) -> Result<(), String> {
     let position = ledger.position().unwrap_or(0);
-    let genesis = ledger.founded.as_ref().map(|founded| &founded.genesis);
+    let genesis = ledger.genesis.as_ref().map(|founded| &founded.genesis);
     let assets = genesis.map_or(&[][..], |genesis| &genesis.assets);
     let operator_key = genesis.map(|genesis| &genesis.operator_key);
-    ledger.keys.loaded(operator_key).map_err(|what| format!("keys: {what}"))?;
+    ledger.keys.finish_loading(operator_key).map_err(|what| format!("keys: {what}"))?;
     let sums = ledger.accounts.totals().rows();
-    ledger.days.loaded(assets, sums, position).map_err(|what| format!("days: {what}"))
+    ledger.days.finish_loading(assets, sums, position).map_err(|what| format!("days: {what}"))
 }
 
 /// The limits that an account was opened with: a row that never changes, copied whenever its account is.
-pub(crate) fn opening_limits(account: AccountId, limits: &Limits) -> stored::Row {
+pub(crate) fn opening_limits_row(account: AccountId, limits: &Limits) -> stored::Row {
     stored_row(OPENING_LIMITS, account.number(), codec::encode(limits))
 }
 
 /// A checkpoint's row, as far as it's no account's.
-pub(crate) enum Loaded {
+pub(crate) enum LoadedRow {
     /// It has found its place.
     Table,
     /// An account was opened with these.
@@ -118,7 +118,7 @@ pub(crate) fn load(
     table: u8,
     key: u128,
     value: &[u8],
-) -> Result<Loaded, String> {
+) -> Result<LoadedRow, String> {
     match table {
         HOLDS => ledger.holds.load(key, value)?,
         REFUNDS => ledger.refunds.load(key, value)?,
@@ -127,11 +127,11 @@ pub(crate) fn load(
         DAYS => ledger.days.load(key, value)?,
         OPENING_LIMITS => {
             let limits = codec::decode(value).map_err(|error| error.to_string())?;
-            return Ok(Loaded::OpeningLimits(AccountId::new(key), limits));
+            return Ok(LoadedRow::OpeningLimits(AccountId::new(key), limits));
         }
         _ => return Err("there is no such table".into()),
     }
-    Ok(Loaded::Table)
+    Ok(LoadedRow::Table)
 }
 
 /// A row as it's stored.

@@ -14,7 +14,7 @@ use evenkeel_wire::{
 use crate::{
     EntryHead,
     containers::{
-        ids::{Hash, IdTable, Seed},
+        ids::{HashSeed, IdHash, IdTable},
         prefetch,
     },
 };
@@ -27,14 +27,14 @@ const _: () = assert!(COMMANDS_MAX <= 1 << FIRST_COMMANDS_BITS, "an entry fits i
 
 /// The ledger's answer to one command of a recent entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub struct DecidedOutcome {
     /// The answer: for a replay the first one.
     pub outcome: Outcome,
     /// Whether it was decided in an earlier entry, or earlier in this one.
     pub replayed: bool,
 }
 
-impl Decided {
+impl DecidedOutcome {
     /// Whether this is the first answer to the command's id, which the id keeps forever. (Opening an account has no id
     /// but the account's. What has no index is no outcome, so it's nobody's first answer.)
     #[must_use]
@@ -48,7 +48,7 @@ impl Decided {
 
 /// Generations that were forgotten; dropping them gives back their memory.
 #[derive(Debug)]
-pub struct Forgotten {
+pub struct ForgottenOutcomes {
     _generations: Vec<Generation>,
 }
 
@@ -58,7 +58,7 @@ struct Generation {
     table: IdTable,
     commands_max: usize,
     ids: Vec<u128>,
-    decided: Vec<Decided>,
+    decided: Vec<DecidedOutcome>,
     entries: Vec<RecentEntry>,
     /// Entry and command's number that closed a hold.
     resolutions: BTreeMap<u128, (u64, u16)>,
@@ -76,7 +76,7 @@ struct RecentEntry {
 
 /// How far the newest generation was, to go back to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Savepoint {
     commands: usize,
     oldest_ms: u64,
     newest_ms: u64,
@@ -84,13 +84,13 @@ pub(crate) struct Mark {
 
 /// All generations.
 #[derive(Debug)]
-pub(crate) struct Recent {
+pub(crate) struct RecentOutcomes {
     generations: Vec<Generation>,
     /// No id that was forgotten carries a later time; `None`: nothing was forgotten.
     forgotten_newest_ms: Option<u64>,
 }
 
-impl Recent {
+impl RecentOutcomes {
     pub(crate) fn new() -> Self {
         Self { generations: vec![Generation::new(FIRST_COMMANDS_BITS)], forgotten_newest_ms: None }
     }
@@ -101,7 +101,7 @@ impl Recent {
     }
 
     /// Begins an entry.
-    pub(crate) fn begin(&mut self, head: &EntryHead) {
+    pub(crate) fn begin_entry(&mut self, head: &EntryHead) {
         let newest = self.newest();
         if newest.commands_max.saturating_sub(newest.ids.len()) < COMMANDS_MAX {
             let bits = newest.commands_max.ilog2().saturating_add(2).min(COMMANDS_BITS_MAX);
@@ -114,7 +114,11 @@ impl Recent {
 
     /// Keeps the answer to the next command of the entry that was begun, under its id where it has one.
     #[inline]
-    pub(crate) fn keep(&mut self, id: Option<(CommandId, Hash)>, decided: Decided) {
+    pub(crate) fn keep_outcome(
+        &mut self,
+        id: Option<(CommandId, IdHash)>,
+        decided: DecidedOutcome,
+    ) {
         let newest = self.newest();
         let number = newest.next_number();
         newest.decided.push(decided);
@@ -122,17 +126,17 @@ impl Recent {
             Some((id, hash)) if decided.is_recorded() => {
                 newest.ids.push(id.number());
                 newest.table.insert(hash, number);
-                newest.oldest_ms = newest.oldest_ms.min(id.milliseconds());
-                newest.newest_ms = newest.newest_ms.max(id.milliseconds());
+                newest.oldest_ms = newest.oldest_ms.min(id.timestamp_ms());
+                newest.newest_ms = newest.newest_ms.max(id.timestamp_ms());
             }
             _ => newest.ids.push(0),
         }
     }
 
-    /// Where [`Self::go_back`] goes back to, within the same entry.
-    pub(crate) fn mark(&mut self) -> Mark {
+    /// Where [`Self::roll_back_to`] goes back to, within the same entry.
+    pub(crate) fn take_savepoint(&mut self) -> Savepoint {
         let newest = self.newest();
-        Mark {
+        Savepoint {
             commands: newest.ids.len(),
             oldest_ms: newest.oldest_ms,
             newest_ms: newest.newest_ms,
@@ -140,7 +144,7 @@ impl Recent {
     }
 
     /// Forgets the answers that were kept since.
-    pub(crate) fn go_back(&mut self, mark: Mark, seed: Seed) {
+    pub(crate) fn roll_back_to(&mut self, mark: Savepoint, seed: HashSeed) {
         let newest = self.newest();
         while newest.ids.len() > mark.commands {
             let Some(id) = newest.ids.pop() else { break };
@@ -155,36 +159,36 @@ impl Recent {
     }
 
     /// Keeps what closed a hold.
-    pub(crate) fn resolve(&mut self, hold: CommandId, position: u64, command: u16) {
+    pub(crate) fn record_resolution(&mut self, hold: CommandId, position: u64, command: u16) {
         self.newest().resolutions.insert(hold.number(), (position, command));
     }
 
-    /// Undoes a [`Self::resolve`] of the same entry.
-    pub(crate) fn unresolve(&mut self, hold: CommandId) {
+    /// Undoes a [`Self::record_resolution`] of the same entry.
+    pub(crate) fn remove_resolution(&mut self, hold: CommandId) {
         self.newest().resolutions.remove(&hold.number());
     }
 
     /// Position and command's number of what closed a hold.
-    pub(crate) fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+    pub(crate) fn find_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
         let mut generations = self.generations.iter().rev();
         generations.find_map(|generation| generation.resolutions.get(&hold.number()).copied())
     }
 
     /// Position, command's number and outcome of the first answer to an id.
     #[inline]
-    pub(crate) fn find(&self, id: CommandId, hash: Hash) -> Option<(u64, u16, Outcome)> {
+    pub(crate) fn find(&self, id: CommandId, hash: IdHash) -> Option<(u64, u16, Outcome)> {
         self.generations.iter().rev().find_map(|generation| generation.find(id, hash))
     }
 
     /// Whether the id could be one of those that left memory.
     #[inline]
     pub(crate) fn may_be_forgotten(&self, id: CommandId) -> bool {
-        self.forgotten_newest_ms.is_some_and(|newest| id.milliseconds() <= newest)
+        self.forgotten_newest_ms.is_some_and(|newest| id.timestamp_ms() <= newest)
     }
 
-    /// Asks for the memory that [`Self::find`] and [`Self::keep`] begin with.
+    /// Asks for the memory that [`Self::find`] and [`Self::keep_outcome`] begin with.
     #[inline]
-    pub(crate) fn prefetch(&self, id: CommandId, hash: Hash) {
+    pub(crate) fn prefetch(&self, id: CommandId, hash: IdHash) {
         if let Some((newest, older)) = self.generations.split_last() {
             newest.table.prefetch(hash);
             for generation in older.iter().filter(|older| older.may_hold(id)) {
@@ -193,7 +197,7 @@ impl Recent {
         }
     }
 
-    pub(crate) fn outcomes_of(&self, position: u64) -> Option<&[Decided]> {
+    pub(crate) fn outcomes_of(&self, position: u64) -> Option<&[DecidedOutcome]> {
         self.generations.iter().rev().find_map(|generation| {
             let at =
                 generation.entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
@@ -205,7 +209,7 @@ impl Recent {
         })
     }
 
-    pub(crate) fn forget_through(&mut self, position: u64) -> Forgotten {
+    pub(crate) fn forget_through(&mut self, position: u64) -> ForgottenOutcomes {
         let keep_one = self.generations.len().saturating_sub(1);
         let sealed = self.generations[..keep_one]
             .iter()
@@ -214,7 +218,7 @@ impl Recent {
         let forgotten: Vec<_> = self.generations.drain(..sealed).collect();
         let newest = forgotten.iter().map(|generation| generation.newest_ms).max();
         self.forgotten_newest_ms = self.forgotten_newest_ms.max(newest);
-        Forgotten { _generations: forgotten }
+        ForgottenOutcomes { _generations: forgotten }
     }
 
     #[inline]
@@ -249,20 +253,20 @@ impl Generation {
 
     #[inline]
     fn may_hold(&self, id: CommandId) -> bool {
-        (self.oldest_ms..=self.newest_ms).contains(&id.milliseconds())
+        (self.oldest_ms..=self.newest_ms).contains(&id.timestamp_ms())
     }
 
     #[inline]
-    fn find(&self, id: CommandId, hash: Hash) -> Option<(u64, u16, Outcome)> {
+    fn find(&self, id: CommandId, hash: IdHash) -> Option<(u64, u16, Outcome)> {
         if !self.may_hold(id) {
             return None;
         }
         let number = self.table.find(hash, |number| self.ids[index(number)] == id.number())?;
-        Some(self.locate(number))
+        Some(self.outcome_at(number))
     }
 
     #[cold]
-    fn locate(&self, number: u32) -> (u64, u16, Outcome) {
+    fn outcome_at(&self, number: u32) -> (u64, u16, Outcome) {
         let after = self.entries.partition_point(|entry| entry.first <= number);
         let entry = &self.entries[after.checked_sub(1).expect("the first entry begins at 0")];
         let command = number.checked_sub(entry.first).and_then(|n| u16::try_from(n).ok());

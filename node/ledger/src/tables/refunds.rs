@@ -5,15 +5,15 @@
 use evenkeel_wire::{id::CommandId, limits::AMOUNT_MAX};
 
 use crate::{
-    Unwell,
+    LedgerFault,
     containers::{
         mix::{ROOTS, fold},
-        sorted::{Sorted, Value},
+        sorted::{SortedTable, TableValue},
     },
 };
 
 /// Payments that were refunded, by id.
-pub(crate) type Refunds = Sorted<RefundedTotal>;
+pub(crate) type Refunds = SortedTable<RefundedTotal>;
 
 /// The sum of a payment's refunds, minor units: at least 1, never more than the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Refunds {
         self.get(payment.number()).map_or(0, |total| total.0)
     }
 
-    /// Adds a refund. Gives the total before it, for [`Self::put_back`].
+    /// Adds a refund. Gives the total before it, for [`Self::restore_total`].
     ///
     /// # Errors
     /// When more than the payment would be paid back: whoever judged the refund was wrong.
@@ -34,11 +34,11 @@ impl Refunds {
         payment: CommandId,
         amount: u64,
         of_payment: u64,
-    ) -> Result<u64, Unwell> {
+    ) -> Result<u64, LedgerFault> {
         let before = self.total(payment);
         let after = before.checked_add(amount).filter(|after| *after <= of_payment);
         let Some(after) = after.filter(|_| amount > 0 && of_payment <= AMOUNT_MAX) else {
-            return Err(Unwell(format!(
+            return Err(LedgerFault(format!(
                 "payment {payment} of {of_payment}: {before} were refunded, {amount} more can't be"
             )));
         };
@@ -47,12 +47,12 @@ impl Refunds {
     }
 
     /// Undoes an [`Self::add`] that had found this total.
-    pub(crate) fn put_back(&mut self, payment: CommandId, before: u64) {
+    pub(crate) fn restore_total(&mut self, payment: CommandId, before: u64) {
         self.set(payment.number(), (before > 0).then_some(RefundedTotal(before)));
     }
 }
 
-impl Value for RefundedTotal {
+impl TableValue for RefundedTotal {
     fn digest(&self) -> u64 {
         fold(self.0 ^ ROOTS[4], ROOTS[5])
     }
@@ -112,9 +112,9 @@ mod tests {
         let one = refunds.digest();
         let second = refunds.add(payment(1), 40, 100).unwrap();
         assert_ne!(refunds.digest(), one);
-        refunds.put_back(payment(1), second);
+        refunds.restore_total(payment(1), second);
         assert_eq!((refunds.digest(), refunds.total(payment(1))), (one, 60));
-        refunds.put_back(payment(1), first);
+        refunds.restore_total(payment(1), first);
         assert_eq!((refunds.digest(), refunds.len()), (empty, 0));
     }
 

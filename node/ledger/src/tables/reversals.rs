@@ -3,15 +3,15 @@
 use evenkeel_wire::id::CommandId;
 
 use crate::{
-    Unwell,
+    LedgerFault,
     containers::{
         mix::{ROOTS, fold, halves},
-        sorted::{Sorted, Value},
+        sorted::{SortedTable, TableValue},
     },
 };
 
 /// Movements that were undone, by id.
-pub(crate) type Reversals = Sorted<ReversedBy>;
+pub(crate) type Reversals = SortedTable<ReversedBy>;
 
 /// The reversal that undid a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ impl Reversals {
     ///
     /// # Errors
     /// When it was undone before: whoever judged the reversal was wrong.
-    pub(crate) fn add(&mut self, movement: CommandId, by: CommandId) -> Result<(), Unwell> {
+    pub(crate) fn add(&mut self, movement: CommandId, by: CommandId) -> Result<(), LedgerFault> {
         if let Some(first) = self.reversed_by(movement) {
-            return Err(Unwell(format!(
+            return Err(LedgerFault(format!(
                 "movement {movement} was reversed by {first}, {by} can't reverse it again"
             )));
         }
@@ -38,12 +38,12 @@ impl Reversals {
     }
 
     /// Undoes an [`Self::add`].
-    pub(crate) fn take_back(&mut self, movement: CommandId) {
+    pub(crate) fn remove_reversal(&mut self, movement: CommandId) {
         self.set(movement.number(), None);
     }
 }
 
-impl Value for ReversedBy {
+impl TableValue for ReversedBy {
     fn digest(&self) -> u64 {
         let (low, high) = halves(self.0.number());
         fold(low ^ ROOTS[6], high ^ ROOTS[7])
@@ -79,7 +79,7 @@ mod tests {
         assert!(what.contains(&id(2).to_string()), "{what}");
         assert_eq!(reversals.reversed_by(id(1)), Some(id(2)));
         assert_ne!(reversals.digest(), empty);
-        reversals.take_back(id(1));
+        reversals.remove_reversal(id(1));
         assert_eq!((reversals.digest(), reversals.len()), (empty, 0));
     }
 

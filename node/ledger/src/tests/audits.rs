@@ -8,7 +8,7 @@ use evenkeel_wire::{
 use proptest::prelude::*;
 
 use super::{commands::hold, history::*, world::*};
-use crate::{AuditProgress, OpenHold, Unwell};
+use crate::{AuditProgress, LedgerFault, OpenHold};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -30,7 +30,7 @@ fn holding_world() -> World {
     world
 }
 
-fn audit(world: &mut World) -> Result<(), Unwell> {
+fn audit(world: &mut World) -> Result<(), LedgerFault> {
     loop {
         if let AuditProgress::Agreed { .. } = world.ledger.audit_next(1)? {
             return Ok(());
@@ -45,7 +45,7 @@ fn a_leak_of_one_unit_stops_the_ledger_at_its_entry() {
     let pay = transfer(id(0, 2), TransferKind::CashOut, (WALLET, BANK), 7, "KRW");
     let unwell = world.try_body(T0, body(&[pay])).unwrap_err();
     assert_eq!(unwell.to_string(), "position 5: KRW sums to 1 instead of 0");
-    assert_eq!(world.ledger.unwell(), Some(&unwell));
+    assert_eq!(world.ledger.fault(), Some(&unwell));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
         (|world| world.ledger.accounts.rows[1].debited_date += 1, "digest"),
         (
             |world| {
-                let held = world.ledger.hold(id(0, 9)).unwrap();
+                let held = world.ledger.open_hold(id(0, 9)).unwrap();
                 let later = OpenHold { expires_at: held.expires_at + 1, ..held };
                 world.ledger.holds.table.set(id(0, 9).number(), Some(later));
             },
@@ -125,7 +125,7 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
             unwell.starts_with("audit at position 6: ") && unwell.contains(what),
             "{number}: {unwell}"
         );
-        assert!(world.ledger.unwell().is_some());
+        assert!(world.ledger.fault().is_some());
     }
 }
 

@@ -7,7 +7,7 @@ use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKin
 use proptest::prelude::*;
 
 use super::{history::*, world::*};
-use crate::{Ledger, Loader};
+use crate::{CheckpointLoader, Ledger};
 
 /// What a checkpoint store holds after its last finished checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,7 +50,7 @@ impl Stored {
 }
 
 pub(crate) fn load(rows: Vec<Row>, marker: &Marker) -> Result<Ledger, String> {
-    let mut loader = Loader::new();
+    let mut loader = CheckpointLoader::new();
     for row in rows {
         loader.put(row)?;
     }
@@ -189,12 +189,12 @@ fn a_checkpoint_goes_through_the_storage_and_back() {
         storage.finish(head.marker(generation)).unwrap();
         world.ledger.checkpoint_end(true);
     }
-    let mut loader = Loader::new();
+    let mut loader = CheckpointLoader::new();
     let marker = storage.load(&mut |row| loader.put(row)).unwrap().unwrap();
     let mut loaded = loader.finish(&marker).unwrap();
     assert_eq!(loaded.digest(), world.ledger.digest());
     assert_eq!(loaded.account(wallet), world.ledger.account(wallet));
-    assert_eq!(loaded.last(), world.ledger.last());
+    assert_eq!(loaded.last_entry(), world.ledger.last_entry());
     assert!(!loaded.checkpoint_begin(false).unwrap().all, "the storage has all of it");
 }
 

@@ -12,7 +12,7 @@ use evenkeel_wire::{
 use super::{shop::*, world::*};
 
 fn day(world: &World, text: &str) -> Option<DayView> {
-    world.ledger.day(BusinessDate::parse(text).unwrap())
+    world.ledger.closed_day(BusinessDate::parse(text).unwrap())
 }
 
 fn date(world: &World) -> String {
@@ -141,7 +141,7 @@ fn figures_that_do_not_add_up_stop_the_ledger() {
         "position 4: day 2023-11-15: wallet accounts opened with 0 KRW and +0 moved, that isn't \
          the 70 they hold"
     );
-    assert_eq!(world.ledger.unwell(), Some(&unwell));
+    assert_eq!(world.ledger.fault(), Some(&unwell));
     assert_eq!(date(&world), "2023-11-15");
     assert!(world.try_body(T0, body(&[])).is_err(), "it takes no more entries");
 }

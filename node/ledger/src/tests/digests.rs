@@ -10,7 +10,7 @@ use evenkeel_wire::{
 };
 
 use super::{history::*, world::*};
-use crate::tables::accounts::{account_state::Standing, extra::Extra};
+use crate::tables::accounts::{account_state::AccountState, extra::Extra};
 
 #[test]
 fn every_step_has_its_own_digest() {
@@ -71,7 +71,7 @@ fn every_kept_along_number_is_part_of_the_digest() {
         |world| world.ledger.outcomes.sum += 1,
         |world| world.ledger.time += 1,
         |world| world.ledger.last.as_mut().unwrap().position += 1,
-        |world| world.ledger.founded = None,
+        |world| world.ledger.genesis = None,
     ];
     let before = World::founded().ledger.digest();
     for change in changes {
@@ -96,13 +96,13 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
     world.open(account(2), AccountKind::Wallet, "KRW");
     let mut digests = BTreeSet::new();
     for slot in [0, 1] {
-        let standing = world.ledger.accounts.standing(slot);
+        let standing = world.ledger.accounts.account_state(slot);
         for change in changes {
             let mut extra = standing.extra;
             change(&mut extra);
-            world.ledger.accounts.set(slot, &Standing { extra, ..standing }).unwrap();
+            world.ledger.accounts.set_state(slot, &AccountState { extra, ..standing }).unwrap();
             digests.insert(world.ledger.accounts.digest);
-            world.ledger.accounts.set(slot, &standing).unwrap();
+            world.ledger.accounts.set_state(slot, &standing).unwrap();
         }
     }
     assert_eq!(digests.len(), 11, "all differ, but for the two that changed nothing");
@@ -110,8 +110,8 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
 
 #[test]
 fn every_field_of_a_row_is_part_of_its_digest() {
-    use crate::{checkpoint::digest, tables::accounts::Row};
-    let changes: &[fn(&mut Row)] = &[
+    use crate::{checkpoint::digest, tables::accounts::BalanceRow};
+    let changes: &[fn(&mut BalanceRow)] = &[
         |row| row.posted += 1,
         |row| row.posted = -row.posted,
         |row| row.changed_position += 1,

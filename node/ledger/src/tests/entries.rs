@@ -5,7 +5,7 @@ use evenkeel_wire::{
 };
 
 use super::world::*;
-use crate::Applied;
+use crate::AppliedCounts;
 
 fn refused(what: &str, body: Vec<u8>) {
     let mut world = World::founded();
@@ -41,20 +41,20 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
 #[test]
 fn positions_have_no_gaps() {
     let mut world = World::founded();
-    world.ledger.pass(&head(1, T0)).unwrap();
+    world.ledger.skip_entry(&head(1, T0)).unwrap();
     assert_eq!(world.ledger.position(), Some(1));
     for (position, expected) in [(1, 2), (3, 2)] {
         let mut world = World::founded();
-        world.ledger.pass(&head(1, T0)).unwrap();
+        world.ledger.skip_entry(&head(1, T0)).unwrap();
         let what = world
             .ledger
             .apply(&head(position, T0), &body(&[]), &mut world.journal, &mut Vec::new())
             .unwrap_err();
         assert!(what.to_string().contains(&format!("expected position {expected}")), "{what}");
     }
-    let what = world.ledger.pass(&head(7, T0)).unwrap_err();
+    let what = world.ledger.skip_entry(&head(7, T0)).unwrap_err();
     assert!(what.to_string().contains("expected position 2"), "{what}");
-    assert!(world.ledger.unwell().is_some());
+    assert!(world.ledger.fault().is_some());
 }
 
 #[test]
@@ -73,12 +73,12 @@ fn nothing_is_decided_before_genesis() {
 fn a_passing_entry_moves_position_and_time_on() {
     let mut world = World::founded();
     let before = world.ledger.digest();
-    world.ledger.pass(&head(1, T0 + 5)).unwrap();
-    assert_eq!(world.ledger.last(), Some(&head(1, T0 + 5)));
+    world.ledger.skip_entry(&head(1, T0 + 5)).unwrap();
+    assert_eq!(world.ledger.last_entry(), Some(&head(1, T0 + 5)));
     assert_eq!(world.ledger.time(), T0 + 5);
     assert_eq!(world.ledger.outcomes_of(1), None);
     assert_ne!(world.ledger.digest(), before);
-    world.ledger.pass(&head(2, 0)).unwrap();
+    world.ledger.skip_entry(&head(2, 0)).unwrap();
     assert_eq!(world.ledger.time(), T0 + 5);
 }
 
@@ -97,7 +97,7 @@ fn an_entry_is_counted() {
         pay(2, 0),
     ];
     let (applied, answers) = world.try_body(T0, body(&commands)).unwrap();
-    assert_eq!(applied, Applied { commands: 5, committed: 3, rejected: 1, replayed: 1 });
+    assert_eq!(applied, AppliedCounts { commands: 5, committed: 3, rejected: 1, replayed: 1 });
     assert_eq!(answers.len(), 5);
     assert_eq!(world.posted(wallet), 5, "both were opened in the same group of commands");
 }

@@ -11,7 +11,7 @@ use evenkeel_wire::{
 use proptest::prelude::*;
 
 use super::{checkpoints::rows_of, commands::*, history::*, world::*};
-use crate::{Applied, AuditProgress, known_ids::stamp};
+use crate::{AppliedCounts, AuditProgress, known_ids::stamp};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -53,7 +53,7 @@ fn a_group_in_which_all_is_well_is_as_if_each_came_alone() {
     ];
     assert_eq!(one.together(T0, &commands), other.entry(T0, &commands));
     assert_eq!(one.ledger.digest(), other.ledger.digest());
-    assert_eq!(one.ledger.resolution_recent(id(0, 5)), Some((5, 5)));
+    assert_eq!(one.ledger.find_recent_resolution(id(0, 5)), Some((5, 5)));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_group_with_a_rejection_changes_nothing_and_records_nothing() {
     let before = rows_of(&mut world.ledger);
     let group = [pay(2, 60), pay(3, 41), pay(4, 1)];
     let (applied, answers) = world.try_body(T0, body_of(&[(true, group.to_vec())])).unwrap();
-    assert_eq!(applied, Applied { commands: 3, committed: 0, rejected: 3, replayed: 0 });
+    assert_eq!(applied, AppliedCounts { commands: 3, committed: 0, rejected: 3, replayed: 0 });
     let (failed, why) = (Some(Rejection::BatchFailed), Some(Rejection::InsufficientFunds));
     assert_eq!(codes(&answers), [failed, why, failed]);
     for answer in &answers {
@@ -133,7 +133,7 @@ fn every_kind_of_change_is_taken_back() {
         T0,
         &[hold(id(0, 10), (WALLET, SHOP), 10, 9_000), hold(id(0, 11), (WALLET, SHOP), 10, 9_000)],
     );
-    let before = (rows_of(&mut world.ledger), world.ledger.next_due());
+    let before = (rows_of(&mut world.ledger), world.ledger.next_expiry());
     let fails = pay(99, 1_000);
     let group = [
         open(NEW, AccountKind::Merchant, "KRW", "new"),
@@ -153,13 +153,13 @@ fn every_kind_of_change_is_taken_back() {
     ];
     let answers = world.together(T0, &group);
     assert_eq!(answers[13].outcome.rejection, Some(Rejection::InsufficientFunds));
-    assert_eq!((rows_of(&mut world.ledger), world.ledger.next_due()), before);
+    assert_eq!((rows_of(&mut world.ledger), world.ledger.next_expiry()), before);
     assert_eq!(world.ledger.account(NEW), None);
-    assert_eq!(world.ledger.resolution_recent(id(0, 10)), None);
+    assert_eq!(world.ledger.find_recent_resolution(id(0, 10)), None);
     // Without the last one, all of it is committed.
     let answers = world.together(T0, &group[..13]);
     assert_eq!(codes(&answers), [None; 13]);
-    assert_eq!(world.ledger.resolution_recent(id(0, 10)), Some((7, 5)));
+    assert_eq!(world.ledger.find_recent_resolution(id(0, 10)), Some((7, 5)));
 }
 
 /// Tables that find accounts grow on the way; those that were there before are still found.
@@ -211,7 +211,7 @@ proptest! {
         let mut other = World::empty();
         for (happening, mut group) in history.0.iter().zip(groups) {
             prop_assert_eq!(one.live(happening), other.live(happening));
-            if one.ledger.founded().is_none() {
+            if one.ledger.genesis().is_none() {
                 continue;
             }
             // An unknown account: this group always fails.

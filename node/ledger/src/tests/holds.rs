@@ -46,7 +46,7 @@ fn committed(index: u16, amount: u64, (debit_after, credit_after): (i64, i64)) -
 fn standing(world: &World) -> (i64, i64, i64, u32) {
     let wallet = world.ledger.account(WALLET).unwrap();
     let shop = world.ledger.accounts.find(SHOP).unwrap();
-    let incoming = world.ledger.accounts.standing(shop).extra.incoming_holds;
+    let incoming = world.ledger.accounts.account_state(shop).extra.incoming_holds;
     (wallet.posted, wallet.held, world.posted(SHOP), incoming)
 }
 
@@ -74,9 +74,9 @@ fn a_capture_takes_what_it_names_and_releases_the_rest() {
         let paid = i64::try_from(taken).unwrap();
         assert_eq!(answer.outcome, committed(0, taken, (1_000 - paid, paid)));
         assert_eq!(standing(&world), (1_000 - paid, 0, paid, 0));
-        assert_eq!(world.ledger.hold(held(10)), None);
+        assert_eq!(world.ledger.open_hold(held(10)), None);
         let position = world.ledger.position().unwrap();
-        assert_eq!(world.ledger.resolution_recent(held(10)), Some((position, 0)));
+        assert_eq!(world.ledger.find_recent_resolution(held(10)), Some((position, 0)));
     }
 }
 
@@ -95,7 +95,7 @@ fn a_hold_is_closed_once() {
             assert_eq!(code(&answers[0]), None);
             assert_eq!(code(&answers[1]), Some(Rejection::HoldNotOpen));
             assert_eq!(answers[2].outcome, answers[0].outcome, "a replay");
-            assert_eq!(world.ledger.resolution_recent(held(10)), Some((6, 0)));
+            assert_eq!(world.ledger.find_recent_resolution(held(10)), Some((6, 0)));
         }
     }
 }
@@ -107,7 +107,7 @@ fn what_is_given_back_is_available_again() {
     let answer = world.one(T0, &void(id(0, 20), held(10)));
     assert_eq!(answer.outcome, committed(0, 700, (0, 0)));
     assert_eq!(standing(&world), (1_000, 0, 0, 0));
-    assert_eq!(world.ledger.hold(held(10)), None);
+    assert_eq!(world.ledger.open_hold(held(10)), None);
 }
 
 #[test]
@@ -117,10 +117,14 @@ fn a_hold_expires_by_the_entrys_time_before_its_release_is_written() {
         for command in [capture(id(0, 20), held(10), None), void(id(0, 20), held(10))] {
             let mut world = world();
             take_up(&mut world, 10, 700, 5_000);
-            assert_eq!(world.ledger.hold(held(10)).unwrap().expires_at, at);
+            assert_eq!(world.ledger.open_hold(held(10)).unwrap().expires_at, at);
             assert_eq!(code(&world.one(time, &command)), expected, "{command:?}");
             let open = expected.is_some();
-            assert_eq!(world.ledger.hold(held(10)).is_some(), open, "its release isn't written");
+            assert_eq!(
+                world.ledger.open_hold(held(10)).is_some(),
+                open,
+                "its release isn't written"
+            );
             assert_eq!(standing(&world).1, if open { 700 } else { 0 });
         }
     }
@@ -143,7 +147,7 @@ fn only_open_and_due_holds_are_released() {
     assert_eq!(answers[1].outcome, committed(0, 100, (0, 0)));
     assert_eq!(answers[2], passed, "not open");
     assert_eq!(standing(&world), (1_000, 200, 0, 1));
-    assert_eq!(world.ledger.resolution_recent(held(10)), Some((8, 1)));
+    assert_eq!(world.ledger.find_recent_resolution(held(10)), Some((8, 1)));
     let decided = world.ledger.outcomes_of(8).unwrap();
     assert!(decided.iter().all(|decided| decided.outcome.index != 0 || decided.is_recorded()));
 }
@@ -156,16 +160,16 @@ fn due_holds_come_by_time_and_id() {
     }
     let due =
         |world: &World, after_ms: u64, max| world.ledger.due_holds(T0 + after_ms * 1_000, max);
-    assert_eq!(world.ledger.next_due(), Some(T0 + 2_000));
+    assert_eq!(world.ledger.next_expiry(), Some(T0 + 2_000));
     assert_eq!(due(&world, 1, 9), []);
     assert_eq!(due(&world, 2, 9), [held(11)]);
     assert_eq!(due(&world, 8, 9), [held(11), held(10), held(12)]);
     assert_eq!(due(&world, 9, 2), [held(11), held(10)]);
     world.entry(T0, &[capture(id(0, 20), held(11), None), void(id(0, 21), held(12))]);
     assert_eq!(due(&world, 9, 9), [held(10), held(13)]);
-    assert_eq!(world.ledger.next_due(), Some(T0 + 3_000));
+    assert_eq!(world.ledger.next_expiry(), Some(T0 + 3_000));
     world.entry(T0 + 9_000, &[expire(held(10)), expire(held(13))]);
-    assert_eq!(world.ledger.next_due(), None);
+    assert_eq!(world.ledger.next_expiry(), None);
 }
 
 #[test]
@@ -235,7 +239,7 @@ fn a_closed_hold_is_told_apart_from_none_for_ever() {
     let last = world.next_position() - 1;
     world.journal.sealed_through = Some(last);
     drop(world.ledger.forget_through(last));
-    assert_eq!(world.ledger.resolution_recent(held(10)), None, "its entry is sealed");
+    assert_eq!(world.ledger.find_recent_resolution(held(10)), None, "its entry is sealed");
     let later = T0 + 10 * HORIZON_MS * 1_000;
     let fresh = |number| id(i64::try_from(10 * HORIZON_MS).unwrap(), number);
     for (number, target, expected) in [
@@ -253,7 +257,7 @@ fn a_closed_hold_is_told_apart_from_none_for_ever() {
 fn a_disagreement_about_what_is_held_stops_the_ledger() {
     let mut world = world();
     take_up(&mut world, 10, 700, HOUR_MS);
-    let amiss = crate::OpenHold { amount: 699, ..world.ledger.hold(held(10)).unwrap() };
+    let amiss = crate::OpenHold { amount: 699, ..world.ledger.open_hold(held(10)).unwrap() };
     world.ledger.holds.set(held(10), Some(amiss));
     let unwell = world.try_body(T0, body(&[])).unwrap_err();
     assert_eq!(

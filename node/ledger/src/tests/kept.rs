@@ -9,7 +9,7 @@ use evenkeel_wire::{
 };
 
 use super::{shop::*, world::*};
-use crate::{AuditProgress, Loader, rules::flows::Flow};
+use crate::{AuditProgress, CheckpointLoader, rules::flows::Flow};
 
 /// A refund, a reversal, keys, a closed day and one under way.
 fn busy() -> World {
@@ -51,7 +51,7 @@ fn load(
     (rows, marker): (Vec<Row>, evenkeel_storage::balances::Marker),
     like: &World,
 ) -> Result<World, String> {
-    let mut loader = Loader::new();
+    let mut loader = CheckpointLoader::new();
     for row in rows {
         loader.put(row)?;
     }
@@ -82,8 +82,12 @@ fn a_ledger_that_was_loaded_goes_on_as_the_one_that_never_stopped() {
     }
     for date in ["2023-11-15", "2023-11-16", "2023-11-17"] {
         let date = evenkeel_wire::day::BusinessDate::parse(date).unwrap();
-        assert!(loaded.ledger.day(date).is_some());
-        assert_eq!(loaded.ledger.day(date), whole.ledger.day(date), "the same on every node");
+        assert!(loaded.ledger.closed_day(date).is_some());
+        assert_eq!(
+            loaded.ledger.closed_day(date),
+            whole.ledger.closed_day(date),
+            "the same on every node"
+        );
     }
 }
 
@@ -143,10 +147,10 @@ fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
 fn every_table_is_part_of_the_digest() {
     let changes: &[fn(&mut World)] = &[
         |world| drop(world.ledger.refunds.add(id(0, PAYMENT), 1, 100)),
-        |world| world.ledger.reversals.take_back(id(0, 11)),
+        |world| world.ledger.reversals.remove_reversal(id(0, 11)),
         |world| world.ledger.keys.set_revoked(KeyId(2), false),
         |world| world.ledger.keys.set_revoked(KeyId(1), true),
-        |world| world.ledger.days.moved(Flow::from_number(0).unwrap(), 0, 1),
+        |world| world.ledger.days.count_movement(Flow::from_number(0).unwrap(), 0, 1),
     ];
     for (number, change) in changes.iter().enumerate() {
         let mut world = busy();

@@ -339,7 +339,7 @@ fn a_lookup_that_fails_stops_the_ledger() {
     world.journal.broken = true;
     let unwell = world.try_body(T0, body(&[top_up(id(0, 1), 10)])).unwrap_err();
     assert_eq!(unwell.to_string(), "the disk is gone");
-    assert_eq!(world.ledger.unwell(), Some(&unwell));
+    assert_eq!(world.ledger.fault(), Some(&unwell));
     world.journal.broken = false;
     let head = head(world.next_position(), T0);
     let refused =

@@ -52,14 +52,14 @@ fn an_unknown_asset_opens_nothing_and_is_judged_anew() {
 fn a_second_genesis_changes_nothing() {
     let mut world = World::founded();
     let first = stamp(&world.journal.entries[0].0);
-    let digest_of_genesis = world.ledger.founded.clone();
+    let digest_of_genesis = world.ledger.genesis.clone();
     let same = world.one(T0 + 1, &Command::Genesis(Box::new(genesis())));
     let outcome = Outcome { index: 0, rejection: None, amount: 0, debit_after: 0, credit_after: 0 };
     assert_eq!((same.outcome, same.first), (outcome, Some(first)));
     let other = Genesis { wallet_max_balance: 5, ..genesis() };
     let other = world.one(T0 + 2, &Command::Genesis(Box::new(other)));
     assert_eq!(code(&other), Some(Rejection::IdReused));
-    assert_eq!(world.ledger.founded, digest_of_genesis);
+    assert_eq!(world.ledger.genesis, digest_of_genesis);
 }
 
 #[test]

@@ -76,10 +76,10 @@ fn each_broken_rule_has_its_code_and_the_first_one_is_the_answer() {
             world.commit(&command);
         }
         let posted = (world.posted(WALLET), world.posted(MERCHANT));
-        let refunded = world.ledger.refunded(id(0, PAYMENT));
+        let refunded = world.ledger.refunded_total(id(0, PAYMENT));
         assert_eq!(world.code_of(&command), Some(rejection), "row {number}");
         assert_eq!((world.posted(WALLET), world.posted(MERCHANT)), posted, "row {number}");
-        assert_eq!(world.ledger.refunded(id(0, PAYMENT)), refunded, "row {number}");
+        assert_eq!(world.ledger.refunded_total(id(0, PAYMENT)), refunded, "row {number}");
         seen.push(rejection);
     }
     assert!(seen.is_sorted(), "in the order of precedence");
@@ -94,7 +94,7 @@ fn a_payment_is_paid_back_in_parts_until_nothing_is_left() {
         [(10, Some(30), 30, 70), (11, Some(30), 30, 40), (12, None, 40, 0)]
     {
         assert_eq!(world.commit(&refund(number, PAYMENT, amount)), moved);
-        assert_eq!(world.ledger.refunded(id(0, PAYMENT)), 100 - left);
+        assert_eq!(world.ledger.refunded_total(id(0, PAYMENT)), 100 - left);
         assert_eq!(world.posted(MERCHANT), i64::try_from(left).unwrap());
         assert_eq!(world.posted(WALLET), 1_000 - i64::try_from(left).unwrap());
     }
@@ -126,7 +126,7 @@ fn of_two_refunds_that_race_one_wins() {
         assert!(won(0));
         // Only the last pair leaves something for the second.
         assert_eq!(won(1), amounts[0] == Some(1), "{amounts:?}");
-        assert!(world.ledger.refunded(id(0, PAYMENT)) <= 100);
+        assert!(world.ledger.refunded_total(id(0, PAYMENT)) <= 100);
         assert_eq!(world.posted(WALLET) + world.posted(MERCHANT), 1_000);
     }
 }
@@ -177,12 +177,12 @@ fn what_an_atomic_group_refunded_is_undone_with_it() {
     let codes = world.atomic(&without);
     assert_eq!(codes, [failed, failed, failed, Some(RefundExceedsPayment)]);
     assert_ne!(before, after_one, "the position has moved on");
-    assert_eq!(world.ledger.refunded(id(0, PAYMENT)), 10);
-    assert_eq!(world.ledger.refunded(id(0, 13)), 0);
+    assert_eq!(world.ledger.refunded_total(id(0, PAYMENT)), 10);
+    assert_eq!(world.ledger.refunded_total(id(0, 13)), 0);
     let committed = world.atomic(&without[..3]);
     assert_eq!(committed, [None; 3]);
-    assert_eq!(world.ledger.refunded(id(0, PAYMENT)), 70);
-    assert_eq!(world.ledger.refunded(id(0, 13)), 7);
+    assert_eq!(world.ledger.refunded_total(id(0, PAYMENT)), 70);
+    assert_eq!(world.ledger.refunded_total(id(0, 13)), 7);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_payment_whose_facts_cannot_be_read_stops_the_ledger() {
     world.journal.broken = true;
     let unwell = world.try_body(T0, body(&[refund(9, PAYMENT, 5)])).unwrap_err();
     assert_eq!(unwell.to_string(), "the disk is gone");
-    assert!(world.ledger.unwell().is_some());
+    assert!(world.ledger.fault().is_some());
 }
 
 #[derive(Clone, Debug)]

@@ -4,13 +4,13 @@ use evenkeel_wire::account::AccountKind;
 
 use super::world::*;
 use crate::containers::{
-    ids::{IdTable, Seed},
+    ids::{HashSeed, IdTable},
     rows::Rows,
 };
 
 #[test]
 fn a_table_finds_every_id_also_after_growing() {
-    let seed = Seed::fixed([1, 2]);
+    let seed = HashSeed::fixed([1, 2]);
     let ids: Vec<u128> = (0..5_000).map(|number| number << 64 | 7).collect();
     let mut table = IdTable::new(1);
     for (number, id) in ids.iter().enumerate() {
@@ -31,7 +31,7 @@ fn a_table_finds_every_id_also_after_growing() {
 
 #[test]
 fn ids_that_share_their_hash_are_told_apart() {
-    let hash = Seed::fixed([1, 2]).hash(5);
+    let hash = HashSeed::fixed([1, 2]).hash(5);
     let mut table = IdTable::new(4);
     for number in 0..10 {
         table.insert(hash, number);
@@ -45,7 +45,7 @@ fn ids_that_share_their_hash_are_told_apart() {
 /// What is taken out leaves no gap that a search would stop at, whichever ids made way for which.
 #[test]
 fn a_table_finds_all_others_after_one_is_taken_out() {
-    let seed = Seed::fixed([1, 2]);
+    let seed = HashSeed::fixed([1, 2]);
     let mut table = IdTable::new(6);
     let mut there = Vec::<u32>::new();
     // Half of them share their hash with others.
@@ -76,8 +76,8 @@ fn a_table_finds_all_others_after_one_is_taken_out() {
 #[should_panic(expected = "what is taken out of the table of ids is in it")]
 fn only_what_is_in_a_table_is_taken_out() {
     let mut table = IdTable::new(4);
-    table.insert(Seed::fixed([1, 2]).hash(5), 7);
-    table.remove(Seed::fixed([1, 2]).hash(5), 8);
+    table.insert(HashSeed::fixed([1, 2]).hash(5), 7);
+    table.remove(HashSeed::fixed([1, 2]).hash(5), 8);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn rows_come_and_go_over_the_border_of_a_chunk() {
 fn a_table_is_never_filled_to_its_last_word() {
     let mut table = IdTable::new(2);
     for number in 0..4 {
-        table.insert(Seed::fixed([1, 2]).hash(u128::from(number)), number);
+        table.insert(HashSeed::fixed([1, 2]).hash(u128::from(number)), number);
     }
 }
 

@@ -17,8 +17,8 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    Applied, EntryHead, FirstAnswers, Ledger, RecordedCommand, Unwell, containers::ids::Seed,
-    known_ids::stamp, tables::recent::Recent,
+    AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand,
+    containers::ids::HashSeed, known_ids::stamp, tables::recent::RecentOutcomes,
 };
 
 /// The genesis entry's time, microseconds: not on a whole millisecond.
@@ -37,21 +37,25 @@ pub(crate) struct Journal {
     pub(crate) broken: bool,
 }
 
-impl FirstAnswers for Journal {
-    fn recorded(&mut self, position: u64, command: u16) -> Result<RecordedCommand, Unwell> {
+impl JournalLookup for Journal {
+    fn read_command(
+        &mut self,
+        position: u64,
+        command: u16,
+    ) -> Result<RecordedCommand, LedgerFault> {
         self.recorded_asked += 1;
         if self.broken {
-            return Err(Unwell::new("the disk is gone"));
+            return Err(LedgerFault::new("the disk is gone"));
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
         let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
         Ok(RecordedCommand { stamp: stamp(head), bytes })
     }
 
-    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, Unwell> {
+    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
         self.sealed_asked += 1;
         if self.broken {
-            return Err(Unwell::new("the disk is gone"));
+            return Err(LedgerFault::new("the disk is gone"));
         }
         let found = self.firsts.get(&id.number()).copied();
         Ok(found.filter(|(position, ..)| Some(*position) <= self.sealed_through))
@@ -97,7 +101,7 @@ impl World {
 
     /// Nothing applied yet, hashing with these seeds.
     pub(crate) fn seeded(seeds: [u64; 2]) -> Self {
-        Self { ledger: Ledger::with_seed(Seed::fixed(seeds)), journal: Journal::default() }
+        Self { ledger: Ledger::with_seed(HashSeed::fixed(seeds)), journal: Journal::default() }
     }
 
     /// Genesis applied at [`T0`].
@@ -132,7 +136,7 @@ impl World {
         &mut self,
         time: u64,
         body: Vec<u8>,
-    ) -> Result<(Applied, Vec<Answer>), Unwell> {
+    ) -> Result<(AppliedCounts, Vec<Answer>), LedgerFault> {
         let head = head(self.next_position(), time);
         let mut answers = Vec::new();
         let applied = self.ledger.apply(&head, &body, &mut self.journal, &mut answers);
@@ -148,7 +152,7 @@ impl World {
         let (head, body) = other.entries.get(usize::try_from(next).unwrap())?;
         let mut answers = Vec::new();
         if body.is_empty() {
-            self.ledger.pass(head).unwrap();
+            self.ledger.skip_entry(head).unwrap();
         } else {
             self.ledger.apply(head, body, &mut self.journal, &mut answers).unwrap();
         }
@@ -158,13 +162,13 @@ impl World {
     /// Leaves no id in memory, as after a start from a checkpoint.
     pub(crate) fn forget_everything(&mut self) {
         let newest_ms = self.ledger.time() / 1_000 + TOLERANCE_MS;
-        self.ledger.recent = Recent::after_checkpoint(newest_ms);
+        self.ledger.recent = RecentOutcomes::after_checkpoint(newest_ms);
     }
 
     /// An entry without commands.
     pub(crate) fn pass(&mut self, time: u64) {
         let head = head(self.next_position(), time);
-        self.ledger.pass(&head).unwrap();
+        self.ledger.skip_entry(&head).unwrap();
         self.journal.entries.push((head, Vec::new()));
     }
 

@@ -12,11 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{BODY_BYTES_MAX, REQUEST_TIMEOUT};
-use crate::operator::{operations::AdminError, status::Problem};
+use crate::operator::{operations::AdminError, status::AdminProblem};
 
 /// Why a request got no answer, before it becomes bytes.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum AdminRefusal {
     Malformed(String),
     NotFound,
     MethodNotAllowed(&'static str),
@@ -25,37 +25,39 @@ pub(crate) enum Refusal {
     Admin(AdminError),
 }
 
-impl From<AdminError> for Refusal {
+impl From<AdminError> for AdminRefusal {
     fn from(error: AdminError) -> Self {
         Self::Admin(error)
     }
 }
 
-pub(crate) type Answered = Result<Response<Full<Bytes>>, Refusal>;
+pub(crate) type AdminResult = Result<Response<Full<Bytes>>, AdminRefusal>;
 
-pub(crate) async fn body_of<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+pub(crate) async fn read_body<T: DeserializeOwned>(
+    request: Request<Incoming>,
+) -> Result<T, AdminRefusal> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
     let bytes = timeout(REQUEST_TIMEOUT, body.collect())
         .await
-        .map_err(|_| Refusal::TooSlow)?
+        .map_err(|_| AdminRefusal::TooSlow)?
         .map_err(|error| {
             if error.is::<LengthLimitError>() {
-                Refusal::TooLarge
+                AdminRefusal::TooLarge
             } else {
-                Refusal::Malformed(error.to_string())
+                AdminRefusal::Malformed(error.to_string())
             }
         })?
         .to_bytes();
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::Malformed(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(|error| AdminRefusal::Malformed(error.to_string()))
 }
 
-pub(crate) fn json_of(value: &impl Serialize) -> Answered {
-    written(StatusCode::OK, value)
+pub(crate) fn json_response(value: &impl Serialize) -> AdminResult {
+    json_with_status(StatusCode::OK, value)
 }
 
 /// Something is there that wasn't before.
-pub(crate) fn created(value: &impl Serialize) -> Answered {
-    written(StatusCode::CREATED, value)
+pub(crate) fn created(value: &impl Serialize) -> AdminResult {
+    json_with_status(StatusCode::CREATED, value)
 }
 
 /// Done, and nothing to say of it.
@@ -65,32 +67,32 @@ pub(crate) fn empty() -> Response<Full<Bytes>> {
     response
 }
 
-fn written(status: StatusCode, value: &impl Serialize) -> Answered {
+fn json_with_status(status: StatusCode, value: &impl Serialize) -> AdminResult {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| AdminError::Failed(format!("the answer can't be written: {error}")))?;
     Ok(response(status, "application/json", bytes))
 }
 
-pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
+pub(crate) fn problem_response(refusal: AdminRefusal) -> Response<Full<Bytes>> {
     let (status, code, detail) = match &refusal {
-        Refusal::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.clone()),
-        Refusal::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such route".to_owned()),
-        Refusal::MethodNotAllowed(allowed) => (
+        AdminRefusal::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.clone()),
+        AdminRefusal::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such route".to_owned()),
+        AdminRefusal::MethodNotAllowed(allowed) => (
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             format!("this route takes {allowed}"),
         ),
-        Refusal::TooLarge => (
+        AdminRefusal::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             format!("the body is over {BODY_BYTES_MAX} bytes"),
         ),
-        Refusal::TooSlow => (
+        AdminRefusal::TooSlow => (
             StatusCode::REQUEST_TIMEOUT,
             "too_slow",
             format!("the body took over {} s", REQUEST_TIMEOUT.as_secs()),
         ),
-        Refusal::Admin(error) => {
+        AdminRefusal::Admin(error) => {
             let (status, code) = match error {
                 AdminError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
                 AdminError::Rejected { rejection: rejection @ Rejection::KeyNotFound, .. } => {
@@ -107,7 +109,7 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
             (status, code, error.to_string())
         }
     };
-    let problem = Problem {
+    let problem = AdminProblem {
         kind: "about:blank".to_owned(),
         title: status.canonical_reason().unwrap_or(code).to_owned(),
         status: status.as_u16(),
@@ -117,7 +119,7 @@ pub(crate) fn refuse(refusal: Refusal) -> Response<Full<Bytes>> {
     };
     let bytes = serde_json::to_vec(&problem).expect("texts and numbers only");
     let mut response = response(status, "application/problem+json", bytes);
-    if let Refusal::MethodNotAllowed(allowed) = refusal {
+    if let AdminRefusal::MethodNotAllowed(allowed) = refusal {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response

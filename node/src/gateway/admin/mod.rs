@@ -56,7 +56,7 @@ impl AdminDoor {
                     Ok((stream, user)) => {
                         let door = Arc::clone(&door);
                         tokio::spawn(async move {
-                            door.converse(stream, user).await;
+                            door.serve_connection(stream, user).await;
                             drop(place);
                         });
                     }
@@ -77,7 +77,7 @@ impl AdminDoor {
         let _ = timeout(Duration::from_millis(500), places.acquire_many(all)).await;
     }
 
-    async fn converse(self: Arc<Self>, stream: UnixStream, user: User) {
+    async fn serve_connection(self: Arc<Self>, stream: UnixStream, user: User) {
         let service = service_fn(move |request: Request<Incoming>| {
             let door = Arc::clone(&self);
             async move { Ok::<Response<Full<Bytes>>, Infallible>(door.answer(request, user).await) }

@@ -1,28 +1,31 @@
 //! The parameters behind a route's question mark.
 
-use super::answers::Refusal;
+use super::answers::AdminRefusal;
 
 /// The named parameters of a query, each at most once, and no others.
 pub(crate) fn parameters<const N: usize>(
     query: &str,
     names: [&str; N],
-) -> Result<[Option<String>; N], Refusal> {
+) -> Result<[Option<String>; N], AdminRefusal> {
     let mut found = [const { None }; N];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let place = names.iter().position(|known| *known == name).ok_or_else(|| {
-            Refusal::Malformed(format!("unknown parameter {name}; there are {}", names.join(", ")))
+            AdminRefusal::Malformed(format!(
+                "unknown parameter {name}; there are {}",
+                names.join(", ")
+            ))
         })?;
         if found[place].replace(unescape(value)?).is_some() {
-            return Err(Refusal::Malformed(format!("{name} is there twice")));
+            return Err(AdminRefusal::Malformed(format!("{name} is there twice")));
         }
     }
     Ok(found)
 }
 
 /// Percent-encoding. A `+` stays one: it's the offset of a time more often than a space.
-fn unescape(value: &str) -> Result<String, Refusal> {
-    let wrong = || Refusal::Malformed(format!("{value:?} is not percent-encoded UTF-8"));
+fn unescape(value: &str) -> Result<String, AdminRefusal> {
+    let wrong = || AdminRefusal::Malformed(format!("{value:?} is not percent-encoded UTF-8"));
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
     while let Some(byte) = rest.next() {

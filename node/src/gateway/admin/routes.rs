@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::{
     AdminDoor, JOURNAL_ENTRIES_MAX, User,
-    answers::{Answered, Refusal, body_of, created, empty, json_of, refuse},
+    answers::{
+        AdminRefusal, AdminResult, created, empty, json_response, problem_response, read_body,
+    },
     parameters::parameters,
 };
 use crate::{
@@ -48,53 +50,59 @@ impl AdminDoor {
         request: Request<Incoming>,
         user: User,
     ) -> Response<Full<Bytes>> {
-        self.route(request, user).await.unwrap_or_else(refuse)
+        self.route(request, user).await.unwrap_or_else(problem_response)
     }
 
-    async fn route(&self, request: Request<Incoming>, user: User) -> Answered {
+    async fn route(&self, request: Request<Incoming>, user: User) -> AdminResult {
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default().to_owned();
         let method = request.method().clone();
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(&path).split('/').collect();
         match (segments.as_slice(), method) {
-            (["status"], Method::GET) => json_of(&self.operations.status()),
-            (["peers"], Method::GET) => json_of(&self.operations.status().peers),
+            (["status"], Method::GET) => json_response(&self.operations.status()),
+            (["peers"], Method::GET) => json_response(&self.operations.status().peers),
             (["journal"], Method::GET) => self.journal(&query).await,
             (["timeline"], Method::GET) => self.read_timeline(&query).await,
             (["switchover"], Method::POST) => self.switchover(request, user).await,
             (["verify"], Method::POST) => {
                 let done = async { self.operations.verify().await };
-                json_of(&self.act(user, "verify", json!({}), whole, done).await?)
+                json_response(
+                    &self.perform_act(user, "verify", json!({}), result_as_json, done).await?,
+                )
             }
             (["log-level"], Method::PUT) => self.set_log_level(request, user).await,
-            (["keys"], Method::GET) => json_of(&self.operations.keys().await?),
+            (["keys"], Method::GET) => json_response(&self.operations.keys().await?),
             (["keys"], Method::POST) => self.create_key(request, user).await,
             (["keys", id], Method::DELETE) => self.revoke_key(id, user).await,
             (["day", "close"], Method::POST) => {
                 let done = async { self.operations.close_day().await };
-                json_of(&self.act(user, "day_close", json!({}), whole, done).await?)
+                json_response(
+                    &self.perform_act(user, "day_close", json!({}), result_as_json, done).await?,
+                )
             }
             (["status" | "peers" | "journal" | "timeline"], _) => {
-                Err(Refusal::MethodNotAllowed("GET"))
+                Err(AdminRefusal::MethodNotAllowed("GET"))
             }
             (["switchover" | "verify"] | ["day", "close"], _) => {
-                Err(Refusal::MethodNotAllowed("POST"))
+                Err(AdminRefusal::MethodNotAllowed("POST"))
             }
-            (["log-level"], _) => Err(Refusal::MethodNotAllowed("PUT")),
-            (["keys"], _) => Err(Refusal::MethodNotAllowed("GET, POST")),
-            (["keys", _], _) => Err(Refusal::MethodNotAllowed("DELETE")),
-            _ => Err(Refusal::NotFound),
+            (["log-level"], _) => Err(AdminRefusal::MethodNotAllowed("PUT")),
+            (["keys"], _) => Err(AdminRefusal::MethodNotAllowed("GET, POST")),
+            (["keys", _], _) => Err(AdminRefusal::MethodNotAllowed("DELETE")),
+            _ => Err(AdminRefusal::NotFound),
         }
     }
 
-    async fn switchover(&self, request: Request<Incoming>, user: User) -> Answered {
-        let SwitchoverBody { to } = body_of(request).await?;
+    async fn switchover(&self, request: Request<Incoming>, user: User) -> AdminResult {
+        let SwitchoverBody { to } = read_body(request).await?;
         let done = async { self.operations.switchover(to.clone()).await };
-        json_of(&self.act(user, "switchover", json!({"to": to}), whole, done).await?)
+        json_response(
+            &self.perform_act(user, "switchover", json!({"to": to}), result_as_json, done).await?,
+        )
     }
 
-    async fn set_log_level(&self, request: Request<Incoming>, user: User) -> Answered {
-        let LogLevelBody { filter } = body_of(request).await?;
+    async fn set_log_level(&self, request: Request<Incoming>, user: User) -> AdminResult {
+        let LogLevelBody { filter } = read_body(request).await?;
         log_filter::parse_filter(&filter)
             .map_err(|error| AdminError::Invalid(error.to_string()))?;
         let details = json!({"filter": filter});
@@ -104,37 +112,40 @@ impl AdminDoor {
                 .map_err(|error| AdminError::Failed(error.to_string()))?;
             Ok(details.clone())
         };
-        json_of(&self.act(user, "log_level", details.clone(), whole, done).await?)
+        json_response(
+            &self.perform_act(user, "log_level", details.clone(), result_as_json, done).await?,
+        )
     }
 
-    async fn create_key(&self, request: Request<Incoming>, user: User) -> Answered {
-        let KeyBody { role: name, account } = body_of(request).await?;
+    async fn create_key(&self, request: Request<Incoming>, user: User) -> AdminResult {
+        let KeyBody { role: name, account } = read_body(request).await?;
         let role = Role::from_name(&name).ok_or_else(|| {
             let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-            Refusal::Malformed(format!("role: {name:?}; there are {}", names.join(", ")))
+            AdminRefusal::Malformed(format!("role: {name:?}; there are {}", names.join(", ")))
         })?;
         let id = account.as_deref().map(AccountId::parse).transpose();
-        let id = id.map_err(|error| Refusal::Malformed(format!("account: {error}")))?;
+        let id = id.map_err(|error| AdminRefusal::Malformed(format!("account: {error}")))?;
         let details = json!({"role": role.name(), "account": account});
         let done = async { self.operations.create_key(role, id).await };
         // The timeline is for many eyes: it gets the key's number, never its text.
         let noted = |key: &CreatedKey| json!({"id": key.id});
-        created(&self.act(user, "keys_create", details, noted, done).await?)
+        created(&self.perform_act(user, "keys_create", details, noted, done).await?)
     }
 
-    async fn revoke_key(&self, id: &str, user: User) -> Answered {
-        let id: u32 =
-            id.parse().map_err(|_| Refusal::Malformed(format!("{id:?} is no key's number")))?;
+    async fn revoke_key(&self, id: &str, user: User) -> AdminResult {
+        let id: u32 = id
+            .parse()
+            .map_err(|_| AdminRefusal::Malformed(format!("{id:?} is no key's number")))?;
         let done = async { self.operations.revoke_key(KeyId(id)).await };
-        self.act(user, "keys_revoke", json!({"id": id}), whole, done).await?;
+        self.perform_act(user, "keys_revoke", json!({"id": id}), result_as_json, done).await?;
         Ok(empty())
     }
 
-    async fn journal(&self, query: &str) -> Answered {
+    async fn journal(&self, query: &str) -> AdminResult {
         let [from, limit] = parameters(query, ["from", "limit"])?;
         let number = |name: &str, text: String| {
             text.parse::<u64>().map_err(|_| {
-                Refusal::Malformed(format!("{name}: {text:?} is no whole number from 0 up"))
+                AdminRefusal::Malformed(format!("{name}: {text:?} is no whole number from 0 up"))
             })
         };
         let from = from.map(|text| number("from", text)).transpose()?;
@@ -144,19 +155,21 @@ impl AdminDoor {
                 .ok()
                 .filter(|limit| (1..=JOURNAL_ENTRIES_MAX).contains(limit))
                 .ok_or_else(|| {
-                    Refusal::Malformed(format!("limit: not within 1 and {JOURNAL_ENTRIES_MAX}"))
+                    AdminRefusal::Malformed(format!(
+                        "limit: not within 1 and {JOURNAL_ENTRIES_MAX}"
+                    ))
                 })?,
         };
-        json_of(&self.operations.journal(from, limit).await?)
+        json_response(&self.operations.journal(from, limit).await?)
     }
 
-    async fn read_timeline(&self, query: &str) -> Answered {
+    async fn read_timeline(&self, query: &str) -> AdminResult {
         let [since, until] = parameters(query, ["since", "until"])?;
         let now = self.clock.wall_micros();
         let time = |name: &str, text: Option<String>| {
             text.map(|text| parse_time(&text, now))
                 .transpose()
-                .map_err(|error| Refusal::Malformed(format!("{name}: {error}")))
+                .map_err(|error| AdminRefusal::Malformed(format!("{name}: {error}")))
         };
         let (since, until) = (time("since", since)?, time("until", until)?);
         let timeline = self.timeline.clone();
@@ -164,19 +177,19 @@ impl AdminDoor {
             .await
             .map_err(|error| AdminError::Failed(error.to_string()))?
             .map_err(|error| AdminError::Failed(format!("the timeline can't be read: {error}")))?;
-        json_of(&events)
+        json_response(&events)
     }
 
     /// An act: written down, done, and its end written down too, as `noted` tells it. `done` must begin with nothing: it's
     /// first looked at when the act is on disk.
-    async fn act<T>(
+    async fn perform_act<T>(
         &self,
         user: User,
         what: &str,
         details: Value,
         noted: fn(&T) -> Value,
         done: impl Future<Output = Result<T, AdminError>>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, AdminRefusal> {
         let mut note = json!({"what": what, "uid": user.uid, "pid": user.pid});
         if let (Some(note), Value::Object(details)) = (note.as_object_mut(), details) {
             note.extend(details);
@@ -198,6 +211,6 @@ impl AdminDoor {
 }
 
 /// All of a result.
-fn whole(result: &impl Serialize) -> Value {
+fn result_as_json(result: &impl Serialize) -> Value {
     serde_json::to_value(result).unwrap_or_default()
 }

@@ -60,8 +60,8 @@ impl AdminSocket {
         }
         let failed = |source| BindError::Io { path: name.clone(), source };
         let owner = geteuid().as_raw();
-        close_folder(path, owner, &name)?;
-        clear_stale(path, owner, &name)?;
+        secure_folder(path, owner, &name)?;
+        remove_stale_socket(path, owner, &name)?;
         // Nobody else can enter the folder, so nobody connects before the mode is set.
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
@@ -75,7 +75,7 @@ impl AdminSocket {
             let (stream, _) = self.listener.accept().await?;
             let credentials = stream.peer_cred()?;
             let user = User { uid: credentials.uid(), pid: credentials.pid() };
-            if may_talk(user.uid, self.owner) {
+            if is_permitted(user.uid, self.owner) {
                 return Ok((stream, user));
             }
             tracing::warn!(
@@ -97,12 +97,12 @@ impl Drop for AdminSocket {
     }
 }
 
-fn may_talk(uid: u32, owner: u32) -> bool {
+fn is_permitted(uid: u32, owner: u32) -> bool {
     uid == 0 || uid == owner
 }
 
 /// The folder that holds the socket: made when it isn't there, refused when others can enter it.
-fn close_folder(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
+fn secure_folder(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
     let failed = |source| BindError::Io { path: name.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
@@ -121,7 +121,7 @@ fn close_folder(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
 }
 
 /// Takes away what a killed node left: a socket of this user at which nobody answers.
-fn clear_stale(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
+fn remove_stale_socket(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
     let failed = |source| BindError::Io { path: name.to_owned(), source };
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -146,8 +146,8 @@ mod tests {
 
     #[test]
     fn only_root_and_the_owner_may_talk() {
-        assert!(may_talk(0, 1000) && may_talk(1000, 1000));
-        assert!(!may_talk(1001, 1000));
-        assert!(!may_talk(1000, 0));
+        assert!(is_permitted(0, 1000) && is_permitted(1000, 1000));
+        assert!(!is_permitted(1001, 1000));
+        assert!(!is_permitted(1000, 0));
     }
 }

@@ -29,18 +29,18 @@ use crate::{
     metrics::DoorMetrics,
     operator::health::Health,
     road::Road,
-    state::{State, freshness::Freshness},
+    state::{AppliedState, freshness::Freshness},
 };
 use answer::problem::{Code, Problem};
-use connection::bodies::Bodies;
+use connection::bodies::BodyMemory;
 pub use connection::server::{HttpServer, ListenError};
 pub use connection::tls::TlsError;
 use request::head::RequestIds;
 
 /// What the door's routes need of the node.
-pub struct Parts {
+pub struct HttpDoorParts {
     pub road: Arc<Road>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
     pub health: Arc<dyn Health>,
@@ -55,14 +55,14 @@ pub struct Parts {
 /// What every request needs.
 pub(crate) struct HttpDoor {
     road: Arc<Road>,
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     keyring: Arc<Keyring>,
     freshness: Arc<Freshness>,
     health: Arc<dyn Health>,
     metrics: Arc<DoorMetrics>,
     quota: Quota,
     stopping: watch::Receiver<bool>,
-    bodies: Bodies,
+    bodies: BodyMemory,
     request_ids: RequestIds,
     /// Places for readers of events.
     event_streams: Arc<Semaphore>,
@@ -75,9 +75,18 @@ pub(crate) struct HttpDoor {
 }
 
 impl HttpDoor {
-    fn new(parts: Parts) -> Self {
-        let Parts { road, state, keyring, freshness, health, metrics, quota, stopping, process } =
-            parts;
+    fn new(parts: HttpDoorParts) -> Self {
+        let HttpDoorParts {
+            road,
+            state,
+            keyring,
+            freshness,
+            health,
+            metrics,
+            quota,
+            stopping,
+            process,
+        } = parts;
         Self {
             road,
             state,
@@ -87,7 +96,7 @@ impl HttpDoor {
             metrics,
             quota,
             stopping,
-            bodies: Bodies::default(),
+            bodies: BodyMemory::default(),
             request_ids: RequestIds::new(process),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             event_reads: Arc::new(Semaphore::new(EVENT_READS_MAX)),

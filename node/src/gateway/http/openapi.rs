@@ -26,7 +26,7 @@ use utoipa::{
 
 use super::{
     answer::{
-        describe::Place,
+        describe::StampShape,
         problem::{MEDIA_TYPE, ProblemSchema, REPLAYED},
     },
     request::{
@@ -52,7 +52,7 @@ own is taken over when it's short and plain.
 Amounts are integers in the asset's minor unit. Texts are bounded in bytes of UTF-8.";
 
 /// What the document says before any route: who, how to get in.
-pub(crate) fn head() -> OpenApi {
+pub(crate) fn base_document() -> OpenApi {
     let mut info = Info::new("evenkeel", env!("CARGO_PKG_VERSION"));
     info.description = Some(ABOUT.to_owned());
     info.license = Some(License::new("MIT OR Apache-2.0"));
@@ -61,7 +61,7 @@ pub(crate) fn head() -> OpenApi {
     components.add_security_scheme("key", SecurityScheme::Http(bearer));
     for (name, schema) in [
         ("Problem", ProblemSchema::schema()),
-        ("Place", Place::schema()),
+        ("Place", StampShape::schema()),
         (&*Time::name(), Time::schema()),
         (&*RejectionName::name(), RejectionName::schema()),
     ] {
@@ -74,7 +74,7 @@ pub(crate) fn head() -> OpenApi {
 }
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    let (_, mut document) = routes::documented();
+    let (_, mut document) = routes::documented_routes();
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
             add_headers(operation);
@@ -192,7 +192,7 @@ fn text(pattern: &str) -> ObjectBuilder {
 
 /// A status that isn't a success, with the codes that come with it.
 #[derive(Clone, Copy)]
-enum Answer {
+enum ProblemResponse {
     Malformed,
     MalformedParameters,
     Unauthorized,
@@ -208,7 +208,7 @@ enum Answer {
     Unknown,
 }
 
-impl Answer {
+impl ProblemResponse {
     fn status(self) -> &'static str {
         match self {
             Self::Malformed | Self::MalformedParameters => "400",
@@ -278,8 +278,8 @@ impl Answer {
             .property("code", names(self.codes()))
             .required("code");
         let own = match self {
-            Self::Rejected => with_place(own),
-            Self::BatchFailed => with_place(own)
+            Self::Rejected => with_stamp(own),
+            Self::BatchFailed => with_stamp(own)
                 .property("failed_index", integer(0, 8_191))
                 .property("results", Vec::<super::resources::batches::ResultSchema>::schema())
                 .required("failed_index")
@@ -312,7 +312,7 @@ fn names(names: Vec<&'static str>) -> ObjectBuilder {
 }
 
 /// What an outcome has beside its code; nothing of it when no ledger has seen the command.
-fn with_place(object: ObjectBuilder) -> ObjectBuilder {
+fn with_stamp(object: ObjectBuilder) -> ObjectBuilder {
     let any = || integer(0, u64::MAX >> 11);
     object
         .property("outcome", names(vec!["rejected"]))
@@ -337,7 +337,7 @@ macro_rules! problems {
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
-                [$(Answer::$answer),+]
+                [$(ProblemResponse::$answer),+]
                     .into_iter()
                     .map(|answer| (answer.status().to_owned(), RefOr::T(answer.docs())))
                     .collect()
@@ -364,7 +364,7 @@ problems! {
 }
 
 /// The answers of a health route.
-pub(crate) fn verdict() -> BTreeMap<String, RefOr<ResponseDocs>> {
+pub(crate) fn probe_responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
     [("200", "Yes."), ("503", "No.")]
         .into_iter()
         .map(|(status, about)| {

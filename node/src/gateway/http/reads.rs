@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     admission,
-    road::{Errand, Reply},
+    road::{Reply, Request},
 };
 
 impl HttpDoor {
     /// Answers a question; of a local read, tells how old the answer may be.
-    pub(crate) async fn look(
+    pub(crate) async fn read_view(
         &self,
         head: &Head,
         query: Query,
@@ -30,18 +30,19 @@ impl HttpDoor {
             self.keyring.confirm(&head.caller).await?;
             // The age first: what is applied meanwhile only makes the answer younger.
             let as_of = self.as_of();
-            let view = admission::read_here(&self.state, head.caller, query, head.deadline).await?;
+            let view =
+                admission::read_locally(&self.state, head.caller, query, head.deadline).await?;
             return Ok((view, Some(as_of)));
         }
         let patience = head.deadline.saturating_duration_since(Instant::now());
-        match self.road.ask(head.caller, Errand::Read(query), patience).await {
+        match self.road.send_and_wait(head.caller, Request::Read(query), patience).await {
             Reply::View(view, as_of) => Ok((*view, as_of)),
             // A read leaves nothing behind: one that broke off had no effect.
             Reply::Refused(refusal) if refusal.code == RefusalCode::OutcomeUnknown => {
                 Err(Problem::new(Code::NoPrimary, "no majority of sites answered in time"))
             }
             Reply::Refused(refusal) => Err(refusal.into()),
-            Reply::Decided(..) => Err(mismatched()),
+            Reply::Decided(..) => Err(mismatched_answer()),
         }
     }
 
@@ -55,6 +56,6 @@ impl HttpDoor {
 }
 
 /// The answer to another question: the site that gave it is of another version.
-pub(crate) fn mismatched() -> Problem {
+pub(crate) fn mismatched_answer() -> Problem {
     Problem::new(Code::NoPrimary, "the primary gave no answer to this question")
 }

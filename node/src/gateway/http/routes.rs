@@ -22,8 +22,8 @@ use super::{
 };
 
 /// Every route with its handler and its documentation: what isn't here isn't served, and what is here is documented.
-pub(crate) fn documented() -> (Router<Arc<HttpDoor>>, OpenApi) {
-    OpenApiRouter::with_openapi(openapi::head())
+pub(crate) fn documented_routes() -> (Router<Arc<HttpDoor>>, OpenApi) {
+    OpenApiRouter::with_openapi(openapi::base_document())
         .routes(routes!(accounts::open_account))
         .routes(routes!(accounts::get_account))
         .routes(routes!(accounts::freeze))
@@ -60,7 +60,7 @@ const API: &str = "/v1/";
 
 /// The routes, for requests of this door.
 pub(crate) fn router(door: &Arc<HttpDoor>) -> Router {
-    let (router, _) = documented();
+    let (router, _) = documented_routes();
     router
         .fallback(async || Problem::new(Code::NotFound, "no such route"))
         .method_not_allowed_fallback(async || {
@@ -77,13 +77,13 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let since = Instant::now();
     request.extensions_mut().insert(Arrival(since));
-    let id = door.request_ids.of(request.headers());
+    let id = door.request_ids.choose_id(request.headers());
     let asked = (request.method().clone(), request.uri().clone());
     let Ok(mut response): Result<_, Infallible> = router.call(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         problem.write(&id, &mut response);
         if !problem.is_outcome() {
-            door.metrics.refused(problem.code.name());
+            door.metrics.count_refusal(problem.code.name());
         }
         tracing::debug!(
             request = id.as_str(),
@@ -95,7 +95,7 @@ pub(crate) async fn answer(
     response.headers_mut().insert(REQUEST_ID, id.header());
     let (method, path) = (asked.0.as_str(), asked.1.path());
     if path.starts_with(API) {
-        door.metrics.answered(since.elapsed());
+        door.metrics.observe_answer(since.elapsed());
     }
     tracing::debug!(
         request = id.as_str(),

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     admission,
-    road::{Caller, Decided, Errand, Reply},
+    road::{Caller, DecidedEntry, Reply, Request},
 };
 
 impl HttpDoor {
@@ -39,38 +39,42 @@ impl HttpDoor {
         if let Some(misfit) = misfit {
             return Err(misfit);
         }
-        let errand = Errand::Submit { count: 1, atomic: false, commands };
-        let (decided, answers) = self.decide(head.caller, errand, head.deadline).await?;
-        let answer = decided.answers.get(answers.start).ok_or_else(unknown)?;
-        Decision::of(&decided, answer).committed()
+        let errand = Request::Submit { count: 1, atomic: false, commands };
+        let (decided, answers) = self.submit_request(head.caller, errand, head.deadline).await?;
+        let answer = decided.answers.get(answers.start).ok_or_else(outcome_unknown)?;
+        Decision::from_answer(&decided, answer).require_committed()
     }
 
     /// Puts commands on the road and waits for their outcomes.
-    pub(crate) async fn decide(
+    pub(crate) async fn submit_request(
         &self,
         caller: Caller,
-        errand: Errand,
+        errand: Request,
         deadline: Instant,
-    ) -> Result<(Arc<Decided>, Range<usize>), Problem> {
+    ) -> Result<(Arc<DecidedEntry>, Range<usize>), Problem> {
         let patience = deadline.saturating_duration_since(Instant::now());
-        match self.road.ask(caller, errand, patience).await {
+        match self.road.send_and_wait(caller, errand, patience).await {
             Reply::Decided(decided, answers) => Ok((decided, answers)),
             Reply::Refused(refusal) => Err(refusal.into()),
             // A view answers no command.
-            Reply::View(..) => Err(unknown()),
+            Reply::View(..) => Err(outcome_unknown()),
         }
     }
 
     /// Waits until this site has applied an entry that is committed.
-    pub(crate) async fn reach(&self, position: u64, deadline: Instant) -> Result<(), Problem> {
+    pub(crate) async fn wait_applied(
+        &self,
+        position: u64,
+        deadline: Instant,
+    ) -> Result<(), Problem> {
         if self.state.position() >= Some(position) {
             return Ok(());
         }
-        let mut applied = self.state.applied();
+        let mut applied = self.state.watch_applied();
         let there = applied.wait_for(|place| place.is_some_and(|place| place.position >= position));
         match timeout_at(deadline, there).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(unknown()),
+            Ok(Err(_)) | Err(_) => Err(outcome_unknown()),
         }
     }
 
@@ -81,9 +85,9 @@ impl HttpDoor {
         decision: &Decision,
         deadline: Instant,
     ) -> Result<AccountShape, Problem> {
-        match self.fact(&Query::Account(id), decision, deadline).await? {
+        match self.read_applied(&Query::Account(id), decision, deadline).await? {
             View::Account(account) => Ok(account.into()),
-            _ => Err(unknown()),
+            _ => Err(outcome_unknown()),
         }
     }
 
@@ -94,9 +98,9 @@ impl HttpDoor {
         decision: &Decision,
         deadline: Instant,
     ) -> Result<HoldShape, Problem> {
-        match self.fact(&Query::Hold(id), decision, deadline).await? {
+        match self.read_applied(&Query::Hold(id), decision, deadline).await? {
             View::Hold(hold) => Ok((*hold).into()),
-            _ => Err(unknown()),
+            _ => Err(outcome_unknown()),
         }
     }
 
@@ -107,25 +111,25 @@ impl HttpDoor {
         decision: &Decision,
         deadline: Instant,
     ) -> Result<TransferShape, Problem> {
-        match self.fact(&Query::Transfer(id), decision, deadline).await? {
-            View::Transfer(transfer) => Ok(TransferShape::fixed(&transfer)),
-            _ => Err(unknown()),
+        match self.read_applied(&Query::Transfer(id), decision, deadline).await? {
+            View::Transfer(transfer) => Ok(TransferShape::immutable_part(&transfer)),
+            _ => Err(outcome_unknown()),
         }
     }
 
     /// What this site knows once it has applied the command's entry.
-    async fn fact(
+    async fn read_applied(
         &self,
         query: &Query,
         decision: &Decision,
         deadline: Instant,
     ) -> Result<View, Problem> {
-        self.reach(decision.stamp.position, deadline).await?;
-        self.state.query(query).map_err(|_| unknown())
+        self.wait_applied(decision.stamp.position, deadline).await?;
+        self.state.answer_query(query).map_err(|_| outcome_unknown())
     }
 }
 
 /// It's decided, and yet it can't be told: the same id brings the first answer again.
-pub(crate) fn unknown() -> Problem {
+pub(crate) fn outcome_unknown() -> Problem {
     Problem::new(Code::OutcomeUnknown, "it may yet commit; ask again with the same id")
 }

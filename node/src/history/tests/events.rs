@@ -7,7 +7,7 @@ use super::{
     play::Play,
     site::{Given, Site},
 };
-use crate::history::{After, Event, EventKind, Events, Subject};
+use crate::history::{Event, EventCursor, EventKind, EventPage, Subject};
 
 /// All events of a site, by looking at everything.
 fn expected(site: &Site) -> Vec<Event> {
@@ -73,14 +73,14 @@ fn without_accounts(mut event: Event) -> Event {
     event
 }
 
-fn after(event: &Event) -> After {
-    After::Outcome(event.stamp.position, event.outcome.index)
+fn after(event: &Event) -> EventCursor {
+    EventCursor::Outcome(event.stamp.position, event.outcome.index)
 }
 
-fn walk(site: &Site, mut from: After, max: usize, limit: usize) -> Vec<Event> {
+fn walk(site: &Site, mut from: EventCursor, max: usize, limit: usize) -> Vec<Event> {
     let mut walked = Vec::new();
     loop {
-        let Events { events, next, more } = site.state.events(from, max).unwrap();
+        let EventPage { events, next, more } = site.state.events_after(from, max).unwrap();
         assert!(events.len() <= max);
         assert!(next != from || !more, "it doesn't come on from {from:?}");
         walked.extend(events.into_iter().map(without_accounts));
@@ -95,7 +95,7 @@ fn assert_events(site: &Site) {
     let all = expected(site);
     for max in [1, 2, 50, 10_000] {
         let limit = if max < 50 { 200 } else { usize::MAX };
-        let walked = walk(site, After::Nothing, max, limit);
+        let walked = walk(site, EventCursor::Start, max, limit);
         assert_eq!(walked, all[..walked.len()], "{max} at a time");
         assert!(walked.len() == all.len() || walked.len() >= limit);
     }
@@ -106,15 +106,17 @@ fn assert_events(site: &Site) {
     for position in (0..=site.newest()).step_by(3) {
         let behind = all.iter().position(|event| event.stamp.position > position);
         let behind = behind.map_or(&[][..], |at| &all[at..]);
-        let walked = walk(site, After::Entry(position), 5, 5);
+        let walked = walk(site, EventCursor::Entry(position), 5, 5);
         assert_eq!(walked, behind[..walked.len()], "after entry {position}");
         assert_eq!(walked.is_empty(), behind.is_empty());
     }
-    for nothing in
-        [After::Entry(site.newest()), After::Entry(u64::MAX), After::Outcome(u64::MAX, 3)]
-    {
-        let events = site.state.events(nothing, 5).unwrap();
-        assert_eq!(events, Events { events: Vec::new(), next: nothing, more: false });
+    for nothing in [
+        EventCursor::Entry(site.newest()),
+        EventCursor::Entry(u64::MAX),
+        EventCursor::Outcome(u64::MAX, 3),
+    ] {
+        let events = site.state.events_after(nothing, 5).unwrap();
+        assert_eq!(events, EventPage { events: Vec::new(), next: nothing, more: false });
     }
 }
 
@@ -146,7 +148,7 @@ fn places_leave_no_index_out() {
     play.found(&mut site);
     play.entries(&mut site, 300);
     let mut before: Option<(u64, u16)> = None;
-    for event in walk(&site, After::Nothing, 100, usize::MAX) {
+    for event in walk(&site, EventCursor::Start, 100, usize::MAX) {
         let place = (event.stamp.position, event.outcome.index);
         assert_ne!(place.1, Outcome::NO_INDEX);
         let expected = match before {

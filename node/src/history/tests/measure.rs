@@ -22,7 +22,7 @@ use super::{
     site::Site,
     words::{BANK, MERCHANTS, close_day, first_date, genesis, open, openings, refund, transfer},
 };
-use crate::history::{After, Events};
+use crate::history::{EventCursor, EventPage};
 
 const ENTRIES: usize = 2_000;
 const COMMANDS: usize = 1_000;
@@ -174,11 +174,11 @@ fn a_million_movements_of_one_account() {
         asked[100], asked[198]
     );
 
-    let (mut next, mut events) = (After::Nothing, 0);
+    let (mut next, mut events) = (EventCursor::Start, 0);
     let start = Instant::now();
     loop {
-        let told = site.state.events(next, 1_000).unwrap();
-        let Events { events: some, next: place, more } = told;
+        let told = site.state.events_after(next, 1_000).unwrap();
+        let EventPage { events: some, next: place, more } = told;
         events += some.len();
         next = place;
         if !more {
@@ -190,7 +190,7 @@ fn a_million_movements_of_one_account() {
 
     site.committed(close_day(first_date()));
     let start = Instant::now();
-    let settlement = site.state.settlement(first_date()).unwrap();
+    let settlement = site.state.compute_settlement(first_date()).unwrap();
     assert_eq!(settlement.merchants.len(), 2);
     println!("settlement in {:.1} s", start.elapsed().as_secs_f64());
 }

@@ -20,7 +20,7 @@ pub(crate) fn page(
     limit: u32,
     before: Option<Cursor>,
 ) -> HistoryPage {
-    match site.state.query(&Query::History { account, limit, before }).unwrap() {
+    match site.state.answer_query(&Query::History { account, limit, before }).unwrap() {
         View::History(page) => page,
         other => panic!("{other:?}"),
     }
@@ -30,7 +30,7 @@ fn assert_all_found(site: &Site) {
     let model = Model::new(site);
     for given in &site.given {
         let Some(id) = given.command.id() else { continue };
-        match site.state.query(&Query::Transfer(id)) {
+        match site.state.answer_query(&Query::Transfer(id)) {
             Ok(View::Transfer(view)) => assert_eq!(Some(*view), model.transfer(id)),
             Err(refusal) => {
                 assert_eq!(refusal.code, RefusalCode::NotFound);
@@ -38,7 +38,7 @@ fn assert_all_found(site: &Site) {
             }
             other => panic!("{other:?}"),
         }
-        match site.state.query(&Query::Hold(id)) {
+        match site.state.answer_query(&Query::Hold(id)) {
             Ok(View::Hold(view)) => assert_eq!(Some(*view), model.hold(id)),
             Err(refusal) => {
                 assert_eq!(refusal.code, RefusalCode::NotFound);
@@ -92,7 +92,10 @@ fn everything_is_told_as_a_look_at_all_of_it_tells() {
         assert_pages(&site, &mut play.random);
 
         play.entries(&mut site, 700);
-        assert!(site.state.history().indexes().last().is_some(), "something is sealed by now");
+        assert!(
+            site.state.history().indexes().last_position().is_some(),
+            "something is sealed by now"
+        );
         assert_all_found(&site);
         assert_pages(&site, &mut play.random);
 

@@ -23,7 +23,7 @@ use super::{
 use crate::history::{BankRow, MerchantRow, Settlement};
 
 fn day(site: &Site, date: BusinessDate) -> DayView {
-    match site.state.query(&Query::Day(date)).unwrap() {
+    match site.state.answer_query(&Query::Day(date)).unwrap() {
         View::Day(view) => *view,
         other => panic!("{other:?}"),
     }
@@ -98,7 +98,7 @@ fn settlements_are_what_a_look_at_all_movements_makes() {
         play.entries(&mut site, 400);
         let first: Vec<_> = closed_days(&site)
             .into_iter()
-            .map(|date| (date, site.state.settlement(date).unwrap()))
+            .map(|date| (date, site.state.compute_settlement(date).unwrap()))
             .collect();
         for (date, settlement) in &first {
             assert_eq!(*settlement, expected(&site, *date), "{date}");
@@ -113,7 +113,11 @@ fn settlements_are_what_a_look_at_all_movements_makes() {
         site.seal();
         let site = site.restart();
         for (date, settlement) in first {
-            assert_eq!(site.state.settlement(date).unwrap(), settlement, "the same for ever");
+            assert_eq!(
+                site.state.compute_settlement(date).unwrap(),
+                settlement,
+                "the same for ever"
+            );
         }
     }
     assert!(settled > 10);
@@ -145,7 +149,7 @@ fn a_day_in_figures() {
     ] {
         site.committed(command);
     }
-    let settlement = site.state.settlement(first_date()).unwrap();
+    let settlement = site.state.compute_settlement(first_date()).unwrap();
     let asset = krw();
     let merchant =
         MerchantRow { account: shop, asset, payments: 370, refunds: 170, fees: 7, net: 193 };
@@ -156,46 +160,46 @@ fn a_day_in_figures() {
     // A fee of yesterday that is reversed today: less than no fees.
     site.committed(reversal(id(15), id(9)));
     site.committed(close_day(first_date().next()));
-    let next = site.state.settlement(first_date().next()).unwrap();
+    let next = site.state.compute_settlement(first_date().next()).unwrap();
     assert_eq!((next.merchants[0].fees, next.merchants[0].net), (-7, 7));
     assert_eq!(next.banks, []);
 
-    let open = site.state.settlement(first_date().next().next()).unwrap_err();
+    let open = site.state.compute_settlement(first_date().next().next()).unwrap_err();
     assert_eq!(open.code, RefusalCode::NotFound);
 }
 
 /// The report is kept along by the ledger, the settlement is counted from the journal: when they differ, no figure is given out.
 #[test]
 fn figures_that_do_not_add_up_are_not_given_out() {
-    use crate::history::{Past, Remembers};
-    use evenkeel_ledger::{Decided, OpenHold};
+    use crate::history::{HistoryReader, ReadLedger};
+    use evenkeel_ledger::{DecidedOutcome, OpenHold};
     use evenkeel_wire::{id::CommandId, outcome::Outcome, reply::AccountView};
 
-    struct Miscounted<'a>(&'a crate::state::State);
-    impl Remembers for Miscounted<'_> {
+    struct Miscounted<'a>(&'a crate::state::AppliedState);
+    impl ReadLedger for Miscounted<'_> {
         fn position(&self) -> Option<u64> {
             self.0.position()
         }
         fn first_answer(&self, id: CommandId) -> Option<(u64, u16, Outcome)> {
             self.0.first_answer(id)
         }
-        fn outcomes_of(&self, position: u64) -> Option<Vec<Decided>> {
+        fn outcomes_of(&self, position: u64) -> Option<Vec<DecidedOutcome>> {
             self.0.outcomes_of(position)
         }
-        fn outcome_of(&self, position: u64, command: u16) -> Option<Decided> {
+        fn outcome_of(&self, position: u64, command: u16) -> Option<DecidedOutcome> {
             self.0.outcome_of(position, command)
         }
-        fn resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
-            self.0.resolution(hold)
+        fn hold_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
+            self.0.hold_resolution(hold)
         }
         fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64) {
             self.0.open_hold(id)
         }
         fn account(&self, id: AccountId) -> Option<AccountView> {
-            Remembers::account(self.0, id)
+            ReadLedger::account(self.0, id)
         }
-        fn day(&self, date: BusinessDate) -> Option<DayView> {
-            let mut view = Remembers::day(self.0, date)?;
+        fn closed_day(&self, date: BusinessDate) -> Option<DayView> {
+            let mut view = ReadLedger::closed_day(self.0, date)?;
             view.assets[0].movements[0].count += 1;
             Some(view)
         }
@@ -207,8 +211,10 @@ fn figures_that_do_not_add_up_are_not_given_out() {
     let mut site = Site::new(1 << 20);
     Play::new(1).found(&mut site);
     site.committed(close_day(first_date()));
-    assert!(site.state.settlement(first_date()).is_ok());
+    assert!(site.state.compute_settlement(first_date()).is_ok());
     let miscounted = Miscounted(&site.state);
-    let lost = Past::new(site.state.history(), &miscounted).settlement(first_date()).unwrap_err();
+    let lost = HistoryReader::new(site.state.history(), &miscounted)
+        .compute_settlement(first_date())
+        .unwrap_err();
     assert!(lost.to_string().contains("don't add up to its report"), "{lost}");
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
     disk::{Disk, MemoryDisk},
-    journal::{self, Journal, NewRecord, Options, Step, Writer},
+    journal::{self, Journal, JournalOptions, NewRecord, Writer, WriterStep},
 };
 use evenkeel_wire::{
     codec,
@@ -22,8 +22,8 @@ use evenkeel_wire::{
 use crate::{
     history::record_kind,
     keeper::Keeper,
-    replay::recovery::{Recovery, apply},
-    state::State,
+    replay::recovery::{Recovery, apply_record},
+    state::AppliedState,
 };
 use evenkeel_ledger::EntryHead;
 
@@ -46,7 +46,7 @@ pub(crate) struct Site {
     folder: PathBuf,
     pub(crate) journal: Journal,
     writer: Writer,
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<AppliedState>,
     keeper: Keeper,
     checkpoints: MemoryCheckpoints,
     segment_bytes: u64,
@@ -80,7 +80,8 @@ impl Site {
     ) -> Self {
         // A small tail, so that commands are read from files too.
         let tail_bytes_max = usize::try_from(segment_bytes / 4).unwrap();
-        let options = Options { segment_bytes, tail_bytes_max, ..Options::new(CLUSTER) };
+        let options =
+            JournalOptions { segment_bytes, tail_bytes_max, ..JournalOptions::new(CLUSTER) };
         let (journal, writer, _) = journal::open(disk.clone(), &folder, options).unwrap();
         let mut loaded = checkpoints.reopen();
         let recovered = Recovery {
@@ -96,7 +97,7 @@ impl Site {
         let next = state.position().map_or(0, |position| position + 1);
         for record in journal.read(next, u64::MAX, usize::MAX).unwrap() {
             journal.set_committed(record.position);
-            apply(&state, &record).unwrap();
+            apply_record(&state, &record).unwrap();
         }
         let keeper = Keeper::new(
             state.clone(),
@@ -174,29 +175,29 @@ impl Site {
     /// An entry without commands.
     pub(crate) fn blank(&mut self) {
         let head = self.append(record_kind::BLANK, Bytes::new());
-        self.state.pass(&head).unwrap();
+        self.state.skip_entry(&head).unwrap();
     }
 
     fn append(&mut self, kind: u8, payload: Bytes) -> EntryHead {
-        let position = self.journal.last().map_or(0, |tip| tip.position + 1);
+        let position = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let (term, time) = (1 + position / 40, self.now);
         self.now += 1_000;
         let record = NewRecord { position, term, time, kind, payload };
         self.journal.append(vec![record], Box::new(|done| done.unwrap())).unwrap();
-        while self.writer.step(usize::MAX) == Step::Worked {}
+        while self.writer.step(usize::MAX) == WriterStep::Worked {}
         self.journal.set_committed(position);
-        let link = self.journal.last().unwrap().link.0;
+        let link = self.journal.newest_tip().unwrap().link.0;
         EntryHead { position, term, time, link }
     }
 
     /// One of the keeper's turns: notes, then a segment or a slice of a checkpoint.
     pub(crate) fn turn(&mut self) {
-        self.keeper.turn().unwrap();
+        self.keeper.run_turn().unwrap();
     }
 
     /// Seals every segment that is full, and finishes checkpoints.
     pub(crate) fn seal(&mut self) {
-        while self.journal.rolled().is_some() {
+        while self.journal.oldest_rolled().is_some() {
             self.turn();
         }
         for _ in 0..200 {

@@ -19,7 +19,7 @@ use super::{
         transfer, void,
     },
 };
-use crate::history::{After, EventKind, Subject};
+use crate::history::{EventCursor, EventKind, Subject};
 
 fn id(number: u128) -> CommandId {
     CommandId::from_parts(1_700_000_000_000, number)
@@ -34,7 +34,7 @@ fn founded() -> Site {
 }
 
 fn hold_view(site: &Site, hold: CommandId) -> HoldView {
-    match site.state.query(&Query::Hold(hold)).unwrap() {
+    match site.state.answer_query(&Query::Hold(hold)).unwrap() {
         View::Hold(view) => *view,
         other => panic!("{other:?}"),
     }
@@ -92,17 +92,17 @@ fn a_failed_group_leaves_no_trace() {
         transfer(id(3), TransferKind::Payment, WALLETS[0], MERCHANTS[0], 5_000),
     ];
     site.entry(&[(true, group)]);
-    assert!(site.state.query(&Query::Transfer(id(2))).is_err());
+    assert!(site.state.answer_query(&Query::Transfer(id(2))).is_err());
     assert_eq!(page(&site, MERCHANTS[0], 10, None).items, []);
     let position = site.newest();
-    let events = site.state.events(After::Entry(position - 1), 10).unwrap();
-    assert_eq!((events.events, events.next), (vec![], After::Entry(position)));
+    let events = site.state.events_after(EventCursor::Entry(position - 1), 10).unwrap();
+    assert_eq!((events.events, events.next), (vec![], EventCursor::Entry(position)));
 }
 
 #[test]
 fn an_accounts_events_say_what_was_changed() {
     let mut site = founded();
-    let from = After::Entry(site.newest());
+    let from = EventCursor::Entry(site.newest());
     let wallet = WALLETS[2];
     for command in [
         limits(id(2), wallet, 70),
@@ -112,7 +112,7 @@ fn an_accounts_events_say_what_was_changed() {
     ] {
         site.committed(command);
     }
-    let events = site.state.events(from, 10).unwrap().events;
+    let events = site.state.events_after(from, 10).unwrap().events;
     let told: Vec<_> = events
         .iter()
         .map(|event| {
@@ -131,7 +131,7 @@ fn an_accounts_events_say_what_was_changed() {
             (EventKind::Close, Some(AccountStatus::Closed), keep),
         ]
     );
-    let opened = site.state.events(After::Entry(0), 1).unwrap().events.remove(0);
+    let opened = site.state.events_after(EventCursor::Entry(0), 1).unwrap().events.remove(0);
     assert_eq!((opened.kind, opened.id), (EventKind::OpenAccount, Some(BANK.number())));
 }
 
@@ -142,9 +142,9 @@ fn a_hold_that_was_given_back_names_its_void() {
     site.committed(void(id(3), id(2)));
     let view = hold_view(&site, id(2));
     assert_eq!((view.status, view.closed_by), (HoldStatus::Voided, Some(id(3))));
-    assert!(site.state.query(&Query::Hold(id(3))).is_err(), "a void is no hold");
-    assert!(site.state.query(&Query::Transfer(id(2))).is_err(), "a hold is no movement");
-    assert!(site.state.query(&Query::Transfer(id(3))).is_err(), "and neither is a void");
+    assert!(site.state.answer_query(&Query::Hold(id(3))).is_err(), "a void is no hold");
+    assert!(site.state.answer_query(&Query::Transfer(id(2))).is_err(), "a hold is no movement");
+    assert!(site.state.answer_query(&Query::Transfer(id(3))).is_err(), "and neither is a void");
 }
 
 /// A checkpoint knows an open hold; the hold is given back, more is sealed, and an index gets lost before the next
@@ -166,7 +166,7 @@ fn a_replay_from_nothing_leaves_no_old_rows_in_the_checkpoint() {
         site.committed(transfer(id, TransferKind::TopUp, BANK, WALLETS[0], 1));
     }
     // Sealing comes first: no slice of a checkpoint is copied meanwhile.
-    while site.journal.rolled().is_some() {
+    while site.journal.oldest_rolled().is_some() {
         site.turn();
     }
     site.lose_an_index();
@@ -181,17 +181,17 @@ fn a_replay_from_nothing_leaves_no_old_rows_in_the_checkpoint() {
 #[test]
 fn keys_days_and_positions_are_answered() {
     let site = founded();
-    let keys = |query| match site.state.query(&query).unwrap() {
+    let keys = |query| match site.state.answer_query(&query).unwrap() {
         View::Keys(keys) => keys.len(),
         other => panic!("{other:?}"),
     };
     assert_eq!(keys(Query::Keys), 1);
     assert_eq!(keys(Query::Key([9; 32])), 1);
     assert_eq!(keys(Query::Key([8; 32])), 0);
-    assert_eq!(site.state.query(&Query::Position).unwrap(), View::Position(site.newest()));
-    assert!(site.state.query(&Query::Day(super::words::first_date())).is_err());
+    assert_eq!(site.state.answer_query(&Query::Position).unwrap(), View::Position(site.newest()));
+    assert!(site.state.answer_query(&Query::Day(super::words::first_date())).is_err());
     let nobody = AccountId::new(404);
-    assert!(site.state.query(&Query::Account(nobody)).is_err());
+    assert!(site.state.answer_query(&Query::Account(nobody)).is_err());
     let history = Query::History { account: nobody, limit: 1, before: None };
-    assert!(site.state.query(&history).is_err());
+    assert!(site.state.answer_query(&history).is_err());
 }

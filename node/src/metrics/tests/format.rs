@@ -129,8 +129,8 @@ fn a_histograms_buckets_are_cumulative_and_end_with_all() {
     let metrics = Metrics::new();
     for millis in [0, 1, 3, 80, 900, 100_000] {
         let took = std::time::Duration::from_millis(millis);
-        metrics.committed(took);
-        metrics.door(super::Door::Quic).answered(took);
+        metrics.observe_commit(took);
+        metrics.door(super::DoorKind::Quic).observe_answer(took);
     }
     let exposition = scraped(&metrics, &reading());
     let histograms: Vec<&Family> =

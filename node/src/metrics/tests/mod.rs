@@ -12,7 +12,7 @@ use evenkeel_wire::{
     outcome::{Answer, Outcome, Rejection, Stamp},
 };
 
-use super::{Door, Metrics, PeerReading, Reading};
+use super::{DoorKind, Metrics, PeerReading, Reading};
 use text::Exposition;
 
 /// A node with two peers and two assets, as it may be at any moment.
@@ -106,9 +106,9 @@ fn outcomes_are_counted_by_code_replays_apart_and_what_was_passed_over_not_at_al
     let mut passed_over = answer(None);
     passed_over.outcome.index = Outcome::NO_INDEX;
     let poor = answer(Some(Rejection::InsufficientFunds));
-    metrics.applied(&[answer(None), answer(None), poor, replay, passed_over]);
-    metrics.applied(&[answer(None)]);
-    metrics.passed();
+    metrics.count_applied(&[answer(None), answer(None), poor, replay, passed_over]);
+    metrics.count_applied(&[answer(None)]);
+    metrics.count_empty_entry();
     let exposition = scraped(&metrics, &reading());
     for (series, value) in [
         ("evenkeel_entries_committed_total", 3.0),
@@ -125,15 +125,15 @@ fn outcomes_are_counted_by_code_replays_apart_and_what_was_passed_over_not_at_al
 #[test]
 fn durations_are_in_seconds_and_connections_go_with_their_guards() {
     let metrics = Metrics::new();
-    metrics.committed(Duration::from_millis(3));
-    metrics.door(Door::Http).answered(Duration::from_millis(700));
-    metrics.in_flight(4);
-    metrics.terms_begun(2);
-    metrics.digest_mismatch();
-    metrics.syncs().begins();
-    metrics.syncs().ends();
-    let one = metrics.door(Door::Quic).connected();
-    drop(metrics.door(Door::Quic).connected());
+    metrics.observe_commit(Duration::from_millis(3));
+    metrics.door(DoorKind::Http).observe_answer(Duration::from_millis(700));
+    metrics.set_in_flight(4);
+    metrics.count_terms(2);
+    metrics.count_digest_mismatch();
+    metrics.syncs().sync_begins();
+    metrics.syncs().sync_ends();
+    let one = metrics.door(DoorKind::Quic).track_connection();
+    drop(metrics.door(DoorKind::Quic).track_connection());
     let exposition = scraped(&metrics, &reading());
     for (series, value) in [
         ("evenkeel_commit_duration_seconds_sum", 0.003),
@@ -162,7 +162,7 @@ fn durations_are_in_seconds_and_connections_go_with_their_guards() {
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_hangs_shows_before_it_ends() {
     let metrics = Metrics::new();
-    metrics.syncs().begins();
+    metrics.syncs().sync_begins();
     tokio::time::advance(Duration::from_secs(60)).await;
     let exposition = scraped(&metrics, &reading());
     assert_eq!(exposition.value("evenkeel_fdatasync_pending_seconds"), Some(60.0));

@@ -8,7 +8,7 @@ use evenkeel_wire::outcome::Rejection;
 use tokio::time::Instant;
 
 use super::{answer, reading};
-use crate::metrics::{Door, Metrics};
+use crate::metrics::{DoorKind, Metrics};
 
 /// The fastest of many rounds: what it costs when nothing else runs.
 fn nanoseconds_each(times: u32, mut work: impl FnMut()) -> u128 {
@@ -27,14 +27,14 @@ fn measuring_costs_nanoseconds() {
     let metrics = Metrics::new();
     let mut answers = vec![answer(None); 4_096];
     answers[7] = answer(Some(Rejection::InsufficientFunds));
-    let entry = nanoseconds_each(20, || metrics.applied(black_box(&answers)));
-    let one = nanoseconds_each(1_000, || metrics.applied(black_box(&answers[..1])));
-    let door = metrics.door(Door::Quic);
+    let entry = nanoseconds_each(20, || metrics.count_applied(black_box(&answers)));
+    let one = nanoseconds_each(1_000, || metrics.count_applied(black_box(&answers[..1])));
+    let door = metrics.door(DoorKind::Quic);
     let took = Duration::from_micros(700);
-    let request = nanoseconds_each(1_000, || door.answered(black_box(took)));
+    let request = nanoseconds_each(1_000, || door.observe_answer(black_box(took)));
     let sync = nanoseconds_each(1_000, || {
-        metrics.syncs().begins();
-        metrics.syncs().ends();
+        metrics.syncs().sync_begins();
+        metrics.syncs().sync_ends();
     });
     let reading = reading();
     let scrape = nanoseconds_each(5, || drop(black_box(metrics.scrape(&reading))));

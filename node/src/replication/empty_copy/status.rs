@@ -27,10 +27,10 @@ const MARKER: &str = "joining";
 const FOUNDERS: &str = "founders";
 const UNFINISHED: &str = "joining.new";
 /// A copy that has caught up has no number.
-const FULL: u64 = 0;
+const NO_NUMBER: u64 = 0;
 
 /// What kind of copy this is.
-pub struct Joining {
+pub struct EmptyCopy {
     disk: Arc<dyn Disk>,
     data: PathBuf,
     copy: AtomicU64,
@@ -39,7 +39,7 @@ pub struct Joining {
     silent_until: Option<Instant>,
 }
 
-impl Joining {
+impl EmptyCopy {
     /// Looks at the data folder. `empty`: its journal has no record. `drawn`: a random number, for a copy that has none.
     /// `silence`: no candidacy lasts as long.
     ///
@@ -66,13 +66,13 @@ impl Joining {
         let joining = Self {
             disk,
             data: data.to_path_buf(),
-            copy: AtomicU64::new(known.unwrap_or(FULL)),
+            copy: AtomicU64::new(known.unwrap_or(NO_NUMBER)),
             founders: Mutex::new(founders),
             silent_until: empty.then(|| Instant::now() + silence),
         };
         if known.is_none() && (empty || is_there(MARKER)) {
             // Never the number that means none.
-            let copy = drawn.max(FULL + 1);
+            let copy = drawn.max(NO_NUMBER + 1);
             joining.write(MARKER, &format!("{copy:016x}\n"))?;
             joining.copy.store(copy, Ordering::Release);
         }
@@ -80,13 +80,13 @@ impl Joining {
     }
 
     /// The number of a copy that still has to catch up.
-    pub fn copy(&self) -> Option<u64> {
-        Some(self.copy.load(Ordering::Acquire)).filter(|copy| *copy != FULL)
+    pub fn copy_number(&self) -> Option<u64> {
+        Some(self.copy.load(Ordering::Acquire)).filter(|copy| *copy != NO_NUMBER)
     }
 
     /// Whether the copy still has to catch up.
     pub fn is_joining(&self) -> bool {
-        self.copy().is_some()
+        self.copy_number().is_some()
     }
 
     /// Whether the copy began so lately that it says nothing yet.
@@ -104,23 +104,23 @@ impl Joining {
     ///
     /// # Errors
     /// When the files can't be written.
-    pub fn found(&self, others: BTreeMap<NodeId, u64>) -> io::Result<()> {
+    pub fn bootstrap(&self, others: BTreeMap<NodeId, u64>) -> io::Result<()> {
         let lines: String =
             others.iter().map(|(node, copy)| format!("{node} {copy:016x}\n")).collect();
         self.write(FOUNDERS, &lines)?;
         *self.founders() = others;
-        self.caught_up()
+        self.mark_caught_up()
     }
 
     /// The copy holds durably all that was committed: from now on it counts like any other.
     ///
     /// # Errors
     /// When the marker can't be removed durably.
-    pub fn caught_up(&self) -> io::Result<()> {
+    pub fn mark_caught_up(&self) -> io::Result<()> {
         if self.is_joining() {
             self.disk.remove(&self.data.join(MARKER))?;
             self.disk.sync_folder(&self.data)?;
-            self.copy.store(FULL, Ordering::Release);
+            self.copy.store(NO_NUMBER, Ordering::Release);
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<String> {
 }
 
 fn number_of(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.trim_end(), 16).ok().filter(|copy| *copy != FULL)
+    u64::from_str_radix(text.trim_end(), 16).ok().filter(|copy| *copy != NO_NUMBER)
 }
 
 /// A line that can't be read names nobody: then that copy counts as one that has forgotten.
@@ -182,24 +182,24 @@ mod tests {
         disk
     }
 
-    fn open(disk: &MemoryDisk, empty: bool, drawn: u64) -> Joining {
+    fn open(disk: &MemoryDisk, empty: bool, drawn: u64) -> EmptyCopy {
         disk.crash();
-        Joining::open(Arc::new(disk.clone()), Path::new(DATA), empty, drawn, SILENCE).unwrap()
+        EmptyCopy::open(Arc::new(disk.clone()), Path::new(DATA), empty, drawn, SILENCE).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_keeps_its_number_until_it_has_caught_up() {
         let disk = disk();
         let copy = open(&disk, true, 7);
-        assert_eq!(copy.copy(), Some(7));
+        assert_eq!(copy.copy_number(), Some(7));
         assert!(copy.is_silent(Instant::now()));
         tokio::time::advance(SILENCE).await;
         assert!(!copy.is_silent(Instant::now()));
         let copy = open(&disk, false, 8);
-        assert_eq!(copy.copy(), Some(7));
+        assert_eq!(copy.copy_number(), Some(7));
         assert!(!copy.is_silent(Instant::now()), "it didn't begin in this life");
-        copy.caught_up().unwrap();
-        assert_eq!(open(&disk, false, 9).copy(), None);
+        copy.mark_caught_up().unwrap();
+        assert_eq!(open(&disk, false, 9).copy_number(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,17 +211,17 @@ mod tests {
             disk.create(&path).unwrap().write_at(text.as_bytes(), 0).unwrap();
             disk.open(&path).unwrap().sync_data().unwrap();
             disk.sync_folder(Path::new(DATA)).unwrap();
-            assert_eq!(open(&disk, false, 5).copy(), Some(5), "{text:?}");
-            assert_eq!(open(&disk, false, 6).copy(), Some(5), "{text:?}");
+            assert_eq!(open(&disk, false, 5).copy_number(), Some(5), "{text:?}");
+            assert_eq!(open(&disk, false, 6).copy_number(), Some(5), "{text:?}");
         }
-        assert_eq!(open(&MemoryDisk::clone(&tests::disk()), true, 0).copy(), Some(1));
+        assert_eq!(open(&MemoryDisk::clone(&tests::disk()), true, 0).copy_number(), Some(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_won_the_first_election_knows_the_others_again() {
         let disk = disk();
         let first = open(&disk, true, 7);
-        first.found(BTreeMap::from([(2, 0xabc), (3, u64::MAX)])).unwrap();
+        first.bootstrap(BTreeMap::from([(2, 0xabc), (3, u64::MAX)])).unwrap();
         let again = open(&disk, false, 8);
         for copy in [first, again] {
             assert!(!copy.is_joining());

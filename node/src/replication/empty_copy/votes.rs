@@ -27,10 +27,10 @@ pub struct Votes {
 
 #[derive(Default)]
 struct Answers {
-    asked: BTreeMap<bool, Asked>,
+    polls: BTreeMap<bool, PollAnswers>,
 }
 
-struct Asked {
+struct PollAnswers {
     term: u64,
     /// Who granted, with the number of a copy that began empty.
     granted: BTreeMap<NodeId, Option<u64>>,
@@ -42,11 +42,12 @@ impl Votes {
     }
 
     /// Notes an answer.
-    pub fn note(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
+    pub fn record_reply(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = answers.asked.entry(poll.pre_vote).or_insert_with(|| Asked::new(poll.term));
+        let asked =
+            answers.polls.entry(poll.pre_vote).or_insert_with(|| PollAnswers::new(poll.term));
         if asked.term < poll.term {
-            *asked = Asked::new(poll.term);
+            *asked = PollAnswers::new(poll.term);
         }
         if asked.term == poll.term {
             if reply.granted {
@@ -63,13 +64,13 @@ impl Votes {
     /// The numbers of all others, when each of them granted and each began empty.
     pub fn founders(&self, poll: Poll) -> Option<BTreeMap<NodeId, u64>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = answers.asked.get(&poll.pre_vote).filter(|asked| asked.term == poll.term);
+        let asked = answers.polls.get(&poll.pre_vote).filter(|asked| asked.term == poll.term);
         let copy = |node: &NodeId| Some((*node, (*asked?.granted.get(node)?)?));
         self.others.iter().map(copy).collect()
     }
 
     /// Waits until all others have granted and each of them began empty; for ever, if need be.
-    pub async fn founding(&self, poll: Poll) {
+    pub async fn wait_for_founders(&self, poll: Poll) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -82,7 +83,7 @@ impl Votes {
     }
 }
 
-impl Asked {
+impl PollAnswers {
     fn new(term: u64) -> Self {
         Self { term, granted: BTreeMap::new() }
     }
@@ -90,33 +91,33 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_wire::peer::Vote;
+    use evenkeel_wire::peer::PeerVote;
 
     use super::*;
 
     const POLL: Poll = Poll { term: 5, pre_vote: false };
 
     fn reply(granted: bool, joining: Option<u64>) -> VoteReply {
-        let vote = Vote { term: 5, node: 1, committed: false };
+        let vote = PeerVote { term: 5, node: 1, committed: false };
         VoteReply { vote, granted, last: None, joining }
     }
 
     #[test]
     fn a_first_election_takes_everybody() {
         let votes = Votes::new(vec![2, 3]);
-        votes.note(POLL, 2, &reply(true, Some(22)));
+        votes.record_reply(POLL, 2, &reply(true, Some(22)));
         assert_eq!(votes.founders(POLL), None, "one is missing");
-        votes.note(POLL, 3, &reply(false, Some(33)));
+        votes.record_reply(POLL, 3, &reply(false, Some(33)));
         assert_eq!(votes.founders(POLL), None, "one refused");
-        votes.note(POLL, 3, &reply(true, Some(33)));
+        votes.record_reply(POLL, 3, &reply(true, Some(33)));
         assert_eq!(votes.founders(POLL), Some(BTreeMap::from([(2, 22), (3, 33)])));
         assert_eq!(votes.founders(Poll { term: 6, ..POLL }), None, "another election");
         assert_eq!(votes.founders(Poll { pre_vote: true, ..POLL }), None, "only a vote is one");
 
-        votes.note(POLL, 3, &reply(true, None));
+        votes.record_reply(POLL, 3, &reply(true, None));
         assert_eq!(votes.founders(POLL), None, "somebody remembers more");
-        votes.note(Poll { term: 6, ..POLL }, 2, &reply(true, Some(22)));
-        votes.note(POLL, 3, &reply(true, Some(33)));
+        votes.record_reply(Poll { term: 6, ..POLL }, 2, &reply(true, Some(22)));
+        votes.record_reply(POLL, 3, &reply(true, Some(33)));
         assert_eq!(votes.founders(POLL), None, "an old answer comes too late");
         assert_eq!(Votes::new(Vec::new()).founders(POLL), Some(BTreeMap::new()), "alone");
     }
@@ -125,20 +126,20 @@ mod tests {
     fn what_would_have_been_granted_once_may_be_refused_now() {
         let votes = Votes::new(vec![2]);
         let poll = Poll { pre_vote: true, ..POLL };
-        votes.note(poll, 2, &reply(true, Some(22)));
+        votes.record_reply(poll, 2, &reply(true, Some(22)));
         assert!(votes.founders(poll).is_some());
-        votes.note(poll, 2, &reply(false, Some(22)));
+        votes.record_reply(poll, 2, &reply(false, Some(22)));
         assert_eq!(votes.founders(poll), None);
     }
 
     #[tokio::test]
     async fn a_vote_waits_for_the_last_one() {
         let votes = Votes::new(vec![2, 3]);
-        votes.note(POLL, 2, &reply(true, Some(22)));
-        let all = votes.founding(POLL);
+        votes.record_reply(POLL, 2, &reply(true, Some(22)));
+        let all = votes.wait_for_founders(POLL);
         let late = async {
             tokio::task::yield_now().await;
-            votes.note(POLL, 3, &reply(true, Some(33)));
+            votes.record_reply(POLL, 3, &reply(true, Some(33)));
         };
         tokio::join!(all, late);
     }

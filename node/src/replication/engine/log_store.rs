@@ -17,7 +17,8 @@ use openraft::{
 };
 
 use super::types::{
-    Entry, LogId, Types, Vote, entry_from_parts, entry_parts, log_id, term_of, vote_to_storage,
+    EngineEntry, EngineTypes, LogId, Vote, entry_from_parts, entry_parts, log_id, term_of,
+    vote_to_storage,
 };
 use crate::limits::{APPEND_BYTES_MAX, READ_BYTES_MAX};
 
@@ -40,15 +41,15 @@ impl LogStore {
     }
 
     /// Entries from `start` on, at least one where there is one, about `bytes` at the most.
-    fn entries(&self, start: u64, end: u64, bytes: usize) -> Result<Vec<Entry>, io::Error> {
+    fn entries(&self, start: u64, end: u64, bytes: usize) -> Result<Vec<EngineEntry>, io::Error> {
         let records = self.journal.read(start, end, bytes).map_err(io::Error::other)?;
         records.iter().map(entry).collect()
     }
 
-    fn check_link(&self, entry: &Entry) -> Result<(), io::Error> {
+    fn check_link(&self, entry: &EngineEntry) -> Result<(), io::Error> {
         let openraft::EntryPayload::Normal(batch) = &entry.payload else { return Ok(()) };
         let Some(expected) = batch.expected_link else { return Ok(()) };
-        let tip = self.journal.last();
+        let tip = self.journal.newest_tip();
         let held = tip.filter(|tip| tip.position.checked_add(1) == Some(entry.log_id.index()));
         match held {
             Some(tip) if tip.link.0 != expected => Err(io::Error::other(format!(
@@ -61,7 +62,7 @@ impl LogStore {
     }
 }
 
-fn entry(record: &Arc<Record>) -> Result<Entry, io::Error> {
+fn entry(record: &Arc<Record>) -> Result<EngineEntry, io::Error> {
     let id = log_id(record.term, record.position);
     entry_from_parts(id, record.time, record.kind, record.payload.clone(), None)
         .map_err(io::Error::other)
@@ -81,13 +82,13 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
     (start, end)
 }
 
-impl RaftLogReader<Types> for LogStore {
-    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+impl RaftLogReader<EngineTypes> for LogStore {
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<EngineEntry>, io::Error>
     where
         R: RangeBounds<u64> + Clone + Debug + Send,
     {
         let (start, end) = bounds(&range);
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<EngineEntry> = Vec::new();
         let mut next = start;
         while next < end {
             let more = self.entries(next, end, READ_BYTES_MAX)?;
@@ -101,7 +102,7 @@ impl RaftLogReader<Types> for LogStore {
     async fn entries_stream<R>(
         &mut self,
         range: R,
-    ) -> impl Stream<Item = Result<Entry, io::Error>> + Send
+    ) -> impl Stream<Item = Result<EngineEntry, io::Error>> + Send
     where
         R: RangeBounds<u64> + Clone + Debug + Send,
     {
@@ -131,16 +132,16 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         start: u64,
         end: u64,
-    ) -> Result<Vec<Entry>, io::Error> {
+    ) -> Result<Vec<EngineEntry>, io::Error> {
         self.entries(start, end, APPEND_BYTES_MAX)
     }
 }
 
-impl RaftLogStorage<Types> for LogStore {
+impl RaftLogStorage<EngineTypes> for LogStore {
     type LogReader = Self;
 
-    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
-        let last = self.journal.last().map(|tip| log_id(tip.term, tip.position));
+    async fn get_log_state(&mut self) -> Result<LogState<EngineTypes>, io::Error> {
+        let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
         Ok(LogState { last_purged_log_id: None, last_log_id: last })
     }
 
@@ -173,9 +174,13 @@ impl RaftLogStorage<Types> for LogStore {
         Ok(self.committed)
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<EngineTypes>,
+    ) -> Result<(), io::Error>
     where
-        I: IntoIterator<Item = Entry> + Send,
+        I: IntoIterator<Item = EngineEntry> + Send,
         I::IntoIter: Send,
     {
         let mut records = Vec::new();

@@ -22,12 +22,12 @@ use self::{
 };
 use super::{
     Raft,
-    digests::Comparison,
-    empty_copy::status::Joining,
-    forwarder::{Forwarder, There},
+    digests::DigestComparison,
+    empty_copy::status::EmptyCopy,
+    forwarder::{FollowerExit, Forwarder},
     leadership::{
-        handover::StepAside,
-        lead::{LeadKeeper, Leading},
+        handover::HandoverTrigger,
+        lead::{LeadKeeper, LeadKeeperParts},
     },
     peer_door::PeerDoor,
     peers::{
@@ -37,7 +37,7 @@ use super::{
         transport::PeerTransport,
     },
     proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
-    reads::{self, Here},
+    reads::{self, PrimaryExit},
 };
 use crate::state::freshness::Freshness;
 use crate::{
@@ -47,12 +47,12 @@ use crate::{
     limits::KEYS_TRUSTED_HEARTBEATS,
     metrics::Metrics,
     road::{Lead, Road},
-    state::State,
+    state::AppliedState,
     telemetry::timeline::Timeline,
 };
 
 /// What replication is made of.
-pub struct Parts {
+pub struct ReplicationParts {
     pub node: NodeId,
     pub members: Vec<NodeId>,
     pub timing: Timing,
@@ -65,7 +65,7 @@ pub struct Parts {
     /// Everything up to here is committed, and applied to the ledger in `state`.
     pub applied: Option<LogId>,
     pub membership: StoredMembership,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub clock: Arc<dyn Clock>,
     pub transport: Arc<dyn PeerTransport>,
     pub timeline: Option<Timeline>,
@@ -73,26 +73,31 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
 }
 
-impl Parts {
+impl ReplicationParts {
     fn others(&self) -> Vec<NodeId> {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
 
     /// What peers' lanes come to.
-    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, joining: &Arc<Joining>) -> PeerDoor {
+    fn door(
+        &self,
+        raft: &Raft,
+        freshness: &Arc<Freshness>,
+        empty_copy: &Arc<EmptyCopy>,
+    ) -> PeerDoor {
         PeerDoor {
             raft: raft.clone(),
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             freshness: freshness.clone(),
-            joining: joining.clone(),
+            empty_copy: empty_copy.clone(),
             state: self.state.clone(),
         }
     }
 
     /// Compares this site's digests with the others'.
-    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Comparison {
-        Comparison {
+    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> DigestComparison {
+        DigestComparison {
             peers: peers.clone(),
             state: self.state.clone(),
             lead: lead.clone(),
@@ -102,8 +107,8 @@ impl Parts {
     }
 
     /// Hands the primary role over when this site can't do its work.
-    fn aside(&self, raft: &Raft, peers: &Arc<Peers>) -> StepAside {
-        StepAside {
+    fn handover_trigger(&self, raft: &Raft, peers: &Arc<Peers>) -> HandoverTrigger {
+        HandoverTrigger {
             raft: raft.clone(),
             journal: self.journal.clone(),
             peers: peers.clone(),
@@ -132,7 +137,7 @@ pub struct Replication {
     pub queue: Arc<Queue>,
     pub peers: Arc<Peers>,
     pub freshness: Arc<Freshness>,
-    pub joining: Arc<Joining>,
+    pub empty_copy: Arc<EmptyCopy>,
     pub lead: watch::Receiver<Lead>,
     pub door: PeerDoor,
     tasks: JoinSet<()>,
@@ -144,7 +149,7 @@ pub enum StartError {
     #[error("replication can't start: {0}")]
     Engine(String),
     #[error("the marker of an empty copy can't be read or written: {0}")]
-    Joining(std::io::Error),
+    EmptyCopy(std::io::Error),
 }
 
 impl Replication {
@@ -152,12 +157,13 @@ impl Replication {
     ///
     /// # Errors
     /// When the engine refuses what the journal holds, or the data folder can't be written.
-    pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let empty = parts.journal.last().is_none();
+    pub async fn start(parts: ReplicationParts) -> Result<Self, StartError> {
+        let empty = parts.journal.newest_tip().is_none();
         let silence = parts.timing.election_max * 2;
-        let joining = Joining::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
-        let joining = Arc::new(joining.map_err(StartError::Joining)?);
-        if joining.is_joining() {
+        let empty_copy =
+            EmptyCopy::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
+        let empty_copy = Arc::new(empty_copy.map_err(StartError::EmptyCopy)?);
+        if empty_copy.is_joining() {
             tracing::warn!(
                 "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
                  or all sites of a new cluster are up"
@@ -169,7 +175,7 @@ impl Replication {
             parts.journal.clone(),
             parts.clock.clone(),
             times,
-            joining.clone(),
+            empty_copy.clone(),
             parts.others(),
         ));
         let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
@@ -189,31 +195,40 @@ impl Replication {
         peers.attach(raft.clone());
         raft.run();
         if empty {
-            found(&raft, &parts.members).await.map_err(engine)?;
+            bootstrap_membership(&raft, &parts.members).await.map_err(engine)?;
         }
-        Ok(Self::around(raft, parts, peers, joining))
+        Ok(Self::start_tasks(raft, parts, peers, empty_copy))
     }
 
-    fn around(raft: Raft, parts: Parts, peers: Arc<Peers>, joining: Arc<Joining>) -> Self {
+    fn start_tasks(
+        raft: Raft,
+        parts: ReplicationParts,
+        peers: Arc<Peers>,
+        empty_copy: Arc<EmptyCopy>,
+    ) -> Self {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) =
-            Here::new(queue.clone(), parts.journal.clone(), peers.clone(), parts.members.len());
-        let (there, forwards) = There::new();
+        let (here, reads) = PrimaryExit::new(
+            queue.clone(),
+            parts.journal.clone(),
+            peers.clone(),
+            parts.members.len(),
+        );
+        let (there, forwards) = FollowerExit::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = parts.stamps(&peers);
         let keyring = parts.keyring(&road, &freshness);
-        let door = parts.door(&raft, &freshness, &joining);
+        let door = parts.door(&raft, &freshness, &empty_copy);
         let comparison = parts.comparison(&peers, &lead);
-        let aside = parts.aside(&raft, &peers);
-        let keeper = LeadKeeper::new(Leading {
+        let aside = parts.handover_trigger(&raft, &peers);
+        let keeper = LeadKeeper::new(LeadKeeperParts {
             raft: raft.clone(),
             journal: parts.journal.clone(),
             state: parts.state.clone(),
             peers: peers.clone(),
             freshness: freshness.clone(),
-            joining: joining.clone(),
+            empty_copy: empty_copy.clone(),
             timing: parts.timing,
             others: parts.others(),
             genesis: parts.genesis,
@@ -243,8 +258,8 @@ impl Replication {
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
-        tasks.spawn(async move { attended.attend().await });
-        Self { raft, road, keyring, queue, peers, freshness, joining, lead, door, tasks }
+        tasks.spawn(async move { attended.drain_waiting().await });
+        Self { raft, road, keyring, queue, peers, freshness, empty_copy, lead, door, tasks }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.
@@ -255,7 +270,7 @@ impl Replication {
 }
 
 /// The first membership of an empty journal. Every site writes the same record, so it doesn't matter whose election wins.
-async fn found(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
+async fn bootstrap_membership(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
     let members: BTreeMap<NodeId, types::EngineNode> =
         members.iter().map(|node| (*node, types::EngineNode::default())).collect();
     match raft.initialize(members).await {

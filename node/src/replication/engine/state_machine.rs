@@ -11,17 +11,17 @@ use openraft::{
     type_config::alias::{SnapshotMetaOf, SnapshotOf},
 };
 
-use super::types::{Entry, LogId, StoredMembership, Types, encode_membership, term_of};
+use super::types::{EngineEntry, EngineTypes, LogId, StoredMembership, encode_membership, term_of};
 use crate::{
     metrics::Metrics,
-    road::Decided,
-    state::{Place, State},
+    road::DecidedEntry,
+    state::{AppliedState, LogPosition},
 };
 use evenkeel_ledger::EntryHead;
 
 /// The engine's view of the ledger.
 pub struct StateMachine {
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     journal: Journal,
     applied: Option<LogId>,
     membership: StoredMembership,
@@ -31,7 +31,7 @@ pub struct StateMachine {
 impl StateMachine {
     /// Over a ledger that has everything up to `applied`.
     pub fn new(
-        state: Arc<State>,
+        state: Arc<AppliedState>,
         journal: Journal,
         applied: Option<LogId>,
         membership: StoredMembership,
@@ -40,7 +40,7 @@ impl StateMachine {
         Self { state, journal, applied, membership, metrics }
     }
 
-    fn apply_one(&mut self, entry: &Entry) -> Result<Option<Arc<Decided>>, io::Error> {
+    fn apply_one(&mut self, entry: &EngineEntry) -> Result<Option<Arc<DecidedEntry>>, io::Error> {
         let position = entry.log_id.index();
         let tip = self
             .journal
@@ -59,22 +59,22 @@ impl StateMachine {
             EntryPayload::Normal(batch) => {
                 let answers: Vec<Answer> =
                     self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
-                self.metrics.applied(&answers);
+                self.metrics.count_applied(&answers);
                 let stamp =
                     Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
-                Some(Arc::new(Decided { stamp, answers }))
+                Some(Arc::new(DecidedEntry { stamp, answers }))
             }
             EntryPayload::Blank => {
-                self.state.pass(&head).map_err(io::Error::other)?;
-                self.metrics.passed();
+                self.state.skip_entry(&head).map_err(io::Error::other)?;
+                self.metrics.count_empty_entry();
                 None
             }
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
-                let place = Place { term: head.term, position };
-                self.state.pass(&head).map_err(io::Error::other)?;
+                let place = LogPosition { term: head.term, position };
+                self.state.skip_entry(&head).map_err(io::Error::other)?;
                 self.state.set_membership(place, encode_membership(members));
-                self.metrics.passed();
+                self.metrics.count_empty_entry();
                 None
             }
         };
@@ -83,7 +83,7 @@ impl StateMachine {
     }
 }
 
-impl RaftStateMachine<Types> for StateMachine {
+impl RaftStateMachine<EngineTypes> for StateMachine {
     type SnapshotData = ();
     type SnapshotBuilder = NoSnapshots;
 
@@ -93,7 +93,7 @@ impl RaftStateMachine<Types> for StateMachine {
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
     where
-        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + Send,
+        S: Stream<Item = Result<EntryResponder<EngineTypes>, io::Error>> + Unpin + Send,
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
@@ -118,13 +118,15 @@ impl RaftStateMachine<Types> for StateMachine {
 
     async fn install_snapshot(
         &mut self,
-        _meta: &SnapshotMetaOf<Types>,
+        _meta: &SnapshotMetaOf<EngineTypes>,
         _snapshot: (),
     ) -> Result<(), io::Error> {
         Err(no_snapshots())
     }
 
-    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, ()>>, io::Error> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotOf<EngineTypes, ()>>, io::Error> {
         Ok(None)
     }
 }
@@ -136,10 +138,10 @@ fn no_snapshots() -> io::Error {
     io::Error::other("there are no snapshots: the journal is kept whole")
 }
 
-impl RaftSnapshotBuilder<Types> for NoSnapshots {
+impl RaftSnapshotBuilder<EngineTypes> for NoSnapshots {
     type SnapshotData = ();
 
-    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, ()>, io::Error> {
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<EngineTypes, ()>, io::Error> {
         Err(no_snapshots())
     }
 }

@@ -13,7 +13,7 @@ pub type EngineNode = openraft::impls::EmptyNode;
 
 /// Commands on their way through the engine: one journal entry's body.
 #[derive(Clone)]
-pub struct Batch {
+pub struct CommandBatch {
     /// When the primary made the entry, microseconds since the Unix epoch.
     pub time: u64,
     /// The body, as it's hashed, stored and sent.
@@ -22,43 +22,44 @@ pub struct Batch {
     pub expected_link: Option<[u8; 32]>,
 }
 
-impl fmt::Debug for Batch {
+impl fmt::Debug for CommandBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "batch of {} bytes", self.body.len())
     }
 }
 
-impl fmt::Display for Batch {
+impl fmt::Display for CommandBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-use crate::road::Decided;
+use crate::road::DecidedEntry;
 
 #[cfg(not(evenkeel_simulation))]
-type Runtime = openraft::impls::TokioRuntime;
+type EngineRuntime = openraft::impls::TokioRuntime;
 #[cfg(evenkeel_simulation)]
-type Runtime = openraft_rt::deterministic_rng::DeterministicRng<openraft::impls::TokioRuntime>;
+type EngineRuntime =
+    openraft_rt::deterministic_rng::DeterministicRng<openraft::impls::TokioRuntime>;
 
 /// The one configuration of the engine that evenkeel uses: one primary a term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Types;
+pub struct EngineTypes;
 
-impl openraft::RaftTypeConfig for Types {
-    type D = Batch;
-    type R = Option<Arc<Decided>>;
+impl openraft::RaftTypeConfig for EngineTypes {
+    type D = CommandBatch;
+    type R = Option<Arc<DecidedEntry>>;
     type NodeId = u64;
     type Node = EngineNode;
     type Term = u64;
     type LeaderId = leader_id_std::LeaderId<u64, u64>;
     type Vote = openraft::impls::Vote<Self::LeaderId>;
-    type Payload = EntryPayload<Batch, u64, EngineNode>;
+    type Payload = EntryPayload<CommandBatch, u64, EngineNode>;
     type Entry = openraft::Entry<
         <Self::LeaderId as RaftLeaderId>::Committed,
-        EntryPayload<Batch, u64, EngineNode>,
+        EntryPayload<CommandBatch, u64, EngineNode>,
     >;
-    type AsyncRuntime = Runtime;
+    type AsyncRuntime = EngineRuntime;
     type Responder<T>
         = openraft::impls::OneshotResponder<Self, T>
     where
@@ -70,10 +71,10 @@ impl openraft::RaftTypeConfig for Types {
     type ErrorSource = openraft::impls::BoxedErrorSource;
 }
 
-pub type LogId = openraft::type_config::alias::LogIdOf<Types>;
-pub type Vote = openraft::type_config::alias::VoteOf<Types>;
-pub type Entry = openraft::type_config::alias::EntryOf<Types>;
-pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Types>;
+pub type LogId = openraft::type_config::alias::LogIdOf<EngineTypes>;
+pub type Vote = openraft::type_config::alias::VoteOf<EngineTypes>;
+pub type EngineEntry = openraft::type_config::alias::EntryOf<EngineTypes>;
+pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<EngineTypes>;
 pub type EngineMembership = Membership<u64, EngineNode>;
 
 pub fn log_id(term: u64, position: u64) -> LogId {
@@ -84,43 +85,43 @@ pub fn term_of(id: &LogId) -> u64 {
     **id.committed_leader_id()
 }
 
-pub fn log_id_to_wire(id: &LogId) -> peer::LogId {
-    peer::LogId { term: term_of(id), position: id.index() }
+pub fn log_id_to_wire(id: &LogId) -> peer::PeerLogId {
+    peer::PeerLogId { term: term_of(id), position: id.index() }
 }
 
-pub fn log_id_from_wire(id: peer::LogId) -> LogId {
+pub fn log_id_from_wire(id: peer::PeerLogId) -> LogId {
     log_id(id.term, id.position)
 }
 
-pub fn vote_to_wire(vote: &Vote) -> peer::Vote {
-    peer::Vote {
+pub fn vote_to_wire(vote: &Vote) -> peer::PeerVote {
+    peer::PeerVote {
         term: vote.leader_id.term,
         node: vote.leader_id.voted_for,
         committed: vote.committed,
     }
 }
 
-pub fn vote_from_wire(vote: peer::Vote) -> Vote {
+pub fn vote_from_wire(vote: peer::PeerVote) -> Vote {
     Vote {
         leader_id: leader_id_std::LeaderId { term: vote.term, voted_for: vote.node },
         committed: vote.committed,
     }
 }
 
-pub fn vote_to_storage(vote: &Vote) -> storage::vote::Vote {
-    storage::vote::Vote {
+pub fn vote_to_storage(vote: &Vote) -> storage::vote::StoredVote {
+    storage::vote::StoredVote {
         term: vote.leader_id.term,
         node: vote.leader_id.voted_for,
         committed: vote.committed,
     }
 }
 
-pub fn vote_from_storage(vote: storage::vote::Vote) -> Vote {
-    vote_from_wire(peer::Vote { term: vote.term, node: vote.node, committed: vote.committed })
+pub fn vote_from_storage(vote: storage::vote::StoredVote) -> Vote {
+    vote_from_wire(peer::PeerVote { term: vote.term, node: vote.node, committed: vote.committed })
 }
 
 /// What the journal and the wire hold of an entry: its time, kind and payload.
-pub fn entry_parts(entry: &Entry) -> (u64, u8, Bytes) {
+pub fn entry_parts(entry: &EngineEntry) -> (u64, u8, Bytes) {
     match &entry.payload {
         EntryPayload::Blank => (0, record_kind::BLANK, Bytes::new()),
         EntryPayload::Normal(batch) => (batch.time, record_kind::COMMANDS, batch.body.clone()),
@@ -146,17 +147,19 @@ pub fn entry_from_parts(
     record_kind: u8,
     payload: Bytes,
     expected_link: Option<[u8; 32]>,
-) -> Result<Entry, EntryError> {
+) -> Result<EngineEntry, EntryError> {
     let payload = match record_kind {
         record_kind::BLANK => EntryPayload::Blank,
-        record_kind::COMMANDS => EntryPayload::Normal(Batch { time, body: payload, expected_link }),
+        record_kind::COMMANDS => {
+            EntryPayload::Normal(CommandBatch { time, body: payload, expected_link })
+        }
         record_kind::MEMBERSHIP => EntryPayload::Membership(
             decode_membership(&payload)
                 .map_err(|why| EntryError::Membership { position: id.index(), why })?,
         ),
         kind => return Err(EntryError::Kind { position: id.index(), kind }),
     };
-    Ok(Entry { log_id: id, payload })
+    Ok(EngineEntry { log_id: id, payload })
 }
 
 /// Voters as configurations (two while they change), then all nodes; as the journal holds them.

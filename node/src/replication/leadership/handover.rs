@@ -13,26 +13,26 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::watchdog::Watchdog;
 use crate::replication::{Raft, peers::book::Peers, progress};
-use crate::{state::State, telemetry::timeline::Timeline};
+use crate::{state::AppliedState, telemetry::timeline::Timeline};
 
 /// How often it looks.
 const PACE: Duration = Duration::from_millis(100);
 /// How long it waits before it tries to be relieved again.
-const AGAIN: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long one write or sync may take before a primary is one no more.
-const DISK_HANGS: Duration = Duration::from_secs(2);
+const DISK_HANGS_AFTER: Duration = Duration::from_secs(2);
 /// How long it may take before the process ends: what hangs so long doesn't come back as it was.
-const DISK_IS_LOST: Duration = Duration::from_secs(5);
+const DISK_LOST_AFTER: Duration = Duration::from_secs(5);
 /// Why the process ends then.
 pub const DISK_HUNG: &str = "the disk hangs: a write or sync of the journal has taken more than 5 s; nothing is \
                              acknowledged that isn't on a majority of disks. Look at the disk, then start again";
 /// How long a successor may take.
-const RELIEVED_WITHIN: Duration = Duration::from_secs(2);
+const TAKEOVER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a primary wants to be relieved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
+pub enum HandoverReason {
     /// There's no room for the next segment: new commands are refused.
     #[error("this site's disk is full")]
     DiskFull,
@@ -45,15 +45,15 @@ pub enum Why {
 }
 
 /// Looks for reasons to step aside.
-pub struct StepAside {
+pub struct HandoverTrigger {
     pub raft: Raft,
     pub journal: Journal,
     pub peers: Arc<Peers>,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub timeline: Option<Timeline>,
 }
 
-impl StepAside {
+impl HandoverTrigger {
     /// Looks for as long as the engine runs.
     pub async fn run(self) {
         let mut tick = interval(PACE);
@@ -63,36 +63,36 @@ impl StepAside {
         loop {
             tick.tick().await;
             let now = Instant::now();
-            let hangs_for = watchdog.look(self.journal.oldest_undone(), now);
-            if hangs_for >= DISK_HANGS {
+            let hangs_for = watchdog.measure_hang(self.journal.oldest_pending(), now);
+            if hangs_for >= DISK_HANGS_AFTER {
                 // Whoever leads with a disk that hangs is no primary: the others find out at once.
                 self.peers.fall_silent(now);
-                if hangs_for >= DISK_IS_LOST {
+                if hangs_for >= DISK_LOST_AFTER {
                     return self.state.fail(DISK_HUNG);
                 }
             }
-            let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < AGAIN);
-            let Some(why) = self.why(hangs_for).filter(|_| !lately) else { continue };
-            let Some(term) = self.peers.leads() else { continue };
+            let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < RETRY_AFTER);
+            let Some(why) = self.find_reason(hangs_for).filter(|_| !lately) else { continue };
+            let Some(term) = self.peers.led_term() else { continue };
             if let Some(to) = progress::successor(&self.raft, &self.peers, now) {
                 tried = Some(now);
                 self.hand_over(to, why).await;
-                tokio::spawn(silence_if_not_relieved(self.peers.clone(), term, to));
+                tokio::spawn(silence_unless_taken_over(self.peers.clone(), term, to));
             }
         }
     }
 
-    fn why(&self, hangs_for: Duration) -> Option<Why> {
-        if hangs_for >= DISK_HANGS {
-            return Some(Why::DiskHangs);
+    fn find_reason(&self, hangs_for: Duration) -> Option<HandoverReason> {
+        if hangs_for >= DISK_HANGS_AFTER {
+            return Some(HandoverReason::DiskHangs);
         }
-        if self.journal.disk_full() {
-            return Some(Why::DiskFull);
+        if self.journal.is_disk_full() {
+            return Some(HandoverReason::DiskFull);
         }
-        self.peers.consider_copies().first().copied().map(Why::LostDisk)
+        self.peers.admit_copies().first().copied().map(HandoverReason::LostDisk)
     }
 
-    async fn hand_over(&self, to: NodeId, why: Why) {
+    async fn hand_over(&self, to: NodeId, why: HandoverReason) {
         tracing::warn!(%why, to, "this site can't go on as the primary: handing the role over");
         if let Some(timeline) = &self.timeline {
             timeline.record("stepped_aside", json!({ "to": to, "why": why.to_string() }));
@@ -104,9 +104,9 @@ impl StepAside {
 }
 
 /// Once asked to hand over, the engine takes no more commands in this term, whether it's relieved or not.
-async fn silence_if_not_relieved(peers: Arc<Peers>, term: u64, to: NodeId) {
-    sleep(RELIEVED_WITHIN).await;
-    if peers.leads() == Some(term) {
+async fn silence_unless_taken_over(peers: Arc<Peers>, term: u64, to: NodeId) {
+    sleep(TAKEOVER_PATIENCE).await;
+    if peers.led_term() == Some(term) {
         tracing::warn!(
             to,
             "the primary role wasn't taken over: falling silent, so that the others elect"

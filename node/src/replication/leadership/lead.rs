@@ -24,27 +24,27 @@ use crate::{
     config::Timing,
     metrics::Metrics,
     road::Lead,
-    state::State,
+    state::AppliedState,
     telemetry::timeline::Timeline,
 };
 use crate::{
     replication::{
         Raft,
-        empty_copy::{status::Joining, votes::Poll},
-        engine::types::Batch,
+        empty_copy::{status::EmptyCopy, votes::Poll},
+        engine::types::CommandBatch,
         peers::book::Peers,
     },
     state::freshness::Freshness,
 };
 
 /// What leading depends on.
-pub struct Leading {
+pub struct LeadKeeperParts {
     pub raft: Raft,
     pub journal: Journal,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub peers: Arc<Peers>,
     pub freshness: Arc<Freshness>,
-    pub joining: Arc<Joining>,
+    pub empty_copy: Arc<EmptyCopy>,
     pub timing: Timing,
     pub genesis: Genesis,
     pub clock: Arc<dyn Clock>,
@@ -58,7 +58,7 @@ pub struct Leading {
 
 /// Keeps [`Lead`] true.
 pub struct LeadKeeper {
-    on: Leading,
+    parts: LeadKeeperParts,
     /// The last primary that was announced, and its term.
     announced: Option<(u64, u64)>,
     /// The peers that don't answer this primary.
@@ -71,21 +71,21 @@ pub struct LeadKeeper {
 }
 
 impl LeadKeeper {
-    pub fn new(on: Leading) -> Self {
+    pub fn new(on: LeadKeeperParts) -> Self {
         let (term, lost) = (on.term, BTreeSet::new());
-        Self { on, announced: None, lost, primary_since: None, term, leaderless: false }
+        Self { parts: on, announced: None, lost, primary_since: None, term, leaderless: false }
     }
 
     /// Runs until the engine stops.
     pub async fn run(mut self) {
-        let mut metrics = self.on.raft.server_metrics();
-        let mut applied = self.on.state.applied();
-        let pace = (self.on.timing.heartbeat / 2).min(Duration::from_millis(50));
+        let mut metrics = self.parts.raft.server_metrics();
+        let mut applied = self.parts.state.watch_applied();
+        let pace = (self.parts.timing.heartbeat / 2).min(Duration::from_millis(50));
         let mut tick = tokio::time::interval(pace);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let waits_for_ledger =
-                self.on.raft.is_leader() && *self.on.lead.borrow() == Lead::Nowhere;
+                self.parts.raft.is_leader() && *self.parts.lead.borrow() == Lead::Nowhere;
             tokio::select! {
                 changed = metrics.changed() => if changed.is_err() { break },
                 changed = applied.changed(), if waits_for_ledger => if changed.is_err() { break },
@@ -93,50 +93,54 @@ impl LeadKeeper {
             }
             let now = Instant::now();
             self.count_elections();
-            self.look_after_joining();
-            self.on.peers.consider_copies();
-            let lead = self.look(now).await;
-            let before = *self.on.lead.borrow();
+            self.check_empty_copy();
+            self.parts.peers.admit_copies();
+            let lead = self.determine_lead(now).await;
+            let before = *self.parts.lead.borrow();
             if before != lead {
-                self.on.lead.send_replace(lead);
-                self.tell_loss(before, lead);
+                self.parts.lead.send_replace(lead);
+                self.report_lead_change(before, lead);
             }
         }
-        self.on.lead.send_replace(Lead::Nowhere);
+        self.parts.lead.send_replace(Lead::Nowhere);
     }
 
     fn count_elections(&mut self) {
-        let term = self.on.raft.server_metrics().borrow_watched().vote.leader_id.term;
-        self.on.metrics.terms_begun(term.saturating_sub(self.term));
+        let term = self.parts.raft.server_metrics().borrow_watched().vote.leader_id.term;
+        self.parts.metrics.count_terms(term.saturating_sub(self.term));
         self.term = self.term.max(term);
     }
 
-    async fn look(&mut self, now: Instant) -> Lead {
-        let patience = self.on.timing.election_max + self.on.timing.heartbeat * 2;
-        if let Ok(leader) = self.on.raft.as_leader() {
+    async fn determine_lead(&mut self, now: Instant) -> Lead {
+        let patience = self.parts.timing.election_max + self.parts.timing.heartbeat * 2;
+        if let Ok(leader) = self.parts.raft.as_leader() {
             let term = leader.term();
-            if self.on.joining.is_joining() || self.on.peers.is_silent(now) {
+            if self.parts.empty_copy.is_joining() || self.parts.peers.is_silent(now) {
                 return Lead::Nowhere;
             }
-            let answered = self.on.peers.majority_answered(now);
+            let answered = self.parts.peers.majority_answered(now);
             let answered = answered.filter(|at| now.saturating_duration_since(*at) <= patience);
-            let caught_up = self.on.state.applied_term() == Some(term);
-            if caught_up && !self.on.state.founded() {
-                self.found().await;
+            let caught_up = self.parts.state.applied_term() == Some(term);
+            if caught_up && !self.parts.state.is_bootstrapped() {
+                self.bootstrap_ledger().await;
             }
             let Some(answered) = answered.filter(|_| caught_up) else { return Lead::Nowhere };
-            self.on.freshness.confirmed(answered);
+            self.parts.freshness.record_quorum(answered);
             self.announce_here(term, now);
-            self.look_for_peers(now, patience);
-            return if self.on.state.founded() { Lead::Here(term) } else { Lead::Nowhere };
+            self.report_lost_peers(now, patience);
+            return if self.parts.state.is_bootstrapped() {
+                Lead::Here(term)
+            } else {
+                Lead::Nowhere
+            };
         }
         let (leader, term) = {
-            let metrics = self.on.raft.server_metrics();
+            let metrics = self.parts.raft.server_metrics();
             let metrics = metrics.borrow_watched();
             (metrics.current_leader, metrics.vote.leader_id.term)
         };
         match leader {
-            Some(node) if self.on.freshness.is_led_by((node, term), now, patience) => {
+            Some(node) if self.parts.freshness.is_led_by((node, term), now, patience) => {
                 self.announce_there(node, term);
                 Lead::There(node)
             }
@@ -145,15 +149,15 @@ impl LeadKeeper {
     }
 
     /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
-    async fn found(&self) {
-        let time = self.on.clock.wall_micros();
-        let mut genesis = self.on.genesis.clone();
+    async fn bootstrap_ledger(&self) {
+        let time = self.parts.clock.wall_micros();
+        let mut genesis = self.parts.genesis.clone();
         genesis.first_date = calendar::date_at(time, genesis.time_zone.as_str());
         let command = codec::encode(&Command::Genesis(Box::new(genesis)));
         let mut entry = EntryBuilder::new();
         entry.push(OPERATOR_KEY, false, 1, &command);
-        let batch = Batch { time, body: entry.finish().into(), expected_link: None };
-        let written = timeout(Duration::from_secs(5), self.on.raft.client_write(batch)).await;
+        let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };
+        let written = timeout(Duration::from_secs(5), self.parts.raft.client_write(batch)).await;
         match written {
             Ok(Ok(_)) => tracing::info!("founded the ledger"),
             Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't founded yet"),
@@ -162,22 +166,22 @@ impl LeadKeeper {
     }
 
     /// A copy that began empty counts for nothing until it has caught up.
-    fn look_after_joining(&mut self) {
-        if !self.on.joining.is_joining() {
+    fn check_empty_copy(&mut self) {
+        if !self.parts.empty_copy.is_joining() {
             return;
         }
-        if let Some(term) = self.on.peers.leads() {
-            return self.found_cluster(term);
+        if let Some(term) = self.parts.peers.led_term() {
+            return self.bootstrap_cluster(term);
         }
-        let durable = self.on.journal.durable().min(self.on.state.position());
-        if self.on.freshness.has_caught_up(durable) {
-            match self.on.joining.caught_up() {
+        let durable = self.parts.journal.durable_position().min(self.parts.state.position());
+        if self.parts.freshness.has_caught_up(durable) {
+            match self.parts.empty_copy.mark_caught_up() {
                 Ok(()) => {
                     tracing::info!(
                         position = durable,
                         "this copy began empty and has caught up: it votes from now on"
                     );
-                    self.note("caught_up", json!({ "position": durable }));
+                    self.record_event("caught_up", json!({ "position": durable }));
                 }
                 Err(error) => tracing::error!(%error, "can't remove the marker of an empty copy"),
             }
@@ -185,72 +189,72 @@ impl LeadKeeper {
     }
 
     /// All copies began empty, and all of them elected this one. Before anybody hears of it, it's on disk who they were.
-    fn found_cluster(&self, term: u64) {
-        let Some(others) = self.on.peers.votes().founders(Poll { term, pre_vote: false }) else {
+    fn bootstrap_cluster(&self, term: u64) {
+        let Some(others) = self.parts.peers.votes().founders(Poll { term, pre_vote: false }) else {
             return tracing::error!(term, "elected although it began empty: not by all others");
         };
         let sites = others.len() + 1;
-        match self.on.joining.found(others) {
+        match self.parts.empty_copy.bootstrap(others) {
             Ok(()) => {
                 tracing::info!(term, sites, "the cluster's first election: every site took part");
-                self.note("first_election", json!({ "term": term, "sites": sites }));
+                self.record_event("first_election", json!({ "term": term, "sites": sites }));
             }
             Err(error) => tracing::error!(%error, "can't keep who took part in the first election"),
         }
     }
 
     fn announce_here(&mut self, term: u64, now: Instant) {
-        let node = *self.on.raft.node_id();
+        let node = *self.parts.raft.node_id();
         if self.announced.replace((node, term)) != Some((node, term)) {
-            let position = self.on.state.position();
+            let position = self.parts.state.position();
             tracing::info!(term, position, "this site is the primary now: a majority elected it");
-            self.note("became_primary", json!({ "term": term, "position": position }));
+            self.record_event("became_primary", json!({ "term": term, "position": position }));
             self.lost.clear();
             self.primary_since = Some(now);
         }
     }
 
     /// A primary says which peer it has lost, and when it's back.
-    fn look_for_peers(&mut self, now: Instant, patience: Duration) {
+    fn report_lost_peers(&mut self, now: Instant, patience: Duration) {
         let settled = self
             .primary_since
             .is_some_and(|since| now.saturating_duration_since(since) > patience * 2);
         if !settled {
             return;
         }
-        for node in self.on.others.clone() {
-            let heard = self.on.peers.heard(node).map(|heard| heard.at);
+        for node in self.parts.others.clone() {
+            let heard = self.parts.peers.last_report(node).map(|heard| heard.at);
             let silent = heard.is_none_or(|at| now.saturating_duration_since(at) > patience * 2);
             if silent && self.lost.insert(node) {
                 tracing::warn!(peer = node, "lost a peer: it doesn't answer");
-                self.note("lost_peer", json!({ "node": node }));
+                self.record_event("lost_peer", json!({ "node": node }));
             } else if !silent && self.lost.remove(&node) {
                 tracing::info!(peer = node, "a lost peer answers again");
-                self.note("found_peer", json!({ "node": node }));
+                self.record_event("found_peer", json!({ "node": node }));
             }
         }
     }
 
     /// Who was led and isn't any more is told once, and once when somebody leads again.
-    fn tell_loss(&mut self, before: Lead, lead: Lead) {
+    fn report_lead_change(&mut self, before: Lead, lead: Lead) {
         match (before, lead) {
             // Who steps aside, hands the role over or is outvoted says so elsewhere.
             (Lead::Here(term), Lead::Nowhere)
-                if self.on.raft.is_leader() && !self.on.peers.is_silent(Instant::now()) =>
+                if self.parts.raft.is_leader() && !self.parts.peers.is_silent(Instant::now()) =>
             {
                 self.leaderless = true;
                 tracing::warn!(term, "a majority doesn't answer: this site decides nothing");
-                self.note("majority_lost", json!({ "term": term }));
+                self.record_event("majority_lost", json!({ "term": term }));
             }
             (Lead::There(node), Lead::Nowhere) => {
                 self.leaderless = true;
                 tracing::warn!(primary = node, "no primary is heard that a majority answers");
-                self.note("primary_lost", json!({ "primary": node }));
+                self.record_event("primary_lost", json!({ "primary": node }));
             }
             (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {
                 self.leaderless = false;
                 tracing::info!("commands are decided again");
-                self.note("led_again", json!({}));
+                self.record_event("led_again", json!({}));
             }
             _ => {}
         }
@@ -259,18 +263,18 @@ impl LeadKeeper {
     fn announce_there(&mut self, node: u64, term: u64) {
         let before = self.announced.replace((node, term));
         if before != Some((node, term)) {
-            let own = *self.on.raft.node_id();
+            let own = *self.parts.raft.node_id();
             if before.is_some_and(|(before, _)| before == own) {
                 tracing::warn!(term, primary = node, "this site is no longer the primary");
             } else {
                 tracing::info!(term, primary = node, "following a primary");
             }
-            self.note("follows", json!({ "primary": node, "term": term }));
+            self.record_event("follows", json!({ "primary": node, "term": term }));
         }
     }
 
-    fn note(&self, event: &str, details: serde_json::Value) {
-        if let Some(timeline) = &self.on.timeline {
+    fn record_event(&self, event: &str, details: serde_json::Value) {
+        if let Some(timeline) = &self.parts.timeline {
             timeline.record(event, details);
         }
     }

@@ -15,7 +15,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// For how long the same piece of work has been the oldest one that isn't done; `undone` is its number.
-    pub fn look(&mut self, undone: Option<u64>, now: Instant) -> Duration {
+    pub fn measure_hang(&mut self, undone: Option<u64>, now: Instant) -> Duration {
         let Some(number) = undone else {
             self.at = None;
             return Duration::ZERO;
@@ -39,14 +39,18 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watchdog = Watchdog::default();
-        assert_eq!(watchdog.look(None, at(0)), Duration::ZERO);
+        assert_eq!(watchdog.measure_hang(None, at(0)), Duration::ZERO);
         for (number, ms) in [(5, 100), (6, 1_900), (7, 3_700), (9, 5_500)] {
-            assert_eq!(watchdog.look(Some(number), at(ms)), Duration::ZERO);
+            assert_eq!(watchdog.measure_hang(Some(number), at(ms)), Duration::ZERO);
         }
-        assert_eq!(watchdog.look(Some(9), at(7_500)), Duration::from_secs(2));
-        assert_eq!(watchdog.look(Some(9), at(10_500)), Duration::from_secs(5));
-        assert_eq!(watchdog.look(Some(10), at(10_600)), Duration::ZERO);
-        assert_eq!(watchdog.look(None, at(10_700)), Duration::ZERO);
-        assert_eq!(watchdog.look(Some(10), at(10_800)), Duration::ZERO, "the pause doesn't count");
+        assert_eq!(watchdog.measure_hang(Some(9), at(7_500)), Duration::from_secs(2));
+        assert_eq!(watchdog.measure_hang(Some(9), at(10_500)), Duration::from_secs(5));
+        assert_eq!(watchdog.measure_hang(Some(10), at(10_600)), Duration::ZERO);
+        assert_eq!(watchdog.measure_hang(None, at(10_700)), Duration::ZERO);
+        assert_eq!(
+            watchdog.measure_hang(Some(10), at(10_800)),
+            Duration::ZERO,
+            "the pause doesn't count"
+        );
     }
 }

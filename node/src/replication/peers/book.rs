@@ -13,7 +13,7 @@ use std::{
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
     id::NodeId,
-    peer::{AppendReply, CopyWelcome},
+    peer::{Admittance, AppendReply},
 };
 use openraft::async_runtime::Instant as _;
 use tokio::time::Instant;
@@ -26,8 +26,8 @@ use crate::clock::Clock;
 use crate::replication::{
     Raft,
     empty_copy::{
-        admittance::{Standing, Welcomes},
-        status::Joining,
+        admittance::{Admittances, CopyStanding},
+        status::EmptyCopy,
         votes::Votes,
     },
     engine::types::{LogId, term_of},
@@ -47,7 +47,7 @@ pub struct PeerTimes {
 
 /// What a peer last let us know.
 #[derive(Clone, Copy, Debug)]
-pub struct Heard {
+pub struct PeerReport {
     /// When it answered.
     pub at: Instant,
     /// Its clock less ours, microseconds.
@@ -64,25 +64,25 @@ pub struct Peers {
     journal: Journal,
     clock: Arc<dyn Clock>,
     times: PeerTimes,
-    joining: Arc<Joining>,
+    empty_copy: Arc<EmptyCopy>,
     votes: Votes,
     /// The cluster has one site: it's a majority by itself.
     is_alone: bool,
     raft: OnceLock<Raft>,
-    state: Mutex<State>,
+    state: Mutex<PeersState>,
     /// Asked for every command.
     full_disks: AtomicUsize,
 }
 
 #[derive(Default)]
-struct State {
+struct PeersState {
     gate: MuteGate,
     /// The term that this node leads, and since when.
     leading: Option<(u64, Instant)>,
-    heard: BTreeMap<NodeId, Heard>,
+    reports: BTreeMap<NodeId, PeerReport>,
     /// A primary that was to be relieved and wasn't: until then it says nothing, so that the others elect.
     silent_until: Option<Instant>,
-    welcomes: Welcomes,
+    admittances: Admittances,
 }
 
 impl Peers {
@@ -91,14 +91,25 @@ impl Peers {
         journal: Journal,
         clock: Arc<dyn Clock>,
         times: PeerTimes,
-        joining: Arc<Joining>,
+        empty_copy: Arc<EmptyCopy>,
         others: Vec<NodeId>,
     ) -> Self {
         let is_alone = others.is_empty();
         let (state, votes) = (Mutex::default(), Votes::new(others));
         let full_disks = AtomicUsize::new(0);
         let raft = OnceLock::new();
-        Self { transport, journal, clock, times, joining, votes, is_alone, raft, state, full_disks }
+        Self {
+            transport,
+            journal,
+            clock,
+            times,
+            empty_copy,
+            votes,
+            is_alone,
+            raft,
+            state,
+            full_disks,
+        }
     }
 
     /// Lets the gate see the engine; before that nothing is held back.
@@ -115,8 +126,8 @@ impl Peers {
     }
 
     /// What kind of copy this node has.
-    pub fn joining(&self) -> &Joining {
-        &self.joining
+    pub fn empty_copy(&self) -> &EmptyCopy {
+        &self.empty_copy
     }
 
     /// What the others answered to this node's candidacies.
@@ -177,7 +188,7 @@ impl Peers {
     }
 
     /// Notes an answer.
-    pub fn answered(&self, from: NodeId, reply: &AppendReply) {
+    pub fn record_answer(&self, from: NodeId, reply: &AppendReply) {
         let ours = i128::from(self.clock.wall_micros());
         let offset = i128::from(reply.clock) - ours;
         let clock_offset =
@@ -185,15 +196,15 @@ impl Peers {
         let AppendReply { disk_full, joining, .. } = *reply;
         let mut state = self.state();
         let at = Instant::now();
-        state.heard.insert(from, Heard { at, clock_offset, disk_full, joining });
-        let full = state.heard.values().filter(|heard| heard.disk_full).count();
+        state.reports.insert(from, PeerReport { at, clock_offset, disk_full, joining });
+        let full = state.reports.values().filter(|heard| heard.disk_full).count();
         self.full_disks.store(full, Ordering::Relaxed);
     }
 
     /// A copy that began empty took nothing: it waits for a welcome.
-    pub fn met(&self, from: NodeId, copy: u64) {
-        let Some(term) = self.leads() else { return };
-        if self.state().welcomes.meet(term, from, copy, Instant::now()) {
+    pub fn record_empty_copy(&self, from: NodeId, copy: u64) {
+        let Some(term) = self.led_term() else { return };
+        if self.state().admittances.record_copy(term, from, copy, Instant::now()) {
             tracing::warn!(
                 peer = from,
                 "a site's copy began empty: it counts for nothing until it has caught up"
@@ -202,44 +213,44 @@ impl Peers {
     }
 
     /// The word for a copy that began empty, if a primary of this term may give it.
-    pub fn welcome(&self, term: u64, to: NodeId) -> Option<CopyWelcome> {
-        self.state().welcomes.word(term, to)
+    pub fn admittance_for(&self, term: u64, to: NodeId) -> Option<Admittance> {
+        self.state().admittances.admittance_of(term, to)
     }
 
     /// Welcomes the copies that may be; gives the sites that only another primary can fill, because their lost copies
     /// acknowledged something to this one.
-    pub fn consider_copies(&self) -> Vec<NodeId> {
+    pub fn admit_copies(&self) -> Vec<NodeId> {
         let Some(raft) = self.raft.get() else { return Vec::new() };
         let Ok(leader) = raft.as_leader() else { return Vec::new() };
         let (term, now) = (leader.term(), Instant::now());
-        if self.state().welcomes.waiting(term).is_empty() {
+        if self.state().admittances.waiting(term).is_empty() {
             return Vec::new();
         }
         let confirmed = self.majority_answered(now);
-        let followers = progress::look(raft).followers;
+        let followers = progress::read_status(raft).followers;
         let acknowledged = |node| {
             let follower = followers.iter().find(|follower| follower.node == node);
             follower.is_some_and(|follower| follower.matched.is_some())
         };
         let mut state = self.state();
-        state.welcomes.consider(term, |node, copy| Standing {
+        state.admittances.admit_eligible(term, |node, copy| CopyStanding {
             confirmed,
             acknowledged: acknowledged(node),
-            founder: self.joining.is_founder(node, copy),
+            founder: self.empty_copy.is_founder(node, copy),
         });
-        let mut waiting = state.welcomes.waiting(term);
+        let mut waiting = state.admittances.waiting(term);
         waiting.retain(|node| acknowledged(*node));
         waiting
     }
 
     /// The term that this node leads.
-    pub fn leads(&self) -> Option<u64> {
+    pub fn led_term(&self) -> Option<u64> {
         self.raft.get()?.as_leader().ok().map(|leader| leader.term())
     }
 
     /// What was last heard of a peer.
-    pub fn heard(&self, from: NodeId) -> Option<Heard> {
-        self.state().heard.get(&from).copied()
+    pub fn last_report(&self, from: NodeId) -> Option<PeerReport> {
+        self.state().reports.get(&from).copied()
     }
 
     /// How many peers have a clock within `tolerance` of ours, judged by answers not older than `age`.
@@ -247,7 +258,7 @@ impl Peers {
         let micros = u64::try_from(tolerance.as_micros()).unwrap_or(u64::MAX);
         let state = self.state();
         state
-            .heard
+            .reports
             .values()
             .filter(|heard| {
                 now.saturating_duration_since(heard.at) <= age
@@ -267,7 +278,7 @@ impl Peers {
         Ok(tip.filter(|tip| tip.term == term_of(id)).map(|tip| tip.link.0))
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, PeersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,11 +22,11 @@ pub struct GateTimes {
 /// Decides whether this primary may send. It never sends, sleeps or reads a clock: the caller brings the time.
 #[derive(Debug, Default)]
 pub struct MuteGate {
-    state: State,
+    state: GateState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum GateState {
     #[default]
     Open,
     MuteUntil(Instant),
@@ -38,22 +38,22 @@ impl MuteGate {
     pub fn may_send(&mut self, now: Instant, acknowledged: Instant, times: &GateTimes) -> bool {
         let stale = now.saturating_duration_since(acknowledged) > times.lease;
         if !stale {
-            self.state = State::Open;
+            self.state = GateState::Open;
             return true;
         }
         match self.state {
-            State::Open => {
-                self.state = State::MuteUntil(now + times.mute);
+            GateState::Open => {
+                self.state = GateState::MuteUntil(now + times.mute);
                 false
             }
-            State::MuteUntil(until) if now < until => false,
-            State::MuteUntil(_) => {
-                self.state = State::WindowUntil(now + times.window);
+            GateState::MuteUntil(until) if now < until => false,
+            GateState::MuteUntil(_) => {
+                self.state = GateState::WindowUntil(now + times.window);
                 true
             }
-            State::WindowUntil(until) if now < until => true,
-            State::WindowUntil(_) => {
-                self.state = State::MuteUntil(now + times.mute);
+            GateState::WindowUntil(until) if now < until => true,
+            GateState::WindowUntil(_) => {
+                self.state = GateState::MuteUntil(now + times.mute);
                 false
             }
         }

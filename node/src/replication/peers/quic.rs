@@ -49,14 +49,14 @@ impl QuicTransport {
 
     /// The time that a datagram and its answer take, where a connection is open.
     pub fn rtt(&self, to: NodeId) -> Option<Duration> {
-        self.link(to).map(|link| link.rtt())
+        self.link(to).map(|link| link.round_trip_time())
     }
 
     /// Sees to it that a connection is open, unless somebody is at it already.
     ///
     /// # Errors
     /// When the peer doesn't answer.
-    pub async fn acquaint(&self, to: NodeId) -> io::Result<()> {
+    pub async fn ensure_connected(&self, to: NodeId) -> io::Result<()> {
         let at_it = self.links.get(&to).is_none_or(|link| link.try_lock().is_err());
         if at_it { Ok(()) } else { self.connect(to).await.map(drop) }
     }
@@ -93,30 +93,33 @@ impl PeerTransport for QuicTransport {
         Box::pin(async move {
             let link = self.connect(to).await?;
             let (sender, receiver) = link.open_lane(lane).await?;
-            Ok(ends(link, sender, receiver))
+            Ok(lane_ends(link, sender, receiver))
         })
     }
 }
 
 /// A lane's ends; the connection lives at least as long as they do.
-pub fn ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
-    LaneEnds { out: Box::new(Out { sender, _link: link }), inbound: Box::new(In(receiver)) }
+pub fn lane_ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
+    LaneEnds {
+        out: Box::new(QuicLaneOut { sender, _link: link }),
+        inbound: Box::new(QuicLaneIn(receiver)),
+    }
 }
 
-struct Out {
+struct QuicLaneOut {
     sender: FrameSender,
     _link: PeerLink,
 }
 
-impl LaneOut for Out {
+impl LaneOut for QuicLaneOut {
     fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(self.sender.send_bytes(frames))
     }
 }
 
-struct In(FrameReceiver);
+struct QuicLaneIn(FrameReceiver);
 
-impl LaneIn for In {
+impl LaneIn for QuicLaneIn {
     fn receive(&mut self) -> BoxFuture<'_, io::Result<Option<Frame>>> {
         Box::pin(self.0.receive())
     }

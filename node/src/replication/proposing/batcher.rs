@@ -11,47 +11,47 @@ use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWr
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    queue::{Flying, Queue, size},
+    queue::{InFlightRequest, Queue, request_size},
     stamps::Stamps,
-    upkeep::{Chore, Free, Upkeep},
+    upkeep::{AllowedChores, Chore, Upkeep},
 };
 use crate::replication::{
     Raft,
-    engine::types::{Batch, Types},
+    engine::types::{CommandBatch, EngineTypes},
 };
 use crate::{
     limits::ENTRIES_IN_FLIGHT_MAX,
     metrics::Metrics,
-    road::{Decided, Lead, Reply, Road},
+    road::{DecidedEntry, Lead, Reply, Road},
 };
 
 /// An entry that is about to be proposed, and whose requests are in it: nobody's, when it's the ledger's upkeep.
-struct Next {
+struct NextEntry {
     time: u64,
     entry: EntryBuilder,
-    requests: Vec<Flying>,
-    own: Option<NodesOwn>,
+    requests: Vec<InFlightRequest>,
+    own: Option<NodeEntry>,
 }
 
 /// What a node's own entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NodesOwn {
+enum NodeEntry {
     /// The upkeep ends a day.
     EndDay,
     /// The upkeep releases holds.
     Release,
     /// A node asked to end the day, for its operator.
-    AskedDay,
+    RequestedDay,
 }
 
 /// An entry that is under way.
-struct Flight {
-    requests: Vec<Flying>,
+struct InFlightEntry {
+    requests: Vec<InFlightRequest>,
     since: Instant,
     next_deadline: Instant,
 }
 
-type Landing = BoxFuture<'static, (u64, Option<ClientWriteResult<Types>>)>;
+type PendingWrite = BoxFuture<'static, (u64, Option<ClientWriteResult<EngineTypes>>)>;
 
 /// Makes entries of what waits, for as long as this node is the primary.
 pub struct Batcher {
@@ -61,11 +61,11 @@ pub struct Batcher {
     stamps: Stamps,
     upkeep: Upkeep,
     lead: watch::Receiver<Lead>,
-    flights: BTreeMap<u64, Flight>,
-    landings: FuturesUnordered<Landing>,
-    next_flight: u64,
+    in_flight: BTreeMap<u64, InFlightEntry>,
+    pending_writes: FuturesUnordered<PendingWrite>,
+    next_number: u64,
     /// Flights that change what the upkeep knows.
-    nodes_own: BTreeMap<u64, NodesOwn>,
+    node_entries: BTreeMap<u64, NodeEntry>,
     /// The last term that this node led in.
     term: Option<u64>,
     metrics: Arc<Metrics>,
@@ -88,10 +88,10 @@ impl Batcher {
             stamps,
             upkeep,
             lead,
-            flights: BTreeMap::new(),
-            landings: FuturesUnordered::new(),
-            next_flight: 0,
-            nodes_own: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            pending_writes: FuturesUnordered::new(),
+            next_number: 0,
+            node_entries: BTreeMap::new(),
             term: None,
             metrics,
         }
@@ -105,16 +105,16 @@ impl Batcher {
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            while matches!(lead, Lead::Here(_)) && self.flights.len() < ENTRIES_IN_FLIGHT_MAX {
+            while matches!(lead, Lead::Here(_)) && self.in_flight.len() < ENTRIES_IN_FLIGHT_MAX {
                 let Some(next) = self.next_entry(&queue) else { break };
-                if !self.take_off(next).await {
+                if !self.propose_entry(next).await {
                     return;
                 }
             }
             tokio::select! {
                 biased;
-                Some((number, result)) = self.landings.next(), if !self.landings.is_empty() => {
-                    self.land(number, result);
+                Some((number, result)) = self.pending_writes.next(), if !self.pending_writes.is_empty() => {
+                    self.finish_entry(number, result);
                 }
                 changed = lead_changes.changed() => {
                     if changed.is_err() {
@@ -126,116 +126,121 @@ impl Batcher {
                         self.lead_changed(lead);
                     }
                 }
-                () = queue.woken() => {}
+                () = queue.wait_for_tickets() => {}
                 _ = tick.tick() => self.expire(Instant::now()),
             }
         }
     }
 
     /// The entry that is to be made now, if any: upkeep first, so that a day ends before the first command of the next.
-    fn next_entry(&mut self, queue: &Queue) -> Option<Next> {
+    fn next_entry(&mut self, queue: &Queue) -> Option<NextEntry> {
         let now = Instant::now();
-        let free = self.free();
-        let looks = (free.day || free.holds) && self.upkeep.wants_to_look(now);
+        let free = self.allowed_chores();
+        let looks = (free.day || free.holds) && self.upkeep.is_read_due(now);
         if queue.is_empty() && !looks {
             return None;
         }
-        let time = self.stamps.look();
-        if let Some(chore) = self.upkeep.due(time, now, free) {
+        let time = self.stamps.next_time();
+        if let Some(chore) = self.upkeep.next_chore(time, now, free) {
             tracing::debug!(?chore, "upkeep");
             let kind = match &chore {
-                Chore::EndDay(_) => NodesOwn::EndDay,
-                Chore::Release(_) => NodesOwn::Release,
+                Chore::EndDay(_) => NodeEntry::EndDay,
+                Chore::Release(_) => NodeEntry::Release,
             };
             let (entry, requests) = (chore.entry(), Vec::new());
-            return Some(Next { time, entry, requests, own: Some(kind) });
+            return Some(NextEntry { time, entry, requests, own: Some(kind) });
         }
         if self.upkeep.owes_marker(now) {
             return None;
         }
         let (entry, requests) = queue.fill()?;
         // What a node asks for is alone in its entry.
-        let ends_day = requests.first().is_some_and(Flying::ends_day);
-        Some(Next { time, entry, requests, own: ends_day.then_some(NodesOwn::AskedDay) })
+        let ends_day = requests.first().is_some_and(InFlightRequest::ends_day);
+        Some(NextEntry { time, entry, requests, own: ends_day.then_some(NodeEntry::RequestedDay) })
     }
 
     /// What the upkeep may do: one of a kind at a time. A node may have asked for the end of a day, too.
-    fn free(&self) -> Free {
-        let ends_day = |own: &NodesOwn| matches!(own, NodesOwn::EndDay | NodesOwn::AskedDay);
-        Free { day: !self.nodes_own.values().any(ends_day), holds: self.nodes_own.is_empty() }
+    fn allowed_chores(&self) -> AllowedChores {
+        let ends_day = |own: &NodeEntry| matches!(own, NodeEntry::EndDay | NodeEntry::RequestedDay);
+        AllowedChores {
+            day: !self.node_entries.values().any(ends_day),
+            holds: self.node_entries.is_empty(),
+        }
     }
 
     /// Proposes an entry. `false`: the engine has stopped.
-    async fn take_off(&mut self, next: Next) -> bool {
-        let Next { time, entry, requests, own } = next;
-        self.stamps.stamp(time);
-        let batch = Batch { time, body: entry.finish().into(), expected_link: None };
-        let number = self.next_flight;
-        self.next_flight += 1;
+    async fn propose_entry(&mut self, next: NextEntry) -> bool {
+        let NextEntry { time, entry, requests, own } = next;
+        self.stamps.record_time(time);
+        let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };
+        let number = self.next_number;
+        self.next_number += 1;
         if let Some(own) = own {
-            self.nodes_own.insert(number, own);
+            self.node_entries.insert(number, own);
         }
         let next_deadline = next_deadline(&requests);
         let since = Instant::now();
-        self.flights.insert(number, Flight { requests, since, next_deadline });
-        self.metrics.in_flight(self.flights.len());
+        self.in_flight.insert(number, InFlightEntry { requests, since, next_deadline });
+        self.metrics.set_in_flight(self.in_flight.len());
         let (responder, result) = OneshotResponder::new_pair();
         if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
-            self.land(number, None);
+            self.finish_entry(number, None);
             return false;
         }
-        self.landings.push(result.map(move |result| (number, result.ok())).boxed());
+        self.pending_writes.push(result.map(move |result| (number, result.ok())).boxed());
         true
     }
 
-    fn land(&mut self, number: u64, result: Option<ClientWriteResult<Types>>) {
-        let Some(flight) = self.flights.remove(&number) else { return };
-        let own = self.nodes_own.remove(&number);
-        self.metrics.in_flight(self.flights.len());
+    fn finish_entry(&mut self, number: u64, result: Option<ClientWriteResult<EngineTypes>>) {
+        let Some(flight) = self.in_flight.remove(&number) else { return };
+        let own = self.node_entries.remove(&number);
+        self.metrics.set_in_flight(self.in_flight.len());
         match result {
             Some(Ok(response)) => {
-                self.metrics.committed(flight.since.elapsed());
+                self.metrics.observe_commit(flight.since.elapsed());
                 let decided = response.data.expect("an entry of commands has outcomes");
                 if let Some(own) = own {
-                    self.look_after(own, &decided);
+                    self.update_upkeep(own, &decided);
                 }
-                for Flying { ticket, first } in flight.requests {
+                for InFlightRequest { ticket, first } in flight.requests {
                     let Some(ticket) = ticket else { continue };
-                    let end = first + size(&ticket).0;
+                    let end = first + request_size(&ticket).0;
                     ticket.reply(Reply::Decided(decided.clone(), first..end));
                 }
             }
-            Some(Err(ClientWriteError::ForwardToLeader(_))) => self.failed(flight, own, false),
-            Some(Err(_)) | None => self.failed(flight, own, true),
+            Some(Err(ClientWriteError::ForwardToLeader(_))) => {
+                self.handle_failure(flight, own, false)
+            }
+            Some(Err(_)) | None => self.handle_failure(flight, own, true),
         }
     }
 
     /// An entry got no outcome, so far as this node knows.
-    fn failed(&mut self, flight: Flight, own: Option<NodesOwn>, proposed: bool) {
-        if own == Some(NodesOwn::EndDay) {
+    fn handle_failure(&mut self, flight: InFlightEntry, own: Option<NodeEntry>, proposed: bool) {
+        if own == Some(NodeEntry::EndDay) {
             self.upkeep.marker_failed(Instant::now());
         }
-        self.again(flight, proposed);
+        self.retry_requests(flight, proposed);
     }
 
     /// What a node's own entry came to may leave more to do.
-    fn look_after(&mut self, own: NodesOwn, decided: &Decided) {
+    fn update_upkeep(&mut self, own: NodeEntry, decided: &DecidedEntry) {
         let now = Instant::now();
         let worked = decided.answers.iter().any(|answer| {
             answer.outcome.rejection.is_none() && answer.outcome.index != Outcome::NO_INDEX
         });
         match own {
-            NodesOwn::Release => self.upkeep.released(worked, now),
-            NodesOwn::EndDay => self.upkeep.day_changed(worked, now),
-            NodesOwn::AskedDay => self.upkeep.day_changed(true, now),
+            NodeEntry::Release => self.upkeep.holds_released(worked, now),
+            NodeEntry::EndDay => self.upkeep.day_changed(worked, now),
+            NodeEntry::RequestedDay => self.upkeep.day_changed(true, now),
         }
     }
 
     /// Tries the requests of a flight again, wherever the primary is now.
-    fn again(&self, flight: Flight, proposed: bool) {
+    fn retry_requests(&self, flight: InFlightEntry, proposed: bool) {
         for mut ticket in flight.requests.into_iter().filter_map(|flying| flying.ticket) {
             ticket.proposed |= proposed;
-            self.road.wait(ticket);
+            self.road.enqueue_waiting(ticket);
         }
     }
 
@@ -243,22 +248,22 @@ impl Batcher {
         if let Lead::Here(term) = lead {
             // What was under way in an earlier term is decided by now, or never will be.
             if self.term.replace(term) != Some(term) {
-                self.nodes_own.clear();
+                self.node_entries.clear();
             }
             // In front of everything that a new primary does stands what its predecessors left undone.
-            return self.upkeep.begin(Instant::now());
+            return self.upkeep.start_term(Instant::now());
         }
         for ticket in self.queue.take_all() {
-            self.road.wait(ticket);
+            self.road.enqueue_waiting(ticket);
         }
         // A primary that only lost sight of its majority keeps its entries under way: they may still commit.
         if matches!(lead, Lead::There(_)) {
-            for (_, flight) in std::mem::take(&mut self.flights) {
-                self.again(flight, true);
+            for (_, flight) in std::mem::take(&mut self.in_flight) {
+                self.retry_requests(flight, true);
             }
-            self.landings.clear();
-            self.nodes_own.clear();
-            self.metrics.in_flight(0);
+            self.pending_writes.clear();
+            self.node_entries.clear();
+            self.metrics.set_in_flight(0);
         }
     }
 
@@ -273,7 +278,7 @@ impl Batcher {
                 );
             }
         }
-        for flight in self.flights.values_mut().filter(|flight| flight.next_deadline <= now) {
+        for flight in self.in_flight.values_mut().filter(|flight| flight.next_deadline <= now) {
             for flying in &mut flight.requests {
                 if flying.ticket.as_ref().is_some_and(|ticket| ticket.deadline <= now) {
                     let mut ticket = flying.ticket.take().expect("looked at above");
@@ -286,7 +291,7 @@ impl Batcher {
     }
 }
 
-fn next_deadline(requests: &[Flying]) -> Instant {
+fn next_deadline(requests: &[InFlightRequest]) -> Instant {
     let far = Instant::now() + Duration::from_secs(3600);
     requests
         .iter()

@@ -15,7 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     limits::{ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX, QUEUED_REQUESTS_MAX},
-    road::{Errand, Exit, Ticket},
+    road::{Request, RoadExit, Ticket},
 };
 
 /// The queue in front of the journal.
@@ -33,18 +33,18 @@ struct Waiting {
 }
 
 /// Commands and bytes of a request.
-pub(crate) fn size(ticket: &Ticket) -> (usize, usize) {
-    match &ticket.errand {
-        Errand::Submit { count, commands, .. } => {
+pub(crate) fn request_size(ticket: &Ticket) -> (usize, usize) {
+    match &ticket.request {
+        Request::Submit { count, commands, .. } => {
             (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
         }
-        Errand::Read(_) => (0, 0),
+        Request::Read(_) => (0, 0),
     }
 }
 
-impl Exit for Queue {
+impl RoadExit for Queue {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        let (commands, bytes) = size(&ticket);
+        let (commands, bytes) = request_size(&ticket);
         let mut waiting = self.waiting();
         let full = waiting.tickets.len() >= QUEUED_REQUESTS_MAX
             || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
@@ -72,7 +72,7 @@ impl Queue {
     }
 
     /// Comes back when somebody has come to wait.
-    pub(crate) async fn woken(&self) {
+    pub(crate) async fn wait_for_tickets(&self) {
         self.wake.notified().await;
     }
 
@@ -82,13 +82,13 @@ impl Queue {
     }
 
     /// Takes as many as fit in one entry; `None` when nobody waits. What a node asks for is alone in its entry.
-    pub(crate) fn fill(&self) -> Option<(EntryBuilder, Vec<Flying>)> {
+    pub(crate) fn fill(&self) -> Option<(EntryBuilder, Vec<InFlightRequest>)> {
         let mut waiting = self.waiting();
         let mut entry = EntryBuilder::new();
         let mut flying = Vec::new();
         let mut bytes_taken = 0;
         while let Some(ticket) = waiting.tickets.front() {
-            let Errand::Submit { count, atomic, commands } = &ticket.errand else {
+            let Request::Submit { count, atomic, commands } = &ticket.request else {
                 unreachable!("only submits are queued");
             };
             let alone = ticket.caller.is_node();
@@ -98,14 +98,14 @@ impl Queue {
             {
                 break;
             }
-            let first = entry.commands();
+            let first = entry.command_count();
             entry.push(ticket.caller.key, *atomic, *count, commands);
             bytes_taken += commands.len();
             let ticket = waiting.tickets.pop_front().expect("it's in front");
-            let (commands, bytes) = size(&ticket);
+            let (commands, bytes) = request_size(&ticket);
             waiting.commands -= commands;
             waiting.bytes -= bytes;
-            flying.push(Flying { ticket: Some(ticket), first });
+            flying.push(InFlightRequest { ticket: Some(ticket), first });
             if alone {
                 break;
             }
@@ -128,7 +128,7 @@ impl Queue {
         let (expired, rest): (Vec<_>, Vec<_>) =
             all.tickets.into_iter().partition(|ticket| ticket.deadline <= now);
         for ticket in rest {
-            let (commands, bytes) = size(&ticket);
+            let (commands, bytes) = request_size(&ticket);
             waiting.commands += commands;
             waiting.bytes += bytes;
             waiting.tickets.push_back(ticket);
@@ -138,19 +138,19 @@ impl Queue {
 }
 
 /// A request inside an entry that is under way. The ticket is gone when the deadline was first.
-pub(crate) struct Flying {
+pub(crate) struct InFlightRequest {
     pub(crate) ticket: Option<Ticket>,
     /// Its first command's number in the entry.
     pub(crate) first: usize,
 }
 
-impl Flying {
+impl InFlightRequest {
     /// Whether a node asked to end the day.
     pub(crate) fn ends_day(&self) -> bool {
         let Some(ticket) = self.ticket.as_ref().filter(|ticket| ticket.caller.is_node()) else {
             return false;
         };
-        let Errand::Submit { commands, .. } = &ticket.errand else { return false };
+        let Request::Submit { commands, .. } = &ticket.request else { return false };
         let is_marker = |command| matches!(command, Ok((Command::CloseDay(_), _)));
         Commands::new(commands).any(is_marker)
     }
@@ -184,7 +184,7 @@ mod tests {
         let commands = vec![7; bytes].into();
         Ticket {
             caller,
-            errand: Errand::Submit { count: 1, atomic: false, commands },
+            request: Request::Submit { count: 1, atomic: false, commands },
             deadline: Instant::now() + Duration::from_secs(1),
             waiting_since: None,
             proposed: false,
@@ -232,8 +232,8 @@ mod tests {
         let ends_day = |caller, command: &Command| {
             let mut ticket = ticket(caller, 0);
             let commands = codec::encode(command).into();
-            ticket.errand = Errand::Submit { count: 1, atomic: false, commands };
-            Flying { ticket: Some(ticket), first: 0 }.ends_day()
+            ticket.request = Request::Submit { count: 1, atomic: false, commands };
+            InFlightRequest { ticket: Some(ticket), first: 0 }.ends_day()
         };
         assert!(ends_day(Caller::NODE, &Command::CloseDay(marker)));
         assert!(!ends_day(Caller::NODE, &revoke), "a key ends no day");

@@ -7,29 +7,29 @@ use tokio::time::Instant;
 use crate::replication::peers::book::Peers;
 use crate::{
     clock::Clock,
-    limits::{TIME_AGREEMENT, TIME_STEP_MAX},
-    state::State,
+    limits::{CLOCK_TOLERANCE, TIME_STEP_MAX},
+    state::AppliedState,
 };
 
 /// Stamps entries. A step above a minute is taken only when a majority's clocks agree with ours; else time stands still.
 pub struct Stamps {
     clock: Arc<dyn Clock>,
     peers: Arc<Peers>,
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     members: usize,
     last: u64,
-    taken: Taken,
+    taken: ClockReading,
     standing_still: bool,
 }
 
 /// The clock's time when it was last taken for the ledger's, microseconds since the Unix epoch, and when that was by the clock that
 /// nobody sets. A ledger where nothing happens for an hour makes no step of an hour.
 #[derive(Clone, Copy, Debug, Default)]
-struct Taken(Option<(u64, Instant)>);
+struct ClockReading(Option<(u64, Instant)>);
 
-impl Taken {
+impl ClockReading {
     /// How far ahead of what was to be expected this clock is.
-    fn step(self, last: u64, now: u64, at: Instant) -> Duration {
+    fn clock_step(self, last: u64, now: u64, at: Instant) -> Duration {
         let expected = self.0.map_or(0, |(wall, taken_at)| {
             let passed = at.saturating_duration_since(taken_at).as_micros();
             wall.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
@@ -42,47 +42,47 @@ impl Stamps {
     pub fn new(
         clock: Arc<dyn Clock>,
         peers: Arc<Peers>,
-        state: Arc<State>,
+        state: Arc<AppliedState>,
         members: usize,
     ) -> Self {
-        let taken = Taken::default();
+        let taken = ClockReading::default();
         Self { clock, peers, state, members, last: 0, taken, standing_still: false }
     }
 
     /// What the next entry's time would be now, microseconds since the Unix epoch.
-    pub fn look(&mut self) -> u64 {
-        let last = self.last.max(self.state.last_time());
+    pub fn next_time(&mut self) -> u64 {
+        let last = self.last.max(self.state.ledger_time());
         let (now, at) = (self.clock.wall_micros(), Instant::now());
         if now <= last {
             last
-        } else if self.taken.step(last, now, at) <= TIME_STEP_MAX || self.majority_agrees() {
-            self.taken = Taken(Some((now, at)));
-            self.moves_on(now);
+        } else if self.taken.clock_step(last, now, at) <= TIME_STEP_MAX || self.majority_agrees() {
+            self.taken = ClockReading(Some((now, at)));
+            self.report_resumed(now);
             now
         } else {
-            self.stands_still(last, now);
+            self.report_stall(last, now);
             last
         }
     }
 
     /// An entry is made with this time, as it was looked up: no later one is earlier.
-    pub fn stamp(&mut self, time: u64) {
+    pub fn record_time(&mut self, time: u64) {
         self.last = self.last.max(time);
     }
 
     fn majority_agrees(&self) -> bool {
         let age = Duration::from_secs(10);
-        let agreeing = self.peers.clocks_agreeing(Instant::now(), TIME_AGREEMENT, age);
+        let agreeing = self.peers.clocks_agreeing(Instant::now(), CLOCK_TOLERANCE, age);
         agreeing + 1 > self.members / 2
     }
 
-    fn moves_on(&mut self, now: u64) {
+    fn report_resumed(&mut self, now: u64) {
         if std::mem::take(&mut self.standing_still) {
             tracing::warn!(now, "a majority's clocks agree again: the ledger's time moves on");
         }
     }
 
-    fn stands_still(&mut self, last: u64, now: u64) {
+    fn report_stall(&mut self, last: u64, now: u64) {
         if !std::mem::replace(&mut self.standing_still, true) {
             tracing::error!(
                 last,
@@ -104,24 +104,27 @@ mod tests {
     async fn a_step_is_what_a_clock_does_and_not_what_passes_between_entries() {
         let start = Instant::now();
         let later = |micros| start + Duration::from_micros(micros);
-        let fresh = Taken::default();
+        let fresh = ClockReading::default();
         assert_eq!(
-            fresh.step(100, 100 + MINUTE, start),
+            fresh.clock_step(100, 100 + MINUTE, start),
             Duration::from_secs(60),
             "as the journal says"
         );
-        let taken = Taken(Some((100, start)));
+        let taken = ClockReading(Some((100, start)));
         assert_eq!(
-            taken.step(100, 100 + 3 * MINUTE, later(3 * MINUTE)),
+            taken.clock_step(100, 100 + 3 * MINUTE, later(3 * MINUTE)),
             Duration::ZERO,
             "a quiet hour"
         );
         assert_eq!(
-            taken.step(100, 100 + 3 * MINUTE, later(MINUTE)),
+            taken.clock_step(100, 100 + 3 * MINUTE, later(MINUTE)),
             Duration::from_secs(120),
             "a jump"
         );
-        assert_eq!(taken.step(100 + MINUTE, 100 + 3 * MINUTE, start), Duration::from_secs(120));
-        assert_eq!(taken.step(100, 50, later(MINUTE)), Duration::ZERO, "set back");
+        assert_eq!(
+            taken.clock_step(100 + MINUTE, 100 + 3 * MINUTE, start),
+            Duration::from_secs(120)
+        );
+        assert_eq!(taken.clock_step(100, 50, later(MINUTE)), Duration::ZERO, "set back");
     }
 }

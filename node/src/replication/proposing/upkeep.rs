@@ -18,12 +18,12 @@ use evenkeel_wire::{
 };
 use tokio::time::Instant;
 
-use crate::{clock::calendar, state::State};
+use crate::{clock::calendar, state::AppliedState};
 
 /// How often the ledger is looked at: several times within the second that a hold may outlive its time.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const READ_EVERY: Duration = Duration::from_millis(100);
 /// After what a marker that had no outcome is tried again.
-const MARKER_AGAIN: Duration = Duration::from_millis(20);
+const MARKER_RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// What is to be done, in one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,16 +56,16 @@ impl Chore {
 
 /// What may be done: nothing of its kind is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Free {
+pub struct AllowedChores {
     pub day: bool,
     pub holds: bool,
 }
 
 /// Knows what is due.
 pub struct Upkeep {
-    state: Arc<State>,
+    state: Arc<AppliedState>,
     journal: Journal,
-    next_look: Instant,
+    next_read: Instant,
     /// The ledger's business day and when it's over, by its calendar. `None`: look.
     day: Option<(BusinessDate, u64)>,
     /// A day isn't ended before, because the ledger said no.
@@ -77,11 +77,11 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    pub fn new(state: Arc<State>, journal: Journal) -> Self {
+    pub fn new(state: Arc<AppliedState>, journal: Journal) -> Self {
         Self {
             state,
             journal,
-            next_look: Instant::now(),
+            next_read: Instant::now(),
             day: None,
             day_patience: None,
             owed: None,
@@ -91,32 +91,32 @@ impl Upkeep {
     }
 
     /// This node became primary: nothing is known any more.
-    pub fn begin(&mut self, now: Instant) {
+    pub fn start_term(&mut self, now: Instant) {
         self.day = None;
         self.day_patience = None;
         self.owed = None;
         self.holds.clear();
-        self.next_look = now;
+        self.next_read = now;
     }
 
     /// A release has landed. `worked`: it did something, so there may be more to do at once.
-    pub fn released(&mut self, worked: bool, now: Instant) {
+    pub fn holds_released(&mut self, worked: bool, now: Instant) {
         self.holds.clear();
-        self.next_look = if worked { now } else { now + LOOK_EVERY };
+        self.next_read = if worked { now } else { now + READ_EVERY };
     }
 
     /// What may have ended a day has landed. `worked`: it was committed.
     pub fn day_changed(&mut self, worked: bool, now: Instant) {
         self.day = None;
-        self.day_patience = (!worked).then_some(now + LOOK_EVERY);
-        self.next_look = now;
+        self.day_patience = (!worked).then_some(now + READ_EVERY);
+        self.next_read = now;
     }
 
     /// A marker had no outcome. What counts for the next day waits for another try.
     pub fn marker_failed(&mut self, now: Instant) {
         self.day = None;
-        self.owed = Some(now + MARKER_AGAIN);
-        self.next_look = now;
+        self.owed = Some(now + MARKER_RETRY_AFTER);
+        self.next_read = now;
     }
 
     /// Whether a marker is to come before anything else.
@@ -125,22 +125,22 @@ impl Upkeep {
     }
 
     /// Whether it's time to look at the ledger. On a full disk upkeep waits, as new commands do.
-    pub fn wants_to_look(&self, now: Instant) -> bool {
-        self.next_look <= now && !self.journal.disk_full()
+    pub fn is_read_due(&self, now: Instant) -> bool {
+        self.next_read <= now && !self.journal.is_disk_full()
     }
 
     /// What an entry of this time (microseconds since the Unix epoch) has to do, if anything. A day ends before anything else
     /// happens in the next one.
-    pub fn due(&mut self, time: u64, now: Instant, free: Free) -> Option<Chore> {
-        if self.wants_to_look(now) {
-            self.look(time, free);
-            self.next_look = now + LOOK_EVERY;
+    pub fn next_chore(&mut self, time: u64, now: Instant, free: AllowedChores) -> Option<Chore> {
+        if self.is_read_due(now) {
+            self.read_ledger(time, free);
+            self.next_read = now + READ_EVERY;
         }
-        if self.journal.disk_full() {
+        if self.journal.is_disk_full() {
             return None;
         }
         if free.day
-            && let Some(marker) = self.day_over(time, now)
+            && let Some(marker) = self.due_day_end(time, now)
         {
             return Some(Chore::EndDay(marker));
         }
@@ -149,7 +149,7 @@ impl Upkeep {
     }
 
     /// Days in between, on which there was no primary, are closed by the same marker.
-    fn day_over(&self, time: u64, now: Instant) -> Option<CloseDay> {
+    fn due_day_end(&self, time: u64, now: Instant) -> Option<CloseDay> {
         let (closed, over) = self.day?;
         let waits = self.day_patience.is_some_and(|patience| now < patience);
         if time < over || waits || self.owes_marker(now) {
@@ -159,10 +159,10 @@ impl Upkeep {
         (next > closed).then_some(CloseDay { closed, next })
     }
 
-    fn look(&mut self, time: u64, free: Free) {
+    fn read_ledger(&mut self, time: u64, free: AllowedChores) {
         let (date, holds) = self.state.with_ledger(|ledger| {
             if self.time_zone.is_none() {
-                let genesis = ledger.founded();
+                let genesis = ledger.genesis();
                 self.time_zone = genesis.map(|genesis| genesis.time_zone.as_str().to_owned());
             }
             let most = if free.holds { EXPIRIES_MAX } else { 0 };
@@ -171,7 +171,7 @@ impl Upkeep {
         self.holds = holds;
         if self.day.is_none_or(|(known, _)| Some(known) != date) {
             let zone = self.time_zone.as_deref().unwrap_or_default();
-            self.day = date.map(|date| (date, calendar::begins_at(date.next(), zone)));
+            self.day = date.map(|date| (date, calendar::start_of_day(date.next(), zone)));
         }
     }
 }

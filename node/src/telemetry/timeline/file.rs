@@ -41,7 +41,7 @@ impl TimelineFile {
             lines.push(b'\n');
         }
         if self.bytes >= FILE_BYTES_MAX {
-            self.turn_over()?;
+            self.rotate_files()?;
         }
         // A file that somebody took away is noticed here, not when its events are missed.
         if !self.folder.join(NEWEST).is_file() {
@@ -58,7 +58,7 @@ impl TimelineFile {
         Ok(())
     }
 
-    fn turn_over(&mut self) -> io::Result<()> {
+    fn rotate_files(&mut self) -> io::Result<()> {
         self.file = None;
         fs::rename(self.folder.join(NEWEST), self.folder.join(OLDER))?;
         self.bytes = 0;

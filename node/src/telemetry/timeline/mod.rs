@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::clock::{Clock, rfc3339};
+use crate::clock::{Clock, format_time};
 use file::TimelineFile;
 
 /// Events that may wait for the disk. More than that: the disk hangs, and the log says so.
@@ -39,7 +39,7 @@ pub struct TimelineEvent {
 
 /// Why an event isn't on disk.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
+pub enum TimelineError {
     /// The disk said no.
     #[error("the timeline can't be written: {0}")]
     Write(String),
@@ -51,15 +51,15 @@ pub enum Error {
     Closed,
 }
 
-struct Note {
+struct QueuedEvent {
     event: TimelineEvent,
-    written: Option<oneshot::Sender<Result<(), Error>>>,
+    written: Option<oneshot::Sender<Result<(), TimelineError>>>,
 }
 
 /// Takes events; clones write to the same file.
 #[derive(Clone)]
 pub struct Timeline {
-    queue: SyncSender<Note>,
+    queue: SyncSender<QueuedEvent>,
     clock: Arc<dyn Clock>,
     folder: PathBuf,
 }
@@ -72,14 +72,14 @@ impl Timeline {
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let file = TimelineFile::open(folder)?;
         let (queue, notes) = sync_channel(QUEUE_MAX);
-        thread::Builder::new().name("timeline".into()).spawn(move || write_all(file, &notes))?;
+        thread::Builder::new().name("timeline".into()).spawn(move || run_writer(file, &notes))?;
         Ok(Self { queue, clock, folder: folder.to_owned() })
     }
 
     /// Records an event, soon. Never waits: when the disk doesn't keep up the event is lost, and the log says so.
     /// `details` is a JSON object.
     pub fn record(&self, event: &str, details: Value) {
-        if let Err(error) = self.put(event, details, None) {
+        if let Err(error) = self.queue_event(event, details, None) {
             tracing::warn!(event, %error, "an event is missing from the timeline");
         }
     }
@@ -88,10 +88,10 @@ impl Timeline {
     ///
     /// # Errors
     /// When it isn't: whatever it announces must not take effect.
-    pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), Error> {
+    pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), TimelineError> {
         let (written, answer) = oneshot::channel();
-        self.put(event, details, Some(written))?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.queue_event(event, details, Some(written))?;
+        answer.await.map_err(|_| TimelineError::Closed)?
     }
 
     /// What was recorded between two times (microseconds since the Unix epoch), both included, oldest first. Blocks.
@@ -99,44 +99,44 @@ impl Timeline {
     /// # Errors
     /// When a file can't be read.
     pub fn read(&self, since: Option<u64>, until: Option<u64>) -> io::Result<Vec<TimelineEvent>> {
-        let since = since.map(rfc3339).unwrap_or_default();
-        let until = until.map(rfc3339);
+        let since = since.map(format_time).unwrap_or_default();
+        let until = until.map(format_time);
         // The texts are of one form and one zone, so they sort as the times do.
         file::read(&self.folder, EVENTS_MAX, |event| {
             event.time >= since && until.as_ref().is_none_or(|until| event.time <= *until)
         })
     }
 
-    fn put(
+    fn queue_event(
         &self,
         event: &str,
         details: Value,
-        written: Option<oneshot::Sender<Result<(), Error>>>,
-    ) -> Result<(), Error> {
+        written: Option<oneshot::Sender<Result<(), TimelineError>>>,
+    ) -> Result<(), TimelineError> {
         let details = match details {
             Value::Object(details) => details,
             Value::Null => Map::new(),
             other => Map::from_iter([("detail".to_owned(), other)]),
         };
         let event = TimelineEvent {
-            time: rfc3339(self.clock.wall_micros()),
+            time: format_time(self.clock.wall_micros()),
             event: event.to_owned(),
             details,
         };
-        self.queue.try_send(Note { event, written }).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Full,
-            TrySendError::Disconnected(_) => Error::Closed,
+        self.queue.try_send(QueuedEvent { event, written }).map_err(|error| match error {
+            TrySendError::Full(_) => TimelineError::Full,
+            TrySendError::Disconnected(_) => TimelineError::Closed,
         })
     }
 }
 
 /// Everything that waits is made durable at once.
-fn write_all(mut file: TimelineFile, notes: &Receiver<Note>) {
+fn run_writer(mut file: TimelineFile, notes: &Receiver<QueuedEvent>) {
     while let Ok(first) = notes.recv() {
-        let batch: Vec<Note> = std::iter::once(first).chain(notes.try_iter()).collect();
+        let batch: Vec<QueuedEvent> = std::iter::once(first).chain(notes.try_iter()).collect();
         let result = file
             .append(batch.iter().map(|note| &note.event))
-            .map_err(|error| Error::Write(error.to_string()));
+            .map_err(|error| TimelineError::Write(error.to_string()));
         if let Err(error) = &result {
             tracing::error!(%error, events = batch.len(), "events are missing from the timeline");
         }

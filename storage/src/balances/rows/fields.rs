@@ -20,7 +20,7 @@ pub(crate) enum LayoutError {
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LayoutError> {
+    pub(crate) fn read_array<const N: usize>(&mut self) -> Result<[u8; N], LayoutError> {
         let (field, rest) = self.0.split_first_chunk::<N>().ok_or(LayoutError::Short)?;
         self.0 = rest;
         Ok(*field)
@@ -33,27 +33,27 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, LayoutError> {
-        self.take::<1>().map(|[byte]| byte)
+        self.read_array::<1>().map(|[byte]| byte)
     }
 
     pub(crate) fn u16(&mut self) -> Result<u16, LayoutError> {
-        self.take().map(u16::from_le_bytes)
+        self.read_array().map(u16::from_le_bytes)
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, LayoutError> {
-        self.take().map(u32::from_le_bytes)
+        self.read_array().map(u32::from_le_bytes)
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, LayoutError> {
-        self.take().map(u64::from_le_bytes)
+        self.read_array().map(u64::from_le_bytes)
     }
 
     pub(crate) fn i64(&mut self) -> Result<i64, LayoutError> {
-        self.take().map(i64::from_le_bytes)
+        self.read_array().map(i64::from_le_bytes)
     }
 
     pub(crate) fn i128(&mut self) -> Result<i128, LayoutError> {
-        self.take().map(i128::from_le_bytes)
+        self.read_array().map(i128::from_le_bytes)
     }
 
     /// Nothing may follow: one row, one encoding.

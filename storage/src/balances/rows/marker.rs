@@ -61,12 +61,12 @@ impl MarkerRow {
                 max: SUMS_MAX,
             });
         }
-        totals.compare(&marker).map_err(CheckpointError::Disagrees)?;
+        totals.check_marker(&marker).map_err(CheckpointError::Disagrees)?;
         let Totals { settings, entries, digest: rows_digest, .. } = *totals;
         Ok(Self { marker, settings, entries, rows_digest })
     }
 
-    pub(crate) fn value(&self) -> Vec<u8> {
+    pub(crate) fn encode_value(&self) -> Vec<u8> {
         let marker = &self.marker;
         let sums = u16::try_from(marker.sums.len()).expect("at most SUMS_MAX");
         let mut fields = Vec::with_capacity(148 + 24 * marker.sums.len());
@@ -98,12 +98,12 @@ impl MarkerRow {
         let position = fields.u64()?;
         let term = fields.u64()?;
         let time = fields.u64()?;
-        let link = Link(fields.take()?);
+        let link = Link(fields.read_array()?);
         let accounts = fields.u64()?;
-        let digest = fields.take()?;
+        let digest = fields.read_array()?;
         let settings = fields.u64()?;
         let entries = fields.u64()?;
-        let rows_digest = RowsDigest::from_bytes(&fields.take()?);
+        let rows_digest = RowsDigest::from_bytes(&fields.read_array()?);
         let mut sums = Vec::new();
         for _ in 0..fields.u16()? {
             sums.push((fields.u64()?, fields.i128()?));
@@ -116,7 +116,7 @@ impl MarkerRow {
 
     /// Whether the rows found are the rows this marker was written for.
     pub(crate) fn verify(&self, found: &Totals) -> Result<(), CheckpointError> {
-        found.compare(&self.marker).map_err(CheckpointError::Damaged)?;
+        found.check_marker(&self.marker).map_err(CheckpointError::Damaged)?;
         let counts =
             [("settings", self.settings, found.settings), ("entries", self.entries, found.entries)];
         for (what, marked, found) in counts {

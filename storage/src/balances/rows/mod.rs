@@ -164,7 +164,7 @@ impl Row {
     }
 
     /// Whether this only says that there is no such row any more.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_removal(&self) -> bool {
         matches!(self, Self::Entry { value, .. } if value.is_empty())
     }
 
@@ -190,9 +190,9 @@ impl Row {
         }
     }
 
-    pub(crate) fn fields(&self) -> Vec<u8> {
+    pub(crate) fn encode_fields(&self) -> Vec<u8> {
         match self {
-            Self::Account(account) => account.fields(),
+            Self::Account(account) => account.encode_fields(),
             Self::Setting { value, .. } | Self::Entry { value, .. } => value.clone(),
         }
     }
@@ -229,7 +229,7 @@ impl Row {
 }
 
 impl AccountRow {
-    fn fields(&self) -> Vec<u8> {
+    fn encode_fields(&self) -> Vec<u8> {
         let limits = [self.max_balance, self.per_transfer, self.daily_debit];
         let mut set = 0_u8;
         for (bit, limit) in limits.iter().enumerate() {
@@ -259,7 +259,7 @@ impl AccountRow {
     }
 
     fn read(id: u128, mut fields: Fields<'_>) -> Result<Self, LayoutError> {
-        let [kind, status] = fields.take()?;
+        let [kind, status] = fields.read_array()?;
         let asset = fields.u64()?;
         let posted = fields.i64()?;
         let held = fields.i64()?;

@@ -48,7 +48,7 @@ pub(crate) struct Totals {
 
 impl Totals {
     /// Adds a living row.
-    pub(crate) fn add(&mut self, row: &Row, hash: &RowHash) {
+    pub(crate) fn add_row(&mut self, row: &Row, hash: &RowHash) {
         match row {
             Row::Account(account) => {
                 self.accounts += 1;
@@ -61,7 +61,7 @@ impl Totals {
     }
 
     /// Takes out a row that was added before.
-    pub(crate) fn take(&mut self, row: &Row, hash: &RowHash) {
+    pub(crate) fn remove_row(&mut self, row: &Row, hash: &RowHash) {
         match row {
             Row::Account(account) => {
                 self.accounts -= 1;
@@ -74,7 +74,7 @@ impl Totals {
     }
 
     /// Says where the marker and the rows differ in what both know.
-    pub(crate) fn compare(&self, marker: &Marker) -> Result<(), String> {
+    pub(crate) fn check_marker(&self, marker: &Marker) -> Result<(), String> {
         if marker.accounts != self.accounts {
             return Err(format!(
                 "the marker counts {} accounts, the rows are {}",

@@ -189,7 +189,7 @@ fn a_flipped_bit_in_memory_is_found_by_the_next_load() {
         checkpoints.flip_a_bit();
         let error = read(&mut checkpoints.reopen()).unwrap_err();
         assert!(error.is_damage(), "{error}");
-        checkpoints.set_aside();
+        checkpoints.remove_all();
         assert_eq!(read(&mut checkpoints.reopen()).unwrap(), (None, Book::default()));
     }
 }

@@ -12,7 +12,7 @@ const SECTOR_BYTES: usize = 512;
 type Page = Box<[u8; PAGE_BYTES]>;
 
 #[derive(Default)]
-pub(crate) struct Content {
+pub(crate) struct FileContent {
     pages: BTreeMap<u64, Page>,
     bytes: u64,
     bytes_durable: u64,
@@ -23,12 +23,12 @@ pub(crate) struct Content {
     forsaken: BTreeMap<u64, Option<Page>>,
 }
 
-impl Content {
+impl FileContent {
     pub(crate) fn length(&self) -> u64 {
         self.bytes
     }
 
-    pub(crate) fn reserved(&self) -> u64 {
+    pub(crate) fn reserved_bytes(&self) -> u64 {
         self.bytes_reserved
     }
 

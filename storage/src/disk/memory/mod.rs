@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Disk, File};
-use content::{Content, Random};
+use content::{FileContent, Random};
 
 /// The disk. Clones share the content.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ struct Machine {
     full: bool,
     sync_failures: u32,
     syncs: u64,
-    files: Vec<Content>,
+    files: Vec<FileContent>,
     folders: BTreeMap<PathBuf, Folder>,
 }
 
@@ -68,33 +68,33 @@ impl MemoryDisk {
 
     /// Cuts the power: what was not synced may be gone, torn or scrambled; open files are dead.
     pub fn crash(&self) {
-        self.machine().crash();
+        self.lock_machine().crash();
     }
 
     /// Another disk in its place, with nothing on it; open files are dead.
-    pub fn replace(&self) {
-        let mut machine = self.machine();
+    pub fn replace_with_empty(&self) {
+        let mut machine = self.lock_machine();
         machine.crashes += 1;
         machine.folders.clear();
-        machine.files.iter_mut().for_each(|content| *content = Content::default());
+        machine.files.iter_mut().for_each(|content| *content = FileContent::default());
     }
 
     /// The next `sync_data` of any file fails, and its writes may never reach the disk.
     pub fn fail_next_sync(&self) {
-        self.machine().sync_failures += 1;
+        self.lock_machine().sync_failures += 1;
     }
 
     /// While full, what needs new room fails; what was written or allocated can be written again.
-    pub fn full(&self, full: bool) {
-        self.machine().full = full;
+    pub fn set_full(&self, full: bool) {
+        self.lock_machine().full = full;
     }
 
     /// How often a file was synced so far.
-    pub fn syncs(&self) -> u64 {
-        self.machine().syncs
+    pub fn sync_count(&self) -> u64 {
+        self.lock_machine().syncs
     }
 
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    fn lock_machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().expect("no method of the memory disk panics")
     }
 
@@ -105,35 +105,35 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut machine = self.machine();
+        let mut machine = self.lock_machine();
         if machine.full {
             return Err(no_space());
         }
         let file = machine.files.len();
-        let (folder, name) = machine.folder(path)?;
+        let (folder, name) = machine.folder_of(path)?;
         if folder.live.contains_key(&name) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, shown(path)));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, path_text(path)));
         }
         folder.change(NameChange::Put(name, file));
-        machine.files.push(Content::default());
+        machine.files.push(FileContent::default());
         Ok(self.handle(machine.crashes, file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut machine = self.machine();
-        let (folder, name) = machine.folder(path)?;
+        let mut machine = self.lock_machine();
+        let (folder, name) = machine.folder_of(path)?;
         let file = *folder.live.get(&name).ok_or_else(|| not_found(path))?;
         Ok(self.handle(machine.crashes, file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut machine = self.machine();
+        let mut machine = self.lock_machine();
         if from.parent() != to.parent() {
-            let text = format!("{} is in another folder than {}", shown(to), shown(from));
+            let text = format!("{} is in another folder than {}", path_text(to), path_text(from));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let (_, to) = machine.folder(to)?;
-        let (folder, name) = machine.folder(from)?;
+        let (_, to) = machine.folder_of(to)?;
+        let (folder, name) = machine.folder_of(from)?;
         if !folder.live.contains_key(&name) {
             return Err(not_found(from));
         }
@@ -142,8 +142,8 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut machine = self.machine();
-        let (folder, name) = machine.folder(path)?;
+        let mut machine = self.lock_machine();
+        let (folder, name) = machine.folder_of(path)?;
         if !folder.live.contains_key(&name) {
             return Err(not_found(path));
         }
@@ -152,13 +152,13 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let machine = self.machine();
+        let machine = self.lock_machine();
         let folder = machine.folders.get(folder).ok_or_else(|| not_found(folder))?;
         Ok(folder.live.keys().cloned().collect())
     }
 
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        let mut machine = self.machine();
+        let mut machine = self.lock_machine();
         for folder in folder.ancestors() {
             machine.folders.entry(folder.to_path_buf()).or_default();
         }
@@ -166,7 +166,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        let mut machine = self.machine();
+        let mut machine = self.lock_machine();
         let folder = machine.folders.get_mut(folder).ok_or_else(|| not_found(folder))?;
         folder.durable = folder.live.clone();
         folder.pending.clear();
@@ -175,7 +175,7 @@ impl Disk for MemoryDisk {
 }
 
 impl Machine {
-    fn folder(&mut self, path: &Path) -> io::Result<(&mut Folder, String)> {
+    fn folder_of(&mut self, path: &Path) -> io::Result<(&mut Folder, String)> {
         let parent = path.parent().ok_or_else(|| not_found(path))?;
         let name =
             path.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_found(path))?;
@@ -197,7 +197,7 @@ impl Machine {
         for (file, content) in self.files.iter_mut().enumerate() {
             match named.contains(&file) {
                 true => content.crash(&mut self.random),
-                false => *content = Content::default(),
+                false => *content = FileContent::default(),
             }
         }
     }
@@ -229,9 +229,9 @@ impl NameChange {
 }
 
 impl MemoryFile {
-    fn content<R>(
+    fn with_content<R>(
         &self,
-        act: impl FnOnce(&mut Content, &mut Faults) -> io::Result<R>,
+        act: impl FnOnce(&mut FileContent, &mut Faults) -> io::Result<R>,
     ) -> io::Result<R> {
         let mut machine = self.machine.lock().expect("no method of the memory disk panics");
         if machine.crashes != self.crashes {
@@ -251,15 +251,15 @@ struct Faults {
 
 impl File for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.content(|content, _| Ok(content.read(buffer, offset)))
+        self.with_content(|content, _| Ok(content.read(buffer, offset)))
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.content(|content, faults| content.write(bytes, offset, faults.full))
+        self.with_content(|content, faults| content.write(bytes, offset, faults.full))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.content(|content, faults| {
+        self.with_content(|content, faults| {
             if faults.sync_failures > 0 {
                 faults.sync_failures -= 1;
                 content.fail_sync();
@@ -273,8 +273,8 @@ impl File for MemoryFile {
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
-        self.content(|content, faults| {
-            if faults.full && bytes > content.reserved() {
+        self.with_content(|content, faults| {
+            if faults.full && bytes > content.reserved_bytes() {
                 return Err(no_space());
             }
             content.allocate(bytes);
@@ -283,14 +283,14 @@ impl File for MemoryFile {
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.content(|content, _| {
+        self.with_content(|content, _| {
             content.set_len(bytes);
             Ok(())
         })
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.content(|content, _| Ok(content.length()))
+        self.with_content(|content, _| Ok(content.length()))
     }
 }
 
@@ -299,9 +299,9 @@ fn no_space() -> io::Error {
 }
 
 fn not_found(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, shown(path))
+    io::Error::new(io::ErrorKind::NotFound, path_text(path))
 }
 
-fn shown(path: &Path) -> String {
+fn path_text(path: &Path) -> String {
     path.display().to_string()
 }

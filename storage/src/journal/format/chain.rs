@@ -6,14 +6,14 @@
 use crate::{ClusterId, Link};
 
 /// The link before the first record of a cluster.
-pub fn genesis(cluster: &ClusterId) -> Link {
+pub fn genesis_link(cluster: &ClusterId) -> Link {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"evenkeel genesis").update(cluster);
     Link(*hasher.finalize().as_bytes())
 }
 
 /// The link of a record whose header bytes 8..40 are `header`.
-pub(crate) fn link(
+pub(crate) fn compute_link(
     previous: &Link,
     cluster: &ClusterId,
     header: &[u8; 32],
@@ -35,10 +35,13 @@ mod tests {
     #[test]
     fn links_hash_exactly_the_bytes_the_drawing_says() {
         let cluster = *b"evenkeel testing";
-        let first = genesis(&cluster);
+        let first = genesis_link(&cluster);
         assert_eq!(first.0, *blake3::hash(b"evenkeel genesisevenkeel testing").as_bytes());
         let header = [9; 32];
         let whole = [&first.0[..], &cluster[..], &header[..], b"payload"].concat();
-        assert_eq!(link(&first, &cluster, &header, b"payload").0, *blake3::hash(&whole).as_bytes());
+        assert_eq!(
+            compute_link(&first, &cluster, &header, b"payload").0,
+            *blake3::hash(&whole).as_bytes()
+        );
     }
 }

@@ -46,7 +46,7 @@ impl Footer {
         self.last - self.first + 1
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         footer_bytes(self.count())
     }
 
@@ -98,8 +98,8 @@ impl Footer {
         }
     }
 
-    /// Reads and checks the trailer of a file; the table is left to [`Footer::check_table`].
-    pub(crate) fn read(file: &dyn File) -> io::Result<Result<Self, String>> {
+    /// Reads and checks the trailer of a file; the table is left to [`Footer::read_table`].
+    pub(crate) fn read_trailer(file: &dyn File) -> io::Result<Result<Self, String>> {
         let length = file.len()?;
         let Some(at) = length.checked_sub(bytes_u64(TRAILER_BYTES)) else {
             return Ok(Err(format!("sealed segment of {length} bytes has no room for a footer")));
@@ -139,7 +139,7 @@ impl Footer {
 
     /// The offsets of all records, checked.
     pub(crate) fn read_table(&self, file: &dyn File) -> io::Result<Result<Vec<u32>, String>> {
-        let length = self.bytes() - bytes_u64(TRAILER_BYTES);
+        let length = self.size_bytes() - bytes_u64(TRAILER_BYTES);
         let mut bytes = vec![0; usize::try_from(length).expect("a footer fits in memory")];
         read_exact_at(file, &mut bytes, self.begins_at)?;
         if crc32fast::hash(&bytes) != self.table_checksum {

@@ -27,14 +27,14 @@ pub(crate) struct Mark {
 
 /// Where a mark stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct MarkLocation {
     pub(crate) cluster: ClusterId,
     pub(crate) first: Position,
     pub(crate) offset: u64,
 }
 
 impl Mark {
-    pub(crate) fn encode(&self, place: &Place) -> [u8; MARK_BYTES] {
+    pub(crate) fn encode(&self, place: &MarkLocation) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
         write_array(&mut bytes, 0, &MAGIC);
         write_u64(&mut bytes, 8, self.durable);
@@ -45,8 +45,8 @@ impl Mark {
     }
 
     /// The mark at the start of `bytes`, if one stands there whole.
-    pub(crate) fn decode(bytes: &[u8], place: &Place) -> Option<Self> {
-        if !Self::begins(bytes) || bytes.len() < MARK_BYTES {
+    pub(crate) fn decode(bytes: &[u8], place: &MarkLocation) -> Option<Self> {
+        if !Self::has_mark_magic(bytes) || bytes.len() < MARK_BYTES {
             return None;
         }
         if checksum(bytes, place) != read_u32(bytes, 4) {
@@ -56,12 +56,12 @@ impl Mark {
     }
 
     /// Whether `bytes` start like a mark, whole or not.
-    pub(crate) fn begins(bytes: &[u8]) -> bool {
+    pub(crate) fn has_mark_magic(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 }
 
-fn checksum(mark: &[u8], place: &Place) -> u32 {
+fn checksum(mark: &[u8], place: &MarkLocation) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&place.cluster);
     hasher.update(&place.first.to_le_bytes());

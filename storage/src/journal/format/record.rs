@@ -82,8 +82,9 @@ impl Record {
 
     pub(crate) fn new(record: NewRecord, previous: &Link, cluster: &ClusterId) -> Self {
         let NewRecord { position, term, time, kind, payload } = record;
-        let header = Header { payload_bytes: payload_length(&payload), kind, position, term, time };
-        let link = chain::link(previous, cluster, &header.hashed(), &payload);
+        let header =
+            RecordHeader { payload_bytes: payload_length(&payload), kind, position, term, time };
+        let link = chain::compute_link(previous, cluster, &header.hashed_bytes(), &payload);
         Self { position, term, time, kind, payload, link }
     }
 
@@ -91,10 +92,10 @@ impl Record {
     pub(crate) fn encode_header(&self) -> [u8; HEADER_BYTES] {
         let Self { position, term, time, kind, .. } = *self;
         let payload_bytes = payload_length(&self.payload);
-        let header = Header { payload_bytes, kind, position, term, time };
+        let header = RecordHeader { payload_bytes, kind, position, term, time };
         let mut bytes = [0; HEADER_BYTES];
         write_array(&mut bytes, 0, &MAGIC);
-        write_array(&mut bytes, HASHED.start, &header.hashed());
+        write_array(&mut bytes, HASHED.start, &header.hashed_bytes());
         write_array(&mut bytes, LINK_AT, &self.link.0);
         let checksum = checksum(&bytes, &self.payload);
         write_u32(&mut bytes, 4, checksum);
@@ -108,7 +109,7 @@ impl Record {
 
 /// The hashed part of a record's header.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Header {
+pub(crate) struct RecordHeader {
     pub(crate) payload_bytes: u32,
     pub(crate) kind: u8,
     pub(crate) position: Position,
@@ -116,8 +117,8 @@ pub(crate) struct Header {
     pub(crate) time: u64,
 }
 
-impl Header {
-    fn hashed(&self) -> [u8; 32] {
+impl RecordHeader {
+    fn hashed_bytes(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         write_u32(&mut bytes, 0, self.payload_bytes);
         bytes[4] = self.kind;
@@ -157,15 +158,15 @@ impl Header {
 
 /// Why bytes are not the record that belongs there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum RecordRefusal {
     /// Not a whole record: torn by a crash, or rotten.
     Broken(&'static str),
     /// A whole record, and not the one that continues the chain.
     Altered(&'static str),
 }
 
-impl Refusal {
-    pub(crate) fn what(self) -> &'static str {
+impl RecordRefusal {
+    pub(crate) fn reason_text(self) -> &'static str {
         match self {
             Self::Broken(what) | Self::Altered(what) => what,
         }
@@ -180,33 +181,35 @@ pub(crate) fn check(
     expected: Position,
     previous: &Link,
     payload_of: impl FnOnce(std::ops::Range<usize>) -> Bytes,
-) -> Result<Record, Refusal> {
-    let header = Header::decode(frame).ok_or(Refusal::Broken("no record's magic"))?;
+) -> Result<Record, RecordRefusal> {
+    let header = RecordHeader::decode(frame).ok_or(RecordRefusal::Broken("no record's magic"))?;
     let payload_end = HEADER_BYTES + header.payload_length();
     if !is_whole(frame) {
-        return Err(Refusal::Broken("record checksum does not match"));
+        return Err(RecordRefusal::Broken("record checksum does not match"));
     }
     if frame[payload_end..].iter().any(|byte| *byte != 0) {
-        return Err(Refusal::Broken("record padding is not zero"));
+        return Err(RecordRefusal::Broken("record padding is not zero"));
     }
     if frame[13..16] != [0; 3] {
-        return Err(Refusal::Altered("reserved bytes of a record are not zero"));
+        return Err(RecordRefusal::Altered("reserved bytes of a record are not zero"));
     }
     if header.position != expected {
-        return Err(Refusal::Altered("record has another position than the one due here"));
+        return Err(RecordRefusal::Altered("record has another position than the one due here"));
     }
     let payload = &frame[HEADER_BYTES..payload_end];
-    if chain::link(previous, cluster, &read_array(frame, HASHED.start), payload) != link_in(frame) {
-        return Err(Refusal::Altered("link does not match: history was altered"));
+    if chain::compute_link(previous, cluster, &read_array(frame, HASHED.start), payload)
+        != link_in(frame)
+    {
+        return Err(RecordRefusal::Altered("link does not match: history was altered"));
     }
-    let Header { kind, position, term, time, .. } = header;
+    let RecordHeader { kind, position, term, time, .. } = header;
     let payload = payload_of(HEADER_BYTES..payload_end);
     Ok(Record { position, term, time, kind, payload, link: link_in(frame) })
 }
 
 /// Whether magic and checksum of a frame match, whatever it says. `frame` may be longer.
 pub(crate) fn is_whole(frame: &[u8]) -> bool {
-    let Some(header) = Header::decode(frame) else { return false };
+    let Some(header) = RecordHeader::decode(frame) else { return false };
     match frame.get(HEADER_BYTES..HEADER_BYTES + header.payload_length()) {
         Some(payload) => checksum(&read_array(frame, 0), payload) == read_u32(frame, 4),
         None => false,

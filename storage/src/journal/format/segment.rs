@@ -30,7 +30,7 @@ const CHECKSUM_AT: usize = 64;
 
 /// How far a segment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum SegmentState {
     /// Being written: the newest.
     Open,
     /// Full, and not yet sealed: its records may not all be committed and applied.
@@ -51,7 +51,7 @@ pub struct SegmentInfo {
     /// Bytes in use: header, frames and footer.
     pub bytes: u64,
     /// How far it has come.
-    pub state: State,
+    pub state: SegmentState,
 }
 
 /// A segment in the table of all segments, which says where to find each durable record.
@@ -62,7 +62,7 @@ pub(crate) struct Segment {
     /// Where the next frame (or the footer) begins.
     pub(crate) end: u64,
     pub(crate) bytes: u64,
-    pub(crate) state: State,
+    pub(crate) state: SegmentState,
     /// Rolled, and already named as being sealed.
     pub(crate) is_sealing: bool,
     /// Where each record begins; empty for a sealed one, whose footer has the table.
@@ -78,9 +78,9 @@ impl Segment {
 
     pub(crate) fn path(&self, folder: &Path) -> PathBuf {
         let suffix = match self.state {
-            State::Sealed => Suffix::Sealed,
+            SegmentState::Sealed => Suffix::Sealed,
             _ if self.is_sealing => Suffix::Sealing,
-            State::Open | State::Rolled => Suffix::Open,
+            SegmentState::Open | SegmentState::Rolled => Suffix::Open,
         };
         folder.join(file_name(self.first, suffix))
     }
@@ -134,13 +134,13 @@ pub(crate) fn parse_name(name: &str) -> Option<(Position, Suffix)> {
 
 /// The head of a segment's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct SegmentHeader {
     pub(crate) cluster: ClusterId,
     pub(crate) first: Position,
     pub(crate) previous: Link,
 }
 
-impl Header {
+impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         write_array(&mut bytes, 0, &MAGIC);

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::open_files::OpenFiles;
-use super::segments_by_second::Shelf;
-use super::{IndexError, Located, OutcomeRow, Position, SegmentIndex, id_second};
+use super::segments_by_second::SegmentsBySecond;
+use super::{IndexError, LocatedCommand, OutcomeRow, Position, SegmentIndex, id_second};
 use crate::disk::Disk;
 
 /// Files held open at a time; more segments than that are opened when asked.
@@ -22,7 +22,7 @@ const OPEN_FILES_MAX: usize = 256;
 
 /// A sealed segment, as the journal knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedSegment {
     /// Its first position.
     pub first: Position,
     /// Its last position.
@@ -46,7 +46,7 @@ pub enum FindError {
 
 /// An index that has to be rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovering {
+pub struct RecoveringIndex {
     /// The first position of its segment.
     pub first: Position,
     /// What is wrong with it.
@@ -57,31 +57,31 @@ pub struct Recovering {
 /// the lock, but for the moment in which a damaged index loses its name.
 pub struct Indexes {
     files: Arc<OpenFiles>,
-    all: RwLock<All>,
+    all: RwLock<IndexTable>,
 }
 
 #[derive(Default)]
-struct All {
-    segments: BTreeMap<Position, Segment>,
+struct IndexTable {
+    segments: BTreeMap<Position, IndexedSegment>,
     /// Of segments whose index was opened once, whatever became of it.
-    known_seconds: Shelf,
+    known_seconds: SegmentsBySecond,
     /// Of all others.
     possible_seconds: BTreeMap<Position, RangeInclusive<u64>>,
 }
 
-struct Segment {
-    sealed: Sealed,
+struct IndexedSegment {
+    sealed: SealedSegment,
     index: Result<Arc<SegmentIndex>, String>,
     /// Whether its seconds are among the known ones.
     is_known: bool,
 }
 
 /// What a segment has to say: its index, or that it is recovering.
-type Answering = (Position, Option<Arc<SegmentIndex>>);
+type IndexOrRecovering = (Position, Option<Arc<SegmentIndex>>);
 
 impl Indexes {
     /// Opens the indexes of these segments. Those that cannot be opened are recovering.
-    pub fn open_all(disk: Arc<dyn Disk>, folder: &Path, sealed: &[Sealed]) -> Self {
+    pub fn open_all(disk: Arc<dyn Disk>, folder: &Path, sealed: &[SealedSegment]) -> Self {
         let files = Arc::new(OpenFiles::new(disk, folder, OPEN_FILES_MAX));
         let indexes = Self { files, all: RwLock::default() };
         for segment in sealed {
@@ -93,58 +93,58 @@ impl Indexes {
 
     /// Opens the index of a segment just sealed, or one just rebuilt. On an error the segment is
     /// recovering.
-    pub fn add(&self, sealed: Sealed) -> Result<(), IndexError> {
+    pub fn add(&self, sealed: SealedSegment) -> Result<(), IndexError> {
         match self.open_checked(&sealed) {
             Ok(index) => {
-                self.write().put(sealed, Ok(Arc::new(index)));
+                self.lock_for_write().put(sealed, Ok(Arc::new(index)));
                 Ok(())
             }
             Err(error) => {
-                self.write().put(sealed, Err(error.to_string()));
+                self.lock_for_write().put(sealed, Err(error.to_string()));
                 Err(error)
             }
         }
     }
 
     /// The indexes to be rebuilt, oldest first.
-    pub fn recovering(&self) -> Vec<Recovering> {
-        let all = self.read();
+    pub fn recovering_indexes(&self) -> Vec<RecoveringIndex> {
+        let all = self.lock_for_read();
         let broken = all.segments.iter().filter_map(|(first, segment)| {
             let why = segment.index.as_ref().err()?.clone();
-            Some(Recovering { first: *first, why })
+            Some(RecoveringIndex { first: *first, why })
         });
         broken.collect()
     }
 
     /// The last position under a sealed segment; what comes after is not indexed here.
-    pub fn last(&self) -> Option<Position> {
-        self.read().segments.values().next_back().map(|segment| segment.sealed.last)
+    pub fn last_position(&self) -> Option<Position> {
+        self.lock_for_read().segments.values().next_back().map(|segment| segment.sealed.last)
     }
 
     /// The index of the segment at `first`, if it is there; for a scrubber to `verify`.
-    pub fn segment(&self, first: Position) -> Option<Arc<SegmentIndex>> {
-        self.read().segments.get(&first)?.index.as_ref().ok().cloned()
+    pub fn segment_index(&self, first: Position) -> Option<Arc<SegmentIndex>> {
+        self.lock_for_read().segments.get(&first)?.index.as_ref().ok().cloned()
     }
 
     /// Gives up the index of the segment at `first` until `add` brings a new one. `why` is what
     /// `verify` said.
     pub fn mark_damaged(&self, first: Position, why: &dyn Display) {
-        if let Some(index) = self.segment(first) {
-            self.give_up(&index, why);
+        if let Some(index) = self.segment_index(first) {
+            self.discard_index(&index, why);
         }
     }
 
     /// The first command with this id. An id of a second that no sealed segment knows reads
     /// nothing.
-    pub fn find(&self, id: u128) -> Result<Option<Located>, FindError> {
+    pub fn find(&self, id: u128) -> Result<Option<LocatedCommand>, FindError> {
         let mut unknown = None;
-        let asked = self.read().of_second(id_second(id));
+        let asked = self.lock_for_read().segments_of_second(id_second(id));
         for (first, index) in asked {
             let Some(index) = index else {
                 unknown = unknown.or(Some(first));
                 continue;
             };
-            match self.answer(&index, index.find_id(id)) {
+            match self.discard_on_error(&index, index.find_id(id)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(_) => unknown = unknown.or(Some(first)),
@@ -156,12 +156,14 @@ impl Indexes {
     /// The first command with this id, its own or another one, in the segments from the one with the
     /// position `from` on. Asks them one after the other: it is for ids that are known to be there
     /// soon.
-    pub fn find_from(&self, id: u128, from: Position) -> Result<Option<Located>, FindError> {
+    pub fn find_from(&self, id: u128, from: Position) -> Result<Option<LocatedCommand>, FindError> {
         let mut next = Some(from);
         while let Some(from) = next {
-            let Some((first, index, last)) = self.read().reaching(from) else { break };
+            let Some((first, index, last)) = self.lock_for_read().first_reaching(from) else {
+                break;
+            };
             let index = index.ok_or(FindError::Recovering { first })?;
-            let found = self.answer(&index, index.find_id(id))?;
+            let found = self.discard_on_error(&index, index.find_id(id))?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -177,7 +179,7 @@ impl Indexes {
         account: u128,
         before: Option<(Position, u16)>,
         limit: usize,
-    ) -> Result<Vec<Located>, FindError> {
+    ) -> Result<Vec<LocatedCommand>, FindError> {
         let mut page = Vec::new();
         // Before the first command of a record there is nothing in that record, nor need its
         // segment be asked.
@@ -189,29 +191,39 @@ impl Indexes {
         while let Some(from) = segments_from
             && page.len() < limit
         {
-            let Some((first, index)) = self.read().at_or_before(from) else { break };
+            let Some((first, index)) = self.lock_for_read().segment_at_or_before(from) else {
+                break;
+            };
             let index = index.ok_or(FindError::Recovering { first })?;
             let more = index.account_history(account, before, limit - page.len());
-            page.extend(self.answer(&index, more)?);
+            page.extend(self.discard_on_error(&index, more)?);
             segments_from = first.checked_sub(1);
         }
         Ok(page)
     }
 
     /// The command with this number in its record; `None` if no sealed segment has it.
-    pub fn command(&self, position: Position, command: u16) -> Result<Option<Located>, FindError> {
-        let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
+    pub fn command(
+        &self,
+        position: Position,
+        command: u16,
+    ) -> Result<Option<LocatedCommand>, FindError> {
+        let Some((first, index)) = self.lock_for_read().segment_at_or_before(position) else {
+            return Ok(None);
+        };
         match index {
-            Some(index) => self.answer(&index, index.command_at(position, command)),
+            Some(index) => self.discard_on_error(&index, index.command_at(position, command)),
             None => Err(FindError::Recovering { first }),
         }
     }
 
     /// What came of each command of a record, in order; `None` if no sealed segment has it.
     pub fn outcomes(&self, position: Position) -> Result<Option<Vec<OutcomeRow>>, FindError> {
-        let Some((first, index)) = self.read().at_or_before(position) else { return Ok(None) };
+        let Some((first, index)) = self.lock_for_read().segment_at_or_before(position) else {
+            return Ok(None);
+        };
         match index {
-            Some(index) => self.answer(&index, index.outcomes_at(position)),
+            Some(index) => self.discard_on_error(&index, index.outcomes_at(position)),
             None => Err(FindError::Recovering { first }),
         }
     }
@@ -221,7 +233,7 @@ impl Indexes {
         self.files.count()
     }
 
-    fn open_checked(&self, sealed: &Sealed) -> Result<SegmentIndex, IndexError> {
+    fn open_checked(&self, sealed: &SealedSegment) -> Result<SegmentIndex, IndexError> {
         let index = SegmentIndex::open_among(Arc::clone(&self.files), sealed.first)?;
         if index.last() == sealed.last {
             return Ok(index);
@@ -231,20 +243,20 @@ impl Indexes {
     }
 
     /// Gives up an index that could not be read.
-    fn answer<T>(
+    fn discard_on_error<T>(
         &self,
         index: &Arc<SegmentIndex>,
         read: Result<T, IndexError>,
     ) -> Result<T, FindError> {
         read.map_err(|error| {
-            self.give_up(index, &error);
+            self.discard_index(index, &error);
             FindError::Recovering { first: index.first() }
         })
     }
 
-    fn give_up(&self, index: &Arc<SegmentIndex>, why: &dyn Display) {
+    fn discard_index(&self, index: &Arc<SegmentIndex>, why: &dyn Display) {
         let first = index.first();
-        let mut all = self.write();
+        let mut all = self.lock_for_write();
         let current = all.segments.get(&first).filter(|segment| {
             // A rebuilt one may have come while this one was read.
             segment.index.as_ref().is_ok_and(|current| Arc::ptr_eq(current, index))
@@ -265,17 +277,17 @@ impl Indexes {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, All> {
+    fn lock_for_read(&self) -> RwLockReadGuard<'_, IndexTable> {
         self.all.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, All> {
+    fn lock_for_write(&self) -> RwLockWriteGuard<'_, IndexTable> {
         self.all.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl All {
-    fn put(&mut self, sealed: Sealed, index: Result<Arc<SegmentIndex>, String>) {
+impl IndexTable {
+    fn put(&mut self, sealed: SealedSegment, index: Result<Arc<SegmentIndex>, String>) {
         let first = sealed.first;
         let was_known = self.segments.remove(&first).is_some_and(|replaced| replaced.is_known);
         match &index {
@@ -292,37 +304,37 @@ impl All {
             }
         }
         let is_known = was_known || index.is_ok();
-        self.segments.insert(first, Segment { sealed, index, is_known });
+        self.segments.insert(first, IndexedSegment { sealed, index, is_known });
     }
 
     /// The segments that may have an id of this second, oldest first: the first answer is the one
     /// that counts.
-    fn of_second(&self, second: u64) -> Vec<Answering> {
+    fn segments_of_second(&self, second: u64) -> Vec<IndexOrRecovering> {
         let possible = self.possible_seconds.iter().filter(|(_, all)| all.contains(&second));
-        let mut firsts: Vec<_> = self.known_seconds.of_second(second).collect();
+        let mut firsts: Vec<_> = self.known_seconds.segments_of_second(second).collect();
         firsts.extend(possible.map(|(first, _)| *first));
         firsts.sort_unstable();
-        firsts.into_iter().map(|first| self.answering(first)).collect()
+        firsts.into_iter().map(|first| self.index_of(first)).collect()
     }
 
-    fn at_or_before(&self, position: Position) -> Option<Answering> {
+    fn segment_at_or_before(&self, position: Position) -> Option<IndexOrRecovering> {
         let (first, _) = self.segments.range(..=position).next_back()?;
-        Some(self.answering(*first))
+        Some(self.index_of(*first))
     }
 
     /// The first segment that doesn't end before the position, and its last one.
-    fn reaching(
+    fn first_reaching(
         &self,
         position: Position,
     ) -> Option<(Position, Option<Arc<SegmentIndex>>, Position)> {
         let holding = self.segments.range(..=position).next_back();
         let holding = holding.filter(|(_, segment)| segment.sealed.last >= position);
         let (first, segment) = holding.or_else(|| self.segments.range(position..).next())?;
-        let (first, index) = self.answering(*first);
+        let (first, index) = self.index_of(*first);
         Some((first, index, segment.sealed.last))
     }
 
-    fn answering(&self, first: Position) -> Answering {
+    fn index_of(&self, first: Position) -> IndexOrRecovering {
         let index = self.segments[&first].index.as_ref();
         (first, index.ok().map(Arc::clone))
     }

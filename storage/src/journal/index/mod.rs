@@ -37,10 +37,10 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use building::builder::Builder;
+pub use building::builder::IndexBuilder;
 pub use error::IndexError;
-pub use indexes::{FindError, Indexes, Recovering, Sealed};
-pub use row::{CommandRow, Located, OutcomeRow, id_second};
+pub use indexes::{FindError, Indexes, RecoveringIndex, SealedSegment};
+pub use row::{CommandRow, LocatedCommand, OutcomeRow, id_second};
 pub use segment_index::SegmentIndex;
 
 use std::path::{Path, PathBuf};

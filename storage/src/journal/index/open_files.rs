@@ -12,34 +12,34 @@ pub(crate) struct OpenFiles {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     files_max: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptFiles>,
 }
 
 #[derive(Default)]
-struct Kept {
-    files: BTreeMap<Reader, Used>,
+struct KeptFiles {
+    files: BTreeMap<ReaderId, KeptFile>,
     readers: u64,
     uses: u64,
 }
 
-struct Used {
+struct KeptFile {
     file: Arc<dyn File>,
     at: u64,
 }
 
 /// Who keeps a file open. A rebuilt index is a new reader, so it never meets the file it replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Reader(u64);
+pub(crate) struct ReaderId(u64);
 
 impl OpenFiles {
     pub(crate) fn new(disk: Arc<dyn Disk>, folder: &Path, files_max: usize) -> Self {
         Self { disk, folder: folder.to_path_buf(), files_max, kept: Mutex::default() }
     }
 
-    pub(crate) fn reader(&self) -> Reader {
+    pub(crate) fn new_reader(&self) -> ReaderId {
         let mut kept = self.lock();
         kept.readers += 1;
-        Reader(kept.readers)
+        ReaderId(kept.readers)
     }
 
     /// Opens the index of the segment at `first`; keeping it is the caller's choice.
@@ -59,7 +59,7 @@ impl OpenFiles {
         Ok(Some(aside))
     }
 
-    pub(crate) fn kept(&self, reader: Reader) -> Option<Arc<dyn File>> {
+    pub(crate) fn kept_file(&self, reader: ReaderId) -> Option<Arc<dyn File>> {
         let mut kept = self.lock();
         kept.uses += 1;
         let at = kept.uses;
@@ -68,7 +68,7 @@ impl OpenFiles {
         Some(Arc::clone(&used.file))
     }
 
-    pub(crate) fn keep(&self, reader: Reader, file: Arc<dyn File>) {
+    pub(crate) fn keep_file(&self, reader: ReaderId, file: Arc<dyn File>) {
         let mut kept = self.lock();
         if kept.files.len() >= self.files_max {
             let longest_unused = kept.files.iter().min_by_key(|(_, used)| used.at);
@@ -78,10 +78,10 @@ impl OpenFiles {
         }
         kept.uses += 1;
         let at = kept.uses;
-        kept.files.insert(reader, Used { file, at });
+        kept.files.insert(reader, KeptFile { file, at });
     }
 
-    pub(crate) fn forget(&self, reader: Reader) {
+    pub(crate) fn forget(&self, reader: ReaderId) {
         self.lock().files.remove(&reader);
     }
 
@@ -91,7 +91,7 @@ impl OpenFiles {
     }
 
     /// A panic elsewhere leaves nothing half done: every change is a single step.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, KeptFiles> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

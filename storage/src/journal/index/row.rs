@@ -17,7 +17,7 @@ pub struct CommandRow {
     /// Another id under which it is to be found, or 0 for none. Never one that a command has as its
     /// own. It says nothing of when it was made, so it is found only from a position on
     /// ([`Indexes::find_from`](super::Indexes::find_from)).
-    pub also: u128,
+    pub alias_id: u128,
     /// The account debited. Any number may be an account's, 0 too.
     pub debit: Option<u128>,
     /// The account credited. Equal to `debit`, it is listed once.
@@ -47,7 +47,7 @@ pub struct OutcomeRow {
 
 /// A command that was found: where it stands in the journal, and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedCommand {
     /// The position of its record.
     pub position: Position,
     /// Its number among the commands of that record.

@@ -10,21 +10,21 @@ use std::sync::Arc;
 
 use super::format::block::{self, BLOCK_BYTES, Blocks};
 use super::format::filter;
-use super::format::header::Header;
+use super::format::header::IndexHeader;
 use super::format::layout::{HEADER_BLOCK, Layout};
 use super::format::seconds::SecondRange;
-use super::open_files::{OpenFiles, Reader};
+use super::open_files::{OpenFiles, ReaderId};
 use super::row::{COMMAND_BYTES, part_from_bytes};
-use super::{IndexError, Located, OutcomeRow, Position, verify};
+use super::{IndexError, LocatedCommand, OutcomeRow, Position, verify};
 use crate::bytes_at::{read_array, read_u32, read_u128};
 use crate::disk::{Disk, File};
 
 /// The index of one sealed segment.
 pub struct SegmentIndex {
-    header: Header,
+    header: IndexHeader,
     layout: Layout,
     files: Arc<OpenFiles>,
-    reader: Reader,
+    reader: ReaderId,
 }
 
 impl SegmentIndex {
@@ -38,8 +38,8 @@ impl SegmentIndex {
         let (file, header) = open_file(&files, first)?;
         let layout = Layout::new(&header.counts);
         verify::check_length(&*file, first, &layout)?;
-        let reader = files.reader();
-        files.keep(reader, file);
+        let reader = files.new_reader();
+        files.keep_file(reader, file);
         Ok(Self { header, layout, files, reader })
     }
 
@@ -54,7 +54,7 @@ impl SegmentIndex {
     }
 
     /// How many commands the segment holds.
-    pub fn commands(&self) -> u32 {
+    pub fn command_count(&self) -> u32 {
         self.header.counts.commands
     }
 
@@ -65,7 +65,7 @@ impl SegmentIndex {
     }
 
     /// The first command with this id.
-    pub fn find(&self, id: u128) -> io::Result<Option<Located>> {
+    pub fn find(&self, id: u128) -> io::Result<Option<LocatedCommand>> {
         Ok(self.find_id(id)?)
     }
 
@@ -76,12 +76,12 @@ impl SegmentIndex {
         account: u128,
         before: Option<(Position, u16)>,
         limit: usize,
-    ) -> io::Result<Vec<Located>> {
+    ) -> io::Result<Vec<LocatedCommand>> {
         Ok(self.account_history(account, before, limit)?)
     }
 
     /// The command with this number in its record; `None` if the segment has no such command.
-    pub fn command(&self, position: Position, command: u16) -> io::Result<Option<Located>> {
+    pub fn command(&self, position: Position, command: u16) -> io::Result<Option<LocatedCommand>> {
         Ok(self.command_at(position, command)?)
     }
 
@@ -92,21 +92,21 @@ impl SegmentIndex {
 
     /// Reads the whole file and checks every byte of it.
     pub fn verify(&self) -> Result<(), IndexError> {
-        verify::verify(&*self.file()?, self.first(), &self.layout)
+        verify::verify(&*self.file_handle()?, self.first(), &self.layout)
     }
 
     pub(crate) fn second_ranges(&self) -> &[SecondRange] {
         self.header.seconds.ranges()
     }
 
-    pub(crate) fn find_id(&self, id: u128) -> Result<Option<Located>, IndexError> {
+    pub(crate) fn find_id(&self, id: u128) -> Result<Option<LocatedCommand>, IndexError> {
         if id == 0 || !self.passes_filter(id)? {
             return Ok(None);
         }
-        let file = self.file()?;
+        let file = self.file_handle()?;
         let mut blocks = Blocks::new(&*file, self.first());
         let Some(number) = self.layout.ids.last_at_most(&mut blocks, id)? else { return Ok(None) };
-        let row = self.layout.ids.row(&mut blocks, number)?;
+        let row = self.layout.ids.read_row(&mut blocks, number)?;
         let (found, ordinal) = (read_u128(row, 0), read_u32(row, 16));
         if found != id {
             return Ok(None);
@@ -119,17 +119,17 @@ impl SegmentIndex {
         account: u128,
         before: Option<(Position, u16)>,
         limit: usize,
-    ) -> Result<Vec<Located>, IndexError> {
-        let file = self.file()?;
+    ) -> Result<Vec<LocatedCommand>, IndexError> {
+        let file = self.file_handle()?;
         let at = self.layout.account_filter;
         if limit == 0 || !filter::may_contain(&*file, self.first(), at, account)? {
             return Ok(Vec::new());
         }
         let mut blocks = Blocks::new(&*file, self.first());
         let ordinal_end = match before {
-            None => self.commands(),
+            None => self.command_count(),
             Some((position, _)) if position < self.first() => return Ok(Vec::new()),
-            Some((position, _)) if position > self.last() => self.commands(),
+            Some((position, _)) if position > self.last() => self.command_count(),
             Some((position, command)) => {
                 let (start, end) = self.ordinals_of(&mut blocks, position)?;
                 start.saturating_add(u32::from(command)).min(end)
@@ -143,7 +143,7 @@ impl SegmentIndex {
         let wanted = u32::try_from(limit).map_or(wanted, |limit| wanted.min(limit));
         let mut page = Vec::with_capacity(usize::try_from(wanted).expect("a u32 fits"));
         for number in (end - wanted..end).rev() {
-            let ordinal = read_u32(self.layout.postings.row(&mut blocks, number)?, 0);
+            let ordinal = read_u32(self.layout.postings.read_row(&mut blocks, number)?, 0);
             page.push(self.locate(&mut blocks, ordinal)?);
         }
         Ok(page)
@@ -153,17 +153,17 @@ impl SegmentIndex {
         &self,
         position: Position,
         command: u16,
-    ) -> Result<Option<Located>, IndexError> {
+    ) -> Result<Option<LocatedCommand>, IndexError> {
         if position < self.first() || position > self.last() {
             return Ok(None);
         }
-        let file = self.file()?;
+        let file = self.file_handle()?;
         let mut blocks = Blocks::new(&*file, self.first());
         let (start, end) = self.ordinals_of(&mut blocks, position)?;
         match start.checked_add(u32::from(command)) {
-            Some(ordinal) if ordinal < end => {
-                self.row_of(&mut blocks, ordinal).map(|row| Some(located(position, command, row)))
-            }
+            Some(ordinal) if ordinal < end => self
+                .row_of(&mut blocks, ordinal)
+                .map(|row| Some(located_command(position, command, row))),
             _ => Ok(None),
         }
     }
@@ -175,7 +175,7 @@ impl SegmentIndex {
         if position < self.first() || position > self.last() {
             return Ok(None);
         }
-        let file = self.file()?;
+        let file = self.file_handle()?;
         let mut blocks = Blocks::new(&*file, self.first());
         let (start, end) = self.ordinals_of(&mut blocks, position)?;
         let outcome =
@@ -184,7 +184,7 @@ impl SegmentIndex {
     }
 
     pub(crate) fn passes_filter(&self, id: u128) -> Result<bool, IndexError> {
-        filter::may_contain(&*self.file()?, self.first(), self.layout.id_filter, id)
+        filter::may_contain(&*self.file_handle()?, self.first(), self.layout.id_filter, id)
     }
 
     /// Which postings are the account's: the first and how many.
@@ -196,14 +196,14 @@ impl SegmentIndex {
         let Some(number) = self.layout.accounts.last_at_most(blocks, account)? else {
             return Ok(None);
         };
-        let row = self.layout.accounts.row(blocks, number)?;
+        let row = self.layout.accounts.read_row(blocks, number)?;
         if read_u128(row, 0) != account {
             return Ok(None);
         }
         let (start, count) = (read_u32(row, 16), read_u32(row, 20));
         match start.checked_add(count) {
-            Some(end) if end <= self.layout.postings.rows() => Ok(Some((start, count))),
-            _ => Err(self.damaged(0, "an account's postings are not there")),
+            Some(end) if end <= self.layout.postings.row_count() => Ok(Some((start, count))),
+            _ => Err(self.damage_error(0, "an account's postings are not there")),
         }
     }
 
@@ -218,7 +218,7 @@ impl SegmentIndex {
         let (mut low, mut high) = (start, start + count);
         while low < high {
             let middle = low.midpoint(high);
-            if read_u32(self.layout.postings.row(blocks, middle)?, 0) < ordinal_end {
+            if read_u32(self.layout.postings.read_row(blocks, middle)?, 0) < ordinal_end {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -236,28 +236,28 @@ impl SegmentIndex {
     ) -> Result<(u32, u32), IndexError> {
         let records = &self.layout.records;
         let number = u32::try_from(position - self.first()).expect("within the segment");
-        let start = read_u32(records.row(blocks, number)?, 0);
+        let start = read_u32(records.read_row(blocks, number)?, 0);
         let end = match number + 1 {
-            next if next < records.rows() => read_u32(records.row(blocks, next)?, 0),
-            _ => self.commands(),
+            next if next < records.row_count() => read_u32(records.read_row(blocks, next)?, 0),
+            _ => self.command_count(),
         };
-        if start > end || end > self.commands() {
-            return Err(self.damaged(0, "a record's commands are out of order"));
+        if start > end || end > self.command_count() {
+            return Err(self.damage_error(0, "a record's commands are out of order"));
         }
         Ok((start, end))
     }
 
-    fn locate(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<Located, IndexError> {
+    fn locate(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<LocatedCommand, IndexError> {
         let row = self.row_of(blocks, ordinal)?;
         // Of records that begin at the same ordinal only the last has commands.
         let records = &self.layout.records;
         let number = records
             .last_at_most(blocks, u128::from(ordinal))?
-            .ok_or_else(|| self.damaged(0, "a command is in no record"))?;
-        let start = read_u32(records.row(blocks, number)?, 0);
+            .ok_or_else(|| self.damage_error(0, "a command is in no record"))?;
+        let start = read_u32(records.read_row(blocks, number)?, 0);
         let command = u16::try_from(ordinal - start)
-            .map_err(|_| self.damaged(0, "a record has too many commands"))?;
-        Ok(located(self.first() + u64::from(number), command, row))
+            .map_err(|_| self.damage_error(0, "a record has too many commands"))?;
+        Ok(located_command(self.first() + u64::from(number), command, row))
     }
 
     fn row_of(
@@ -265,27 +265,27 @@ impl SegmentIndex {
         blocks: &mut Blocks<'_>,
         ordinal: u32,
     ) -> Result<[u8; COMMAND_BYTES], IndexError> {
-        if ordinal >= self.commands() {
-            return Err(self.damaged(0, "a command is not there"));
+        if ordinal >= self.command_count() {
+            return Err(self.damage_error(0, "a command is not there"));
         }
-        Ok(read_array(self.layout.commands.row(blocks, ordinal)?, 0))
+        Ok(read_array(self.layout.commands.read_row(blocks, ordinal)?, 0))
     }
 
     /// The file, opened again if others were asked meanwhile. It must be the one this index was
     /// opened with.
-    fn file(&self) -> Result<Arc<dyn File>, IndexError> {
-        if let Some(file) = self.files.kept(self.reader) {
+    fn file_handle(&self) -> Result<Arc<dyn File>, IndexError> {
+        if let Some(file) = self.files.kept_file(self.reader) {
             return Ok(file);
         }
         let (file, header) = open_file(&self.files, self.first())?;
         if header != self.header {
-            return Err(self.damaged(0, "replaced by another file"));
+            return Err(self.damage_error(0, "replaced by another file"));
         }
-        self.files.keep(self.reader, Arc::clone(&file));
+        self.files.keep_file(self.reader, Arc::clone(&file));
         Ok(file)
     }
 
-    fn damaged(&self, offset: u64, what: &'static str) -> IndexError {
+    fn damage_error(&self, offset: u64, what: &'static str) -> IndexError {
         IndexError::Damaged { first: self.first(), offset, what }
     }
 }
@@ -296,18 +296,21 @@ impl Drop for SegmentIndex {
     }
 }
 
-fn located(position: Position, command: u16, row: [u8; COMMAND_BYTES]) -> Located {
+fn located_command(position: Position, command: u16, row: [u8; COMMAND_BYTES]) -> LocatedCommand {
     let (outcome, part) = (OutcomeRow::from_bytes(&row), part_from_bytes(&row));
-    Located { position, command, outcome, part }
+    LocatedCommand { position, command, outcome, part }
 }
 
-fn open_file(files: &OpenFiles, first: Position) -> Result<(Arc<dyn File>, Header), IndexError> {
+fn open_file(
+    files: &OpenFiles,
+    first: Position,
+) -> Result<(Arc<dyn File>, IndexHeader), IndexError> {
     let file = files.open(first).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => IndexError::Missing { first },
         _ => IndexError::Io { first, source },
     })?;
     let mut block = [0; BLOCK_BYTES];
     block::read_unit(&*file, first, HEADER_BLOCK, &mut block)?;
-    let header = Header::from_block(first, &block)?;
+    let header = IndexHeader::from_block(first, &block)?;
     Ok((file, header))
 }

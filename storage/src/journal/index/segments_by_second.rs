@@ -7,25 +7,25 @@ use super::Position;
 use super::format::seconds::SecondRange;
 
 #[derive(Debug, Default)]
-pub(crate) struct Shelf {
-    entries: Vec<Entry>,
+pub(crate) struct SegmentsBySecond {
+    entries: Vec<RangeEntry>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct RangeEntry {
     range: SecondRange,
     segment: Position,
     /// The furthest end of this range and all before it.
     reach: u64,
 }
 
-impl Shelf {
+impl SegmentsBySecond {
     /// Adds the ranges of a segment that has none here.
     pub(crate) fn add(&mut self, segment: Position, ranges: &[SecondRange]) {
         let mut changed_from = self.entries.len();
         for range in ranges {
             let at = self.entries.partition_point(|entry| entry.range.first <= range.first);
-            self.entries.insert(at, Entry { range: *range, segment, reach: range.last });
+            self.entries.insert(at, RangeEntry { range: *range, segment, reach: range.last });
             changed_from = changed_from.min(at);
         }
         self.renew_reach(changed_from);
@@ -37,7 +37,7 @@ impl Shelf {
     }
 
     /// The segments that may have ids of this second, in no order. A segment is named once.
-    pub(crate) fn of_second(&self, second: u64) -> impl Iterator<Item = Position> {
+    pub(crate) fn segments_of_second(&self, second: u64) -> impl Iterator<Item = Position> {
         let end = self.entries.partition_point(|entry| entry.range.first <= second);
         self.entries[..end]
             .iter()
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn a_fresh_second_asks_no_segment() {
-        let mut shelf = Shelf::default();
+        let mut shelf = SegmentsBySecond::default();
         shelf.add(0, &ranges(&[(100, 110)]));
         shelf.add(50, &ranges(&[(3, 3), (110, 120)]));
-        assert_eq!(shelf.of_second(121).count(), 0);
-        assert_eq!(shelf.of_second(110).collect::<Vec<_>>(), [50, 0]);
+        assert_eq!(shelf.segments_of_second(121).count(), 0);
+        assert_eq!(shelf.segments_of_second(110).collect::<Vec<_>>(), [50, 0]);
         shelf.remove(50);
-        assert_eq!(shelf.of_second(115).count(), 0);
+        assert_eq!(shelf.segments_of_second(115).count(), 0);
     }
 
     /// A segment, where its first range starts and how wide it is, a gap, how wide the second is.
@@ -87,7 +87,7 @@ mod tests {
         fn segments_are_those_of_a_walk_over_all(
             puts in prop::collection::vec(put(), 0..40),
         ) {
-            let mut shelf = Shelf::default();
+            let mut shelf = SegmentsBySecond::default();
             let mut model = std::collections::BTreeMap::new();
             for (segment, start, wide, gap, wide_too) in puts {
                 let second = start + wide + gap;
@@ -97,7 +97,7 @@ mod tests {
                 }
                 shelf.add(segment, &both);
                 for second in 0..110 {
-                    let mut found: Vec<_> = shelf.of_second(second).collect();
+                    let mut found: Vec<_> = shelf.segments_of_second(second).collect();
                     found.sort_unstable();
                     let expected: Vec<_> = model
                         .iter()

@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Builder, CommandRow, Located, OutcomeRow, Part, SegmentIndex};
+use super::{CommandRow, IndexBuilder, LocatedCommand, OutcomeRow, Part, SegmentIndex};
 use crate::Position;
 use crate::disk::{Disk, MemoryDisk};
 
@@ -38,17 +38,17 @@ impl Segment {
         disk: &dyn Disk,
         pace: &mut dyn FnMut(usize),
     ) -> io::Result<()> {
-        let mut builder = Builder::new(self.first);
+        let mut builder = IndexBuilder::new(self.first);
         for (position, commands) in (self.first..).zip(&self.records) {
-            builder.record(position, u32::try_from(commands.len()).unwrap());
-            commands.iter().for_each(|command| builder.command(command));
+            builder.begin_record(position, u32::try_from(commands.len()).unwrap());
+            commands.iter().for_each(|command| builder.add_command(command));
         }
         builder.finish(disk, Path::new(FOLDER), pace)
     }
 
-    pub(crate) fn find(&self, id: u128) -> Option<Located> {
+    pub(crate) fn find(&self, id: u128) -> Option<LocatedCommand> {
         self.located()
-            .find(|(command, _)| id != 0 && (command.id == id || command.also == id))
+            .find(|(command, _)| id != 0 && (command.id == id || command.alias_id == id))
             .map(|(_, at)| at)
     }
 
@@ -57,7 +57,7 @@ impl Segment {
         account: u128,
         before: Option<(Position, u16)>,
         limit: usize,
-    ) -> Vec<Located> {
+    ) -> Vec<LocatedCommand> {
         let mut all: Vec<_> = self
             .located()
             .filter(|(c, _)| c.debit == Some(account) || c.credit == Some(account))
@@ -69,10 +69,10 @@ impl Segment {
         all
     }
 
-    pub(crate) fn command(&self, position: Position, command: u16) -> Option<Located> {
+    pub(crate) fn command(&self, position: Position, command: u16) -> Option<LocatedCommand> {
         let record = usize::try_from(position.checked_sub(self.first)?).unwrap();
         let row = self.records.get(record)?.get(usize::from(command))?;
-        Some(Located { position, command, outcome: row.outcome, part: row.part })
+        Some(LocatedCommand { position, command, outcome: row.outcome, part: row.part })
     }
 
     pub(crate) fn outcomes(&self, position: Position) -> Option<Vec<OutcomeRow>> {
@@ -80,10 +80,10 @@ impl Segment {
         Some(self.records.get(record)?.iter().map(|command| command.outcome).collect())
     }
 
-    pub(crate) fn located(&self) -> impl Iterator<Item = (&CommandRow, Located)> {
+    pub(crate) fn located(&self) -> impl Iterator<Item = (&CommandRow, LocatedCommand)> {
         (self.first..).zip(&self.records).flat_map(|(position, commands)| {
             (0_u16..).zip(commands).map(move |(command, row)| {
-                (row, Located { position, command, outcome: row.outcome, part: row.part })
+                (row, LocatedCommand { position, command, outcome: row.outcome, part: row.part })
             })
         })
     }
@@ -139,7 +139,7 @@ pub(crate) fn segment(first: Position, records: u64, commands_max: u64, seed: u6
             let days_ago = 86_400_000 * scatter.below(30);
             CommandRow {
                 id: if far == 0 { 0 } else { id_at(millisecond, scatter.next()) },
-                also: if far < 30 { also_of(id_at(millisecond - days_ago, far)) } else { 0 },
+                alias_id: if far < 30 { also_of(id_at(millisecond - days_ago, far)) } else { 0 },
                 debit: Some(u128::from(1 + scatter.below(400)) << 64),
                 credit: Some(if far.is_multiple_of(2) { 7 } else { u128::from(scatter.below(3)) })
                     .filter(|credit| *credit != 0),

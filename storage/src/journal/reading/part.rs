@@ -2,7 +2,7 @@
 //!
 //! A record's checksum and link cover all of its payload, so a part of it can't be checked by them.
 //! Whoever has seen the whole record notes where the part lies and a checksum over it and over what
-//! the record says of itself ([`Part::of`]); the indexes of sealed segments keep such notes.
+//! the record says of itself ([`Part::of_record`]); the indexes of sealed segments keep such notes.
 //!
 //! It never says that a record is good: only that these bytes are what was once noted.
 
@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::reader::{Place, read_header};
+use super::reader::{RecordLocation, read_header};
 use crate::Position;
 use crate::disk::{File, bytes_u64, read_exact_at};
 use crate::journal::damage::Damage;
@@ -30,7 +30,7 @@ pub struct Part {
 
 impl Part {
     /// Notes a part of a whole record. Panics when the payload has no such part.
-    pub fn of(record: &Record, range: Range<usize>) -> Self {
+    pub fn of_record(record: &Record, range: Range<usize>) -> Self {
         let fits = |number| u32::try_from(number).expect("the largest payload fits 32 bits");
         let checksum = checksum(&record.tip(), &record.payload[range.clone()]);
         Self { offset: fits(range.start), bytes: fits(range.len()), checksum }
@@ -54,47 +54,51 @@ fn checksum(tip: &Tip, part: &[u8]) -> u32 {
 }
 
 /// Reads parts, best those of one segment one after the other: it keeps the segment's file open.
-pub struct Parts {
+pub struct PartReader {
     journal: Journal,
     opened: Option<(Position, Arc<dyn File>)>,
 }
 
 impl Journal {
     /// A reader of parts.
-    pub fn parts(&self) -> Parts {
-        Parts { journal: self.clone(), opened: None }
+    pub fn part_reader(&self) -> PartReader {
+        PartReader { journal: self.clone(), opened: None }
     }
 }
 
-impl Parts {
+impl PartReader {
     /// The record at a position, its payload this part alone.
     pub fn read(&mut self, position: Position, part: &Part) -> Result<Record, ReadError> {
         loop {
             let (before, place) = {
-                let memory = self.journal.shared.memory();
+                let memory = self.journal.shared.lock_memory();
                 if memory.last.is_none_or(|last| last.position < position) {
                     return Err(noted_of_another(position));
                 }
                 if let Some(record) = memory.tail.get(position) {
                     return part_of(record, part);
                 }
-                (memory.truncations, self.journal.shared.place(&memory, position))
+                (memory.truncations, self.journal.shared.locate_record(&memory, position))
             };
-            let result = self.read_place(place, part);
-            if result.is_ok() || self.journal.shared.memory().truncations == before {
+            let result = self.read_part_at(place, part);
+            if result.is_ok() || self.journal.shared.lock_memory().truncations == before {
                 return result;
             }
         }
     }
 
-    fn read_place(&mut self, mut place: Place, part: &Part) -> Result<Record, ReadError> {
+    fn read_part_at(
+        &mut self,
+        mut place: RecordLocation,
+        part: &Part,
+    ) -> Result<Record, ReadError> {
         if place.file.is_none()
             && let Some((first, file)) = &self.opened
             && *first == place.segment_first
         {
             place.file = Some(Arc::clone(file));
         }
-        let file = self.journal.shared.opened(&mut place)?;
+        let file = self.journal.shared.open_location(&mut place)?;
         self.opened = Some((place.segment_first, Arc::clone(&file)));
         let begin = u64::from(place.offsets[usize::from(place.from > place.segment_first)]);
         let (header, tip) = read_header(&*file, &place.path, begin)?;

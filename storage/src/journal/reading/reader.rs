@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::disk::{File, bytes_u64, read_exact_at};
 use crate::journal::damage::Damage;
-use crate::journal::format::record::{self, Header, Record, Tip};
+use crate::journal::format::record::{self, Record, RecordHeader, Tip};
 use crate::journal::format::segment::{self, Segment};
 use crate::journal::shared::{Memory, Shared};
 use crate::journal::{Journal, format::footer};
@@ -42,7 +42,7 @@ pub enum ReadError {
 
 /// Where some neighbouring records lie: the first offset is the predecessor's unless the records begin
 /// their segment.
-pub(crate) struct Place {
+pub(crate) struct RecordLocation {
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) path: PathBuf,
     pub(crate) segment_first: Position,
@@ -66,11 +66,11 @@ impl Journal {
         bytes_max: usize,
     ) -> Result<Vec<Arc<Record>>, ReadError> {
         loop {
-            let before = self.shared.memory().truncations;
+            let before = self.shared.lock_memory().truncations;
             let result = self.shared.read(from, until, bytes_max);
-            if self.shared.memory().truncations == before {
+            if self.shared.lock_memory().truncations == before {
                 if matches!(result, Err(ReadError::Damaged(_))) {
-                    self.shared.note_damage();
+                    self.shared.mark_damaged();
                 }
                 return result;
             }
@@ -80,14 +80,14 @@ impl Journal {
     /// Whether a read or a walk by [`Self::scrub`] has met damage since the start: what then ends the node isn't a fault that
     /// a new start could mend.
     #[must_use]
-    pub fn found_damage(&self) -> bool {
-        self.shared.found_damage()
+    pub fn damage_found(&self) -> bool {
+        self.shared.damage_found()
     }
 
     /// The record at a position without its payload, unchecked if it comes from the disk.
     pub fn tip_at(&self, position: Position) -> io::Result<Option<Tip>> {
         let (before, place) = {
-            let memory = self.shared.memory();
+            let memory = self.shared.lock_memory();
             if memory.last.is_none_or(|last| last.position < position) {
                 return Ok(None);
             }
@@ -98,14 +98,14 @@ impl Journal {
             if last.is_some() {
                 return Ok(last);
             }
-            (memory.truncations, self.shared.place(&memory, position))
+            (memory.truncations, self.shared.locate_record(&memory, position))
         };
         match self.shared.tip_from(place, position) {
             Ok(tip) => Ok(Some(tip)),
-            Err(_) if self.shared.memory().truncations != before => self.tip_at(position),
+            Err(_) if self.shared.lock_memory().truncations != before => self.tip_at(position),
             Err(ReadError::Io { source, .. }) => Err(source),
             Err(ReadError::Damaged(damage)) => {
-                self.shared.note_damage();
+                self.shared.mark_damaged();
                 Err(io::Error::new(io::ErrorKind::InvalidData, damage))
             }
         }
@@ -124,22 +124,27 @@ impl Shared {
         let mut next = from;
         loop {
             let place = {
-                let memory = self.memory();
+                let memory = self.lock_memory();
                 let end = memory.last.map_or(0, |last| last.position + 1).min(until);
                 if next >= end {
                     return Ok(found);
                 }
                 if memory.tail.first().is_some_and(|first| first <= next) {
-                    found.append(&mut memory.tail.range(next, end, room, found.is_empty()));
+                    found.append(&mut memory.tail.records_between(
+                        next,
+                        end,
+                        room,
+                        found.is_empty(),
+                    ));
                     return Ok(found);
                 }
                 // Behind the tail's beginning the disk may still hold what a truncation has taken back.
                 let end_on_disk = memory.tail.first().map_or(end, |first| end.min(first));
-                let mut place = self.place(&memory, next);
+                let mut place = self.locate_record(&memory, next);
                 place.limit = place.count.min(end_on_disk - next);
                 place
             };
-            let records = self.read_place(place, room, found.is_empty())?;
+            let records = self.read_records_at(place, room, found.is_empty())?;
             if records.is_empty() {
                 return Ok(found);
             }
@@ -151,11 +156,11 @@ impl Shared {
         }
     }
 
-    pub(crate) fn place(&self, memory: &Memory, position: Position) -> Place {
+    pub(crate) fn locate_record(&self, memory: &Memory, position: Position) -> RecordLocation {
         let segment = memory.segment_of(position).expect("what is not in the tail is on disk");
         let index = position - segment.first;
         let count = segment.count - index;
-        Place {
+        RecordLocation {
             file: segment.file.clone(),
             path: segment.path(&self.folder),
             segment_first: segment.first,
@@ -168,7 +173,10 @@ impl Shared {
     }
 
     /// Opens the file and looks the offsets up in the footer where memory doesn't have them.
-    pub(crate) fn opened(&self, place: &mut Place) -> Result<Arc<dyn File>, ReadError> {
+    pub(crate) fn open_location(
+        &self,
+        place: &mut RecordLocation,
+    ) -> Result<Arc<dyn File>, ReadError> {
         let at_disk = |source| ReadError::Io { path: place.path.clone(), source };
         let file = match &place.file {
             Some(file) if !place.offsets.is_empty() => return Ok(Arc::clone(file)),
@@ -184,8 +192,8 @@ impl Shared {
         Ok(file)
     }
 
-    fn tip_from(&self, mut place: Place, position: Position) -> Result<Tip, ReadError> {
-        let file = self.opened(&mut place)?;
+    fn tip_from(&self, mut place: RecordLocation, position: Position) -> Result<Tip, ReadError> {
+        let file = self.open_location(&mut place)?;
         let at = usize::from(position > place.segment_first);
         let tip = read_tip(&*file, &place.path, u64::from(place.offsets[at]))?;
         if tip.position == position {
@@ -195,16 +203,16 @@ impl Shared {
         Err(Damage::new(&place.path, u64::from(place.offsets[at]), position, what).into())
     }
 
-    fn read_place(
+    fn read_records_at(
         &self,
-        mut place: Place,
+        mut place: RecordLocation,
         room: usize,
         force: bool,
     ) -> Result<Vec<Record>, ReadError> {
-        let file = self.opened(&mut place)?;
+        let file = self.open_location(&mut place)?;
         let mut previous = previous_link(&*file, &place)?;
         let offsets = &place.offsets[usize::from(place.from > place.segment_first)..];
-        let (start, end) = span(offsets, &place, room);
+        let (start, end) = read_range(offsets, &place, room);
         let mut buffer = vec![0; in_memory(end.saturating_sub(start))];
         let read = file
             .read_at(&mut buffer, start)
@@ -240,13 +248,13 @@ impl Shared {
     ) -> Result<Record, &'static str> {
         let begin = usize::try_from(begin).map_err(|_| "record lies outside its segment")?;
         let frame = buffer.get(begin..).ok_or("record lies outside its segment")?;
-        let header = Header::decode(frame).ok_or("no record's magic where one is due")?;
+        let header = RecordHeader::decode(frame).ok_or("no record's magic where one is due")?;
         let frame = frame.get(..in_memory(header.frame_bytes()));
         let frame = frame.ok_or("record is longer than its place")?;
         let payload_of =
             |range: std::ops::Range<usize>| buffer.slice(begin + range.start..begin + range.end);
         record::check(frame, &self.options.cluster, due, previous, payload_of)
-            .map_err(record::Refusal::what)
+            .map_err(record::RecordRefusal::reason_text)
     }
 }
 
@@ -258,20 +266,20 @@ fn offsets_around(segment: &Segment, index: u64) -> Vec<u32> {
 }
 
 /// The link of the record before the first one of a place.
-fn previous_link(file: &dyn File, place: &Place) -> Result<Link, ReadError> {
+fn previous_link(file: &dyn File, place: &RecordLocation) -> Result<Link, ReadError> {
     if place.from > place.segment_first {
         return Ok(read_tip(file, &place.path, u64::from(place.offsets[0]))?.link);
     }
     let mut bytes = [0; segment::HEADER_BYTES];
     read_exact_at(file, &mut bytes, 0)
         .map_err(|source| ReadError::Io { path: place.path.clone(), source })?;
-    let header = segment::Header::decode(&bytes)
+    let header = segment::SegmentHeader::decode(&bytes)
         .map_err(|what| Damage::new(&place.path, 0, place.segment_first, what))?;
     Ok(header.previous)
 }
 
 /// The bytes to read for the records at `offsets`: about `room`, and all of the first record.
-fn span(offsets: &[u32], place: &Place, room: usize) -> (u64, u64) {
+fn read_range(offsets: &[u32], place: &RecordLocation, room: usize) -> (u64, u64) {
     let start = u64::from(offsets[0]);
     let enough = start + READ_BYTES_MAX.min(bytes_u64(room).saturating_add(READ_BYTES_MAX / 16));
     let mut ends = offsets.iter().skip(1).map(|offset| u64::from(*offset)).zip(1..);
@@ -295,11 +303,11 @@ pub(crate) fn read_header(
     file: &dyn File,
     path: &Path,
     offset: u64,
-) -> Result<(Header, Tip), ReadError> {
+) -> Result<(RecordHeader, Tip), ReadError> {
     let mut bytes = [0; record::HEADER_BYTES];
     read_exact_at(file, &mut bytes, offset)
         .map_err(|source| ReadError::Io { path: path.to_path_buf(), source })?;
-    let header = Header::decode(&bytes)
+    let header = RecordHeader::decode(&bytes)
         .ok_or_else(|| Damage::new(path, offset, 0, "no record's magic where one is due"))?;
     Ok((header, header.tip(&bytes)))
 }

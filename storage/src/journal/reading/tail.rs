@@ -21,7 +21,7 @@ impl Tail {
     }
 
     pub(crate) fn push(&mut self, record: Arc<Record>) {
-        self.bytes += cost(&record);
+        self.bytes += memory_bytes(&record);
         self.records.push_back(record);
     }
 
@@ -37,7 +37,7 @@ impl Tail {
 
     /// Records from `from` up to `until` (exclusive) while their payloads fit in `room`.
     /// `from` is held, or nothing is returned. The first is returned whatever its size if `force`.
-    pub(crate) fn range(
+    pub(crate) fn records_between(
         &self,
         from: Position,
         until: Position,
@@ -60,7 +60,7 @@ impl Tail {
     /// Forgets every record after `last`; all of them if `last` is none.
     pub(crate) fn truncate_after(&mut self, last: Option<Position>) {
         while self.records.back().is_some_and(|record| Some(record.position) > last) {
-            self.bytes -= self.records.pop_back().map_or(0, |record| cost(&record));
+            self.bytes -= self.records.pop_back().map_or(0, |record| memory_bytes(&record));
         }
     }
 
@@ -72,7 +72,7 @@ impl Tail {
             && self.first().is_some_and(|first| Some(first) <= durable)
         {
             if let Some(record) = self.records.pop_front() {
-                self.bytes -= cost(&record);
+                self.bytes -= memory_bytes(&record);
                 evicted.push(record);
             }
         }
@@ -80,6 +80,6 @@ impl Tail {
     }
 }
 
-fn cost(record: &Record) -> usize {
+fn memory_bytes(record: &Record) -> usize {
     record.payload.len() + RECORD_BYTES
 }

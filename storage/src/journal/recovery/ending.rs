@@ -16,8 +16,8 @@
 
 use std::path::Path;
 
-use super::layout::Named;
-use super::walk::{Found, Stop, Walk};
+use super::layout::SegmentFile;
+use super::walk::{FoundFrame, FrameWalk, StopReason};
 use crate::Position;
 use crate::journal::damage::{Damage, Fault};
 use crate::journal::format::record::{Record, Tip};
@@ -25,7 +25,7 @@ use crate::journal::format::segment::{FRAMES_AT, Suffix};
 
 /// What a walk found in a segment up to its end.
 #[derive(Debug, Default)]
-pub(crate) struct Content {
+pub(crate) struct SegmentContent {
     pub(crate) offsets: Vec<u32>,
     pub(crate) first: Option<Tip>,
     pub(crate) last: Option<Tip>,
@@ -48,15 +48,15 @@ pub(crate) enum Ending {
 
 /// Walks to the first thing that is neither record nor mark.
 pub(crate) fn walk_through(
-    walk: &mut Walk<'_>,
+    walk: &mut FrameWalk<'_>,
     each: &mut dyn FnMut(&Record, u64) -> Result<(), String>,
     path: &Path,
-) -> Result<(Content, Stop), Fault> {
-    let mut content = Content { records_end: FRAMES_AT, ..Content::default() };
+) -> Result<(SegmentContent, StopReason), Fault> {
+    let mut content = SegmentContent { records_end: FRAMES_AT, ..SegmentContent::default() };
     loop {
         let offset = walk.offset;
         match walk.next()? {
-            Found::Record(record) => {
+            FoundFrame::Record(record) => {
                 each(&record, offset)
                     .map_err(|what| Damage::new(path, offset, record.position, what))?;
                 let small = u32::try_from(offset).map_err(|_| {
@@ -67,36 +67,36 @@ pub(crate) fn walk_through(
                 content.first = content.first.or(content.last);
                 content.records_end = walk.offset;
             }
-            Found::Mark(mark) => {
+            FoundFrame::Mark(mark) => {
                 content.claimed = content.claimed.max(mark.durable);
                 content.committed = content.committed.max(mark.committed);
             }
-            Found::Stop(stop) => return Ok((content, stop)),
+            FoundFrame::Stop(stop) => return Ok((content, stop)),
         }
     }
 }
 
 /// Judges the end of the newest segment by the table above.
 pub(crate) fn judge_newest(
-    walk: &mut Walk<'_>,
-    content: &Content,
-    stop: Stop,
+    walk: &mut FrameWalk<'_>,
+    content: &SegmentContent,
+    stop: StopReason,
     path: &Path,
 ) -> Result<Ending, Fault> {
     let (offset, due) = (walk.offset, walk.due);
     let refuse = |what: String| Err(Damage::new(path, offset, due, what).into());
     let broken = match stop {
-        Stop::Altered(what) => return refuse(what.to_owned()),
-        Stop::Footer => {
+        StopReason::Altered(what) => return refuse(what.to_owned()),
+        StopReason::Footer => {
             return refuse(format!(
                 "it was being sealed, the segment from {} is missing",
                 walk.due
             ));
         }
-        Stop::Broken(what) => what,
-        Stop::Blank => "nothing where a record is due",
+        StopReason::Broken(what) => what,
+        StopReason::Blank => "nothing where a record is due",
     };
-    let until = walk.last_byte_set()?.map_or(walk.offset, |last| last + 1);
+    let until = walk.last_nonzero_byte()?.map_or(walk.offset, |last| last + 1);
     let claimed = content.claimed.max(walk.claimed_behind(until)?);
     if claimed > due {
         let newest = claimed - 1;
@@ -111,25 +111,25 @@ pub(crate) fn judge_newest(
 /// Checks the end of a segment that others follow: whole, then zeros, or whatever was to become its
 /// footer while it was being sealed.
 pub(crate) fn check_rolled(
-    walk: &Walk<'_>,
-    stop: Stop,
+    walk: &FrameWalk<'_>,
+    stop: StopReason,
     next_first: Position,
-    named: &Named,
+    named: &SegmentFile,
 ) -> Result<(), Fault> {
     let refuse = |what: String| Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
     if walk.due == next_first && named.suffix == Suffix::Sealing {
         return Ok(());
     }
     match stop {
-        Stop::Broken(what) | Stop::Altered(what) => refuse(what.to_owned()),
-        Stop::Footer => refuse("a footer in a segment that is not being sealed".to_owned()),
-        Stop::Blank if walk.due < next_first => {
+        StopReason::Broken(what) | StopReason::Altered(what) => refuse(what.to_owned()),
+        StopReason::Footer => refuse("a footer in a segment that is not being sealed".to_owned()),
+        StopReason::Blank if walk.due < next_first => {
             refuse(format!("records up to {} are missing", next_first - 1))
         }
-        Stop::Blank if walk.due > next_first => {
+        StopReason::Blank if walk.due > next_first => {
             refuse(format!("the next segment begins at {next_first} again"))
         }
-        Stop::Blank => match walk.last_byte_set()? {
+        StopReason::Blank => match walk.last_nonzero_byte()? {
             Some(last) => {
                 refuse(format!("byte at offset {last} is not zero behind the last record"))
             }

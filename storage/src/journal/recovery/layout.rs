@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::disk::{Disk, File};
 use crate::journal::damage::{Damage, Fault};
 use crate::journal::format::footer::Footer;
-use crate::journal::format::segment::{FRAMES_AT, HEADER_BYTES, Header, Suffix, parse_name};
+use crate::journal::format::segment::{FRAMES_AT, HEADER_BYTES, SegmentHeader, Suffix, parse_name};
 use crate::{ClusterId, Link, Position};
 
 /// The journal's folder in a data folder.
@@ -17,7 +17,7 @@ pub(crate) const CUT_FOLDER: &str = "cut";
 
 /// A segment's file by its name alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct SegmentFile {
     pub(crate) first: Position,
     pub(crate) suffix: Suffix,
     pub(crate) path: PathBuf,
@@ -25,11 +25,11 @@ pub(crate) struct Named {
 
 /// The segments' files, sorted. Refuses two files for one segment, a journal that does not begin at 0,
 /// and one whose newest segment is sealed: there is always an open one behind it.
-pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Named>, Fault> {
-    let mut segments: Vec<Named> = Vec::new();
+pub(crate) fn list_segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<SegmentFile>, Fault> {
+    let mut segments: Vec<SegmentFile> = Vec::new();
     for name in disk.list(folder)? {
         let Some((first, suffix)) = parse_name(&name) else { continue };
-        segments.push(Named { first, suffix, path: folder.join(name) });
+        segments.push(SegmentFile { first, suffix, path: folder.join(name) });
     }
     segments.sort_by_key(|segment| segment.first);
     for pair in segments.windows(2) {
@@ -50,12 +50,12 @@ pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<Named>, Fault> 
 }
 
 /// Opens a segment and checks that its header continues the chain where it is known.
-pub(crate) fn open(
+pub(crate) fn open_segment(
     disk: &dyn Disk,
-    named: &Named,
+    named: &SegmentFile,
     cluster: &ClusterId,
     previous: Option<&Link>,
-) -> Result<(Arc<dyn File>, Header), Fault> {
+) -> Result<(Arc<dyn File>, SegmentHeader), Fault> {
     let file = disk.open(&named.path)?;
     let header = read_header(&*file, &named.path, named.first)?;
     header
@@ -64,17 +64,21 @@ pub(crate) fn open(
     Ok((file, header))
 }
 
-pub(crate) fn read_header(file: &dyn File, path: &Path, first: Position) -> Result<Header, Fault> {
+pub(crate) fn read_header(
+    file: &dyn File,
+    path: &Path,
+    first: Position,
+) -> Result<SegmentHeader, Fault> {
     let mut bytes = [0; HEADER_BYTES];
     let count = file.read_at(&mut bytes, 0)?;
-    Ok(Header::decode(&bytes[..count]).map_err(|what| Damage::new(path, 0, first, what))?)
+    Ok(SegmentHeader::decode(&bytes[..count]).map_err(|what| Damage::new(path, 0, first, what))?)
 }
 
 /// The footer of a sealed segment, checked against its name and size, its table not read.
-pub(crate) fn read_footer(file: &dyn File, named: &Named) -> Result<Footer, Fault> {
+pub(crate) fn read_footer(file: &dyn File, named: &SegmentFile) -> Result<Footer, Fault> {
     let refuse =
         |what: String| Damage::new(&named.path, file.len().unwrap_or(0), named.first, what);
-    let footer = Footer::read(file)?.map_err(refuse)?;
+    let footer = Footer::read_trailer(file)?.map_err(refuse)?;
     if footer.first != named.first || footer.begins_at < FRAMES_AT {
         let what = format!("footer of a segment that begins at {}", footer.first);
         return Err(refuse(what).into());
@@ -83,7 +87,7 @@ pub(crate) fn read_footer(file: &dyn File, named: &Named) -> Result<Footer, Faul
 }
 
 /// Refuses a gap or an overlap between a segment and the records before it.
-pub(crate) fn check_follows(named: &Named, due: Position) -> Result<(), Damage> {
+pub(crate) fn check_follows(named: &SegmentFile, due: Position) -> Result<(), Damage> {
     if named.first == due {
         return Ok(());
     }
@@ -95,7 +99,7 @@ pub(crate) fn check_follows(named: &Named, due: Position) -> Result<(), Damage> 
 }
 
 /// Refuses a journal whose newest segment was noted beside the vote and is gone.
-pub(crate) fn check_newest(newest: &Named, noted: Option<Position>) -> Result<(), Damage> {
+pub(crate) fn check_newest(newest: &SegmentFile, noted: Option<Position>) -> Result<(), Damage> {
     match noted {
         Some(noted) if noted > newest.first => {
             let what = format!("the segment that begins at {noted} is missing");
@@ -106,6 +110,6 @@ pub(crate) fn check_newest(newest: &Named, noted: Option<Position>) -> Result<()
 }
 
 /// Gives an error of the disk the name of the file.
-pub(crate) fn at(path: &Path, error: io::Error) -> io::Error {
+pub(crate) fn error_with_path(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

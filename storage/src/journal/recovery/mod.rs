@@ -13,27 +13,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::ending::{Content, Ending};
-use self::layout::{CUT_FOLDER, FOLDER, Named};
-use self::walk::Walk;
+use self::ending::{Ending, SegmentContent};
+use self::layout::{CUT_FOLDER, FOLDER, SegmentFile};
+use self::walk::FrameWalk;
 use super::damage::{Damage, Fault};
 use super::format::mark::Mark;
 use super::format::record::Tip;
-use super::format::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
+use super::format::segment::{FRAMES_AT, Segment, SegmentHeader, SegmentState, Suffix, file_name};
 use super::reading::tail::Tail;
 use super::shared::{Memory, Shared};
-use super::writing::active::Active;
+use super::writing::active::ActiveSegment;
 use super::writing::writer::{SPARE, Writer};
-use super::{Journal, Options, format::chain, reading::reader};
+use super::{Journal, JournalOptions, format::chain, reading::reader};
 use crate::disk::{Disk, File};
-use crate::vote::{self, Vote, VoteError, VoteFiles};
+use crate::vote::{self, StoredVote, VoteError, VoteFiles};
 use crate::{Link, Position};
 
 /// What opening found, for the log and for consensus.
 #[derive(Clone, Debug)]
-pub struct Recovery {
+pub struct JournalRecovery {
     /// The newest vote.
-    pub vote: Option<Vote>,
+    pub vote: Option<StoredVote>,
     /// The newest record.
     pub last: Option<Tip>,
     /// A position known to be committed; more may be.
@@ -89,36 +89,36 @@ impl OpenError {
 pub fn open(
     disk: Arc<dyn Disk>,
     data_folder: &Path,
-    options: Options,
-) -> Result<(Journal, Writer, Recovery), OpenError> {
+    options: JournalOptions,
+) -> Result<(Journal, Writer, JournalRecovery), OpenError> {
     let folder = data_folder.join(FOLDER);
     let at_folder = |source| OpenError::Io { path: folder.clone(), source };
-    let opening = Opening { disk: &*disk, folder: &folder, options: &options };
+    let opening = JournalOpening { disk: &*disk, folder: &folder, options: &options };
     opening.make_folders(data_folder).map_err(at_folder)?;
     let in_journal = |fault| match fault {
         Fault::Damaged(damage) => OpenError::Damaged(damage),
         Fault::Io(source) => OpenError::Io { path: folder.clone(), source },
     };
-    let named = layout::list(&*disk, &folder).map_err(in_journal)?;
-    let mut votes = opening.votes(data_folder, named.is_empty())?;
+    let named = layout::list_segments(&*disk, &folder).map_err(in_journal)?;
+    let mut votes = opening.open_votes(data_folder, named.is_empty())?;
     if let Some(newest) = named.last() {
         layout::check_newest(newest, votes.newest_segment())?;
     }
     let found = match named.is_empty() {
-        true => opening.first_segment().map_err(at_folder)?,
-        false => opening.segments(&named).map_err(in_journal)?,
+        true => opening.create_first_segment().map_err(at_folder)?,
+        false => opening.recover_segments(&named).map_err(in_journal)?,
     };
     votes
-        .note_segment(found.active.first)
+        .save_newest_segment(found.active.first)
         .map_err(|source| OpenError::Io { path: data_folder.to_path_buf(), source })?;
-    let recovery = Recovery {
+    let recovery = JournalRecovery {
         vote: votes.vote(),
         last: found.last,
         committed: found.committed,
         cut_bytes: found.cut_bytes,
         cut_file: found.cut_file,
         segments: found.segments.len(),
-        sealed: found.segments.iter().filter(|one| one.state == State::Sealed).count(),
+        sealed: found.segments.iter().filter(|one| one.state == SegmentState::Sealed).count(),
     };
     let memory = Memory {
         tail: Tail::new(options.tail_bytes_max),
@@ -139,22 +139,22 @@ pub fn open(
     Ok((Journal { shared }, writer, recovery))
 }
 
-pub(crate) struct Opening<'a> {
+pub(crate) struct JournalOpening<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) folder: &'a Path,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a JournalOptions,
 }
 
-struct FoundJournal {
+struct RecoveredJournal {
     segments: Vec<Segment>,
-    active: Active,
+    active: ActiveSegment,
     last: Option<Tip>,
     committed: Option<Position>,
     cut_bytes: u64,
     cut_file: Option<PathBuf>,
 }
 
-impl Opening<'_> {
+impl JournalOpening<'_> {
     fn make_folders(&self, data_folder: &Path) -> io::Result<()> {
         self.disk.create_folder(self.folder)?;
         self.disk.create_folder(&self.folder.join(CUT_FOLDER))?;
@@ -162,7 +162,7 @@ impl Opening<'_> {
         self.disk.sync_folder(data_folder)
     }
 
-    fn votes(&self, data_folder: &Path, is_new: bool) -> Result<VoteFiles, OpenError> {
+    fn open_votes(&self, data_folder: &Path, is_new: bool) -> Result<VoteFiles, OpenError> {
         let at_folder = |source| OpenError::Io { path: data_folder.to_path_buf(), source };
         if is_new && !vote::exists(self.disk, data_folder).map_err(at_folder)? {
             return Ok(VoteFiles::create(self.disk, data_folder)?);
@@ -174,30 +174,32 @@ impl Opening<'_> {
         Ok(votes)
     }
 
-    fn first_segment(&self) -> io::Result<FoundJournal> {
+    fn create_first_segment(&self) -> io::Result<RecoveredJournal> {
         let cluster = self.options.cluster;
-        let header = Header { cluster, first: 0, previous: chain::genesis(&cluster) };
+        let header = SegmentHeader { cluster, first: 0, previous: chain::genesis_link(&cluster) };
         let file = self.blank_file()?;
         file.write_at(&header.encode(), 0)?;
-        self.name(&*file, 0)?;
-        let active = Active::existing(Arc::clone(&file), cluster, 0, 0, FRAMES_AT);
-        let segments = vec![segment(&active, State::Open, Vec::new())];
+        self.name_spare(&*file, 0)?;
+        let active = ActiveSegment::from_existing(Arc::clone(&file), cluster, 0, 0, FRAMES_AT);
+        let segments = vec![build_segment(&active, SegmentState::Open, Vec::new())];
         let (last, committed, cut_bytes, cut_file) = (None, None, 0, None);
-        Ok(FoundJournal { segments, active, last, committed, cut_bytes, cut_file })
+        Ok(RecoveredJournal { segments, active, last, committed, cut_bytes, cut_file })
     }
 
-    fn segments(&self, named: &[Named]) -> Result<FoundJournal, Fault> {
+    fn recover_segments(&self, named: &[SegmentFile]) -> Result<RecoveredJournal, Fault> {
         let mut segments = Vec::with_capacity(named.len());
         let mut due = 0;
-        let mut previous = chain::genesis(&self.options.cluster);
+        let mut previous = chain::genesis_link(&self.options.cluster);
         let mut last = None;
         let mut committed = 0;
         let (newest, older) = named.split_last().expect("there is a segment");
         for (one, next) in older.iter().zip(&named[1..]) {
             layout::check_follows(one, due)?;
             let found = match one.suffix {
-                Suffix::Sealed => self.sealed(one, &previous)?,
-                Suffix::Open | Suffix::Sealing => self.rolled(one, &previous, next.first)?,
+                Suffix::Sealed => self.recover_sealed(one, &previous)?,
+                Suffix::Open | Suffix::Sealing => {
+                    self.recover_rolled(one, &previous, next.first)?
+                }
             };
             due = found.last.position + 1;
             previous = found.last.link;
@@ -206,11 +208,11 @@ impl Opening<'_> {
             segments.push(found.segment);
         }
         layout::check_follows(newest, due)?;
-        let (file, content, ending) = self.newest(newest, &previous)?;
+        let (file, content, ending) = self.recover_newest(newest, &previous)?;
         let (cut_bytes, cut_file) = match ending {
             Ending::Clean { .. } => (0, None),
             Ending::Torn { from, until } => {
-                (until - from, self.keep_aside(newest, from, until, &*file)?)
+                (until - from, self.keep_cut_bytes(newest, from, until, &*file)?)
             }
         };
         let last = content.last.or(last);
@@ -218,14 +220,19 @@ impl Opening<'_> {
         let mark = Mark { durable, committed: committed.max(content.committed).min(durable) };
         let active = self
             .rewrite(newest, &file, &content, ending, mark)
-            .map_err(|error| layout::at(&newest.path, error))?;
+            .map_err(|error| layout::error_with_path(&newest.path, error))?;
         let committed = mark.committed.checked_sub(1);
-        segments.push(segment(&active, State::Open, content.offsets));
-        Ok(FoundJournal { segments, active, last, committed, cut_bytes, cut_file })
+        segments.push(build_segment(&active, SegmentState::Open, content.offsets));
+        Ok(RecoveredJournal { segments, active, last, committed, cut_bytes, cut_file })
     }
 
-    fn sealed(&self, named: &Named, previous: &Link) -> Result<FoundSegment, Fault> {
-        let (file, _) = layout::open(self.disk, named, &self.options.cluster, Some(previous))?;
+    fn recover_sealed(
+        &self,
+        named: &SegmentFile,
+        previous: &Link,
+    ) -> Result<RecoveredSegment, Fault> {
+        let (file, _) =
+            layout::open_segment(self.disk, named, &self.options.cluster, Some(previous))?;
         let footer = layout::read_footer(&*file, named)?;
         let newest =
             super::format::footer::read_offsets(&*file, footer.begins_at, footer.count() - 1, 1)?;
@@ -242,40 +249,47 @@ impl Opening<'_> {
             first: footer.first,
             count: footer.count(),
             end: footer.begins_at,
-            bytes: footer.begins_at + footer.bytes(),
-            state: State::Sealed,
+            bytes: footer.begins_at + footer.size_bytes(),
+            state: SegmentState::Sealed,
             is_sealing: false,
             offsets: Vec::new(),
             file: None,
         };
-        Ok(FoundSegment { segment, last, committed: footer.last + 1 })
+        Ok(RecoveredSegment { segment, last, committed: footer.last + 1 })
     }
 
-    fn rolled(
+    fn recover_rolled(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         previous: &Link,
         next_first: Position,
-    ) -> Result<FoundSegment, Fault> {
-        let (file, header) = layout::open(self.disk, named, &self.options.cluster, Some(previous))?;
-        let mut walk = Walk::new(&*file, header)?;
+    ) -> Result<RecoveredSegment, Fault> {
+        let (file, header) =
+            layout::open_segment(self.disk, named, &self.options.cluster, Some(previous))?;
+        let mut walk = FrameWalk::new(&*file, header)?;
         let (content, stop) = ending::walk_through(&mut walk, &mut |_, _| Ok(()), &named.path)?;
         ending::check_rolled(&walk, stop, next_first, named)?;
         let (end, count) = (walk.offset, walk.due - named.first);
         if named.suffix == Suffix::Sealing {
             self.undo_sealing(named, &*file, end)
-                .map_err(|error| layout::at(&named.path, error))?;
+                .map_err(|error| layout::error_with_path(&named.path, error))?;
         }
         let last = content.last.ok_or_else(|| {
             Damage::new(&named.path, end, named.first, "a full segment without records")
         })?;
-        let active = Active::existing(Arc::clone(&file), header.cluster, named.first, count, end);
-        let segment = segment(&active, State::Rolled, content.offsets);
-        Ok(FoundSegment { segment, last, committed: content.committed })
+        let active = ActiveSegment::from_existing(
+            Arc::clone(&file),
+            header.cluster,
+            named.first,
+            count,
+            end,
+        );
+        let segment = build_segment(&active, SegmentState::Rolled, content.offsets);
+        Ok(RecoveredSegment { segment, last, committed: content.committed })
     }
 
     /// Cuts an unfinished footer off, and gives the segment the name of one that has none.
-    fn undo_sealing(&self, named: &Named, file: &dyn File, end: u64) -> io::Result<()> {
+    fn undo_sealing(&self, named: &SegmentFile, file: &dyn File, end: u64) -> io::Result<()> {
         file.set_len(end)?;
         file.sync_data()?;
         let open = self.folder.join(file_name(named.first, Suffix::Open));
@@ -283,27 +297,28 @@ impl Opening<'_> {
         self.disk.sync_folder(self.folder)
     }
 
-    fn newest(
+    fn recover_newest(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         previous: &Link,
-    ) -> Result<(Arc<dyn File>, Content, Ending), Fault> {
-        let (file, header) = layout::open(self.disk, named, &self.options.cluster, Some(previous))?;
-        let mut walk = Walk::new(&*file, header)?;
+    ) -> Result<(Arc<dyn File>, SegmentContent, Ending), Fault> {
+        let (file, header) =
+            layout::open_segment(self.disk, named, &self.options.cluster, Some(previous))?;
+        let mut walk = FrameWalk::new(&*file, header)?;
         let (content, stop) = ending::walk_through(&mut walk, &mut |_, _| Ok(()), &named.path)?;
         let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
         Ok((Arc::clone(&file), content, ending))
     }
 }
 
-struct FoundSegment {
+struct RecoveredSegment {
     segment: Segment,
     last: Tip,
     /// Records known to be committed.
     committed: u64,
 }
 
-fn segment(active: &Active, state: State, offsets: Vec<u32>) -> Segment {
+fn build_segment(active: &ActiveSegment, state: SegmentState, offsets: Vec<u32>) -> Segment {
     Segment {
         first: active.first,
         count: active.count,

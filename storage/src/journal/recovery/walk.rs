@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::disk::{File, bytes_u64};
 use crate::journal::format::footer;
-use crate::journal::format::mark::{MARK_BYTES, Mark, Place};
-use crate::journal::format::record::{self, PAYLOAD_BYTES_MAX, Record, Refusal};
-use crate::journal::format::segment::{FRAMES_AT, Header};
+use crate::journal::format::mark::{MARK_BYTES, Mark, MarkLocation};
+use crate::journal::format::record::{self, PAYLOAD_BYTES_MAX, Record, RecordRefusal};
+use crate::journal::format::segment::{FRAMES_AT, SegmentHeader};
 use crate::{Link, Position};
 
 /// How much is read at once, if a frame is not larger.
@@ -16,15 +16,15 @@ const WINDOW_BYTES: usize = 1 << 20;
 
 /// What stands at the walk's offset.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum FoundFrame {
     Record(Record),
     Mark(Mark),
-    Stop(Stop),
+    Stop(StopReason),
 }
 
 /// Why the walk does not go on. Its offset is where the reason stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum StopReason {
     /// Zeros, or the end of the file. Whether all the rest is zero is the caller's to ask.
     Blank,
     /// A footer, whole or not.
@@ -35,9 +35,9 @@ pub(crate) enum Stop {
     Altered(&'static str),
 }
 
-pub(crate) struct Walk<'a> {
+pub(crate) struct FrameWalk<'a> {
     window: Window<'a>,
-    header: Header,
+    header: SegmentHeader,
     /// Where the next frame begins.
     pub(crate) offset: u64,
     /// The position due next.
@@ -46,35 +46,35 @@ pub(crate) struct Walk<'a> {
     pub(crate) previous: Link,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> FrameWalk<'a> {
     /// From the first frame of a segment whose header was read and checked.
-    pub(crate) fn new(file: &'a dyn File, header: Header) -> io::Result<Self> {
+    pub(crate) fn new(file: &'a dyn File, header: SegmentHeader) -> io::Result<Self> {
         let window = Window { file, length: file.len()?, start: 0, bytes: Vec::new() };
         let (due, previous) = (header.first, header.previous);
         Ok(Self { window, header, offset: FRAMES_AT, due, previous })
     }
 
-    pub(crate) fn next(&mut self) -> io::Result<Found> {
-        let head = self.window.get(self.offset, record::HEADER_BYTES)?;
+    pub(crate) fn next(&mut self) -> io::Result<FoundFrame> {
+        let head = self.window.read_bytes(self.offset, record::HEADER_BYTES)?;
         if head.is_empty() || head.starts_with(&[0; 4]) {
-            return Ok(Found::Stop(Stop::Blank));
+            return Ok(FoundFrame::Stop(StopReason::Blank));
         }
-        if Mark::begins(head) {
-            return self.mark();
+        if Mark::has_mark_magic(head) {
+            return self.read_mark();
         }
         if head.starts_with(&footer::MAGIC) {
-            return Ok(Found::Stop(Stop::Footer));
+            return Ok(FoundFrame::Stop(StopReason::Footer));
         }
-        let Some(header) = record::Header::decode(head) else {
-            return Ok(Found::Stop(Stop::Broken("no frame's magic")));
+        let Some(header) = record::RecordHeader::decode(head) else {
+            return Ok(FoundFrame::Stop(StopReason::Broken("no frame's magic")));
         };
         let frame_bytes = header.frame_bytes();
         let ends_at = self.offset.saturating_add(frame_bytes);
         if header.payload_length() > PAYLOAD_BYTES_MAX || ends_at > self.window.length {
-            return Ok(Found::Stop(Stop::Broken("record is longer than the file")));
+            return Ok(FoundFrame::Stop(StopReason::Broken("record is longer than the file")));
         }
         let length = usize::try_from(frame_bytes).expect("bounded by the largest payload");
-        let frame = self.window.get(self.offset, length)?;
+        let frame = self.window.read_bytes(self.offset, length)?;
         let payload_of = |range| Bytes::copy_from_slice(&frame[range]);
         let cluster = &self.header.cluster;
         match record::check(frame, cluster, self.due, &self.previous, payload_of) {
@@ -82,29 +82,31 @@ impl<'a> Walk<'a> {
                 self.offset = ends_at;
                 self.due += 1;
                 self.previous = record.link;
-                Ok(Found::Record(record))
+                Ok(FoundFrame::Record(record))
             }
-            Err(Refusal::Broken(what)) => Ok(Found::Stop(Stop::Broken(what))),
-            Err(Refusal::Altered(what)) => Ok(Found::Stop(Stop::Altered(what))),
+            Err(RecordRefusal::Broken(what)) => Ok(FoundFrame::Stop(StopReason::Broken(what))),
+            Err(RecordRefusal::Altered(what)) => Ok(FoundFrame::Stop(StopReason::Altered(what))),
         }
     }
 
-    fn mark(&mut self) -> io::Result<Found> {
-        let place = self.place(self.offset);
-        let bytes = self.window.get(self.offset, MARK_BYTES)?;
+    fn read_mark(&mut self) -> io::Result<FoundFrame> {
+        let place = self.mark_location(self.offset);
+        let bytes = self.window.read_bytes(self.offset, MARK_BYTES)?;
         let Some(mark) = Mark::decode(bytes, &place) else {
-            return Ok(Found::Stop(Stop::Broken("mark checksum does not match")));
+            return Ok(FoundFrame::Stop(StopReason::Broken("mark checksum does not match")));
         };
         let is_sound = mark.durable <= self.due && mark.committed <= mark.durable;
         if !is_sound {
-            return Ok(Found::Stop(Stop::Altered("mark claims records that are not before it")));
+            return Ok(FoundFrame::Stop(StopReason::Altered(
+                "mark claims records that are not before it",
+            )));
         }
         self.offset += bytes_u64(MARK_BYTES);
-        Ok(Found::Mark(mark))
+        Ok(FoundFrame::Mark(mark))
     }
 
     /// The last byte from the walk's offset on that is not zero.
-    pub(crate) fn last_byte_set(&self) -> io::Result<Option<u64>> {
+    pub(crate) fn last_nonzero_byte(&self) -> io::Result<Option<u64>> {
         let mut chunk = vec![0; self.window.chunk_bytes()];
         let zeros = chunk.clone();
         let mut offset = self.offset;
@@ -128,26 +130,26 @@ impl<'a> Walk<'a> {
         let mut claimed = 0;
         let mut offset = self.offset;
         while offset < until {
-            let place = self.place(offset);
-            let head = self.window.get(offset, record::HEADER_BYTES)?;
+            let place = self.mark_location(offset);
+            let head = self.window.read_bytes(offset, record::HEADER_BYTES)?;
             if let Some(mark) = Mark::decode(head, &place) {
                 claimed = claimed.max(mark.durable);
             }
-            let length = match record::Header::decode(head) {
+            let length = match record::RecordHeader::decode(head) {
                 Some(header) if header.payload_length() <= PAYLOAD_BYTES_MAX => {
                     header.frame_bytes()
                 }
                 _ => 0,
             };
-            let frame = self.window.get(offset, usize::try_from(length).unwrap_or(0))?;
+            let frame = self.window.read_bytes(offset, usize::try_from(length).unwrap_or(0))?;
             let is_whole = length > 0 && record::is_whole(frame);
             offset += if is_whole { length } else { 8 };
         }
         Ok(claimed)
     }
 
-    fn place(&self, offset: u64) -> Place {
-        Place { cluster: self.header.cluster, first: self.header.first, offset }
+    fn mark_location(&self, offset: u64) -> MarkLocation {
+        MarkLocation { cluster: self.header.cluster, first: self.header.first, offset }
     }
 }
 
@@ -164,7 +166,7 @@ impl Window<'_> {
     }
 
     /// `length` bytes from `offset`, fewer only at the end of the file.
-    fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+    fn read_bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let begin = offset.checked_sub(self.start).and_then(|begin| usize::try_from(begin).ok());
         let held = begin.is_some_and(|begin| {
             begin.checked_add(length).is_some_and(|end| end <= self.bytes.len())

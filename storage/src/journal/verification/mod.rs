@@ -14,10 +14,10 @@ use super::damage::{Damage, Fault};
 use super::format::chain;
 use super::format::footer::Footer;
 use super::format::record::{Record, Tip};
-use super::format::segment::{Header, Suffix};
+use super::format::segment::{SegmentHeader, Suffix};
 use super::recovery::ending::{self, Ending};
-use super::recovery::layout::{self, FOLDER, Named};
-use super::recovery::walk::{Found, Stop, Walk};
+use super::recovery::layout::{self, FOLDER, SegmentFile};
+use super::recovery::walk::{FoundFrame, FrameWalk, StopReason};
 use crate::disk::{Disk, File};
 use crate::{ClusterId, Link, Position, vote};
 
@@ -36,7 +36,7 @@ pub struct Verified {
     pub torn_bytes: u64,
 }
 
-pub(crate) type Each<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
+pub(crate) type RecordVisitor<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
 
 /// Walks the journal of a data folder whose node is stopped (or a copy of one). `each` sees every
 /// record in order; what it refuses is damage at that record. Without `cluster` the first segment's
@@ -45,34 +45,36 @@ pub fn verify(
     disk: &dyn Disk,
     data_folder: &Path,
     cluster: Option<ClusterId>,
-    each: Each<'_>,
+    each: RecordVisitor<'_>,
 ) -> Result<Verified, Damage> {
     let folder = data_folder.join(FOLDER);
-    let named = layout::list(disk, &folder).map_err(|fault| fault.into_damage(&folder, 0))?;
+    let named =
+        layout::list_segments(disk, &folder).map_err(|fault| fault.into_damage(&folder, 0))?;
     let Some((newest, older)) = named.split_last() else {
         return Err(Damage::new(&folder, 0, 0, "there is no segment"));
     };
-    let noted = vote::inspect(disk, data_folder);
+    let noted = vote::check_copies(disk, data_folder);
     let noted = noted.map_err(|(path, what)| Damage::new(&path, 0, newest.first, what))?;
     layout::check_newest(newest, noted)?;
     let cluster = match cluster {
         Some(cluster) => cluster,
-        None => cluster_of(disk, &named[0])?,
+        None => read_cluster(disk, &named[0])?,
     };
-    let mut chain = Chain::new(cluster, each);
+    let mut chain = ChainVerifier::new(cluster, each);
     for (one, next) in older.iter().zip(&named[1..]) {
         let result = match one.suffix {
-            Suffix::Sealed => chain.sealed(disk, one),
-            Suffix::Open | Suffix::Sealing => chain.rolled(disk, one, next.first),
+            Suffix::Sealed => chain.verify_sealed(disk, one),
+            Suffix::Open | Suffix::Sealing => chain.verify_rolled(disk, one, next.first),
         };
         result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
     }
-    let torn_bytes =
-        chain.newest(disk, newest).map_err(|fault| fault.into_damage(&newest.path, chain.due))?;
-    Ok(chain.verified(named.len(), torn_bytes))
+    let torn_bytes = chain
+        .verify_newest(disk, newest)
+        .map_err(|fault| fault.into_damage(&newest.path, chain.due))?;
+    Ok(chain.build_summary(named.len(), torn_bytes))
 }
 
-fn cluster_of(disk: &dyn Disk, first: &Named) -> Result<ClusterId, Damage> {
+fn read_cluster(disk: &dyn Disk, first: &SegmentFile) -> Result<ClusterId, Damage> {
     let header = disk
         .open(&first.path)
         .map_err(Fault::Io)
@@ -81,25 +83,25 @@ fn cluster_of(disk: &dyn Disk, first: &Named) -> Result<ClusterId, Damage> {
 }
 
 /// The walk from segment to segment.
-pub(crate) struct Chain<'a> {
+pub(crate) struct ChainVerifier<'a> {
     cluster: ClusterId,
     pub(crate) due: Position,
     pub(crate) previous: Link,
     last: Option<Tip>,
-    each: Each<'a>,
+    each: RecordVisitor<'a>,
 }
 
-impl<'a> Chain<'a> {
-    pub(crate) fn new(cluster: ClusterId, each: Each<'a>) -> Self {
-        Self { cluster, due: 0, previous: chain::genesis(&cluster), last: None, each }
+impl<'a> ChainVerifier<'a> {
+    pub(crate) fn new(cluster: ClusterId, each: RecordVisitor<'a>) -> Self {
+        Self { cluster, due: 0, previous: chain::genesis_link(&cluster), last: None, each }
     }
 
-    pub(crate) fn verified(&self, segments: usize, torn_bytes: u64) -> Verified {
+    pub(crate) fn build_summary(&self, segments: usize, torn_bytes: u64) -> Verified {
         let (records, last, head) = (self.due, self.last, self.previous);
         Verified { segments, records, last, head, torn_bytes }
     }
 
-    fn begin(&self, file: &dyn File, named: &Named) -> Result<Header, Fault> {
+    fn check_header(&self, file: &dyn File, named: &SegmentFile) -> Result<SegmentHeader, Fault> {
         layout::check_follows(named, self.due)?;
         let header = layout::read_header(file, &named.path, named.first)?;
         header
@@ -108,29 +110,33 @@ impl<'a> Chain<'a> {
         Ok(header)
     }
 
-    fn go_on(&mut self, walk: &Walk<'_>, content: &ending::Content) {
+    fn advance_past(&mut self, walk: &FrameWalk<'_>, content: &ending::SegmentContent) {
         self.due = walk.due;
         self.previous = walk.previous;
         self.last = content.last.or(self.last);
     }
 
-    pub(crate) fn sealed(&mut self, disk: &dyn Disk, named: &Named) -> Result<(), Fault> {
+    pub(crate) fn verify_sealed(
+        &mut self,
+        disk: &dyn Disk,
+        named: &SegmentFile,
+    ) -> Result<(), Fault> {
         let file = disk.open(&named.path)?;
-        let header = self.begin(&*file, named)?;
+        let header = self.check_header(&*file, named)?;
         let footer = layout::read_footer(&*file, named)?;
         let at_footer =
             |what: String| Damage::new(&named.path, footer.begins_at, footer.last, what);
         let table = footer.read_table(&*file)?.map_err(at_footer)?;
-        let mut walk = Walk::new(&*file, header)?;
+        let mut walk = FrameWalk::new(&*file, header)?;
         let each = &mut self.each;
         let (content, stop) =
             ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
         match stop {
-            Stop::Footer if walk.offset == footer.begins_at => {}
-            Stop::Broken(what) | Stop::Altered(what) => {
+            StopReason::Footer if walk.offset == footer.begins_at => {}
+            StopReason::Broken(what) | StopReason::Altered(what) => {
                 return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
             }
-            Stop::Footer | Stop::Blank => {
+            StopReason::Footer | StopReason::Blank => {
                 let what = "the frames do not end where the footer says";
                 return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
             }
@@ -138,30 +144,35 @@ impl<'a> Chain<'a> {
         if content.offsets != table || !matches_footer(&header, &walk, &content, &footer) {
             return Err(at_footer("the footer does not describe the records".to_owned()).into());
         }
-        self.go_on(&walk, &content);
+        self.advance_past(&walk, &content);
         Ok(())
     }
 
-    fn rolled(&mut self, disk: &dyn Disk, named: &Named, next: Position) -> Result<(), Fault> {
+    fn verify_rolled(
+        &mut self,
+        disk: &dyn Disk,
+        named: &SegmentFile,
+        next: Position,
+    ) -> Result<(), Fault> {
         let file = disk.open(&named.path)?;
-        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let mut walk = FrameWalk::new(&*file, self.check_header(&*file, named)?)?;
         let each = &mut self.each;
         let (content, stop) =
             ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
         ending::check_rolled(&walk, stop, next, named)?;
-        self.go_on(&walk, &content);
+        self.advance_past(&walk, &content);
         Ok(())
     }
 
     /// Returns how many torn bytes follow the newest record.
-    fn newest(&mut self, disk: &dyn Disk, named: &Named) -> Result<u64, Fault> {
+    fn verify_newest(&mut self, disk: &dyn Disk, named: &SegmentFile) -> Result<u64, Fault> {
         let file = disk.open(&named.path)?;
-        let mut walk = Walk::new(&*file, self.begin(&*file, named)?)?;
+        let mut walk = FrameWalk::new(&*file, self.check_header(&*file, named)?)?;
         let each = &mut self.each;
         let (content, stop) =
             ending::walk_through(&mut walk, &mut |record, _| each(record), &named.path)?;
         let ending = ending::judge_newest(&mut walk, &content, stop, &named.path)?;
-        self.go_on(&walk, &content);
+        self.advance_past(&walk, &content);
         Ok(match ending {
             Ending::Clean { .. } => 0,
             Ending::Torn { from, until } => until - from,
@@ -169,28 +180,28 @@ impl<'a> Chain<'a> {
     }
 
     /// Walks a segment that is still in use up to `end` (exclusive), and not a byte further.
-    pub(crate) fn up_to(
+    pub(crate) fn verify_up_to(
         &mut self,
         file: &dyn File,
-        named: &Named,
+        named: &SegmentFile,
         end: Position,
     ) -> Result<(), Fault> {
-        let mut walk = Walk::new(file, self.begin(file, named)?)?;
+        let mut walk = FrameWalk::new(file, self.check_header(file, named)?)?;
         while walk.due < end {
             let (offset, due) = (walk.offset, walk.due);
             match walk.next()? {
-                Found::Record(record) => {
+                FoundFrame::Record(record) => {
                     (self.each)(&record)
                         .map_err(|what| Damage::new(&named.path, offset, due, what))?;
                     self.last = Some(record.tip());
                     self.due = walk.due;
                     self.previous = walk.previous;
                 }
-                Found::Mark(_) => {}
-                Found::Stop(Stop::Broken(what) | Stop::Altered(what)) => {
+                FoundFrame::Mark(_) => {}
+                FoundFrame::Stop(StopReason::Broken(what) | StopReason::Altered(what)) => {
                     return Err(Damage::new(&named.path, offset, due, what).into());
                 }
-                Found::Stop(Stop::Blank | Stop::Footer) => {
+                FoundFrame::Stop(StopReason::Blank | StopReason::Footer) => {
                     let what = "nothing where a durable record is due";
                     return Err(Damage::new(&named.path, offset, due, what).into());
                 }
@@ -201,9 +212,9 @@ impl<'a> Chain<'a> {
 }
 
 fn matches_footer(
-    header: &Header,
-    walk: &Walk<'_>,
-    content: &ending::Content,
+    header: &SegmentHeader,
+    walk: &FrameWalk<'_>,
+    content: &ending::SegmentContent,
     footer: &Footer,
 ) -> bool {
     let Some(last) = content.last else { return false };

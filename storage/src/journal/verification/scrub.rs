@@ -2,85 +2,88 @@
 
 use std::sync::Arc;
 
-use super::{Chain, Each, Verified};
+use super::{ChainVerifier, RecordVisitor, Verified};
 use crate::disk::File;
 use crate::journal::Journal;
 use crate::journal::damage::{Damage, Fault};
 use crate::journal::format::record::Record;
-use crate::journal::format::segment::{Segment, State, Suffix, file_name};
-use crate::journal::recovery::layout::{self, Named};
+use crate::journal::format::segment::{Segment, SegmentState, Suffix, file_name};
+use crate::journal::recovery::layout::{self, SegmentFile};
 use crate::{Link, Position};
 
 impl Journal {
     /// Walks this journal while it is being written, up to the position that is durable now. Should
     /// uncommitted records be truncated meanwhile, it ends at them.
-    pub fn verify(&self, each: Each<'_>) -> Result<Verified, Damage> {
+    pub fn verify(&self, each: RecordVisitor<'_>) -> Result<Verified, Damage> {
         let (durable, committed, truncations, places) = {
-            let memory = self.shared.memory();
+            let memory = self.shared.lock_memory();
             let durable = memory.durable.map_or(0, |position| position + 1);
-            let places: Vec<Place> = memory.segments.iter().map(|one| self.place(one)).collect();
+            let places: Vec<SegmentSnapshot> =
+                memory.segments.iter().map(|one| self.snapshot_segment(one)).collect();
             (durable, memory.committed, memory.truncations, places)
         };
         let disk = &*self.shared.disk;
-        let mut chain = Chain::new(self.shared.options.cluster, each);
+        let mut chain = ChainVerifier::new(self.shared.options.cluster, each);
         let mut walked = 0;
         for place in &places {
             if chain.due >= durable && walked > 0 {
                 break;
             }
             let result = match &place.file {
-                None => chain.sealed(disk, &place.named),
-                Some(file) => chain.up_to(&**file, &place.named, place.end.min(durable)),
+                None => chain.verify_sealed(disk, &place.named),
+                Some(file) => chain.verify_up_to(&**file, &place.named, place.end.min(durable)),
             };
             if let Err(fault) = result {
                 let damage = fault.into_damage(&place.named.path, chain.due);
                 // Committed by now or not: what was not when the walk began may have been cut since.
                 let may_be_cut = Some(damage.position) > committed;
-                if may_be_cut && self.shared.memory().truncations != truncations {
+                if may_be_cut && self.shared.lock_memory().truncations != truncations {
                     break;
                 }
                 return Err(damage);
             }
             walked += 1;
         }
-        Ok(chain.verified(walked, 0))
+        Ok(chain.build_summary(walked, 0))
     }
 
     /// Walks one sealed segment whole, and compares its first link with the segment before it.
     pub fn scrub(&self, first: Position) -> Result<(), Damage> {
-        self.walk_sealed(first).inspect_err(|_| self.shared.note_damage())
+        self.walk_sealed(first).inspect_err(|_| self.shared.mark_damaged())
     }
 
     fn walk_sealed(&self, first: Position) -> Result<(), Damage> {
         let (named, previous) = {
-            let memory = self.shared.memory();
+            let memory = self.shared.lock_memory();
             let index = memory.segments.iter().position(|one| one.first == first);
-            let sealed = index.filter(|index| memory.segments[*index].state == State::Sealed);
+            let sealed =
+                index.filter(|index| memory.segments[*index].state == SegmentState::Sealed);
             let Some(index) = sealed else {
                 let path = self.shared.folder.join(file_name(first, Suffix::Sealed));
                 return Err(Damage::new(&path, 0, first, "no sealed segment begins here"));
             };
-            let before = index.checked_sub(1).map(|before| self.place(&memory.segments[before]));
-            (self.place(&memory.segments[index]).named, before)
+            let before =
+                index.checked_sub(1).map(|before| self.snapshot_segment(&memory.segments[before]));
+            (self.snapshot_segment(&memory.segments[index]).named, before)
         };
         let disk = &*self.shared.disk;
         let in_file = |fault: Fault| fault.into_damage(&named.path, first);
         let previous = match previous {
-            Some(Place { named, file: None, .. }) => {
+            Some(SegmentSnapshot { named, file: None, .. }) => {
                 let file = disk.open(&named.path).map_err(|error| in_file(error.into()))?;
                 layout::read_footer(&*file, &named).map_err(in_file)?.last_link
             }
             Some(_) => self.link_before(&named)?,
-            None => self.shared.genesis(),
+            None => self.shared.genesis_link(),
         };
         let mut ignore = |_: &Record| Ok(());
-        let mut chain = Chain::new(self.shared.options.cluster, &mut ignore);
+        let mut chain = ChainVerifier::new(self.shared.options.cluster, &mut ignore);
         chain.due = first;
         chain.previous = previous;
-        chain.sealed(disk, &named).map_err(in_file)
+        chain.verify_sealed(disk, &named).map_err(in_file)
     }
 
-    fn link_before(&self, named: &Named) -> Result<Link, Damage> {
+    fn link_before(&self, named: &SegmentFile) -> Result<Link, Damage> {
         match self.tip_at(named.first - 1) {
             Ok(Some(tip)) => Ok(tip.link),
             Ok(None) => Err(Damage::new(&named.path, 0, named.first, "nothing comes before it")),
@@ -88,13 +91,17 @@ impl Journal {
         }
     }
 
-    fn place(&self, segment: &Segment) -> Place {
+    fn snapshot_segment(&self, segment: &Segment) -> SegmentSnapshot {
         let suffix = match segment.state {
-            State::Sealed => Suffix::Sealed,
-            State::Open | State::Rolled => Suffix::Open,
+            SegmentState::Sealed => Suffix::Sealed,
+            SegmentState::Open | SegmentState::Rolled => Suffix::Open,
         };
-        Place {
-            named: Named { first: segment.first, suffix, path: segment.path(&self.shared.folder) },
+        SegmentSnapshot {
+            named: SegmentFile {
+                first: segment.first,
+                suffix,
+                path: segment.path(&self.shared.folder),
+            },
             file: segment.file.as_ref().map(Arc::clone),
             end: segment.first + segment.count,
         }
@@ -102,8 +109,8 @@ impl Journal {
 }
 
 /// A segment as it was when the walk began.
-struct Place {
-    named: Named,
+struct SegmentSnapshot {
+    named: SegmentFile,
     /// None for a sealed one.
     file: Option<Arc<dyn File>>,
     /// One more than its last position.

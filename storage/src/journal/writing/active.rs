@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{File, bytes_u64};
-use crate::journal::format::mark::{MARK_BYTES, Mark, Place};
+use crate::journal::format::mark::{MARK_BYTES, Mark, MarkLocation};
 use crate::journal::format::record::{Record, padding_bytes};
-use crate::journal::format::segment::{FRAMES_AT, Header};
+use crate::journal::format::segment::{FRAMES_AT, SegmentHeader};
 use crate::{ClusterId, Position};
 
 /// Payloads from this size on are not copied.
@@ -20,7 +20,7 @@ const GATHER_BYTES: usize = 1 << 20;
 const MARKS_ROOM: u64 = 2 * 24;
 const _: () = assert!(MARK_BYTES == 24, "the room for marks is counted in marks");
 
-pub(crate) struct Active {
+pub(crate) struct ActiveSegment {
     pub(crate) file: Arc<dyn File>,
     pub(crate) first: Position,
     /// Records written, synced or not.
@@ -35,9 +35,9 @@ pub(crate) struct Active {
     cluster: ClusterId,
 }
 
-impl Active {
+impl ActiveSegment {
     /// A segment that is on disk with `count` records and frames up to `end`.
-    pub(crate) fn existing(
+    pub(crate) fn from_existing(
         file: Arc<dyn File>,
         cluster: ClusterId,
         first: Position,
@@ -49,8 +49,8 @@ impl Active {
     }
 
     /// A new segment in a blank file. Its header goes out with the first batch.
-    pub(crate) fn begin(file: Arc<dyn File>, header: &Header) -> Self {
-        let mut active = Self::existing(file, header.cluster, header.first, 0, FRAMES_AT);
+    pub(crate) fn begin(file: Arc<dyn File>, header: &SegmentHeader) -> Self {
+        let mut active = Self::from_existing(file, header.cluster, header.first, 0, FRAMES_AT);
         active.gathered.extend_from_slice(&header.encode());
         active
     }
@@ -65,17 +65,17 @@ impl Active {
     }
 
     /// The position due next.
-    pub(crate) fn next(&self) -> Position {
+    pub(crate) fn next_position(&self) -> Position {
         self.first + self.count
     }
 
     pub(crate) fn push_mark(&mut self, mark: Mark) {
-        let place = Place { cluster: self.cluster, first: self.first, offset: self.end };
+        let place = MarkLocation { cluster: self.cluster, first: self.first, offset: self.end };
         self.gather(&mark.encode(&place));
     }
 
     pub(crate) fn push_record(&mut self, record: &Record) -> io::Result<()> {
-        assert_eq!(record.position, self.next(), "records reach the disk without gaps");
+        assert_eq!(record.position, self.next_position(), "records reach the disk without gaps");
         let offset = u32::try_from(self.end).map_err(|_| {
             io::Error::new(io::ErrorKind::FileTooLarge, "a segment is larger than 4 GiB")
         })?;

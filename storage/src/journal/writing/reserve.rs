@@ -6,39 +6,39 @@ use std::sync::Arc;
 
 use super::writer::{SPARE, Writer};
 use crate::disk::{File, is_full};
-use crate::journal::shared::Room;
+use crate::journal::shared::SpaceNeed;
 
 impl Writer {
     pub(crate) fn should_reserve(&self) -> bool {
         let quarter = self.shared.options.segment_bytes / 4;
-        let wanting = self.spare.is_none() || self.shared.lacks(Room::Rest);
+        let wanting = self.spare.is_none() || self.shared.lacks_space(SpaceNeed::Rest);
         wanting && self.active.end >= self.ask_again_at.max(quarter)
     }
 
     /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
     /// still has room.
     pub(crate) fn reserve(&mut self) -> io::Result<()> {
-        if self.shared.lacks(Room::Rest) {
+        if self.shared.lacks_space(SpaceNeed::Rest) {
             let rest = self.active.file.allocate(self.shared.options.segment_bytes);
-            self.got(Room::Rest, rest)?;
+            self.handle_reserve_result(SpaceNeed::Rest, rest)?;
         }
         if self.spare.is_none() {
             let reserved = self.reserve_file().map(|file| self.spare = Some(file));
-            self.got(Room::Next, reserved)?;
+            self.handle_reserve_result(SpaceNeed::Next, reserved)?;
         }
         Ok(())
     }
 
-    fn got(&mut self, room: Room, result: io::Result<()>) -> io::Result<()> {
+    fn handle_reserve_result(&mut self, room: SpaceNeed, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if is_full(&error) => {
-                self.shared.has_room(room, false);
+                self.shared.set_space(room, false);
                 self.ask_again_at = self.active.end + self.shared.options.segment_bytes / 16;
                 Ok(())
             }
             Err(error) => Err(error),
             Ok(()) => {
-                self.shared.has_room(room, true);
+                self.shared.set_space(room, true);
                 Ok(())
             }
         }

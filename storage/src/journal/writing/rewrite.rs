@@ -8,21 +8,21 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::active::Active;
+use super::active::ActiveSegment;
 use super::writer::SPARE;
 use crate::Position;
 use crate::disk::{File, bytes_u64, is_full, read_exact_at};
 use crate::journal::format::mark::Mark;
 use crate::journal::format::segment::{Suffix, file_name};
-use crate::journal::recovery::Opening;
-use crate::journal::recovery::ending::{Content, Ending};
-use crate::journal::recovery::layout::{self, CUT_FOLDER, Named};
+use crate::journal::recovery::JournalOpening;
+use crate::journal::recovery::ending::{Ending, SegmentContent};
+use crate::journal::recovery::layout::{self, CUT_FOLDER, SegmentFile};
 
-impl Opening<'_> {
+impl JournalOpening<'_> {
     /// Copies torn bytes to `cut/`. On a full disk they are dropped: none was acknowledged.
-    pub(crate) fn keep_aside(
+    pub(crate) fn keep_cut_bytes(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         from: u64,
         until: u64,
         file: &dyn File,
@@ -42,7 +42,7 @@ impl Opening<'_> {
         match keep() {
             Ok(()) => Ok(Some(path)),
             Err(error) if is_full(&error) => Ok(None),
-            Err(error) => Err(layout::at(&path, error)),
+            Err(error) => Err(layout::error_with_path(&path, error)),
         }
     }
 
@@ -50,12 +50,12 @@ impl Opening<'_> {
     /// place, or, where there is no room for one, by writing the same bytes where they are.
     pub(crate) fn rewrite(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         old: &Arc<dyn File>,
-        content: &Content,
+        content: &SegmentContent,
         ending: Ending,
         mark: Mark,
-    ) -> io::Result<Active> {
+    ) -> io::Result<ActiveSegment> {
         let file = match self.blank_file() {
             Ok(file) => file,
             Err(error) if is_full(&error) => {
@@ -64,40 +64,41 @@ impl Opening<'_> {
             Err(error) => return Err(error),
         };
         copy(&**old, 0, content.records_end, &*file, 0)?;
-        let active = self.marked(named, &file, content, mark)?;
-        self.name(&*file, named.first)?;
+        let active = self.write_mark(named, &file, content, mark)?;
+        self.name_spare(&*file, named.first)?;
         Ok(active)
     }
 
     fn rewrite_in_place(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         file: &Arc<dyn File>,
-        content: &Content,
+        content: &SegmentContent,
         ending: Ending,
         mark: Mark,
-    ) -> io::Result<Active> {
+    ) -> io::Result<ActiveSegment> {
         copy(&**file, 0, content.records_end, &**file, 0)?;
         let until = match ending {
             Ending::Clean { at } => at,
             Ending::Torn { until, .. } => until,
         };
-        blank(&**file, content.records_end, until)?;
-        let active = self.marked(named, file, content, mark)?;
+        write_zeros(&**file, content.records_end, until)?;
+        let active = self.write_mark(named, file, content, mark)?;
         file.sync_data()?;
         Ok(active)
     }
 
-    fn marked(
+    fn write_mark(
         &self,
-        named: &Named,
+        named: &SegmentFile,
         file: &Arc<dyn File>,
-        content: &Content,
+        content: &SegmentContent,
         mark: Mark,
-    ) -> io::Result<Active> {
+    ) -> io::Result<ActiveSegment> {
         let count = bytes_u64(content.offsets.len());
         let (cluster, end) = (self.options.cluster, content.records_end);
-        let mut active = Active::existing(Arc::clone(file), cluster, named.first, count, end);
+        let mut active =
+            ActiveSegment::from_existing(Arc::clone(file), cluster, named.first, count, end);
         if count > 0 {
             active.push_mark(mark);
             active.flush()?;
@@ -125,7 +126,7 @@ impl Opening<'_> {
         }
     }
 
-    pub(crate) fn name(&self, file: &dyn File, first: Position) -> io::Result<()> {
+    pub(crate) fn name_spare(&self, file: &dyn File, first: Position) -> io::Result<()> {
         file.sync_data()?;
         let path = self.folder.join(file_name(first, Suffix::Open));
         self.disk.rename(&self.folder.join(SPARE), &path)?;
@@ -146,7 +147,7 @@ fn copy(from: &dyn File, begin: u64, end: u64, to: &dyn File, at: u64) -> io::Re
     Ok(())
 }
 
-fn blank(file: &dyn File, begin: u64, end: u64) -> io::Result<()> {
+fn write_zeros(file: &dyn File, begin: u64, end: u64) -> io::Result<()> {
     let zeros = vec![0; 1 << 16];
     let mut offset = begin;
     while offset < end {

@@ -12,9 +12,9 @@ use crate::Position;
 use crate::disk::{File, bytes_u64, is_full};
 use crate::journal::Journal;
 use crate::journal::format::footer::Footer;
-use crate::journal::format::segment::{State, Suffix, file_name};
+use crate::journal::format::segment::{SegmentState, Suffix, file_name};
 use crate::journal::reading::reader::{self, ReadError};
-use crate::journal::shared::Room;
+use crate::journal::shared::SpaceNeed;
 
 /// Why a segment was not sealed.
 #[derive(Debug, thiserror::Error)]
@@ -61,17 +61,17 @@ impl Journal {
         let bytes = footer.encode(&rolled.offsets);
         if let Err(error) = self.write_footer(&rolled, first, &bytes) {
             if is_full(&error) {
-                self.shared.has_room(Room::Footer, false);
+                self.shared.set_space(SpaceNeed::Footer, false);
                 return Err(SealError::DiskFull(first));
             }
             let reason = format!("sealing the segment that begins at {first}: {error}");
             return Err(self.shared.poison(&reason).into());
         }
-        self.shared.has_room(Room::Footer, true);
-        let mut memory = self.shared.memory();
+        self.shared.set_space(SpaceNeed::Footer, true);
+        let mut memory = self.shared.lock_memory();
         let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
         let segment = segment.expect("a rolled and committed segment is never removed");
-        segment.state = State::Sealed;
+        segment.state = SegmentState::Sealed;
         segment.is_sealing = false;
         segment.file = None;
         segment.offsets = Vec::new();
@@ -80,12 +80,12 @@ impl Journal {
     }
 
     fn rolled_segment(&self, first: Position) -> Result<Rolled, SealError> {
-        let memory = self.shared.memory();
+        let memory = self.shared.lock_memory();
         if let Some(poisoned) = &memory.poisoned {
             return Err(poisoned.clone().into());
         }
         let segment = memory.segments.iter().find(|segment| segment.first == first);
-        let segment = segment.filter(|segment| segment.state == State::Rolled);
+        let segment = segment.filter(|segment| segment.state == SegmentState::Rolled);
         let segment = segment.ok_or(SealError::NotRolled(first))?;
         if segment.last() > memory.committed {
             return Err(SealError::NotCommitted(first));
@@ -100,7 +100,7 @@ impl Journal {
         let sealing = folder.join(file_name(first, Suffix::Sealing));
         if rolled.path != sealing {
             self.shared.disk.rename(&rolled.path, &sealing)?;
-            let mut memory = self.shared.memory();
+            let mut memory = self.shared.lock_memory();
             let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
             segment.expect("a rolled and committed segment is never removed").is_sealing = true;
         }

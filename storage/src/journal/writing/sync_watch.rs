@@ -3,8 +3,8 @@
 /// Told on the writer's thread, around every fdatasync of a segment that appends wait for. It must not wait for anything.
 pub trait SyncWatch: Send + Sync {
     /// One begins: what was gathered is with the file.
-    fn begins(&self);
+    fn sync_begins(&self);
 
     /// It has ended. A sync that failed never does: it ends the journal.
-    fn ends(&self);
+    fn sync_ends(&self);
 }

@@ -8,13 +8,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::active::Active;
+use super::active::ActiveSegment;
 use super::writer::Writer;
 use crate::Position;
 use crate::disk::{is_full, read_exact_at};
-use crate::journal::format::record::{HEADER_BYTES, Header, Tip};
-use crate::journal::format::segment::{FRAMES_AT, State, Suffix, file_name};
-use crate::journal::shared::Room;
+use crate::journal::format::record::{HEADER_BYTES, RecordHeader, Tip};
+use crate::journal::format::segment::{FRAMES_AT, SegmentState, Suffix, file_name};
+use crate::journal::shared::SpaceNeed;
 
 impl Writer {
     /// Cuts everything behind `last` off the disk, durably.
@@ -23,7 +23,7 @@ impl Writer {
         while self.active.first > due {
             self.drop_active()?;
         }
-        if self.active.next() > due {
+        if self.active.next_position() > due {
             self.cut_active(due)?;
         }
         Ok(())
@@ -33,21 +33,27 @@ impl Writer {
     fn drop_active(&mut self) -> io::Result<()> {
         let dropped = self.active.first;
         self.active = self.reopen_previous();
-        self.votes.note_segment(self.active.first)?;
+        self.votes.save_newest_segment(self.active.first)?;
         let path = self.shared.folder.join(file_name(dropped, Suffix::Open));
         self.shared.disk.remove(&path)?;
         self.shared.disk.sync_folder(&self.shared.folder)
     }
 
-    fn reopen_previous(&self) -> Active {
-        let mut memory = self.shared.memory();
+    fn reopen_previous(&self) -> ActiveSegment {
+        let mut memory = self.shared.lock_memory();
         memory.segments.pop();
         let segment = memory.segments.last_mut().expect("the first segment is never dropped");
-        assert_eq!(segment.state, State::Rolled, "a sealed segment is never truncated");
-        segment.state = State::Open;
+        assert_eq!(segment.state, SegmentState::Rolled, "a sealed segment is never truncated");
+        segment.state = SegmentState::Open;
         let file = segment.file.as_ref().expect("a rolled segment is kept open");
         let cluster = self.shared.options.cluster;
-        Active::existing(Arc::clone(file), cluster, segment.first, segment.count, segment.end)
+        ActiveSegment::from_existing(
+            Arc::clone(file),
+            cluster,
+            segment.first,
+            segment.count,
+            segment.end,
+        )
     }
 
     /// Leaves the active segment with the records before `due` and nothing behind them.
@@ -60,7 +66,7 @@ impl Writer {
         let file = &self.active.file;
         file.set_len(end)?;
         match file.allocate(self.shared.options.segment_bytes) {
-            Err(error) if is_full(&error) => self.shared.has_room(Room::Rest, false),
+            Err(error) if is_full(&error) => self.shared.set_space(SpaceNeed::Rest, false),
             result => result?,
         }
         file.sync_data()
@@ -70,15 +76,15 @@ impl Writer {
     fn end_of(&self, count: u64) -> io::Result<u64> {
         let Some(newest) = count.checked_sub(1) else { return Ok(FRAMES_AT) };
         let offset = {
-            let memory = self.shared.memory();
+            let memory = self.shared.lock_memory();
             let segment = memory.segments.last().expect("there is always an open segment");
             let index = usize::try_from(newest).expect("records are counted in memory");
             u64::from(segment.offsets[index])
         };
         let mut bytes = [0; HEADER_BYTES];
         read_exact_at(&*self.active.file, &mut bytes, offset)?;
-        let header =
-            Header::decode(&bytes).filter(|header| header.position == self.active.first + newest);
+        let header = RecordHeader::decode(&bytes)
+            .filter(|header| header.position == self.active.first + newest);
         match header {
             Some(header) => Ok(offset + header.frame_bytes()),
             None => Err(io::Error::new(
@@ -89,7 +95,7 @@ impl Writer {
     }
 
     fn shrink_table(&self, count: u64, end: u64) {
-        let mut memory = self.shared.memory();
+        let mut memory = self.shared.lock_memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.offsets.truncate(usize::try_from(count).expect("records are counted in memory"));
         segment.count = count;

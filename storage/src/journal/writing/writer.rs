@@ -9,13 +9,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::active::Active;
+use super::active::ActiveSegment;
 use super::poison::Poisoned;
 use crate::disk::File;
 use crate::journal::format::mark::Mark;
 use crate::journal::format::record::{Record, Tip};
-use crate::journal::format::segment::{FRAMES_AT, Header, Segment, State, Suffix, file_name};
-use crate::journal::shared::{Job, Queued, Room, Shared};
+use crate::journal::format::segment::{
+    FRAMES_AT, Segment, SegmentHeader, SegmentState, Suffix, file_name,
+};
+use crate::journal::shared::{Queued, Shared, SpaceNeed, WriterJob};
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
 
@@ -30,7 +32,7 @@ const JOBS_MAX: usize = 4096;
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum WriterStep {
     /// Jobs were made durable and told so.
     Worked,
     /// Nothing was queued.
@@ -42,7 +44,7 @@ pub enum Step {
 /// Owns the files that are being written.
 pub struct Writer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) active: Active,
+    pub(crate) active: ActiveSegment,
     /// Whether the active segment is still called `spare`.
     is_unnamed: bool,
     pub(crate) spare: Option<Arc<dyn File>>,
@@ -58,24 +60,25 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, active: Active, votes: VoteFiles) -> Self {
-        let memory = shared.memory();
+    pub(crate) fn new(shared: Arc<Shared>, active: ActiveSegment, votes: VoteFiles) -> Self {
+        let memory = shared.lock_memory();
         let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
         drop(memory);
-        let marked = mark(synced, committed);
+        let marked = build_mark(synced, committed);
         let (is_unnamed, spare) = (false, None);
         Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
     }
 
     /// Does what is queued, at most `jobs_max` jobs, and tells those who asked. Blocks on the disk.
-    pub fn step(&mut self, jobs_max: usize) -> Step {
-        let mut waiting = match self.take(jobs_max) {
-            Ok(waiting) if waiting.is_empty() => return Step::Idle,
+    pub fn step(&mut self, jobs_max: usize) -> WriterStep {
+        let mut waiting = match self.take_jobs(jobs_max) {
+            Ok(waiting) if waiting.is_empty() => return WriterStep::Idle,
             Ok(waiting) => waiting,
             Err(poisoned) => return self.refuse_all(Vec::new(), &poisoned),
         };
         while !waiting.is_empty() {
-            let appends = waiting.iter().take_while(|next| matches!(next.job, Job::Append(_)));
+            let appends =
+                waiting.iter().take_while(|next| matches!(next.job, WriterJob::Append(_)));
             let turn = appends.count().max(1);
             let later = waiting.split_off(turn);
             if let Err(error) = self.perform(&waiting) {
@@ -87,7 +90,7 @@ impl Writer {
             for queued in waiting {
                 (queued.done)(Ok(()));
             }
-            self.shared.told(done);
+            self.shared.count_finished(done);
             waiting = later;
         }
         if self.should_reserve()
@@ -96,13 +99,13 @@ impl Writer {
             let poisoned = self.shared.poison(&format!("reserving the next segment: {error}"));
             return self.refuse_all(Vec::new(), &poisoned);
         }
-        Step::Worked
+        WriterStep::Worked
     }
 
     /// For quiet moments: covers the newest records with a mark, without a sync, and reserves the next
     /// segment.
-    pub fn idle(&mut self) {
-        if self.shared.memory().poisoned.is_some() {
+    pub fn handle_idle(&mut self) {
+        if self.shared.lock_memory().poisoned.is_some() {
             return;
         }
         let result = self.reserve().and_then(|()| self.write_idle_mark());
@@ -115,29 +118,29 @@ impl Writer {
     pub fn run(mut self) {
         loop {
             match self.step(JOBS_MAX) {
-                Step::Worked => continue,
-                Step::Poisoned => return,
-                Step::Idle => {}
+                WriterStep::Worked => continue,
+                WriterStep::Poisoned => return,
+                WriterStep::Idle => {}
             }
-            if !self.wait(Some(QUIET)) {
+            if !self.wait_for_jobs(Some(QUIET)) {
                 continue;
             }
-            self.idle();
-            let memory = self.shared.memory();
+            self.handle_idle();
+            let memory = self.shared.lock_memory();
             let closed = memory.closed && memory.jobs.is_empty();
             drop(memory);
             if closed {
                 return;
             }
-            let full = self.shared.lacks_any_room();
-            self.wait(full.then_some(FULL_RETRY));
+            let full = self.shared.lacks_any_space();
+            self.wait_for_jobs(full.then_some(FULL_RETRY));
         }
     }
 
     /// Waits for work, or until closed or poisoned; true if it was quiet for as long as `at_most`, or
     /// if there is nothing left to wait for.
-    fn wait(&self, at_most: Option<Duration>) -> bool {
-        let mut memory = self.shared.memory();
+    fn wait_for_jobs(&self, at_most: Option<Duration>) -> bool {
+        let mut memory = self.shared.lock_memory();
         loop {
             if !memory.jobs.is_empty() || memory.poisoned.is_some() {
                 return false;
@@ -161,8 +164,8 @@ impl Writer {
         }
     }
 
-    fn take(&self, jobs_max: usize) -> Result<Vec<Queued>, Poisoned> {
-        let mut memory = self.shared.memory();
+    fn take_jobs(&self, jobs_max: usize) -> Result<Vec<Queued>, Poisoned> {
+        let mut memory = self.shared.lock_memory();
         if let Some(poisoned) = &memory.poisoned {
             return Err(poisoned.clone());
         }
@@ -170,35 +173,37 @@ impl Writer {
         Ok(memory.jobs.drain(..count).collect())
     }
 
-    fn refuse_all(&self, waiting: Vec<Queued>, poisoned: &Poisoned) -> Step {
-        let queued = std::mem::take(&mut self.shared.memory().jobs);
+    fn refuse_all(&self, waiting: Vec<Queued>, poisoned: &Poisoned) -> WriterStep {
+        let queued = std::mem::take(&mut self.shared.lock_memory().jobs);
         for refused in waiting.into_iter().chain(queued) {
             (refused.done)(Err(poisoned.clone()));
         }
-        Step::Poisoned
+        WriterStep::Poisoned
     }
 
     /// One turn: any number of appends, or one job of another kind.
     fn perform(&mut self, turn: &[Queued]) -> io::Result<()> {
         match &turn[0].job {
-            Job::Append(_) => self.append(turn).map_err(|error| context("appending", &error)),
-            Job::Truncate(last) => {
-                self.truncate(*last).map_err(|error| context("truncating", &error))?;
+            WriterJob::Append(_) => {
+                self.append(turn).map_err(|error| add_context("appending", &error))
+            }
+            WriterJob::Truncate(last) => {
+                self.truncate(*last).map_err(|error| add_context("truncating", &error))?;
                 self.newest = *last;
                 self.synced = last.map(|tip| tip.position);
-                self.marked = mark(None, None);
-                self.publish(turn[0].truncations);
+                self.marked = build_mark(None, None);
+                self.publish_durable(turn[0].truncations);
                 Ok(())
             }
-            Job::Vote(vote) => {
-                self.votes.save(*vote).map_err(|error| context("saving the vote", &error))
+            WriterJob::Vote(vote) => {
+                self.votes.save(*vote).map_err(|error| add_context("saving the vote", &error))
             }
         }
     }
 
     fn append(&mut self, turn: &[Queued]) -> io::Result<()> {
         let truncations = turn[0].truncations;
-        let committed = self.shared.memory().committed;
+        let committed = self.shared.lock_memory().committed;
         let segment_bytes = self.shared.options.segment_bytes;
         let mut is_marked = false;
         for record in turn.iter().flat_map(|queued| queued.job.records()) {
@@ -210,7 +215,7 @@ impl Writer {
                 is_marked = false;
             }
             if !is_marked {
-                self.marked = mark(self.synced, committed);
+                self.marked = build_mark(self.synced, committed);
                 self.active.push_mark(self.marked);
                 is_marked = true;
             }
@@ -229,11 +234,11 @@ impl Writer {
             let name = file_name(first, Suffix::Open);
             self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
             self.shared.disk.sync_folder(folder)?;
-            self.votes.note_segment(first)?;
+            self.votes.save_newest_segment(first)?;
             self.publish_new_segment();
         }
         self.synced = self.newest.map(|tip| tip.position);
-        self.publish(truncations);
+        self.publish_durable(truncations);
         Ok(())
     }
 
@@ -241,9 +246,9 @@ impl Writer {
     fn sync_active(&mut self) -> io::Result<()> {
         let Some(watch) = self.shared.sync_watch.get() else { return self.active.sync() };
         self.active.flush()?;
-        watch.begins();
+        watch.sync_begins();
         self.active.sync()?;
-        watch.ends();
+        watch.sync_ends();
         Ok(())
     }
 
@@ -257,28 +262,28 @@ impl Writer {
         }
         let file = self.spare.take().expect("reserved above");
         let previous: Link =
-            self.newest.map_or_else(|| self.shared.genesis(), |newest| newest.link);
-        let header = Header { cluster: self.shared.options.cluster, first, previous };
-        let next = Active::begin(file, &header);
+            self.newest.map_or_else(|| self.shared.genesis_link(), |newest| newest.link);
+        let header = SegmentHeader { cluster: self.shared.options.cluster, first, previous };
+        let next = ActiveSegment::begin(file, &header);
         self.active = next;
         self.is_unnamed = true;
         self.ask_again_at = 0;
-        self.shared.memory().rolling = Some(first);
-        self.shared.has_room(Room::Rest, true);
+        self.shared.lock_memory().rolling = Some(first);
+        self.shared.set_space(SpaceNeed::Rest, true);
         Ok(())
     }
 
     fn publish_new_segment(&self) {
-        let mut memory = self.shared.memory();
+        let mut memory = self.shared.lock_memory();
         memory.rolling = None;
         let segment = memory.segments.last_mut().expect("there is always an open segment");
-        segment.state = State::Rolled;
+        segment.state = SegmentState::Rolled;
         memory.segments.push(Segment {
             first: self.active.first,
             count: 0,
             end: FRAMES_AT,
             bytes: FRAMES_AT,
-            state: State::Open,
+            state: SegmentState::Open,
             is_sealing: false,
             offsets: Vec::new(),
             file: Some(Arc::clone(&self.active.file)),
@@ -286,8 +291,8 @@ impl Writer {
     }
 
     /// Tells memory what is durable, unless a truncation asked for meanwhile makes it out of date.
-    fn publish(&mut self, truncations: u64) {
-        let mut memory = self.shared.memory();
+    fn publish_durable(&mut self, truncations: u64) {
+        let mut memory = self.shared.lock_memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.offsets.append(&mut self.active.offsets);
         segment.count = self.active.count;
@@ -305,16 +310,16 @@ impl Writer {
 
     fn write_idle_mark(&mut self) -> io::Result<()> {
         let committed = {
-            let memory = self.shared.memory();
+            let memory = self.shared.lock_memory();
             if !memory.jobs.is_empty() {
                 // What is committed may be of records that a truncation in the queue makes room for: not those on disk.
                 return Ok(());
             }
             memory.committed
         };
-        let mark = mark(self.synced, committed);
+        let mark = build_mark(self.synced, committed);
         let room = self.active.has_room_for_a_mark(self.shared.options.segment_bytes)
-            && !self.shared.lacks(Room::Rest);
+            && !self.shared.lacks_space(SpaceNeed::Rest);
         if mark == self.marked || self.active.count == 0 || !room {
             return Ok(());
         }
@@ -322,7 +327,7 @@ impl Writer {
         self.active.push_mark(mark);
         self.active.flush()?;
         self.active.has_unsynced_mark = true;
-        let mut memory = self.shared.memory();
+        let mut memory = self.shared.lock_memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
         segment.end = self.active.end;
         segment.bytes = self.active.end;
@@ -330,7 +335,7 @@ impl Writer {
     }
 }
 
-impl Job {
+impl WriterJob {
     fn records(&self) -> &[Arc<Record>] {
         match self {
             Self::Append(records) => records,
@@ -340,11 +345,11 @@ impl Job {
 }
 
 /// A mark never claims more than what is synced here.
-fn mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
+fn build_mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
     let count = |position: Option<Position>| position.map_or(0, |position| position + 1);
     Mark { durable: count(synced), committed: count(committed.min(synced)) }
 }
 
-fn context(doing: &str, error: &io::Error) -> io::Error {
+fn add_context(doing: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{doing}: {error}"))
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::accept::{
-    sheet::{Sheet, json_of},
+    sheet::{ResultSheet, json_of},
     stage::{self, PATIENCE},
 };
 use crate::{
@@ -16,14 +16,15 @@ use crate::{
 };
 
 /// As on a fresh clone: nothing is there.
-pub(crate) async fn demo(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn demo(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     nodes::kill_all(testnet).await?;
     files::wipe(testnet)?;
-    let (root, evenkeel) = (stage::text(testnet.root())?, stage::text(&testnet.evenkeel)?);
+    let (root, evenkeel) =
+        (stage::path_text(testnet.root())?, stage::path_text(&testnet.evenkeel)?);
     let arguments = ["demo", "--json", "--root", root, "--evenkeel", evenkeel];
     let output = stage::run(Path::new("/proc/self/exe"), &arguments).await?;
     let report = json_of(&output)?;
-    sheet.hold("exit 0", true);
+    sheet.record_claim("exit 0", true);
     sheet.at_most("RPO", report["rpo"].as_u64().context("no rpo")?, 0, "");
     sheet.at_most("lost", report["lost"].as_u64().context("no lost")?, 0, "");
     let acknowledged = report["acknowledged"].as_u64().context("no acknowledged")?;
@@ -32,34 +33,40 @@ pub(crate) async fn demo(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result
     let heads = report["heads"].as_object().context("no heads")?;
     let first = heads.values().next().context("no heads")?;
     let equal = heads.len() == testnet.sites.len() && heads.values().all(|head| head == first);
-    sheet.hold(format!("the {} chain heads are equal: {first}", heads.len()), equal);
-    sheet.hold("the digests are equal", report["digests_equal"] == true);
-    sheet.hold("the sums are zero", report["sums_zero"] == true);
+    sheet.record_claim(format!("the {} chain heads are equal: {first}", heads.len()), equal);
+    sheet.record_claim("the digests are equal", report["digests_equal"] == true);
+    sheet.record_claim("the sums are zero", report["sums_zero"] == true);
     Ok(())
 }
 
-pub(crate) async fn twenty_rounds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn twenty_rounds(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let report = failover::run(testnet, 20).await?;
-    sheet.hold(
+    sheet.record_claim(
         format!("{} acknowledged, {} lost", report.acknowledged, report.lost),
         report.lost == 0,
     );
-    sheet.hold("sums zero, digests equal", report.sums_zero && report.digests_equal);
+    sheet.record_claim("sums zero, digests equal", report.sums_zero && report.digests_equal);
     sheet.at_most("median RTO", report.rto_ms.p50, 800, " ms");
     sheet.at_most("worst RTO", report.rto_ms.max, 2_000, " ms");
     Ok(())
 }
 
-pub(crate) async fn all_at_once(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn kill_all_at_once(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
-    load.acknowledged_more(20_000, PATIENCE).await?;
+    load.await_acknowledged(20_000, PATIENCE).await?;
     let processes = stage::processes(testnet)?;
     for process in &processes {
         process.signal(Signal::KILL)?;
     }
     for process in &processes {
-        ensure!(process.gone_within(Duration::from_secs(5)).await, "a killed node still runs");
+        ensure!(process.await_gone(Duration::from_secs(5)).await, "a killed node still runs");
     }
     let start = Instant::now();
     for site in &testnet.sites {
@@ -69,7 +76,7 @@ pub(crate) async fn all_at_once(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
         nodes::await_answer(testnet, site).await?;
     }
     up::await_caught_up(testnet, PATIENCE).await?;
-    sheet.within("all three ready after the start", start.elapsed(), Duration::from_secs(5));
-    load.acknowledged_more(2_000, PATIENCE).await?;
-    stage::settle(testnet, load, sheet).await
+    sheet.takes_at_most("all three ready after the start", start.elapsed(), Duration::from_secs(5));
+    load.await_acknowledged(2_000, PATIENCE).await?;
+    stage::finish_and_audit(testnet, load, sheet).await
 }

@@ -19,15 +19,15 @@ use tokio::{
 };
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
     cluster::{site::Site, testnet::Testnet, up},
     load::{
         Load,
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
     relay::{Cut, Order},
 };
@@ -37,36 +37,42 @@ const NEW_PRIMARY_WITHIN: Duration = Duration::from_secs(5);
 const CUT_LASTS: Duration = Duration::from_secs(6);
 const BOTH: Cut = Cut { incoming: true, outgoing: true };
 
-pub(crate) async fn all_directions(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn cut_all_directions(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let only_in = Cut { incoming: true, outgoing: false };
     let only_out = Cut { incoming: false, outgoing: true };
     for (name, cut) in [("both ways", BOTH), ("only in", only_in), ("only out", only_out)] {
-        one_direction(testnet, &load, name, cut, sheet).await?;
+        cut_one_direction(testnet, &load, name, cut, sheet).await?;
     }
-    stage::settle(testnet, load, sheet).await
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
-async fn one_direction(
+async fn cut_one_direction(
     testnet: &Testnet,
     load: &Load,
     name: &str,
     cut: Cut,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let old = up::await_caught_up(testnet, PATIENCE).await?;
-    let stranded = Stranded::prepare(testnet, old).await?;
-    let relay = testnet.relay()?;
+    let stranded = IsolatedClient::prepare(testnet, old).await?;
+    let relay = testnet.relay_control()?;
     let start = Instant::now();
-    load.pulse().fault(|| relay.order(Order::Cut { node: old.node, cut }))?;
-    let stranded = stranded.begin();
-    let rto = load.first_after_fault(PATIENCE).await?;
-    sheet.within(&format!("{name}: next commit at a new primary"), rto, NEW_PRIMARY_WITHIN);
+    load.monitor().inject_fault(|| relay.order(Order::Cut { node: old.node, cut }))?;
+    let stranded = stranded.start_sending();
+    let rto = load.await_first_after_fault(PATIENCE).await?;
+    sheet.takes_at_most(&format!("{name}: next commit at a new primary"), rto, NEW_PRIMARY_WITHIN);
     let new = testnet.primary().await?;
-    sheet.hold(format!("{name}: {} took over from {}", new.name, old.name), new.node != old.node);
+    sheet.record_claim(
+        format!("{name}: {} took over from {}", new.name, old.name),
+        new.node != old.node,
+    );
     sleep(CUT_LASTS.saturating_sub(start.elapsed())).await;
-    let (tried, acknowledged) = stranded.end();
-    sheet.hold(
+    let (tried, acknowledged) = stranded.stop_and_count();
+    sheet.record_claim(
         format!("{name}: {} acknowledged {acknowledged} of {tried} commands meanwhile", old.name),
         tried > 0 && acknowledged == 0,
     );
@@ -76,46 +82,47 @@ async fn one_direction(
 }
 
 /// A client that knows only the site that is cut off, and accounts of its own.
-struct Stranded {
+struct IsolatedClient {
     client: Client,
-    accounts: Arc<Accounts>,
+    accounts: Arc<LoadAccounts>,
 }
 
 /// What it does meanwhile.
-struct Trying {
-    counts: Arc<Counts>,
+struct RunningAttempts {
+    counts: Arc<AttemptCounts>,
     task: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Counts {
+struct AttemptCounts {
     ended: AtomicBool,
     tried: AtomicU64,
     acknowledged: AtomicU64,
 }
 
-impl Stranded {
+impl IsolatedClient {
     async fn prepare(testnet: &Testnet, site: &Site) -> anyhow::Result<Self> {
         let options =
             ClientOptions { deadline: Duration::from_secs(2), ..ClientOptions::default() };
-        let client = Client::connect(stage::only(testnet, site)?, options);
-        let accounts = Arc::new(Accounts::draw(2));
+        let client = Client::connect(stage::config_of_site(testnet, site)?, options);
+        let accounts = Arc::new(LoadAccounts::draw(2));
         let mut history = History::new(Arc::clone(&accounts));
         accounts::open(&client, &accounts, &mut history).await?;
-        ensure!(client.site().is_some(), "the client doesn't know whom it talks to");
+        ensure!(client.current_site().is_some(), "the client doesn't know whom it talks to");
         Ok(Self { client, accounts })
     }
 
     /// All that it sends, it sends after the cut.
-    fn begin(self) -> Trying {
-        let counts = Arc::new(Counts::default());
+    fn start_sending(self) -> RunningAttempts {
+        let counts = Arc::new(AttemptCounts::default());
         let shared = Arc::clone(&counts);
         let task = tokio::spawn(async move {
             let mut calls = JoinSet::new();
             while !shared.ended.load(SeqCst) {
                 let (client, counts) = (self.client.clone(), Arc::clone(&shared));
                 // One minor unit from the bank to the first wallet.
-                let command = Asked::new(TransferKind::TopUp, 0, 5, 1).command(&self.accounts);
+                let command =
+                    CompactTransfer::new(TransferKind::TopUp, 0, 5, 1).to_command(&self.accounts);
                 counts.tried.fetch_add(1, SeqCst);
                 calls.spawn(async move {
                     if client.submit(&[command]).await.is_ok() {
@@ -125,13 +132,13 @@ impl Stranded {
                 sleep(Duration::from_millis(20)).await;
             }
         });
-        Trying { counts, task }
+        RunningAttempts { counts, task }
     }
 }
 
-impl Trying {
+impl RunningAttempts {
     /// How many it tried, and how many were acknowledged until now.
-    fn end(self) -> (u64, u64) {
+    fn stop_and_count(self) -> (u64, u64) {
         self.counts.ended.store(true, SeqCst);
         let counted = (self.counts.tried.load(SeqCst), self.counts.acknowledged.load(SeqCst));
         self.task.abort();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::speed;
 use crate::accept::{
-    sheet::{Sheet, said},
+    sheet::{ResultSheet, output_text},
     stage::{self, PATIENCE},
 };
 use crate::{
@@ -23,58 +23,64 @@ use crate::{
 
 const JOURNAL: &str = "journal";
 
-pub(crate) async fn balances(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn damage_balances(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let site = stage::follower(testnet).await?;
-    let folder = stage::balances(site);
+    let folder = stage::balances_folder(site);
     stage::await_checkpoint(testnet, site).await?;
     let load = stage::begin_load(testnet).await?;
-    load.acknowledged_more(20_000, PATIENCE).await?;
+    load.await_acknowledged(20_000, PATIENCE).await?;
     load.pause().await;
 
     nodes::stop(testnet, site).await?;
     fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let from_the_first = |line: &str| line.contains("recovered") && !line.contains("checkpoint=");
-    rebuilt(testnet, site, &load, "deleted", from_the_first, sheet).await?;
+    check_rebuilt(testnet, site, &load, "deleted", from_the_first, sheet).await?;
     stage::await_checkpoint(testnet, site).await?;
 
     nodes::stop(testnet, site).await?;
-    let flipped = flip_all(&folder)?;
+    let flipped = flip_bytes(&folder)?;
     ensure!(flipped > 0, "{} holds nothing to damage", folder.display());
     let how = format!("{flipped} bytes flipped");
     let set_aside = |line: &str| line.contains("rebuilt from the journal");
-    rebuilt(testnet, site, &load, &how, set_aside, sheet).await?;
+    check_rebuilt(testnet, site, &load, &how, set_aside, sheet).await?;
     load.resume();
-    load.acknowledged_more(1_000, PATIENCE).await?;
-    stage::settle(testnet, load, sheet).await
+    load.await_acknowledged(1_000, PATIENCE).await?;
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
-async fn rebuilt(
+async fn check_rebuilt(
     testnet: &Testnet,
     site: &Site,
     load: &Load,
     how: &str,
     says_so: impl Fn(&str) -> bool,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
     let log = site.log_since(log);
     let line = log.lines().find(|line| says_so(line));
-    sheet.hold(
+    sheet.record_claim(
         format!("{}: balances {how}; the log says: {}", site.name, line.unwrap_or("nothing")),
         line.is_some(),
     );
     // A pause of the load leaves the sites idle, so that each takes a digest of the same state.
     load.pause().await;
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold(format!("{}: balances {how}; the digest is that of the others", site.name), equal);
+    sheet.record_claim(
+        format!("{}: balances {how}; the digest is that of the others", site.name),
+        equal,
+    );
     Ok(())
 }
 
 /// Flips bytes all over every file, so that no dead area can hide the damage.
-fn flip_all(folder: &Path) -> anyhow::Result<usize> {
+fn flip_bytes(folder: &Path) -> anyhow::Result<usize> {
     let mut flipped = 0;
     for path in files_below(folder)? {
         let mut bytes = fs::read(&path)?;
@@ -101,7 +107,10 @@ pub(crate) fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-pub(crate) async fn sealed_segment(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn damage_sealed_segment(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let site = stage::follower(testnet).await?;
     while first_sealed(site).is_err() {
@@ -112,34 +121,34 @@ pub(crate) async fn sealed_segment(testnet: &Testnet, sheet: &mut Sheet) -> anyh
     nodes::stop(testnet, site).await?;
     let segment = first_sealed(site)?;
     let middle = fs::metadata(&segment)?.len() / 2;
-    flip_one(&segment, middle)?;
+    flip_bit(&segment, middle)?;
 
     let data = site.data();
-    let output = stage::evenkeel(testnet, &["verify", stage::text(&data)?]).await?;
-    let text = said(&output);
+    let output = stage::run_evenkeel(testnet, &["verify", stage::path_text(&data)?]).await?;
+    let text = output_text(&output);
     let code = output.status.code();
-    sheet.hold(format!("evenkeel verify exits {code:?}"), code == Some(5));
+    sheet.record_claim(format!("evenkeel verify exits {code:?}"), code == Some(5));
     let name =
         segment.file_name().and_then(|name| name.to_str()).context("a segment without a name")?;
     let named = [name, "byte", "position"].iter().all(|word| text.contains(word));
-    sheet.hold(format!("it names file, offset and position: {text}"), named);
+    sheet.record_claim(format!("it names file, offset and position: {text}"), named);
 
-    refuses_to_vote(testnet, site, name, sheet).await?;
-    flip_one(&segment, middle)?;
+    check_refuses_to_vote(testnet, site, name, sheet).await?;
+    flip_bit(&segment, middle)?;
     if testnet.node_process(site).is_some() {
         nodes::stop(testnet, site).await?;
     }
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
-    sheet.hold(format!("the byte put back, {} is a follower again", site.name), true);
+    sheet.record_claim(format!("the byte put back, {} is a follower again", site.name), true);
     Ok(())
 }
 
-async fn refuses_to_vote(
+async fn check_refuses_to_vote(
     testnet: &Testnet,
     site: &Site,
     segment: &str,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     nodes::launch(testnet, site)?;
@@ -150,13 +159,16 @@ async fn refuses_to_vote(
         refusal = line_with(&site.log_since(log), &[segment, "peer"]);
     }
     let said = refusal.as_deref().unwrap_or("nothing");
-    sheet.hold(format!("the log says which segment must come back: {said}"), refusal.is_some());
+    sheet.record_claim(
+        format!("the log says which segment must come back: {said}"),
+        refusal.is_some(),
+    );
     let serves = match admin::status(&site.admin_socket()).await {
         Ok(status) => status.ready || matches!(status.role, Role::Primary | Role::Follower),
         // It may as well not run at all.
         Err(_) => false,
     };
-    sheet.hold(format!("{} neither votes nor serves", site.name), !serves);
+    sheet.record_claim(format!("{} neither votes nor serves", site.name), !serves);
     Ok(())
 }
 
@@ -169,7 +181,7 @@ fn first_sealed(site: &Site) -> anyhow::Result<PathBuf> {
 }
 
 /// Flips one bit of the byte at this offset; twice puts it back.
-pub(crate) fn flip_one(path: &Path, offset: u64) -> anyhow::Result<()> {
+pub(crate) fn flip_bit(path: &Path, offset: u64) -> anyhow::Result<()> {
     let mut bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let byte = bytes.get_mut(usize::try_from(offset)?).context("the offset is beyond the file")?;
     *byte ^= 0x01;

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
-    client::{Client, ClientOptions, Error},
+    client::{Client, ClientError, ClientOptions},
     command::Command,
     limits::COMMANDS_MAX,
     transfer::{Text, TransferKind},
@@ -21,16 +21,16 @@ use tokio::time::{Instant, sleep};
 
 use super::damage::line_with;
 use crate::accept::{
-    sheet::{Sheet, said},
+    sheet::{ResultSheet, output_text},
     stage::{self, PATIENCE},
 };
 use crate::{
     audit,
     cluster::{admin, nodes, site::Site, testnet::Testnet, up},
     load::{
-        Load, Plan,
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        Load, LoadPlan,
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
 };
 
@@ -38,21 +38,24 @@ const DISK_BYTES: u64 = 768 << 20;
 /// What a filled disk still has: less than anything that the journal asks for.
 const LEFT_BYTES: u64 = 64 << 10;
 /// Beside the flood, to see what others notice of it.
-const LOAD: Plan = Plan { clients: 2, callers: 4, wallets: 50, seed: 9 };
+const LOAD: LoadPlan = LoadPlan { clients: 2, callers: 4, wallets: 50, seed: 9 };
 /// What one full disk may cost those who ask meanwhile: a hand-over, or nothing.
 const GAP: Duration = Duration::from_secs(2);
 /// So many batches fill two segments of 64 MiB and more.
 const BATCHES_MAX: usize = 300;
 
-pub(crate) async fn full(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_full_disks(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let disks = Disks::mount(testnet).await?;
-    let mut told = Box::pin(filled(testnet, sheet)).await;
+    let mut told = Box::pin(check_each_full_disk(testnet, sheet)).await;
     if let Err(error) = &told {
-        sheet.hold(format!("could not go on: {error:#}"), false);
+        sheet.record_claim(format!("could not go on: {error:#}"), false);
         told = Ok(());
     }
-    disks.end(testnet).await?;
+    disks.unmount_all(testnet).await?;
     told
 }
 
@@ -65,7 +68,7 @@ impl Disks {
         let mounted = Self;
         for site in &testnet.sites {
             if let Err(error) = put_on_small_disk(site) {
-                mounted.end(testnet).await?;
+                mounted.unmount_all(testnet).await?;
                 return Err(error);
             }
         }
@@ -74,7 +77,7 @@ impl Disks {
     }
 
     /// Ends the sites and takes the disks away, with everything that is on them.
-    async fn end(self, testnet: &Testnet) -> anyhow::Result<()> {
+    async fn unmount_all(self, testnet: &Testnet) -> anyhow::Result<()> {
         nodes::kill_all(testnet).await?;
         for site in &testnet.sites {
             let data = site.data();
@@ -146,54 +149,58 @@ fn fill(site: &Site) -> anyhow::Result<()> {
     }
 }
 
-fn make_room(site: &Site) -> anyhow::Result<()> {
+fn remove_filler(site: &Site) -> anyhow::Result<()> {
     fs::remove_file(filler(site)).with_context(|| filler(site).display().to_string())
 }
 
-async fn filled(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_each_full_disk(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let load = Load::start(stage::client_config(testnet)?, LOAD).await?;
-    load.acknowledged_more(200, PATIENCE).await?;
+    load.await_acknowledged(200, PATIENCE).await?;
     let mut flood = Flood::open(testnet).await?;
-    load.pulse().fault(|| ());
-    followers(testnet, &mut flood, sheet).await?;
-    sheet.within(
+    load.monitor().inject_fault(|| ());
+    check_full_follower(testnet, &mut flood, sheet).await?;
+    sheet.takes_at_most(
         "a follower's disk full: longest time without an acknowledgement",
-        load.pulse().longest_gap(),
+        load.monitor().longest_gap(),
         GAP,
     );
-    load.pulse().fault(|| ());
-    primarys(testnet, &mut flood, sheet).await?;
-    sheet.within(
+    load.monitor().inject_fault(|| ());
+    check_full_primary(testnet, &mut flood, sheet).await?;
+    sheet.takes_at_most(
         "the primary's disk full: longest time without an acknowledgement",
-        load.pulse().longest_gap(),
+        load.monitor().longest_gap(),
         GAP,
     );
     load.pause().await;
-    all_three(testnet, &mut flood, sheet).await?;
+    check_all_full(testnet, &mut flood, sheet).await?;
     load.resume();
-    load.acknowledged_more(200, PATIENCE).await?;
+    load.await_acknowledged(200, PATIENCE).await?;
     let (asked, lost) = flood.ask_again().await?;
-    sheet.hold(
+    sheet.record_claim(
         format!("{asked} of {} batches asked for again, {lost} lost", flood.batches.len()),
         lost == 0,
     );
-    stage::settle(testnet, load, sheet).await
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
 /// A follower that can't write any more stops and says so; the others don't even wait for it.
-async fn followers(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_full_follower(
+    testnet: &Testnet,
+    flood: &mut Flood,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
     fill(site)?;
-    stops_by_itself(testnet, site, flood, sheet).await?;
-    refuses_nothing(testnet, site, sheet).await?;
-    comes_back(testnet, site, sheet).await
+    check_stops_by_itself(testnet, site, flood, sheet).await?;
+    check_others_ready(testnet, site, sheet).await?;
+    check_comes_back(testnet, site, sheet).await
 }
 
-async fn stops_by_itself(
+async fn check_stops_by_itself(
     testnet: &Testnet,
     site: &Site,
     flood: &mut Flood,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     let process = testnet.demand_process(site)?;
@@ -201,11 +208,11 @@ async fn stops_by_itself(
         if process.is_gone() {
             break;
         }
-        flood.batch().await?;
+        flood.send_batch().await?;
     }
-    let stopped = process.gone_within(Duration::from_secs(10)).await;
+    let stopped = process.await_gone(Duration::from_secs(10)).await;
     let line = line_with(&site.log_since(log), &["stopped", "journal can't be written"]);
-    sheet.hold(
+    sheet.record_claim(
         format!(
             "{}: its disk full, it stops by itself: {}",
             site.name,
@@ -216,65 +223,84 @@ async fn stops_by_itself(
     Ok(())
 }
 
-async fn refuses_nothing(testnet: &Testnet, down: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_others_ready(
+    testnet: &Testnet,
+    down: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let primary = testnet.primary().await?;
     let ready = admin::status(&primary.admin_socket()).await?.ready;
-    sheet.hold(format!("without {}: {} is primary and ready", down.name, primary.name), ready);
+    sheet.record_claim(
+        format!("without {}: {} is primary and ready", down.name, primary.name),
+        ready,
+    );
     Ok(())
 }
 
-async fn comes_back(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
-    make_room(site)?;
+async fn check_comes_back(
+    testnet: &Testnet,
+    site: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
+    remove_filler(site)?;
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
-    sheet.hold(format!("{}: room made and started, it has caught up", site.name), true);
+    sheet.record_claim(format!("{}: room made and started, it has caught up", site.name), true);
     Ok(())
 }
 
 /// A primary whose disk is full hands its role to a site with room, before it has to stop.
-async fn primarys(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_full_primary(
+    testnet: &Testnet,
+    flood: &mut Flood,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let site = testnet.primary().await?;
     let log = site.log_length();
     fill(site)?;
     let mut steps_aside = None;
     for _ in 0..BATCHES_MAX {
-        flood.batch().await?;
+        flood.send_batch().await?;
         steps_aside = line_with(&site.log_since(log), &["disk is full", "handing the role over"]);
         if steps_aside.is_some() {
             break;
         }
     }
     let said = steps_aside.as_deref().unwrap_or("nothing");
-    sheet.hold(
+    sheet.record_claim(
         format!("{}, the primary: its disk full, it says: {said}", site.name),
         steps_aside.is_some(),
     );
-    stops_by_itself(testnet, site, flood, sheet).await?;
+    check_stops_by_itself(testnet, site, flood, sheet).await?;
     let primary = testnet.primary().await?;
     let other = primary.node != site.node;
-    sheet.hold(format!("{} is the primary instead", primary.name), other);
-    comes_back(testnet, site, sheet).await
+    sheet.record_claim(format!("{} is the primary instead", primary.name), other);
+    check_comes_back(testnet, site, sheet).await
 }
 
 /// Nobody has room: new commands are refused, nothing was done, and with room again the same processes go on.
-async fn all_three(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_all_full(
+    testnet: &Testnet,
+    flood: &mut Flood,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     for site in &testnet.sites {
         fill(site)?;
     }
     let start = Instant::now();
     let refused = loop {
         match flood.try_batch().await {
-            Err(error @ Error::Unavailable(_)) => break error.to_string(),
+            Err(error @ ClientError::Unavailable(_)) => break error.to_string(),
             Err(error) => bail!("neither done nor refused: {error}"),
             Ok(()) => ensure!(start.elapsed() < PATIENCE * 4, "full disks, and nobody refuses"),
         }
     };
     let overloaded = refused.contains("overloaded") && refused.contains("disk is full");
-    sheet.hold(format!("all disks full: commands are refused: {refused}"), overloaded);
-    wallet_says_so(testnet, flood, sheet).await?;
+    sheet.record_claim(format!("all disks full: commands are refused: {refused}"), overloaded);
+    check_wallet_refusal(testnet, flood, sheet).await?;
     let processes = stage::processes(testnet)?;
     for site in &testnet.sites {
-        make_room(site)?;
+        remove_filler(site)?;
     }
     let start = Instant::now();
     while flood.try_batch().await.is_err() {
@@ -282,34 +308,38 @@ async fn all_three(testnet: &Testnet, flood: &mut Flood, sheet: &mut Sheet) -> a
         sleep(Duration::from_millis(100)).await;
     }
     let same = processes.iter().all(|process| !process.is_gone());
-    sheet.hold("room made on all: the same three processes go on", same);
+    sheet.record_claim("room made on all: the same three processes go on", same);
     up::await_caught_up(testnet, PATIENCE).await?;
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold("… and their digests are equal", equal);
+    sheet.record_claim("… and their digests are equal", equal);
     Ok(())
 }
 
-async fn wallet_says_so(testnet: &Testnet, flood: &Flood, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_wallet_refusal(
+    testnet: &Testnet,
+    flood: &Flood,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let client = testnet.client_config();
     let (from, to) = (flood.accounts.get(5).id.to_string(), flood.accounts.get(6).id.to_string());
-    let base = ["wallet", "--client", stage::text(&client)?];
+    let base = ["wallet", "--client", stage::path_text(&client)?];
     let send = ["send", "--from", &from, "--to", &to, "--amount", "1", "--asset", "KRW"];
-    let output = stage::evenkeel(testnet, &[&base[..], &send].concat()).await?;
-    let (code, text) = (output.status.code(), said(&output));
-    sheet.hold(
+    let output = stage::run_evenkeel(testnet, &[&base[..], &send].concat()).await?;
+    let (code, text) = (output.status.code(), output_text(&output));
+    sheet.record_claim(
         format!("evenkeel wallet send exits {code:?}: {text}"),
         code == Some(4) && text.contains("disk is full"),
     );
     let show = ["show", &from, "--json"];
-    let output = stage::evenkeel(testnet, &[&base[..], &show].concat()).await?;
-    sheet.hold("… and wallet show goes on", output.status.success());
+    let output = stage::run_evenkeel(testnet, &[&base[..], &show].concat()).await?;
+    sheet.record_claim("… and wallet show goes on", output.status.success());
     Ok(())
 }
 
 /// Large batches of transfers with long memos, to fill journals quickly; some of each are asked for again at the end.
 struct Flood {
     client: Client,
-    accounts: Arc<Accounts>,
+    accounts: Arc<LoadAccounts>,
     batches: Vec<Vec<Command>>,
 }
 
@@ -318,13 +348,13 @@ impl Flood {
         let options =
             ClientOptions { deadline: Duration::from_secs(10), ..ClientOptions::default() };
         let client = Client::connect(stage::client_config(testnet)?, options);
-        let accounts = Arc::new(Accounts::draw(2));
+        let accounts = Arc::new(LoadAccounts::draw(2));
         accounts::open(&client, &accounts, &mut History::new(Arc::clone(&accounts))).await?;
         Ok(Self { client, accounts, batches: Vec::new() })
     }
 
     /// One that has to be decided, whatever happens to a site: the same again until it is.
-    async fn batch(&mut self) -> anyhow::Result<()> {
+    async fn send_batch(&mut self) -> anyhow::Result<()> {
         let commands = self.commands()?;
         let start = Instant::now();
         while let Err(error) = self.client.submit(&commands).await {
@@ -335,8 +365,9 @@ impl Flood {
     }
 
     /// One that may be refused.
-    async fn try_batch(&mut self) -> Result<(), Error> {
-        let commands = self.commands().map_err(|error| Error::Unavailable(error.to_string()))?;
+    async fn try_batch(&mut self) -> Result<(), ClientError> {
+        let commands =
+            self.commands().map_err(|error| ClientError::Unavailable(error.to_string()))?;
         self.client.submit(&commands).await?;
         self.batches.push(commands);
         Ok(())
@@ -344,7 +375,9 @@ impl Flood {
 
     fn commands(&self) -> anyhow::Result<Vec<Command>> {
         let memo = Text::new(&"m".repeat(140)).ok().context("140 bytes are allowed")?;
-        let one = |_| match Asked::new(TransferKind::Transfer, 5, 6, 1).command(&self.accounts) {
+        let one = |_| match CompactTransfer::new(TransferKind::Transfer, 5, 6, 1)
+            .to_command(&self.accounts)
+        {
             Command::Transfer(mut transfer) => {
                 transfer.memo = memo.clone();
                 Command::Transfer(transfer)

@@ -15,42 +15,45 @@ use evenkeel_wire::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::traced::{self, Call, Trace};
+use super::traced::{self, Strace, SystemCall};
 use crate::accept::{
-    sheet::{Sheet, said},
+    sheet::{ResultSheet, output_text},
     stage::{self, PATIENCE},
 };
 use crate::{
     cluster::{admin, nodes, site::Site, testnet::Testnet, up},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
 };
 
 const TRANSFERS: usize = 100;
 
-pub(crate) async fn traced(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_traced(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     traced::demand_strace()?;
     up::up(testnet, true, true).await?;
-    before_each_answer(testnet, sheet).await?;
-    folders(testnet, sheet).await?;
+    check_syncs_before_answers(testnet, sheet).await?;
+    check_folder_syncs(testnet, sheet).await?;
     nodes::kill_all(testnet).await?;
-    in_memory(testnet, sheet).await
+    check_in_memory(testnet, sheet).await
 }
 
 /// One transfer after the other: when each was sent and answered, against when the journals were synced.
-async fn before_each_answer(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_syncs_before_answers(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(2);
+    let accounts = LoadAccounts::draw(2);
     let mut history = History::new(accounts.clone().into());
     accounts::open(&client, &accounts, &mut history).await?;
     let mut traces = Vec::new();
     for site in &testnet.sites {
         let pid = testnet.demand_process(site)?.pid();
-        let trace = Trace::attach(pid, trace_folder(testnet, &site.name))?;
+        let trace = Strace::attach(pid, trace_folder(testnet, &site.name))?;
         let start = Instant::now();
-        while !trace.follows() {
+        while !trace.is_following() {
             ensure!(start.elapsed() < PATIENCE, "strace can't follow {}", site.name);
             sleep(Duration::from_millis(20)).await;
         }
@@ -59,14 +62,14 @@ async fn before_each_answer(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Res
     sleep(Duration::from_secs(1)).await;
     let mut answered = Vec::new();
     for _ in 0..TRANSFERS {
-        let command = Asked::new(TransferKind::Transfer, 5, 6, 1).command(&accounts);
-        let sent = traced::wall();
+        let command = CompactTransfer::new(TransferKind::Transfer, 5, 6, 1).to_command(&accounts);
+        let sent = traced::unix_micros();
         client.submit(&[command]).await?;
-        answered.push((sent, traced::wall()));
+        answered.push((sent, traced::unix_micros()));
     }
     let mut syncs = Vec::new();
     for (site, trace) in testnet.sites.iter().zip(traces) {
-        syncs.push(journal_syncs(site, &trace.end()?));
+        syncs.push(journal_syncs(site, &trace.stop_and_read()?));
     }
     let nodes_before = |(sent, answer): &(u64, u64)| {
         let synced = |calls: &&Vec<(u64, u64)>| {
@@ -84,9 +87,9 @@ async fn before_each_answer(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Res
     Ok(())
 }
 
-fn journal_syncs(site: &Site, calls: &[Call]) -> Vec<(u64, u64)> {
+fn journal_syncs(site: &Site, calls: &[SystemCall]) -> Vec<(u64, u64)> {
     let journal = site.data().join("journal");
-    let of_journal = |call: &&Call| {
+    let of_journal = |call: &&SystemCall| {
         call.name == "fdatasync"
             && call.done
             && call.path().is_some_and(|path| Path::new(path).starts_with(&journal))
@@ -95,12 +98,13 @@ fn journal_syncs(site: &Site, calls: &[Call]) -> Vec<(u64, u64)> {
 }
 
 /// A node from its start to its stop: whatever it made or renamed in its data folder, it synced that folder afterwards.
-async fn folders(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_folder_syncs(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
     nodes::stop(testnet, site).await?;
     let config = site.config();
-    let program = [stage::text(&testnet.evenkeel)?, "run", "--config", stage::text(&config)?];
-    let trace = Trace::launch(&program, trace_folder(testnet, "start"))?;
+    let program =
+        [stage::path_text(&testnet.evenkeel)?, "run", "--config", stage::path_text(&config)?];
+    let trace = Strace::launch(&program, trace_folder(testnet, "start"))?;
     let start = Instant::now();
     while admin::status(&site.admin_socket()).await.is_err() {
         ensure!(start.elapsed() < PATIENCE, "{} doesn't start under strace", site.name);
@@ -110,10 +114,10 @@ async fn folders(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let process = testnet.demand_process(site)?;
     let node = Pid::from_raw(process.pid()).context("no pid")?;
     kill_process(node, Signal::TERM)?;
-    let calls = trace.ended(PATIENCE)?;
+    let calls = trace.wait_and_read(PATIENCE)?;
     let (made, unsynced) = unsynced_folders(&site.data(), &calls);
     sheet.at_least("files made or renamed in the data folder during a start", made, 1, "");
-    sheet.hold(
+    sheet.record_claim(
         format!("each folder was synced after the last of them; not: {unsynced:?}"),
         unsynced.is_empty(),
     );
@@ -124,21 +128,21 @@ async fn folders(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
 
 /// How many files were made or renamed, and the folders that weren't synced after the last of theirs. What sled makes
 /// for itself doesn't count: the journal rebuilds it. Nor does a spare segment: it holds nothing until it's renamed.
-fn unsynced_folders(data: &Path, calls: &[Call]) -> (usize, Vec<PathBuf>) {
+fn unsynced_folders(data: &Path, calls: &[SystemCall]) -> (usize, Vec<PathBuf>) {
     let derived = |path: &Path| {
         path.ends_with("spare") || path.components().any(|part| part.as_os_str() == "balances")
     };
     let mut last_made: BTreeMap<PathBuf, u64> = BTreeMap::new();
     let mut made = 0;
     for call in calls.iter().filter(|call| call.makes_or_renames()) {
-        let Some(path) = call.named().map(Path::new) else { continue };
+        let Some(path) = call.quoted_path().map(Path::new) else { continue };
         if let Some(folder) = path.parent().filter(|_| path.starts_with(data) && !derived(path)) {
             made += 1;
             last_made.insert(folder.to_path_buf(), call.end);
         }
     }
     let synced_after = |folder: &Path, made: u64| {
-        let of_folder = |call: &&Call| {
+        let of_folder = |call: &&SystemCall| {
             matches!(call.name.as_str(), "fsync" | "fdatasync")
                 && call.done
                 && call.path().is_some_and(|path| Path::new(path) == folder)
@@ -150,7 +154,7 @@ fn unsynced_folders(data: &Path, calls: &[Call]) -> (usize, Vec<PathBuf>) {
 }
 
 /// The same testnet with everything that runs in memory.
-async fn in_memory(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_in_memory(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let root = PathBuf::from(format!("/dev/shm/evenkeel-{}", std::process::id()));
     let sites = root.join("testnet/sites");
     fs::create_dir_all(&sites).with_context(|| sites.display().to_string())?;
@@ -159,29 +163,29 @@ async fn in_memory(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
         fs::copy(file.path(), sites.join(file.file_name()))?;
     }
     let memory = Testnet::open(&root, Some(testnet.evenkeel.clone()))?;
-    let told = told_volatile(&memory, sheet).await;
+    let told = check_volatile_reported(&memory, sheet).await;
     let ended = nodes::kill_all(&memory).await;
     fs::remove_dir_all(&root)?;
     told.and(ended)
 }
 
-async fn told_volatile(memory: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_volatile_reported(memory: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     up::up(memory, true, true).await?;
     let config = stage::client_config(memory)?;
     let connector = Connector::new(&config)?;
     for site in &config.sites {
         let volatile = connector.connect(site).await?.welcome().volatile;
-        sheet.hold(
+        sheet.record_claim(
             format!("{} on tmpfs tells its clients that it is volatile", site.name),
             volatile,
         );
     }
     let client = memory.client_config();
-    let bench = ["bench", "--json", "--client", stage::text(&client)?];
+    let bench = ["bench", "--json", "--client", stage::path_text(&client)?];
     let numbers = ["--transfers", "1000", "--accounts", "10", "--batch", "1", "--callers", "1"];
-    let output = stage::evenkeel(memory, &[&bench[..], &numbers[..]].concat()).await?;
+    let output = stage::run_evenkeel(memory, &[&bench[..], &numbers[..]].concat()).await?;
     let refuses = output.status.code().is_some_and(|code| code != 0);
-    sheet.hold(format!("bench refuses to measure it: {}", said(&output)), refuses);
+    sheet.record_claim(format!("bench refuses to measure it: {}", output_text(&output)), refuses);
     Ok(())
 }
 

@@ -6,14 +6,17 @@ use anyhow::Context;
 use tokio::time::Instant;
 
 use super::speed;
-use crate::accept::{sheet::Sheet, stage};
+use crate::accept::{sheet::ResultSheet, stage};
 use crate::cluster::{admin, nodes, site::Site, testnet::Testnet, up};
 
 const RESIDENT_MIB: u64 = 400;
 const DISK_BYTES: u64 = 200;
 const START: Duration = Duration::from_secs(3);
 
-pub(crate) async fn after_two_million(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn after_two_million(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let before: Vec<u64> = disks(testnet)?;
     speed::bench(testnet, speed::TWO_MILLION, 8_192, 4).await?;
@@ -31,7 +34,7 @@ pub(crate) async fn after_two_million(testnet: &Testnet, sheet: &mut Sheet) -> a
         let start = Instant::now();
         nodes::launch(testnet, site)?;
         await_ready(testnet, site).await?;
-        sheet.within(&format!("{}: start until ready", site.name), start.elapsed(), START);
+        sheet.takes_at_most(&format!("{}: start until ready", site.name), start.elapsed(), START);
     }
     up::await_caught_up(testnet, stage::PATIENCE).await?;
     Ok(())
@@ -53,11 +56,11 @@ async fn await_ready(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
 }
 
 fn disks(testnet: &Testnet) -> anyhow::Result<Vec<u64>> {
-    testnet.sites.iter().map(|site| occupied(&site.data())).collect()
+    testnet.sites.iter().map(|site| occupied_bytes(&site.data())).collect()
 }
 
 /// What a folder occupies on disk, preallocated segments included.
-pub(crate) fn occupied(folder: &Path) -> anyhow::Result<u64> {
+pub(crate) fn occupied_bytes(folder: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
@@ -65,7 +68,7 @@ pub(crate) fn occupied(folder: &Path) -> anyhow::Result<u64> {
         let Ok(metadata) = entry.metadata() else { continue };
         bytes += metadata.blocks() * 512;
         if metadata.is_dir() {
-            bytes += occupied(&entry.path()).unwrap_or(0);
+            bytes += occupied_bytes(&entry.path()).unwrap_or(0);
         }
     }
     Ok(bytes)

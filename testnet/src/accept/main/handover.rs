@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 const TO: &str = "busan";
 const PAUSE: Duration = Duration::from_millis(300);
 
-pub(crate) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn switchover(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let mut from = up::await_caught_up(testnet, PATIENCE).await?;
     if from.name == TO {
@@ -22,38 +22,46 @@ pub(crate) async fn switchover(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::
         admin::switchover(&from.admin_socket(), &other.name).await?;
         from = up::await_caught_up(testnet, PATIENCE).await?;
     }
-    load.acknowledged_more(5_000, PATIENCE).await?;
+    load.await_acknowledged(5_000, PATIENCE).await?;
     let before = failed(&load);
-    load.pulse().fault(|| ());
+    load.monitor().inject_fault(|| ());
     let answer = admin::switchover(&from.admin_socket(), TO).await?;
-    load.acknowledged_more(5_000, PATIENCE).await?;
-    let longest = load.pulse().longest_gap();
-    sheet.hold(
+    load.await_acknowledged(5_000, PATIENCE).await?;
+    let longest = load.monitor().longest_gap();
+    sheet.record_claim(
         format!("{} → {} in term {}", answer.from, answer.to, answer.term),
         answer.from == from.name && answer.to == TO,
     );
     sheet.at_most("pause as the switchover reports it", answer.pause_ms, 300.0, " ms");
-    sheet.within("longest time without an acknowledgement, as the clients saw it", longest, PAUSE);
+    sheet.takes_at_most(
+        "longest time without an acknowledgement, as the clients saw it",
+        longest,
+        PAUSE,
+    );
     sheet.at_most("commands that failed", failed(&load) - before, 0, "");
     let now = up::await_caught_up(testnet, PATIENCE).await?;
-    sheet.hold(format!("{} is primary", now.name), now.name == TO);
-    ends(testnet, now, &load, sheet).await?;
-    stage::settle(testnet, load, sheet).await
+    sheet.record_claim(format!("{} is primary", now.name), now.name == TO);
+    check_stop(testnet, now, &load, sheet).await?;
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
 /// SIGTERM.
-async fn ends(
+async fn check_stop(
     testnet: &Testnet,
     primary: &Site,
     load: &Load,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let before = failed(load);
-    load.pulse().fault(|| ());
+    load.monitor().inject_fault(|| ());
     nodes::stop(testnet, primary).await?;
-    load.acknowledged_more(5_000, PATIENCE).await?;
-    let longest = load.pulse().longest_gap();
-    sheet.within("the primary ends: longest time without an acknowledgement", longest, PAUSE);
+    load.await_acknowledged(5_000, PATIENCE).await?;
+    let longest = load.monitor().longest_gap();
+    sheet.takes_at_most(
+        "the primary ends: longest time without an acknowledgement",
+        longest,
+        PAUSE,
+    );
     sheet.at_most("commands that failed meanwhile", failed(load) - before, 0, "");
     nodes::start(testnet, primary).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
@@ -61,6 +69,6 @@ async fn ends(
 }
 
 fn failed(load: &Load) -> u64 {
-    let counts = load.pulse().counts();
+    let counts = load.monitor().counts();
     counts.unknown + counts.unavailable + counts.refused
 }

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
-    client::{Client, ClientOptions, Error},
+    client::{Client, ClientError, ClientOptions},
     command::Command,
     reply::{RefusalCode, View},
     request::{Consistency, Query},
@@ -15,31 +15,34 @@ use tokio::time::{Instant, sleep};
 
 use super::damage::{files_below, line_with};
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
     audit,
     cluster::{nodes, site::Site, testnet::Testnet, up},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
 };
 
 const BLOCK: usize = 4_096;
 const REBUILT_WITHIN: Duration = Duration::from_secs(120);
-/// Places in [`Accounts`] of two wallets of each asset.
+/// Places in [`LoadAccounts`] of two wallets of each asset.
 const ANN: u16 = 5;
 const BOB: u16 = 6;
 
-pub(crate) async fn damaged(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_damaged_index(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(2);
+    let accounts = LoadAccounts::draw(2);
     accounts::open(&client, &accounts, &mut History::new(accounts.clone().into())).await?;
     let old: Vec<Command> = (0..100)
-        .map(|_| Asked::new(TransferKind::Transfer, ANN, BOB, 1).command(&accounts))
+        .map(|_| CompactTransfer::new(TransferKind::Transfer, ANN, BOB, 1).to_command(&accounts))
         .collect();
     client.submit(&old).await?;
     let site = stage::follower(testnet).await?;
@@ -49,39 +52,39 @@ pub(crate) async fn damaged(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Res
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
 
-    let reader = Reader::new(
+    let reader = LocalReader::new(
         testnet,
         site,
         Query::History { account: accounts.get(ANN).id, limit: 1_000, before: None },
     )?;
-    let whole = reader.ask().await?.context("a whole index refused to answer")?;
-    by_a_reader(testnet, site, &reader, &whole, sheet).await?;
-    by_apply(testnet, site, &client, &old, sheet).await?;
-    let again = reader.ask().await?;
-    sheet.hold("… and the history is what it was", again.as_ref() == Some(&whole));
+    let whole = reader.read_local().await?.context("a whole index refused to answer")?;
+    check_found_by_reader(testnet, site, &reader, &whole, sheet).await?;
+    check_found_by_apply(testnet, site, &client, &old, sheet).await?;
+    let again = reader.read_local().await?;
+    sheet.record_claim("… and the history is what it was", again.as_ref() == Some(&whole));
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold("the digests of all sites are equal", equal);
+    sheet.record_claim("the digests of all sites are equal", equal);
     Ok(())
 }
 
 /// Asks one site alone, from what it knows itself.
-struct Reader {
+struct LocalReader {
     client: Client,
     query: Query,
 }
 
-impl Reader {
+impl LocalReader {
     fn new(testnet: &Testnet, site: &Site, query: Query) -> anyhow::Result<Self> {
         let options =
             ClientOptions { deadline: Duration::from_millis(500), ..ClientOptions::default() };
-        Ok(Self { client: Client::connect(stage::only(testnet, site)?, options), query })
+        Ok(Self { client: Client::connect(stage::config_of_site(testnet, site)?, options), query })
     }
 
     /// `None`: it can't answer at the moment.
-    async fn ask(&self) -> anyhow::Result<Option<View>> {
+    async fn read_local(&self) -> anyhow::Result<Option<View>> {
         match self.client.read(self.query.clone(), Consistency::Local).await {
             Ok(reply) => Ok(Some(reply.view)),
-            Err(Error::Unavailable(why)) if why.contains(RefusalCode::Recovering.name()) => {
+            Err(ClientError::Unavailable(why)) if why.contains(RefusalCode::Recovering.name()) => {
                 Ok(None)
             }
             Err(error) => bail!("neither a page nor `recovering`: {error}"),
@@ -104,51 +107,55 @@ fn damage(site: &Site) -> anyhow::Result<String> {
     Ok(name.to_owned())
 }
 
-async fn by_a_reader(
+async fn check_found_by_reader(
     testnet: &Testnet,
     site: &Site,
-    reader: &Reader,
+    reader: &LocalReader,
     whole: &View,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     let process = testnet.demand_process(site)?;
     let name = damage(site)?;
-    let refused = reader.ask().await?.is_none();
-    sheet.hold(format!("{}: {name} damaged; its history is `recovering`", site.name), refused);
+    let refused = reader.read_local().await?.is_none();
+    sheet.record_claim(
+        format!("{}: {name} damaged; its history is `recovering`", site.name),
+        refused,
+    );
     let said = line_with(&site.log_since(log), &["index", "set aside"]);
-    sheet.hold(format!("it says: {}", said.as_deref().unwrap_or("nothing")), said.is_some());
+    sheet
+        .record_claim(format!("it says: {}", said.as_deref().unwrap_or("nothing")), said.is_some());
     let start = Instant::now();
     let mut again = None;
     while again.is_none() && start.elapsed() < REBUILT_WITHIN {
         sleep(Duration::from_millis(100)).await;
-        again = reader.ask().await?;
+        again = reader.read_local().await?;
     }
-    sheet.within("rebuilt while the node runs, after", start.elapsed(), REBUILT_WITHIN);
-    sheet.hold("the same page again", again.as_ref() == Some(whole));
-    sheet.hold("the same process", !process.is_gone());
+    sheet.takes_at_most("rebuilt while the node runs, after", start.elapsed(), REBUILT_WITHIN);
+    sheet.record_claim("the same page again", again.as_ref() == Some(whole));
+    sheet.record_claim("the same process", !process.is_gone());
     Ok(())
 }
 
-async fn by_apply(
+async fn check_found_by_apply(
     testnet: &Testnet,
     site: &Site,
     client: &Client,
     old: &[Command],
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let log = site.log_length();
     let process = testnet.demand_process(site)?;
     damage(site)?;
     let answers = client.submit(old).await?;
     let replays = answers.iter().filter(|answer| answer.replayed).count();
-    sheet.hold(
+    sheet.record_claim(
         format!("damaged again, and old commands asked for again: {replays} first answers"),
         replays == old.len(),
     );
-    let stopped = process.gone_within(Duration::from_secs(10)).await;
+    let stopped = process.await_gone(Duration::from_secs(10)).await;
     let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);
-    sheet.hold(
+    sheet.record_claim(
         format!(
             "{} doesn't guess, it stops: {}",
             site.name,
@@ -161,6 +168,6 @@ async fn by_apply(
     up::await_caught_up(testnet, PATIENCE).await?;
     let line = line_with(&site.log_since(log), &["recovered", "indexes_rebuilt=1"]);
     let said = line.as_deref().unwrap_or("nothing");
-    sheet.hold(format!("started again, it has caught up and says: {said}"), line.is_some());
+    sheet.record_claim(format!("started again, it has caught up and says: {said}"), line.is_some());
     Ok(())
 }

@@ -16,14 +16,14 @@ use evenkeel_wire::{
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::accept::{
-    sheet::{Sheet, said},
+    sheet::{ResultSheet, output_text},
     stage::{self, PATIENCE},
 };
 use crate::{
     cluster::{nodes, site::Site, testnet::Testnet, up},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
 };
 
@@ -34,40 +34,45 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const REFUSED_WITHIN: Duration = Duration::from_millis(1_500);
 const SEND_EVERY: Duration = Duration::from_millis(10);
 
-pub(crate) async fn one_then_two(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn lose_one_then_two(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let primary = up::await_caught_up(testnet, PATIENCE).await?;
     let others: Vec<&Site> =
         testnet.sites.iter().filter(|site| site.node != primary.node).collect();
     let [first, second] = others[..] else { anyhow::bail!("not three sites") };
 
-    load.pulse().fault(|| ());
+    load.monitor().inject_fault(|| ());
     nodes::kill(testnet, first).await?;
-    load.acknowledged_more(10_000, PATIENCE).await?;
-    sheet.within(
+    load.await_acknowledged(10_000, PATIENCE).await?;
+    sheet.takes_at_most(
         &format!("{} is down: longest time without an acknowledgement", first.name),
-        load.pulse().longest_gap(),
+        load.monitor().longest_gap(),
         Duration::from_secs(2),
     );
     // The primary stays, so that commands are under way there when the second is lost.
     load.pause().await;
     let accounts = own_accounts(stage::client_config(testnet)?).await?;
-    let mut stream = Stream::open(stage::only(testnet, primary)?, Arc::clone(&accounts)).await?;
+    let mut stream =
+        RequestStream::open(stage::config_of_site(testnet, primary)?, Arc::clone(&accounts))
+            .await?;
     two_down(testnet, second, &mut stream, sheet).await?;
-    wallet(testnet, &accounts, sheet).await?;
+    check_wallet(testnet, &accounts, sheet).await?;
 
     for site in [first, second] {
         nodes::start(testnet, site).await?;
     }
     up::await_caught_up(testnet, PATIENCE).await?;
     load.resume();
-    load.acknowledged_more(2_000, PATIENCE).await?;
-    stage::settle(testnet, load, sheet).await
+    load.await_acknowledged(2_000, PATIENCE).await?;
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
-async fn own_accounts(config: ClientConfig) -> anyhow::Result<Arc<Accounts>> {
+async fn own_accounts(config: ClientConfig) -> anyhow::Result<Arc<LoadAccounts>> {
     let client = Client::connect(config, ClientOptions::default());
-    let accounts = Arc::new(Accounts::draw(2));
+    let accounts = Arc::new(LoadAccounts::draw(2));
     let mut history = History::new(Arc::clone(&accounts));
     accounts::open(&client, &accounts, &mut history).await?;
     Ok(accounts)
@@ -76,8 +81,8 @@ async fn own_accounts(config: ClientConfig) -> anyhow::Result<Arc<Accounts>> {
 async fn two_down(
     testnet: &Testnet,
     second: &Site,
-    stream: &mut Stream,
-    sheet: &mut Sheet,
+    stream: &mut RequestStream,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     stream.send_for(Duration::from_millis(200)).await?;
     let process = testnet.demand_process(second)?;
@@ -97,36 +102,45 @@ async fn two_down(
     let (slowest, count) = unknown
         .fold((Duration::ZERO, 0_u64), |(slowest, count), end| (slowest.max(end.took), count + 1));
     sheet.at_least("under way when the second was lost: outcome_unknown", count, 1, "");
-    sheet.within("… each by its deadline, the slowest after", slowest, DEADLINE + SLACK);
-    let fair = |end: &&End| {
+    sheet.takes_at_most("… each by its deadline, the slowest after", slowest, DEADLINE + SLACK);
+    let fair = |end: &&RequestEnd| {
         matches!(end.code, None | Some(RefusalCode::OutcomeUnknown | RefusalCode::NoPrimary))
     };
-    sheet
-        .hold("… and nothing else but outcomes and no_primary", early.iter().all(|end| fair(&end)));
+    sheet.record_claim(
+        "… and nothing else but outcomes and no_primary",
+        early.iter().all(|end| fair(&end)),
+    );
     let refused = late.iter().filter(|end| end.code == Some(RefusalCode::NoPrimary)).count();
-    sheet.hold(
+    sheet.record_claim(
         format!("from 2 s after the loss: {refused} of {} got no_primary", late.len()),
         !late.is_empty() && refused == late.len(),
     );
     let slowest = late.iter().map(|end| end.took).max().unwrap_or(Duration::ZERO);
-    sheet.within("… the slowest after", slowest, REFUSED_WITHIN);
+    sheet.takes_at_most("… the slowest after", slowest, REFUSED_WITHIN);
     Ok(())
 }
 
-async fn wallet(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_wallet(
+    testnet: &Testnet,
+    accounts: &LoadAccounts,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let client = testnet.client_config();
-    let client = stage::text(&client)?;
+    let client = stage::path_text(&client)?;
     let (from, to) = (accounts.get(5).id.to_string(), accounts.get(6).id.to_string());
     let mut send = vec!["wallet", "--client", client, "send", "--from", &from, "--to", &to];
     send.extend(["--amount", "1", "--asset", "KRW"]);
-    let output = stage::evenkeel(testnet, &send).await?;
+    let output = stage::run_evenkeel(testnet, &send).await?;
     let code = output.status.code();
-    sheet.hold(format!("evenkeel wallet send exits {code:?}: {}", said(&output)), code == Some(4));
+    sheet.record_claim(
+        format!("evenkeel wallet send exits {code:?}: {}", output_text(&output)),
+        code == Some(4),
+    );
     let show = ["wallet", "--client", client, "show", &from, "--local", "--json"];
-    let output = stage::evenkeel(testnet, &show).await?;
-    let text = said(&output);
+    let output = stage::run_evenkeel(testnet, &show).await?;
+    let text = output_text(&output);
     let labelled = text.contains("position") && text.contains("age_ms");
-    sheet.hold(
+    sheet.record_claim(
         format!("evenkeel wallet show --local goes on, with position and age: {text}"),
         output.status.success() && labelled,
     );
@@ -134,24 +148,24 @@ async fn wallet(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> an
 }
 
 /// Requests one by one over one connection to one site, nothing repeated; how each ended and how long it took.
-struct Stream {
+struct RequestStream {
     sender: RawSender,
     receiver: RawReceiver,
-    accounts: Arc<Accounts>,
+    accounts: Arc<LoadAccounts>,
     next: u64,
     waiting: BTreeMap<u64, Instant>,
-    ended: BTreeMap<u64, End>,
+    ended: BTreeMap<u64, RequestEnd>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct End {
+struct RequestEnd {
     /// `None`: an outcome.
     code: Option<RefusalCode>,
     took: Duration,
 }
 
-impl Stream {
-    async fn open(config: ClientConfig, accounts: Arc<Accounts>) -> anyhow::Result<Self> {
+impl RequestStream {
+    async fn open(config: ClientConfig, accounts: Arc<LoadAccounts>) -> anyhow::Result<Self> {
         let site = config.sites.first().context("no site")?.clone();
         let (sender, receiver) = Connector::new(&config)?.connect(&site).await?.split();
         let (waiting, ended) = (BTreeMap::new(), BTreeMap::new());
@@ -164,7 +178,8 @@ impl Stream {
         let mut tick = interval(SEND_EVERY);
         while Instant::now() < end {
             tick.tick().await;
-            let command = Asked::new(TransferKind::TopUp, 0, 5, 1).command(&self.accounts);
+            let command =
+                CompactTransfer::new(TransferKind::TopUp, 0, 5, 1).to_command(&self.accounts);
             let mut frame = Vec::new();
             let deadline_ms = u32::try_from(DEADLINE.as_millis())?;
             let commands = codec::encode(&command).into();
@@ -195,14 +210,14 @@ impl Stream {
             let sent = self.waiting.remove(&number);
             ensure!(sent.is_some(), "an answer to {number}, which waits for none");
             let took = sent.map_or(Duration::ZERO, |sent| sent.elapsed());
-            self.ended.insert(number, End { code, took });
+            self.ended.insert(number, RequestEnd { code, took });
         }
         sleep(end.saturating_duration_since(Instant::now()).min(SETTLED_AFTER)).await;
         Ok(())
     }
 
     /// How the requests before this number ended, and how the others.
-    fn ends(&self, before: u64) -> (Vec<End>, Vec<End>) {
+    fn ends(&self, before: u64) -> (Vec<RequestEnd>, Vec<RequestEnd>) {
         let late = self.ended.range(before..).map(|(_, end)| *end).collect();
         (self.ended.range(..before).map(|(_, end)| *end).collect(), late)
     }

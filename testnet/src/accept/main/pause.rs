@@ -19,25 +19,28 @@ use rustix::process::Signal;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
     cluster::{testnet::Testnet, up},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
 };
 
 const PAUSE: Duration = Duration::from_secs(10);
 const AFTERWARDS: Duration = Duration::from_secs(3);
 const READERS: usize = 8;
-/// The bank and the first wallet of [`Accounts`].
+/// The bank and the first wallet of [`LoadAccounts`].
 const BANK: u16 = 0;
 const WALLET: u16 = 5;
 
-pub(crate) async fn ten_seconds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn pause_primary(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let old = up::await_caught_up(testnet, PATIENCE).await?;
     let process = testnet.demand_process(old)?;
@@ -46,16 +49,16 @@ pub(crate) async fn ten_seconds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
     let options = || ClientOptions { deadline: Duration::from_secs(1), ..ClientOptions::default() };
     tasks.spawn(Arc::clone(&register).write());
     for _ in 0..READERS {
-        let client = Client::connect(stage::only(testnet, old)?, options());
+        let client = Client::connect(stage::config_of_site(testnet, old)?, options());
         tasks.spawn(Arc::clone(&register).read(client));
     }
     sleep(Duration::from_secs(1)).await;
     let before = register.reads.load(SeqCst);
     ensure!(before > 0, "no read was answered before the pause");
 
-    load.pulse().fault(|| process.signal(Signal::STOP))?;
-    let rto = load.first_after_fault(PATIENCE).await?;
-    sheet.within("next commit at a new primary", rto, Duration::from_secs(5));
+    load.monitor().inject_fault(|| process.signal(Signal::STOP))?;
+    let rto = load.await_first_after_fault(PATIENCE).await?;
+    sheet.takes_at_most("next commit at a new primary", rto, Duration::from_secs(5));
     sleep(PAUSE.saturating_sub(rto)).await;
     let written = register.acknowledged.load(SeqCst);
     process.signal(Signal::CONT)?;
@@ -67,16 +70,19 @@ pub(crate) async fn ten_seconds(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
     }
     let after = register.reads.load(SeqCst) - before;
     let stale = register.stale.load(SeqCst);
-    sheet.hold(format!("writes were acknowledged during the pause: {written} in all"), written > 0);
+    sheet.record_claim(
+        format!("writes were acknowledged during the pause: {written} in all"),
+        written > 0,
+    );
     sheet.at_least("linearizable reads answered by the old primary afterwards", after, 1, "");
     sheet.at_most("stale among them and all others", stale, 0, "");
-    stage::settle(testnet, load, sheet).await
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
 /// One wallet that only grows, by one unit at a time, and by one writer: a read tells exactly what it has seen.
 struct Register {
     writer: Client,
-    accounts: Arc<Accounts>,
+    accounts: Arc<LoadAccounts>,
     /// What the wallet held before the first write.
     base: i64,
     started: AtomicI64,
@@ -90,10 +96,11 @@ impl Register {
     async fn open(testnet: &Testnet) -> anyhow::Result<Arc<Self>> {
         let config = stage::client_config(testnet)?;
         let writer = Client::connect(config, ClientOptions::default());
-        let accounts = Arc::new(Accounts::draw(2));
+        let accounts = Arc::new(LoadAccounts::draw(2));
         let mut history = History::new(Arc::clone(&accounts));
         accounts::open(&writer, &accounts, &mut history).await?;
-        let credited = history.acknowledged.iter().filter(|record| record.asked.credit == WALLET);
+        let credited =
+            history.acknowledged.iter().filter(|record| record.transfer.credit == WALLET);
         let base = credited.map(|record| record.outcome.credit_after).max().unwrap_or(0);
         Ok(Arc::new(Self {
             writer,
@@ -109,7 +116,8 @@ impl Register {
 
     async fn write(self: Arc<Self>) -> anyhow::Result<()> {
         while !self.ended.load(SeqCst) {
-            let command = Asked::new(TransferKind::TopUp, BANK, WALLET, 1).command(&self.accounts);
+            let command = CompactTransfer::new(TransferKind::TopUp, BANK, WALLET, 1)
+                .to_command(&self.accounts);
             self.started.fetch_add(1, SeqCst);
             // The same command until it is answered: nothing else may be written in between.
             while self.writer.submit(std::slice::from_ref(&command)).await.is_err() {

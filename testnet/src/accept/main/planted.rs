@@ -15,22 +15,25 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::damage::{files_below, flip_one, line_with};
+use super::damage::{files_below, flip_bit, line_with};
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
     audit,
     cluster::{nodes, process, site::Site, testnet::Testnet, up},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
-    output::progress,
+    output::print_progress,
 };
 
-pub(crate) async fn bugs(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_planted_bugs(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let planted = build(testnet)?;
     leak(testnet, &planted, sheet).await?;
     flipped_bit(testnet, sheet).await
@@ -39,7 +42,7 @@ pub(crate) async fn bugs(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result
 /// The node's program with the bugs in it, in a target folder of its own.
 fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let target = testnet.root().join("target/planted");
-    progress("building the node with planted bugs into target/planted");
+    print_progress("building the node with planted bugs into target/planted");
     let built = Command::new("cargo")
         .args(["build", "--release", "--locked", "--quiet", "-p", "evenkeel", "--target-dir"])
         .arg(&target)
@@ -52,14 +55,19 @@ fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
 }
 
 /// One node of three leaks.
-async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let site = stage::follower(testnet).await?;
     nodes::stop(testnet, site).await?;
     let log = site.log_length();
     let config = site.config();
-    let arguments =
-        ["EVENKEEL_PLANT=leak", stage::text(planted)?, "run", "--config", stage::text(&config)?];
+    let arguments = [
+        "EVENKEEL_PLANT=leak",
+        stage::path_text(planted)?,
+        "run",
+        "--config",
+        stage::path_text(&config)?,
+    ];
     let pid = process::start("/usr/bin/env".as_ref(), &arguments, &site.log())?;
     process::write_pid(&site.pid_file(), pid)?;
     nodes::await_answer(testnet, site).await?;
@@ -67,50 +75,54 @@ async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut Sheet) -> anyhow::R
 
     // It may stop while the accounts are still being topped up: the others carry on.
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(2);
+    let accounts = LoadAccounts::draw(2);
     let mut history = History::new(accounts.clone().into());
     accounts::open(&client, &accounts, &mut history).await?;
-    let command = Asked::new(TransferKind::Transfer, 5, 6, 1).command(&accounts);
+    let command = CompactTransfer::new(TransferKind::Transfer, 5, 6, 1).to_command(&accounts);
     client.submit(&[command]).await?;
-    let stopped = process.gone_within(Duration::from_secs(10)).await;
-    sheet.hold(format!("{} leaks one unit and stops by itself", site.name), stopped);
+    let stopped = process.await_gone(Duration::from_secs(10)).await;
+    sheet.record_claim(format!("{} leaks one unit and stops by itself", site.name), stopped);
     let line = line_with(&site.log_since(log), &["sum", "KRW", "position"]);
     let said = line.as_deref().unwrap_or("nothing");
-    sheet.hold(format!("it names position, asset and sum: {said}"), line.is_some());
+    sheet.record_claim(format!("it names position, asset and sum: {said}"), line.is_some());
     if !stopped {
         nodes::kill(testnet, site).await?;
     }
-    put_back(testnet, site, sheet).await
+    check_restored(testnet, site, sheet).await
 }
 
 /// The sound program on the same disk. A node that refuses to go on from what the leak left must be told apart from one
 /// that goes on with it.
-async fn put_back(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_restored(
+    testnet: &Testnet,
+    site: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold("put back: the same journal gives the digest of the others", equal);
+    sheet.record_claim("put back: the same journal gives the digest of the others", equal);
     Ok(())
 }
 
 /// One bit of one account's row.
-async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn flipped_bit(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(50);
+    let accounts = LoadAccounts::draw(50);
     accounts::open(&client, &accounts, &mut History::new(accounts.clone().into())).await?;
     stage::await_checkpoint(testnet, site).await?;
     let load = stage::begin_load(testnet).await?;
-    load.acknowledged_more(20_000, PATIENCE).await?;
+    load.await_acknowledged(20_000, PATIENCE).await?;
     load.pause().await;
     nodes::stop(testnet, site).await?;
-    let (file, offset) = row_of_one(&stage::balances(site), &accounts)?;
-    flip_one(&file, offset)?;
+    let (file, offset) = find_account_row(&stage::balances_folder(site), &accounts)?;
+    flip_bit(&file, offset)?;
     let log = site.log_length();
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
     let line = line_with(&site.log_since(log), &["rebuilt from the journal"]);
-    sheet.hold(
+    sheet.record_claim(
         format!(
             "one bit of a row flipped, {} byte {offset}; the log says: {}",
             file.display(),
@@ -119,15 +131,15 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()>
         line.is_some(),
     );
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold("… and the digest is that of the others", equal);
+    sheet.record_claim("… and the digest is that of the others", equal);
     load.resume();
-    load.acknowledged_more(1_000, PATIENCE).await?;
-    stage::settle(testnet, load, sheet).await
+    load.await_acknowledged(1_000, PATIENCE).await?;
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
 /// Where the newest row of any of these accounts lies: the random half of its id gives it away, whichever way round
 /// it's written.
-fn row_of_one(folder: &Path, accounts: &Accounts) -> anyhow::Result<(PathBuf, u64)> {
+fn find_account_row(folder: &Path, accounts: &LoadAccounts) -> anyhow::Result<(PathBuf, u64)> {
     let mut ids = BTreeSet::new();
     for account in &accounts.all {
         let [first @ .., _, _, _, _, _, _, _, _] = account.id.number().to_le_bytes();

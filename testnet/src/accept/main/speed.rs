@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::accept::{
-    sheet::{Sheet, json_of},
+    sheet::{ResultSheet, json_of},
     stage,
 };
 use crate::cluster::{testnet::Testnet, up};
@@ -12,15 +12,21 @@ use crate::cluster::{testnet::Testnet, up};
 pub(crate) const TWO_MILLION: u64 = 2_000_000;
 pub(crate) const ACCOUNTS: u64 = 10_000;
 
-pub(crate) async fn large_batches(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn large_batches(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let report = bench(testnet, TWO_MILLION, 8_192, 4).await?;
     let per_second = number(&report, &["per_second"])?;
     sheet.at_least("committed transfers per second", per_second, 350_000.0, "");
-    tell_latency(&report, sheet)
+    report_latency(&report, sheet)
 }
 
-pub(crate) async fn single_transfers(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn single_transfers(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     let one = bench(testnet, 5_000, 1, 1).await?;
     sheet.at_most("1 caller: p50", number(&one, &["latency_ms", "p50"])?, 0.9, " ms");
@@ -67,11 +73,11 @@ async fn run(testnet: &Testnet, door: &[&str], numbers: [u64; 4]) -> anyhow::Res
     let client = testnet.client_config();
     let numbers = numbers.map(|number| number.to_string());
     let [transfers, accounts, batch, callers] = numbers.each_ref().map(String::as_str);
-    let client = stage::text(&client)?;
+    let client = stage::path_text(&client)?;
     let mut arguments = vec!["bench", "--json", "--client", client, "--transfers", transfers];
     arguments.extend(["--accounts", accounts, "--batch", batch, "--callers", callers]);
     arguments.extend(door);
-    let report = json_of(&stage::evenkeel(testnet, &arguments).await?).context("bench")?;
+    let report = json_of(&stage::run_evenkeel(testnet, &arguments).await?).context("bench")?;
     if number(&report, &["unknown"])? != 0.0 || number(&report, &["rejected"])? != 0.0 {
         bail!("the bench had rejections or unknown outcomes: {report}");
     }
@@ -83,9 +89,9 @@ pub(crate) fn number(report: &Value, path: &[&str]) -> anyhow::Result<f64> {
     found.and_then(Value::as_f64).with_context(|| format!("no {} in {report}", path.join(".")))
 }
 
-fn tell_latency(report: &Value, sheet: &mut Sheet) -> anyhow::Result<()> {
+fn report_latency(report: &Value, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let p50 = number(report, &["latency_ms", "p50"])?;
     let p99 = number(report, &["latency_ms", "p99"])?;
-    sheet.hold(format!("latency of a batch: p50 {p50} ms, p99 {p99} ms"), true);
+    sheet.record_claim(format!("latency of a batch: p50 {p50} ms, p99 {p99} ms"), true);
     Ok(())
 }

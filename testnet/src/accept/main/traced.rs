@@ -19,7 +19,7 @@ const CALLS: &str = "trace=fdatasync,fsync,rename,renameat,renameat2,openat,crea
 
 /// One finished call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct SystemCall {
     /// Microseconds since the Unix epoch.
     pub(crate) start: u64,
     pub(crate) end: u64,
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 
 /// An strace that runs.
 #[derive(Debug)]
-pub(crate) struct Trace {
+pub(crate) struct Strace {
     child: Child,
     folder: PathBuf,
 }
@@ -49,24 +49,24 @@ pub(crate) fn demand_strace() -> anyhow::Result<()> {
 }
 
 /// The wall clock as strace reads it, microseconds since the Unix epoch.
-pub(crate) fn wall() -> u64 {
+pub(crate) fn unix_micros() -> u64 {
     let now = clock_gettime(ClockId::Realtime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
         + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
 }
 
-impl Trace {
+impl Strace {
     /// Follows a running process.
     pub(crate) fn attach(pid: i32, folder: PathBuf) -> anyhow::Result<Self> {
-        Self::begin(&["-p", &pid.to_string()], folder)
+        Self::spawn_strace(&["-p", &pid.to_string()], folder)
     }
 
     /// Follows a program from its first call on.
     pub(crate) fn launch(program: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
-        Self::begin(program, folder)
+        Self::spawn_strace(program, folder)
     }
 
-    fn begin(what: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
+    fn spawn_strace(what: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let child = Command::new("strace")
             .args(["-ff", "-ttt", "-T", "-y", "-qq", "-e", CALLS, "-o"])
@@ -81,12 +81,12 @@ impl Trace {
     }
 
     /// Whether it follows at least one thread already.
-    pub(crate) fn follows(&self) -> bool {
+    pub(crate) fn is_following(&self) -> bool {
         fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     /// Lets the process go, or ends it with the trace when it was launched by it; gives all calls.
-    pub(crate) fn end(mut self) -> anyhow::Result<Vec<Call>> {
+    pub(crate) fn stop_and_read(mut self) -> anyhow::Result<Vec<SystemCall>> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no pid")?;
         kill_process(pid, Signal::TERM)?;
         self.child.wait()?;
@@ -94,10 +94,10 @@ impl Trace {
     }
 
     /// Waits until the process ends by itself; gives all calls.
-    pub(crate) fn ended(mut self, patience: Duration) -> anyhow::Result<Vec<Call>> {
-        let start = wall();
+    pub(crate) fn wait_and_read(mut self, patience: Duration) -> anyhow::Result<Vec<SystemCall>> {
+        let start = unix_micros();
         while self.child.try_wait()?.is_none() {
-            if u128::from(wall() - start) > patience.as_micros() {
+            if u128::from(unix_micros() - start) > patience.as_micros() {
                 self.child.kill()?;
                 bail!("the traced process doesn't end");
             }
@@ -107,17 +107,17 @@ impl Trace {
     }
 }
 
-fn read(folder: &Path) -> anyhow::Result<Vec<Call>> {
+fn read(folder: &Path) -> anyhow::Result<Vec<SystemCall>> {
     let mut calls = Vec::new();
     for entry in fs::read_dir(folder)? {
         let text = fs::read(entry?.path())?;
-        calls.extend(String::from_utf8_lossy(&text).lines().filter_map(Call::parse));
+        calls.extend(String::from_utf8_lossy(&text).lines().filter_map(SystemCall::parse));
     }
     calls.sort_by_key(|call| call.end);
     Ok(calls)
 }
 
-impl Call {
+impl SystemCall {
     /// `1700000000.123456 fdatasync(7</data/journal/0.open>) = 0 <0.000123>`
     fn parse(line: &str) -> Option<Self> {
         let (time, call) = line.split_once(' ')?;
@@ -136,7 +136,7 @@ impl Call {
     }
 
     /// The last path in quotes: what was opened, or what something was renamed to.
-    pub(crate) fn named(&self) -> Option<&str> {
+    pub(crate) fn quoted_path(&self) -> Option<&str> {
         self.rest.rsplit('"').nth(1)
     }
 
@@ -160,21 +160,21 @@ mod tests {
     #[test]
     fn lines_of_strace_are_understood() {
         let line = "1700000000.000100 fdatasync(7</data/journal/0.open>) = 0 <0.000123>";
-        let call = Call::parse(line).unwrap();
+        let call = SystemCall::parse(line).unwrap();
         assert_eq!((call.start, call.end), (1_700_000_000_000_100, 1_700_000_000_000_223));
         assert_eq!(call.path(), Some("/data/journal/0.open"));
         assert!(call.done && call.name == "fdatasync");
 
         let line = r#"1700000000.5 openat(AT_FDCWD</>, "/data/vote.a", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 9</data/vote.a> <0.00002>"#;
-        let call = Call::parse(line).unwrap();
-        assert_eq!(call.named(), Some("/data/vote.a"));
+        let call = SystemCall::parse(line).unwrap();
+        assert_eq!(call.quoted_path(), Some("/data/vote.a"));
         assert!(call.makes_or_renames());
 
         let line = r#"1700000000.5 rename("/a/x.new", "/a/x") = -1 ENOENT (No such file or directory) <0.00002>"#;
-        let call = Call::parse(line).unwrap();
-        assert_eq!(call.named(), Some("/a/x"));
+        let call = SystemCall::parse(line).unwrap();
+        assert_eq!(call.quoted_path(), Some("/a/x"));
         assert!(!call.done && !call.makes_or_renames());
 
-        assert_eq!(Call::parse("1700000000.5 +++ exited with 0 +++"), None);
+        assert_eq!(SystemCall::parse("1700000000.5 +++ exited with 0 +++"), None);
     }
 }

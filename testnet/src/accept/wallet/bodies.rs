@@ -12,7 +12,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::accept::{main::footprint, sheet::Sheet};
+use crate::accept::{main::footprint, sheet::ResultSheet};
 use crate::cluster::{http::Door, site::Site, testnet::Testnet, up};
 
 /// What a node's memory may grow by under all of this.
@@ -20,15 +20,19 @@ const GROWTH_MIB: u64 = 48;
 const HUGE_BYTES: usize = 100 << 20;
 const ROUNDS: usize = 20;
 
-pub(crate) async fn refused(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_bad_bodies(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let key = testnet.operator_key()?;
     let site = testnet.primary().await?;
-    let mut door = Door::new(site.http(), Some(&key));
+    let mut door = Door::new(site.http_address(), Some(&key));
     let before = footprint::resident_mib(testnet, site)?;
     for _ in 0..ROUNDS {
         for (what, status, word, body) in bodies() {
-            let answer = door.ask(Method::POST, "/v1/transfers", &[], body).await.context(what)?;
+            let answer =
+                door.fetch_answer(Method::POST, "/v1/transfers", &[], body).await.context(what)?;
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             let problem = answer.headers.get("content-type");
             ensure!(
@@ -43,14 +47,17 @@ pub(crate) async fn refused(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Res
         }
     }
     let names: Vec<&str> = bodies().iter().map(|(what, ..)| *what).collect();
-    sheet.hold(format!("{} bodies, {ROUNDS} times each: {}", names.len(), names.join(", ")), true);
+    sheet.record_claim(
+        format!("{} bodies, {ROUNDS} times each: {}", names.len(), names.join(", ")),
+        true,
+    );
     truncated(site, &key, sheet).await?;
     let answer = oversized(site, &key).await?;
-    sheet.hold(format!("100 MB: {answer}"), answer.contains(" 413 "));
+    sheet.record_claim(format!("100 MB: {answer}"), answer.contains(" 413 "));
     let after = footprint::resident_mib(testnet, site)?;
     sheet.at_most("memory grew by", after.saturating_sub(before), GROWTH_MIB, " MiB");
     let health = door.get("/readyz").await?;
-    sheet.hold("the node is ready as before", health.status == 200);
+    sheet.record_claim("the node is ready as before", health.status == 200);
     Ok(())
 }
 
@@ -118,19 +125,19 @@ fn bodies() -> Vec<Body> {
 }
 
 /// A body that ends before its announced length: the connection is closed with an answer or without, and nothing else.
-async fn truncated(site: &Site, key: &str, sheet: &mut Sheet) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(site.http()).await?;
+async fn truncated(site: &Site, key: &str, sheet: &mut ResultSheet) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(site.http_address()).await?;
     let head = format!(
         "POST /v1/transfers HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{\"id\":",
-        site.http()
+        site.http_address()
     );
     stream.write_all(head.as_bytes()).await?;
     stream.shutdown().await?;
     let mut said = Vec::new();
     timeout(Duration::from_secs(20), stream.read_to_end(&mut said)).await??;
     let line = String::from_utf8_lossy(&said).lines().next().unwrap_or("closed").to_owned();
-    sheet.hold(
+    sheet.record_claim(
         format!("a body of 6 bytes instead of 1,000: {line}"),
         said.is_empty() || line.contains(" 4"),
     );
@@ -139,11 +146,11 @@ async fn truncated(site: &Site, key: &str, sheet: &mut Sheet) -> anyhow::Result<
 
 /// The first line of what a door says to 100 MB.
 async fn oversized(site: &Site, key: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(site.http()).await?;
+    let mut stream = TcpStream::connect(site.http_address()).await?;
     let head = format!(
         "POST /v1/transfers HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {HUGE_BYTES}\r\n\r\n",
-        site.http()
+        site.http_address()
     );
     stream.write_all(head.as_bytes()).await?;
     let (mut reader, mut writer) = stream.into_split();

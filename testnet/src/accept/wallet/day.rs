@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::cluster::{admin, http::Door, testnet::Testnet, up};
@@ -18,14 +18,14 @@ const EVERY: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(100);
 const KINDS: [&str; 5] = ["wallet", "merchant", "bank", "fee", "issuer"];
 
-pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
-    load.pulse().fault(|| ());
+    load.monitor().inject_fault(|| ());
     sleep(EVERY * 15).await;
-    let before = load.pulse().longest_gap();
-    let counts = load.pulse().counts();
+    let before = load.monitor().longest_gap();
+    let counts = load.monitor().counts();
     let mut dates = Vec::new();
-    load.pulse().fault(|| ());
+    load.monitor().inject_fault(|| ());
     for close in 0..CLOSES {
         // From every site in turn: the verb works wherever a majority can be reached.
         let at = usize::try_from(close).unwrap_or(0) % testnet.sites.len();
@@ -33,10 +33,10 @@ pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut Sheet) -> anyhow
         dates.push(closed.date);
         sleep(EVERY).await;
     }
-    let during = load.pulse().longest_gap();
-    let after = load.pulse().counts();
+    let during = load.monitor().longest_gap();
+    let after = load.monitor().counts();
     let failed =
-        |counts: &crate::load::Counts| counts.unknown + counts.unavailable + counts.refused;
+        |counts: &crate::load::LoadCounts| counts.unknown + counts.unavailable + counts.refused;
     sheet.at_most("commands that failed", failed(&after) - failed(&counts), 0, "");
     sheet.at_least(
         "commands acknowledged meanwhile",
@@ -44,21 +44,25 @@ pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut Sheet) -> anyhow
         10_000,
         "",
     );
-    sheet.within(
+    sheet.takes_at_most(
         "longest time without an acknowledgement (before: the same without closes)",
         during,
         before + SLACK,
     );
     up::await_caught_up(testnet, PATIENCE).await?;
     reports(testnet, &dates, sheet).await?;
-    stage::settle(testnet, load, sheet).await
+    stage::finish_and_audit(testnet, load, sheet).await
 }
 
 /// Every site has the same bytes; every report balances, and begins where the one before ended.
-async fn reports(testnet: &Testnet, dates: &[String], sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn reports(
+    testnet: &Testnet,
+    dates: &[String],
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let key = testnet.operator_key()?;
     let mut doors: Vec<Door> =
-        testnet.sites.iter().map(|site| Door::new(site.http(), Some(&key))).collect();
+        testnet.sites.iter().map(|site| Door::new(site.http_address(), Some(&key))).collect();
     let mut earlier: Option<Value> = None;
     let mut settled = 0;
     for date in dates {
@@ -73,25 +77,31 @@ async fn reports(testnet: &Testnet, dates: &[String], sheet: &mut Sheet) -> anyh
             "{date} differs between sites"
         );
         let report = bodies[0].json()?;
-        balances(&report).with_context(|| format!("{date}: {report}"))?;
+        check_balanced(&report).with_context(|| format!("{date}: {report}"))?;
         if let Some(earlier) = &earlier {
-            chains(earlier, &report).with_context(|| format!("{date} after the day before"))?;
+            check_continuity(earlier, &report)
+                .with_context(|| format!("{date} after the day before"))?;
         }
         let path = format!("/v1/days/{date}/settlement");
         let settlement = doors[0].get(&path).await?;
         ensure!(settlement.status == 200, "{path}: {}", settlement.status);
         let other = doors[1].get(&path).await?;
         ensure!(settlement.body == other.body, "{path} differs between sites");
-        settled += adds_up(&report, &settlement.json()?).context(path)?;
+        settled += check_settlement(&report, &settlement.json()?).context(path)?;
         earlier = Some(report);
     }
-    sheet.hold(
+    sheet.record_claim(
         format!("{} reports are the same bytes on every site, and balance", dates.len()),
         true,
     );
-    sheet.hold("each opens with what the one before closed with, at the next position", true);
-    sheet
-        .hold(format!("{settled} won of payments: settlements add up to the reports"), settled > 0);
+    sheet.record_claim(
+        "each opens with what the one before closed with, at the next position",
+        true,
+    );
+    sheet.record_claim(
+        format!("{settled} won of payments: settlements add up to the reports"),
+        settled > 0,
+    );
     Ok(())
 }
 
@@ -101,7 +111,7 @@ fn number(value: &Value, path: &[&str]) -> i64 {
 }
 
 /// Opening and movements make closing, and every column sums to zero.
-fn balances(report: &Value) -> anyhow::Result<()> {
+fn check_balanced(report: &Value) -> anyhow::Result<()> {
     let assets = report["assets"].as_object().context("no assets")?;
     for (asset, day) in assets {
         let sum = |side: &str| KINDS.iter().map(|kind| number(day, &[side, kind])).sum::<i64>();
@@ -128,7 +138,7 @@ fn balances(report: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn chains(earlier: &Value, later: &Value) -> anyhow::Result<()> {
+fn check_continuity(earlier: &Value, later: &Value) -> anyhow::Result<()> {
     let next = number(earlier, &["last_position"]) + 1;
     ensure!(number(later, &["first_position"]) == next, "positions have a gap");
     for (asset, day) in later["assets"].as_object().context("no assets")? {
@@ -138,7 +148,7 @@ fn chains(earlier: &Value, later: &Value) -> anyhow::Result<()> {
 }
 
 /// What merchants were paid is what the report says of payments. Gives the won among it.
-fn adds_up(report: &Value, settlement: &Value) -> anyhow::Result<i64> {
+fn check_settlement(report: &Value, settlement: &Value) -> anyhow::Result<i64> {
     for asset in ["KRW", "POINT"] {
         for (list, column, kind) in [
             ("merchants", "payments", "payment"),

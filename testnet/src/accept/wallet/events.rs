@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
@@ -28,20 +28,23 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Where an event stands, and the event as the node wrote it.
 type Event = ((u64, u64), String);
 
-pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn three_readers(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let load = stage::under_load(testnet).await?;
     let key = testnet.operator_key()?;
     let (end, ended) = watch::channel(None);
     let readers: Vec<_> = testnet
         .sites
         .iter()
-        .map(|site| tokio::spawn(Reader::new(site.http(), &key, ended.clone()).run()))
+        .map(|site| tokio::spawn(EventReader::new(site.http_address(), &key, ended.clone()).run()))
         .collect();
     for _ in 0..FAILOVERS {
-        load.acknowledged_more(5_000, PATIENCE).await?;
+        load.await_acknowledged(5_000, PATIENCE).await?;
         let primary = up::await_caught_up(testnet, PATIENCE).await?;
         nodes::kill(testnet, primary).await?;
-        load.acknowledged_more(5_000, PATIENCE).await?;
+        load.await_acknowledged(5_000, PATIENCE).await?;
         nodes::start(testnet, primary).await?;
     }
     up::await_caught_up(testnet, PATIENCE).await?;
@@ -53,7 +56,7 @@ pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyho
         .acknowledged
         .iter()
         .map(|record| {
-            ((record.position, u64::from(record.outcome.index)), record.asked.id.to_string())
+            ((record.position, u64::from(record.outcome.index)), record.transfer.id.to_string())
         })
         .collect();
     end.send_replace(Some(newest.context("nothing was acknowledged")?));
@@ -67,7 +70,7 @@ pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyho
     }
     let first = Arc::clone(&sequences[0]);
     sheet.at_least("events read by each reader", first.len(), acknowledged, "");
-    sheet.hold(
+    sheet.record_claim(
         "the three sequences are the same to the byte",
         sequences.iter().all(|other| *other == first),
     );
@@ -77,8 +80,8 @@ pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyho
         FAILOVERS,
         " times",
     );
-    gapless(&first)?;
-    sheet.hold("no place twice, no index left out", true);
+    check_gapless(&first)?;
+    sheet.record_claim("no place twice, no index left out", true);
     let known: std::collections::BTreeMap<_, _> =
         first.iter().map(|(place, text)| (*place, text.as_str())).collect();
     let missing = places
@@ -87,7 +90,7 @@ pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyho
         .count();
     sheet.at_most("acknowledged outcomes that no event tells of", missing, 0, "");
     let verdict = audit::audit(testnet, history).await?;
-    sheet.hold(
+    sheet.record_claim(
         format!("{} acknowledged, {} lost", verdict.acknowledged, verdict.lost),
         verdict.lost == 0,
     );
@@ -95,7 +98,7 @@ pub(crate) async fn three_readers(testnet: &Testnet, sheet: &mut Sheet) -> anyho
 }
 
 /// Places only grow, and the indexes of an entry begin at 0 and leave none out.
-fn gapless(events: &[Event]) -> anyhow::Result<()> {
+fn check_gapless(events: &[Event]) -> anyhow::Result<()> {
     let mut before: Option<(u64, u64)> = None;
     for (place, text) in events {
         let next = match before {
@@ -109,7 +112,7 @@ fn gapless(events: &[Event]) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Reader {
+struct EventReader {
     address: SocketAddr,
     key: String,
     /// The position up to which everything has to come; known when the load has ended.
@@ -118,7 +121,7 @@ struct Reader {
     opened: usize,
 }
 
-impl Reader {
+impl EventReader {
     fn new(address: SocketAddr, key: &str, end: watch::Receiver<Option<u64>>) -> Self {
         Self { address, key: key.to_owned(), end, events: Vec::new(), opened: 0 }
     }

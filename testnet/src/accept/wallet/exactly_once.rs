@@ -6,29 +6,29 @@ use anyhow::ensure;
 use evenkeel_wire::client::{Client, ClientOptions};
 
 use crate::accept::{
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
 use crate::{
     audit,
     cluster::{admin, nodes, testnet::Testnet, up},
-    mixed::{self, Mixed, caller, model::Model},
+    mixed::{self, MixedLoad, caller, model::OutcomeModel},
 };
 
 const COMMANDS: u64 = 100_000;
 const CALLERS: u64 = 64;
 const KILLS: u64 = 5;
 
-pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let config = stage::client_config(testnet)?;
     let date = admin::business_date(testnet).await?;
-    let mut load = Mixed::start(&config, CALLERS, COMMANDS).await?;
+    let mut load = MixedLoad::start(&config, CALLERS, COMMANDS).await?;
     for kill in 1..=KILLS {
-        load.reach(kill * COMMANDS / (KILLS + 1)).await?;
+        load.await_answered(kill * COMMANDS / (KILLS + 1)).await?;
         let primary = up::await_caught_up(testnet, PATIENCE).await?;
         nodes::kill(testnet, primary).await?;
-        load.reach(kill * COMMANDS / (KILLS + 1) + 500).await?;
+        load.await_answered(kill * COMMANDS / (KILLS + 1) + 500).await?;
         nodes::start(testnet, primary).await?;
     }
     let records = load.finish().await?;
@@ -38,30 +38,30 @@ pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::
     );
     up::await_caught_up(testnet, PATIENCE).await?;
     sheet.at_least("commands with an answer", records.len(), usize::try_from(COMMANDS)?, "");
-    sheet.hold("each was asked twice at least, and answered the same", true);
+    sheet.record_claim("each was asked twice at least, and answered the same", true);
 
-    let model = Model::follow(&records)?;
+    let model = OutcomeModel::follow(&records)?;
     let told: Vec<String> =
         model.verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    sheet.hold(format!("every outcome is what the rules say: {}", told.join(", ")), true);
+    sheet.record_claim(format!("every outcome is what the rules say: {}", told.join(", ")), true);
     let client = Client::connect(config, ClientOptions::default());
-    let accounts = mixed::compare(&client, &model).await?;
-    sheet.hold(
+    let accounts = mixed::compare_accounts(&client, &model).await?;
+    sheet.record_claim(
         format!("{accounts} accounts: posted, held, limits and the day's debits are the model's"),
         true,
     );
-    sheet.hold("all sums are 0", audit::sums_are_zero(&client).await?);
+    sheet.record_claim("all sums are 0", audit::sums_are_zero(&client).await?);
     ask_all_again(&client, &records, sheet).await?;
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.hold("chain heads and digests of all sites are equal", equal);
+    sheet.record_claim("chain heads and digests of all sites are equal", equal);
     Ok(())
 }
 
 /// Long after, and after five changes of primary: the first answers once more.
 async fn ask_all_again(
     client: &Client,
-    records: &[mixed::Record],
-    sheet: &mut Sheet,
+    records: &[mixed::AnsweredCommand],
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let mut others = 0;
     for some in records.chunks(512) {
@@ -73,7 +73,9 @@ async fn ask_all_again(
             }
         };
         let pairs = some.iter().zip(&answers);
-        others += pairs.filter(|(record, again)| !caller::is_same(&record.answered, again)).count();
+        others += pairs
+            .filter(|(record, again)| !caller::is_same_answer(&record.answered, again))
+            .count();
     }
     sheet.at_most("ids that are answered otherwise in the end", others, 0, "");
     Ok(())

@@ -8,12 +8,12 @@ use std::{fs, path::PathBuf, process::Command};
 use anyhow::{Context, ensure};
 
 use crate::accept::{
-    sheet::{Sheet, said},
+    sheet::{ResultSheet, output_text},
     stage,
 };
 use crate::{
     cluster::{testnet::Testnet, up},
-    output::progress,
+    output::print_progress,
 };
 
 /// The version whose checks were seen to pass: a newer one may have more of them.
@@ -37,19 +37,22 @@ expected-statuses = ["2xx", 400, 401, 403, 404, 406, 409, 422, 503, 504]
 expected-statuses = ["4xx", 503, 504]
 "#;
 
-pub(crate) async fn by_the_document(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn fuzz_documented_api(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let fuzzer = install(testnet)?;
     up::up(testnet, true, true).await?;
     let key = testnet.operator_key()?;
     let settings = testnet.run_folder().join("schemathesis.toml");
     fs::write(&settings, SETTINGS).with_context(|| settings.display().to_string())?;
-    let address = testnet.primary().await?.http();
+    let address = testnet.primary().await?.http_address();
     let cases = std::env::var("EVENKEEL_FUZZ_CASES").unwrap_or_else(|_| CASES.to_owned());
     let document = format!("http://{address}/openapi.json");
     let authorization = format!("Authorization: Bearer {key}");
     for (who, header) in [("the operator's key", Some(&authorization)), ("no key", None)] {
-        progress(&format!("fuzzing with {who}, {cases} cases an operation"));
-        let mut arguments = vec!["--config-file", stage::text(&settings)?, "run", &document];
+        print_progress(&format!("fuzzing with {who}, {cases} cases an operation"));
+        let mut arguments = vec!["--config-file", stage::path_text(&settings)?, "run", &document];
         arguments.extend(["--checks", "all", "--max-examples", &cases, "--seed", SEED]);
         arguments.extend(["--exclude-path", "/v1/events", "--request-timeout", "15"]);
         arguments.extend(["--phases", "examples,coverage,fuzzing", "--workers", "1"]);
@@ -59,11 +62,14 @@ pub(crate) async fn by_the_document(testnet: &Testnet, sheet: &mut Sheet) -> any
         }
         let output = stage::run(&fuzzer, &arguments).await?;
         if !output.status.success() {
-            progress(&String::from_utf8_lossy(&output.stdout));
+            print_progress(&String::from_utf8_lossy(&output.stdout));
         }
-        let text = said(&output);
+        let text = output_text(&output);
         let tail: String = text.chars().skip(text.chars().count().saturating_sub(400)).collect();
-        sheet.hold(format!("with {who}: {} … {tail}", output.status), output.status.success());
+        sheet.record_claim(
+            format!("with {who}: {} … {tail}", output.status),
+            output.status.success(),
+        );
     }
     Ok(())
 }
@@ -77,14 +83,14 @@ fn install(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     if known.is_ok_and(is_it) {
         return Ok(program);
     }
-    progress(&format!("installing schemathesis {VERSION} below target/"));
+    print_progress(&format!("installing schemathesis {VERSION} below target/"));
     let run = |program: &PathBuf, arguments: &[&str]| -> anyhow::Result<()> {
         let done = Command::new(program).args(arguments).output();
         let output = done.with_context(|| format!("{} is missing", program.display()))?;
-        ensure!(output.status.success(), "{}: {}", program.display(), said(&output));
+        ensure!(output.status.success(), "{}: {}", program.display(), output_text(&output));
         Ok(())
     };
-    run(&PathBuf::from("python3"), &["-m", "venv", "--clear", stage::text(&folder)?])?;
+    run(&PathBuf::from("python3"), &["-m", "venv", "--clear", stage::path_text(&folder)?])?;
     let pip = folder.join("bin/pip");
     run(
         &pip,

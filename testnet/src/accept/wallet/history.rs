@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::accept::{
     main::{footprint::resident_mib, speed::bench_between},
-    sheet::Sheet,
+    sheet::ResultSheet,
     stage::PATIENCE,
 };
 use crate::cluster::{http::Door, nodes, site::Site, testnet::Testnet, up};
@@ -29,33 +29,42 @@ const RESIDENT_MIB: u64 = 400;
 /// An entry of a history: its place, and itself as the node wrote it.
 type Entry = ((u64, u64), String);
 
-pub(crate) async fn million_entries(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn million_entries(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
     bench_between(testnet, 2, ENTRIES, 8_192, 4).await?;
     let primary = up::await_caught_up(testnet, PATIENCE).await?;
-    let mut reading = Reading::of_a_wallet(testnet, primary).await?;
+    let mut reading = HistoryReader::of_a_wallet(testnet, primary).await?;
 
     let mut newest = Vec::with_capacity(NEWEST_TIMES);
     for _ in 0..NEWEST_TIMES {
         newest.push(reading.page(None).await?.1);
     }
-    sheet.within("the newest page: p99", p99(&mut newest), P99);
+    sheet.takes_at_most("the newest page: p99", p99(&mut newest), P99);
 
-    let (entries, mut times) = reading.all(true).await?;
-    sheet.within("every page, while new entries arrive: p99", p99(&mut times), P99);
+    let (entries, mut times) = reading.read_all(true).await?;
+    sheet.takes_at_most("every page, while new entries arrive: p99", p99(&mut times), P99);
     sheet.at_least("entries of the account", entries.len() as u64, ENTRIES, "");
-    sheet.hold("each newer than the next: none twice, none out of order", descends(&entries));
+    sheet.record_claim(
+        "each newer than the next: none twice, none out of order",
+        is_descending(&entries),
+    );
     let resident = resident_mib(testnet, primary)?;
     sheet.at_most("the node's resident memory then", resident, RESIDENT_MIB, " MiB");
 
     nodes::kill(testnet, primary).await?;
     let successor = await_successor(testnet, primary).await?;
-    reading.door = Door::new(successor.http(), Some(&testnet.operator_key()?));
-    let (after, mut times) = reading.all(false).await?;
-    sheet.within("every page at the next primary: p99", p99(&mut times), P99);
+    reading.door = Door::new(successor.http_address(), Some(&testnet.operator_key()?));
+    let (after, mut times) = reading.read_all(false).await?;
+    sheet.takes_at_most("every page at the next primary: p99", p99(&mut times), P99);
     let news = after.len().saturating_sub(entries.len());
-    sheet.hold(format!("{news} entries arrived since"), news == reading.news);
-    sheet.hold("all others are the same to the byte", after.get(news..) == Some(&entries[..]));
+    sheet.record_claim(format!("{news} entries arrived since"), news == reading.news);
+    sheet.record_claim(
+        "all others are the same to the byte",
+        after.get(news..) == Some(&entries[..]),
+    );
     nodes::start(testnet, primary).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
     Ok(())
@@ -66,7 +75,7 @@ async fn await_successor<'a>(testnet: &'a Testnet, gone: &Site) -> anyhow::Resul
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         for site in testnet.sites.iter().filter(|site| site.node != gone.node) {
-            let mut door = Door::new(site.http(), None);
+            let mut door = Door::new(site.http_address(), None);
             if door.get("/primary").await.is_ok_and(|answer| answer.status == 200) {
                 return Ok(site);
             }
@@ -76,7 +85,7 @@ async fn await_successor<'a>(testnet: &'a Testnet, gone: &Site) -> anyhow::Resul
 }
 
 /// Who reads the history of one of the bench's two wallets.
-struct Reading {
+struct HistoryReader {
     door: Door,
     wallet: String,
     /// The bench's other one.
@@ -85,13 +94,13 @@ struct Reading {
     news: usize,
 }
 
-impl Reading {
+impl HistoryReader {
     async fn of_a_wallet(testnet: &Testnet, site: &Site) -> anyhow::Result<Self> {
         let key = testnet.operator_key()?;
-        let mut door = Door::new(site.http(), Some(&key));
+        let mut door = Door::new(site.http_address(), Some(&key));
         let [wallet, other] = two_wallets(&mut door).await?;
         // The stream of events occupies its connection.
-        let door = Door::new(site.http(), Some(&key));
+        let door = Door::new(site.http_address(), Some(&key));
         Ok(Self { door, wallet, other, news: 0 })
     }
 
@@ -106,7 +115,7 @@ impl Reading {
     }
 
     /// From the newest to the oldest; with `news`, new entries arrive meanwhile.
-    async fn all(&mut self, news: bool) -> anyhow::Result<(Vec<Entry>, Vec<Duration>)> {
+    async fn read_all(&mut self, news: bool) -> anyhow::Result<(Vec<Entry>, Vec<Duration>)> {
         let (mut entries, mut times) = (Vec::new(), Vec::new());
         let mut cursor: Option<String> = None;
         loop {
@@ -160,7 +169,7 @@ async fn two_wallets(door: &mut Door) -> anyhow::Result<[String; 2]> {
     }
 }
 
-fn descends(entries: &[Entry]) -> bool {
+fn is_descending(entries: &[Entry]) -> bool {
     entries.windows(2).all(|pair| pair[0].0 > pair[1].0)
 }
 

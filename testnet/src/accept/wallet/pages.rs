@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 
-use crate::accept::{sheet::Sheet, stage};
+use crate::accept::{sheet::ResultSheet, stage};
 use crate::cluster::{testnet::Testnet, up};
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -49,7 +49,10 @@ const API: Page = Page {
     ],
 };
 
-pub(crate) async fn as_they_stand(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_page_blocks(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     for page in [API, README] {
         up::up(testnet, true, false).await?;
         let text = fs::read_to_string(testnet.root().join(page.file)).context(page.file)?;
@@ -58,10 +61,13 @@ pub(crate) async fn as_they_stand(testnet: &Testnet, sheet: &mut Sheet) -> anyho
         let told = run(testnet, &blocks).await?;
         let failed: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("!! ")).collect();
         let exits: Vec<i32> = failed.iter().filter_map(|line| exit_of(line)).collect();
-        sheet.hold(format!("{}: not done: {}", page.file, failed.join("; ")), exits == page.exits);
+        sheet.record_claim(
+            format!("{}: not done: {}", page.file, failed.join("; ")),
+            exits == page.exits,
+        );
         let codes = codes_of(&told);
         let expected = page.codes.iter().copied().collect();
-        sheet.hold(format!("{}: problems told: {codes:?}", page.file), codes == expected);
+        sheet.record_claim(format!("{}: problems told: {codes:?}", page.file), codes == expected);
     }
     Ok(())
 }
@@ -75,7 +81,7 @@ fn blocks<'a>(text: &'a str, page: &Page) -> anyhow::Result<Vec<&'a str>> {
 
 /// What they print, and a line for each command that fails.
 async fn run(testnet: &Testnet, blocks: &[&str]) -> anyhow::Result<String> {
-    let root = stage::text(testnet.root())?;
+    let root = stage::path_text(testnet.root())?;
     let head = format!("exec 2>&1\ncd '{root}'\ntrap 'echo \"!! $? $BASH_COMMAND\"' ERR\n");
     let script = format!("{head}{}", blocks.join("\n"));
     let output = stage::run_within(Path::new("bash"), &["-c", &script], PATIENCE).await?;

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
-    client::{Answered, Client, ClientOptions},
+    client::{Client, ClientOptions, CommandAnswer},
     command::Command,
     hold::{Capture, Hold, HoldStatus, Void},
     id::{AccountId, CommandId},
@@ -21,10 +21,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::accept::{sheet::Sheet, stage};
+use crate::accept::{sheet::ResultSheet, stage};
 use crate::{
     cluster::{testnet::Testnet, up},
-    mixed::{accounts::new_id, caller::until_answered},
+    mixed::{accounts::new_id, caller::submit_until_answered},
     relay::rules::Chance,
 };
 
@@ -38,9 +38,12 @@ const SHORT_MS: u64 = 40;
 /// How long a hold whose time is up may stay unreleased.
 const RELEASED_WITHIN: Duration = Duration::from_secs(2);
 
-pub(crate) async fn thousand_each(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn run_thousand_each(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
-    let ring = Arc::new(Ring::open(testnet).await?);
+    let ring = Arc::new(RaceFixture::open(testnet).await?);
     for (what, race) in [
         ("two refunds of a whole payment", Race::Refunds),
         ("two captures of a hold", Race::Captures),
@@ -50,7 +53,7 @@ pub(crate) async fn thousand_each(testnet: &Testnet, sheet: &mut Sheet) -> anyho
         let races = (0..RACES).map(|number| Arc::clone(&ring).run(race, number));
         let firsts: Vec<bool> = stream::iter(races).buffer_unordered(AT_ONCE).try_collect().await?;
         let first = firsts.iter().filter(|first| **first).count();
-        sheet.hold(
+        sheet.record_claim(
             format!("{what}: {RACES} races, exactly one won each ({first} times the first)"),
             true,
         );
@@ -60,9 +63,9 @@ pub(crate) async fn thousand_each(testnet: &Testnet, sheet: &mut Sheet) -> anyho
     let open = ring.account(ring.wallet).await?;
     sheet.at_most("still held 2 s afterwards", open.held, 0, "");
     let merchant = ring.account(ring.merchant).await?;
-    sheet.hold(
+    sheet.record_claim(
         format!("wallet {} + merchant {} are what was topped up", open.posted, merchant.posted),
-        open.posted + merchant.posted == Ring::FUNDS,
+        open.posted + merchant.posted == RaceFixture::FUNDS,
     );
     Ok(())
 }
@@ -76,7 +79,7 @@ enum Race {
 }
 
 /// Two clients at two sites, and the accounts they fight over.
-struct Ring {
+struct RaceFixture {
     one: Client,
     other: Client,
     bank: AccountId,
@@ -84,14 +87,14 @@ struct Ring {
     merchant: AccountId,
 }
 
-impl Ring {
+impl RaceFixture {
     const FUNDS: i64 = 50_000_000;
 
     async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
         let primary = testnet.primary().await?;
         let follower = stage::follower(testnet).await?;
         let client = |site| -> anyhow::Result<Client> {
-            Ok(Client::connect(stage::only(testnet, site)?, ClientOptions::default()))
+            Ok(Client::connect(stage::config_of_site(testnet, site)?, ClientOptions::default()))
         };
         let new = || AccountId::new(Uuid::now_v7().as_u128());
         let ring = Self {
@@ -108,7 +111,7 @@ impl Ring {
             Command::OpenAccount(OpenAccount {
                 id,
                 kind,
-                asset: won(),
+                asset: krw_asset(),
                 label: Text::default(),
                 limits,
             })
@@ -119,7 +122,7 @@ impl Ring {
             open(ring.merchant, AccountKind::Merchant),
             ring.transfer(TransferKind::TopUp, ring.bank, ring.wallet, 50_000_000),
         ] {
-            demand(&ring.one, &command).await?;
+            submit_committed(&ring.one, &command).await?;
         }
         Ok(ring)
     }
@@ -136,7 +139,7 @@ impl Ring {
             debit,
             credit,
             amount: Amount(amount),
-            asset: won(),
+            asset: krw_asset(),
             kind,
             reference: Text::default(),
             memo: Text::default(),
@@ -150,7 +153,7 @@ impl Ring {
                 let payment =
                     self.transfer(TransferKind::Payment, self.wallet, self.merchant, AMOUNT);
                 let id = payment.id().expect("a transfer has an id");
-                demand(&self.one, &payment).await?;
+                submit_committed(&self.one, &payment).await?;
                 let refund = || {
                     let amount = Some(Amount(AMOUNT));
                     Command::Refund(Refund {
@@ -160,11 +163,11 @@ impl Ring {
                         memo: Text::default(),
                     })
                 };
-                self.fight(refund(), refund(), Rejection::RefundExceedsPayment).await
+                self.race_commands(refund(), refund(), Rejection::RefundExceedsPayment).await
             }
             Race::Captures => {
                 let hold = self.hold(LONG_MS).await?;
-                self.fight(capture(hold), capture(hold), Rejection::HoldNotOpen).await
+                self.race_commands(capture(hold), capture(hold), Rejection::HoldNotOpen).await
             }
             Race::CaptureVoid => {
                 let hold = self.hold(LONG_MS).await?;
@@ -174,9 +177,9 @@ impl Ring {
                 } else {
                     (void, capture(hold))
                 };
-                self.fight(first, second, Rejection::HoldNotOpen).await
+                self.race_commands(first, second, Rejection::HoldNotOpen).await
             }
-            Race::CaptureExpiry => self.against_time(number).await,
+            Race::CaptureExpiry => self.race_expiry(number).await,
         }
     }
 
@@ -187,22 +190,24 @@ impl Ring {
             debit: self.wallet,
             credit: self.merchant,
             amount: Amount(AMOUNT),
-            asset: won(),
+            asset: krw_asset(),
             expires_in_ms,
             memo: Text::default(),
         });
-        demand(&self.one, &hold).await?;
+        submit_committed(&self.one, &hold).await?;
         Ok(id)
     }
 
-    async fn fight(
+    async fn race_commands(
         &self,
         first: Command,
         second: Command,
         code: Rejection,
     ) -> anyhow::Result<bool> {
-        let (one, other) =
-            tokio::join!(until_answered(&self.one, &first), until_answered(&self.other, &second));
+        let (one, other) = tokio::join!(
+            submit_until_answered(&self.one, &first),
+            submit_until_answered(&self.other, &second)
+        );
         match (one?.outcome.rejection, other?.outcome.rejection) {
             (None, Some(lost)) if lost == code => Ok(true),
             (Some(lost), None) if lost == code => Ok(false),
@@ -211,11 +216,11 @@ impl Ring {
     }
 
     /// A capture around the moment at which the hold runs out: either it's a payment, or the money is back.
-    async fn against_time(&self, number: u64) -> anyhow::Result<bool> {
+    async fn race_expiry(&self, number: u64) -> anyhow::Result<bool> {
         let hold = self.hold(SHORT_MS).await?;
         let mut chance = Chance::new(number + 1);
         sleep(Duration::from_millis(SHORT_MS - 20 + chance.below(40))).await;
-        let captured = until_answered(&self.other, &capture(hold)).await?.outcome.rejection;
+        let captured = submit_until_answered(&self.other, &capture(hold)).await?.outcome.rejection;
         let expected = match captured {
             None => HoldStatus::Captured,
             Some(Rejection::HoldNotOpen) => HoldStatus::Expired,
@@ -234,7 +239,7 @@ impl Ring {
     }
 }
 
-fn won() -> Asset {
+fn krw_asset() -> Asset {
     Asset::parse("KRW").expect("a name of capital letters")
 }
 
@@ -242,8 +247,8 @@ fn capture(hold: CommandId) -> Command {
     Command::Capture(Capture { id: new_id(), hold, amount: None })
 }
 
-async fn demand(client: &Client, command: &Command) -> anyhow::Result<Answered> {
-    let answered = until_answered(client, command).await?;
+async fn submit_committed(client: &Client, command: &Command) -> anyhow::Result<CommandAnswer> {
+    let answered = submit_until_answered(client, command).await?;
     ensure!(answered.outcome.rejection.is_none(), "{command:?}: {:?}", answered.outcome.rejection);
     Ok(answered)
 }

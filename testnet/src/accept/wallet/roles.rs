@@ -13,15 +13,18 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::accept::{sheet::Sheet, stage};
+use crate::accept::{sheet::ResultSheet, stage};
 use crate::cluster::{admin, http::Door, testnet::Testnet, up};
 
 /// Requests for each sort of wrong key when their times are compared.
 const TIMED: usize = 1_000;
 
-pub(crate) async fn whole_table(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+pub(crate) async fn check_role_table(
+    testnet: &Testnet,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     up::up(testnet, true, true).await?;
-    let world = World::open(testnet).await?;
+    let world = RoleFixture::open(testnet).await?;
     let mut keys = Vec::new();
     for role in Role::ALL {
         let account = (*role == Role::Merchant).then_some(world.own_merchant.as_str());
@@ -33,24 +36,24 @@ pub(crate) async fn whole_table(testnet: &Testnet, sheet: &mut Sheet) -> anyhow:
     let mut asked = 0;
     for (role, key) in &keys {
         for (number, site) in testnet.sites.iter().enumerate() {
-            let mut door = Door::new(site.http(), Some(&key.key));
+            let mut door = Door::new(site.http_address(), Some(&key.key));
             for act in Act::ALL {
-                asked += walk(&world, &mut door, *role, *act, number).await?;
+                asked += check_act(&world, &mut door, *role, *act, number).await?;
             }
         }
     }
-    sheet.hold(
+    sheet.record_claim(
         format!("{asked} requests: each role may do what the table says, at every site"),
         true,
     );
-    no_keys(testnet, sheet).await?;
-    revoked(testnet, &keys, sheet).await?;
+    check_wrong_keys(testnet, sheet).await?;
+    check_revoked_keys(testnet, &keys, sheet).await?;
     let texts: Vec<&str> = keys.iter().map(|(_, key)| key.key.as_str()).collect();
-    logs(testnet, &texts, sheet)
+    check_keys_not_stored(testnet, &texts, sheet)
 }
 
 /// What there is to ask about.
-struct World {
+struct RoleFixture {
     bank: String,
     fee: String,
     issuer: String,
@@ -59,21 +62,21 @@ struct World {
     own_merchant: String,
     other_merchant: String,
     /// Transfers and holds: of the merchant with a key, and of the other.
-    own: Targets,
-    other: Targets,
+    own: MerchantTargets,
+    other: MerchantTargets,
     operator: String,
     http: std::net::SocketAddr,
 }
 
-struct Targets {
+struct MerchantTargets {
     payment: String,
     hold: String,
 }
 
-impl World {
+impl RoleFixture {
     async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
         let operator = testnet.operator_key()?;
-        let http = testnet.primary().await?.http();
+        let http = testnet.primary().await?.http_address();
         let mut door = Door::new(http, Some(&operator));
         let mut accounts = Vec::new();
         for (kind, asset) in [
@@ -86,22 +89,27 @@ impl World {
             ("merchant", "KRW"),
         ] {
             let id = new_id();
-            created(&mut door, "/v1/accounts", json!({"id": id, "kind": kind, "asset": asset}))
-                .await?;
+            post_created(
+                &mut door,
+                "/v1/accounts",
+                json!({"id": id, "kind": kind, "asset": asset}),
+            )
+            .await?;
             accounts.push(id);
         }
         let [bank, fee, issuer, wallet, points, own_merchant, other_merchant] =
             <[String; 7]>::try_from(accounts).ok().context("seven accounts")?;
         let top_up = transfer("top_up", &bank, &wallet, 1_500_000, "KRW");
-        created(&mut door, "/v1/transfers", top_up).await?;
+        post_created(&mut door, "/v1/transfers", top_up).await?;
         let mut targets = Vec::new();
         for merchant in [&own_merchant, &other_merchant] {
             let body = transfer("payment", &wallet, merchant, 100_000, "KRW");
-            let payment = created(&mut door, "/v1/transfers", body).await?;
-            let hold = created(&mut door, "/v1/holds", hold(&wallet, merchant)).await?;
-            targets.push(Targets { payment, hold });
+            let payment = post_created(&mut door, "/v1/transfers", body).await?;
+            let hold = post_created(&mut door, "/v1/holds", hold(&wallet, merchant)).await?;
+            targets.push(MerchantTargets { payment, hold });
         }
-        let [own, other] = <[Targets; 2]>::try_from(targets).ok().context("two merchants")?;
+        let [own, other] =
+            <[MerchantTargets; 2]>::try_from(targets).ok().context("two merchants")?;
         let closed = admin::close_day(&testnet.primary().await?.admin_socket()).await?;
         ensure!(!closed.date.is_empty(), "a day without a date");
         Ok(Self {
@@ -153,7 +161,8 @@ impl World {
             Act::Capture | Act::Void => {
                 // Each takes a hold of its own, so that the ledger has nothing against it.
                 let mut door = Door::new(self.http, Some(&self.operator));
-                let hold = created(&mut door, "/v1/holds", hold(&self.wallet, merchant)).await?;
+                let hold =
+                    post_created(&mut door, "/v1/holds", hold(&self.wallet, merchant)).await?;
                 let verb = if act == Act::Capture { "capture" } else { "void" };
                 post(format!("/v1/holds/{hold}/{verb}"), json!({"id": new_id()}))
             }
@@ -179,8 +188,8 @@ impl World {
 }
 
 /// Asks for one act about the merchant's own and about somebody else's; gives how often.
-async fn walk(
-    world: &World,
+async fn check_act(
+    world: &RoleFixture,
     door: &mut Door,
     role: Role,
     act: Act,
@@ -189,7 +198,7 @@ async fn walk(
     for own in [true, false] {
         let (method, path, body) = world.request(act, own).await?;
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = door.ask(method.clone(), &path, &[], body.into()).await?;
+        let answer = door.fetch_answer(method.clone(), &path, &[], body.into()).await?;
         let allowed = match act.allowed(role) {
             Allowed::Yes => true,
             Allowed::Own => own,
@@ -211,7 +220,7 @@ async fn walk(
 }
 
 /// Garbage, and the operator's key of another cluster: 401, in a time that tells nothing.
-async fn no_keys(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_wrong_keys(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let operator = testnet.operator_key()?;
     let foreign = foreign_key(testnet).await?;
     let mut near = operator.clone();
@@ -222,7 +231,7 @@ async fn no_keys(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
         [("garbage", "garbage"), ("all but the last letter", &near), ("foreign", &foreign)]
     {
         let mut times = Vec::new();
-        let mut door = Door::new(testnet.sites[0].http(), Some(key));
+        let mut door = Door::new(testnet.sites[0].http_address(), Some(key));
         for _ in 0..TIMED {
             let start = Instant::now();
             let answer = door.get("/v1/totals").await?;
@@ -241,7 +250,7 @@ async fn no_keys(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
     let spread = medians.iter().max().zip(medians.iter().min());
     let spread = spread.map_or(Duration::ZERO, |(most, least)| most.saturating_sub(*least));
     let least = medians.iter().min().copied().unwrap_or_default();
-    sheet.hold(
+    sheet.record_claim(
         format!("garbage, nearly right, another cluster's: 401; medians {}", told.join(" ")),
         spread <= least / 2,
     );
@@ -253,7 +262,7 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let out = stage::text(&folder)?;
+    let out = stage::path_text(&folder)?;
     let arguments = [
         "cluster",
         "new",
@@ -266,22 +275,25 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
         "--site",
         "c=127.0.0.1:7600",
     ];
-    let made = stage::evenkeel(testnet, &arguments).await?;
-    ensure!(made.status.success(), "cluster new: {}", crate::accept::sheet::said(&made));
+    let made = stage::run_evenkeel(testnet, &arguments).await?;
+    ensure!(made.status.success(), "cluster new: {}", crate::accept::sheet::output_text(&made));
     let key = std::fs::read_to_string(folder.join("operator.key"))?;
     std::fs::remove_dir_all(&folder)?;
     Ok(key.trim().to_owned())
 }
 
 /// Revoked at one site, refused at all, at once.
-async fn revoked(
+async fn check_revoked_keys(
     testnet: &Testnet,
     keys: &[(Role, CreatedKey)],
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     for (number, (role, key)) in keys.iter().enumerate() {
-        let mut doors: Vec<Door> =
-            testnet.sites.iter().map(|site| Door::new(site.http(), Some(&key.key))).collect();
+        let mut doors: Vec<Door> = testnet
+            .sites
+            .iter()
+            .map(|site| Door::new(site.http_address(), Some(&key.key)))
+            .collect();
         let at = &testnet.sites[(number + 1) % testnet.sites.len()];
         admin::revoke_key(&at.admin_socket(), key.id).await?;
         for (site, door) in testnet.sites.iter().zip(&mut doors) {
@@ -294,7 +306,7 @@ async fn revoked(
                 ),
             ] {
                 let body = if body.is_null() { String::new() } else { body.to_string() };
-                let answer = door.ask(method, path, &[], body.into()).await?;
+                let answer = door.fetch_answer(method, path, &[], body.into()).await?;
                 let (status, name) = (answer.status, &site.name);
                 ensure!(
                     status == 401,
@@ -303,11 +315,18 @@ async fn revoked(
             }
         }
     }
-    sheet.hold(format!("{} keys revoked, each refused at every site at once", keys.len()), true);
+    sheet.record_claim(
+        format!("{} keys revoked, each refused at every site at once", keys.len()),
+        true,
+    );
     Ok(())
 }
 
-fn logs(testnet: &Testnet, texts: &[&str], sheet: &mut Sheet) -> anyhow::Result<()> {
+fn check_keys_not_stored(
+    testnet: &Testnet,
+    texts: &[&str],
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let operator = testnet.operator_key()?;
     let mut found = 0;
     for site in &testnet.sites {
@@ -339,7 +358,7 @@ fn hold(debit: &str, credit: &str) -> Value {
 }
 
 /// A command that has to be committed; its id.
-async fn created(door: &mut Door, path: &str, body: Value) -> anyhow::Result<String> {
+async fn post_created(door: &mut Door, path: &str, body: Value) -> anyhow::Result<String> {
     let answer = door.post(path, &body).await?;
     ensure!(answer.status == 201, "{path} {body}: {} {}", answer.status, answer.code());
     Ok(body["id"].as_str().unwrap_or_default().to_owned())

@@ -8,11 +8,11 @@ use evenkeel_wire::{
     reply::AccountView,
 };
 
-use super::{AMOUNT_MAX, Flow, Judged, Model};
+use super::{AMOUNT_MAX, Flow, Judgement, OutcomeModel};
 
 /// What can be seen of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountState {
     pub status: AccountStatus,
     pub posted: i64,
     pub held: i64,
@@ -22,9 +22,9 @@ pub struct Standing {
     pub debited_today: u64,
 }
 
-impl Standing {
+impl AccountState {
     #[must_use]
-    pub fn of(view: &AccountView) -> Self {
+    pub fn from_view(view: &AccountView) -> Self {
         let AccountView { status, posted, held, max_balance, per_transfer, daily_debit, .. } =
             *view;
         let debited_today = view.debited_today;
@@ -32,14 +32,14 @@ impl Standing {
     }
 }
 
-impl Model {
+impl OutcomeModel {
     pub(crate) fn set_status(
         &mut self,
         id: AccountId,
         status: AccountStatus,
-    ) -> Judged<Option<Flow>> {
+    ) -> Judgement<Option<Flow>> {
         let account = self.account(id)?;
-        let Standing { status: now, posted, held, .. } = account.standing;
+        let AccountState { status: now, posted, held, .. } = account.standing;
         if now == AccountStatus::Closed {
             return Err(Rejection::AccountClosed);
         }
@@ -47,11 +47,11 @@ impl Model {
         if status == AccountStatus::Closed && !empty {
             return Err(Rejection::AccountNotEmpty);
         }
-        self.standing(id).status = status;
+        self.state_mut(id).status = status;
         Ok(None)
     }
 
-    pub(crate) fn set_limits(&mut self, id: AccountId, limits: &Limits) -> Judged<Option<Flow>> {
+    pub(crate) fn set_limits(&mut self, id: AccountId, limits: &Limits) -> Judgement<Option<Flow>> {
         let mut standing = match self.account(id) {
             Ok(account) => account.standing,
             Err(missing) => {
@@ -66,7 +66,7 @@ impl Model {
         if standing.status == AccountStatus::Closed {
             return Err(Rejection::AccountClosed);
         }
-        *self.standing(id) = standing;
+        *self.state_mut(id) = standing;
         Ok(None)
     }
 }
@@ -76,7 +76,7 @@ fn limits_are_valid(limits: &Limits) -> bool {
     valid(limits.max_balance) && valid(limits.per_transfer) && valid(limits.daily_debit)
 }
 
-pub(crate) fn change_limits(standing: &mut Standing, limits: &Limits) -> Judged<()> {
+pub(crate) fn change_limits(standing: &mut AccountState, limits: &Limits) -> Judgement<()> {
     if !limits_are_valid(limits) {
         return Err(Rejection::AmountInvalid);
     }

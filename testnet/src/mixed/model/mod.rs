@@ -15,8 +15,8 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::Record;
-pub use account_state::Standing;
+use super::AnsweredCommand;
+pub use account_state::AccountState;
 use account_state::change_limits;
 
 const AMOUNT_MAX: u64 = (1 << 53) - 1;
@@ -27,12 +27,12 @@ const WALLET_MAX_BALANCE: u64 = 2_000_000;
 struct Account {
     kind: AccountKind,
     asset: Asset,
-    standing: Standing,
+    standing: AccountState,
     incoming_holds: u32,
 }
 
 #[derive(Clone, Debug)]
-struct Movement {
+struct MovementRecord {
     kind: TransferKind,
     debit: AccountId,
     credit: AccountId,
@@ -42,7 +42,7 @@ struct Movement {
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct HoldRecord {
     debit: AccountId,
     credit: AccountId,
     amount: u64,
@@ -51,10 +51,10 @@ struct Held {
 
 /// All accounts, movements and holds, as far as the records go.
 #[derive(Debug, Default)]
-pub struct Model {
+pub struct OutcomeModel {
     accounts: BTreeMap<AccountId, Account>,
-    movements: BTreeMap<CommandId, Movement>,
-    holds: BTreeMap<CommandId, Held>,
+    movements: BTreeMap<CommandId, MovementRecord>,
+    holds: BTreeMap<CommandId, HoldRecord>,
     /// How often each verdict was met.
     pub verdicts: BTreeMap<&'static str, u64>,
 }
@@ -68,14 +68,14 @@ pub(crate) struct Flow {
     amount: u64,
 }
 
-type Judged<T> = Result<T, Rejection>;
+type Judgement<T> = Result<T, Rejection>;
 
-impl Model {
+impl OutcomeModel {
     /// Follows all records.
     ///
     /// # Errors
     /// Names the first outcome that contradicts the rules, or two that claim one place.
-    pub fn follow(records: &[Record]) -> anyhow::Result<Self> {
+    pub fn follow(records: &[AnsweredCommand]) -> anyhow::Result<Self> {
         let mut ordered = BTreeMap::new();
         for record in records {
             let place = (record.answered.stamp.position, record.answered.outcome.index);
@@ -91,14 +91,14 @@ impl Model {
     }
 
     /// Every account as it must stand.
-    pub fn accounts(&self) -> impl Iterator<Item = (AccountId, Standing)> + '_ {
+    pub fn accounts(&self) -> impl Iterator<Item = (AccountId, AccountState)> + '_ {
         self.accounts.iter().map(|(id, account)| (*id, account.standing))
     }
 
-    fn step(&mut self, record: &Record) -> anyhow::Result<()> {
-        let Record { command, answered } = record;
+    fn step(&mut self, record: &AnsweredCommand) -> anyhow::Result<()> {
+        let AnsweredCommand { command, answered } = record;
         let outcome = &answered.outcome;
-        let judged = self.judge(command);
+        let judged = self.apply_command(command);
         let name = judged.as_ref().map_or_else(|rejection| rejection.name(), |_| "committed");
         *self.verdicts.entry(name).or_default() += 1;
         match (judged, outcome.rejection) {
@@ -133,28 +133,28 @@ impl Model {
     }
 
     /// Judges a command and, when it passes, does it. What moved, where something did.
-    fn judge(&mut self, command: &Command) -> Judged<Option<Flow>> {
+    fn apply_command(&mut self, command: &Command) -> Judgement<Option<Flow>> {
         match command {
             Command::OpenAccount(open) => self.open(open).map(|()| None),
             Command::Transfer(transfer) => {
                 let (debit, credit) = (transfer.debit, transfer.credit);
-                let amount = valid(transfer.amount)?;
+                let amount = valid_amount(transfer.amount)?;
                 let flow = Flow { kind: transfer.kind, debit, credit, amount };
                 self.may_pay(flow, transfer.asset)?;
                 self.may_debit(flow)?;
                 self.may_credit(flow)?;
-                self.count(flow);
-                Ok(Some(self.movement(transfer.id, flow)))
+                self.count_daily_debit(flow);
+                Ok(Some(self.move_money(transfer.id, flow)))
             }
             Command::Hold(hold) => {
-                let amount = valid(hold.amount)?;
+                let amount = valid_amount(hold.amount)?;
                 let (debit, credit) = (hold.debit, hold.credit);
                 let flow = Flow { kind: TransferKind::Payment, debit, credit, amount };
                 self.may_pay(flow, hold.asset)?;
                 self.may_debit(flow)?;
-                self.count(flow);
-                self.hold(debit, credit, to_i64(amount), true);
-                self.holds.insert(hold.id, Held { debit, credit, amount, open: true });
+                self.count_daily_debit(flow);
+                self.change_held(debit, credit, to_i64(amount), true);
+                self.holds.insert(hold.id, HoldRecord { debit, credit, amount, open: true });
                 Ok(None)
             }
             Command::Capture(capture) => self.capture(capture.id, capture.hold, capture.amount),
@@ -172,9 +172,9 @@ impl Model {
         }
     }
 
-    fn open(&mut self, open: &OpenAccount) -> Judged<()> {
+    fn open(&mut self, open: &OpenAccount) -> Judgement<()> {
         let wallet = open.kind == AccountKind::Wallet;
-        let mut standing = Standing {
+        let mut standing = AccountState {
             status: AccountStatus::Open,
             posted: 0,
             held: 0,
@@ -192,7 +192,7 @@ impl Model {
     }
 
     /// Who the two are, whether this kind of movement joins them, and whether both take part in anything.
-    fn may_pay(&self, flow: Flow, asset: Asset) -> Judged<()> {
+    fn may_pay(&self, flow: Flow, asset: Asset) -> Judgement<()> {
         use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
         if flow.debit == flow.credit {
             return Err(Rejection::SameAccount);
@@ -213,14 +213,14 @@ impl Model {
         if debit.asset != asset || credit.asset != asset {
             return Err(Rejection::AssetMismatch);
         }
-        self.take_part(flow)
+        self.check_status(flow)
     }
 
-    fn account(&self, id: AccountId) -> Judged<&Account> {
+    fn account(&self, id: AccountId) -> Judgement<&Account> {
         self.accounts.get(&id).ok_or(Rejection::AccountNotFound)
     }
 
-    fn take_part(&self, flow: Flow) -> Judged<()> {
+    fn check_status(&self, flow: Flow) -> Judgement<()> {
         let (debit, credit) = (self.account(flow.debit)?, self.account(flow.credit)?);
         let closed = |account: &Account| account.standing.status == AccountStatus::Closed;
         if closed(debit) || closed(credit) {
@@ -233,9 +233,9 @@ impl Model {
     }
 
     /// Limits of the payer, then its funds.
-    fn may_debit(&self, flow: Flow) -> Judged<()> {
+    fn may_debit(&self, flow: Flow) -> Judgement<()> {
         let standing = &self.account(flow.debit)?.standing;
-        if counts(flow.kind) {
+        if counts_as_debit(flow.kind) {
             if standing.per_transfer.is_some_and(|limit| flow.amount > limit) {
                 return Err(Rejection::PerTransferLimitExceeded);
             }
@@ -244,10 +244,10 @@ impl Model {
                 return Err(Rejection::DailyLimitExceeded);
             }
         }
-        self.has(flow)
+        self.check_funds(flow)
     }
 
-    fn has(&self, flow: Flow) -> Judged<()> {
+    fn check_funds(&self, flow: Flow) -> Judgement<()> {
         let debit = self.account(flow.debit)?;
         let owes = matches!(debit.kind, AccountKind::Bank | AccountKind::Issuer);
         let available = debit.standing.posted - debit.standing.held;
@@ -258,7 +258,7 @@ impl Model {
         }
     }
 
-    fn may_credit(&self, flow: Flow) -> Judged<()> {
+    fn may_credit(&self, flow: Flow) -> Judgement<()> {
         let standing = &self.account(flow.credit)?.standing;
         let after = standing.posted + to_i64(flow.amount);
         let over = |limit| after > i64::try_from(limit).unwrap_or(i64::MAX);
@@ -268,35 +268,35 @@ impl Model {
         Ok(())
     }
 
-    fn count(&mut self, flow: Flow) {
-        if counts(flow.kind) {
-            self.standing(flow.debit).debited_today += flow.amount;
+    fn count_daily_debit(&mut self, flow: Flow) {
+        if counts_as_debit(flow.kind) {
+            self.state_mut(flow.debit).debited_today += flow.amount;
         }
     }
 
-    fn standing(&mut self, id: AccountId) -> &mut Standing {
+    fn state_mut(&mut self, id: AccountId) -> &mut AccountState {
         &mut self.accounts.get_mut(&id).expect("it was judged before").standing
     }
 
     /// Moves the money and remembers the movement.
-    fn movement(&mut self, id: CommandId, flow: Flow) -> Flow {
-        self.standing(flow.debit).posted -= to_i64(flow.amount);
-        self.standing(flow.credit).posted += to_i64(flow.amount);
+    fn move_money(&mut self, id: CommandId, flow: Flow) -> Flow {
+        self.state_mut(flow.debit).posted -= to_i64(flow.amount);
+        self.state_mut(flow.credit).posted += to_i64(flow.amount);
         let Flow { kind, debit, credit, amount } = flow;
-        let movement = Movement { kind, debit, credit, amount, refunded: 0, reversed: false };
+        let movement = MovementRecord { kind, debit, credit, amount, refunded: 0, reversed: false };
         self.movements.insert(id, movement);
         flow
     }
 
-    fn hold(&mut self, debit: AccountId, credit: AccountId, change: i64, more: bool) {
-        self.standing(debit).held += change;
+    fn change_held(&mut self, debit: AccountId, credit: AccountId, change: i64, more: bool) {
+        self.state_mut(debit).held += change;
         let merchant = self.accounts.get_mut(&credit).expect("it was judged before");
         merchant.incoming_holds =
             if more { merchant.incoming_holds + 1 } else { merchant.incoming_holds - 1 };
     }
 }
 
-fn valid(amount: Amount) -> Judged<u64> {
+fn valid_amount(amount: Amount) -> Judgement<u64> {
     if (1..=AMOUNT_MAX).contains(&amount.0) { Ok(amount.0) } else { Err(Rejection::AmountInvalid) }
 }
 
@@ -305,7 +305,7 @@ fn to_i64(amount: u64) -> i64 {
 }
 
 /// Whether a movement counts for what an account may pay.
-fn counts(kind: TransferKind) -> bool {
+fn counts_as_debit(kind: TransferKind) -> bool {
     use TransferKind::{CashOut, Fee, Payment, Transfer};
     matches!(kind, Transfer | Payment | CashOut | Fee)
 }

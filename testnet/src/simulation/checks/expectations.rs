@@ -8,61 +8,67 @@ use tokio::time::{Instant, sleep, timeout};
 use super::invariants::progress::{AGREEMENT_WITHIN, FAILOVER_WITHIN};
 use crate::simulation::{
     faults::{
-        fault::{Fault, Way, Who},
-        plan::Expect,
+        fault::{CutDirection, Fault, FaultTarget},
+        plan::Expectation,
     },
-    world::{World, site::DiskMood},
+    world::{World, site::DiskConditions},
 };
 
 /// A node whose disk hangs has stopped by then.
 const STOPS_WITHIN: Duration = Duration::from_secs(7);
 
 impl World {
-    pub(crate) async fn expect(&self, expect: Expect) -> Result<(), String> {
+    pub(crate) async fn check_expectation(&self, expect: Expectation) -> Result<(), String> {
         match expect {
-            Expect::NewPrimary { who, way } => self.new_primary_while_cut(who, way).await,
-            Expect::SamePrimary { isolated } => self.same_primary_after(isolated).await,
-            Expect::Truncated => self.seen("a truncation", self.watch.inner().truncations),
-            Expect::AppliedAheadOfDisk => self.seen(
+            Expectation::NewPrimary { who, way } => self.new_primary_while_cut(who, way).await,
+            Expectation::SamePrimary { isolated } => self.same_primary_after(isolated).await,
+            Expectation::Truncated => {
+                self.check_seen("a truncation", self.watch.lock_state().truncations)
+            }
+            Expectation::AppliedAheadOfDisk => self.check_seen(
                 "a site that applied more than its disk held",
-                self.watch.inner().applied_ahead_of_disk,
+                self.watch.lock_state().applied_ahead_of_disk,
             ),
-            Expect::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
-            Expect::Filled => self.all_filled().await,
-            Expect::NothingBehindACut => self.nothing_behind_a_cut().await,
-            Expect::RepliesAgain => {
+            Expectation::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
+            Expectation::Filled => self.all_filled().await,
+            Expectation::NothingBehindACut => self.nothing_behind_a_cut().await,
+            Expectation::RepliesAgain => {
                 let (replays, reuses) = {
-                    let inner = self.watch.inner();
+                    let inner = self.watch.lock_state();
                     (inner.acknowledged.replays, inner.acknowledged.reuses)
                 };
-                self.seen("a first answer again", replays)?;
-                self.seen("an id used for something else", reuses)
+                self.check_seen("a first answer again", replays)?;
+                self.check_seen("an id used for something else", reuses)
             }
         }
     }
 
-    fn seen(&self, what: &str, times: u64) -> Result<(), String> {
-        self.trace.say(&format!("seen {times} times: {what}"));
+    fn check_seen(&self, what: &str, times: u64) -> Result<(), String> {
+        self.trace.log_line(&format!("seen {times} times: {what}"));
         if times == 0 { Err(format!("case: the run never came to {what}")) } else { Ok(()) }
     }
 
     /// Cuts the primary off, and demands that another one decides while the cut lasts.
-    async fn new_primary_while_cut(&self, who: Who, way: Way) -> Result<(), String> {
+    async fn new_primary_while_cut(
+        &self,
+        who: FaultTarget,
+        way: CutDirection,
+    ) -> Result<(), String> {
         let old = self.primary().ok_or("case: there is no primary to cut off")?;
         let rest: Vec<_> =
             self.sites.iter().filter(|site| site.node != old.node).cloned().collect();
-        let cut = self.strike(Fault::Cut { who, way, lasts: 9_000 });
+        let cut = self.inject_fault(Fault::Cut { who, way, lasts: 9_000 });
         let begun = Instant::now();
         let other = async {
             let mut client = self.client(90);
             sleep(Duration::from_millis(20)).await;
-            let decided = client.through(&rest[0], FAILOVER_WITHIN).await;
+            let decided = client.transfer_through(&rest[0], FAILOVER_WITHIN).await;
             let took = begun.elapsed();
             let led_by = self.primary().map(|site| site.node);
             (decided, took, led_by)
         };
         let ((), (decided, took, led_by)) = tokio::join!(cut, other);
-        self.trace.say(&format!("a new primary decided after {took:?}: node {led_by:?}"));
+        self.trace.log_line(&format!("a new primary decided after {took:?}: node {led_by:?}"));
         decided.map_err(|why| format!("failover: {why}"))?;
         if led_by == Some(old.node) {
             return Err(format!("failover: node {} still leads behind its cut", old.node));
@@ -75,19 +81,19 @@ impl World {
         let old = self.primary().ok_or("case: there is no primary whose disk could hang")?;
         let pulse = old.pulse().ok_or("case: the primary is down")?;
         let other = self.sites.iter().find(|site| site.node != old.node).expect("there are three");
-        self.trace.say(&format!("node {}'s disk hangs", old.node));
-        old.mood(DiskMood { hangs: true, ..DiskMood::FAST });
+        self.trace.log_line(&format!("node {}'s disk hangs", old.node));
+        old.set_disk_conditions(DiskConditions { hangs: true, ..DiskConditions::FAST });
         let begun = Instant::now();
         let mut client = self.client(91);
-        let decided = client.through(other, FAILOVER_WITHIN).await;
-        self.trace.say(&format!("a new primary decided after {:?}", begun.elapsed()));
+        let decided = client.transfer_through(other, FAILOVER_WITHIN).await;
+        self.trace.log_line(&format!("a new primary decided after {:?}", begun.elapsed()));
         decided.map_err(|why| format!("failover from a hung disk: {why}"))?;
-        let ended = timeout(STOPS_WITHIN.saturating_sub(begun.elapsed()), pulse.over()).await;
+        let ended = timeout(STOPS_WITHIN.saturating_sub(begun.elapsed()), pulse.await_end()).await;
         if ended.is_err() {
             return Err(format!("case: node {} still runs on a disk that hangs", old.node));
         }
         sleep(Duration::from_secs(30).saturating_sub(begun.elapsed())).await;
-        old.mood(DiskMood::FAST);
+        old.set_disk_conditions(DiskConditions::FAST);
         old.start();
         Ok(())
     }
@@ -115,16 +121,19 @@ impl World {
         apart(old.node);
         let mut client = self.client(92);
         let rest: Vec<_> = self.sites.iter().filter(|site| site.node != old.node).collect();
-        client.through(rest[0], FAILOVER_WITHIN).await.map_err(|why| format!("failover: {why}"))?;
+        client
+            .transfer_through(rest[0], FAILOVER_WITHIN)
+            .await
+            .map_err(|why| format!("failover: {why}"))?;
         let new = self.primary().filter(|site| site.node != old.node);
         let new = new.ok_or("case: nobody took over from a primary that is cut off")?;
         let third = rest.into_iter().find(|site| site.node != new.node).expect("there are three");
         self.lose_disk(third, 50).await;
         self.network.heal();
         apart(new.node);
-        self.trace.say(&format!("node {} sees only the empty node {}", old.node, third.node));
+        self.trace.log_line(&format!("node {} sees only the empty node {}", old.node, third.node));
         let mut client = self.client(93);
-        if client.through(&old, Duration::from_secs(8)).await.is_ok() {
+        if client.transfer_through(&old, Duration::from_secs(8)).await.is_ok() {
             return Err(format!(
                 "lost disk: node {} decided with the empty copy of node {} alone",
                 old.node, third.node
@@ -136,10 +145,15 @@ impl World {
 
     /// Cuts a follower off for a while, and demands that nothing changed when it's back.
     async fn same_primary_after(&self, isolated: u64) -> Result<(), String> {
-        let before = self.led();
-        self.strike(Fault::Cut { who: Who::Follower(0), way: Way::Both, lasts: isolated }).await;
+        let before = self.leader_and_term();
+        self.inject_fault(Fault::Cut {
+            who: FaultTarget::Follower(0),
+            way: CutDirection::Both,
+            lasts: isolated,
+        })
+        .await;
         sleep(Duration::from_secs(3)).await;
-        let after = self.led();
+        let after = self.leader_and_term();
         if before.is_none() || before != after {
             return Err(format!(
                 "case: {before:?} led before a follower came back, {after:?} after"
@@ -149,9 +163,9 @@ impl World {
     }
 
     /// Who leads, in which term.
-    fn led(&self) -> Option<(u64, u64)> {
+    fn leader_and_term(&self) -> Option<(u64, u64)> {
         let primary = self.primary()?;
-        let seen = progress::look(&primary.life()?.door.raft);
+        let seen = progress::read_status(&primary.life()?.door.raft);
         Some((primary.node, seen.term))
     }
 }

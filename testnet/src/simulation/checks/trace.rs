@@ -8,10 +8,10 @@ use tokio::time::Instant;
 pub struct Trace {
     start: Instant,
     aloud: bool,
-    inner: Mutex<Inner>,
+    inner: Mutex<TraceState>,
 }
 
-struct Inner {
+struct TraceState {
     hasher: blake3::Hasher,
     events: u64,
     story: Vec<String>,
@@ -21,7 +21,7 @@ impl Trace {
     /// Begins now. `aloud`: the story is printed while it happens.
     #[must_use]
     pub fn new(aloud: bool) -> Self {
-        let inner = Inner { hasher: blake3::Hasher::new(), events: 0, story: Vec::new() };
+        let inner = TraceState { hasher: blake3::Hasher::new(), events: 0, story: Vec::new() };
         Self { start: Instant::now(), aloud, inner: Mutex::new(inner) }
     }
 
@@ -33,7 +33,7 @@ impl Trace {
     /// Something that isn't worth a word, but has to be the same the next time.
     pub fn event(&self, kind: u8, numbers: &[u64], bytes: &[u8]) {
         let now = self.now();
-        let mut inner = self.inner();
+        let mut inner = self.lock_state();
         inner.hasher.update(&[kind]);
         inner.hasher.update(&now.to_le_bytes());
         for number in numbers {
@@ -44,28 +44,28 @@ impl Trace {
     }
 
     /// Something worth a word.
-    pub fn say(&self, text: &str) {
+    pub fn log_line(&self, text: &str) {
         self.event(0, &[], text.as_bytes());
         let now = self.now();
         let line = format!("{:>7}.{:03} ms  {text}", now / 1_000, now % 1_000);
         if self.aloud {
-            crate::simulation::output::line(&line);
+            crate::simulation::output::print_line(&line);
         }
-        self.inner().story.push(line);
+        self.lock_state().story.push(line);
     }
 
     /// The hash of everything so far, and how many events it covers.
-    pub fn sum(&self) -> (String, u64) {
-        let inner = self.inner();
+    pub fn hash_and_count(&self) -> (String, u64) {
+        let inner = self.lock_state();
         (inner.hasher.finalize().to_hex()[..32].to_owned(), inner.events)
     }
 
     /// The story so far.
     pub fn story(&self) -> Vec<String> {
-        self.inner().story.clone()
+        self.lock_state().story.clone()
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, TraceState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

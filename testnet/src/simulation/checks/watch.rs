@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use evenkeel_node::{history::record_kind, replay::recovery::Report, state::State};
+use evenkeel_node::{history::record_kind, replay::recovery::RecoveryReport, state::AppliedState};
 use evenkeel_storage::journal::{Journal, Tip};
 use evenkeel_wire::{
     codec,
@@ -17,32 +17,32 @@ use evenkeel_wire::{
 
 use super::{
     invariants::{
-        Held, acknowledged::Acknowledged, chain::Chain, checkpoint, durable::Durable, money::Money,
-        one_primary::OnePrimary, reads::Reads, time::Time, upkeep,
+        CheckResult, acknowledged::Acknowledgements, chain::Chain, checkpoint, durable::Durability,
+        money::Money, one_primary::OnePrimary, reads::Reads, time::LedgerTime, upkeep,
     },
-    model::Model,
+    model::LedgerModel,
     trace::Trace,
 };
 
 /// The watch over one run.
 pub struct Watch {
     trace: Arc<Trace>,
-    inner: Mutex<Inner>,
+    inner: Mutex<WatchState>,
 }
 
 /// All that is known.
 #[derive(Default)]
-pub struct Inner {
+pub struct WatchState {
     broken: Option<String>,
     pub primaries: OnePrimary,
     pub chain: Chain,
-    pub model: Model,
-    pub acknowledged: Acknowledged,
-    pub durable: Durable,
+    pub model: LedgerModel,
+    pub acknowledged: Acknowledgements,
+    pub durable: Durability,
     pub money: Money,
     pub reads: Reads,
-    time: Time,
-    seen: BTreeMap<NodeId, Seen>,
+    time: LedgerTime,
+    seen: BTreeMap<NodeId, ObservedLife>,
     /// Records that a site held once and that others took the place of.
     pub truncations: u64,
     /// Looks at a site that had applied more than its own disk holds.
@@ -51,7 +51,7 @@ pub struct Inner {
 
 /// What was seen of a site's current life.
 #[derive(Default)]
-struct Seen {
+struct ObservedLife {
     applied: Option<u64>,
     tip: Option<Tip>,
     time: u64,
@@ -64,39 +64,39 @@ impl Watch {
     }
 
     /// All that is known.
-    pub fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub fn lock_state(&self) -> MutexGuard<'_, WatchState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something is wrong.
-    pub fn broken(&self, what: String) {
-        let mut inner = self.inner();
+    pub fn report_broken(&self, what: String) {
+        let mut inner = self.lock_state();
         if inner.broken.is_none() {
             inner.broken = Some(what.clone());
             drop(inner);
-            self.trace.say(&format!("BROKEN: {what}"));
+            self.trace.log_line(&format!("BROKEN: {what}"));
         }
     }
 
     /// The first broken promise.
     pub fn first_broken(&self) -> Option<String> {
-        self.inner().broken.clone()
+        self.lock_state().broken.clone()
     }
 
     /// Notes a broken promise, if it's one.
-    pub fn held(&self, held: Held) {
+    pub fn report_if_broken(&self, held: CheckResult) {
         if let Err(what) = held {
-            self.broken(what);
+            self.report_broken(what);
         }
     }
 
     /// A frame leaves a site.
-    pub fn sent(&self, from: NodeId, to: NodeId, frame: &Frame) {
+    pub fn check_frame(&self, from: NodeId, to: NodeId, frame: &Frame) {
         let held = match frame.kind {
             peer::APPEND => match codec::decode_prefix::<peer::AppendHead>(&frame.body) {
                 Ok((head, _)) => {
                     if head.vote.committed && head.vote.node == from {
-                        self.inner().primaries.speaks(head.vote.term, from)
+                        self.lock_state().primaries.check_speaker(head.vote.term, from)
                     } else {
                         Err(format!("node {from} appends to {to} with the vote {:?}", head.vote))
                     }
@@ -105,7 +105,7 @@ impl Watch {
             },
             peer::APPENDED => match codec::decode::<AppendReply>(&frame.body) {
                 Ok(AppendReply { result: AppendResult::Durable(Some(id)), .. }) => {
-                    self.inner().durable.appended(from, id.position)
+                    self.lock_state().durable.check_appended(from, id.position)
                 }
                 Ok(AppendReply { result: AppendResult::LinkMismatch(id), .. }) => {
                     Err(format!("node {from} and node {to} have different links at {id:?}"))
@@ -115,54 +115,54 @@ impl Watch {
             },
             _ => Ok(()),
         };
-        self.held(held);
+        self.report_if_broken(held);
     }
 
     /// A site has recovered and starts a new life.
-    pub fn started(&self, node: NodeId, report: &Report, journal: &Journal) {
-        let mut inner = self.inner();
+    pub fn started(&self, node: NodeId, report: &RecoveryReport, journal: &Journal) {
+        let mut inner = self.lock_state();
         inner.durable.opened(node, journal.clone());
-        inner.seen.insert(node, Seen::default());
-        let last = journal.last().map(|tip| tip.position);
+        inner.seen.insert(node, ObservedLife::default());
+        let last = journal.newest_tip().map(|tip| tip.position);
         drop(inner);
-        self.held(checkpoint::start(node, report, last));
+        self.report_if_broken(checkpoint::check_start(node, report, last));
     }
 
     /// A site's life is over.
     pub fn died(&self, node: NodeId) {
-        self.inner().durable.died(node);
+        self.lock_state().durable.died(node);
     }
 
     /// Looks at what a living site has applied since the last time.
-    pub fn look(&self, node: NodeId, journal: &Journal, state: &State) {
-        let held = self.inner().look(node, journal, state);
-        self.held(held);
+    pub fn check_site(&self, node: NodeId, journal: &Journal, state: &AppliedState) {
+        let held = self.lock_state().check_site(node, journal, state);
+        self.report_if_broken(held);
     }
 }
 
-impl Inner {
+impl WatchState {
     /// The first broken promise.
     pub fn first_broken(&self) -> Option<String> {
         self.broken.clone()
     }
 
-    fn look(&mut self, node: NodeId, journal: &Journal, state: &State) -> Held {
+    fn check_site(&mut self, node: NodeId, journal: &Journal, state: &AppliedState) -> CheckResult {
         let seen = self.seen.entry(node).or_default();
         let (before, tip_before) = (seen.applied, seen.tip);
-        seen.tip = journal.last();
+        seen.tip = journal.newest_tip();
         if let Some(old) = tip_before
             && journal.tip_at(old.position).ok().flatten().is_none_or(|now| now.link != old.link)
         {
             self.truncations += 1;
         }
         let Some(applied) = state.position() else { return Ok(()) };
-        if Some(applied) > journal.durable() {
+        if Some(applied) > journal.durable_position() {
             self.applied_ahead_of_disk += 1;
         }
         if Some(applied) < before {
             return Err(format!("chain: node {node} went back from {before:?} to {applied}"));
         }
-        self.take(node, journal, before.map_or(0, |position| position + 1), applied)?;
+        self.extend_chain(node, journal, before.map_or(0, |position| position + 1), applied)?;
         let (place, digest, totals, time) = state.with_ledger(|ledger| {
             (ledger.position(), ledger.digest(), ledger.totals(), ledger.time())
         });
@@ -175,27 +175,33 @@ impl Inner {
             ));
         }
         seen.time = time;
-        self.money.totals(node, &totals)?;
+        self.money.check_totals(node, &totals)?;
         for account in crate::simulation::world::workload::accounts() {
             let view = state.with_ledger(|ledger| ledger.account(account));
             let posted = view.as_ref().map(|view| view.posted);
-            self.money.balance(&self.model, node, applied, account, posted)?;
+            self.money.check_balance(&self.model, node, applied, account, posted)?;
             if applied + 1 == self.chain.len() {
                 let held = view.map_or(0, |view| view.held);
-                self.money.held(&self.model, node, account, held)?;
+                self.money.check_held(&self.model, node, account, held)?;
             }
         }
         if let Some(position) = place {
-            self.money.digest(node, position, digest)?;
+            self.money.check_digest(node, position, digest)?;
         }
         for (position, digest) in state.digests() {
-            self.money.digest(node, position, digest)?;
+            self.money.check_digest(node, position, digest)?;
         }
         Ok(())
     }
 
     /// Takes what a site has applied into the chain.
-    fn take(&mut self, node: NodeId, journal: &Journal, first: u64, last: u64) -> Held {
+    fn extend_chain(
+        &mut self,
+        node: NodeId,
+        journal: &Journal,
+        first: u64,
+        last: u64,
+    ) -> CheckResult {
         let mut next = first;
         while next <= last {
             let records = journal
@@ -206,11 +212,11 @@ impl Inner {
             };
             next = newest.position + 1;
             for record in &records {
-                if self.chain.applied(node, record)? {
-                    self.time.next(record)?;
+                if self.chain.add_applied(node, record)? {
+                    self.time.check_next(record)?;
                     if record.kind == record_kind::COMMANDS {
                         self.model.apply(record.position, record.time, &record.payload)?;
-                        upkeep::entry(&self.model, record)?;
+                        upkeep::check_entry(&self.model, record)?;
                     }
                 }
             }
@@ -224,7 +230,7 @@ impl Inner {
     ///
     /// # Errors
     /// When any of it differs from the chain.
-    pub fn whole(&mut self, node: NodeId, journal: &Journal, applied: u64) -> Held {
-        self.take(node, journal, 0, applied)
+    pub fn check_journal(&mut self, node: NodeId, journal: &Journal, applied: u64) -> CheckResult {
+        self.extend_chain(node, journal, 0, applied)
     }
 }

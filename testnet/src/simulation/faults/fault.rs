@@ -8,14 +8,14 @@ use tokio::time::sleep;
 
 use crate::simulation::world::{
     World,
-    disk::Armed,
-    network::Weather,
-    site::{DiskMood, Site},
+    disk::ArmedCrash,
+    network::NetworkConditions,
+    site::{DiskConditions, SimulatedSite},
 };
 
 /// Which site, seen at the moment when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum FaultTarget {
     Primary,
     /// The first or the second of those that don't lead.
     Follower(usize),
@@ -23,7 +23,7 @@ pub enum Who {
 
 /// Which direction of a site's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum CutDirection {
     Both,
     In,
     Out,
@@ -33,31 +33,31 @@ pub enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// kill -9, or with `power` the loss of all that wasn't synced; started again after `down`.
-    Kill { who: Who, power: bool, down: u64 },
+    Kill { who: FaultTarget, power: bool, down: u64 },
     /// All sites at once.
     KillAll { power: bool, down: u64 },
     /// Dies after so many more operations on its disk; counted from the next vote with `at_vote`.
-    DieAt { who: Who, operations: u64, at_vote: bool, power: bool, down: u64 },
+    DieAt { who: FaultTarget, operations: u64, at_vote: bool, power: bool, down: u64 },
     /// Cut off from all others, in one direction or both.
-    Cut { who: Who, way: Way, lasts: u64 },
+    Cut { who: FaultTarget, way: CutDirection, lasts: u64 },
     /// Cut off from one other only.
-    Bridge { who: Who, lasts: u64 },
+    Bridge { who: FaultTarget, lasts: u64 },
     /// Everybody from everybody.
     Shatter { lasts: u64 },
     /// The disk takes up to `millis` for everything.
-    SlowDisk { who: Who, millis: u64, lasts: u64 },
+    SlowDisk { who: FaultTarget, millis: u64, lasts: u64 },
     /// The disk doesn't come back from a sync.
-    HungDisk { who: Who, lasts: u64, then_power_loss: bool },
+    HungDisk { who: FaultTarget, lasts: u64, then_power_loss: bool },
     /// Frames are lost, and take long.
     Storm { loss: u64, delay: u64, lasts: u64 },
     /// All connections of a site break off.
-    Reset { who: Who },
+    Reset { who: FaultTarget },
     /// The primary hands over.
     HandOver { to: usize },
     /// The disk is lost, and an empty one put in its place; only while all other copies are whole.
-    LostDisk { who: Who, down: u64 },
+    LostDisk { who: FaultTarget, down: u64 },
     /// A clock steps.
-    ClockStep { who: Who, millis: i64, lasts: u64 },
+    ClockStep { who: FaultTarget, millis: i64, lasts: u64 },
 }
 
 fn millis(millis: u64) -> Duration {
@@ -66,19 +66,19 @@ fn millis(millis: u64) -> Duration {
 
 impl World {
     /// The site that leads the newest term, as it believes itself.
-    pub fn primary(&self) -> Option<Arc<Site>> {
+    pub fn primary(&self) -> Option<Arc<SimulatedSite>> {
         let leading = self.sites.iter().filter_map(|site| {
-            let seen = progress::look(&site.life()?.door.raft);
+            let seen = progress::read_status(&site.life()?.door.raft);
             seen.is_primary.then_some((seen.term, site))
         });
         leading.max_by_key(|(term, _)| *term).map(|(_, site)| site.clone())
     }
 
-    fn site(&self, who: Who) -> Arc<Site> {
+    fn target_site(&self, who: FaultTarget) -> Arc<SimulatedSite> {
         let primary = self.primary().unwrap_or_else(|| self.sites[0].clone());
         match who {
-            Who::Primary => primary,
-            Who::Follower(number) => {
+            FaultTarget::Primary => primary,
+            FaultTarget::Follower(number) => {
                 let mut others = self.sites.iter().filter(|site| site.node != primary.node);
                 others.nth(number % 2).expect("there are three").clone()
             }
@@ -90,11 +90,12 @@ impl World {
     }
 
     /// Does it, and waits until it's over.
-    pub async fn strike(&self, fault: Fault) {
-        self.trace.say(&format!("fault: {fault:?}, primary {:?}", self.primary().map(|s| s.node)));
+    pub async fn inject_fault(&self, fault: Fault) {
+        self.trace
+            .log_line(&format!("fault: {fault:?}, primary {:?}", self.primary().map(|s| s.node)));
         match fault {
             Fault::Kill { who, power, down } => {
-                let site = self.site(who);
+                let site = self.target_site(who);
                 kill(&site, power);
                 sleep(millis(down)).await;
                 site.start();
@@ -108,22 +109,23 @@ impl World {
                 }
             }
             Fault::DieAt { who, operations, at_vote, power, down } => {
-                self.die_at(who, Armed { from_vote: at_vote, operations, power }, down).await;
+                self.crash_at(who, ArmedCrash { from_vote: at_vote, operations, power }, down)
+                    .await;
             }
             Fault::Cut { who, way, lasts } => {
-                let node = self.site(who).node;
+                let node = self.target_site(who).node;
                 let others = self.others(node);
-                if way != Way::In {
+                if way != CutDirection::In {
                     self.network.cut(&[node], &others);
                 }
-                if way != Way::Out {
+                if way != CutDirection::Out {
                     self.network.cut(&others, &[node]);
                 }
                 sleep(millis(lasts)).await;
                 self.network.heal();
             }
             Fault::Bridge { who, lasts } => {
-                let node = self.site(who).node;
+                let node = self.target_site(who).node;
                 let other = self.others(node)[0];
                 self.network.cut(&[node], &[other]);
                 self.network.cut(&[other], &[node]);
@@ -136,20 +138,20 @@ impl World {
                 sleep(millis(lasts)).await;
                 self.network.heal();
             }
-            Fault::SlowDisk { .. } | Fault::HungDisk { .. } => self.strike_disk(fault).await,
+            Fault::SlowDisk { .. } | Fault::HungDisk { .. } => self.inject_disk_fault(fault).await,
             Fault::Storm { loss, delay, lasts } => {
-                self.network.weather(Weather { delay: (delay / 4, delay), loss });
+                self.network.set_conditions(NetworkConditions { delay: (delay / 4, delay), loss });
                 sleep(millis(lasts)).await;
-                self.network.weather(Weather::METRO);
+                self.network.set_conditions(NetworkConditions::METRO);
             }
             Fault::LostDisk { who, down } => {
-                let site = self.site(who);
+                let site = self.target_site(who);
                 self.lose_disk(&site, down).await;
             }
-            Fault::Reset { who } => self.network.reset(self.site(who).node),
+            Fault::Reset { who } => self.network.reset(self.target_site(who).node),
             Fault::HandOver { to } => self.hand_over(to).await,
             Fault::ClockStep { who, millis: by, lasts } => {
-                let site = self.site(who);
+                let site = self.target_site(who);
                 site.clock.step(by * 1_000);
                 sleep(millis(lasts)).await;
                 site.clock.step(-by * 1_000);
@@ -158,9 +160,9 @@ impl World {
     }
 
     /// Dies at its next operations. Where they have to be votes, the primary dies first, so that there is an election.
-    async fn die_at(&self, who: Who, armed: Armed, down: u64) {
-        let victim = self.site(who);
-        let primary = self.site(Who::Primary);
+    async fn crash_at(&self, who: FaultTarget, armed: ArmedCrash, down: u64) {
+        let victim = self.target_site(who);
+        let primary = self.target_site(FaultTarget::Primary);
         let Some(pulse) = victim.pulse() else { return victim.start() };
         pulse.arm(armed);
         let deposed = armed.from_vote && victim.node != primary.node;
@@ -169,7 +171,7 @@ impl World {
         } else if armed.from_vote {
             self.hand_over(0).await;
         }
-        let _died_or_not = tokio::time::timeout(millis(3_000), pulse.over()).await;
+        let _died_or_not = tokio::time::timeout(millis(3_000), pulse.await_end()).await;
         if pulse.is_alive() {
             kill(&victim, armed.power);
         }
@@ -181,11 +183,11 @@ impl World {
     }
 
     /// A second disk may not be lost before the first one is filled again: nobody promises to survive that.
-    pub(crate) async fn lose_disk(&self, site: &Arc<Site>, down: u64) {
+    pub(crate) async fn lose_disk(&self, site: &Arc<SimulatedSite>, down: u64) {
         if self.sites.iter().any(|site| site.is_joining()) {
-            return self.trace.say("no disk is lost: a copy is being filled still");
+            return self.trace.log_line("no disk is lost: a copy is being filled still");
         }
-        self.trace.say(&format!("node {} loses its disk", site.node));
+        self.trace.log_line(&format!("node {} loses its disk", site.node));
         kill(site, false);
         // Whatever the old copy said is on its way; a machine takes longer to come back.
         sleep(millis(down.max(20))).await;
@@ -194,32 +196,32 @@ impl World {
             kill(site, false);
             sleep(millis(20)).await;
         }
-        site.disk.replace();
-        site.checkpoints.set_aside();
+        site.disk.replace_with_empty();
+        site.checkpoints.remove_all();
         site.start();
     }
 
-    async fn strike_disk(&self, fault: Fault) {
+    async fn inject_disk_fault(&self, fault: Fault) {
         match fault {
             Fault::SlowDisk { who, millis: slow, lasts } => {
-                let site = self.site(who);
-                site.mood(DiskMood {
+                let site = self.target_site(who);
+                site.set_disk_conditions(DiskConditions {
                     millis: (slow / 4, slow),
                     tail_millis: slow * 3,
                     tails: 5,
                     hangs: false,
                 });
                 sleep(millis(lasts)).await;
-                site.mood(DiskMood::FAST);
+                site.set_disk_conditions(DiskConditions::FAST);
             }
             Fault::HungDisk { who, lasts, then_power_loss } => {
-                let site = self.site(who);
-                site.mood(DiskMood { hangs: true, ..DiskMood::FAST });
+                let site = self.target_site(who);
+                site.set_disk_conditions(DiskConditions { hangs: true, ..DiskConditions::FAST });
                 sleep(millis(lasts)).await;
                 if then_power_loss {
                     kill(&site, true);
                 }
-                site.mood(DiskMood::FAST);
+                site.set_disk_conditions(DiskConditions::FAST);
                 if then_power_loss {
                     sleep(millis(700)).await;
                 }
@@ -237,15 +239,15 @@ impl World {
         if let Err(why) = progress::hand_over(&life.door.raft, others[to % others.len()]).await
             && life.pulse.is_alive()
         {
-            self.trace.say(&format!("node {} can't hand over: {why}", primary.node));
+            self.trace.log_line(&format!("node {} can't hand over: {why}", primary.node));
         }
     }
 }
 
 /// Ends a site's process.
-pub fn kill(site: &Site, power: bool) {
+pub fn kill(site: &SimulatedSite, power: bool) {
     if let Some(pulse) = site.pulse() {
-        site.trace.say(&format!(
+        site.trace.log_line(&format!(
             "node {} {}",
             site.node,
             if power { "loses its power" } else { "is killed" }

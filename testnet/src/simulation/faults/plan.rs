@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::fault::{Fault, Way, Who};
+use super::fault::{CutDirection, Fault, FaultTarget};
 use crate::simulation::{random::Random, world::workload::Habits};
 
 /// A run's script.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunPlan {
     pub habits: Habits,
     pub segment_bytes: u64,
     /// How long a connection lives without hearing anything. QUIC's idle time alone ends a one-way cut; where it's long, only
@@ -16,27 +16,27 @@ pub struct Plan {
     /// Offsets of the three clocks, milliseconds.
     pub clocks: [i64; 3],
     /// Kills of all three while the cluster is young: so many milliseconds after they started, and whether the power goes, too.
-    pub births: Vec<(u64, bool)>,
+    pub early_kills: Vec<(u64, bool)>,
     /// Each with the calm in front of it, milliseconds; the next begins when it's over.
-    pub acts: Vec<(u64, Act)>,
+    pub acts: Vec<(u64, PlanStep)>,
 }
 
 /// What happens at a time.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub enum PlanStep {
     /// One thing.
     One(Fault),
     /// Some at once, each in its own time.
     Together(Vec<Fault>),
     /// What a case demands to have seen by now.
-    Expect(Expect),
+    Expect(Expectation),
 }
 
 /// What a case is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
+pub enum Expectation {
     /// A site other than the one that was cut off decides, while the cut lasts.
-    NewPrimary { who: Who, way: Way },
+    NewPrimary { who: FaultTarget, way: CutDirection },
     /// A follower is cut off, comes back, and the primary and its term are what they were.
     SamePrimary { isolated: u64 },
     /// Somebody's records were truncated.
@@ -56,11 +56,11 @@ pub enum Expect {
 /// The cases that have a script of their own (`simulate --case N` plays one; 1 and 20 are any seed).
 pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
 
-impl Plan {
+impl RunPlan {
     /// The swarm's: any faults, at any time.
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
-        let mut random = Random::of(seed, 10);
+        let mut random = Random::for_purpose(seed, 10);
         let count = random.between(3, 9);
         let mut plan = Self::basis(&mut random);
         if random.chance(20) {
@@ -69,9 +69,9 @@ impl Plan {
         for _ in 0..count {
             let calm = random.between(200, 6_000);
             let act = if random.chance(25) {
-                Act::Together(vec![fault(&mut random), fault(&mut random)])
+                PlanStep::Together(vec![random_fault(&mut random), random_fault(&mut random)])
             } else {
-                Act::One(fault(&mut random))
+                PlanStep::One(random_fault(&mut random))
             };
             plan.acts.push((calm, act));
         }
@@ -81,14 +81,14 @@ impl Plan {
     fn basis(random: &mut Random) -> Self {
         let skew = |random: &mut Random| {
             let range = i64::try_from(random.between(1, 900)).expect("small");
-            i64::try_from(random.draw() % 2_000).expect("small") % (2 * range) - range
+            i64::try_from(random.next_u64() % 2_000).expect("small") % (2 * range) - range
         };
         Self {
             habits: if random.chance(30) { Habits::INSISTENT } else { Habits::USUAL },
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10, 1 << 20]),
             idle: Duration::from_secs(*random.pick(&[2, 2, 2, 30])),
             clocks: [skew(random), skew(random), skew(random)],
-            births: Vec::new(),
+            early_kills: Vec::new(),
             acts: Vec::new(),
         }
     }
@@ -96,18 +96,19 @@ impl Plan {
     /// A case's script. `None`: there is none of this number.
     #[must_use]
     pub fn case(number: u32, seed: u64) -> Option<Self> {
-        let mut random = Random::of(seed, 11);
+        let mut random = Random::for_purpose(seed, 11);
         let mut plan = Self::basis(&mut random);
         match number {
             1 | 20 => return Some(Self::swarm(seed)),
             2 | 3 => {
-                let way = if number == 2 { Way::In } else { Way::Out };
+                let way = if number == 2 { CutDirection::In } else { CutDirection::Out };
                 plan.idle = Duration::from_secs(if seed.is_multiple_of(2) { 2 } else { 30 });
-                plan.expect_three(Expect::NewPrimary { who: Who::Primary, way });
+                plan.expect_three(Expectation::NewPrimary { who: FaultTarget::Primary, way });
             }
             6 => {
                 for isolated in [3_000, 9_000, 15_000] {
-                    plan.acts.push((2_000, Act::Expect(Expect::SamePrimary { isolated })));
+                    plan.acts
+                        .push((2_000, PlanStep::Expect(Expectation::SamePrimary { isolated })));
                 }
             }
             7 => plan.conflicting_tails(&mut random),
@@ -116,16 +117,16 @@ impl Plan {
             11 => plan.late_syncs(&mut random),
             22 => plan.failovers_under_retries(&mut random),
             24 => plan.killed_young(&mut random, 8),
-            30 => plan.expect_three(Expect::RelievedOfHungDisk),
+            30 => plan.expect_three(Expectation::RelievedOfHungDisk),
             32 => plan.lost_disks(&mut random),
             _ => return None,
         }
         Some(plan)
     }
 
-    fn expect_three(&mut self, expect: Expect) {
+    fn expect_three(&mut self, expect: Expectation) {
         for calm in [3_000, 5_000, 4_000] {
-            self.acts.push((calm, Act::Expect(expect)));
+            self.acts.push((calm, PlanStep::Expect(expect)));
         }
     }
 
@@ -138,58 +139,66 @@ impl Plan {
             } else {
                 random.between(0, 3_000)
             };
-            self.births.push((after, random.chance(50)));
+            self.early_kills.push((after, random.chance(50)));
         }
         for _ in 0..3 {
             let power = random.chance(50);
-            self.acts.push((2_000, Act::One(Fault::KillAll { power, down: 100 })));
+            self.acts.push((2_000, PlanStep::One(Fault::KillAll { power, down: 100 })));
         }
     }
 
     fn lost_disks(&mut self, random: &mut Random) {
         for _ in 0..3 {
-            let who = *random.pick(&[Who::Primary, Who::Follower(0), Who::Follower(1)]);
+            let who = *random.pick(&[
+                FaultTarget::Primary,
+                FaultTarget::Follower(0),
+                FaultTarget::Follower(1),
+            ]);
             let down = random.between(20, 3_000);
-            self.acts.push((3_000, Act::One(Fault::LostDisk { who, down })));
-            self.acts.push((2_500, Act::Expect(Expect::Filled)));
+            self.acts.push((3_000, PlanStep::One(Fault::LostDisk { who, down })));
+            self.acts.push((2_500, PlanStep::Expect(Expectation::Filled)));
         }
-        self.acts.push((1_000, Act::Expect(Expect::NothingBehindACut)));
-        self.acts.push((3_000, Act::Expect(Expect::Filled)));
+        self.acts.push((1_000, PlanStep::Expect(Expectation::NothingBehindACut)));
+        self.acts.push((3_000, PlanStep::Expect(Expectation::Filled)));
     }
 
     fn conflicting_tails(&mut self, random: &mut Random) {
         for _ in 0..3 {
             let lasts = random.between(2_000, 5_000);
             let cut = Fault::Cut {
-                who: Who::Primary,
-                way: *random.pick(&[Way::Both, Way::In, Way::Out]),
+                who: FaultTarget::Primary,
+                way: *random.pick(&[CutDirection::Both, CutDirection::In, CutDirection::Out]),
                 lasts,
             };
-            self.acts.push((3_000, Act::One(cut)));
+            self.acts.push((3_000, PlanStep::One(cut)));
         }
-        let cut = Fault::Cut { who: Who::Primary, way: Way::Both, lasts: 4_000 };
-        self.acts.push((3_000, Act::One(cut)));
+        let cut = Fault::Cut { who: FaultTarget::Primary, way: CutDirection::Both, lasts: 4_000 };
+        self.acts.push((3_000, PlanStep::One(cut)));
         let power = Fault::KillAll { power: true, down: 500 };
-        self.acts.push((1_000, Act::One(power)));
-        self.acts.push((3_000, Act::Expect(Expect::Truncated)));
+        self.acts.push((1_000, PlanStep::One(power)));
+        self.acts.push((3_000, PlanStep::Expect(Expectation::Truncated)));
     }
 
     fn applied_elsewhere(&mut self, random: &mut Random) {
         self.segment_bytes = 8 << 10;
         for _ in 0..3 {
             let lasts = random.between(500, 6_000);
-            let hung = Fault::HungDisk { who: Who::Primary, lasts, then_power_loss: true };
-            self.acts.push((4_000, Act::One(hung)));
+            let hung = Fault::HungDisk { who: FaultTarget::Primary, lasts, then_power_loss: true };
+            self.acts.push((4_000, PlanStep::One(hung)));
         }
-        self.acts.push((1_000, Act::Expect(Expect::AppliedAheadOfDisk)));
+        self.acts.push((1_000, PlanStep::Expect(Expectation::AppliedAheadOfDisk)));
     }
 
     fn between_vote_and_append(&mut self, random: &mut Random) {
         for operations in 0..10 {
-            let who = *random.pick(&[Who::Primary, Who::Follower(0), Who::Follower(1)]);
+            let who = *random.pick(&[
+                FaultTarget::Primary,
+                FaultTarget::Follower(0),
+                FaultTarget::Follower(1),
+            ]);
             let (power, down) = (random.chance(70), random.between(50, 1_500));
             let die = Fault::DieAt { who, operations, at_vote: true, power, down };
-            self.acts.push((random.between(500, 2_500), Act::One(die)));
+            self.acts.push((random.between(500, 2_500), PlanStep::One(die)));
         }
     }
 
@@ -200,15 +209,15 @@ impl Plan {
             lasts: random.between(3_000, 8_000),
         };
         for _ in 0..3 {
-            let all =
-                [Who::Primary, Who::Follower(0), Who::Follower(1)].map(|who| slow(random, who));
-            self.acts.push((2_000, Act::Together(all.to_vec())));
+            let all = [FaultTarget::Primary, FaultTarget::Follower(0), FaultTarget::Follower(1)]
+                .map(|who| slow(random, who));
+            self.acts.push((2_000, PlanStep::Together(all.to_vec())));
             let hung = Fault::HungDisk {
-                who: *random.pick(&[Who::Primary, Who::Follower(0)]),
+                who: *random.pick(&[FaultTarget::Primary, FaultTarget::Follower(0)]),
                 lasts: random.between(1_000, 5_000),
                 then_power_loss: random.chance(50),
             };
-            self.acts.push((2_000, Act::One(hung)));
+            self.acts.push((2_000, PlanStep::One(hung)));
         }
     }
 
@@ -217,25 +226,25 @@ impl Plan {
         self.segment_bytes = 8 << 10;
         for _ in 0..6 {
             let (power, down) = (random.chance(50), random.between(100, 3_000));
-            let kill = Fault::Kill { who: Who::Primary, power, down };
-            self.acts.push((random.between(2_000, 5_000), Act::One(kill)));
+            let kill = Fault::Kill { who: FaultTarget::Primary, power, down };
+            self.acts.push((random.between(2_000, 5_000), PlanStep::One(kill)));
         }
         let power = Fault::KillAll { power: true, down: 400 };
-        self.acts.push((2_000, Act::One(power)));
-        self.acts.push((3_000, Act::Expect(Expect::RepliesAgain)));
+        self.acts.push((2_000, PlanStep::One(power)));
+        self.acts.push((3_000, PlanStep::Expect(Expectation::RepliesAgain)));
     }
 }
 
-fn who(random: &mut Random) -> Who {
+fn random_target(random: &mut Random) -> FaultTarget {
     match random.below(5) {
-        0..3 => Who::Primary,
-        3 => Who::Follower(0),
-        _ => Who::Follower(1),
+        0..3 => FaultTarget::Primary,
+        3 => FaultTarget::Follower(0),
+        _ => FaultTarget::Follower(1),
     }
 }
 
-fn fault(random: &mut Random) -> Fault {
-    let (who, lasts) = (who(random), random.between(100, 7_000));
+fn random_fault(random: &mut Random) -> Fault {
+    let (who, lasts) = (random_target(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
     match random.below(17) {
@@ -243,9 +252,9 @@ fn fault(random: &mut Random) -> Fault {
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
         4 => Fault::DieAt { who, operations: random.below(12), at_vote: true, power, down },
-        5 | 6 => Fault::Cut { who, way: Way::Both, lasts },
-        7 => Fault::Cut { who, way: Way::In, lasts },
-        8 => Fault::Cut { who, way: Way::Out, lasts },
+        5 | 6 => Fault::Cut { who, way: CutDirection::Both, lasts },
+        7 => Fault::Cut { who, way: CutDirection::In, lasts },
+        8 => Fault::Cut { who, way: CutDirection::Out, lasts },
         9 => Fault::Bridge { who, lasts },
         10 => Fault::Shatter { lasts },
         11 => Fault::SlowDisk { who, millis: random.between(5, 800), lasts },

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use evenkeel_node::{
     admission,
-    road::{Errand, Reply, ReplySink, Ticket},
+    road::{Reply, ReplySink, Request, Ticket},
 };
 use evenkeel_wire::{
     id::{NodeId, OPERATOR_KEY},
@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{disk::Pulse, site::Site};
+use super::{disk::LifePulse, site::SimulatedSite};
 use crate::simulation::checks::{invariants::answered, watch::Watch};
 
 /// The text of the operator key.
@@ -42,36 +42,36 @@ pub enum Attempt {
 }
 
 /// Takes one reply, and looks at it before anyone else does.
-struct Sink {
+struct CheckedSink {
     node: NodeId,
-    pulse: Arc<Pulse>,
+    pulse: Arc<LifePulse>,
     watch: Arc<Watch>,
     reply: Mutex<Option<oneshot::Sender<Reply>>>,
 }
 
-impl ReplySink for Sink {
+impl ReplySink for CheckedSink {
     fn deliver(&self, _token: u64, reply: Reply) {
         if !self.pulse.is_alive() {
             return;
         }
         if let Reply::Decided(decided, range) = &reply {
-            let inner = self.watch.inner();
+            let inner = self.watch.lock_state();
             let firsts = decided.answers[range.clone()].iter().filter_map(|answer| answer.first);
             let held = firsts
                 .chain([decided.stamp])
-                .try_for_each(|stamp| inner.durable.acknowledged(self.node, &stamp));
+                .try_for_each(|stamp| inner.durable.check_acknowledged(self.node, &stamp));
             drop(inner);
-            self.watch.held(held);
+            self.watch.report_if_broken(held);
         }
         match self.reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(sender) => drop(sender.send(reply)),
-            None => self.watch.broken(format!("answered: node {} replied twice", self.node)),
+            None => self.watch.report_broken(format!("answered: node {} replied twice", self.node)),
         }
     }
 }
 
 /// Asks a site once.
-pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt {
+pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) -> Attempt {
     let Some(life) = site.life() else { return Attempt::Refused(RefusalCode::NoPrimary) };
     let hash = admission::key_hash(OPERATOR);
     let caller = match admission::authenticate(&life.state, hash) {
@@ -80,22 +80,23 @@ pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt
             return Attempt::Refused(refusal.code);
         }
         Err(refusal) => {
-            site.watch.broken(format!("node {} doesn't know its operator: {refusal}", site.node));
+            site.watch
+                .report_broken(format!("node {} doesn't know its operator: {refusal}", site.node));
             return Attempt::Refused(refusal.code);
         }
     };
     assert_eq!((caller.key, caller.role), (OPERATOR_KEY, Role::Operator));
     let (sender, reply) = oneshot::channel();
-    let sink = Arc::new(Sink {
+    let sink = Arc::new(CheckedSink {
         node: site.node,
         pulse: life.pulse.clone(),
         watch: site.watch.clone(),
         reply: Mutex::new(Some(sender)),
     });
-    let is_read = matches!(errand, Errand::Read(_));
+    let is_read = matches!(errand, Request::Read(_));
     life.road.route(Ticket {
         caller,
-        errand,
+        request: errand,
         deadline: Instant::now() + deadline,
         waiting_since: None,
         proposed: false,
@@ -105,22 +106,22 @@ pub async fn attempt(site: &Site, errand: Errand, deadline: Duration) -> Attempt
     let replied = tokio::select! {
         biased;
         replied = timeout(deadline + answered::SLACK, reply) => replied,
-        () = life.pulse.over() => return Attempt::Unknown,
+        () = life.pulse.await_end() => return Attempt::Unknown,
     };
     match replied {
-        Ok(Ok(reply)) => outcome(reply, is_read),
+        Ok(Ok(reply)) => attempt_from_reply(reply, is_read),
         Ok(Err(_)) if !life.pulse.is_alive() => Attempt::Unknown,
         // A ticket that was dropped is a reply that never comes.
         Ok(Err(_)) | Err(_) => {
             if life.pulse.is_alive() {
-                site.watch.held(answered::missed(site.node, deadline));
+                site.watch.report_if_broken(answered::missing_reply(site.node, deadline));
             }
             Attempt::Unknown
         }
     }
 }
 
-fn outcome(reply: Reply, is_read: bool) -> Attempt {
+fn attempt_from_reply(reply: Reply, is_read: bool) -> Attempt {
     match reply {
         Reply::Decided(decided, range) => {
             Attempt::Decided(decided.stamp, decided.answers[range].to_vec())
@@ -135,13 +136,13 @@ fn outcome(reply: Reply, is_read: bool) -> Attempt {
 
 /// The errand of commands, already encoded; `atomic`: all of them or none.
 #[must_use]
-pub fn submit(commands: &[Bytes], atomic: bool) -> Errand {
+pub fn submit_request(commands: &[Bytes], atomic: bool) -> Request {
     let count = u32::try_from(commands.len()).expect("a few commands");
-    Errand::Submit { count, atomic, commands: commands.concat().into() }
+    Request::Submit { count, atomic, commands: commands.concat().into() }
 }
 
 /// The errand of a question.
 #[must_use]
-pub fn read(query: Query) -> Errand {
-    Errand::Read(query)
+pub fn read_request(query: Query) -> Request {
+    Request::Read(query)
 }

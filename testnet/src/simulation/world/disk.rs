@@ -19,9 +19,9 @@ use evenkeel_storage::{
 use tokio::sync::Notify;
 
 /// Whether a life still goes on. Shared by everything that belongs to it.
-pub struct Pulse {
+pub struct LifePulse {
     alive: AtomicBool,
-    armed: Mutex<Option<Armed>>,
+    armed: Mutex<Option<ArmedCrash>>,
     disk: MemoryDisk,
     checkpoints: MemoryCheckpoints,
     ended: Notify,
@@ -29,7 +29,7 @@ pub struct Pulse {
 
 /// A death that waits for its moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Armed {
+pub struct ArmedCrash {
     /// Counting begins with the first touch of a vote file; else with the next operation of any kind.
     pub from_vote: bool,
     /// How many operations still succeed.
@@ -38,7 +38,7 @@ pub struct Armed {
     pub power: bool,
 }
 
-impl Pulse {
+impl LifePulse {
     #[must_use]
     pub fn new(disk: MemoryDisk, checkpoints: MemoryCheckpoints) -> Self {
         Self {
@@ -66,17 +66,17 @@ impl Pulse {
     }
 
     /// Lets the life end in the middle of something.
-    pub fn arm(&self, armed: Armed) {
-        *self.armed() = Some(armed);
+    pub fn arm(&self, armed: ArmedCrash) {
+        *self.lock_armed() = Some(armed);
     }
 
     /// It doesn't end in the middle of anything after all.
     pub fn disarm(&self) {
-        *self.armed() = None;
+        *self.lock_armed() = None;
     }
 
     /// Returns when the life is over.
-    pub async fn over(&self) {
+    pub async fn await_end(&self) {
         let ended = self.ended.notified();
         tokio::pin!(ended);
         ended.as_mut().enable();
@@ -85,14 +85,14 @@ impl Pulse {
         }
     }
 
-    fn armed(&self) -> MutexGuard<'_, Option<Armed>> {
+    fn lock_armed(&self) -> MutexGuard<'_, Option<ArmedCrash>> {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every operation comes by here before it happens.
-    fn operation(&self, is_vote: bool) -> io::Result<()> {
+    fn before_operation(&self, is_vote: bool) -> io::Result<()> {
         let mut now = None;
-        if let Some(armed) = &mut *self.armed() {
+        if let Some(armed) = &mut *self.lock_armed() {
             armed.from_vote &= !is_vote;
             if !armed.from_vote {
                 match armed.operations.checked_sub(1) {
@@ -111,12 +111,12 @@ impl Pulse {
 /// The disk of one life.
 pub struct LifeDisk {
     inner: MemoryDisk,
-    pulse: Arc<Pulse>,
+    pulse: Arc<LifePulse>,
 }
 
 impl LifeDisk {
     #[must_use]
-    pub fn new(inner: MemoryDisk, pulse: Arc<Pulse>) -> Self {
+    pub fn new(inner: MemoryDisk, pulse: Arc<LifePulse>) -> Self {
         Self { inner, pulse }
     }
 
@@ -131,7 +131,7 @@ fn is_vote(path: &Path) -> bool {
 
 impl Disk for LifeDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        self.pulse.operation(is_vote(path))?;
+        self.pulse.before_operation(is_vote(path))?;
         Ok(self.file(path, self.inner.create(path)?))
     }
 
@@ -140,12 +140,12 @@ impl Disk for LifeDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.pulse.operation(is_vote(to))?;
+        self.pulse.before_operation(is_vote(to))?;
         self.inner.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.pulse.operation(false)?;
+        self.pulse.before_operation(false)?;
         self.inner.remove(path)
     }
 
@@ -158,14 +158,14 @@ impl Disk for LifeDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.pulse.operation(false)?;
+        self.pulse.before_operation(false)?;
         self.inner.sync_folder(folder)
     }
 }
 
 struct LifeFile {
     inner: Arc<dyn File>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<LifePulse>,
     is_vote: bool,
 }
 
@@ -175,22 +175,22 @@ impl File for LifeFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.pulse.operation(self.is_vote)?;
+        self.pulse.before_operation(self.is_vote)?;
         self.inner.write_at(bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.pulse.operation(self.is_vote)?;
+        self.pulse.before_operation(self.is_vote)?;
         self.inner.sync_data()
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
-        self.pulse.operation(self.is_vote)?;
+        self.pulse.before_operation(self.is_vote)?;
         self.inner.allocate(bytes)
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.pulse.operation(self.is_vote)?;
+        self.pulse.before_operation(self.is_vote)?;
         self.inner.set_len(bytes)
     }
 

@@ -8,20 +8,20 @@ use evenkeel_node::{
     clock::Clock,
     gateway::forward::ForwardDoor,
     keeper::{Keeper, Rest},
-    metrics::{Door, Metrics},
-    replay::recovery::{Recovery, Report},
+    metrics::{DoorKind, Metrics},
+    replay::recovery::{Recovery, RecoveryReport},
     replication::{
-        engine::{Parts, Replication, seeded::seeded, types::vote_from_storage},
+        engine::{Replication, ReplicationParts, seeded::seeded, types::vote_from_storage},
         peer_door::PeerDoor,
         progress,
     },
     road::Road,
-    state::State,
+    state::AppliedState,
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
     disk::Disk,
-    journal::{self, Journal, Options, Step, Writer},
+    journal::{self, Journal, JournalOptions, Writer, WriterStep},
 };
 use evenkeel_wire::peer::Lane;
 use tokio::{
@@ -30,8 +30,8 @@ use tokio::{
 };
 
 use super::{
-    disk::{LifeDisk, Pulse},
-    site::Site,
+    disk::{LifeDisk, LifePulse},
+    site::SimulatedSite,
 };
 use crate::simulation::random::Random;
 
@@ -41,9 +41,9 @@ pub const DATA: &str = "/data";
 /// A running site, as doors and watchers see it.
 pub struct Life {
     pub number: u64,
-    pub pulse: Arc<Pulse>,
+    pub pulse: Arc<LifePulse>,
     pub journal: Journal,
-    pub state: Arc<State>,
+    pub state: Arc<AppliedState>,
     pub road: Arc<Road>,
     pub keyring: Arc<Keyring>,
     pub door: PeerDoor,
@@ -51,17 +51,21 @@ pub struct Life {
 }
 
 /// Lives one life to its end. Its end by itself is told in `Err`.
-pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(), String> {
+pub async fn run_life(
+    site: Arc<SimulatedSite>,
+    number: u64,
+    pulse: Arc<LifePulse>,
+) -> Result<(), String> {
     let seed = site.settings.seed ^ (site.node << 32) ^ number;
     let disk: Arc<dyn Disk> = Arc::new(LifeDisk::new(site.disk.clone(), pulse.clone()));
-    let options = Options {
+    let options = JournalOptions {
         segment_bytes: site.settings.segment_bytes,
-        ..Options::new(site.settings.genesis.cluster.0)
+        ..JournalOptions::new(site.settings.genesis.cluster.0)
     };
     let (journal, writer, found) = journal::open(disk.clone(), Path::new(DATA), options)
         .map_err(|error| format!("opening the journal: {error}"))?;
     if found.cut_bytes > 0 {
-        site.trace.say(&format!("node {} cut {} torn bytes", site.node, found.cut_bytes));
+        site.trace.log_line(&format!("node {} cut {} torn bytes", site.node, found.cut_bytes));
     }
     let mut checkpoints = site.checkpoints.reopen();
     let recovered = Recovery {
@@ -73,19 +77,23 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     .run()
     .map_err(|error| format!("recovering: {error}"))?;
     site.watch.started(site.node, &recovered.report, &journal);
-    tell_start(&site, number, &journal, &found, &recovered.report);
+    report_start(&site, number, &journal, &found, &recovered.report);
     let state = recovered.state.clone();
-    tokio::spawn(write(writer, journal.clone(), site.clone(), pulse.clone(), seed));
-    tokio::spawn(keep(keeper(&site, &journal, &state, disk.clone()), state.clone(), pulse.clone()));
+    tokio::spawn(run_writer(writer, journal.clone(), site.clone(), pulse.clone(), seed));
+    tokio::spawn(run_keeper(
+        new_keeper(&site, &journal, &state, disk.clone()),
+        state.clone(),
+        pulse.clone(),
+    ));
     let clock: Arc<dyn Clock> = site.clock.clone();
     let metrics = Arc::new(Metrics::new());
-    let starting = Replication::start(Parts {
+    let starting = Replication::start(ReplicationParts {
         node: site.node,
         members: site.settings.members.clone(),
         timing: site.settings.timing,
         disk,
         data: DATA.into(),
-        copy: Random::of(seed, 4).draw(),
+        copy: Random::for_purpose(seed, 4).next_u64(),
         journal: journal.clone(),
         vote: found.vote.map(vote_from_storage),
         applied: recovered.applied,
@@ -99,7 +107,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     });
     let replication = tokio::select! {
         biased;
-        () = pulse.over() => return Ok(()),
+        () = pulse.await_end() => return Ok(()),
         started = starting => started.map_err(|error| format!("starting replication: {error}"))?,
     };
     let life = Arc::new(Life {
@@ -113,7 +121,7 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
         metrics,
     });
     accept_peers(&site, &life, seed);
-    site.begins(life.clone());
+    site.set_life(life.clone());
     let ended = supervise(&life).await;
     // A dead process does nothing more; this only frees what it held.
     pulse.end(false);
@@ -122,24 +130,29 @@ pub async fn live(site: Arc<Site>, number: u64, pulse: Arc<Pulse>) -> Result<(),
     ended
 }
 
-fn tell_start(
-    site: &Site,
+fn report_start(
+    site: &SimulatedSite,
     number: u64,
     journal: &Journal,
-    found: &journal::Recovery,
-    report: &Report,
+    found: &journal::JournalRecovery,
+    report: &RecoveryReport,
 ) {
-    site.trace.say(&format!(
+    site.trace.log_line(&format!(
         "node {} starts life {number}: journal to {:?}, checkpoint {:?}, replayed {}, vote {:?}",
         site.node,
-        journal.last().map(|tip| (tip.term, tip.position)),
+        journal.newest_tip().map(|tip| (tip.term, tip.position)),
         report.checkpoint,
         report.replayed,
         found.vote.map(|vote| (vote.term, vote.node)),
     ));
 }
 
-fn keeper(site: &Site, journal: &Journal, state: &Arc<State>, disk: Arc<dyn Disk>) -> Keeper {
+fn new_keeper(
+    site: &SimulatedSite,
+    journal: &Journal,
+    state: &Arc<AppliedState>,
+    disk: Arc<dyn Disk>,
+) -> Keeper {
     let kept = site.checkpoints.reopen();
     let again = site.checkpoints.reopen();
     Keeper::new(
@@ -149,7 +162,7 @@ fn keeper(site: &Site, journal: &Journal, state: &Arc<State>, disk: Arc<dyn Disk
         disk,
         Box::new(kept),
         Box::new(move || {
-            again.set_aside();
+            again.remove_all();
             let anew: MemoryCheckpoints = again.reopen();
             Ok(Box::new(anew))
         }),
@@ -158,85 +171,89 @@ fn keeper(site: &Site, journal: &Journal, state: &Arc<State>, disk: Arc<dyn Disk
 }
 
 /// The keeper's thread.
-async fn keep(mut keeper: Keeper, state: Arc<State>, pulse: Arc<Pulse>) {
+async fn run_keeper(mut keeper: Keeper, state: Arc<AppliedState>, pulse: Arc<LifePulse>) {
     while pulse.is_alive() {
-        let rest = match keeper.turn() {
+        let rest = match keeper.run_turn() {
             Ok(Rest::For(rest)) => rest.max(Duration::from_millis(1)),
             Ok(Rest::Idle) => Duration::from_millis(200),
             Err(why) => return state.fail(&why),
         };
         tokio::select! {
             biased;
-            () = pulse.over() => return,
+            () = pulse.await_end() => return,
             () = sleep(rest) => {}
         }
     }
 }
 
 /// The journal's thread: it takes as long as the disk takes, and does nothing while the disk hangs.
-async fn write(
+async fn run_writer(
     mut writer: Writer,
     journal: Journal,
-    site: Arc<Site>,
-    pulse: Arc<Pulse>,
+    site: Arc<SimulatedSite>,
+    pulse: Arc<LifePulse>,
     seed: u64,
 ) {
     const QUIET: Duration = Duration::from_millis(20);
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
     journal.set_wake(Box::new(move || waker.notify_one()));
-    let mut random = Random::of(seed, 2);
+    let mut random = Random::for_purpose(seed, 2);
     let mut quiet = false;
     while pulse.is_alive() {
         tokio::select! {
             biased;
-            () = pulse.over() => break,
-            () = site.disk_takes(&mut random) => {}
+            () = pulse.await_end() => break,
+            () = site.wait_for_disk(&mut random) => {}
         }
         let jobs_max = if random.chance(10) { 1 } else { 4096 };
         match writer.step(jobs_max) {
-            Step::Worked => {
-                site.trace.event(2, &[site.node, journal.durable().unwrap_or(u64::MAX)], &[]);
+            WriterStep::Worked => {
+                site.trace.event(
+                    2,
+                    &[site.node, journal.durable_position().unwrap_or(u64::MAX)],
+                    &[],
+                );
                 quiet = false;
                 continue;
             }
-            Step::Poisoned => return,
-            Step::Idle => {}
+            WriterStep::Poisoned => return,
+            WriterStep::Idle => {}
         }
         if quiet {
-            writer.idle();
+            writer.handle_idle();
             tokio::select! {
                 biased;
-                () = pulse.over() => break,
+                () = pulse.await_end() => break,
                 () = wake.notified() => quiet = false,
             }
         } else {
             tokio::select! {
                 biased;
-                () = pulse.over() => break,
+                () = pulse.await_end() => break,
                 () = wake.notified() => {}
                 () = sleep(QUIET) => quiet = true,
             }
         }
     }
     // Whoever waits for this disk is told that it's gone.
-    while matches!(writer.step(4096), Step::Worked) {}
+    while matches!(writer.step(4096), WriterStep::Worked) {}
 }
 
-fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
+fn accept_peers(site: &Arc<SimulatedSite>, life: &Arc<Life>, seed: u64) {
     let door = life.door.clone();
     let (road, state) = (life.road.clone(), life.state.clone());
     let keyring = life.keyring.clone();
-    let metrics = life.metrics.door(Door::Forward).clone();
+    let metrics = life.metrics.door(DoorKind::Forward).clone();
     let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
-    let random = std::sync::Mutex::new(Random::of(seed, 3));
+    let random = std::sync::Mutex::new(Random::for_purpose(seed, 3));
     let pulse = life.pulse.clone();
-    site.network.up(
+    site.network.attach_site(
         site.node,
         life.pulse.clone(),
         Arc::new(move |from, lane, ends| {
             let (door, forward, pulse) = (door.clone(), forward.clone(), pulse.clone());
-            let seed = random.lock().expect("nobody panics here").draw();
+            let seed = random.lock().expect("nobody panics here").next_u64();
             let serve = async move {
                 let served = async {
                     match lane {
@@ -247,7 +264,7 @@ fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
                 };
                 tokio::select! {
                     biased;
-                    () = pulse.over() => {}
+                    () = pulse.await_end() => {}
                     served = served => if let Err(error) = served {
                         tracing::debug!(from, ?lane, %error, "a lane ended");
                     }
@@ -260,27 +277,27 @@ fn accept_peers(site: &Arc<Site>, life: &Arc<Life>, seed: u64) {
 
 /// Waits for the end, as a node does.
 async fn supervise(life: &Life) -> Result<(), String> {
-    let mut failed = life.state.failed();
+    let mut failed = life.state.watch_failure();
     loop {
         tokio::select! {
             biased;
-            () = life.pulse.over() => return Ok(()),
+            () = life.pulse.await_end() => return Ok(()),
             _ = failed.changed() => {}
             () = sleep(Duration::from_millis(100)) => {}
         }
         let known = failed.borrow().clone();
         if let Some(why) = known {
-            return ended(life, why);
+            return error_if_alive(life, why);
         }
-        if let Some(why) = life.journal.poisoned() {
-            return ended(life, format!("the journal can't be written: {why}"));
+        if let Some(why) = life.journal.poison_reason() {
+            return error_if_alive(life, format!("the journal can't be written: {why}"));
         }
-        if let Some(why) = progress::look(&life.door.raft).stopped {
-            return ended(life, format!("replication has stopped: {why}"));
+        if let Some(why) = progress::read_status(&life.door.raft).stopped {
+            return error_if_alive(life, format!("replication has stopped: {why}"));
         }
     }
 }
 
-fn ended(life: &Life, why: String) -> Result<(), String> {
+fn error_if_alive(life: &Life, why: String) -> Result<(), String> {
     if life.pulse.is_alive() { Err(why) } else { Ok(()) }
 }

@@ -27,9 +27,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use self::{
     client::OPERATOR,
     clock::SimulatedClock,
-    network::{Network, Weather},
-    site::{DiskMood, Settings, Site},
-    workload::{Client, Tally},
+    network::{Network, NetworkConditions},
+    site::{DiskConditions, SimulatedSite, SiteSettings},
+    workload::{SimulatedClient, Tally},
 };
 use super::{
     checks::{
@@ -42,7 +42,7 @@ use super::{
     },
     faults::{
         fault::kill,
-        plan::{Act, Expect, Plan},
+        plan::{Expectation, PlanStep, RunPlan},
     },
     random::Random,
 };
@@ -58,7 +58,7 @@ const LASTS_MAX: Duration = Duration::from_secs(600);
 
 /// What became of a run.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct RunVerdict {
     pub broken: Option<String>,
     pub trace: String,
     pub events: u64,
@@ -73,32 +73,32 @@ pub struct Verdict {
 
 /// Everything there is.
 pub struct World {
-    pub sites: Vec<Arc<Site>>,
+    pub sites: Vec<Arc<SimulatedSite>>,
     pub network: Arc<Network>,
     pub trace: Arc<Trace>,
     pub watch: Arc<Watch>,
     seed: u64,
-    plan: Plan,
+    plan: RunPlan,
 }
 
 /// Runs a plan to its end, on a runtime whose time is simulated.
-pub async fn run(seed: u64, plan: Plan, aloud: bool) -> Verdict {
+pub async fn run(seed: u64, plan: RunPlan, aloud: bool) -> RunVerdict {
     let begun = Instant::now();
     let world = Arc::new(World::new(seed, plan, aloud));
-    let tally = match timeout(LASTS_MAX, world.clone().unfold()).await {
+    let tally = match timeout(LASTS_MAX, world.clone().run_plan()).await {
         Ok(tally) => tally,
         Err(_) => {
-            world.watch.broken(format!("progress: the run wasn't over after {LASTS_MAX:?}"));
+            world.watch.report_broken(format!("progress: the run wasn't over after {LASTS_MAX:?}"));
             Tally::default()
         }
     };
-    if let Some(panic) = super::panics::taken() {
-        world.watch.broken(format!("panic: {panic}"));
+    if let Some(panic) = super::panics::take_panic() {
+        world.watch.report_broken(format!("panic: {panic}"));
     }
-    let (trace, events) = world.trace.sum();
-    let inner = world.watch.inner();
+    let (trace, events) = world.trace.hash_and_count();
+    let inner = world.watch.lock_state();
     let faults = world.plan.acts.iter().map(|(_, act)| act.faults()).sum();
-    Verdict {
+    RunVerdict {
         broken: inner.first_broken(),
         trace,
         events,
@@ -112,16 +112,16 @@ pub async fn run(seed: u64, plan: Plan, aloud: bool) -> Verdict {
     }
 }
 
-impl Act {
+impl PlanStep {
     fn faults(&self) -> usize {
         match self {
             Self::One(_) => 1,
             Self::Together(all) => all.len(),
             Self::Expect(
-                Expect::NewPrimary { .. }
-                | Expect::SamePrimary { .. }
-                | Expect::RelievedOfHungDisk
-                | Expect::NothingBehindACut,
+                Expectation::NewPrimary { .. }
+                | Expectation::SamePrimary { .. }
+                | Expectation::RelievedOfHungDisk
+                | Expectation::NothingBehindACut,
             ) => 1,
             Self::Expect(_) => 0,
         }
@@ -142,12 +142,12 @@ fn genesis() -> Genesis {
 }
 
 impl World {
-    fn new(seed: u64, plan: Plan, aloud: bool) -> Self {
+    fn new(seed: u64, plan: RunPlan, aloud: bool) -> Self {
         let start = Instant::now();
         let trace = Arc::new(Trace::new(aloud));
         let watch = Watch::new(trace.clone());
         let network = Network::new(seed, plan.idle, trace.clone(), watch.clone());
-        let settings = Settings {
+        let settings = SiteSettings {
             seed,
             members: vec![1, 2, 3],
             timing: Profile::Metro.timing(),
@@ -157,17 +157,17 @@ impl World {
         let site = |(node, offset): (u64, i64)| {
             let clock = Arc::new(SimulatedClock::new(start, offset * 1_000));
             let (network, trace, watch) = (network.clone(), trace.clone(), watch.clone());
-            Site::new(node, settings.clone(), clock, network, trace, watch)
+            SimulatedSite::new(node, settings.clone(), clock, network, trace, watch)
         };
         let sites = (1..).zip(plan.clocks).map(site).collect();
         Self { sites, network, trace, watch, seed, plan }
     }
 
-    async fn unfold(self: Arc<Self>) -> Tally {
+    async fn run_plan(self: Arc<Self>) -> Tally {
         let begun = Instant::now();
         tokio::spawn(self.network.clone().reap());
-        tokio::spawn(self.clone().look());
-        for (after, power) in &self.plan.births {
+        tokio::spawn(self.clone().watch_sites());
+        for (after, power) in &self.plan.early_kills {
             self.sites.iter().for_each(|site| site.start());
             sleep(Duration::from_millis(*after)).await;
             self.sites.iter().for_each(|site| kill(site, *power));
@@ -176,7 +176,7 @@ impl World {
         self.sites.iter().for_each(|site| site.start());
         let mut first = self.client(0);
         first.open_accounts().await;
-        self.trace.say("accounts are open");
+        self.trace.log_line("accounts are open");
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut working = Vec::new();
         for number in 1..=self.plan.habits.clients {
@@ -200,47 +200,47 @@ impl World {
         }
         self.demand_agreement().await;
         sleep_until(begun + LASTS).await;
-        self.end();
+        self.check_at_end();
         tally
     }
 
-    pub(crate) fn client(&self, number: u64) -> Client {
-        let random = Random::of(self.seed, 100 + number);
-        Client::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
+    pub(crate) fn client(&self, number: u64) -> SimulatedClient {
+        let random = Random::for_purpose(self.seed, 100 + number);
+        SimulatedClient::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
     }
 
     /// Looks at everybody, again and again.
-    async fn look(self: Arc<Self>) {
+    async fn watch_sites(self: Arc<Self>) {
         loop {
             for site in &self.sites {
                 if let Some(life) = site.life() {
-                    self.watch.look(site.node, &life.journal, &life.state);
+                    self.watch.check_site(site.node, &life.journal, &life.state);
                 }
             }
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    async fn perform(&self, act: &Act) {
+    async fn perform(&self, act: &PlanStep) {
         match act {
-            Act::One(fault) => self.strike(*fault).await,
-            Act::Together(faults) => {
-                join_all(faults.iter().map(|fault| self.strike(*fault))).await;
+            PlanStep::One(fault) => self.inject_fault(*fault).await,
+            PlanStep::Together(faults) => {
+                join_all(faults.iter().map(|fault| self.inject_fault(*fault))).await;
             }
-            Act::Expect(expect) => {
-                if let Err(why) = self.expect(*expect).await {
-                    self.watch.broken(why);
+            PlanStep::Expect(expect) => {
+                if let Err(why) = self.check_expectation(*expect).await {
+                    self.watch.report_broken(why);
                 }
             }
         }
     }
 
     async fn heal(&self) {
-        self.trace.say("everything is healed");
+        self.trace.log_line("everything is healed");
         self.network.heal();
-        self.network.weather(Weather::METRO);
+        self.network.set_conditions(NetworkConditions::METRO);
         for site in &self.sites {
-            site.mood(DiskMood::FAST);
+            site.set_disk_conditions(DiskConditions::FAST);
             if let Some(pulse) = site.pulse() {
                 pulse.disarm();
             }
@@ -250,15 +250,16 @@ impl World {
         self.sites.iter().for_each(|site| site.start());
     }
 
-    async fn demand_commands(&self, client: &mut Client) {
+    async fn demand_commands(&self, client: &mut SimulatedClient) {
         let begun = Instant::now();
         for site in &self.sites {
             let left = COMMANDS_WITHIN.saturating_sub(begun.elapsed());
-            if let Err(why) = client.through(site, left).await {
-                self.watch.broken(format!("progress: after healing {why}"));
+            if let Err(why) = client.transfer_through(site, left).await {
+                self.watch.report_broken(format!("progress: after healing {why}"));
             }
         }
-        self.trace.say(&format!("commands are decided at every site after {:?}", begun.elapsed()));
+        self.trace
+            .log_line(&format!("commands are decided at every site after {:?}", begun.elapsed()));
     }
 
     async fn demand_agreement(&self) {
@@ -273,32 +274,34 @@ impl World {
                 })
                 .collect();
             if states[0].is_some() && states.iter().all(|state| *state == states[0]) {
-                return self.trace.say(&format!("all sites agree at {:?}", states[0].map(|s| s.0)));
+                return self
+                    .trace
+                    .log_line(&format!("all sites agree at {:?}", states[0].map(|s| s.0)));
             }
             if Instant::now() >= until {
                 let positions: Vec<_> = states.iter().map(|s| s.map(|s| s.0)).collect();
                 let what = format!(
                     "progress: sites don't agree within {AGREEMENT_WITHIN:?}: {positions:?}"
                 );
-                return self.watch.broken(what);
+                return self.watch.report_broken(what);
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// The whole of every journal, and everything that clients were told, once more.
-    fn end(&self) {
+    fn check_at_end(&self) {
         for site in &self.sites {
             let Some(life) = site.life() else { continue };
-            self.watch.look(site.node, &life.journal, &life.state);
+            self.watch.check_site(site.node, &life.journal, &life.state);
             let Some(applied) = life.state.position() else { continue };
-            let mut inner = self.watch.inner();
-            let held = inner.whole(site.node, &life.journal, applied);
+            let mut inner = self.watch.lock_state();
+            let held = inner.check_journal(site.node, &life.journal, applied);
             drop(inner);
-            self.watch.held(held);
+            self.watch.report_if_broken(held);
         }
-        let inner = self.watch.inner();
-        let mut held = inner.acknowledged.end(&inner.model);
+        let inner = self.watch.lock_state();
+        let mut held = inner.acknowledged.check_at_end(&inner.model);
         for asset in genesis().assets {
             let sum = inner.model.sum(asset);
             if sum != 0 && held.is_ok() {
@@ -308,14 +311,14 @@ impl World {
         if let Some(primary) = self.primary()
             && held.is_ok()
         {
-            held = upkeep::at_rest(&inner.model, primary.clock.wall_micros());
+            held = upkeep::check_at_rest(&inner.model, primary.clock.wall_micros());
         }
-        self.trace.say(&inner.model.tell());
+        self.trace.log_line(&inner.model.describe_counts());
         if inner.reads.unresolved() > 0 && held.is_ok() {
             held = Err("reads: an answer came from a position that nobody applied".into());
         }
         drop(inner);
-        self.watch.held(held);
+        self.watch.report_if_broken(held);
         let times: Vec<u64> = self.sites.iter().map(|site| site.clock.wall_micros()).collect();
         self.trace.event(6, &times, &[]);
         self.sites.iter().for_each(|site| kill(site, false));

@@ -19,8 +19,8 @@ use tokio::{sync::Notify, time::sleep};
 
 use super::{
     clock::SimulatedClock,
-    disk::Pulse,
-    life::{DATA, Life, live},
+    disk::LifePulse,
+    life::{DATA, Life, run_life},
     network::Network,
 };
 use crate::simulation::{
@@ -30,7 +30,7 @@ use crate::simulation::{
 
 /// What all sites of a run share.
 #[derive(Clone)]
-pub struct Settings {
+pub struct SiteSettings {
     pub seed: u64,
     pub members: Vec<NodeId>,
     pub timing: Timing,
@@ -40,7 +40,7 @@ pub struct Settings {
 
 /// How long a disk takes for one turn of the journal's writer.
 #[derive(Clone, Copy, Debug)]
-pub struct DiskMood {
+pub struct DiskConditions {
     pub millis: (u64, u64),
     /// Of a hundred turns, how many take up to `tail_millis`.
     pub tails: u64,
@@ -48,38 +48,38 @@ pub struct DiskMood {
     pub hangs: bool,
 }
 
-impl DiskMood {
+impl DiskConditions {
     /// A good disk on a good day.
     pub const FAST: Self = Self { millis: (0, 2), tails: 1, tail_millis: 40, hangs: false };
 }
 
 /// One site.
-pub struct Site {
+pub struct SimulatedSite {
     pub node: NodeId,
-    pub settings: Settings,
+    pub settings: SiteSettings,
     pub disk: MemoryDisk,
     pub checkpoints: MemoryCheckpoints,
     pub clock: Arc<SimulatedClock>,
     pub network: Arc<Network>,
     pub trace: Arc<Trace>,
     pub watch: Arc<Watch>,
-    mood: Mutex<DiskMood>,
-    mood_changed: Notify,
-    process: Mutex<Process>,
+    disk_conditions: Mutex<DiskConditions>,
+    disk_conditions_changed: Notify,
+    process: Mutex<SiteProcess>,
 }
 
 #[derive(Default)]
-struct Process {
+struct SiteProcess {
     lives: u64,
-    pulse: Option<Arc<Pulse>>,
+    pulse: Option<Arc<LifePulse>>,
     life: Option<Arc<Life>>,
 }
 
-impl Site {
+impl SimulatedSite {
     #[must_use]
     pub fn new(
         node: NodeId,
-        settings: Settings,
+        settings: SiteSettings,
         clock: Arc<SimulatedClock>,
         network: Arc<Network>,
         trace: Arc<Trace>,
@@ -94,40 +94,42 @@ impl Site {
             network,
             trace,
             watch,
-            mood: Mutex::new(DiskMood::FAST),
-            mood_changed: Notify::new(),
+            disk_conditions: Mutex::new(DiskConditions::FAST),
+            disk_conditions_changed: Notify::new(),
             process: Mutex::default(),
         })
     }
 
-    fn process(&self) -> MutexGuard<'_, Process> {
+    fn lock_process(&self) -> MutexGuard<'_, SiteProcess> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the process, unless it runs.
     pub fn start(self: &Arc<Self>) {
         let (number, pulse) = {
-            let mut process = self.process();
+            let mut process = self.lock_process();
             if process.pulse.as_ref().is_some_and(|pulse| pulse.is_alive()) {
                 return;
             }
             process.lives += 1;
-            let pulse = Arc::new(Pulse::new(self.disk.clone(), self.checkpoints.reopen()));
+            let pulse = Arc::new(LifePulse::new(self.disk.clone(), self.checkpoints.reopen()));
             process.pulse = Some(pulse.clone());
             process.life = None;
             (process.lives, pulse)
         };
         let site = self.clone();
-        let seed = Random::of(self.settings.seed ^ self.node, number).draw();
+        let seed = Random::for_purpose(self.settings.seed ^ self.node, number).next_u64();
         tokio::spawn(seeded(seed, async move {
-            let buried = tokio::spawn(site.clone().bury(pulse.clone()));
-            if let Err(why) = live(site.clone(), number, pulse.clone()).await
+            let buried = tokio::spawn(site.clone().report_end(pulse.clone()));
+            if let Err(why) = run_life(site.clone(), number, pulse.clone()).await
                 && pulse.is_alive()
             {
-                if site.current_mood().hangs && why == DISK_HUNG {
-                    site.trace.say(&format!("node {} stops by itself: its disk hangs", site.node));
+                if site.disk_conditions().hangs && why == DISK_HUNG {
+                    site.trace
+                        .log_line(&format!("node {} stops by itself: its disk hangs", site.node));
                 } else {
-                    site.watch.broken(format!("node {} stopped by itself: {why}", site.node));
+                    site.watch
+                        .report_broken(format!("node {} stopped by itself: {why}", site.node));
                 }
             }
             pulse.end(false);
@@ -136,26 +138,26 @@ impl Site {
     }
 
     /// Tells everyone when a life is over.
-    async fn bury(self: Arc<Self>, pulse: Arc<Pulse>) {
-        pulse.over().await;
-        self.trace.say(&format!("node {} is down", self.node));
+    async fn report_end(self: Arc<Self>, pulse: Arc<LifePulse>) {
+        pulse.await_end().await;
+        self.trace.log_line(&format!("node {} is down", self.node));
         self.watch.died(self.node);
-        self.network.down(self.node);
+        self.network.detach_site(self.node);
     }
 
     /// The process answers from now on.
-    pub fn begins(&self, life: Arc<Life>) {
-        self.process().life = Some(life);
+    pub fn set_life(&self, life: Arc<Life>) {
+        self.lock_process().life = Some(life);
     }
 
     /// The process, if it answers.
     pub fn life(&self) -> Option<Arc<Life>> {
-        self.process().life.clone().filter(|life| life.pulse.is_alive())
+        self.lock_process().life.clone().filter(|life| life.pulse.is_alive())
     }
 
     /// Whether the process runs, answering or not.
-    pub fn pulse(&self) -> Option<Arc<Pulse>> {
-        self.process().pulse.clone().filter(|pulse| pulse.is_alive())
+    pub fn pulse(&self) -> Option<Arc<LifePulse>> {
+        self.lock_process().pulse.clone().filter(|pulse| pulse.is_alive())
     }
 
     /// Whether its copy began empty and hasn't caught up.
@@ -164,18 +166,18 @@ impl Site {
         held.iter().any(|name| name == "joining")
     }
 
-    pub fn mood(&self, mood: DiskMood) {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
-        self.mood_changed.notify_waiters();
+    pub fn set_disk_conditions(&self, mood: DiskConditions) {
+        *self.disk_conditions.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+        self.disk_conditions_changed.notify_waiters();
     }
 
-    fn current_mood(&self) -> DiskMood {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn disk_conditions(&self) -> DiskConditions {
+        *self.disk_conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for as long as the disk takes.
-    pub async fn disk_takes(&self, random: &mut Random) {
-        let mood = self.current_mood();
+    pub async fn wait_for_disk(&self, random: &mut Random) {
+        let mood = self.disk_conditions();
         let tail = random.chance(mood.tails);
         let high = if tail { mood.tail_millis } else { mood.millis.1 };
         let takes = random.millis(mood.millis.0, high);
@@ -183,8 +185,8 @@ impl Site {
             sleep(takes).await;
         }
         loop {
-            let changed = self.mood_changed.notified();
-            if !self.current_mood().hangs {
+            let changed = self.disk_conditions_changed.notified();
+            if !self.disk_conditions().hangs {
                 return;
             }
             changed.await;

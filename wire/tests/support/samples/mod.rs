@@ -12,10 +12,10 @@ use evenkeel_wire::{
     id::{ClusterId, KeyId, OPERATOR_KEY},
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
-        APPEND, APPENDED, AppendHead, AppendReply, AppendResult, CopyWelcome, DIGEST,
-        DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, LANE, Lane,
-        LaneHello, LogId, PeerRecord, TRANSFER, TRANSFERRED, TransferLeader, TransferReply, VOTE,
-        VOTED, Vote, VoteReply, VoteRequest, write_append,
+        APPEND, APPENDED, Admittance, AppendHead, AppendReply, AppendResult, DIGEST, DIGEST_AGREED,
+        DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest,
+        LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED,
+        VoteReply, VoteRequest, write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -78,12 +78,12 @@ fn read(query: Query) -> ReadRequest {
     ReadRequest { number: 10, deadline_ms: 500, consistency: Consistency::Linearizable, query }
 }
 
-fn log_id() -> LogId {
-    LogId { term: 3, position: 42 }
+fn log_id() -> PeerLogId {
+    PeerLogId { term: 3, position: 42 }
 }
 
-fn vote() -> Vote {
-    Vote { term: 3, node: 2, committed: true }
+fn vote() -> PeerVote {
+    PeerVote { term: 3, node: 2, committed: true }
 }
 
 pub(crate) fn append_head(records: u32) -> AppendHead {
@@ -92,7 +92,7 @@ pub(crate) fn append_head(records: u32) -> AppendHead {
         previous: Some(log_id()),
         previous_link: Some([0x44; 32]),
         committed: None,
-        welcomes: None,
+        admittance: None,
         records,
     }
 }
@@ -147,20 +147,20 @@ fn client_frames() -> Vec<(String, Vec<u8>)> {
     let refusal = Refusal::new(RefusalCode::NoPrimary, "no site can decide at the moment");
     let as_of = Some(AsOf { position: 42, age_ms: 7 });
     let mut frames = vec![
-        ("hello".to_owned(), frame::whole(HELLO, &hello)),
+        ("hello".to_owned(), frame::encode_whole(HELLO, &hello)),
         ("submit".to_owned(), submitted),
         ("submit_atomic".to_owned(), atomic),
-        ("welcome".to_owned(), frame::whole(WELCOME, &welcome)),
-        ("outcomes".to_owned(), frame::whole(OUTCOMES, &outcomes())),
-        ("outcomes_batch_failed".to_owned(), frame::whole(OUTCOMES, &batch_failed())),
-        ("refused".to_owned(), frame::whole(REFUSED, &Refused { number: 9, refusal })),
+        ("welcome".to_owned(), frame::encode_whole(WELCOME, &welcome)),
+        ("outcomes".to_owned(), frame::encode_whole(OUTCOMES, &outcomes())),
+        ("outcomes_batch_failed".to_owned(), frame::encode_whole(OUTCOMES, &batch_failed())),
+        ("refused".to_owned(), frame::encode_whole(REFUSED, &Refused { number: 9, refusal })),
     ];
     for (name, query) in views::queries() {
-        frames.push((format!("read_{name}"), frame::whole(READ, &read(query))));
+        frames.push((format!("read_{name}"), frame::encode_whole(READ, &read(query))));
     }
     for (name, view) in views::all() {
         let reply = ViewReply { number: 10, as_of, view };
-        frames.push((format!("view_{name}"), frame::whole(VIEW, &reply)));
+        frames.push((format!("view_{name}"), frame::encode_whole(VIEW, &reply)));
     }
     frames
 }
@@ -171,50 +171,45 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
     let mut heartbeat = Vec::new();
     write_append(&append_head(0), [].iter(), &mut heartbeat);
     let mut welcome = Vec::new();
-    let welcomes = Some(CopyWelcome { copy: 0x0102_0304_0506_0708, founder: true });
-    write_append(&AppendHead { welcomes, ..append_head(0) }, [].iter(), &mut welcome);
+    let welcomes = Some(Admittance { copy: 0x0102_0304_0506_0708, founder: true });
+    write_append(&AppendHead { admittance: welcomes, ..append_head(0) }, [].iter(), &mut welcome);
     let mut forward = Vec::new();
     ForwardSubmit { key: [0x55; 32], submit: submit(true) }.write(&mut forward);
     assert_eq!((append[5], heartbeat[5]), (APPEND, APPEND));
     let last = Some(log_id());
-    let request = VoteRequest {
-        pre_vote: true,
-        vote: vote(),
-        last,
-        leadership_transfer: false,
-        joining: true,
-    };
+    let request =
+        VoteRequest { pre_vote: true, vote: vote(), last, is_handover: false, joining: true };
     let reply = VoteReply { vote: vote(), granted: true, last: None, joining: None };
     let joining = VoteReply { joining: Some(0x0102_0304_0506_0708), ..reply };
-    let leader = TransferLeader { from: vote(), to: 1, last };
+    let leader = HandoverRequest { from: vote(), to: 1, last };
     let read = ForwardRead { key: [0x55; 32], read: read(Query::Totals) };
     let digest = DigestNotice { position: 42, link: [0x33; 32], digest: [0x66; 32] };
     let mut frames = vec![
         ("append", append),
         ("append_heartbeat", heartbeat),
         ("append_welcome", welcome),
-        ("vote", frame::whole(VOTE, &request)),
-        ("voted", frame::whole(VOTED, &reply)),
-        ("voted_joining", frame::whole(VOTED, &joining)),
-        ("transfer", frame::whole(TRANSFER, &leader)),
+        ("vote", frame::encode_whole(VOTE, &request)),
+        ("voted", frame::encode_whole(VOTED, &reply)),
+        ("voted_joining", frame::encode_whole(VOTED, &joining)),
+        ("transfer", frame::encode_whole(TRANSFER, &leader)),
         ("forward_submit", forward),
-        ("forward_read", frame::whole(FORWARD_READ, &read)),
-        ("digest", frame::whole(DIGEST, &digest)),
-        ("digest_agreed", frame::whole(DIGEST_AGREED, &digest)),
+        ("forward_read", frame::encode_whole(FORWARD_READ, &read)),
+        ("digest", frame::encode_whole(DIGEST, &digest)),
+        ("digest_agreed", frame::encode_whole(DIGEST_AGREED, &digest)),
     ];
     for (name, lane) in [
         ("lane_control", Lane::Control),
         ("lane_append", Lane::Append),
         ("lane_forward", Lane::Forward),
     ] {
-        frames.push((name, frame::whole(LANE, &LaneHello { lane })));
+        frames.push((name, frame::encode_whole(LANE, &LaneHello { lane })));
     }
     for (name, result) in append_results() {
         let reply = AppendReply { result, clock: 77, disk_full: true, joining: false };
-        frames.push((name, frame::whole(APPENDED, &reply)));
+        frames.push((name, frame::encode_whole(APPENDED, &reply)));
     }
     for (name, reply) in transfer_replies() {
-        frames.push((name, frame::whole(TRANSFERRED, &reply)));
+        frames.push((name, frame::encode_whole(TRANSFERRED, &reply)));
     }
     frames.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }
@@ -229,12 +224,12 @@ fn append_results() -> Vec<(&'static str, AppendResult)> {
     ]
 }
 
-fn transfer_replies() -> Vec<(&'static str, TransferReply)> {
-    let (expected, actual) = (vote(), Vote { term: 4, ..vote() });
-    let changed = TransferReply::VoteChanged { expected, actual };
-    let lacking = TransferReply::LogNotFlushed { expected: Some(log_id()), actual: None };
+fn transfer_replies() -> Vec<(&'static str, HandoverReply)> {
+    let (expected, actual) = (vote(), PeerVote { term: 4, ..vote() });
+    let changed = HandoverReply::VoteChanged { expected, actual };
+    let lacking = HandoverReply::LogNotFlushed { expected: Some(log_id()), actual: None };
     vec![
-        ("transferred_accepted", TransferReply::Accepted),
+        ("transferred_accepted", HandoverReply::Accepted),
         ("transferred_vote_changed", changed),
         ("transferred_log_not_flushed", lacking),
     ]

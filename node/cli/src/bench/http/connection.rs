@@ -10,43 +10,43 @@ use tokio::{
 };
 
 use crate::door::http::{
-    address::Address,
-    stream::{Dialler, Stream},
+    address::HttpAddress,
+    stream::{ByteStream, Dialler},
 };
 
 const HEADERS_MAX: usize = 32;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-pub(crate) struct Connection {
-    stream: Box<dyn Stream>,
+pub(crate) struct BenchConnection {
+    stream: Box<dyn ByteStream>,
     /// The answer that is read at the moment. A connection has one request in flight, so it never holds more.
     buffer: BytesMut,
     ends: bool,
 }
 
 /// What a site answered.
-pub(crate) struct Answer<'a> {
+pub(crate) struct RawResponse<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
 }
 
 /// What a head says about the rest.
-struct Head {
+struct ResponseHead {
     status: u16,
     bytes: usize,
     body_bytes: usize,
     ends: bool,
 }
 
-impl Connection {
-    pub(crate) async fn open(dialler: &Dialler, address: &Address) -> io::Result<Self> {
+impl BenchConnection {
+    pub(crate) async fn open(dialler: &Dialler, address: &HttpAddress) -> io::Result<Self> {
         let stream = dialler.dial(address).await?;
         Ok(Self { stream, buffer: BytesMut::with_capacity(4 << 10), ends: false })
     }
 
     /// Whether the site has said that it closes the connection.
-    pub(crate) fn ends(&self) -> bool {
+    pub(crate) fn will_close(&self) -> bool {
         self.ends
     }
 
@@ -55,14 +55,14 @@ impl Connection {
         &mut self,
         request: &[u8],
         patience: Duration,
-    ) -> io::Result<Answer<'_>> {
-        let exchanged = timeout(patience, self.exchange_at_length(request)).await;
+    ) -> io::Result<RawResponse<'_>> {
+        let exchanged = timeout(patience, self.exchange_without_timeout(request)).await;
         let head = exchanged.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let body = &self.buffer[head.bytes..head.bytes + head.body_bytes];
-        Ok(Answer { status: head.status, body })
+        Ok(RawResponse { status: head.status, body })
     }
 
-    async fn exchange_at_length(&mut self, request: &[u8]) -> io::Result<Head> {
+    async fn exchange_without_timeout(&mut self, request: &[u8]) -> io::Result<ResponseHead> {
         self.buffer.clear();
         self.stream.write_all(request).await?;
         // TLS keeps back what isn't flushed.
@@ -94,7 +94,7 @@ impl Connection {
 }
 
 /// The head that the bytes begin with, once it's whole.
-fn read_head(bytes: &[u8]) -> io::Result<Option<Head>> {
+fn read_head(bytes: &[u8]) -> io::Result<Option<ResponseHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head_bytes = match response.parse(bytes).map_err(not_understood)? {
@@ -115,7 +115,7 @@ fn read_head(bytes: &[u8]) -> io::Result<Option<Head>> {
         .ok_or_else(|| not_understood("it doesn't say how long it is"))?;
     let status = response.code.ok_or_else(|| not_understood("it has no status"))?;
     let ends = value("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-    Ok(Some(Head { status, bytes: head_bytes, body_bytes, ends }))
+    Ok(Some(ResponseHead { status, bytes: head_bytes, body_bytes, ends }))
 }
 
 fn not_understood(why: impl std::fmt::Display) -> io::Error {

@@ -8,26 +8,26 @@ mod requests;
 
 use std::cell::RefCell;
 
-use evenkeel_wire::{client::Error, outcome::Rejection, reply::Refusal};
+use evenkeel_wire::{client::ClientError, outcome::Rejection, reply::Refusal};
 use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep};
 
 use self::{
-    connection::{Answer, Connection},
-    requests::{Requests, Texts, is_primary},
+    connection::{BenchConnection, RawResponse},
+    requests::{RequestTexts, RequestWriter, primary_probe},
 };
 use super::{
-    PATIENCE, Plan,
-    batch::{Batch, Random},
+    BenchPlan, PATIENCE,
+    batch::{Random, TransferBatch},
     figures::Tally,
 };
 use crate::{
     Exit, Failure,
     door::{
         Door,
-        http::{address::Address, read_results, rejection, stream::Dialler},
+        http::{address::HttpAddress, read_results, rejection, stream::Dialler},
     },
-    output::note,
+    output::print_note,
 };
 
 /// A request is given this long on the fast road; then it's asked for again, with the same ids.
@@ -37,14 +37,14 @@ const GRACE: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Drives so many callers to the end of the plan.
-pub(crate) async fn callers(plan: &Plan, count: usize) -> Result<Tally, Failure> {
+pub(crate) async fn drive_callers(plan: &BenchPlan, count: usize) -> Result<Tally, Failure> {
     let addresses = plan.config.sites.iter().map(|site| site.http.parse());
-    let load = Load {
+    let load = HttpLoad {
         plan,
         door: plan.door()?,
         dialler: Dialler::new(&plan.config).map_err(Failure::usage)?,
         addresses: addresses.collect::<Result<_, String>>().map_err(Failure::usage)?,
-        texts: Texts::new(plan),
+        texts: RequestTexts::new(plan),
         tally: RefCell::new(Tally::new(plan.accounts.wallets.len())),
     };
     futures_util::future::try_join_all((0..count).map(|_| load.call())).await?;
@@ -52,71 +52,78 @@ pub(crate) async fn callers(plan: &Plan, count: usize) -> Result<Tally, Failure>
 }
 
 /// What the callers of one thread share.
-struct Load<'a> {
-    plan: &'a Plan,
+struct HttpLoad<'a> {
+    plan: &'a BenchPlan,
     door: Door,
     dialler: Dialler,
-    addresses: Vec<Address>,
-    texts: Texts,
+    addresses: Vec<HttpAddress>,
+    texts: RequestTexts,
     tally: RefCell<Tally>,
 }
 
 /// A connection that requests are written for.
-struct Line {
-    connection: Connection,
-    requests: Requests,
+struct PreparedConnection {
+    connection: BenchConnection,
+    requests: RequestWriter,
 }
 
-impl Load<'_> {
+impl HttpLoad<'_> {
     async fn call(&self) -> Result<(), Failure> {
         let mut random = Random::new()?;
         let mut line = None;
-        while let Some(mut batch) = Batch::next(self.plan, &mut random) {
+        while let Some(mut batch) = TransferBatch::next(self.plan, &mut random) {
             let open = match line.take() {
                 Some(open) => open,
                 None => self.connect().await?,
             };
-            line = self.ask(open, &mut batch).await?;
+            line = self.send_batch(open, &mut batch).await?;
         }
         Ok(())
     }
 
     /// Gets a batch settled; gives the line back while it's good.
-    async fn ask(&self, mut line: Line, batch: &mut Batch) -> Result<Option<Line>, Failure> {
+    async fn send_batch(
+        &self,
+        mut line: PreparedConnection,
+        batch: &mut TransferBatch,
+    ) -> Result<Option<PreparedConnection>, Failure> {
         let request = line.requests.write(&self.texts, batch);
         // What is measured begins when the request is ready to go.
         batch.started = Instant::now();
         let patience = Duration::from_millis(DEADLINE_MS) + GRACE;
         let answered = match line.connection.exchange(request, patience).await {
-            Ok(answer) => judge(&answer, self.plan.batch == 1, batch.moves.len())?,
+            Ok(answer) => parse_rejections(&answer, self.plan.batch == 1, batch.moves.len())?,
             Err(error) => {
-                note(&format!("a connection was lost: {error}; asking again"));
+                print_note(&format!("a connection was lost: {error}; asking again"));
                 None
             }
         };
         match answered {
             Some(rejections) => {
-                self.tally.borrow_mut().settle(batch, rejections, Instant::now());
-                Ok((!line.connection.ends()).then_some(line))
+                self.tally.borrow_mut().record_batch(batch, rejections, Instant::now());
+                Ok((!line.connection.will_close()).then_some(line))
             }
             None => {
                 drop(line);
-                self.ask_again(batch).await?;
+                self.retry_batch(batch).await?;
                 Ok(None)
             }
         }
     }
 
-    async fn ask_again(&self, batch: &Batch) -> Result<(), Failure> {
+    async fn retry_batch(&self, batch: &TransferBatch) -> Result<(), Failure> {
         let commands: Vec<_> = batch.commands(self.plan).collect();
         let answered = self.door.submit_all(&commands).await;
         let mut tally = self.tally.borrow_mut();
         match answered {
-            Ok(rejections) => tally.settle(batch, rejections, Instant::now()),
-            Err(Error::Refused(refusal)) => return Err(refused(&refusal)),
+            Ok(rejections) => tally.record_batch(batch, rejections, Instant::now()),
+            Err(ClientError::Refused(refusal)) => return Err(refusal_failure(&refusal)),
             // Even if this try certainly did nothing: an earlier one may have.
-            Err(Error::Unavailable(why) | Error::Unknown(why)) => {
-                note(&format!("the outcome of {} transfers is unknown: {why}", batch.count()));
+            Err(ClientError::Unavailable(why) | ClientError::Unknown(why)) => {
+                print_note(&format!(
+                    "the outcome of {} transfers is unknown: {why}",
+                    batch.count()
+                ));
                 tally.unknown += u64::from(batch.count());
             }
         }
@@ -124,20 +131,22 @@ impl Load<'_> {
     }
 
     /// A line to the primary, or to whoever answers while there is none.
-    async fn connect(&self) -> Result<Line, Failure> {
+    async fn connect(&self) -> Result<PreparedConnection, Failure> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let mut other = None;
             let mut trouble = "client.toml names no site".to_owned();
             for address in &self.addresses {
-                match self.greet(address).await {
-                    Ok((connection, true)) => return Ok(self.line(connection, address)),
+                match self.connect_and_probe(address).await {
+                    Ok((connection, true)) => {
+                        return Ok(self.prepare_connection(connection, address));
+                    }
                     Ok((connection, false)) => other = Some((connection, address)),
                     Err(error) => trouble = format!("{}: {error}", address.authority),
                 }
             }
             if let Some((connection, address)) = other {
-                return Ok(self.line(connection, address));
+                return Ok(self.prepare_connection(connection, address));
             }
             if Instant::now() >= give_up {
                 return Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")));
@@ -147,22 +156,29 @@ impl Load<'_> {
     }
 
     /// Connects, and asks whether it's the primary.
-    async fn greet(&self, address: &Address) -> std::io::Result<(Connection, bool)> {
-        let mut connection = Connection::open(&self.dialler, address).await?;
-        let answer = connection.exchange(&is_primary(address), GRACE).await?;
+    async fn connect_and_probe(
+        &self,
+        address: &HttpAddress,
+    ) -> std::io::Result<(BenchConnection, bool)> {
+        let mut connection = BenchConnection::open(&self.dialler, address).await?;
+        let answer = connection.exchange(&primary_probe(address), GRACE).await?;
         let primary = answer.status == 200;
         Ok((connection, primary))
     }
 
-    fn line(&self, connection: Connection, address: &Address) -> Line {
-        let requests = Requests::new(&self.plan.config, address, self.plan.batch);
-        Line { connection, requests }
+    fn prepare_connection(
+        &self,
+        connection: BenchConnection,
+        address: &HttpAddress,
+    ) -> PreparedConnection {
+        let requests = RequestWriter::new(&self.plan.config, address, self.plan.batch);
+        PreparedConnection { connection, requests }
     }
 }
 
 /// The rejections of an answer, in the order of its commands; `None`: it's to be asked for again.
-fn judge(
-    answer: &Answer<'_>,
+fn parse_rejections(
+    answer: &RawResponse<'_>,
     single: bool,
     count: usize,
 ) -> Result<Option<Vec<Option<Rejection>>>, Failure> {
@@ -175,25 +191,25 @@ fn judge(
         200 => read_results(answer.body, count).map(Some).map_err(Failure::failed),
         429 | 500.. => Ok(None),
         status => {
-            let Problem { code, detail } = read_problem(answer)?;
+            let BatchProblem { code, detail } = read_problem(answer)?;
             Err(Failure::failed(format!("the site refused a batch: {status}, {code}: {detail}")))
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct BatchProblem {
     code: String,
     #[serde(default)]
     detail: String,
 }
 
-fn read_problem(answer: &Answer<'_>) -> Result<Problem, Failure> {
+fn read_problem(answer: &RawResponse<'_>) -> Result<BatchProblem, Failure> {
     serde_json::from_slice(answer.body).map_err(|error| {
         Failure::failed(format!("the site's {} isn't understood: {error}", answer.status))
     })
 }
 
-fn refused(refusal: &Refusal) -> Failure {
+fn refusal_failure(refusal: &Refusal) -> Failure {
     Failure::failed(format!("the site refused a batch: {refusal}"))
 }

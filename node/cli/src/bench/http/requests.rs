@@ -7,22 +7,22 @@ use evenkeel_wire::client::ClientConfig;
 use super::DEADLINE_MS;
 use crate::{
     bench::{
-        Plan,
-        batch::{Batch, Move},
+        BenchPlan,
+        batch::{Move, TransferBatch},
     },
-    door::http::address::Address,
+    door::http::address::HttpAddress,
 };
 
 /// What all callers of a thread write alike.
-pub(crate) struct Texts {
+pub(crate) struct RequestTexts {
     /// The wallets' ids, in the order of the plan.
     wallets: Vec<String>,
     /// Everything of a transfer behind its amount.
     tail: String,
 }
 
-impl Texts {
-    pub(crate) fn new(plan: &Plan) -> Self {
+impl RequestTexts {
+    pub(crate) fn new(plan: &BenchPlan) -> Self {
         let wallets = plan.accounts.wallets.iter().map(ToString::to_string).collect();
         Self { wallets, tail: format!(",\"asset\":\"{}\"}}", plan.accounts.asset) }
     }
@@ -40,7 +40,7 @@ impl Texts {
 }
 
 /// Writes one caller's requests to one site.
-pub(crate) struct Requests {
+pub(crate) struct RequestWriter {
     /// Everything in front of the body's length.
     head: Vec<u8>,
     body: String,
@@ -49,8 +49,8 @@ pub(crate) struct Requests {
     single: bool,
 }
 
-impl Requests {
-    pub(crate) fn new(config: &ClientConfig, address: &Address, batch: u32) -> Self {
+impl RequestWriter {
+    pub(crate) fn new(config: &ClientConfig, address: &HttpAddress, batch: u32) -> Self {
         let single = batch == 1;
         let route = if single { "/v1/transfers" } else { "/v1/batches" };
         let head = format!(
@@ -61,7 +61,7 @@ impl Requests {
     }
 
     /// The request for a batch.
-    pub(crate) fn write(&mut self, texts: &Texts, batch: &Batch) -> &[u8] {
+    pub(crate) fn write(&mut self, texts: &RequestTexts, batch: &TransferBatch) -> &[u8] {
         self.body.clear();
         if self.single {
             self.body.push('{');
@@ -84,6 +84,6 @@ impl Requests {
 }
 
 /// Asks a site whether it's the primary.
-pub(crate) fn is_primary(address: &Address) -> Vec<u8> {
+pub(crate) fn primary_probe(address: &HttpAddress) -> Vec<u8> {
     format!("GET /primary HTTP/1.1\r\nhost: {}\r\n\r\n", address.authority).into_bytes()
 }

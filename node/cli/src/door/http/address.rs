@@ -6,7 +6,7 @@ use hyper::Uri;
 
 /// A site's HTTP door.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct HttpAddress {
     /// Without brackets, where it's an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -15,7 +15,7 @@ pub(crate) struct Address {
     pub(crate) authority: String,
 }
 
-impl FromStr for Address {
+impl FromStr for HttpAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -61,7 +61,7 @@ mod tests {
             ("https://pangyo.example.com:7102/", "pangyo.example.com", 7102, true),
             ("https://pangyo.example.com", "pangyo.example.com", 443, true),
         ] {
-            let address: Address = text.parse().expect(text);
+            let address: HttpAddress = text.parse().expect(text);
             assert_eq!((address.host.as_str(), address.port, address.tls), (host, port, tls));
         }
     }
@@ -78,7 +78,7 @@ mod tests {
             ("pangyo:99999", "no such port"),
             ("https://pangyo:99999", "no such port"),
         ] {
-            let error = text.parse::<Address>().expect_err(text);
+            let error = text.parse::<HttpAddress>().expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
         }
     }

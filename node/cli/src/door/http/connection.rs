@@ -15,51 +15,51 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{Request, Response, address::Address, stream::Dialler};
+use super::{SiteRequest, SiteResponse, address::HttpAddress, stream::Dialler};
 
 /// The results of the largest batch have about 6 MiB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const DEADLINE_MS: &str = "deadline-ms";
 const REPLAYED: &str = "idempotent-replayed";
 
-pub(crate) struct Connections {
-    address: Address,
+pub(crate) struct ConnectionPool {
+    address: HttpAddress,
     dialler: Dialler,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 /// How one try ended without an answer.
 #[derive(Debug)]
-pub(crate) enum Broken {
+pub(crate) enum ExchangeError {
     /// It never left.
     NotSent(String),
     /// It left, or a part of it.
     MayHaveArrived(String),
 }
 
-impl Connections {
-    pub(crate) fn new(address: Address, dialler: Dialler) -> Self {
+impl ConnectionPool {
+    pub(crate) fn new(address: HttpAddress, dialler: Dialler) -> Self {
         Self { address, dialler, idle: Mutex::default() }
     }
 
     /// Sends a request and takes in its answer.
     pub(crate) async fn exchange(
         &self,
-        request: &Request,
+        request: &SiteRequest,
         key: &HeaderValue,
         deadline_ms: u32,
-    ) -> Result<Response, Broken> {
+    ) -> Result<SiteResponse, ExchangeError> {
         // A connection that was idle may have ended unseen: that alone is tried again here.
         while let Some(mut sender) = self.take_idle() {
             match sender.send_request(self.message(request, key, deadline_ms)?).await {
-                Ok(response) => return self.take_in(response, sender).await,
+                Ok(response) => return self.receive_response(response, sender).await,
                 Err(error) if error.is_canceled() => {}
                 Err(error) => return Err(may_have_arrived(&error)),
             }
         }
         let mut sender = self.connect().await?;
         match sender.send_request(self.message(request, key, deadline_ms)?).await {
-            Ok(response) => self.take_in(response, sender).await,
+            Ok(response) => self.receive_response(response, sender).await,
             Err(error) if error.is_canceled() => Err(not_sent(&error)),
             Err(error) => Err(may_have_arrived(&error)),
         }
@@ -75,7 +75,7 @@ impl Connections {
         None
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Broken> {
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ExchangeError> {
         let stream = self.dialler.dial(&self.address).await.map_err(|error| not_sent(&error))?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(&error))?;
@@ -88,10 +88,10 @@ impl Connections {
 
     fn message(
         &self,
-        request: &Request,
+        request: &SiteRequest,
         key: &HeaderValue,
         deadline_ms: u32,
-    ) -> Result<HttpRequest<Full<Bytes>>, Broken> {
+    ) -> Result<HttpRequest<Full<Bytes>>, ExchangeError> {
         let mut message = HttpRequest::builder()
             .method(&request.method)
             .uri(&request.path)
@@ -104,11 +104,11 @@ impl Connections {
         message.body(Full::new(request.body.clone())).map_err(|error| not_sent(&error))
     }
 
-    async fn take_in(
+    async fn receive_response(
         &self,
         response: HttpResponse<Incoming>,
         sender: SendRequest<Full<Bytes>>,
-    ) -> Result<Response, Broken> {
+    ) -> Result<SiteResponse, ExchangeError> {
         let status = response.status().as_u16();
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let replayed = text(REPLAYED) == Some("true");
@@ -119,14 +119,14 @@ impl Connections {
             .map_err(|error| may_have_arrived(&error))?
             .to_bytes();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        Ok(Response { status, replayed, retry_after, body })
+        Ok(SiteResponse { status, replayed, retry_after, body })
     }
 }
 
-fn not_sent(error: &impl fmt::Display) -> Broken {
-    Broken::NotSent(error.to_string())
+fn not_sent(error: &impl fmt::Display) -> ExchangeError {
+    ExchangeError::NotSent(error.to_string())
 }
 
-fn may_have_arrived(error: &impl fmt::Display) -> Broken {
-    Broken::MayHaveArrived(error.to_string())
+fn may_have_arrived(error: &impl fmt::Display) -> ExchangeError {
+    ExchangeError::MayHaveArrived(error.to_string())
 }

@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    client::{ClientConfig, ClientOptions, Error},
+    client::{ClientConfig, ClientError, ClientOptions},
     command::Command,
     id::AccountId,
     limits::COMMANDS_MAX,
@@ -28,17 +28,19 @@ use evenkeel_wire::{
 use hyper::{Method, header::HeaderValue};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use self::{connection::Connections, stream::Dialler};
+use self::{connection::ConnectionPool, stream::Dialler};
 use super::{
-    Look,
-    shapes::{Account, Done, Ended, Hold, Movement, Page, Place, Sums, Totals},
+    ReadSource,
+    shapes::{
+        Account, CommandResult, HistoryPart, Hold, Movement, OutcomeKind, StampJson, Sums, Totals,
+    },
 };
 
 pub(crate) use requests::id_of;
 
 /// What is sent to a site.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct SiteRequest {
     method: Method,
     /// With its query.
     path: String,
@@ -46,20 +48,20 @@ pub(crate) struct Request {
     body: Bytes,
 }
 
-impl Request {
+impl SiteRequest {
     fn get(path: String) -> Self {
         Self { method: Method::GET, path, body: Bytes::new() }
     }
 
     /// Whether it may change the ledger.
-    fn acts(&self) -> bool {
+    fn may_change_ledger(&self) -> bool {
         self.method != Method::GET
     }
 }
 
 /// What a site answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Response {
+pub(crate) struct SiteResponse {
     status: u16,
     replayed: bool,
     /// Seconds after which asking again makes sense.
@@ -69,7 +71,7 @@ pub(crate) struct Response {
 
 /// Talks to a cluster over HTTP.
 pub(crate) struct HttpClient {
-    sites: Vec<Site>,
+    sites: Vec<HttpSite>,
     key: HeaderValue,
     deadline: Duration,
     no_primary_is_final: bool,
@@ -77,16 +79,16 @@ pub(crate) struct HttpClient {
     preferred: AtomicUsize,
 }
 
-struct Site {
+struct HttpSite {
     name: String,
-    connections: Connections,
+    connections: ConnectionPool,
 }
 
 /// What answers to a command have in common; each route adds what it's about.
 #[derive(Deserialize)]
-struct Told {
+struct CommandBody {
     #[serde(flatten)]
-    place: Option<Place>,
+    place: Option<StampJson>,
     code: Option<String>,
     transfer: Option<Movement>,
     hold: Option<Hold>,
@@ -96,7 +98,7 @@ struct Told {
 }
 
 #[derive(Deserialize)]
-struct Results {
+struct BatchAnswer {
     results: Vec<OneResult>,
 }
 
@@ -114,7 +116,7 @@ struct TotalsBody {
 
 /// What is read of a site's status.
 #[derive(Deserialize)]
-pub(crate) struct SiteStatus {
+pub(crate) struct VolatileStatus {
     /// Its data folder is on a file system in memory.
     #[serde(default)]
     pub(crate) volatile: bool,
@@ -129,8 +131,8 @@ impl HttpClient {
         let dialler = Dialler::new(config)?;
         let sites = config.sites.iter().map(|site| {
             let address = site.http.parse().map_err(|error| format!("site {}: {error}", site.name));
-            let connections = Connections::new(address?, dialler.clone());
-            Ok(Site { name: site.name.clone(), connections })
+            let connections = ConnectionPool::new(address?, dialler.clone());
+            Ok(HttpSite { name: site.name.clone(), connections })
         });
         let mut key = HeaderValue::try_from(format!("Bearer {}", config.key))
             .map_err(|_| "the key can't stand in a header".to_owned())?;
@@ -144,18 +146,18 @@ impl HttpClient {
         })
     }
 
-    pub(crate) fn site(&self) -> Option<String> {
+    pub(crate) fn last_site(&self) -> Option<String> {
         self.sites.get(self.preferred.load(Ordering::Relaxed)).map(|site| site.name.clone())
     }
 
-    pub(crate) async fn submit(&self, command: &Command) -> Result<Done, Error> {
-        let response = self.pursue(&requests::single(command), None).await?;
-        let told: Told = read(&response).map_err(Error::Unknown)?;
+    pub(crate) async fn submit(&self, command: &Command) -> Result<CommandResult, ClientError> {
+        let response = self.call_with_retries(&requests::command_request(command), None).await?;
+        let told: CommandBody = read(&response).map_err(ClientError::Unknown)?;
         let committed = response.status != 422;
         let amount = told.transfer.as_ref().map(|transfer| transfer.amount);
         let amount = amount.or(told.hold.as_ref().map(|hold| hold.amount)).unwrap_or(0);
-        Ok(Done {
-            outcome: if committed { Ended::Committed } else { Ended::Rejected },
+        Ok(CommandResult {
+            outcome: if committed { OutcomeKind::Committed } else { OutcomeKind::Rejected },
             id: id_of(command),
             place: told.place,
             replayed: response.replayed,
@@ -172,22 +174,27 @@ impl HttpClient {
     pub(crate) async fn submit_all(
         &self,
         commands: &[Command],
-    ) -> Result<Vec<Option<Rejection>>, Error> {
+    ) -> Result<Vec<Option<Rejection>>, ClientError> {
         let mut rejections = Vec::with_capacity(commands.len());
         for batch in commands.chunks(COMMANDS_MAX) {
-            let response = self.pursue(&requests::batch(batch), None).await?;
-            rejections.extend(read_results(&response.body, batch.len()).map_err(Error::Unknown)?);
+            let response = self.call_with_retries(&requests::batch_request(batch), None).await?;
+            rejections
+                .extend(read_results(&response.body, batch.len()).map_err(ClientError::Unknown)?);
         }
         Ok(rejections)
     }
 
-    pub(crate) async fn account(&self, id: AccountId, look: Look<'_>) -> Result<Account, Error> {
+    pub(crate) async fn account(
+        &self,
+        id: AccountId,
+        look: ReadSource<'_>,
+    ) -> Result<Account, ClientError> {
         let (consistency, site) = match look {
-            Look::Current(site) => ("linearizable", site),
-            Look::Local(site) => ("local", site),
+            ReadSource::Current(site) => ("linearizable", site),
+            ReadSource::Local(site) => ("local", site),
         };
-        let request = Request::get(format!("/v1/accounts/{id}?consistency={consistency}"));
-        read(&self.pursue(&request, site).await?).map_err(Error::Unavailable)
+        let request = SiteRequest::get(format!("/v1/accounts/{id}?consistency={consistency}"));
+        read(&self.call_with_retries(&request, site).await?).map_err(ClientError::Unavailable)
     }
 
     pub(crate) async fn history(
@@ -195,27 +202,29 @@ impl HttpClient {
         account: AccountId,
         limit: u32,
         cursor: Option<&str>,
-    ) -> Result<Page, Error> {
+    ) -> Result<HistoryPart, ClientError> {
         let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
         let path = format!("/v1/accounts/{account}/transfers?limit={limit}{cursor}");
-        read(&self.pursue(&Request::get(path), None).await?).map_err(Error::Unavailable)
+        read(&self.call_with_retries(&SiteRequest::get(path), None).await?)
+            .map_err(ClientError::Unavailable)
     }
 
     /// What one site says of itself.
-    pub(crate) async fn status(&self, site: &str) -> Result<SiteStatus, Error> {
-        let request = Request::get("/v1/status".to_owned());
-        read(&self.pursue(&request, Some(site)).await?).map_err(Error::Unavailable)
+    pub(crate) async fn status(&self, site: &str) -> Result<VolatileStatus, ClientError> {
+        let request = SiteRequest::get("/v1/status".to_owned());
+        read(&self.call_with_retries(&request, Some(site)).await?).map_err(ClientError::Unavailable)
     }
 
-    pub(crate) async fn totals(&self) -> Result<Totals, Error> {
-        let response = self.pursue(&Request::get("/v1/totals".to_owned()), None).await?;
-        let TotalsBody { position, assets } = read(&response).map_err(Error::Unavailable)?;
+    pub(crate) async fn totals(&self) -> Result<Totals, ClientError> {
+        let response =
+            self.call_with_retries(&SiteRequest::get("/v1/totals".to_owned()), None).await?;
+        let TotalsBody { position, assets } = read(&response).map_err(ClientError::Unavailable)?;
         let sums = assets.into_iter().map(|(asset, sums)| (asset, sums.sum()));
         Ok(Totals { position, sums: sums.collect() })
     }
 }
 
-fn read<T: DeserializeOwned>(response: &Response) -> Result<T, String> {
+fn read<T: DeserializeOwned>(response: &SiteResponse) -> Result<T, String> {
     serde_json::from_slice(&response.body).map_err(|error| {
         format!(
             "the site answered {} with a body that isn't understood ({error}); is it another version?",
@@ -229,7 +238,7 @@ fn read<T: DeserializeOwned>(response: &Response) -> Result<T, String> {
 /// # Errors
 /// When the body isn't the results of so many commands.
 pub(crate) fn read_results(body: &[u8], count: usize) -> Result<Vec<Option<Rejection>>, String> {
-    let Results { results } = serde_json::from_slice(body)
+    let BatchAnswer { results } = serde_json::from_slice(body)
         .map_err(|error| format!("the site's results aren't understood: {error}"))?;
     if results.len() != count {
         return Err(format!("the site gave {} results for {count} commands", results.len()));

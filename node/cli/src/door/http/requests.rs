@@ -9,7 +9,7 @@ use evenkeel_wire::{
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::Request;
+use super::SiteRequest;
 
 /// The id by which a command is asked for again.
 pub(crate) fn id_of(command: &Command) -> String {
@@ -20,8 +20,8 @@ pub(crate) fn id_of(command: &Command) -> String {
 }
 
 /// One command on its own route.
-pub(crate) fn single(command: &Command) -> Request {
-    let post = |path: String, body: Value| Request {
+pub(crate) fn command_request(command: &Command) -> SiteRequest {
+    let post = |path: String, body: Value| SiteRequest {
         method: Method::POST,
         path,
         body: Bytes::from(body.to_string()),
@@ -47,17 +47,17 @@ pub(crate) fn single(command: &Command) -> Request {
         }
         Command::SetLimits(change) => {
             let path = format!("/v1/accounts/{}/limits", change.account);
-            Request { method: Method::PUT, ..post(path, body) }
+            SiteRequest { method: Method::PUT, ..post(path, body) }
         }
         made_by_nodes => unreachable!("no client makes {made_by_nodes:?}"),
     }
 }
 
 /// Many commands, each for itself.
-pub(crate) fn batch(commands: &[Command]) -> Request {
+pub(crate) fn batch_request(commands: &[Command]) -> SiteRequest {
     let items: Vec<Value> = commands.iter().map(item).collect();
     let body = json!({"atomic": false, "commands": items}).to_string();
-    Request { method: Method::POST, path: "/v1/batches".to_owned(), body: Bytes::from(body) }
+    SiteRequest { method: Method::POST, path: "/v1/batches".to_owned(), body: Bytes::from(body) }
 }
 
 fn item(command: &Command) -> Value {

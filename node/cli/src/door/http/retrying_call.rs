@@ -6,14 +6,14 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use evenkeel_wire::{
-    client::Error,
+    client::ClientError,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     reply::{Refusal, RefusalCode},
 };
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{HttpClient, Request, Response, connection::Broken};
+use super::{HttpClient, SiteRequest, SiteResponse, connection::ExchangeError};
 
 /// Between two rounds at the least and at the most; doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -22,9 +22,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(200);
 
 /// How one try ended without the ledger's answer.
-enum Trouble {
+enum AttemptError {
     /// Certainly nothing was done by this try.
-    NothingDone(Nothing),
+    NothingDone(SafeFailure),
     /// It may have been done.
     MayHaveHappened(String),
     /// The same again would be refused again, anywhere.
@@ -32,7 +32,7 @@ enum Trouble {
 }
 
 /// What is known of a try that did nothing.
-struct Nothing {
+struct SafeFailure {
     why: String,
     /// The site said that there's no primary.
     no_primary: bool,
@@ -42,39 +42,43 @@ struct Nothing {
 
 /// What is read of a problem; another server's answer may be none.
 #[derive(Deserialize)]
-struct Problem {
+struct ProblemBody {
     code: String,
     #[serde(default)]
     detail: String,
 }
 
 /// What is known so far of a call that has no answer.
-struct Call {
+struct RetryingCall {
     deadline: Instant,
     uncertain: bool,
     why: String,
 }
 
-impl Call {
-    fn left(&self) -> Duration {
+impl RetryingCall {
+    fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn over(self) -> Error {
-        if self.uncertain { Error::Unknown(self.why) } else { Error::Unavailable(self.why) }
+    fn into_error(self) -> ClientError {
+        if self.uncertain {
+            ClientError::Unknown(self.why)
+        } else {
+            ClientError::Unavailable(self.why)
+        }
     }
 }
 
 impl HttpClient {
     /// Asks until there's an answer; `only` this site, where one is named.
-    pub(crate) async fn pursue(
+    pub(crate) async fn call_with_retries(
         &self,
-        request: &Request,
+        request: &SiteRequest,
         only: Option<&str>,
-    ) -> Result<Response, Error> {
-        let turn = self.turn(only)?;
+    ) -> Result<SiteResponse, ClientError> {
+        let turn = self.site_order(only)?;
         let deadline = Instant::now() + self.deadline;
-        let mut call = Call { deadline, uncertain: false, why: "no site answered".into() };
+        let mut call = RetryingCall { deadline, uncertain: false, why: "no site answered".into() };
         // A site that hangs must leave time for the others.
         let share = u32::try_from(turn.len() + 1).expect("a few sites");
         let budget = self.deadline / share;
@@ -82,45 +86,47 @@ impl HttpClient {
         loop {
             let (mut no_primary, mut wait, mut reasons) = (false, pause, Vec::new());
             for site in turn.iter().copied() {
-                let left = call.left();
+                let left = call.time_left();
                 if left.is_zero() {
-                    return Err(call.over());
+                    return Err(call.into_error());
                 }
                 match self.attempt(site, request, budget.min(left)).await {
                     Ok(response) => {
                         self.preferred.store(site, Ordering::Relaxed);
                         return Ok(response);
                     }
-                    Err(Trouble::Refused(refusal)) if call.uncertain => {
+                    Err(AttemptError::Refused(refusal)) if call.uncertain => {
                         call.why = format!("an earlier try may have been done; now {refusal}");
-                        return Err(call.over());
+                        return Err(call.into_error());
                     }
-                    Err(Trouble::Refused(refusal)) => return Err(Error::Refused(refusal)),
-                    Err(Trouble::NothingDone(nothing)) => {
+                    Err(AttemptError::Refused(refusal)) => {
+                        return Err(ClientError::Refused(refusal));
+                    }
+                    Err(AttemptError::NothingDone(nothing)) => {
                         no_primary |= nothing.no_primary;
                         wait = wait.max(nothing.wait.unwrap_or_default());
                         reasons.push(format!("{}: {}", self.sites[site].name, nothing.why));
                     }
-                    Err(Trouble::MayHaveHappened(why)) => {
-                        call.uncertain |= request.acts();
+                    Err(AttemptError::MayHaveHappened(why)) => {
+                        call.uncertain |= request.may_change_ledger();
                         reasons.push(format!("{}: {why}", self.sites[site].name));
                     }
                 }
                 call.why = reasons.join("; ");
             }
             if no_primary && self.no_primary_is_final {
-                return Err(call.over());
+                return Err(call.into_error());
             }
-            sleep(wait.min(call.left())).await;
+            sleep(wait.min(call.time_left())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
     /// The sites in the order in which they are asked: who answered last comes first.
-    fn turn(&self, only: Option<&str>) -> Result<Vec<usize>, Error> {
+    fn site_order(&self, only: Option<&str>) -> Result<Vec<usize>, ClientError> {
         if let Some(name) = only {
             let found = self.sites.iter().position(|site| site.name == name);
-            let missing = || Error::Unavailable(format!("no site is called {name}"));
+            let missing = || ClientError::Unavailable(format!("no site is called {name}"));
             return found.map(|site| vec![site]).ok_or_else(missing);
         }
         let first = self.preferred.load(Ordering::Relaxed);
@@ -130,19 +136,19 @@ impl HttpClient {
     async fn attempt(
         &self,
         site: usize,
-        request: &Request,
+        request: &SiteRequest,
         budget: Duration,
-    ) -> Result<Response, Trouble> {
+    ) -> Result<SiteResponse, AttemptError> {
         let milliseconds = u32::try_from(budget.as_millis()).unwrap_or(u32::MAX);
         let deadline_ms = milliseconds.clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
         let exchange = self.sites[site].connections.exchange(request, &self.key, deadline_ms);
         match timeout(budget + GRACE, exchange).await {
-            Ok(Ok(response)) => judge(response),
-            Ok(Err(Broken::NotSent(why))) => {
-                Err(Trouble::NothingDone(Nothing { why, no_primary: false, wait: None }))
+            Ok(Ok(response)) => classify_response(response),
+            Ok(Err(ExchangeError::NotSent(why))) => {
+                Err(AttemptError::NothingDone(SafeFailure { why, no_primary: false, wait: None }))
             }
-            Ok(Err(Broken::MayHaveArrived(why))) => Err(Trouble::MayHaveHappened(why)),
-            Err(_) => Err(Trouble::MayHaveHappened(format!(
+            Ok(Err(ExchangeError::MayHaveArrived(why))) => Err(AttemptError::MayHaveHappened(why)),
+            Err(_) => Err(AttemptError::MayHaveHappened(format!(
                 "no answer within {} ms",
                 (budget + GRACE).as_millis()
             ))),
@@ -152,12 +158,12 @@ impl HttpClient {
 
 /// What an answer means. A status is believed as far as its promise goes only with the problem that belongs to it: what
 /// stands between here and the site may answer too.
-fn judge(response: Response) -> Result<Response, Trouble> {
+fn classify_response(response: SiteResponse) -> Result<SiteResponse, AttemptError> {
     let status = response.status;
     if matches!(status, 200 | 201 | 422) {
         return Ok(response);
     }
-    let problem = serde_json::from_slice::<Problem>(&response.body).ok();
+    let problem = serde_json::from_slice::<ProblemBody>(&response.body).ok();
     let code = problem.as_ref().and_then(|problem| RefusalCode::from_name(&problem.code));
     let detail = match &problem {
         Some(problem) if problem.detail.is_empty() => problem.code.clone(),
@@ -171,21 +177,21 @@ fn judge(response: Response) -> Result<Response, Trouble> {
             // A 503 means this site; how soon another one can help, it can't say.
             let wait = response.retry_after.filter(|_| status == 429).map(Duration::from_secs);
             let no_primary = code == RefusalCode::NoPrimary;
-            Err(Trouble::NothingDone(Nothing {
+            Err(AttemptError::NothingDone(SafeFailure {
                 why: format!("{code}: {detail}"),
                 no_primary,
                 wait,
             }))
         }
-        (300..400, _) => Err(Trouble::Refused(Refusal::new(
+        (300..400, _) => Err(AttemptError::Refused(Refusal::new(
             RefusalCode::Malformed,
             &format!("it answered {status}, and redirects aren't followed: is client.toml right?"),
         ))),
         (400..429 | 430..500, code) => {
             let code = code.unwrap_or(RefusalCode::Malformed);
-            Err(Trouble::Refused(Refusal::new(code, &detail)))
+            Err(AttemptError::Refused(Refusal::new(code, &detail)))
         }
-        _ => Err(Trouble::MayHaveHappened(detail)),
+        _ => Err(AttemptError::MayHaveHappened(detail)),
     }
 }
 
@@ -197,15 +203,20 @@ mod tests {
 
     fn judged(status: u16, body: &'static str) -> &'static str {
         let body = Bytes::from_static(body.as_bytes());
-        match judge(Response { status, replayed: false, retry_after: Some(1), body }) {
+        match classify_response(SiteResponse {
+            status,
+            replayed: false,
+            retry_after: Some(1),
+            body,
+        }) {
             Ok(_) => "answered",
-            Err(Trouble::NothingDone(nothing)) => match (nothing.no_primary, nothing.wait) {
+            Err(AttemptError::NothingDone(nothing)) => match (nothing.no_primary, nothing.wait) {
                 (true, None) => "nothing done, no primary",
                 (false, None) => "nothing done",
                 (_, Some(_)) => "nothing done, wait",
             },
-            Err(Trouble::MayHaveHappened(_)) => "unknown",
-            Err(Trouble::Refused(refusal)) => refusal.code.name(),
+            Err(AttemptError::MayHaveHappened(_)) => "unknown",
+            Err(AttemptError::Refused(refusal)) => refusal.code.name(),
         }
     }
 

@@ -19,14 +19,14 @@ use tokio_rustls::{
     },
 };
 
-use super::address::Address;
+use super::address::HttpAddress;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes both ways.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// Opens streams to sites.
 #[derive(Clone)]
@@ -60,13 +60,13 @@ impl Dialler {
 
     /// # Errors
     /// When nobody answers there, or not as whoever should.
-    pub(crate) async fn dial(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+    pub(crate) async fn dial(&self, address: &HttpAddress) -> io::Result<Box<dyn ByteStream>> {
         timeout(CONNECT_TIMEOUT, self.connect(address))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, address: &HttpAddress) -> io::Result<Box<dyn ByteStream>> {
         let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
         tcp.set_nodelay(true)?;
         if !address.tls {

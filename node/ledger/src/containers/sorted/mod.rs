@@ -13,7 +13,7 @@ use std::{
 use super::mix::{ROOTS, fold, halves};
 
 /// What a table holds under a key.
-pub(crate) trait Value: Clone + PartialEq {
+pub(crate) trait TableValue: Clone + PartialEq {
     /// Its digest.
     fn digest(&self) -> u64;
     /// As a checkpoint keeps it; never empty.
@@ -24,7 +24,7 @@ pub(crate) trait Value: Clone + PartialEq {
 
 /// Rows by key.
 #[derive(Debug)]
-pub(crate) struct Sorted<V> {
+pub(crate) struct SortedTable<V> {
     rows: BTreeMap<u128, V>,
     /// The sum of all rows' digests.
     digest: u64,
@@ -32,13 +32,13 @@ pub(crate) struct Sorted<V> {
     changed: Option<BTreeSet<u128>>,
     /// The next checkpoint must be of all rows.
     all_needed: bool,
-    walk: Option<Walk<V>>,
-    audit: Option<Audit>,
+    walk: Option<TableCopy<V>>,
+    audit: Option<TableAudit>,
 }
 
 /// A running audit.
 #[derive(Debug, Default)]
-struct Audit {
+struct TableAudit {
     /// The last key that was looked at.
     last: Option<u128>,
     digest: u64,
@@ -46,7 +46,7 @@ struct Audit {
 
 /// A checkpoint that is being copied.
 #[derive(Debug)]
-struct Walk<V> {
+struct TableCopy<V> {
     /// Whether there is an earlier one that was written: what was taken away since must be told.
     has_base: bool,
     /// For a copy of all rows: those behind this one are still to be looked at.
@@ -59,7 +59,7 @@ struct Walk<V> {
     set_aside: BTreeMap<u128, Option<V>>,
 }
 
-impl<V: Value> Default for Sorted<V> {
+impl<V: TableValue> Default for SortedTable<V> {
     fn default() -> Self {
         Self {
             rows: BTreeMap::new(),
@@ -72,13 +72,13 @@ impl<V: Value> Default for Sorted<V> {
     }
 }
 
-impl<V: Value> Sorted<V> {
+impl<V: TableValue> SortedTable<V> {
     pub(crate) fn get(&self, key: u128) -> Option<&V> {
         self.rows.get(&key)
     }
 
     /// The row with the largest key up to this one.
-    pub(crate) fn up_to(&self, key: u128) -> Option<(u128, &V)> {
+    pub(crate) fn last_up_to(&self, key: u128) -> Option<(u128, &V)> {
         self.rows.range(..=key).next_back().map(|(key, value)| (*key, value))
     }
 
@@ -156,7 +156,7 @@ impl<V: Value> Sorted<V> {
     }
 
     /// The rows are those of a finished checkpoint.
-    pub(crate) fn none_since_checkpoint(&mut self) {
+    pub(crate) fn mark_checkpointed(&mut self) {
         self.changed = Some(BTreeSet::new());
         self.all_needed = false;
     }
@@ -169,7 +169,7 @@ impl<V: Value> Sorted<V> {
         let has_base = changed.is_some();
         let all_needed = std::mem::take(&mut self.all_needed);
         let all = all || all_needed || !has_base;
-        self.walk = Some(Walk {
+        self.walk = Some(TableCopy {
             has_base,
             behind: all.then_some(Bound::Unbounded),
             left: changed.unwrap_or_default(),
@@ -183,7 +183,7 @@ impl<V: Value> Sorted<V> {
     pub(crate) fn checkpoint_next(&mut self, left: &mut usize, put: &mut dyn FnMut(u128, Vec<u8>)) {
         let Some(walk) = &mut self.walk else { return };
         while *left > 0
-            && let Some((key, value, had_changed)) = walk.step(&self.rows)
+            && let Some((key, value, had_changed)) = walk.next_row(&self.rows)
         {
             *left = left.wrapping_sub(1);
             match value {
@@ -193,7 +193,7 @@ impl<V: Value> Sorted<V> {
                 None => {}
             }
         }
-        if walk.next(&self.rows).is_none() {
+        if walk.next_key(&self.rows).is_none() {
             // What comes behind the last key from now on is no part of the checkpoint.
             walk.behind = None;
         }
@@ -201,7 +201,7 @@ impl<V: Value> Sorted<V> {
 
     /// Whether every row that the checkpoint consists of is copied.
     pub(crate) fn checkpoint_is_over(&self) -> bool {
-        self.walk.as_ref().is_none_or(|walk| walk.next(&self.rows).is_none())
+        self.walk.as_ref().is_none_or(|walk| walk.next_key(&self.rows).is_none())
     }
 
     /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows, and tells
@@ -222,9 +222,9 @@ impl<V: Value> Sorted<V> {
     }
 }
 
-impl<V: Value> Walk<V> {
+impl<V: TableValue> TableCopy<V> {
     /// The next key to look at, and whether the walk over all rows meets it.
-    fn next(&self, rows: &BTreeMap<u128, V>) -> Option<(u128, bool)> {
+    fn next_key(&self, rows: &BTreeMap<u128, V>) -> Option<(u128, bool)> {
         if let Some(after) = self.behind {
             let range = (after, Bound::Unbounded);
             let there = rows.range(range).next().map(|(key, _)| *key);
@@ -237,8 +237,8 @@ impl<V: Value> Walk<V> {
     }
 
     /// The next row, as it was, and whether it had changed since the last checkpoint that was written.
-    fn step(&mut self, rows: &BTreeMap<u128, V>) -> Option<(u128, Option<V>, bool)> {
-        let (key, is_met) = self.next(rows)?;
+    fn next_row(&mut self, rows: &BTreeMap<u128, V>) -> Option<(u128, Option<V>, bool)> {
+        let (key, is_met) = self.next_key(rows)?;
         self.behind = is_met.then_some(Bound::Excluded(key));
         let had_changed = self.left.remove(&key);
         if had_changed {
@@ -262,7 +262,7 @@ impl<V: Value> Walk<V> {
     }
 }
 
-fn row_digest<V: Value>(key: u128, value: &V) -> u64 {
+fn row_digest<V: TableValue>(key: u128, value: &V) -> u64 {
     let (low, high) = halves(key);
     let key = fold(low ^ ROOTS[0], high ^ ROOTS[1]);
     fold(key ^ ROOTS[2], value.digest() ^ ROOTS[3])

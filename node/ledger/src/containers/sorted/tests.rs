@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-impl Value for u32 {
+impl TableValue for u32 {
     fn digest(&self) -> u64 {
         u64::from(*self)
     }
@@ -29,13 +29,13 @@ fn keep(store: &mut Store, key: u128, value: Vec<u8>) {
     if value.is_empty() { drop(store.remove(&key)) } else { drop(store.insert(key, value)) }
 }
 
-fn copy(table: &mut Sorted<u32>, mut left: usize, store: &mut Store) {
+fn copy(table: &mut SortedTable<u32>, mut left: usize, store: &mut Store) {
     table.checkpoint_next(&mut left, &mut |key, value| keep(store, key, value));
 }
 
 #[test]
 fn what_is_undone_leaves_no_trace() {
-    let mut table = Sorted::<u32>::default();
+    let mut table = SortedTable::<u32>::default();
     table.set(7, Some(1));
     let digest = table.digest();
     let changes: [(u128, Option<u32>); 4] = [(7, Some(2)), (8, Some(1)), (7, None), (9, None)];
@@ -54,7 +54,7 @@ fn what_is_undone_leaves_no_trace() {
 #[test]
 fn keys_and_values_are_part_of_the_digest() {
     let digest = |rows: &[(u128, u32)]| {
-        let mut table = Sorted::default();
+        let mut table = SortedTable::default();
         for (key, value) in rows {
             table.set(*key, Some(*value));
         }
@@ -69,19 +69,19 @@ fn keys_and_values_are_part_of_the_digest() {
 
 #[test]
 fn a_damaged_row_is_refused() {
-    let mut table = Sorted::<u32>::default();
+    let mut table = SortedTable::<u32>::default();
     table.load(1, &[1, 0, 0, 0]).unwrap();
     assert_eq!(table.load(1, &[1, 0, 0, 0]).unwrap_err(), "it's there twice");
     assert_eq!(table.load(2, &[1, 0, 0]).unwrap_err(), "not four bytes");
 }
 
 /// Audits to the end, so many rows at a time.
-fn audit(table: &mut Sorted<u32>, rows: usize) -> bool {
+fn audit(table: &mut SortedTable<u32>, rows: usize) -> bool {
     (0..100).find_map(|_| table.audit_next(&mut rows.clone(), &mut |_, value| *value < 9)).unwrap()
 }
 
 /// A change, and whether the table is sound after it.
-type Change = (fn(&mut Sorted<u32>), bool);
+type Change = (fn(&mut SortedTable<u32>), bool);
 
 #[test]
 fn an_audit_finds_what_was_changed_behind_the_tables_back() {
@@ -96,7 +96,7 @@ fn an_audit_finds_what_was_changed_behind_the_tables_back() {
     ];
     for (number, (change, sound)) in changes.iter().enumerate() {
         for rows in [1, 3, 100] {
-            let mut table = Sorted::default();
+            let mut table = SortedTable::default();
             for key in 1..=5 {
                 table.set(key, Some(1));
             }
@@ -109,7 +109,7 @@ fn an_audit_finds_what_was_changed_behind_the_tables_back() {
 
 #[test]
 fn an_audit_agrees_while_rows_come_and_go() {
-    let mut table = Sorted::default();
+    let mut table = SortedTable::default();
     let mut agreed = 0;
     for turn in 0..1_000_u32 {
         let key = u128::from(turn.wrapping_mul(0x9e37_79b9) >> 27);
@@ -138,7 +138,7 @@ enum Act {
 /// no account knew of.
 #[test]
 fn what_comes_behind_a_copy_that_is_over_is_no_part_of_it() {
-    let mut table = Sorted::<u32>::default();
+    let mut table = SortedTable::<u32>::default();
     let mut store = Store::new();
     table.set(1, Some(10));
     table.checkpoint_begin(true);
@@ -167,7 +167,7 @@ proptest! {
     /// A store that takes every finished checkpoint, and nothing of others, has the state at which the last began.
     #[test]
     fn a_checkpoint_is_the_state_at_which_it_began(acts in acts()) {
-        let mut table = Sorted::<u32>::default();
+        let mut table = SortedTable::<u32>::default();
         let (mut model, mut store) = (BTreeMap::new(), Store::new());
         let mut under_way: Option<(Store, Store)> = None;
         for act in acts {
@@ -201,7 +201,7 @@ proptest! {
                     table.checkpoint_end(written);
                 }
             }
-            let mut anew = Sorted::<u32>::default();
+            let mut anew = SortedTable::<u32>::default();
             for (key, value) in &model {
                 anew.set(*key, Some(*value));
             }

@@ -2,11 +2,11 @@
 
 use evenkeel_wire::account::AccountStatus;
 
-use super::{Row, extra::Extra};
+use super::{BalanceRow, extra::Extra};
 
 /// An account as it stands, without what it was opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct AccountState {
     pub(crate) posted: i64,
     /// The newest entry that changed it.
     pub(crate) changed_position: u64,
@@ -16,8 +16,8 @@ pub(crate) struct Standing {
     pub(crate) extra: Extra,
 }
 
-impl Standing {
-    pub(crate) fn of(row: &Row, extra: Extra) -> Self {
+impl AccountState {
+    pub(crate) fn from_row(row: &BalanceRow, extra: Extra) -> Self {
         Self {
             posted: row.posted,
             changed_position: row.changed_position,

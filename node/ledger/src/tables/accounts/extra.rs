@@ -35,13 +35,13 @@ impl Extra {
 
     /// What an account without any has.
     #[inline]
-    pub(crate) fn plain(kind: AccountKind, wallet_max_balance: u64) -> Self {
+    pub(crate) fn default_for(kind: AccountKind, wallet_max_balance: u64) -> Self {
         let max_balance = if kind == AccountKind::Wallet { wallet_max_balance } else { NO_LIMIT };
         Self { max_balance, ..Self::NONE }
     }
 
     /// With changed limits.
-    pub(crate) fn limited(self, limits: &Limits) -> Self {
+    pub(crate) fn with_limits(self, limits: &Limits) -> Self {
         let changed = |limit: u64, change: LimitChange| match change {
             LimitChange::Keep => limit,
             LimitChange::Clear => NO_LIMIT,
@@ -66,6 +66,6 @@ pub(crate) fn are_valid(limits: &Limits) -> bool {
 }
 
 /// A limit as the world sees it.
-pub(crate) fn shown(limit: u64) -> Option<u64> {
+pub(crate) fn visible_limit(limit: u64) -> Option<u64> {
     (limit != NO_LIMIT).then_some(limit)
 }

@@ -18,14 +18,14 @@ use evenkeel_wire::{
 };
 
 use self::{
-    account_state::Standing, extra::Extra, opening_limits::OpeningLimits, reserved::Reserved,
+    account_state::AccountState, extra::Extra, opening_limits::OpeningLimits, reserved::Reserved,
     totals::KindTotals,
 };
 use crate::{
-    Unwell,
-    checkpoint::{audit::Audit, digest, write::Changes},
+    LedgerFault,
+    checkpoint::{audit::AccountsAudit, digest, write::Changes},
     containers::{
-        ids::{Hash, IdTable, Seed},
+        ids::{HashSeed, IdHash, IdTable},
         prefetch,
         rows::Rows,
     },
@@ -38,7 +38,7 @@ const SHARD_BITS: u32 = 4;
 /// What transfers look at: one cache line.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
-pub(crate) struct Row {
+pub(crate) struct BalanceRow {
     pub(crate) id: AccountId,
     pub(crate) posted: i64,
     /// The newest entry that changed it.
@@ -58,9 +58,9 @@ pub(crate) struct Row {
     pub(crate) status: AccountStatus,
 }
 
-const _: () = assert!(size_of::<Row>() == 64, "a row is one cache line");
+const _: () = assert!(size_of::<BalanceRow>() == 64, "a row is one cache line");
 
-impl Row {
+impl BalanceRow {
     /// What the debits that count took on a date.
     #[inline]
     pub(crate) fn debited_on(&self, date: u32) -> u64 {
@@ -70,7 +70,7 @@ impl Row {
 
 /// What only questions about the account look at.
 #[derive(Clone, Debug)]
-pub(crate) struct Opened {
+pub(crate) struct AccountOpening {
     pub(crate) at: u64,
     pub(crate) position: u64,
     pub(crate) index: u16,
@@ -81,17 +81,17 @@ pub(crate) struct Opened {
 
 /// What an account's debits took on a date, after one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Debited {
+pub(crate) struct DailyDebits {
     pub(crate) today: u64,
     pub(crate) date: u32,
 }
 
 /// Rows by number, found by id.
 pub(crate) struct Accounts {
-    seed: Seed,
+    seed: HashSeed,
     shards: Vec<IdTable>,
-    pub(crate) rows: Rows<Row>,
-    pub(crate) opened: Vec<Opened>,
+    pub(crate) rows: Rows<BalanceRow>,
+    pub(crate) opened: Vec<AccountOpening>,
     pub(crate) opening_limits: OpeningLimits,
     /// By the numbers in the rows, from 1.
     pub(crate) extras: Rows<Extra>,
@@ -105,20 +105,20 @@ pub(crate) struct Accounts {
     /// The sum of all rows' digests.
     pub(crate) digest: u64,
     pub(crate) changes: Changes,
-    pub(crate) audit: Option<Audit>,
-    undo: Option<Undo>,
+    pub(crate) audit: Option<AccountsAudit>,
+    undo: Option<AccountsUndo>,
 }
 
 /// While an atomic group is decided: accounts as they were, in the order of their changes.
 #[derive(Debug)]
-struct Undo {
+struct AccountsUndo {
     accounts: usize,
     extras: usize,
-    changed: Vec<(u32, Standing)>,
+    changed: Vec<(u32, AccountState)>,
 }
 
 impl Accounts {
-    pub(crate) fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: HashSeed) -> Self {
         Self {
             seed,
             shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
@@ -138,7 +138,7 @@ impl Accounts {
     }
 
     /// The assets and the wallets' limit are known now.
-    pub(crate) fn found(&mut self, assets: &[Asset], wallet_max_balance: u64) {
+    pub(crate) fn bootstrap(&mut self, assets: &[Asset], wallet_max_balance: u64) {
         self.totals = KindTotals::new(assets.len());
         self.assets = assets.to_vec();
         self.wallet_max_balance = wallet_max_balance;
@@ -159,36 +159,36 @@ impl Accounts {
     }
 
     #[inline]
-    pub(crate) fn find_hashed(&self, id: AccountId, hash: Hash) -> Option<u32> {
+    pub(crate) fn find_hashed(&self, id: AccountId, hash: IdHash) -> Option<u32> {
         self.shards[hash.shard()].find(hash, |slot| self.row(slot).id == id)
     }
 
     #[inline]
-    pub(crate) fn row(&self, slot: u32) -> &Row {
-        &self.rows[index(slot)]
+    pub(crate) fn row(&self, slot: u32) -> &BalanceRow {
+        &self.rows[row_index(slot)]
     }
 
     #[inline]
-    pub(crate) fn asset(&self, row: &Row) -> Asset {
+    pub(crate) fn asset(&self, row: &BalanceRow) -> Asset {
         self.assets[usize::from(row.asset_index)]
     }
 
     /// An account's limits and holds.
-    pub(crate) fn extra(&self, row: &Row) -> Extra {
+    pub(crate) fn extra(&self, row: &BalanceRow) -> Extra {
         match row.extra {
-            0 => self.plain(row.kind),
-            number => self.extras[index(number.wrapping_sub(1))],
+            0 => self.default_extra(row.kind),
+            number => self.extras[row_index(number.wrapping_sub(1))],
         }
     }
 
     /// What an account without limits and holds of its own has.
-    pub(crate) fn plain(&self, kind: AccountKind) -> Extra {
-        Extra::plain(kind, self.wallet_max_balance)
+    pub(crate) fn default_extra(&self, kind: AccountKind) -> Extra {
+        Extra::default_for(kind, self.wallet_max_balance)
     }
 
     /// The most that may be posted.
     #[inline]
-    pub(crate) fn max_balance(&self, row: &Row) -> u64 {
+    pub(crate) fn max_balance(&self, row: &BalanceRow) -> u64 {
         match (row.extra, row.kind) {
             (0, AccountKind::Wallet) => self.wallet_max_balance,
             (0, _) => extra::NO_LIMIT,
@@ -197,20 +197,20 @@ impl Accounts {
     }
 
     #[inline]
-    pub(crate) fn prefetch_find(&self, hash: Hash) {
+    pub(crate) fn prefetch_find(&self, hash: IdHash) {
         self.shards[hash.shard()].prefetch(hash);
     }
 
     #[inline]
-    pub(crate) fn prefetch_row(&self, hash: Hash) {
-        if let Some(slot) = self.shards[hash.shard()].guess(hash) {
+    pub(crate) fn prefetch_row(&self, hash: IdHash) {
+        if let Some(slot) = self.shards[hash.shard()].first_candidate(hash) {
             prefetch::prefetch(self.row(slot));
         }
     }
 
     /// Opens an account that isn't there yet, with balance 0.
-    pub(crate) fn open(&mut self, open: &OpenAccount, asset_index: u8, opened: Opened) {
-        let mut row = Row {
+    pub(crate) fn open(&mut self, open: &OpenAccount, asset_index: u8, opened: AccountOpening) {
+        let mut row = BalanceRow {
             id: open.id,
             posted: 0,
             changed_position: opened.position,
@@ -225,13 +225,13 @@ impl Accounts {
         };
         row.fixed = digest::fixed(&row, open.asset, &opened, &open.limits);
         self.digest = self.digest.wrapping_add(digest::row(&row));
-        let slot = self.add(row, opened);
+        let slot = self.add_row(row, opened);
         self.before_change(slot);
-        self.set_extra(slot, self.plain(open.kind).limited(&open.limits));
+        self.set_extra(slot, self.default_extra(open.kind).with_limits(&open.limits));
     }
 
     /// Adds a row as it is; neither sums nor digest know of it yet.
-    pub(crate) fn add(&mut self, row: Row, opened: Opened) -> u32 {
+    pub(crate) fn add_row(&mut self, row: BalanceRow, opened: AccountOpening) -> u32 {
         let slot = u32::try_from(self.rows.len()).expect("2^32 rows don't fit in memory");
         let hash = self.seed.hash(row.id.number());
         let shard = &mut self.shards[hash.shard()];
@@ -250,9 +250,9 @@ impl Accounts {
         &mut self,
         slot: u32,
         posted: i64,
-        debited: Option<Debited>,
+        debited: Option<DailyDebits>,
         position: u64,
-    ) -> Result<(), Unwell> {
+    ) -> Result<(), LedgerFault> {
         if posted.unsigned_abs() > AMOUNT_MAX {
             return Err(self.out_of_bounds(slot, posted, position));
         }
@@ -269,24 +269,28 @@ impl Accounts {
     }
 
     /// Sets everything of an account that changes.
-    pub(crate) fn set(&mut self, slot: u32, standing: &Standing) -> Result<(), Unwell> {
-        let Standing { posted, changed_position, extra, .. } = *standing;
+    pub(crate) fn set_state(
+        &mut self,
+        slot: u32,
+        standing: &AccountState,
+    ) -> Result<(), LedgerFault> {
+        let AccountState { posted, changed_position, extra, .. } = *standing;
         let holds = u64::try_from(extra.held).is_ok_and(|held| held <= AMOUNT_MAX);
         if posted.unsigned_abs() > AMOUNT_MAX || !holds {
             return Err(self.out_of_bounds(slot, posted, changed_position));
         }
         self.before_change(slot);
-        self.put(slot, standing);
+        self.put_state(slot, standing);
         Ok(())
     }
 
     /// Everything of an account that changes.
-    pub(crate) fn standing(&self, slot: u32) -> Standing {
+    pub(crate) fn account_state(&self, slot: u32) -> AccountState {
         let row = self.row(slot);
-        Standing::of(row, self.extra(row))
+        AccountState::from_row(row, self.extra(row))
     }
 
-    fn put(&mut self, slot: u32, standing: &Standing) {
+    fn put_state(&mut self, slot: u32, standing: &AccountState) {
         self.change(slot, |row| {
             row.posted = standing.posted;
             row.changed_position = standing.changed_position;
@@ -300,24 +304,24 @@ impl Accounts {
     /// Must come before every change: whoever still needs the account as it is takes it now.
     #[inline]
     fn before_change(&mut self, slot: u32) {
-        if self.undo.is_some() || self.changes.is_first(self.row(slot)) {
-            self.keep_standing(slot);
+        if self.undo.is_some() || self.changes.is_first_change(self.row(slot)) {
+            self.save_state(slot);
         }
     }
 
     #[inline(never)]
-    fn keep_standing(&mut self, slot: u32) {
-        let standing = self.standing(slot);
+    fn save_state(&mut self, slot: u32) {
+        let standing = self.account_state(slot);
         if let Some(undo) = &mut self.undo {
             undo.changed.push((slot, standing));
         }
-        self.changes.before_change(slot, &mut self.rows[index(slot)], standing);
+        self.changes.before_change(slot, &mut self.rows[row_index(slot)], standing);
     }
 
     /// Changes a row; sums and digest follow.
     #[inline]
-    fn change(&mut self, slot: u32, change: impl FnOnce(&mut Row)) {
-        let row = &mut self.rows[index(slot)];
+    fn change(&mut self, slot: u32, change: impl FnOnce(&mut BalanceRow)) {
+        let row = &mut self.rows[row_index(slot)];
         let (posted_before, digest_before) = (row.posted, digest::row(row));
         change(row);
         let change = row.posted.checked_sub(posted_before).expect("both are within 2^53");
@@ -325,7 +329,7 @@ impl Accounts {
         self.digest = self.digest.wrapping_add(digest_change);
         self.totals.change(row.asset_index, row.kind, change);
         if let Some(audit) = &mut self.audit {
-            audit.changed(slot, row, change, digest_change);
+            audit.carry_row_change(slot, row, change, digest_change);
         }
     }
 
@@ -336,50 +340,51 @@ impl Accounts {
         if before == extra {
             return;
         }
-        let plain = self.plain(row.kind);
+        let plain = self.default_extra(row.kind);
         let digest_change =
             digest::extra(row, &extra, &plain).wrapping_sub(digest::extra(row, &before, &plain));
-        let reserved = Reserved::of(row.id, &extra).minus(Reserved::of(row.id, &before));
+        let reserved =
+            Reserved::of_account(row.id, &extra).minus(Reserved::of_account(row.id, &before));
         self.digest = self.digest.wrapping_add(digest_change);
         self.reserved = self.reserved.plus(reserved);
         if let Some(audit) = &mut self.audit {
-            audit.changed_extra(slot, digest_change, reserved);
+            audit.carry_extra_change(slot, digest_change, reserved);
         }
         self.put_extra(slot, extra);
     }
 
     /// Puts limits and holds where the row finds them; neither sums nor digest know of it yet.
     pub(crate) fn put_extra(&mut self, slot: u32, extra: Extra) {
-        let row = &mut self.rows[index(slot)];
+        let row = &mut self.rows[row_index(slot)];
         if row.extra == 0 {
             self.extras.push(extra);
             row.extra = u32::try_from(self.extras.len()).expect("at most one for each row");
         } else {
-            self.extras[index(row.extra.wrapping_sub(1))] = extra;
+            self.extras[row_index(row.extra.wrapping_sub(1))] = extra;
         }
     }
 
     /// From here on, changes can be taken back.
     pub(crate) fn begin_group(&mut self) {
         let (accounts, extras) = (self.count(), self.extras.len());
-        self.undo = Some(Undo { accounts, extras, changed: Vec::new() });
+        self.undo = Some(AccountsUndo { accounts, extras, changed: Vec::new() });
     }
 
     /// Changes since [`Self::begin_group`] stay.
-    pub(crate) fn keep_group(&mut self) {
+    pub(crate) fn commit_group(&mut self) {
         self.undo = None;
     }
 
     /// Everything is again as it was at [`Self::begin_group`].
-    pub(crate) fn undo_group(&mut self) {
+    pub(crate) fn roll_back_group(&mut self) {
         let Some(undo) = self.undo.take() else { return };
         for (slot, standing) in undo.changed.iter().rev() {
-            self.put(*slot, standing);
+            self.put_state(*slot, standing);
         }
         for (slot, _) in &undo.changed {
             // They have none of their own again.
-            let row = &mut self.rows[index(*slot)];
-            if index(row.extra) > undo.extras {
+            let row = &mut self.rows[row_index(*slot)];
+            if row_index(row.extra) > undo.extras {
                 row.extra = 0;
             }
         }
@@ -387,24 +392,24 @@ impl Accounts {
             self.extras.pop();
         }
         while self.count() > undo.accounts {
-            self.take_newest();
+            self.remove_newest();
         }
     }
 
     /// Takes the newest account away, which nothing has changed since it was opened.
-    fn take_newest(&mut self) {
+    fn remove_newest(&mut self) {
         let Some(row) = self.rows.pop() else { return };
         self.opened.pop();
         let slot = u32::try_from(self.rows.len()).expect("it had this number");
         let hash = self.seed.hash(row.id.number());
         self.shards[hash.shard()].remove(hash, slot);
         self.digest = self.digest.wrapping_sub(digest::row(&row));
-        self.changes.take_back(slot);
+        self.changes.forget_row(slot);
     }
 
     pub(crate) fn view(&self, slot: u32, position: u64, date: u32) -> AccountView {
         let row = self.row(slot);
-        let opened = &self.opened[index(slot)];
+        let opened = &self.opened[row_index(slot)];
         let extra = self.extra(row);
         AccountView {
             id: row.id,
@@ -414,9 +419,9 @@ impl Accounts {
             status: row.status,
             posted: row.posted,
             held: extra.held,
-            max_balance: extra::shown(extra.max_balance),
-            per_transfer: extra::shown(extra.per_transfer),
-            daily_debit: extra::shown(extra.daily_debit),
+            max_balance: extra::visible_limit(extra.max_balance),
+            per_transfer: extra::visible_limit(extra.per_transfer),
+            daily_debit: extra::visible_limit(extra.daily_debit),
             debited_today: row.debited_on(date),
             opened_at: opened.at,
             position,
@@ -424,9 +429,9 @@ impl Accounts {
     }
 
     #[cold]
-    fn out_of_bounds(&self, slot: u32, posted: i64, position: u64) -> Unwell {
+    fn out_of_bounds(&self, slot: u32, posted: i64, position: u64) -> LedgerFault {
         let row = self.row(slot);
-        Unwell(format!(
+        LedgerFault(format!(
             "position {position}: account {} would hold {posted} {}, outside of 2^53-1 either way",
             row.id,
             self.asset(row)
@@ -441,6 +446,6 @@ pub(crate) fn may_go_below_zero(kind: AccountKind) -> bool {
 }
 
 #[inline]
-pub(crate) fn index(slot: u32) -> usize {
+pub(crate) fn row_index(slot: u32) -> usize {
     usize::try_from(slot).expect("a u32 fits in usize")
 }

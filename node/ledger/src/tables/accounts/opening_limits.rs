@@ -16,7 +16,7 @@ pub(crate) struct OpeningLimits {
 
 impl OpeningLimits {
     /// The number of limits, a new one where they are.
-    pub(crate) fn number(&mut self, limits: &Limits) -> u32 {
+    pub(crate) fn intern_limits(&mut self, limits: &Limits) -> u32 {
         if *limits == Limits::default() {
             return 0;
         }

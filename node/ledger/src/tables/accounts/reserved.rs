@@ -20,16 +20,19 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     /// What an account says.
-    pub(crate) fn of(account: AccountId, extra: &Extra) -> Self {
+    pub(crate) fn of_account(account: AccountId, extra: &Extra) -> Self {
         Self {
-            held: payer(account).wrapping_mul(u64::from_le_bytes(extra.held.to_le_bytes())),
-            incoming: payee(account).wrapping_mul(u64::from(extra.incoming_holds)),
+            held: payer_weight(account).wrapping_mul(u64::from_le_bytes(extra.held.to_le_bytes())),
+            incoming: payee_weight(account).wrapping_mul(u64::from(extra.incoming_holds)),
         }
     }
 
     /// What an open hold says.
-    pub(crate) fn by(hold: &OpenHold) -> Self {
-        Self { held: payer(hold.debit).wrapping_mul(hold.amount), incoming: payee(hold.credit) }
+    pub(crate) fn of_hold(hold: &OpenHold) -> Self {
+        Self {
+            held: payer_weight(hold.debit).wrapping_mul(hold.amount),
+            incoming: payee_weight(hold.credit),
+        }
     }
 
     pub(crate) fn plus(self, other: Self) -> Self {
@@ -47,11 +50,11 @@ impl Reserved {
     }
 }
 
-fn payer(account: AccountId) -> u64 {
+fn payer_weight(account: AccountId) -> u64 {
     weight(account, ROOTS[0], ROOTS[1])
 }
 
-fn payee(account: AccountId) -> u64 {
+fn payee_weight(account: AccountId) -> u64 {
     weight(account, ROOTS[2], ROOTS[3])
 }
 

@@ -28,7 +28,7 @@ impl KindTotals {
     }
 
     /// The first asset that was touched since the last call and doesn't sum to zero, with its sum.
-    pub(crate) fn leak(&mut self) -> Option<(usize, i128)> {
+    pub(crate) fn find_leak(&mut self) -> Option<(usize, i128)> {
         let mut touched = std::mem::take(&mut self.touched);
         while touched != 0 {
             let asset = usize::try_from(touched.trailing_zeros()).expect("below 64");

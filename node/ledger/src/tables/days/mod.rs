@@ -14,40 +14,40 @@ use evenkeel_wire::{
     reply::DayView,
 };
 
-use self::report::Report;
+use self::report::DayReport;
 use super::accounts::totals::{KINDS, column};
-use crate::{EntryHead, Unwell, containers::sorted::Sorted, rules::flows::Flow};
+use crate::{EntryHead, LedgerFault, containers::sorted::SortedTable, rules::flows::Flow};
 
 /// The key under which a checkpoint keeps the day under way; closed days have their dates' numbers.
 const UNDER_WAY: u128 = 0;
 
 /// Sums by kind of account.
-pub(crate) type Sums = [i128; KINDS];
+pub(crate) type KindSums = [i128; KINDS];
 
 /// How often money moved one way, and how much in all, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
+pub(crate) struct FlowTotal {
     pub(crate) count: u64,
     pub(crate) sum: u128,
 }
 
 /// The day under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Today {
+pub(crate) struct OpenDay {
     pub(crate) date: BusinessDate,
     /// The first entry that counts for it.
     pub(crate) first_position: u64,
     /// One row for each asset of genesis, in its order, as are those of `moved`.
-    pub(crate) opening: Vec<Sums>,
-    pub(crate) moved: Vec<[Moved; Flow::COUNT]>,
+    pub(crate) opening: Vec<KindSums>,
+    pub(crate) moved: Vec<[FlowTotal; Flow::COUNT]>,
 }
 
 /// All days.
 #[derive(Debug)]
 pub(crate) struct Days {
     assets: Vec<Asset>,
-    today: Today,
-    reports: Sorted<Report>,
+    today: OpenDay,
+    reports: SortedTable<DayReport>,
     /// The day under way as it was when the running checkpoint began.
     copied: Option<Vec<u8>>,
     #[cfg(any(test, evenkeel_planted))]
@@ -59,18 +59,18 @@ impl Days {
     pub(crate) fn new() -> Self {
         Self {
             assets: Vec::new(),
-            today: Today::new(BusinessDate::FIRST, 0, Vec::new()),
-            reports: Sorted::default(),
+            today: OpenDay::new(BusinessDate::FIRST, 0, Vec::new()),
+            reports: SortedTable::default(),
             copied: None,
             #[cfg(any(test, evenkeel_planted))]
-            planted_miscount: crate::planted("miscount"),
+            planted_miscount: crate::is_planted("miscount"),
         }
     }
 
     /// The first day begins: nothing is anywhere.
-    pub(crate) fn found(&mut self, assets: &[Asset], date: BusinessDate) {
+    pub(crate) fn bootstrap(&mut self, assets: &[Asset], date: BusinessDate) {
         self.assets = assets.to_vec();
-        self.today = Today::new(date, 0, vec![[0; KINDS]; assets.len()]);
+        self.today = OpenDay::new(date, 0, vec![[0; KINDS]; assets.len()]);
     }
 
     /// The business date.
@@ -78,9 +78,9 @@ impl Days {
         self.today.date
     }
 
-    /// Counts a movement. [`Self::take_back`] undoes it.
+    /// Counts a movement. [`Self::uncount_movement`] undoes it.
     #[inline]
-    pub(crate) fn moved(&mut self, flow: Flow, asset_index: u8, amount: u64) {
+    pub(crate) fn count_movement(&mut self, flow: Flow, asset_index: u8, amount: u64) {
         #[cfg(any(test, evenkeel_planted))]
         if self.planted_miscount {
             return;
@@ -90,8 +90,8 @@ impl Days {
         moved.sum = moved.sum.checked_add(amount.into()).expect("2^64 amounts fit in a u128");
     }
 
-    /// Undoes a [`Self::moved`].
-    pub(crate) fn take_back(&mut self, flow: Flow, asset_index: u8, amount: u64) {
+    /// Undoes a [`Self::count_movement`].
+    pub(crate) fn uncount_movement(&mut self, flow: Flow, asset_index: u8, amount: u64) {
         let moved = &mut self.today.moved[usize::from(asset_index)][flow.index()];
         moved.count = moved.count.checked_sub(1).expect("it was counted");
         moved.sum = moved.sum.checked_sub(amount.into()).expect("it was counted");
@@ -104,9 +104,9 @@ impl Days {
     pub(crate) fn close(
         &mut self,
         close: &CloseDay,
-        closing: &[Sums],
+        closing: &[KindSums],
         head: &EntryHead,
-    ) -> Result<Result<Today, Rejection>, Unwell> {
+    ) -> Result<Result<OpenDay, Rejection>, LedgerFault> {
         let is_date = BusinessDate::from_number(close.next.number()).is_ok();
         if close.closed != self.today.date || close.next <= close.closed || !is_date {
             return Ok(Err(Rejection::DayNotOpen));
@@ -114,15 +114,15 @@ impl Days {
         self.check(closing, head.position)?;
 
         // Every check has passed; nothing below can fail.
-        let next = Today::new(close.next, head.position.wrapping_add(1), closing.to_vec());
+        let next = OpenDay::new(close.next, head.position.wrapping_add(1), closing.to_vec());
         let closed = std::mem::replace(&mut self.today, next);
-        let report = Report::new(&closed, &self.assets, closing, close.next, head);
+        let report = DayReport::new(&closed, &self.assets, closing, close.next, head);
         self.reports.set(key(closed.date), Some(report));
         Ok(Ok(closed))
     }
 
     /// Undoes a [`Self::close`].
-    pub(crate) fn reopen(&mut self, closed: Today) {
+    pub(crate) fn reopen(&mut self, closed: OpenDay) {
         self.reports.set(key(closed.date), None);
         self.today = closed;
     }
@@ -131,15 +131,15 @@ impl Days {
     ///
     /// # Errors
     /// When they don't: names the first figures.
-    pub(crate) fn check(&self, sums: &[Sums], position: u64) -> Result<(), Unwell> {
+    pub(crate) fn check(&self, sums: &[KindSums], position: u64) -> Result<(), LedgerFault> {
         assert_eq!(sums.len(), self.assets.len(), "one row of sums for each asset");
         let rows = self.today.opening.iter().zip(&self.today.moved).zip(sums);
         for (asset, ((opening, moved), sums)) in self.assets.iter().zip(rows) {
-            let net = net(moved);
+            let net = net_sums(moved);
             for kind in AccountKind::ALL {
                 let at = column(*kind);
                 if opening[at].checked_add(net[at]) != Some(sums[at]) {
-                    return Err(Unwell(format!(
+                    return Err(LedgerFault(format!(
                         "position {position}: day {}: {kind} accounts opened with {} {asset} and \
                          {:+} moved, that isn't the {} they hold",
                         self.today.date, opening[at], net[at], sums[at],
@@ -152,8 +152,8 @@ impl Days {
 
     /// The report of a closed day. A day that was passed over had nothing in it.
     pub(crate) fn report(&self, date: BusinessDate) -> Option<DayView> {
-        let (_, report) = self.reports.up_to(key(date))?;
-        report.of(date)
+        let (_, report) = self.reports.last_up_to(key(date))?;
+        report.view_for(date)
     }
 
     /// Of everything about days.
@@ -163,13 +163,13 @@ impl Days {
         today.wrapping_add(self.reports.digest())
     }
 
-    /// See [`Sorted::checkpoint_begin`].
+    /// See [`SortedTable::checkpoint_begin`].
     pub(crate) fn checkpoint_begin(&mut self, all: bool) {
         self.copied = Some(self.today.encode());
         self.reports.checkpoint_begin(all);
     }
 
-    /// See [`Sorted::checkpoint_next`].
+    /// See [`SortedTable::checkpoint_next`].
     pub(crate) fn checkpoint_next(&mut self, left: &mut usize, put: &mut dyn FnMut(u128, Vec<u8>)) {
         if let Some(today) = self.copied.take_if(|_| *left > 0) {
             *left = left.wrapping_sub(1);
@@ -178,42 +178,42 @@ impl Days {
         self.reports.checkpoint_next(left, put);
     }
 
-    /// See [`Sorted::checkpoint_is_over`].
+    /// See [`SortedTable::checkpoint_is_over`].
     pub(crate) fn checkpoint_is_over(&self) -> bool {
         self.copied.is_none() && self.reports.checkpoint_is_over()
     }
 
-    /// See [`Sorted::checkpoint_end`].
+    /// See [`SortedTable::checkpoint_end`].
     pub(crate) fn checkpoint_end(&mut self, written: bool) {
         self.copied = None;
         self.reports.checkpoint_end(written);
     }
 
-    /// See [`Sorted::none_since_checkpoint`].
-    pub(crate) fn none_since_checkpoint(&mut self) {
-        self.reports.none_since_checkpoint();
+    /// See [`SortedTable::mark_checkpointed`].
+    pub(crate) fn mark_checkpointed(&mut self) {
+        self.reports.mark_checkpointed();
     }
 
-    /// See [`Sorted::audit_next`]. The day under way must explain these sums.
-    pub(crate) fn audit_next(&mut self, sums: &[Sums], left: &mut usize) -> Option<bool> {
+    /// See [`SortedTable::audit_next`]. The day under way must explain these sums.
+    pub(crate) fn audit_next(&mut self, sums: &[KindSums], left: &mut usize) -> Option<bool> {
         let sound = self.reports.audit_next(left, &mut |_, _| true)?;
         Some(sound && self.check(sums, 0).is_ok())
     }
 
-    /// See [`Sorted::load`].
+    /// See [`SortedTable::load`].
     pub(crate) fn load(&mut self, key: u128, bytes: &[u8]) -> Result<(), String> {
         if key == UNDER_WAY {
-            self.today = Today::decode(bytes)?;
+            self.today = OpenDay::decode(bytes)?;
             return Ok(());
         }
         self.reports.load(key, bytes)
     }
 
     /// After the rows of a checkpoint at this position were loaded: whether they make one calendar, and make these sums.
-    pub(crate) fn loaded(
+    pub(crate) fn finish_loading(
         &mut self,
         assets: &[Asset],
-        sums: &[Sums],
+        sums: &[KindSums],
         position: u64,
     ) -> Result<(), String> {
         self.assets = assets.to_vec();
@@ -224,10 +224,10 @@ impl Days {
         let mut next: Option<(BusinessDate, u64)> = None;
         for (_, report) in self.reports.iter() {
             report.check(assets)?;
-            follows(next, report.begins())?;
-            next = Some(report.ends());
+            check_follows(next, report.day_start())?;
+            next = Some(report.next_day_start());
         }
-        follows(next, (today.date, today.first_position))?;
+        check_follows(next, (today.date, today.first_position))?;
         if today.first_position > position.saturating_add(1) {
             return Err(format!("day {} begins behind the marker", today.date));
         }
@@ -236,7 +236,7 @@ impl Days {
 }
 
 /// Whether a day begins, with its first entry, where the one before ended; the first one begins with the journal.
-fn follows(
+fn check_follows(
     ended: Option<(BusinessDate, u64)>,
     (date, first_position): (BusinessDate, u64),
 ) -> Result<(), String> {
@@ -247,9 +247,9 @@ fn follows(
 }
 
 /// What moved into each kind of account, less what moved out of it.
-fn net(moved: &[Moved; Flow::COUNT]) -> Sums {
+fn net_sums(moved: &[FlowTotal; Flow::COUNT]) -> KindSums {
     let mut net = [0_i128; KINDS];
-    for (flow, moved) in Flow::all().zip(moved) {
+    for (flow, moved) in Flow::iter_all().zip(moved) {
         let sum = i128::try_from(moved.sum).expect("2^64 amounts fit in an i128");
         let (from, to) = (column(flow.payer()), column(flow.payee()));
         net[from] = net[from].checked_sub(sum).expect("2^64 amounts fit in an i128");

@@ -9,27 +9,27 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{Moved, Sums, Today};
+use super::{FlowTotal, KindSums, OpenDay};
 use crate::{
     EntryHead,
-    containers::sorted::Value,
+    containers::sorted::TableValue,
     rules::flows::Flow,
     tables::accounts::totals::{self, KINDS},
 };
 
 /// A closed day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct DayReport {
     view: DayView,
     /// The day that began when it ended.
     next: BusinessDate,
 }
 
-impl Report {
+impl DayReport {
     pub(crate) fn new(
-        closed: &Today,
+        closed: &OpenDay,
         assets: &[Asset],
-        closing: &[Sums],
+        closing: &[KindSums],
         next: BusinessDate,
         head: &EntryHead,
     ) -> Self {
@@ -51,7 +51,7 @@ impl Report {
 
     /// What is told of a date that this report's marker closed. Between this day and the next one nothing happened: those
     /// days begin behind the marker, which ended them too.
-    pub(crate) fn of(&self, date: BusinessDate) -> Option<DayView> {
+    pub(crate) fn view_for(&self, date: BusinessDate) -> Option<DayView> {
         if date == self.view.date {
             return Some(self.view.clone());
         }
@@ -66,18 +66,18 @@ impl Report {
         Some(DayView {
             date,
             assets: self.view.assets.iter().map(nothing).collect(),
-            first_position: self.ends().1,
+            first_position: self.next_day_start().1,
             ..self.view
         })
     }
 
     /// The day, and the first entry that counts for it.
-    pub(crate) fn begins(&self) -> (BusinessDate, u64) {
+    pub(crate) fn day_start(&self) -> (BusinessDate, u64) {
         (self.view.date, self.view.first_position)
     }
 
     /// The next day, and the first entry that counts for it.
-    pub(crate) fn ends(&self) -> (BusinessDate, u64) {
+    pub(crate) fn next_day_start(&self) -> (BusinessDate, u64) {
         (self.next, self.view.last_position.wrapping_add(1))
     }
 
@@ -91,7 +91,7 @@ impl Report {
     }
 }
 
-impl Value for Report {
+impl TableValue for DayReport {
     fn digest(&self) -> u64 {
         let hash = blake3::hash(&self.encode());
         u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
@@ -119,46 +119,46 @@ impl Value for Report {
 }
 
 /// One row for each kind of movement that there was.
-fn movements(moved: &[Moved; Flow::COUNT]) -> Vec<DayMovements> {
+fn movements(moved: &[FlowTotal; Flow::COUNT]) -> Vec<DayMovements> {
     let kinds = TransferKind::ALL.iter().map(|kind| {
-        let flows = Flow::all().zip(moved).filter(|(flow, _)| flow.kind() == *kind);
-        let all = flows.fold(Moved::default(), |all, (_, moved)| all.and(*moved));
+        let flows = Flow::iter_all().zip(moved).filter(|(flow, _)| flow.kind() == *kind);
+        let all = flows.fold(FlowTotal::default(), |all, (_, moved)| all.plus(*moved));
         let sum = u64::try_from(all.sum).unwrap_or(u64::MAX);
         DayMovements { kind: *kind, count: all.count, sum }
     });
     kinds.filter(|row| row.count > 0).collect()
 }
 
-impl Moved {
-    fn and(self, other: Self) -> Self {
+impl FlowTotal {
+    fn plus(self, other: Self) -> Self {
         let sum = self.sum.checked_add(other.sum).expect("2^64 amounts fit in a u128");
         Self { count: self.count.wrapping_add(other.count), sum }
     }
 }
 
 /// An asset of a day under way: opening sums by kind, then flow, count and sum of everything that moved.
-type Row = (Sums, Vec<(u8, u64, u128)>);
+type DayRow = (KindSums, Vec<(u8, u64, u128)>);
 
-impl Today {
+impl OpenDay {
     /// A day in which nothing has moved yet.
-    pub(crate) fn new(date: BusinessDate, first_position: u64, opening: Vec<Sums>) -> Self {
-        let moved = vec![[Moved::default(); Flow::COUNT]; opening.len()];
+    pub(crate) fn new(date: BusinessDate, first_position: u64, opening: Vec<KindSums>) -> Self {
+        let moved = vec![[FlowTotal::default(); Flow::COUNT]; opening.len()];
         Self { date, first_position, opening, moved }
     }
 
     /// As a checkpoint keeps it.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let moved = |moved: &[Moved; Flow::COUNT]| -> Vec<(u8, u64, u128)> {
-            let flows = Flow::all().zip(moved).filter(|(_, moved)| moved.count > 0);
+        let moved = |moved: &[FlowTotal; Flow::COUNT]| -> Vec<(u8, u64, u128)> {
+            let flows = Flow::iter_all().zip(moved).filter(|(_, moved)| moved.count > 0);
             flows.map(|(flow, moved)| (flow.number(), moved.count, moved.sum)).collect()
         };
         let rows = self.opening.iter().zip(&self.moved);
-        let rows: Vec<Row> = rows.map(|(opening, row)| (*opening, moved(row))).collect();
+        let rows: Vec<DayRow> = rows.map(|(opening, row)| (*opening, moved(row))).collect();
         codec::encode(&(self.date, self.first_position, rows))
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let (date, first_position, rows): (BusinessDate, u64, Vec<Row>) =
+        let (date, first_position, rows): (BusinessDate, u64, Vec<DayRow>) =
             codec::decode(bytes).map_err(|error| error.to_string())?;
         let date = BusinessDate::from_number(date.number()).map_err(|error| error.to_string())?;
         if rows.len() > ASSETS_MAX {
@@ -173,7 +173,7 @@ impl Today {
                 if row.count > 0 || count == 0 || sum < count.into() || sum > SUM_MAX {
                     return Err(format!("flow {number}: {count} movements of {sum} in all"));
                 }
-                *row = Moved { count, sum };
+                *row = FlowTotal { count, sum };
             }
         }
         Ok(today)

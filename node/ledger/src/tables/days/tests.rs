@@ -14,7 +14,7 @@ const POINT: u8 = 1;
 /// Days with sums that follow what is counted, as the ledger's do.
 struct Bookkeeping {
     days: Days,
-    sums: Vec<Sums>,
+    sums: Vec<KindSums>,
 }
 
 fn assets() -> Vec<Asset> {
@@ -37,12 +37,12 @@ fn close(closed: &str, next: &str) -> CloseDay {
 impl Bookkeeping {
     fn founded() -> Self {
         let mut days = Days::new();
-        days.found(&assets(), date("2026-11-26"));
+        days.bootstrap(&assets(), date("2026-11-26"));
         Self { days, sums: vec![[0; KINDS]; 2] }
     }
 
     fn transfer(&mut self, flow: Flow, asset: u8, amount: u64) {
-        self.days.moved(flow, asset, amount);
+        self.days.count_movement(flow, asset, amount);
         let sums = &mut self.sums[usize::from(asset)];
         sums[column(flow.payer())] -= i128::from(amount);
         sums[column(flow.payee())] += i128::from(amount);
@@ -58,7 +58,7 @@ impl Bookkeeping {
 }
 
 fn flow(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> Flow {
-    Flow::of(kind, payer, payee).unwrap()
+    Flow::of_movement(kind, payer, payee).unwrap()
 }
 
 fn top_up() -> Flow {
@@ -162,8 +162,16 @@ fn figures_that_do_not_add_up_are_named() {
     // A movement that is counted the wrong way: the sums are zero, the day's figures differ all the same.
     let mut books = Bookkeeping::founded();
     books.transfer(flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank), KRW, 1);
-    books.days.take_back(flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank), 0, 1);
-    books.days.moved(flow(TransferKind::CashOut, AccountKind::Merchant, AccountKind::Bank), 0, 1);
+    books.days.uncount_movement(
+        flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank),
+        0,
+        1,
+    );
+    books.days.count_movement(
+        flow(TransferKind::CashOut, AccountKind::Merchant, AccountKind::Bank),
+        0,
+        1,
+    );
     assert!(books.days.check(&books.sums, 7).is_err());
 }
 
@@ -172,10 +180,10 @@ fn what_is_undone_leaves_no_trace() {
     let mut books = Bookkeeping::founded();
     books.transfer(top_up(), KRW, 100);
     let digest = books.days.digest();
-    books.days.moved(top_up(), POINT, 7);
+    books.days.count_movement(top_up(), POINT, 7);
     let moved = books.days.digest();
     assert_ne!(moved, digest);
-    books.days.take_back(top_up(), POINT, 7);
+    books.days.uncount_movement(top_up(), POINT, 7);
     assert_eq!(books.days.digest(), digest);
     let marker = close("2026-11-26", "2026-11-27");
     let closed = books.days.close(&marker, &books.sums, &head(7)).unwrap().unwrap();
@@ -193,8 +201,8 @@ fn every_figure_is_part_of_the_digest() {
         |days| days.today.first_position += 1,
         |days| days.today.opening[1][4] -= 1,
         |days| days.today.moved[0][14].count += 1,
-        |days| days.moved(top_up(), KRW, 1),
-        |days| days.moved(top_up(), POINT, 1),
+        |days| days.count_movement(top_up(), KRW, 1),
+        |days| days.count_movement(top_up(), POINT, 1),
         |days| drop(days.reports.set(20_261_126, None)),
     ];
     let books = || {
@@ -223,12 +231,12 @@ fn rows(days: &mut Days, meanwhile: impl Fn(&mut Days)) -> Vec<(u128, Vec<u8>)> 
     rows
 }
 
-fn load(rows: &[(u128, Vec<u8>)], sums: &[Sums], position: u64) -> Result<Days, String> {
+fn load(rows: &[(u128, Vec<u8>)], sums: &[KindSums], position: u64) -> Result<Days, String> {
     let mut days = Days::new();
     for (key, value) in rows.iter().rev() {
         days.load(*key, value)?;
     }
-    days.loaded(&assets(), sums, position)?;
+    days.finish_loading(&assets(), sums, position)?;
     Ok(days)
 }
 
@@ -246,7 +254,7 @@ fn three_days() -> Bookkeeping {
 fn days_are_read_back_as_they_were_when_the_checkpoint_began() {
     let mut books = three_days();
     let digest = books.days.digest();
-    let meanwhile = |days: &mut Days| days.moved(top_up(), KRW, 1);
+    let meanwhile = |days: &mut Days| days.count_movement(top_up(), KRW, 1);
     let rows = rows(&mut books.days, meanwhile);
     assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 20_261_126, 20_261_127]);
     let loaded = load(&rows, &books.sums, 9).unwrap();

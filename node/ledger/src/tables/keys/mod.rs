@@ -14,8 +14,8 @@ use evenkeel_wire::{
 };
 
 use crate::containers::{
-    ids::{Hash, IdTable, Seed},
-    sorted::{Sorted, Value},
+    ids::{HashSeed, IdHash, IdTable},
+    sorted::{SortedTable, TableValue},
 };
 
 const TABLE_BITS: u32 = 4;
@@ -35,37 +35,37 @@ pub(crate) struct Key {
 
 /// What became of a key that was to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Created {
+pub(crate) enum KeyCreation {
     New(KeyId),
     /// The same was made before.
-    Again(KeyId, Key),
+    Existing(KeyId, Key),
     Rejected(Rejection),
 }
 
 /// All keys: rows by number, found by hash.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    seed: Seed,
-    pub(crate) rows: Sorted<Key>,
+    seed: HashSeed,
+    pub(crate) rows: SortedTable<Key>,
     /// Numbers by hash. One whose key was taken back points nowhere, or to a key with another hash: it's passed over.
     by_hash: IdTable,
 }
 
 impl Keys {
-    pub(crate) fn new(seed: Seed) -> Self {
-        Self { seed, rows: Sorted::default(), by_hash: IdTable::new(TABLE_BITS) }
+    pub(crate) fn new(seed: HashSeed) -> Self {
+        Self { seed, rows: SortedTable::default(), by_hash: IdTable::new(TABLE_BITS) }
     }
 
     /// Genesis brings the first key.
-    pub(crate) fn found(&mut self, operator_key: [u8; 32], position: u64, index: u16) {
-        assert_eq!(self.next(), OPERATOR_KEY, "a ledger is founded once");
+    pub(crate) fn bootstrap(&mut self, operator_key: [u8; 32], position: u64, index: u16) {
+        assert_eq!(self.next_number(), OPERATOR_KEY, "a ledger is founded once");
         let role = Role::Operator;
         self.add(Key { hash: operator_key, role, account: None, revoked: false, position, index });
     }
 
     /// The key whose text has this blake3, also when it's revoked.
     pub(crate) fn find(&self, hash: &[u8; 32]) -> Option<KeyView> {
-        self.number(hash).and_then(|number| self.view(number))
+        self.find_number(hash).and_then(|number| self.view(number))
     }
 
     pub(crate) fn view(&self, key: KeyId) -> Option<KeyView> {
@@ -73,7 +73,7 @@ impl Keys {
     }
 
     /// The account of a merchant's key; `None`: another role's, or nobody's.
-    pub(crate) fn merchant(&self, key: KeyId) -> Option<AccountId> {
+    pub(crate) fn merchant_account(&self, key: KeyId) -> Option<AccountId> {
         self.row(key).filter(|row| row.role == Role::Merchant)?.account
     }
 
@@ -82,22 +82,22 @@ impl Keys {
         (OPERATOR_KEY.0..).map_while(|number| self.view(KeyId(number))).collect()
     }
 
-    /// Makes a key, or says why not; `kind_of` tells what accounts are. [`Self::take_back`] undoes it.
+    /// Makes a key, or says why not; `kind_of` tells what accounts are. [`Self::remove_newest`] undoes it.
     pub(crate) fn create(
         &mut self,
         create: &CreateKey,
         position: u64,
         index: u16,
         kind_of: impl Fn(AccountId) -> Option<AccountKind>,
-    ) -> Created {
+    ) -> KeyCreation {
         let CreateKey { hash, role, account } = *create;
-        if let Some(number) = self.number(&hash)
+        if let Some(number) = self.find_number(&hash)
             && let Some(first) = self.row(number)
         {
             return if (first.role, first.account) == (role, account) {
-                Created::Again(number, *first)
+                KeyCreation::Existing(number, *first)
             } else {
-                Created::Rejected(Rejection::IdReused)
+                KeyCreation::Rejected(Rejection::IdReused)
             };
         }
         let account_fits = match (role, account) {
@@ -106,18 +106,18 @@ impl Keys {
             (_, account) => account.is_none(),
         };
         if !account_fits {
-            return Created::Rejected(Rejection::KeyAccountInvalid);
+            return KeyCreation::Rejected(Rejection::KeyAccountInvalid);
         }
         if self.rows.len() >= KEYS_MAX {
-            return Created::Rejected(Rejection::TooManyKeys);
+            return KeyCreation::Rejected(Rejection::TooManyKeys);
         }
-        Created::New(self.add(Key { hash, role, account, revoked: false, position, index }))
+        KeyCreation::New(self.add(Key { hash, role, account, revoked: false, position, index }))
     }
 
     /// Undoes the newest [`Self::create`].
-    pub(crate) fn take_back(&mut self, key: KeyId) {
+    pub(crate) fn remove_newest(&mut self, key: KeyId) {
         self.rows.set(key.0.into(), None);
-        assert_eq!(self.next(), key, "the newest is taken back first");
+        assert_eq!(self.next_number(), key, "the newest is taken back first");
     }
 
     /// Ends a key. Says whether it had ended before, for [`Self::set_revoked`], which undoes it.
@@ -136,25 +136,25 @@ impl Keys {
         }
     }
 
-    /// See [`Sorted::audit_next`]. Every key is found by its hash.
+    /// See [`SortedTable::audit_next`]. Every key is found by its hash.
     pub(crate) fn audit_next(&mut self, left: &mut usize) -> Option<bool> {
         let (seed, by_hash) = (self.seed, &self.by_hash);
         self.rows.audit_next(left, &mut |number, row| {
             let is_it = |found: u32| u128::from(found) == number;
-            by_hash.find(place(seed, &row.hash), is_it).is_some()
+            by_hash.find(hash_key(seed, &row.hash), is_it).is_some()
         })
     }
 
     /// After the rows of a checkpoint were loaded: makes keys findable.
-    pub(crate) fn loaded(&mut self, operator_key: Option<&[u8; 32]>) -> Result<(), String> {
+    pub(crate) fn finish_loading(&mut self, operator_key: Option<&[u8; 32]>) -> Result<(), String> {
         if self.rows.len() > KEYS_MAX {
             return Err(format!("{} keys, {KEYS_MAX} at most", self.rows.len()));
         }
-        for number in OPERATOR_KEY.0..self.next().0 {
+        for number in OPERATOR_KEY.0..self.next_number().0 {
             let Some(row) = self.row(KeyId(number)).copied() else {
                 return Err("the keys' numbers have a gap".into());
             };
-            if self.number(&row.hash).is_some() {
+            if self.find_number(&row.hash).is_some() {
                 return Err(format!("key {number} has another one's hash"));
             }
             self.index(KeyId(number), &row.hash);
@@ -171,13 +171,13 @@ impl Keys {
     }
 
     /// The number that the next key gets.
-    fn next(&self) -> KeyId {
+    fn next_number(&self) -> KeyId {
         let count = u32::try_from(self.rows.len()).expect("at most KEYS_MAX");
         KeyId(count.saturating_add(OPERATOR_KEY.0))
     }
 
     fn add(&mut self, row: Key) -> KeyId {
-        let key = self.next();
+        let key = self.next_number();
         self.index(key, &row.hash);
         self.rows.set(key.0.into(), Some(row));
         key
@@ -187,26 +187,27 @@ impl Keys {
         if self.by_hash.is_crowded() {
             self.by_hash.grow();
         }
-        self.by_hash.insert(place(self.seed, hash), key.0);
+        self.by_hash.insert(hash_key(self.seed, hash), key.0);
     }
 
     /// The number of the key with this hash.
     ///
     /// Where the search goes depends on a secret seed, and a hash is compared as a whole: the time it takes says nothing
     /// of how many bytes are right.
-    fn number(&self, hash: &[u8; 32]) -> Option<KeyId> {
-        let is_it = |number| self.row(KeyId(number)).is_some_and(|row| same(&row.hash, hash));
-        self.by_hash.find(place(self.seed, hash), is_it).map(KeyId)
+    fn find_number(&self, hash: &[u8; 32]) -> Option<KeyId> {
+        let is_it =
+            |number| self.row(KeyId(number)).is_some_and(|row| constant_time_eq(&row.hash, hash));
+        self.by_hash.find(hash_key(self.seed, hash), is_it).map(KeyId)
     }
 }
 
-fn place(seed: Seed, hash: &[u8; 32]) -> Hash {
+fn hash_key(seed: HashSeed, hash: &[u8; 32]) -> IdHash {
     let (halves, _) = hash.as_chunks::<16>();
     seed.hash(u128::from_le_bytes(halves[0]) ^ u128::from_le_bytes(halves[1]))
 }
 
 /// Looks at every byte, whatever the first ones are.
-fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+fn constant_time_eq(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let differences = one.iter().zip(other).fold(0, |found, (one, other)| found | (one ^ other));
     std::hint::black_box(differences) == 0
 }
@@ -218,9 +219,9 @@ impl Key {
 }
 
 /// Hash, role, account, whether it's revoked, position and index: as a checkpoint keeps it.
-type Row = ([u8; 32], Role, Option<AccountId>, bool, u64, u16);
+type KeyRow = ([u8; 32], Role, Option<AccountId>, bool, u64, u16);
 
-impl Value for Key {
+impl TableValue for Key {
     fn digest(&self) -> u64 {
         let hash = blake3::hash(&self.encode());
         u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
@@ -235,7 +236,7 @@ impl Value for Key {
         if !u32::try_from(key).is_ok_and(|key| key >= OPERATOR_KEY.0) {
             return Err(format!("{key} is no number of a key"));
         }
-        let (hash, role, account, revoked, position, index): Row =
+        let (hash, role, account, revoked, position, index): KeyRow =
             codec::decode(bytes).map_err(|error| error.to_string())?;
         if (role == Role::Merchant) != account.is_some() {
             return Err(format!("a key of role {role} with this account: {account:?}"));

@@ -7,8 +7,8 @@ const MERCHANT: AccountId = AccountId::new(5);
 const WALLET: AccountId = AccountId::new(6);
 
 fn keys() -> Keys {
-    let mut keys = Keys::new(Seed::fixed([3, 4]));
-    keys.found(OPERATOR_HASH, 0, 0);
+    let mut keys = Keys::new(HashSeed::fixed([3, 4]));
+    keys.bootstrap(OPERATOR_HASH, 0, 0);
     keys
 }
 
@@ -28,7 +28,7 @@ fn key(number: u32, role: Role, account: Option<AccountId>) -> CreateKey {
     CreateKey { hash: hash(number), role, account }
 }
 
-fn create(keys: &mut Keys, create: &CreateKey) -> Created {
+fn create(keys: &mut Keys, create: &CreateKey) -> KeyCreation {
     keys.create(create, 7, 3, kind_of)
 }
 
@@ -36,8 +36,8 @@ fn create(keys: &mut Keys, create: &CreateKey) -> Created {
 fn keys_get_the_next_number_once() {
     use Role::{App, Auditor, Merchant, Operator, Teller};
     let mut keys = keys();
-    let invalid = Created::Rejected(Rejection::KeyAccountInvalid);
-    let reused = Created::Rejected(Rejection::IdReused);
+    let invalid = KeyCreation::Rejected(Rejection::KeyAccountInvalid);
+    let reused = KeyCreation::Rejected(Rejection::IdReused);
     let merchant_again = Key {
         hash: hash(2),
         role: Merchant,
@@ -47,22 +47,22 @@ fn keys_get_the_next_number_once() {
         index: 3,
     };
     for (number, role, account, found) in [
-        (1, App, None, Created::New(KeyId(2))),
-        (2, Merchant, Some(MERCHANT), Created::New(KeyId(3))),
-        (2, Merchant, Some(MERCHANT), Created::Again(KeyId(3), merchant_again)),
+        (1, App, None, KeyCreation::New(KeyId(2))),
+        (2, Merchant, Some(MERCHANT), KeyCreation::New(KeyId(3))),
+        (2, Merchant, Some(MERCHANT), KeyCreation::Existing(KeyId(3), merchant_again)),
         (2, Merchant, Some(WALLET), reused),
         (2, Operator, None, reused),
         (3, Merchant, None, invalid),
         (3, Merchant, Some(WALLET), invalid),
         (3, Merchant, Some(AccountId::new(7)), invalid),
         (3, Teller, Some(MERCHANT), invalid),
-        (3, Auditor, None, Created::New(KeyId(4))),
+        (3, Auditor, None, KeyCreation::New(KeyId(4))),
     ] {
         let result = create(&mut keys, &key(number, role, account));
         assert_eq!(result, found, "{number} {role} {account:?}");
     }
     let operator = CreateKey { hash: OPERATOR_HASH, role: Operator, account: None };
-    assert!(matches!(create(&mut keys, &operator), Created::Again(OPERATOR_KEY, _)));
+    assert!(matches!(create(&mut keys, &operator), KeyCreation::Existing(OPERATOR_KEY, _)));
     let roles: Vec<_> = keys.views().iter().map(|view| (view.key.0, view.role)).collect();
     assert_eq!(roles, [(1, Operator), (2, App), (3, Merchant), (4, Auditor)]);
 }
@@ -82,7 +82,7 @@ fn a_revoked_key_is_found_as_revoked() {
     assert_eq!((found.key, found.revoked), (KeyId(2), true));
     assert!(!keys.find(&OPERATOR_HASH).unwrap().revoked);
     let again = create(&mut keys, &key(1, Role::App, None));
-    assert!(matches!(again, Created::Again(KeyId(2), _)), "it's never made anew: {again:?}");
+    assert!(matches!(again, KeyCreation::Existing(KeyId(2), _)), "it's never made anew: {again:?}");
     keys.set_revoked(KeyId(2), false);
     assert_eq!(keys.rows.digest(), digest);
 }
@@ -93,12 +93,12 @@ fn what_is_taken_back_leaves_no_trace() {
     let digest = keys.rows.digest();
     for number in 0..40 {
         let made = create(&mut keys, &key(number, Role::App, None));
-        assert_eq!(made, Created::New(KeyId(2)));
-        keys.take_back(KeyId(2));
+        assert_eq!(made, KeyCreation::New(KeyId(2)));
+        keys.remove_newest(KeyId(2));
         assert_eq!(keys.find(&hash(number)), None);
     }
     assert_eq!(keys.rows.digest(), digest);
-    assert_eq!(create(&mut keys, &key(7, Role::Teller, None)), Created::New(KeyId(2)));
+    assert_eq!(create(&mut keys, &key(7, Role::Teller, None)), KeyCreation::New(KeyId(2)));
     assert_eq!(keys.find(&hash(7)).map(|key| key.role), Some(Role::Teller));
     assert_eq!(keys.find(&hash(39)), None);
 }
@@ -112,7 +112,7 @@ fn every_byte_of_a_hash_counts() {
             let mut wrong = OPERATOR_HASH;
             wrong[at] ^= 1 << bit;
             assert_eq!(keys.find(&wrong), None);
-            assert!(!same(&wrong, &OPERATOR_HASH));
+            assert!(!constant_time_eq(&wrong, &OPERATOR_HASH));
         }
     }
 }
@@ -122,21 +122,21 @@ fn there_are_at_most_so_many() {
     let mut keys = keys();
     for number in 1..u32::try_from(KEYS_MAX).unwrap() {
         let made = create(&mut keys, &key(number, Role::App, None));
-        assert_eq!(made, Created::New(KeyId(number + 1)));
+        assert_eq!(made, KeyCreation::New(KeyId(number + 1)));
     }
     let one_more = create(&mut keys, &key(0, Role::App, None));
-    assert_eq!(one_more, Created::Rejected(Rejection::TooManyKeys));
+    assert_eq!(one_more, KeyCreation::Rejected(Rejection::TooManyKeys));
     let last = u32::try_from(KEYS_MAX).unwrap();
     assert_eq!(keys.find(&hash(last - 1)).map(|key| key.key), Some(KeyId(last)));
     assert_eq!(reload(&keys).unwrap().views(), keys.views());
 }
 
 fn reload(keys: &Keys) -> Result<Keys, String> {
-    let mut loaded = Keys::new(Seed::fixed([5, 6]));
+    let mut loaded = Keys::new(HashSeed::fixed([5, 6]));
     for (key, row) in keys.rows.iter().collect::<Vec<_>>().into_iter().rev() {
         loaded.rows.load(key, &row.encode())?;
     }
-    loaded.loaded(Some(&OPERATOR_HASH))?;
+    loaded.finish_loading(Some(&OPERATOR_HASH))?;
     Ok(loaded)
 }
 
@@ -175,9 +175,9 @@ fn damaged_keys_are_refused() {
         (vec![operator(), (2, Key { account: None, ..row(hash(1), Role::Merchant) })], "role"),
         (vec![operator(), (2, Key { account: Some(MERCHANT), ..row(hash(1), Role::App) })], "role"),
     ] {
-        let mut keys = Keys::new(Seed::fixed([3, 4]));
+        let mut keys = Keys::new(HashSeed::fixed([3, 4]));
         let put = rows.iter().try_for_each(|(key, row)| keys.rows.load(*key, &row.encode()));
-        let what = put.and_then(|()| keys.loaded(Some(&OPERATOR_HASH))).unwrap_err();
+        let what = put.and_then(|()| keys.finish_loading(Some(&OPERATOR_HASH))).unwrap_err();
         assert!(what.contains(wrong), "{what}");
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn compare(model: &Model, world: &World) -> Result<(), TestCaseError>
         prop_assert_eq!(model.sum(asset, AccountKind::ALL), 0);
     }
     for (id, movement) in &model.movements {
-        prop_assert_eq!(i128::from(world.ledger.refunded(*id)), movement.refunded);
+        prop_assert_eq!(i128::from(world.ledger.refunded_total(*id)), movement.refunded);
         prop_assert_eq!(world.ledger.reversed_by(*id), movement.reversed_by);
     }
     compare_keys(model, world)?;
@@ -35,9 +35,9 @@ pub(crate) fn compare(model: &Model, world: &World) -> Result<(), TestCaseError>
     }
     let mut due = Vec::new();
     for (id, (hold, expires_at, open)) in &model.holds {
-        let found = world.ledger.hold(*id);
+        let found = world.ledger.open_hold(*id);
         prop_assert_eq!(found.is_some(), *open);
-        prop_assert_eq!(world.ledger.resolution_recent(*id).is_some(), !open);
+        prop_assert_eq!(world.ledger.find_recent_resolution(*id).is_some(), !open);
         if let Some(found) = found {
             let parties = (found.debit, found.credit, found.amount);
             prop_assert_eq!(parties, (hold.debit, hold.credit, hold.amount.0));
@@ -47,7 +47,7 @@ pub(crate) fn compare(model: &Model, world: &World) -> Result<(), TestCaseError>
     }
     due.sort_unstable();
     let next = due.first().map(|(expires_at, _)| *expires_at);
-    prop_assert_eq!(world.ledger.next_due().map(i128::from), next);
+    prop_assert_eq!(world.ledger.next_expiry().map(i128::from), next);
     let now = model.now;
     let due: Vec<_> = due.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
     prop_assert_eq!(world.ledger.due_holds(world.ledger.time(), 99), due);
@@ -70,10 +70,10 @@ fn compare_keys(model: &Model, world: &World) -> Result<(), TestCaseError> {
 fn compare_days(model: &Model, world: &World) -> Result<(), TestCaseError> {
     let today = model.days.last().unwrap();
     prop_assert_eq!(world.ledger.business_date(), Some(today.date));
-    prop_assert_eq!(world.ledger.day(today.date), None);
+    prop_assert_eq!(world.ledger.closed_day(today.date), None);
     for day in &model.days {
         let Some((last_position, link, closing)) = &day.closed else { continue };
-        let report = world.ledger.day(day.date).unwrap();
+        let report = world.ledger.closed_day(day.date).unwrap();
         prop_assert_eq!(report.date, day.date);
         let positions = (report.first_position, report.last_position);
         prop_assert_eq!(positions, (day.first_position, *last_position));

@@ -5,7 +5,7 @@ use super::*;
 impl Model {
     pub(crate) fn out_of_time(&self, id: CommandId) -> Vec<Rejection> {
         let genesis = &self.genesis.as_ref().unwrap().0;
-        let made = i128::from(id.milliseconds()) * 1_000;
+        let made = i128::from(id.timestamp_ms()) * 1_000;
         let mut broken = Vec::new();
         if made - self.now > i128::from(genesis.id_tolerance_ms) * 1_000 {
             broken.push(Rejection::IdInFuture);

@@ -68,7 +68,7 @@ impl Code {
         )
     }
 
-    pub(crate) fn of(refusal: RefusalCode) -> Self {
+    pub(crate) fn from_refusal(refusal: RefusalCode) -> Self {
         match refusal {
             RefusalCode::Malformed => Self::Malformed,
             RefusalCode::IdNotUuidV7 => Self::IdNotUuidV7,

@@ -20,7 +20,7 @@ use crate::gateway::http::request::fields::{
     AccountIdText, AccountKindName, AccountStatusName, AssetName, CommandIdText, HoldStatusName,
     Link, Time, TransferKindName,
 };
-use crate::{limits::AMOUNT_MAX, road::Decided};
+use crate::{limits::AMOUNT_MAX, road::DecidedEntry};
 
 /// The ledger's answer to one command, and where it was given.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Decision {
 
 impl Decision {
     /// The answer to one of an entry's commands.
-    pub(crate) fn of(decided: &Decided, answer: &Answer) -> Self {
+    pub(crate) fn from_answer(decided: &DecidedEntry, answer: &Answer) -> Self {
         Self {
             stamp: answer.first.unwrap_or(decided.stamp),
             outcome: answer.outcome,
@@ -49,12 +49,12 @@ impl Decision {
         }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        Place::new(&self.stamp, self.outcome.index)
+    pub(crate) fn stamp_shape(&self) -> StampShape {
+        StampShape::new(&self.stamp, self.outcome.index)
     }
 
     /// The rejection, where it's one.
-    pub(crate) fn committed(self) -> Result<Self, Problem> {
+    pub(crate) fn require_committed(self) -> Result<Self, Problem> {
         match self.outcome.rejection {
             Some(rejection) => Err(Problem::rejected(rejection, &self)),
             None => Ok(self),
@@ -62,7 +62,7 @@ impl Decision {
     }
 
     /// The answer to its command.
-    pub(crate) fn tell(&self, committed: &impl Serialize) -> Response<Body> {
+    pub(crate) fn respond_with(&self, committed: &impl Serialize) -> Response<Body> {
         let mut response = json(self.status(), committed);
         if self.replayed {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -82,7 +82,7 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
 /// Where and when an outcome was decided.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = Place)]
-pub(crate) struct Place {
+pub(crate) struct StampShape {
     /// The entry's number in the journal.
     position: u64,
     /// The outcome's number among the new outcomes of its entry.
@@ -96,7 +96,7 @@ pub(crate) struct Place {
     link: Link,
 }
 
-impl Place {
+impl StampShape {
     pub(crate) fn new(stamp: &Stamp, index: u16) -> Self {
         Self {
             position: stamp.position,
@@ -120,7 +120,7 @@ pub(crate) enum Committed {
 pub(crate) struct CommittedTransfer {
     outcome: Committed,
     #[serde(flatten)]
-    place: Place,
+    place: StampShape,
     transfer: TransferShape,
     /// The debit account's posted balance after it.
     debit_after: i64,
@@ -132,7 +132,7 @@ impl CommittedTransfer {
     pub(crate) fn new(decision: &Decision, transfer: TransferShape) -> Self {
         Self {
             outcome: Committed::Committed,
-            place: decision.place(),
+            place: decision.stamp_shape(),
             transfer,
             debit_after: decision.outcome.debit_after,
             credit_after: decision.outcome.credit_after,
@@ -145,13 +145,13 @@ impl CommittedTransfer {
 pub(crate) struct CommittedAccount {
     outcome: Committed,
     #[serde(flatten)]
-    place: Place,
+    place: StampShape,
     account: AccountShape,
 }
 
 impl CommittedAccount {
     pub(crate) fn new(decision: &Decision, account: AccountShape) -> Self {
-        Self { outcome: Committed::Committed, place: decision.place(), account }
+        Self { outcome: Committed::Committed, place: decision.stamp_shape(), account }
     }
 }
 
@@ -160,13 +160,13 @@ impl CommittedAccount {
 pub(crate) struct CommittedHold {
     outcome: Committed,
     #[serde(flatten)]
-    place: Place,
+    place: StampShape,
     hold: HoldShape,
 }
 
 impl CommittedHold {
     pub(crate) fn new(decision: &Decision, hold: HoldShape) -> Self {
-        Self { outcome: Committed::Committed, place: decision.place(), hold }
+        Self { outcome: Committed::Committed, place: decision.stamp_shape(), hold }
     }
 }
 
@@ -198,21 +198,21 @@ pub(crate) struct TransferShape {
     #[schema(nullable = false)]
     reversed_by: Option<CommandIdText>,
     #[serde(flatten)]
-    place: Place,
+    place: StampShape,
 }
 
 impl TransferShape {
     /// What a command for a transfer did.
-    pub(crate) fn moved(transfer: &Transfer, decision: &Decision) -> Self {
-        Self::new(transfer, decision.place())
+    pub(crate) fn from_command(transfer: &Transfer, decision: &Decision) -> Self {
+        Self::new(transfer, decision.stamp_shape())
     }
 
     /// What is known of a movement that never changes.
-    pub(crate) fn fixed(view: &TransferView) -> Self {
-        Self::new(&view.transfer, Place::new(&view.stamp, view.index))
+    pub(crate) fn immutable_part(view: &TransferView) -> Self {
+        Self::new(&view.transfer, StampShape::new(&view.stamp, view.index))
     }
 
-    fn new(transfer: &Transfer, place: Place) -> Self {
+    fn new(transfer: &Transfer, place: StampShape) -> Self {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Self {
             id: CommandIdText(transfer.id),
@@ -233,7 +233,7 @@ impl TransferShape {
 impl From<TransferView> for TransferShape {
     fn from(view: TransferView) -> Self {
         let (refunded, reversed_by) = (view.refunded, view.reversed_by.map(CommandIdText));
-        Self { refunded, reversed_by, ..Self::fixed(&view) }
+        Self { refunded, reversed_by, ..Self::immutable_part(&view) }
     }
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct HoldShape {
     #[schema(nullable = false)]
     closed_by: Option<CommandIdText>,
     #[serde(flatten)]
-    place: Place,
+    place: StampShape,
 }
 
 impl From<HoldView> for HoldShape {
@@ -278,7 +278,7 @@ impl From<HoldView> for HoldShape {
             expires_at: Time(view.expires_at),
             captured: view.captured,
             closed_by: view.closed_by.map(CommandIdText),
-            place: Place::new(&view.stamp, view.index),
+            place: StampShape::new(&view.stamp, view.index),
         }
     }
 }
@@ -348,14 +348,14 @@ pub(crate) struct LimitsShape {
 /// How old a local read may be.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = AsOf)]
-pub(crate) struct AsOf {
+pub(crate) struct AsOfShape {
     /// The newest entry that the answer contains.
     position: u64,
     /// Milliseconds since the asked site last knew itself current with a majority.
     age_ms: u64,
 }
 
-impl From<reply::AsOf> for AsOf {
+impl From<reply::AsOf> for AsOfShape {
     fn from(as_of: reply::AsOf) -> Self {
         // A site that has never been current since its start says so with the largest age that a double holds exactly.
         Self { position: as_of.position, age_ms: as_of.age_ms.min(AMOUNT_MAX) }
@@ -370,11 +370,11 @@ pub(crate) struct Seen<T> {
     /// Of a local read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    as_of: Option<AsOf>,
+    as_of: Option<AsOfShape>,
 }
 
 impl<T> Seen<T> {
     pub(crate) fn new(what: T, as_of: Option<reply::AsOf>) -> Self {
-        Self { what, as_of: as_of.map(AsOf::from) }
+        Self { what, as_of: as_of.map(AsOfShape::from) }
     }
 }

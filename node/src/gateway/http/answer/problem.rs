@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 pub(crate) use super::code::Code;
 use super::{
     code::detail_of,
-    describe::{Decision, Place},
+    describe::{Decision, StampShape},
 };
 use crate::gateway::http::request::head::RequestId;
 
@@ -40,7 +40,7 @@ pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     /// Where it was decided, when it's an outcome.
-    place: Option<Box<Place>>,
+    place: Option<Box<StampShape>>,
     batch: Option<FailedBatch>,
     replayed: bool,
     retry_after: Option<HeaderValue>,
@@ -77,7 +77,7 @@ impl Problem {
     pub(crate) fn rejected(rejection: Rejection, decision: &Decision) -> Self {
         let mut problem = Self::new(Code::Rejected(rejection), detail_of(rejection));
         problem.replayed = decision.replayed;
-        problem.place = Some(Box::new(decision.place()));
+        problem.place = Some(Box::new(decision.stamp_shape()));
         problem
     }
 
@@ -93,7 +93,7 @@ impl Problem {
     pub(crate) fn batch_failed(stamp: Option<Stamp>, batch: FailedBatch) -> Self {
         let detail = format!("commands[{}] was rejected; nothing was done", batch.failed_index);
         let mut problem = Self::new(Code::Rejected(Rejection::BatchFailed), detail);
-        problem.place = stamp.map(|stamp| Box::new(Place::new(&stamp, Outcome::NO_INDEX)));
+        problem.place = stamp.map(|stamp| Box::new(StampShape::new(&stamp, Outcome::NO_INDEX)));
         problem.batch = Some(batch);
         problem
     }
@@ -129,7 +129,7 @@ impl Problem {
         let path = self.detail.split(':').next().unwrap_or_default();
         let named = !path.is_empty()
             && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._[]".contains(&byte));
-        self.within(&format!("commands[{number}]{}", if named { "." } else { ": " }))
+        self.with_prefix(&format!("commands[{number}]{}", if named { "." } else { ": " }))
     }
 
     /// A command of an atomic batch that wasn't even sent, because of another one.
@@ -138,7 +138,7 @@ impl Problem {
     }
 
     /// Says where in the request it is.
-    pub(crate) fn within(mut self, place: &str) -> Self {
+    pub(crate) fn with_prefix(mut self, place: &str) -> Self {
         self.detail = format!("{place}{}", self.detail);
         self
     }
@@ -146,7 +146,7 @@ impl Problem {
     /// Writes it into its response.
     pub(crate) fn write(&self, request_id: &RequestId, response: &mut Response<Body>) {
         let status = self.code.status();
-        let written = Written { request_id: Some(request_id.as_str()), ..self.written() };
+        let written = ProblemJson { request_id: Some(request_id.as_str()), ..self.to_json() };
         let bytes = serde_json::to_vec(&written).expect("texts and numbers only");
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -173,8 +173,8 @@ impl Problem {
     }
 
     /// As it stands in the results of a batch: without a request of its own.
-    pub(crate) fn written(&self) -> Written<'_> {
-        Written {
+    pub(crate) fn to_json(&self) -> ProblemJson<'_> {
+        ProblemJson {
             kind: format!("urn:evenkeel:problem:{}", self.code.name()),
             title: self.code.title(),
             status: self.code.status().as_u16(),
@@ -205,7 +205,7 @@ fn shortened(mut detail: String) -> String {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(Code::of(refusal.code), refusal.detail.as_str())
+        Self::new(Code::from_refusal(refusal.code), refusal.detail.as_str())
     }
 }
 
@@ -220,7 +220,7 @@ impl IntoResponse for Problem {
 
 /// A problem, as JSON has it.
 #[derive(Serialize)]
-pub(crate) struct Written<'a> {
+pub(crate) struct ProblemJson<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -233,7 +233,7 @@ pub(crate) struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(flatten)]
-    place: Option<Place>,
+    place: Option<StampShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,26 +11,26 @@ use crate::limits::HTTP_BODIES_BYTES_MAX;
 
 /// What all bodies take.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyMemory {
     taken: Arc<AtomicUsize>,
 }
 
 /// What one body takes; given back when it's dropped.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct BodyReservation {
     taken: Arc<AtomicUsize>,
     own: usize,
 }
 
-impl Bodies {
-    pub(crate) fn room(&self) -> Room {
-        Room { taken: self.taken.clone(), own: 0 }
+impl BodyMemory {
+    pub(crate) fn new_reservation(&self) -> BodyReservation {
+        BodyReservation { taken: self.taken.clone(), own: 0 }
     }
 
     /// For an answer, which is there already: whoever asks next is refused when it's too much.
-    pub(crate) fn room_of_answer(&self, bytes: usize) -> Room {
+    pub(crate) fn reserve_answer(&self, bytes: usize) -> BodyReservation {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
-        Room { taken: self.taken.clone(), own: bytes }
+        BodyReservation { taken: self.taken.clone(), own: bytes }
     }
 
     #[cfg(test)]
@@ -46,30 +46,30 @@ impl Bodies {
         if self.taken.load(Ordering::Relaxed) <= HTTP_BODIES_BYTES_MAX {
             return Ok(());
         }
-        Err(full())
+        Err(too_many_bodies())
     }
 }
 
-fn full() -> Problem {
+fn too_many_bodies() -> Problem {
     Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
 }
 
-impl Room {
+impl BodyReservation {
     /// Takes so many bytes more.
     ///
     /// # Errors
     /// When all bodies together would take too many.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+    pub(crate) fn reserve_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
         let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
         self.own += bytes;
         if before.saturating_add(bytes) <= HTTP_BODIES_BYTES_MAX {
             return Ok(());
         }
-        Err(full().closing())
+        Err(too_many_bodies().closing())
     }
 }
 
-impl Drop for Room {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
         self.taken.fetch_sub(self.own, Ordering::Relaxed);
     }
@@ -81,13 +81,19 @@ mod tests {
 
     #[test]
     fn room_is_given_back() {
-        let bodies = Bodies::default();
-        let mut large = bodies.room();
-        large.grow(HTTP_BODIES_BYTES_MAX).expect("nobody else is there");
-        assert_eq!(bodies.room().grow(1).map_err(|problem| problem.code), Err(Code::Overloaded));
+        let bodies = BodyMemory::default();
+        let mut large = bodies.new_reservation();
+        large.reserve_bytes(HTTP_BODIES_BYTES_MAX).expect("nobody else is there");
+        assert_eq!(
+            bodies.new_reservation().reserve_bytes(1).map_err(|problem| problem.code),
+            Err(Code::Overloaded)
+        );
         drop(large);
-        bodies.room().grow(HTTP_BODIES_BYTES_MAX).expect("all of it was given back");
-        let answer = bodies.room_of_answer(HTTP_BODIES_BYTES_MAX + 1);
+        bodies
+            .new_reservation()
+            .reserve_bytes(HTTP_BODIES_BYTES_MAX)
+            .expect("all of it was given back");
+        let answer = bodies.reserve_answer(HTTP_BODIES_BYTES_MAX + 1);
         assert_eq!(bodies.check().map_err(|problem| problem.code), Err(Code::Overloaded));
         drop(answer);
         bodies.check().expect("it was written");

@@ -13,7 +13,7 @@ use axum::{
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::{
-    bodies::{Bodies, Room},
+    bodies::{BodyMemory, BodyReservation},
     patience::Busy,
 };
 
@@ -21,29 +21,33 @@ use super::{
 const PIECE: usize = 64 << 10;
 
 /// An answer on its way.
-struct Paced {
+struct PacedBody {
     body: Body,
     /// Taken out of the body, and not handed over yet.
     next: Bytes,
     left: u64,
     _busy: Busy,
-    _room: Room,
+    _room: BodyReservation,
 }
 
 /// An answer as it's given to the connection. `busy` is kept until the last piece is taken.
-pub(crate) fn paced(response: Response<Body>, busy: Busy, bodies: &Bodies) -> Response<Body> {
+pub(crate) fn pace_response(
+    response: Response<Body>,
+    busy: Busy,
+    bodies: &BodyMemory,
+) -> Response<Body> {
     let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     match bytes.filter(|bytes| *bytes > PIECE) {
         None => response,
         Some(bytes) => response.map(|body| {
             let (next, left) = (Bytes::new(), body.size_hint().lower());
-            let _room = bodies.room_of_answer(bytes);
-            Body::new(Paced { body, next, left, _busy: busy, _room })
+            let _room = bodies.reserve_answer(bytes);
+            Body::new(PacedBody { body, next, left, _busy: busy, _room })
         }),
     }
 }
 
-impl hyper::body::Body for Paced {
+impl hyper::body::Body for PacedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -84,10 +88,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_answer_comes_whole_and_its_reader_is_served_until_the_last_piece() {
-        let (activity, bodies) = (Activity::new(), Bodies::default());
+        let (activity, bodies) = (Activity::new(), BodyMemory::default());
         let whole: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
         let response = Response::new(Body::from(whole.clone()));
-        let response = paced(response, Activity::serve(&activity), &bodies);
+        let response = pace_response(response, Activity::start_serving(&activity), &bodies);
         assert_eq!(response.body().size_hint().exact(), Some(200_000));
         let (mut body, mut read) = (response.into_body(), Vec::new());
         while read.len() < whole.len() {

@@ -39,7 +39,7 @@ pub(crate) struct Busy(Arc<Activity>);
 
 impl Clone for Busy {
     fn clone(&self) -> Self {
-        Activity::serve(&self.0)
+        Activity::start_serving(&self.0)
     }
 }
 
@@ -62,7 +62,7 @@ impl Activity {
     }
 
     /// A request's head is complete.
-    pub(crate) fn serve(this: &Arc<Self>) -> Busy {
+    pub(crate) fn start_serving(this: &Arc<Self>) -> Busy {
         this.busy.fetch_add(1, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
         Busy(this.clone())
@@ -79,13 +79,13 @@ impl Activity {
         u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1)
     }
 
-    fn received(&self) {
+    fn mark_received(&self) {
         if self.busy.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
-    fn wrote(&self, stuck: bool) {
+    fn mark_write(&self, stuck: bool) {
         let since = self.stuck_since.load(Ordering::Relaxed);
         if !stuck && since != 0 {
             self.stuck_since.store(0, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Activity {
     }
 
     /// Ends when the client has taken too long.
-    pub(crate) async fn run_out(&self) -> &'static str {
+    pub(crate) async fn wait_until_overdue(&self) -> &'static str {
         let mut look = interval(Duration::from_secs(1));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -128,12 +128,12 @@ impl Activity {
 
 /// A stream whose activity is noted.
 #[derive(Debug)]
-pub(crate) struct Noted<S> {
+pub(crate) struct TrackedStream<S> {
     pub(crate) stream: S,
     pub(crate) activity: Arc<Activity>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -142,20 +142,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.received();
+            self.activity.mark_received();
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.wrote(polled.is_pending());
+        self.activity.mark_write(polled.is_pending());
         polled
     }
 
@@ -165,7 +165,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.activity.wrote(polled.is_pending());
+        self.activity.mark_write(polled.is_pending());
         polled
     }
 
@@ -195,20 +195,20 @@ mod tests {
         tokio::time::advance(HTTP_IDLE_PATIENCE + MOMENT).await;
         assert_eq!(activity.overdue(), Some("it's idle"));
 
-        activity.received();
+        activity.mark_received();
         assert_eq!(activity.overdue(), None, "a head has begun");
         tokio::time::advance(HTTP_HEAD_PATIENCE / 2).await;
-        activity.received();
+        activity.mark_received();
         tokio::time::advance(HTTP_HEAD_PATIENCE / 2 + MOMENT).await;
         assert_eq!(activity.overdue(), Some("a request's head doesn't end"), "drops don't help");
 
-        let busy = Activity::serve(&activity);
+        let busy = Activity::start_serving(&activity);
         tokio::time::advance(HTTP_IDLE_PATIENCE * 2).await;
         assert_eq!(activity.overdue(), None, "whoever is served isn't slow");
-        activity.wrote(true);
+        activity.mark_write(true);
         tokio::time::advance(HTTP_WRITE_PATIENCE + MOMENT).await;
         assert_eq!(activity.overdue(), Some("it takes no bytes"));
-        activity.wrote(false);
+        activity.mark_write(false);
         assert_eq!(activity.overdue(), None);
         let streaming = busy.clone();
         drop(busy);

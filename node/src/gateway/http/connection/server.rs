@@ -17,17 +17,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    paced::paced,
-    patience::{Activity, Noted},
+    paced::pace_response,
+    patience::{Activity, TrackedStream},
     tls::{self, TlsError},
 };
-use crate::gateway::http::{HttpDoor, Parts, routes};
+use crate::gateway::http::{HttpDoor, HttpDoorParts, routes};
 use crate::{
     config::HttpTls,
     limits::{
-        HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
-        HTTP_HELLO_PATIENCE, HTTP_LAST_WORDS, HTTP_PROBE_AFTER, HTTP_PROBE_EVERY, HTTP_PROBES,
-        HTTP_STOP_PATIENCE, HTTP_WRITE_PATIENCE,
+        HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_DRAIN_PAUSE, HTTP_HEAD_BYTES_MAX,
+        HTTP_HEADERS_MAX, HTTP_HELLO_PATIENCE, HTTP_KEEPALIVE_IDLE, HTTP_KEEPALIVE_INTERVAL,
+        HTTP_KEEPALIVE_PROBES, HTTP_STOP_PATIENCE, HTTP_WRITE_PATIENCE,
     },
 };
 
@@ -74,7 +74,7 @@ impl HttpServer {
     }
 
     /// Serves until the node stops.
-    pub async fn serve(self, parts: Parts) {
+    pub async fn serve(self, parts: HttpDoorParts) {
         let door = Arc::new(HttpDoor::new(parts));
         let mut stopping = door.stopping.clone();
         let (close, closing) = watch::channel(false);
@@ -83,7 +83,7 @@ impl HttpServer {
         let accept = self.accept_all(&door, &router, &places, &closing);
         tokio::select! {
             () = accept => {}
-            () = last_words(&mut stopping) => {}
+            () = wait_for_stop(&mut stopping) => {}
         }
         drop(self.listener);
         close.send_replace(true);
@@ -113,7 +113,7 @@ impl HttpServer {
                 let _told_or_not = stream.try_write(FULL.as_bytes());
                 continue;
             };
-            let connection = Connection {
+            let connection = HttpConnection {
                 door: door.clone(),
                 router: router.clone(),
                 closing: closing.clone(),
@@ -125,31 +125,32 @@ impl HttpServer {
 }
 
 /// Until the node stops, and a moment longer: whoever asks then is told so.
-async fn last_words(stopping: &mut watch::Receiver<bool>) {
+async fn wait_for_stop(stopping: &mut watch::Receiver<bool>) {
     if stopping.wait_for(|stopping| *stopping).await.is_ok() {
-        sleep(HTTP_LAST_WORDS).await;
+        sleep(HTTP_DRAIN_PAUSE).await;
     }
 }
 
 /// Answers are written whole: there's nothing to wait for. A client that is gone without a word isn't kept for long.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+fn configure_socket(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let probes = TcpKeepalive::new().with_time(HTTP_PROBE_AFTER).with_interval(HTTP_PROBE_EVERY);
-    socket.set_tcp_keepalive(&probes.with_retries(HTTP_PROBES))?;
+    let probes =
+        TcpKeepalive::new().with_time(HTTP_KEEPALIVE_IDLE).with_interval(HTTP_KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&probes.with_retries(HTTP_KEEPALIVE_PROBES))?;
     socket.set_tcp_user_timeout(Some(HTTP_WRITE_PATIENCE))
 }
 
-struct Connection {
+struct HttpConnection {
     door: Arc<HttpDoor>,
     router: Router,
     closing: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl HttpConnection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
-        if let Err(error) = prepare(&stream) {
+        if let Err(error) = configure_socket(&stream) {
             tracing::debug!(%error, "a connection was gone before it began");
             return;
         }
@@ -163,15 +164,15 @@ impl Connection {
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S) {
         let activity = Activity::new();
-        let _connected = self.door.metrics.connected();
+        let _connected = self.door.metrics.track_connection();
         let bodies = &self.door.bodies;
         let service = service_fn(|mut request: Request<Incoming>| {
-            let busy = Activity::serve(&activity);
+            let busy = Activity::start_serving(&activity);
             request.extensions_mut().insert(busy.clone());
             let answered = routes::answer(self.door.clone(), self.router.clone(), request);
-            async move { Ok::<Response<Body>, Infallible>(paced(answered.await, busy, bodies)) }
+            async move { Ok::<Response<Body>, Infallible>(pace_response(answered.await, busy, bodies)) }
         });
-        let stream = TokioIo::new(Noted { stream, activity: activity.clone() });
+        let stream = TokioIo::new(TrackedStream { stream, activity: activity.clone() });
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -181,7 +182,7 @@ impl Connection {
                 .max_buf_size(HTTP_BUFFER_BYTES_MAX)
                 .serve_connection(stream, service)
         );
-        let mut run_out = pin!(activity.run_out());
+        let mut run_out = pin!(activity.wait_until_overdue());
         let mut told = false;
         loop {
             tokio::select! {

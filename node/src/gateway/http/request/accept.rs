@@ -20,7 +20,7 @@ pub(crate) fn choose<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Result<&'a 
         .collect();
     let mut best = None;
     for offer in offers {
-        let liking = liking(offer, &ranges);
+        let liking = offer_weight(offer, &ranges);
         if liking > best.map_or(0, |(_, liking)| liking) {
             best = Some((*offer, liking));
         }
@@ -55,7 +55,7 @@ fn thousandths(weight: &str) -> Option<u32> {
 }
 
 /// The weight of the range that names the offer most closely; 0: not taken.
-fn liking(offer: &str, ranges: &[(&str, u32)]) -> u32 {
+fn offer_weight(offer: &str, ranges: &[(&str, u32)]) -> u32 {
     let kind = offer.split('/').next().unwrap_or_default();
     let closeness = |range: &str| {
         if range.eq_ignore_ascii_case(offer) {

@@ -15,46 +15,46 @@ use super::{head::Head, query};
 use crate::gateway::http::{
     HttpDoor,
     answer::problem::{Code, Problem},
-    connection::{bodies::Room, patience::Busy},
+    connection::{bodies::BodyReservation, patience::Busy},
 };
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_PATIENCE, HTTP_LINGER};
 
 /// A POST or PUT: its head, judged, and its body.
-pub(crate) struct Asked {
+pub(crate) struct RequestWithBody {
     pub(crate) head: Head,
     pub(crate) body: Bytes,
     /// The body's place in memory; given back when the request ends.
-    _room: Room,
+    _room: BodyReservation,
 }
 
-impl FromRequest<Arc<HttpDoor>> for Asked {
+impl FromRequest<Arc<HttpDoor>> for RequestWithBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, door: &Arc<HttpDoor>) -> Result<Self, Problem> {
         let (mut parts, mut body) = request.into_parts();
-        match take(&mut parts, &mut body, door).await {
+        match read_request(&mut parts, &mut body, door).await {
             Ok((head, bytes, room)) => Ok(Self { head, body: bytes, _room: room }),
             Err(problem) => {
-                linger(body, parts.extensions.remove::<Busy>());
+                drain_body(body, parts.extensions.remove::<Busy>());
                 Err(problem)
             }
         }
     }
 }
 
-async fn take(
+async fn read_request(
     parts: &mut axum::http::request::Parts,
     body: &mut Body,
     door: &Arc<HttpDoor>,
-) -> Result<(Head, Bytes, Room), Problem> {
+) -> Result<(Head, Bytes, BodyReservation), Problem> {
     let mut head = Head::from_request_parts(parts, door).await?;
-    head.takes_json()?;
-    query::none(parts.uri.query())?;
+    head.check_accepts_json()?;
+    query::check_no_query(parts.uri.query())?;
     let announced = body.size_hint().upper();
     if announced != Some(0) {
         check_media_type(&head.headers)?;
     }
-    let mut room = door.bodies.room();
+    let mut room = door.bodies.new_reservation();
     let since = Instant::now();
     let reading = collect(body, announced, &mut room);
     let bytes = timeout(HTTP_BODY_PATIENCE, reading).await.map_err(|_| {
@@ -90,7 +90,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 async fn collect(
     body: &mut Body,
     announced: Option<u64>,
-    room: &mut Room,
+    room: &mut BodyReservation,
 ) -> Result<Bytes, Problem> {
     let announced = announced.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if let Some(bytes) = announced {
@@ -107,7 +107,7 @@ async fn collect(
         read = read.saturating_add(data.len());
         check_size(read)?;
         // What is only announced takes no place from anybody.
-        room.grow(data.len())?;
+        room.reserve_bytes(data.len())?;
         // What comes in one piece, as most bodies do, isn't copied.
         if first.is_empty() && whole.is_empty() {
             first = data;
@@ -136,7 +136,7 @@ fn check_size(bytes: usize) -> Result<(), Problem> {
 /// Takes in what a refused client still sends, for a moment, and throws it away: a connection that is closed while bytes
 /// arrive is reset, and the client would never see why it was refused.
 /// Meanwhile it counts as served: what it sends is no new request's head.
-fn linger(mut body: Body, busy: Option<Busy>) {
+fn drain_body(mut body: Body, busy: Option<Busy>) {
     if body.is_end_stream() {
         return;
     }

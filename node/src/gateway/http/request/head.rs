@@ -70,7 +70,7 @@ impl RequestIds {
     }
 
     /// The client's own id when it's short and plain, else a new one.
-    pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
+    pub(crate) fn choose_id(&self, headers: &HeaderMap) -> RequestId {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
         match headers.get(REQUEST_ID) {
             Some(id)
@@ -109,14 +109,14 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
     async fn from_request_parts(parts: &mut Parts, door: &Arc<HttpDoor>) -> Result<Self, Problem> {
         door.check_open()?;
         let arrival = parts.extensions.get().map_or_else(Instant::now, |Arrival(at)| *at);
-        let patience = patience(&parts.headers);
+        let patience = read_deadline(&parts.headers);
         let known_by = arrival + patience.as_ref().map_or(KEY_PATIENCE, |patience| *patience);
         let caller =
             timeout_at(known_by, authenticate(door, &parts.headers)).await.map_err(|_| {
                 let detail = "nobody could tell in time whether the key is good; nothing was done";
                 Problem::new(Code::NoPrimary, detail)
             })??;
-        door.quota.take(&caller, Instant::now()).map_err(|wait| {
+        door.quota.count_request(&caller, Instant::now()).map_err(|wait| {
             Problem::new(Code::RateLimited, "too many requests with this key")
                 .retry_after(wait.as_secs().saturating_add(1))
         })?;
@@ -136,19 +136,19 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
 
 impl Head {
     /// The account that the path names.
-    pub(crate) fn account(&self) -> Result<AccountId, Problem> {
-        AccountId::parse(self.target())
+    pub(crate) fn path_account(&self) -> Result<AccountId, Problem> {
+        AccountId::parse(self.path_target())
             .map_err(|_| Problem::malformed("the path: the account's id is not a UUID"))
     }
 
     /// The transfer or hold that the path names.
-    pub(crate) fn command(&self) -> Result<CommandId, Problem> {
-        CommandId::parse(self.target())
+    pub(crate) fn path_command(&self) -> Result<CommandId, Problem> {
+        CommandId::parse(self.path_target())
             .map_err(|_| Problem::new(Code::IdNotUuidV7, format!("the path: {NOT_UUID_V7}")))
     }
 
     /// What the path names, as it was written.
-    pub(crate) fn target(&self) -> &str {
+    pub(crate) fn path_target(&self) -> &str {
         self.target.as_deref().unwrap_or_default()
     }
 
@@ -159,7 +159,7 @@ impl Head {
                 Problem::new(Code::IdNotUuidV7, format!("Idempotency-Key: {NOT_UUID_V7}"))
             })
         };
-        self.id_or(body.map(|id| id.0), parse)
+        self.resolve_id(body.map(|id| id.0), parse)
     }
 
     /// The id of an account that is to be opened.
@@ -167,10 +167,10 @@ impl Head {
         let parse = |text: &str| {
             AccountId::parse(text).map_err(|_| Problem::malformed("Idempotency-Key: not a UUID"))
         };
-        self.id_or(body.map(|id| id.0), parse)
+        self.resolve_id(body.map(|id| id.0), parse)
     }
 
-    fn id_or<Id: PartialEq>(
+    fn resolve_id<Id: PartialEq>(
         &self,
         body: Option<Id>,
         parse: impl Fn(&str) -> Result<Id, Problem>,
@@ -187,7 +187,7 @@ impl Head {
     }
 
     /// A batch has no id of its own.
-    pub(crate) fn no_id(&self) -> Result<(), Problem> {
+    pub(crate) fn check_no_id(&self) -> Result<(), Problem> {
         match self.idempotency_key {
             Some(_) => Err(Problem::malformed(
                 "Idempotency-Key: a batch has no id of its own; its commands have",
@@ -197,7 +197,7 @@ impl Head {
     }
 
     /// That the client takes JSON.
-    pub(crate) fn takes_json(&self) -> Result<(), Problem> {
+    pub(crate) fn check_accepts_json(&self) -> Result<(), Problem> {
         accept::choose(&self.headers, &["application/json"]).map(drop)
     }
 }
@@ -223,7 +223,7 @@ fn key_hash(headers: &HeaderMap) -> Result<[u8; 32], Problem> {
 }
 
 /// How long the client waits.
-fn patience(headers: &HeaderMap) -> Result<Duration, Problem> {
+fn read_deadline(headers: &HeaderMap) -> Result<Duration, Problem> {
     let ms = match single(headers, &DEADLINE_MS)? {
         None => DEADLINE_MS_DEFAULT,
         Some(value) => value

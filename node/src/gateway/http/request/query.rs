@@ -35,7 +35,7 @@ pub(crate) fn parameters<'a, const N: usize>(
 }
 
 /// That there is no query.
-pub(crate) fn none(query: Option<&str>) -> Result<(), Problem> {
+pub(crate) fn check_no_query(query: Option<&str>) -> Result<(), Problem> {
     match query.unwrap_or_default().split('&').find(|pair| !pair.is_empty()) {
         None => Ok(()),
         Some(pair) => Err(unknown(pair.split('=').next().unwrap_or_default(), &[])),

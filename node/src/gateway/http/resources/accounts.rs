@@ -24,9 +24,9 @@ use crate::gateway::http::{
         problem::Problem,
     },
     openapi::{CommandProblems, DeadlineMs, ReadProblems, ReadQuery},
-    reads::mismatched,
+    reads::mismatched_answer,
     request::{
-        body::Asked,
+        body::RequestWithBody,
         fields::{
             AccountIdText, AccountKindName, AssetName, CommandIdText, Label, amounts::WrittenLimit,
             present,
@@ -53,13 +53,13 @@ pub(crate) struct NewAccount {
 }
 
 impl NewAccount {
-    pub(crate) fn command(self, id: AccountId, misfit: &mut Option<Problem>) -> OpenAccount {
+    pub(crate) fn into_command(self, id: AccountId, misfit: &mut Option<Problem>) -> OpenAccount {
         OpenAccount {
             id,
             kind: self.kind.0,
             asset: self.asset.0,
             label: self.label.0,
-            limits: self.limits.changes("limits.", misfit),
+            limits: self.limits.into_limits("limits.", misfit),
         }
     }
 }
@@ -80,9 +80,9 @@ pub(crate) struct NewLimits {
 }
 
 impl NewLimits {
-    fn changes(&self, place: &str, misfit: &mut Option<Problem>) -> Limits {
+    fn into_limits(&self, place: &str, misfit: &mut Option<Problem>) -> Limits {
         let mut change =
-            |limit: WrittenLimit, name| limit.noting(&format!("{place}{name}"), misfit);
+            |limit: WrittenLimit, name| limit.into_change(&format!("{place}{name}"), misfit);
         Limits {
             max_balance: change(self.max_balance, "max_balance"),
             per_transfer: change(self.per_transfer, "per_transfer"),
@@ -130,13 +130,13 @@ pub(crate) struct JustId {
 )]
 pub(crate) async fn open_account(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewAccount = json::read(&asked.body)?;
     let id = asked.head.account_id(body.id)?;
     let mut misfit = None;
-    let command = Command::OpenAccount(body.command(id, &mut misfit));
-    change(&door, &asked.head, id, &command, misfit).await
+    let command = Command::OpenAccount(body.into_command(id, &mut misfit));
+    change_account(&door, &asked.head, id, &command, misfit).await
 }
 
 /// How an account stands.
@@ -149,14 +149,14 @@ pub(crate) async fn get_account(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
-    let id = head.account()?;
+    head.check_accepts_json()?;
+    let id = head.path_account()?;
     let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
-    match door.look(&head, Query::Account(id), consistency).await? {
+    match door.read_view(&head, Query::Account(id), consistency).await? {
         (View::Account(view), as_of) => {
             Ok(describe::json(StatusCode::OK, &Seen::new(AccountShape::from(view), as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn get_account(
 )]
 pub(crate) async fn freeze(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     set_status(&door, &asked, AccountStatus::Frozen).await
 }
@@ -191,7 +191,7 @@ pub(crate) async fn freeze(
 )]
 pub(crate) async fn unfreeze(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     set_status(&door, &asked, AccountStatus::Open).await
 }
@@ -209,7 +209,7 @@ pub(crate) async fn unfreeze(
 )]
 pub(crate) async fn close(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     set_status(&door, &asked, AccountStatus::Closed).await
 }
@@ -227,32 +227,32 @@ pub(crate) async fn close(
 )]
 pub(crate) async fn set_limits(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: ChangedLimits = json::read(&asked.body)?;
-    let account = asked.head.account()?;
+    let account = asked.head.path_account()?;
     let id = asked.head.command_id(body.id)?;
     let ChangedLimits { max_balance, per_transfer, daily_debit, .. } = body;
     let mut misfit = None;
-    let limits = NewLimits { max_balance, per_transfer, daily_debit }.changes("", &mut misfit);
+    let limits = NewLimits { max_balance, per_transfer, daily_debit }.into_limits("", &mut misfit);
     let command = Command::SetLimits(SetLimits { id, account, limits });
-    change(&door, &asked.head, account, &command, misfit).await
+    change_account(&door, &asked.head, account, &command, misfit).await
 }
 
 async fn set_status(
     door: &HttpDoor,
-    asked: &Asked,
+    asked: &RequestWithBody,
     status: AccountStatus,
 ) -> Result<Response<Body>, Problem> {
     let body: JustId = json::read(&asked.body)?;
-    let account = asked.head.account()?;
+    let account = asked.head.path_account()?;
     let id = asked.head.command_id(body.id)?;
     let command = Command::SetStatus(SetStatus { id, account, status });
-    change(door, &asked.head, account, &command, None).await
+    change_account(door, &asked.head, account, &command, None).await
 }
 
 /// A command about an account, and how the account stands after it.
-async fn change(
+async fn change_account(
     door: &HttpDoor,
     head: &Head,
     account: AccountId,
@@ -261,5 +261,5 @@ async fn change(
 ) -> Result<Response<Body>, Problem> {
     let decision = door.submit(head, command, misfit).await?;
     let account = door.account_of(account, &decision, head.deadline).await?;
-    Ok(decision.tell(&CommittedAccount::new(&decision, account)))
+    Ok(decision.respond_with(&CommittedAccount::new(&decision, account)))
 }

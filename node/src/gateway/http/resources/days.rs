@@ -29,7 +29,7 @@ use crate::gateway::http::{
         problem::{Code, Problem},
     },
     openapi::{DeadlineMs, ReadProblems, ReadQuery},
-    reads::mismatched,
+    reads::mismatched_answer,
     request::{
         accept,
         fields::{AccountIdText, AssetName, DateText, Link},
@@ -129,20 +129,20 @@ pub(crate) async fn get_day(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
+    head.check_accepts_json()?;
     let date = date(&head)?;
     let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
-    match door.look(&head, Query::Day(date), consistency).await? {
+    match door.read_view(&head, Query::Day(date), consistency).await? {
         (View::Day(day), as_of) => {
             Ok(describe::json(StatusCode::OK, &Seen::new(DayShape::from(*day), as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }
 
 /// The date that the path names. One that no ledger can have closed isn't malformed: it just isn't there.
 fn date(head: &Head) -> Result<BusinessDate, Problem> {
-    let text = head.target();
+    let text = head.path_target();
     BusinessDate::parse(text).map_err(|error| {
         let shaped = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
         if shaped {
@@ -192,17 +192,17 @@ impl From<&Settlement> for SettlementShape {
         let merchants = settlement.merchants.iter().map(|row| MerchantShape {
             account: AccountIdText(row.account),
             asset: AssetName(row.asset),
-            payments: shown(row.payments),
-            refunds: shown(row.refunds),
-            fees: shown(row.fees),
-            net: shown(row.net),
+            payments: saturate_sum(row.payments),
+            refunds: saturate_sum(row.refunds),
+            fees: saturate_sum(row.fees),
+            net: saturate_sum(row.net),
         });
         let banks = settlement.banks.iter().map(|row| BankShape {
             account: AccountIdText(row.account),
             asset: AssetName(row.asset),
-            top_ups: shown(row.top_ups),
-            cash_outs: shown(row.cash_outs),
-            reversals: shown(row.reversals),
+            top_ups: saturate_sum(row.top_ups),
+            cash_outs: saturate_sum(row.cash_outs),
+            reversals: saturate_sum(row.reversals),
         });
         Self {
             date: DateText(settlement.date),
@@ -213,7 +213,7 @@ impl From<&Settlement> for SettlementShape {
 }
 
 /// A sum that no i64 holds (it takes a thousand times the largest amount) shows as the nearest.
-fn shown(sum: i128) -> i64 {
+fn saturate_sum(sum: i128) -> i64 {
     i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -246,10 +246,10 @@ pub(crate) async fn get_settlement(
         door.keyring.confirm(&head.caller).await?;
         Some(door.as_of())
     } else {
-        door.reach_end_of(date, &head).await?;
+        door.await_day(date, &head).await?;
         None
     };
-    let settlement = door.settle(date, head.deadline).await?;
+    let settlement = door.read_settlement(date, head.deadline).await?;
     if kind == CSV {
         let kind = HeaderValue::from_static("text/csv; charset=utf-8");
         let mut response = ([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response();
@@ -267,12 +267,12 @@ pub(crate) async fn get_settlement(
 impl HttpDoor {
     /// The settlement of a closed day. One at a time is worked out, since each reads a day's journal; it's kept, so that whoever
     /// couldn't wait for it finds it when they ask again.
-    async fn settle(
+    async fn read_settlement(
         &self,
         date: BusinessDate,
         deadline: Instant,
     ) -> Result<Arc<Settlement>, Problem> {
-        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+        if let Some(known) = self.cached_settlement().filter(|known| known.date == date) {
             return Ok(known);
         }
         let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
@@ -281,12 +281,12 @@ impl HttpDoor {
         let patience = deadline.min(Instant::now() + SETTLEMENT_PATIENCE);
         let place = timeout_at(patience, turn).await.map_err(busy)?;
         let place = place.map_err(|_| overloaded("this site is shutting down"))?;
-        if let Some(known) = self.settled_last().filter(|known| known.date == date) {
+        if let Some(known) = self.cached_settlement().filter(|known| known.date == date) {
             return Ok(known);
         }
         let (state, settled) = (self.state.clone(), self.settled.clone());
         let working = tokio::task::spawn_blocking(move || {
-            let settlement = Arc::new(state.settlement(date)?);
+            let settlement = Arc::new(state.compute_settlement(date)?);
             *settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(settlement.clone());
             drop(place);
             Ok::<_, Refusal>(settlement)
@@ -296,16 +296,16 @@ impl HttpDoor {
         Ok(worked.map_err(|_| overloaded("the settlement can't be worked out now"))??)
     }
 
-    fn settled_last(&self) -> Option<Arc<Settlement>> {
+    fn cached_settlement(&self) -> Option<Arc<Settlement>> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until this site has applied all of a day that the primary knows to be closed.
-    async fn reach_end_of(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
-        let (view, _) = self.look(head, Query::Day(date), Consistency::Linearizable).await?;
-        let View::Day(day) = view else { return Err(mismatched()) };
+    async fn await_day(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
+        let (view, _) = self.read_view(head, Query::Day(date), Consistency::Linearizable).await?;
+        let View::Day(day) = view else { return Err(mismatched_answer()) };
         let behind = |_| Problem::new(Code::Recovering, "this site hasn't come to that day yet");
-        self.reach(day.last_position, head.deadline).await.map_err(behind)
+        self.wait_applied(day.last_position, head.deadline).await.map_err(behind)
     }
 }
 

@@ -40,10 +40,10 @@ use crate::gateway::http::{
 };
 use crate::{
     admission::{self, Act},
-    history::{AccountChange, After, Event, Events, Subject},
+    history::{AccountChange, Event, EventCursor, EventPage, Subject},
     limits::{EVENTS_AT_A_TIME, EVENTS_HEARTBEAT, EVENTS_PAUSE},
     road::Caller,
-    state::Place,
+    state::LogPosition,
 };
 
 /// One outcome.
@@ -143,7 +143,7 @@ impl From<Event> for EventShape {
         };
         match subject {
             Subject::Nothing => {}
-            Subject::Transfer(view) => shape.transfer = Some(TransferShape::fixed(&view)),
+            Subject::Transfer(view) => shape.transfer = Some(TransferShape::immutable_part(&view)),
             Subject::Hold(view) => shape.hold = Some((*view).into()),
             Subject::Account(change) => shape.account = Some((*change).into()),
             Subject::Day(close) => shape.id = Some(close.closed.to_string()),
@@ -191,16 +191,16 @@ pub(crate) async fn events(
     let kind = accept::choose(&head.headers, &[NDJSON, SSE])?;
     admission::check_act(&head.caller, Act::ReadEvents)?;
     door.keyring.confirm(&head.caller).await?;
-    let after = after(&head)?;
+    let after = parse_start(&head)?;
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
     })?;
-    let mut follow = Follow {
-        applied: door.state.applied(),
+    let mut follow = EventStream {
+        applied: door.state.watch_applied(),
         stopping: door.stopping.clone(),
         caller: head.caller,
         after,
-        looked: None,
+        read_to: None,
         server_sent: kind == SSE,
         first: None,
         more: true,
@@ -209,8 +209,8 @@ pub(crate) async fn events(
         door,
     };
     // What can't be read at the moment is said while there's a status to say it with.
-    follow.first = Some(follow.look().await?);
-    let body = Body::from_stream(stream::unfold(follow, Follow::next));
+    follow.first = Some(follow.read_page().await?);
+    let body = Body::from_stream(stream::unfold(follow, EventStream::next));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind_header(kind))),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -224,35 +224,37 @@ fn kind_header(kind: &str) -> &'static str {
 
 /// Where to go on: what an SSE client has seen last, which asks again with the query that it began with; else what the query
 /// says.
-fn after(head: &Head) -> Result<After, Problem> {
+fn parse_start(head: &Head) -> Result<EventCursor, Problem> {
     let parameters = query::parameters(&head.uri, ["after"])?;
     let expected = "a position, or a position and an index: 12 or 12.3";
-    let asked = parameters.get("after", expected, read_after)?.unwrap_or(After::Nothing);
+    let asked = parameters.get("after", expected, parse_after)?.unwrap_or(EventCursor::Start);
     match head.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
         None => Ok(asked),
-        Some(id) => (id.to_str().ok().and_then(read_after))
+        Some(id) => (id.to_str().ok().and_then(parse_after))
             .ok_or_else(|| Problem::malformed(format!("Last-Event-ID: not {expected}"))),
     }
 }
 
-fn read_after(text: &str) -> Option<After> {
+fn parse_after(text: &str) -> Option<EventCursor> {
     Some(match text.split_once('.') {
-        Some((position, index)) => After::Outcome(query::position(position)?, query::index(index)?),
-        None => After::Entry(query::position(text)?),
+        Some((position, index)) => {
+            EventCursor::Outcome(query::position(position)?, query::index(index)?)
+        }
+        None => EventCursor::Entry(query::position(text)?),
     })
 }
 
 /// A reader, and how far it has seen.
-struct Follow {
-    applied: watch::Receiver<Option<Place>>,
+struct EventStream {
+    applied: watch::Receiver<Option<LogPosition>>,
     stopping: watch::Receiver<bool>,
     caller: Caller,
-    after: After,
+    after: EventCursor,
     /// The newest position when the journal was last looked at.
-    looked: Option<u64>,
+    read_to: Option<u64>,
     server_sent: bool,
     /// The first page, read before the answer began.
-    first: Option<Events>,
+    first: Option<EventPage>,
     /// There is more behind the last page.
     more: bool,
     _place: OwnedSemaphorePermit,
@@ -260,7 +262,7 @@ struct Follow {
     door: Arc<HttpDoor>,
 }
 
-impl Follow {
+impl EventStream {
     /// The next bytes; `None`: the stream ends, and its reader goes on elsewhere.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
@@ -268,10 +270,10 @@ impl Follow {
                 return None;
             }
             let newest = self.applied.borrow_and_update().map(|place| place.position);
-            if self.first.is_some() || self.more || newest > self.looked {
+            if self.first.is_some() || self.more || newest > self.read_to {
                 let page = match self.first.take() {
                     Some(page) => page,
-                    None => self.look().await.ok()?,
+                    None => self.read_page().await.ok()?,
                 };
                 self.more = page.more;
                 self.after = page.next;
@@ -286,13 +288,13 @@ impl Follow {
     }
 
     /// The next page of the journal as it is now.
-    async fn look(&mut self) -> Result<Events, Problem> {
+    async fn read_page(&mut self) -> Result<EventPage, Problem> {
         let stopping = || Problem::new(Code::Stopping, "this site is shutting down");
         let turn = self.door.event_reads.clone().acquire_owned().await.map_err(|_| stopping())?;
-        self.looked = self.applied.borrow_and_update().map(|place| place.position);
+        self.read_to = self.applied.borrow_and_update().map(|place| place.position);
         let (state, after) = (self.door.state.clone(), self.after);
         let reading = tokio::task::spawn_blocking(move || {
-            let page = state.events(after, EVENTS_AT_A_TIME);
+            let page = state.events_after(after, EVENTS_AT_A_TIME);
             drop(turn);
             page
         });

@@ -15,7 +15,7 @@ use crate::gateway::http::{HttpDoor, openapi};
 use crate::{metrics::CONTENT_TYPE, operator::health::Probe};
 
 /// 200 or 503, with a word for people.
-fn verdict(good: bool) -> Response<Body> {
+fn probe_response(good: bool) -> Response<Body> {
     let (status, text) =
         if good { (StatusCode::OK, "yes\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no\n") };
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
@@ -24,34 +24,34 @@ fn verdict(good: bool) -> Response<Body> {
 
 /// Whether the process is there.
 #[utoipa::path(
-    get, path = "/livez", tag = "health", operation_id = "livez", security(()), responses(Verdict),
+    get, path = "/livez", tag = "health", operation_id = "livez", security(()), responses(ProbeResponses),
 )]
 pub(crate) async fn livez(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
-    verdict(door.health.answers(Probe::Live))
+    probe_response(door.health.passes_probe(Probe::Live))
 }
 
 /// Whether the node is caught up and part of a majority.
 #[utoipa::path(
-    get, path = "/readyz", tag = "health", operation_id = "readyz", security(()), responses(Verdict),
+    get, path = "/readyz", tag = "health", operation_id = "readyz", security(()), responses(ProbeResponses),
 )]
 pub(crate) async fn readyz(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
-    verdict(door.health.answers(Probe::Ready))
+    probe_response(door.health.passes_probe(Probe::Ready))
 }
 
 /// Whether the node orders commands.
 #[utoipa::path(
-    get, path = "/primary", tag = "health", operation_id = "primary", security(()), responses(Verdict),
+    get, path = "/primary", tag = "health", operation_id = "primary", security(()), responses(ProbeResponses),
 )]
 pub(crate) async fn primary(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
-    verdict(door.health.answers(Probe::Primary))
+    probe_response(door.health.passes_probe(Probe::Primary))
 }
 
 /// Whether the node is ready and copies another's commands.
 #[utoipa::path(
-    get, path = "/replica", tag = "health", operation_id = "replica", security(()), responses(Verdict),
+    get, path = "/replica", tag = "health", operation_id = "replica", security(()), responses(ProbeResponses),
 )]
 pub(crate) async fn replica(State(door): State<Arc<HttpDoor>>) -> Response<Body> {
-    verdict(door.health.answers(Probe::Replica))
+    probe_response(door.health.passes_probe(Probe::Replica))
 }
 
 /// The node's figures, in Prometheus' text format.
@@ -65,10 +65,10 @@ pub(crate) async fn metrics(State(door): State<Arc<HttpDoor>>) -> Response<Body>
 }
 
 /// The two answers of a health route.
-struct Verdict;
+struct ProbeResponses;
 
-impl utoipa::IntoResponses for Verdict {
+impl utoipa::IntoResponses for ProbeResponses {
     fn responses() -> BTreeMap<String, RefOr<ResponseDocs>> {
-        openapi::verdict()
+        openapi::probe_responses()
     }
 }

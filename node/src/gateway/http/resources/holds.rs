@@ -17,7 +17,7 @@ use evenkeel_wire::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{accounts::JustId, transfers::tell_movement};
+use super::{accounts::JustId, transfers::respond_with_movement};
 use crate::gateway::http::{
     HttpDoor,
     answer::{
@@ -25,9 +25,9 @@ use crate::gateway::http::{
         problem::Problem,
     },
     openapi::{CommandProblems, DeadlineMs, ReadProblems, ReadQuery},
-    reads::mismatched,
+    reads::mismatched_answer,
     request::{
-        body::Asked,
+        body::RequestWithBody,
         fields::{
             AccountIdText, AssetName, CommandIdText, HoldMs, Memo, amounts::WrittenAmount, present,
         },
@@ -56,12 +56,12 @@ pub(crate) struct NewHold {
 }
 
 impl NewHold {
-    pub(crate) fn command(self, id: CommandId, misfit: &mut Option<Problem>) -> Hold {
+    pub(crate) fn into_command(self, id: CommandId, misfit: &mut Option<Problem>) -> Hold {
         Hold {
             id,
             debit: self.debit.0,
             credit: self.credit.0,
-            amount: self.amount.noting("amount", misfit),
+            amount: self.amount.into_amount("amount", misfit),
             asset: self.asset.0,
             expires_in_ms: self.expires_in_ms.0,
             memo: self.memo.0,
@@ -94,13 +94,13 @@ pub(crate) struct NewCapture {
 )]
 pub(crate) async fn hold(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewHold = json::read(&asked.body)?;
     let id = asked.head.command_id(body.id)?;
     let mut misfit = None;
-    let command = Command::Hold(body.command(id, &mut misfit));
-    change(&door, &asked.head, id, &command, misfit).await
+    let command = Command::Hold(body.into_command(id, &mut misfit));
+    change_hold(&door, &asked.head, id, &command, misfit).await
 }
 
 /// Takes a hold's money. Makes a payment whose id is the capture's, refundable.
@@ -116,16 +116,16 @@ pub(crate) async fn hold(
 )]
 pub(crate) async fn capture(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewCapture = json::read(&asked.body)?;
-    let hold = asked.head.command()?;
+    let hold = asked.head.path_command()?;
     let id = asked.head.command_id(body.id)?;
     let mut misfit = None;
-    let amount = body.amount.map(|amount| amount.noting("amount", &mut misfit));
+    let amount = body.amount.map(|amount| amount.into_amount("amount", &mut misfit));
     let command = Command::Capture(Capture { id, hold, amount });
     let decision = door.submit(&asked.head, &command, misfit).await?;
-    tell_movement(&door, &asked.head, id, &decision).await
+    respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
 /// Gives a hold's money back.
@@ -141,12 +141,12 @@ pub(crate) async fn capture(
 )]
 pub(crate) async fn void(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: JustId = json::read(&asked.body)?;
-    let hold = asked.head.command()?;
+    let hold = asked.head.path_command()?;
     let id = asked.head.command_id(body.id)?;
-    change(&door, &asked.head, hold, &Command::Void(Void { id, hold }), None).await
+    change_hold(&door, &asked.head, hold, &Command::Void(Void { id, hold }), None).await
 }
 
 /// How a hold stands.
@@ -159,19 +159,19 @@ pub(crate) async fn get_hold(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
-    let id = head.command()?;
+    head.check_accepts_json()?;
+    let id = head.path_command()?;
     let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
-    match door.look(&head, Query::Hold(id), consistency).await? {
+    match door.read_view(&head, Query::Hold(id), consistency).await? {
         (View::Hold(view), as_of) => {
             Ok(describe::json(StatusCode::OK, &Seen::new(HoldShape::from(*view), as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }
 
 /// A command about a hold, and how the hold stands after it.
-async fn change(
+async fn change_hold(
     door: &HttpDoor,
     head: &Head,
     hold: CommandId,
@@ -180,5 +180,5 @@ async fn change(
 ) -> Result<Response<Body>, Problem> {
     let decision = door.submit(head, command, misfit).await?;
     let hold = door.hold_of(hold, &decision, head.deadline).await?;
-    Ok(decision.tell(&CommittedHold::new(&decision, hold)))
+    Ok(decision.respond_with(&CommittedHold::new(&decision, hold)))
 }

@@ -129,6 +129,6 @@ pub(crate) async fn get_status(
     request: Request,
 ) -> Result<Response<Body>, Problem> {
     accept::choose(request.headers(), &["application/json"])?;
-    query::none(request.uri().query())?;
+    query::check_no_query(request.uri().query())?;
     Ok(describe::json(StatusCode::OK, &StatusShape::from(door.health.cluster_status())))
 }

@@ -21,7 +21,7 @@ use crate::gateway::http::{
         problem::Problem,
     },
     openapi::{DeadlineMs, PlainReadProblems, ReadQuery},
-    reads::mismatched,
+    reads::mismatched_answer,
     request::{head::Head, query},
 };
 
@@ -80,12 +80,12 @@ pub(crate) async fn get_totals(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
+    head.check_accepts_json()?;
     let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
-    match door.look(&head, Query::Totals, consistency).await? {
+    match door.read_view(&head, Query::Totals, consistency).await? {
         (View::Totals(totals), as_of) => {
             Ok(describe::json(StatusCode::OK, &Seen::new(TotalsShape::from(totals), as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }

@@ -26,9 +26,9 @@ use crate::gateway::http::{
         problem::Problem,
     },
     openapi::{CommandProblems, DeadlineMs, PageQuery, ReadProblems, ReadQuery},
-    reads::mismatched,
+    reads::mismatched_answer,
     request::{
-        body::Asked,
+        body::RequestWithBody,
         fields::{
             AccountIdText, AssetName, CommandIdText, Memo, Reason, Reference, TransferKindName,
             amounts::WrittenAmount, present,
@@ -61,12 +61,12 @@ pub(crate) struct NewTransfer {
 }
 
 impl NewTransfer {
-    pub(crate) fn command(self, id: CommandId, misfit: &mut Option<Problem>) -> Transfer {
+    pub(crate) fn into_command(self, id: CommandId, misfit: &mut Option<Problem>) -> Transfer {
         Transfer {
             id,
             debit: self.debit.0,
             credit: self.credit.0,
-            amount: self.amount.noting("amount", misfit),
+            amount: self.amount.into_amount("amount", misfit),
             asset: self.asset.0,
             kind: self.kind.0,
             reference: self.reference.0,
@@ -113,15 +113,15 @@ pub(crate) struct NewReversal {
 )]
 pub(crate) async fn transfer(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewTransfer = json::read(&asked.body)?;
     let id = asked.head.command_id(body.id)?;
     let mut misfit = None;
-    let transfer = body.command(id, &mut misfit);
+    let transfer = body.into_command(id, &mut misfit);
     let decision = door.submit(&asked.head, &Command::Transfer(transfer.clone()), misfit).await?;
-    let shape = TransferShape::moved(&transfer, &decision);
-    Ok(decision.tell(&CommittedTransfer::new(&decision, shape)))
+    let shape = TransferShape::from_command(&transfer, &decision);
+    Ok(decision.respond_with(&CommittedTransfer::new(&decision, shape)))
 }
 
 /// Pays a payment back: all refunds of it together never exceed it.
@@ -137,16 +137,16 @@ pub(crate) async fn transfer(
 )]
 pub(crate) async fn refund(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewRefund = json::read(&asked.body)?;
-    let payment = asked.head.command()?;
+    let payment = asked.head.path_command()?;
     let id = asked.head.command_id(body.id)?;
     let mut misfit = None;
-    let amount = body.amount.map(|amount| amount.noting("amount", &mut misfit));
+    let amount = body.amount.map(|amount| amount.into_amount("amount", &mut misfit));
     let refund = Refund { id, payment, amount, memo: body.memo.0 };
     let decision = door.submit(&asked.head, &Command::Refund(refund), misfit).await?;
-    tell_movement(&door, &asked.head, id, &decision).await
+    respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
 /// Undoes a wrong top-up, cash-out, fee or grant, once, as a new movement the other way.
@@ -162,25 +162,25 @@ pub(crate) async fn refund(
 )]
 pub(crate) async fn reversal(
     State(door): State<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
     let body: NewReversal = json::read(&asked.body)?;
-    let transfer = asked.head.command()?;
+    let transfer = asked.head.path_command()?;
     let id = asked.head.command_id(body.id)?;
     let reversal = Reversal { id, transfer, reason: body.reason.0 };
     let decision = door.submit(&asked.head, &Command::Reversal(reversal), None).await?;
-    tell_movement(&door, &asked.head, id, &decision).await
+    respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
 /// A movement whose accounts its command doesn't name.
-pub(crate) async fn tell_movement(
+pub(crate) async fn respond_with_movement(
     door: &HttpDoor,
     head: &Head,
     id: CommandId,
     decision: &Decision,
 ) -> Result<Response<Body>, Problem> {
     let shape = door.movement_of(id, decision, head.deadline).await?;
-    Ok(decision.tell(&CommittedTransfer::new(decision, shape)))
+    Ok(decision.respond_with(&CommittedTransfer::new(decision, shape)))
 }
 
 /// One committed movement.
@@ -193,21 +193,21 @@ pub(crate) async fn get_transfer(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
-    let id = head.command()?;
+    head.check_accepts_json()?;
+    let id = head.path_command()?;
     let consistency = query::parameters(&head.uri, ["consistency"])?.consistency()?;
-    match door.look(&head, Query::Transfer(id), consistency).await? {
+    match door.read_view(&head, Query::Transfer(id), consistency).await? {
         (View::Transfer(view), as_of) => {
             Ok(describe::json(StatusCode::OK, &Seen::new(TransferShape::from(*view), as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }
 
 /// A part of an account's history.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Page)]
-pub(crate) struct Page {
+pub(crate) struct HistoryPageShape {
     /// Newest first.
     items: Vec<TransferShape>,
     /// Where the next page begins; `null`: this was the last.
@@ -219,25 +219,25 @@ pub(crate) struct Page {
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/transfers", tag = "accounts", operation_id = "history",
     params(("id" = AccountIdText, Path, description = "The account's id."), PageQuery, ReadQuery, DeadlineMs),
-    responses((status = 200, description = "A page.", body = Seen<Page>), ReadProblems),
+    responses((status = 200, description = "A page.", body = Seen<HistoryPageShape>), ReadProblems),
 )]
 pub(crate) async fn history(
     State(door): State<Arc<HttpDoor>>,
     head: Head,
 ) -> Result<Response<Body>, Problem> {
-    head.takes_json()?;
-    let account: AccountId = head.account()?;
+    head.check_accepts_json()?;
+    let account: AccountId = head.path_account()?;
     let parameters = query::parameters(&head.uri, ["limit", "cursor", "consistency"])?;
     let (limit, before) = (parameters.limit()?, parameters.cursor()?);
     let query = Query::History { account, limit, before };
-    match door.look(&head, query, parameters.consistency()?).await? {
+    match door.read_view(&head, query, parameters.consistency()?).await? {
         (View::History(page), as_of) => {
-            let page = Page {
+            let page = HistoryPageShape {
                 items: page.items.into_iter().map(TransferShape::from).collect(),
                 next_cursor: page.next.map(query::cursor_text),
             };
             Ok(describe::json(StatusCode::OK, &Seen::new(page, as_of)))
         }
-        _ => Err(mismatched()),
+        _ => Err(mismatched_answer()),
     }
 }

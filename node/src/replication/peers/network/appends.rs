@@ -14,28 +14,28 @@ use openraft::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{PeerClient, Rpc, broken, decode, expect, unreachable};
+use super::{PeerClient, RpcResult, decode, expect, protocol_error, unreachable};
 use crate::{
     limits::APPENDS_IN_FLIGHT_MAX,
     replication::{
         engine::types::{
-            LogId, Types, entry_parts, log_id_from_wire, log_id_to_wire, term_of, vote_from_wire,
-            vote_to_wire,
+            EngineTypes, LogId, entry_parts, log_id_from_wire, log_id_to_wire, term_of,
+            vote_from_wire, vote_to_wire,
         },
         peers::{book::Peers, transport::LaneEnds},
     },
 };
 
-type Appended = Rpc<StreamAppendResult<Types>>;
+type Appended = RpcResult<StreamAppendResult<EngineTypes>>;
 
-impl NetStreamAppend<Types> for PeerClient {
+impl NetStreamAppend<EngineTypes> for PeerClient {
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Rpc<BoxStream<'s, Appended>>>
+    ) -> BoxFuture<'s, RpcResult<BoxStream<'s, Appended>>>
     where
-        S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+        S: Stream<Item = AppendEntriesRequest<EngineTypes>> + Send + Unpin + 'static,
     {
         let patience = match self.lane {
             Lane::Control => option.hard_ttl(),
@@ -68,7 +68,7 @@ impl NetStreamAppend<Types> for PeerClient {
 }
 
 /// What was sent and isn't answered yet.
-struct Sent {
+struct SentAppend {
     last: Option<LogId>,
     at: Instant,
 }
@@ -80,14 +80,14 @@ struct AppendSession<'s, S> {
     input: S,
     ended: bool,
     patience: Duration,
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentAppend>,
 }
 
 impl<S> AppendSession<'_, S>
 where
-    S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+    S: Stream<Item = AppendEntriesRequest<EngineTypes>> + Send + Unpin + 'static,
 {
-    async fn next(&mut self) -> Option<io::Result<StreamAppendResult<Types>>> {
+    async fn next(&mut self) -> Option<io::Result<StreamAppendResult<EngineTypes>>> {
         loop {
             let Some(oldest) = self.sent.front() else {
                 if self.ended {
@@ -105,7 +105,7 @@ where
             let more = !self.ended && self.sent.len() < APPENDS_IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                reply = ends.inbound.receive() => return Some(reply.and_then(|reply| self.answered(reply))),
+                reply = ends.inbound.receive() => return Some(reply.and_then(|reply| self.handle_reply(reply))),
                 request = self.input.next(), if more => {
                     if let Err(error) = self.send(request).await {
                         return Some(Err(error));
@@ -118,7 +118,7 @@ where
         }
     }
 
-    async fn send(&mut self, request: Option<AppendEntriesRequest<Types>>) -> io::Result<()> {
+    async fn send(&mut self, request: Option<AppendEntriesRequest<EngineTypes>>) -> io::Result<()> {
         let Some(request) = request else {
             self.ended = true;
             return Ok(());
@@ -141,20 +141,23 @@ where
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes no more"))??;
         self.ends = Some(ends);
-        self.sent.push_back(Sent { last, at: now });
+        self.sent.push_back(SentAppend { last, at: now });
         Ok(())
     }
 
-    fn answered(&mut self, reply: Option<Frame>) -> io::Result<StreamAppendResult<Types>> {
+    fn handle_reply(
+        &mut self,
+        reply: Option<Frame>,
+    ) -> io::Result<StreamAppendResult<EngineTypes>> {
         let body = expect(reply, peer::APPENDED)?;
         let reply: peer::AppendReply = decode(&body)?;
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
-        self.client.peers.answered(self.client.to, &reply);
+        self.client.peers.record_answer(self.client.to, &reply);
         Ok(match reply.result {
             AppendResult::Durable(id) => {
                 let id = id.map(log_id_from_wire);
                 if id > sent.last {
-                    return Err(broken("a peer says that it has more than it was sent"));
+                    return Err(protocol_error("a peer says that it has more than it was sent"));
                 }
                 Ok(id)
             }
@@ -163,8 +166,8 @@ where
                 Err(StreamAppendError::HigherVote(vote_from_wire(vote)))
             }
             AppendResult::Unwelcome(copy) => {
-                self.client.peers.met(self.client.to, copy);
-                return Err(broken(
+                self.client.peers.record_empty_copy(self.client.to, copy);
+                return Err(protocol_error(
                     "the peer's copy began empty, and this primary hasn't proved itself yet",
                 ));
             }
@@ -175,7 +178,7 @@ where
                     "a peer's journal and ours differ at a position that both hold: it takes no more; \
                      run `evenkeel verify` on both"
                 );
-                return Err(broken("the peer's chain differs from ours"));
+                return Err(protocol_error("the peer's chain differs from ours"));
             }
         })
     }
@@ -186,7 +189,7 @@ impl Peers {
     fn append_frame(
         &self,
         to: NodeId,
-        request: &AppendEntriesRequest<Types>,
+        request: &AppendEntriesRequest<EngineTypes>,
     ) -> io::Result<Vec<u8>> {
         let previous_link = match &request.prev_log_id {
             Some(id) => self.link_at(id)?,
@@ -210,7 +213,7 @@ impl Peers {
             previous: request.prev_log_id.as_ref().map(log_id_to_wire),
             previous_link,
             committed: committed.map(log_id_to_wire),
-            welcomes: self.welcome(vote.term, to),
+            admittance: self.admittance_for(vote.term, to),
             records: u32::try_from(records.len()).map_err(io::Error::other)?,
         };
         let bytes: usize =

@@ -28,11 +28,12 @@ use super::{book::Peers, transport::LaneEnds};
 use crate::replication::{
     empty_copy::votes::Poll,
     engine::types::{
-        EngineNode, Types, Vote, log_id_from_wire, log_id_to_wire, vote_from_wire, vote_to_wire,
+        EngineNode, EngineTypes, Vote, log_id_from_wire, log_id_to_wire, vote_from_wire,
+        vote_to_wire,
     },
 };
 
-type Rpc<T> = Result<T, RPCError<Types>>;
+type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 
 /// Makes the engine's clients, one per peer and purpose.
 pub struct Network {
@@ -49,7 +50,7 @@ impl Network {
     }
 }
 
-impl RaftNetworkFactory<Types> for Network {
+impl RaftNetworkFactory<EngineTypes> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: u64, _node: &EngineNode) -> PeerClient {
@@ -70,11 +71,11 @@ pub struct PeerClient {
     ends: Option<LaneEnds>,
 }
 
-fn unreachable(why: impl std::error::Error + 'static) -> RPCError<Types> {
+fn unreachable(why: impl std::error::Error + 'static) -> RPCError<EngineTypes> {
     RPCError::Unreachable(Unreachable::new(&why))
 }
 
-fn broken(why: &str) -> io::Error {
+fn protocol_error(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
 }
 
@@ -93,7 +94,7 @@ impl PeerClient {
     }
 
     /// One question and its answer on a control lane.
-    pub(crate) async fn ask(
+    pub(crate) async fn request_reply(
         &mut self,
         question: Vec<u8>,
         answer: u8,
@@ -120,63 +121,68 @@ impl PeerClient {
 fn expect(frame: Option<Frame>, kind: u8) -> io::Result<Bytes> {
     match frame {
         Some(frame) if frame.kind == kind => Ok(frame.body),
-        Some(frame) => Err(broken(&format!("a frame of type {}, expected {kind}", frame.kind))),
+        Some(frame) => {
+            Err(protocol_error(&format!("a frame of type {}, expected {kind}", frame.kind)))
+        }
         None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the lane")),
     }
 }
 
-fn decode<T: codec::Message>(body: &[u8]) -> io::Result<T> {
+fn decode<T: codec::WireDecode>(body: &[u8]) -> io::Result<T> {
     codec::decode(body).map_err(io::Error::other)
 }
 
-impl NetBackoff<Types> for PeerClient {
+impl NetBackoff<EngineTypes> for PeerClient {
     fn backoff(&self) -> Option<Backoff> {
         Some(Backoff::new(std::iter::repeat(self.peers.times().redial)))
     }
 }
 
-impl NetVote<Types> for PeerClient {
+impl NetVote<EngineTypes> for PeerClient {
     async fn vote(
         &mut self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<EngineTypes>,
         option: RPCOption,
-    ) -> Rpc<VoteResponse<Types>> {
-        self.ask_vote(rpc, false, option).await
+    ) -> RpcResult<VoteResponse<EngineTypes>> {
+        self.request_vote(rpc, false, option).await
     }
 
     async fn pre_vote(
         &mut self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<EngineTypes>,
         option: RPCOption,
-    ) -> Rpc<VoteResponse<Types>> {
-        self.ask_vote(rpc, true, option).await
+    ) -> RpcResult<VoteResponse<EngineTypes>> {
+        self.request_vote(rpc, true, option).await
     }
 }
 
 impl PeerClient {
-    async fn ask_vote(
+    async fn request_vote(
         &mut self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<EngineTypes>,
         pre_vote: bool,
         option: RPCOption,
-    ) -> Rpc<VoteResponse<Types>> {
+    ) -> RpcResult<VoteResponse<EngineTypes>> {
         let vote = vote_to_wire(&rpc.vote);
-        let joining = self.peers.joining().is_joining();
+        let joining = self.peers.empty_copy().is_joining();
         let question = peer::VoteRequest {
             pre_vote,
             vote,
             last: rpc.last_log_id.as_ref().map(log_id_to_wire),
-            leadership_transfer: rpc.leadership_transfer,
+            is_handover: rpc.leadership_transfer,
             joining,
         };
-        let question = frame::whole(peer::VOTE, &question);
-        let body = self.ask(question, peer::VOTED, option.hard_ttl()).await.map_err(unreachable)?;
+        let question = frame::encode_whole(peer::VOTE, &question);
+        let body = self
+            .request_reply(question, peer::VOTED, option.hard_ttl())
+            .await
+            .map_err(unreachable)?;
         let mut reply: peer::VoteReply = decode(&body).map_err(unreachable)?;
         let poll = Poll { term: vote.term, pre_vote };
-        self.peers.votes().note(poll, self.to, &reply);
-        if reply.granted && !self.counts(poll, joining, reply.joining).await {
+        self.peers.votes().record_reply(poll, self.to, &reply);
+        if reply.granted && !self.vote_counts(poll, joining, reply.joining).await {
             reply.granted = false;
-            reply.vote = peer::Vote { term: 0, node: 0, committed: false };
+            reply.vote = peer::PeerVote { term: 0, node: 0, committed: false };
         }
         let last = reply.last.map(log_id_from_wire);
         Ok(VoteResponse::new(vote_from_wire(reply.vote), last, reply.granted))
@@ -184,42 +190,44 @@ impl PeerClient {
 
     /// Whether a vote that was given counts. Where everybody began empty it does when the last one has given theirs; the
     /// engine's own patience ends the wait.
-    async fn counts(&self, poll: Poll, joining: bool, voter: Option<u64>) -> bool {
+    async fn vote_counts(&self, poll: Poll, joining: bool, voter: Option<u64>) -> bool {
         match (joining, voter) {
             (false, None) => true,
-            (false, Some(copy)) => self.peers.joining().is_founder(self.to, copy),
+            (false, Some(copy)) => self.peers.empty_copy().is_founder(self.to, copy),
             (true, None) => false,
             (true, Some(_)) => {
-                self.peers.votes().founding(poll).await;
+                self.peers.votes().wait_for_founders(poll).await;
                 true
             }
         }
     }
 }
 
-impl NetTransferLeader<Types> for PeerClient {
+impl NetTransferLeader<EngineTypes> for PeerClient {
     async fn transfer_leader(
         &mut self,
-        request: TransferLeaderRequest<Types>,
+        request: TransferLeaderRequest<EngineTypes>,
         option: RPCOption,
-    ) -> Rpc<TransferLeaderResponse<Types>> {
-        let question = peer::TransferLeader {
+    ) -> RpcResult<TransferLeaderResponse<EngineTypes>> {
+        let question = peer::HandoverRequest {
             from: vote_to_wire(request.from_leader()),
             to: *request.to_node_id(),
             last: request.last_log_id().map(log_id_to_wire),
         };
-        let question = frame::whole(peer::TRANSFER, &question);
-        let body =
-            self.ask(question, peer::TRANSFERRED, option.hard_ttl()).await.map_err(unreachable)?;
+        let question = frame::encode_whole(peer::TRANSFER, &question);
+        let body = self
+            .request_reply(question, peer::TRANSFERRED, option.hard_ttl())
+            .await
+            .map_err(unreachable)?;
         Ok(match decode(&body).map_err(unreachable)? {
-            peer::TransferReply::Accepted => Ok(()),
-            peer::TransferReply::VoteChanged { expected, actual } => {
+            peer::HandoverReply::Accepted => Ok(()),
+            peer::HandoverReply::VoteChanged { expected, actual } => {
                 Err(TransferLeaderError::VoteChanged {
                     expected: vote_from_wire(expected),
                     actual: vote_from_wire(actual),
                 })
             }
-            peer::TransferReply::LogNotFlushed { expected, actual } => {
+            peer::HandoverReply::LogNotFlushed { expected, actual } => {
                 Err(TransferLeaderError::LogNotFlushed {
                     expected: expected.map(log_id_from_wire),
                     actual: actual.map(log_id_from_wire),
@@ -229,16 +237,16 @@ impl NetTransferLeader<Types> for PeerClient {
     }
 }
 
-impl NetSnapshot<Types> for PeerClient {
+impl NetSnapshot<EngineTypes> for PeerClient {
     type SnapshotData = ();
 
     async fn full_snapshot(
         &mut self,
         _vote: Vote,
-        _snapshot: SnapshotOf<Types, ()>,
+        _snapshot: SnapshotOf<EngineTypes, ()>,
         _cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
-    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+    ) -> Result<SnapshotResponse<EngineTypes>, StreamingError<EngineTypes>> {
         // The journal is kept whole, so nobody ever needs one.
         let why = io::Error::other("there are no snapshots: a peer reads on from the journal");
         Err(StreamingError::Unreachable(Unreachable::new(&why)))

@@ -21,7 +21,7 @@ fn marker(generation: u64) -> Marker {
 #[test]
 fn golden_marker() {
     let row = MarkerRow::new(marker(3), &Totals::default()).unwrap();
-    let hex: String = row.value().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = row.encode_value().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(MarkerRow::key(3), [1, 1]);
     assert_eq!(
         hex,
@@ -43,7 +43,7 @@ fn a_marker_in_the_other_slot_is_refused() {
         entries: 0,
         rows_digest: RowsDigest::default(),
     };
-    let fields = row.value()[9..row.value().len() - 8].to_vec();
+    let fields = row.encode_value()[9..row.encode_value().len() - 8].to_vec();
     let (value, _) = rows::seal(&MarkerRow::key(4), 3, &fields);
     let refused = MarkerRow::read(&MarkerRow::key(4), &value);
     assert_eq!(refused, Err(LayoutError::Field("generation")));
@@ -78,6 +78,6 @@ proptest! {
         };
         let rows_digest = RowsDigest::from_bytes(&bytes.2);
         let row = MarkerRow { marker, settings: numbers.5, entries: numbers.6, rows_digest };
-        prop_assert_eq!(MarkerRow::read(&MarkerRow::key(generation), &row.value()), Ok(row));
+        prop_assert_eq!(MarkerRow::read(&MarkerRow::key(generation), &row.encode_value()), Ok(row));
     }
 }

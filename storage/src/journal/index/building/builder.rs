@@ -14,7 +14,7 @@ use super::output::Output;
 use super::runs::{Keyed, Merged, Runs};
 use crate::disk::{Disk, File};
 use crate::journal::index::format::filter::{self, Filter};
-use crate::journal::index::format::header::Header;
+use crate::journal::index::format::header::IndexHeader;
 use crate::journal::index::format::layout::{
     ACCOUNTS, COMMANDS, Counts, HEADER_BLOCK, IDS, Layout, POSTINGS, RECORDS,
 };
@@ -27,7 +27,7 @@ const RECORD_COMMANDS_MAX: u32 = 1 << 16;
 
 /// Collects what is known of one segment's commands.
 #[derive(Debug)]
-pub struct Builder {
+pub struct IndexBuilder {
     first: Position,
     record_starts: Vec<u32>,
     commands_announced: u32,
@@ -37,7 +37,7 @@ pub struct Builder {
     postings: Runs,
 }
 
-impl Builder {
+impl IndexBuilder {
     /// An index of the segment that begins at `first`.
     pub fn new(first: Position) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Builder {
 
     /// Begins the record at `position`, also one without commands. Panics when records are left out
     /// or commands of the record before it are missing: the index would answer wrongly.
-    pub fn record(&mut self, position: Position, commands: u32) {
+    pub fn begin_record(&mut self, position: Position, commands: u32) {
         let records = u64::try_from(self.record_starts.len()).expect("a length fits 64 bits");
         assert_eq!(position, self.first + records, "records come without gaps");
         assert!(commands <= RECORD_COMMANDS_MAX, "{commands} commands in the record at {position}");
@@ -64,15 +64,15 @@ impl Builder {
     }
 
     /// Adds the next command of the record begun last. Panics when the record has all its commands.
-    pub fn command(&mut self, command: &CommandRow) {
+    pub fn add_command(&mut self, command: &CommandRow) {
         let ordinal = self.ordinal();
         assert!(ordinal < self.commands_announced, "more commands than the record announced");
         self.commands.push(command_to_bytes(&command.outcome, &command.part));
         if command.id != 0 {
             self.ids.push(Keyed::new(command.id, ordinal));
         }
-        if command.also != 0 {
-            self.also.push(Keyed::new(command.also, ordinal));
+        if command.alias_id != 0 {
+            self.also.push(Keyed::new(command.alias_id, ordinal));
         }
         if let Some(debit) = command.debit {
             self.postings.push(Keyed::new(debit, ordinal));
@@ -100,7 +100,7 @@ impl Builder {
         let partial = partial_path_of(folder, self.first);
         remove_if_there(disk, &partial)?;
         let file = disk.create(&partial)?;
-        let written = self.write(&*file, pace).and_then(|()| disk.rename(&partial, &path));
+        let written = self.write_sections(&*file, pace).and_then(|()| disk.rename(&partial, &path));
         if let Err(error) = written {
             // What was written takes room that the journal needs. The first error tells more than
             // one from here.
@@ -118,7 +118,7 @@ impl Builder {
         assert_eq!(self.ordinal(), self.commands_announced, "a record misses commands");
     }
 
-    fn write(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
+    fn write_sections(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
         let first = self.first;
         let ids_max = u32::try_from(self.ids.len() + self.also.len()).map_err(io::Error::other)?;
         let postings = u32::try_from(self.postings.len()).map_err(io::Error::other)?;
@@ -135,13 +135,14 @@ impl Builder {
         file.allocate(Layout::new(&counts).file_bytes())?;
 
         let mut out = Output::new(file, first, HEADER_BLOCK + 1, pace);
-        out.section(COMMANDS, self.commands.iter())?;
+        out.write_section(COMMANDS, self.commands.iter())?;
         drop(self.commands);
-        out.section(RECORDS, self.record_starts.iter().map(|start| start.to_le_bytes()))?;
+        out.write_section(RECORDS, self.record_starts.iter().map(|start| start.to_le_bytes()))?;
         drop(self.record_starts);
 
         let accounts = write_postings(&mut out, self.postings)?;
-        counts.accounts = out.section(ACCOUNTS, accounts.iter().map(AccountRow::to_bytes))?;
+        counts.accounts =
+            out.write_section(ACCOUNTS, accounts.iter().map(AccountPostings::to_bytes))?;
         counts.account_filter_lines = filter::lines_for(counts.accounts);
         let (id_filter, seconds);
         let ids = AllIds::new(self.ids, self.also);
@@ -152,11 +153,11 @@ impl Builder {
         drop(accounts);
         let layout = Layout::new(&counts);
         assert_eq!(out.next_block(), layout.account_filter.first_block, "written as laid out");
-        out.lines(account_filter.into_lines(first, layout.account_filter.first_line()))?;
-        out.lines(id_filter.into_lines(first, layout.id_filter.first_line()))?;
+        out.write_lines(account_filter.into_lines(first, layout.account_filter.first_line()))?;
+        out.write_lines(id_filter.into_lines(first, layout.id_filter.first_line()))?;
         out.finish()?;
 
-        let header = Header { first, counts, seconds };
+        let header = IndexHeader { first, counts, seconds };
         file.write_at(&header.to_block(), 0)?;
         // Duplicate ids make the file shorter than was reserved.
         file.set_len(layout.file_bytes())?;
@@ -164,13 +165,13 @@ impl Builder {
     }
 }
 
-struct AccountRow {
+struct AccountPostings {
     account: u128,
     start: u32,
     count: u32,
 }
 
-impl AccountRow {
+impl AccountPostings {
     fn to_bytes(&self) -> [u8; ACCOUNTS.row_bytes] {
         let mut bytes = [0; ACCOUNTS.row_bytes];
         bytes[..16].copy_from_slice(&self.account.to_le_bytes());
@@ -181,18 +182,20 @@ impl AccountRow {
 }
 
 /// Writes the postings and returns where those of each account are.
-fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<AccountRow>> {
-    let mut accounts: Vec<AccountRow> = Vec::new();
+fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<AccountPostings>> {
+    let mut accounts: Vec<AccountPostings> = Vec::new();
     let mut written = 0;
     let ordinals = postings.into_merged().map(|posting| {
         match accounts.last_mut() {
             Some(row) if row.account == posting.key() => row.count += 1,
-            _ => accounts.push(AccountRow { account: posting.key(), start: written, count: 1 }),
+            _ => {
+                accounts.push(AccountPostings { account: posting.key(), start: written, count: 1 })
+            }
         }
         written += 1;
         posting.ordinal().to_le_bytes()
     });
-    out.section(POSTINGS, ordinals)?;
+    out.write_section(POSTINGS, ordinals)?;
     Ok(accounts)
 }
 
@@ -215,8 +218,8 @@ fn write_ids(
         row[16..].copy_from_slice(&id.ordinal().to_le_bytes());
         row
     });
-    let count = out.section(IDS, rows)?;
-    Ok((count, filter, seconds.closed()))
+    let count = out.write_section(IDS, rows)?;
+    Ok((count, filter, seconds.with_gaps_closed()))
 }
 
 /// All ids in order, each with whether it is a command's own.

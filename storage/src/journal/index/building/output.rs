@@ -38,7 +38,7 @@ impl<'a> Output<'a> {
 
     /// Writes a section: its rows, and the tree above them if they have keys. Returns how many rows
     /// there were.
-    pub(crate) fn section<R: AsRef<[u8]>>(
+    pub(crate) fn write_section<R: AsRef<[u8]>>(
         &mut self,
         shape: Shape,
         rows: impl Iterator<Item = R>,
@@ -49,7 +49,7 @@ impl<'a> Output<'a> {
         for row in rows {
             let row = row.as_ref();
             assert_eq!(row.len(), shape.row_bytes, "a section's rows are of one width");
-            if self.row(row)? {
+            if self.write_row(row)? {
                 fences.extend_from_slice(&row[..key_bytes]);
             }
             count = count.checked_add(1).expect("a segment holds less than 2^32 rows");
@@ -58,7 +58,7 @@ impl<'a> Output<'a> {
         while fences.len() > key_bytes {
             let level = std::mem::take(&mut fences);
             for key in level.chunks_exact(key_bytes) {
-                if self.row(key)? {
+                if self.write_row(key)? {
                     fences.extend_from_slice(key);
                 }
             }
@@ -68,7 +68,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes the lines of a filter, which fill whole blocks and carry their checksums.
-    pub(crate) fn lines(
+    pub(crate) fn write_lines(
         &mut self,
         lines: impl Iterator<Item = [u8; LINE_BYTES]>,
     ) -> io::Result<()> {
@@ -91,7 +91,7 @@ impl<'a> Output<'a> {
     }
 
     /// Adds a row and says whether it is the first of its block.
-    fn row(&mut self, row: &[u8]) -> io::Result<bool> {
+    fn write_row(&mut self, row: &[u8]) -> io::Result<bool> {
         if self.chunk.len() % BLOCK_BYTES + row.len() > BLOCK_ROWS_BYTES {
             self.end_block()?;
         }

@@ -69,7 +69,7 @@ impl<'a> Blocks<'a> {
         Self { file, first, recent: Vec::new(), oldest: 0 }
     }
 
-    pub(crate) fn get(&mut self, number: u64) -> Result<&[u8], IndexError> {
+    pub(crate) fn read_block(&mut self, number: u64) -> Result<&[u8], IndexError> {
         if let Some(slot) = self.recent.iter().position(|(kept, _)| *kept == number) {
             return Ok(&self.recent[slot].1);
         }

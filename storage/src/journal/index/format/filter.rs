@@ -8,7 +8,7 @@
 //! checksum.
 
 use super::block::{self, BLOCK_BYTES, CHECKSUM_BYTES};
-use super::layout::FilterPlace;
+use super::layout::FilterLocation;
 use crate::disk::File;
 use crate::journal::index::{IndexError, Position};
 
@@ -39,7 +39,7 @@ impl Filter {
 
     pub(crate) fn insert(&mut self, key: u128) {
         let lines = u32::try_from(self.lines.len()).expect("made from a u32");
-        let place = Place::of(key, lines);
+        let place = KeyBits::for_key(key, lines);
         let line = &mut self.lines[usize::try_from(place.line).expect("a u32 fits")];
         for bit in place.bits() {
             line[bit / 8] |= 1 << (bit % 8);
@@ -65,13 +65,13 @@ impl Filter {
 pub(crate) fn may_contain(
     file: &dyn File,
     first: Position,
-    at: FilterPlace,
+    at: FilterLocation,
     key: u128,
 ) -> Result<bool, IndexError> {
     if at.lines == 0 {
         return Ok(false);
     }
-    let place = Place::of(key, at.lines);
+    let place = KeyBits::for_key(key, at.lines);
     let mut line = [0; LINE_BYTES];
     block::read_unit(file, first, at.first_line() + u64::from(place.line), &mut line)?;
     Ok(place.bits().all(|bit| line[bit / 8] & (1 << (bit % 8)) != 0))
@@ -79,13 +79,13 @@ pub(crate) fn may_contain(
 
 /// The line of a key and the bits it sets there. Part of the format: it never changes within a
 /// version.
-struct Place {
+struct KeyBits {
     line: u32,
     hash: u64,
 }
 
-impl Place {
-    fn of(key: u128, lines: u32) -> Self {
+impl KeyBits {
+    fn for_key(key: u128, lines: u32) -> Self {
         let high = u64::try_from(key >> 64).expect("64 bits");
         let low = u64::try_from(key & u128::from(u64::MAX)).expect("64 bits");
         let hash = mix(low ^ mix(high ^ 0x9e37_79b9_7f4a_7c15));

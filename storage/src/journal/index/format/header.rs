@@ -23,13 +23,13 @@ const RANGE_BYTES: usize = 16;
 const _: () = assert!(RANGES_AT + RANGES_MAX * RANGE_BYTES <= BLOCK_ROWS_BYTES);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct IndexHeader {
     pub(crate) first: Position,
     pub(crate) counts: Counts,
     pub(crate) seconds: Seconds,
 }
 
-impl Header {
+impl IndexHeader {
     pub(crate) fn to_block(&self) -> [u8; BLOCK_BYTES] {
         let counts = &self.counts;
         let ranges = self.seconds.ranges();

@@ -2,14 +2,14 @@
 
 use super::block::BLOCK_BYTES;
 use super::filter::LINES_PER_BLOCK;
-use super::section::{Key, Section, Shape};
+use super::section::{KeyWidth, Section, Shape};
 use crate::journal::index::row::COMMAND_BYTES;
 
-pub(crate) const COMMANDS: Shape = Shape { row_bytes: COMMAND_BYTES, key: Key::None };
-pub(crate) const RECORDS: Shape = Shape { row_bytes: 4, key: Key::U32 };
-pub(crate) const POSTINGS: Shape = Shape { row_bytes: 4, key: Key::None };
-pub(crate) const ACCOUNTS: Shape = Shape { row_bytes: 24, key: Key::U128 };
-pub(crate) const IDS: Shape = Shape { row_bytes: 20, key: Key::U128 };
+pub(crate) const COMMANDS: Shape = Shape { row_bytes: COMMAND_BYTES, key: KeyWidth::None };
+pub(crate) const RECORDS: Shape = Shape { row_bytes: 4, key: KeyWidth::U32 };
+pub(crate) const POSTINGS: Shape = Shape { row_bytes: 4, key: KeyWidth::None };
+pub(crate) const ACCOUNTS: Shape = Shape { row_bytes: 24, key: KeyWidth::U128 };
+pub(crate) const IDS: Shape = Shape { row_bytes: 20, key: KeyWidth::U128 };
 
 /// The header's block.
 pub(crate) const HEADER_BLOCK: u64 = 0;
@@ -28,12 +28,12 @@ pub(crate) struct Counts {
 
 /// A filter's place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FilterPlace {
+pub(crate) struct FilterLocation {
     pub(crate) first_block: u64,
     pub(crate) lines: u32,
 }
 
-impl FilterPlace {
+impl FilterLocation {
     /// The number of its first line, counted from the start of the file.
     pub(crate) fn first_line(self) -> u64 {
         self.first_block * u64::from(LINES_PER_BLOCK)
@@ -51,8 +51,8 @@ pub(crate) struct Layout {
     pub(crate) postings: Section,
     pub(crate) accounts: Section,
     pub(crate) ids: Section,
-    pub(crate) account_filter: FilterPlace,
-    pub(crate) id_filter: FilterPlace,
+    pub(crate) account_filter: FilterLocation,
+    pub(crate) id_filter: FilterLocation,
 }
 
 impl Layout {
@@ -63,8 +63,8 @@ impl Layout {
         let accounts = Section::new(postings.block_after(), ACCOUNTS, counts.accounts);
         let ids = Section::new(accounts.block_after(), IDS, counts.ids);
         let account_filter =
-            FilterPlace { first_block: ids.block_after(), lines: counts.account_filter_lines };
-        let id_filter = FilterPlace {
+            FilterLocation { first_block: ids.block_after(), lines: counts.account_filter_lines };
+        let id_filter = FilterLocation {
             first_block: account_filter.block_after(),
             lines: counts.id_filter_lines,
         };

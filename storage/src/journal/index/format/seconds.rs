@@ -35,7 +35,7 @@ impl Seconds {
     }
 
     /// With at most `RANGES_MAX` ranges.
-    pub(crate) fn closed(mut self) -> Self {
+    pub(crate) fn with_gaps_closed(mut self) -> Self {
         self.close_gaps();
         self
     }
@@ -99,7 +99,8 @@ mod tests {
             seconds.push(second);
         }
         let expected = [(5, 7), (9, 9), (20, 20)];
-        let ranges: Vec<_> = seconds.closed().ranges().iter().map(|r| (r.first, r.last)).collect();
+        let ranges: Vec<_> =
+            seconds.with_gaps_closed().ranges().iter().map(|r| (r.first, r.last)).collect();
         assert_eq!(ranges, expected);
     }
 
@@ -110,7 +111,7 @@ mod tests {
             let far = if step >= 5_000 { 1_000_000_000 } else { 0 };
             seconds.push(step * 3 + far);
         }
-        let seconds = seconds.closed();
+        let seconds = seconds.with_gaps_closed();
         assert_eq!(seconds.ranges().len(), RANGES_MAX);
         assert!((0..10_000).all(|step| {
             let far = if step >= 5_000 { 1_000_000_000 } else { 0 };
@@ -126,7 +127,7 @@ mod tests {
             let mut seconds = Seconds::default();
             all.iter().for_each(|second| seconds.push(*second));
             let exact = all.windows(2).filter(|pair| pair[1] > pair[0] + 1).count() < RANGES_MAX;
-            let seconds = Seconds::from_ranges(seconds.closed().ranges).expect("in order");
+            let seconds = Seconds::from_ranges(seconds.with_gaps_closed().ranges).expect("in order");
             for second in 0..5_001 {
                 let occurs = all.binary_search(&second).is_ok();
                 let claimed = seconds.contains(second);

@@ -17,18 +17,18 @@ use crate::journal::index::IndexError;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) row_bytes: usize,
-    pub(crate) key: Key,
+    pub(crate) key: KeyWidth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum KeyWidth {
     /// Rows are only asked for by number.
     None,
     U32,
     U128,
 }
 
-impl Key {
+impl KeyWidth {
     pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::None => 0,
@@ -67,7 +67,7 @@ impl Level {
         u64::try_from(BLOCK_ROWS_BYTES / self.row_bytes).expect("a block is small")
     }
 
-    fn blocks(&self) -> u64 {
+    fn block_count(&self) -> u64 {
         self.rows.div_ceil(self.rows_per_block())
     }
 }
@@ -77,17 +77,17 @@ impl Section {
         let mut level = Level { first_block, rows: u64::from(rows), row_bytes: shape.row_bytes };
         let mut levels = Vec::new();
         loop {
-            let blocks = level.blocks();
+            let blocks = level.block_count();
             let block_after = level.first_block + blocks;
             levels.push(level);
-            if blocks <= 1 || shape.key == Key::None {
+            if blocks <= 1 || shape.key == KeyWidth::None {
                 return Self { shape, levels, rows, block_after };
             }
             level = Level { first_block: block_after, rows: blocks, row_bytes: shape.key.bytes() };
         }
     }
 
-    pub(crate) fn rows(&self) -> u32 {
+    pub(crate) fn row_count(&self) -> u32 {
         self.rows
     }
 
@@ -97,7 +97,7 @@ impl Section {
     }
 
     /// Row `number`, which exists.
-    pub(crate) fn row<'b>(
+    pub(crate) fn read_row<'b>(
         &self,
         blocks: &'b mut Blocks<'_>,
         number: u32,
@@ -105,7 +105,7 @@ impl Section {
         assert!(number < self.rows, "row {number} of {}", self.rows);
         let leaves = &self.levels[0];
         let number = u64::from(number);
-        let block = blocks.get(leaves.first_block + number / leaves.rows_per_block())?;
+        let block = blocks.read_block(leaves.first_block + number / leaves.rows_per_block())?;
         let at = usize::try_from(number % leaves.rows_per_block()).expect("within a block")
             * leaves.row_bytes;
         Ok(&block[at..at + leaves.row_bytes])
@@ -125,7 +125,7 @@ impl Section {
             // A row of the level above is a block of this one.
             let start = in_level * level.rows_per_block();
             let rows = level.rows_per_block().min(level.rows - start);
-            let block = blocks.get(level.first_block + in_level)?;
+            let block = blocks.read_block(level.first_block + in_level)?;
             let above = keys_at_most(block, self.shape.key, level.row_bytes, rows, target);
             let Some(within) = above.checked_sub(1) else { return Ok(None) };
             in_level = start + within;
@@ -135,7 +135,7 @@ impl Section {
 }
 
 /// How many of the first `rows` rows of `block`, sorted by key, have a key of at most `target`.
-fn keys_at_most(block: &[u8], key: Key, row_bytes: usize, rows: u64, target: u128) -> u64 {
+fn keys_at_most(block: &[u8], key: KeyWidth, row_bytes: usize, rows: u64, target: u128) -> u64 {
     let mut low = 0;
     let mut high = usize::try_from(rows).expect("within a block");
     while low < high {

@@ -20,7 +20,7 @@ fn codes_on(disk: &MemoryDisk, model: &Segment) -> Option<Vec<Option<u8>>> {
         Err(error) => panic!("{error}"),
         Ok(index) => {
             index.verify().unwrap();
-            let code = |at: super::Located| index.command(at.position, at.command).unwrap();
+            let code = |at: super::LocatedCommand| index.command(at.position, at.command).unwrap();
             Some(model.located().map(|(_, at)| code(at).map(|found| found.outcome.code)).collect())
         }
     }
@@ -67,9 +67,9 @@ fn a_full_disk_and_a_failed_sync_are_errors_and_leave_nothing_behind() {
     let folder = Path::new(FOLDER);
     assert!(disk.list(folder).unwrap().is_empty());
 
-    disk.full(true);
+    disk.set_full(true);
     assert!(model.build(&disk).is_err());
-    disk.full(false);
+    disk.set_full(false);
     assert!(disk.list(folder).unwrap().is_empty());
 
     disk.create(&partial_path_of(folder, 0)).unwrap().write_at(b"left behind", 0).unwrap();

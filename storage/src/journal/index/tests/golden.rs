@@ -11,7 +11,7 @@ use crate::journal::index::{CommandRow, OutcomeRow, Part, path_of};
 fn small_segment() -> Segment {
     let row = |n: u64, debit, credit, code| CommandRow {
         id: id_at(1_790_000_000_000 + 1_500 * n, 0xa0 + n),
-        also: if n == 5 { also_of(id_at(1_789_000_000_000, 0xb0)) } else { 0 },
+        alias_id: if n == 5 { also_of(id_at(1_789_000_000_000, 0xb0)) } else { 0 },
         debit: Some(debit).filter(|debit| *debit != 0),
         credit: Some(credit).filter(|credit| *credit != 0),
         outcome: OutcomeRow {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::{Scatter, id_at};
 use crate::disk::RealDisk;
-use crate::journal::index::{Builder, CommandRow, OutcomeRow, Part, SegmentIndex};
+use crate::journal::index::{CommandRow, IndexBuilder, OutcomeRow, Part, SegmentIndex};
 
 const COMMANDS: u64 = 1_000_000;
 const HOT: u128 = 42;
@@ -28,7 +28,7 @@ fn resident_kib(field: &str) -> u64 {
 fn command(n: u64, accounts: u64, scatter: &mut Scatter) -> CommandRow {
     CommandRow {
         id: id_at(1_790_000_000_000 + n / 200, scatter.next()),
-        also: 0,
+        alias_id: 0,
         debit: Some(u128::from(100 + scatter.below(accounts)) << 60 | u128::from(scatter.below(2))),
         credit: Some(HOT),
         outcome: OutcomeRow { debit_after: 5, credit_after: 6, ..OutcomeRow::default() },
@@ -51,18 +51,18 @@ fn a_million_commands() {
         let before_kib = resident_kib("VmRSS");
         let (start, cpu_start) = (Instant::now(), cpu_ms());
         let mut scatter = Scatter(9);
-        let mut builder = Builder::new(first);
+        let mut builder = IndexBuilder::new(first);
         let (mut ids, mut few) = (Vec::new(), 0);
         for n in 0..COMMANDS {
             if n % per_record == 0 {
-                builder.record(first + n / per_record, u32::try_from(per_record).unwrap());
+                builder.begin_record(first + n / per_record, u32::try_from(per_record).unwrap());
             }
             let row = command(n, accounts, &mut scatter);
             if n % 997 == 0 {
                 ids.push(row.id);
                 few = row.debit.expect("made so");
             }
-            builder.command(&row);
+            builder.add_command(&row);
         }
         let (fed_ms, fed_cpu) = (start.elapsed().as_millis(), cpu_ms() - cpu_start);
         let (mut longest, mut last) = (0, Instant::now());

@@ -40,7 +40,7 @@ fn command() -> impl Strategy<Value = CommandRow> {
     (id, also, account(), account(), outcome(), part).prop_map(
         |(id, also, debit, credit, outcome, part)| CommandRow {
             id,
-            also,
+            alias_id: also,
             debit,
             credit,
             outcome,
@@ -66,7 +66,7 @@ fn assert_answers(model: &Segment, index: &SegmentIndex) {
     for (command, at) in model.located() {
         accounts.extend([command.debit, command.credit].into_iter().flatten());
         assert_eq!(index.find(command.id).unwrap(), model.find(command.id));
-        assert_eq!(index.find(command.also).unwrap(), model.find(command.also));
+        assert_eq!(index.find(command.alias_id).unwrap(), model.find(command.alias_id));
         assert!(command.id == 0 || index.contains_second(id_second(command.id)));
         assert_eq!(index.command(at.position, at.command).unwrap(), Some(at));
     }
@@ -128,7 +128,7 @@ fn a_segment_of_several_levels_is_walked_page_by_page() {
         }
         assert_eq!(index.command(at.position, at.command).unwrap(), Some(at));
         assert_eq!(index.outcomes(at.position).unwrap(), model.outcomes(at.position));
-        assert_eq!(index.find(command.also).unwrap(), model.find(command.also));
+        assert_eq!(index.find(command.alias_id).unwrap(), model.find(command.alias_id));
     }
     for account in [7, 1 << 64, 400 << 64, 2, 5] {
         let expected = model.history(account, None, usize::MAX);
@@ -157,7 +157,7 @@ fn a_repeated_id_answers_with_its_first_command() {
 
 fn first_of(id: u64) -> CommandRow {
     let (outcome, part) = (OutcomeRow::default(), Part::default());
-    CommandRow { id: id_at(id, 0), also: 0, debit: Some(1), credit: Some(2), outcome, part }
+    CommandRow { id: id_at(id, 0), alias_id: 0, debit: Some(1), credit: Some(2), outcome, part }
 }
 
 #[test]
@@ -176,15 +176,15 @@ fn few_absent_ids_pass_the_filter() {
 #[test]
 #[should_panic(expected = "records come without gaps")]
 fn a_record_left_out_is_a_bug() {
-    let mut builder = crate::journal::index::Builder::new(5);
-    builder.record(5, 0);
-    builder.record(7, 0);
+    let mut builder = crate::journal::index::IndexBuilder::new(5);
+    builder.begin_record(5, 0);
+    builder.begin_record(7, 0);
 }
 
 #[test]
 #[should_panic(expected = "a record misses commands")]
 fn a_missing_command_is_a_bug() {
-    let mut builder = crate::journal::index::Builder::new(5);
-    builder.record(5, 1);
-    builder.record(6, 0);
+    let mut builder = crate::journal::index::IndexBuilder::new(5);
+    builder.begin_record(5, 1);
+    builder.begin_record(6, 0);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{FOLDER, Segment, also_of, disk, id_at, segment};
 use crate::disk::{Disk, MemoryDisk};
 use crate::journal::index::{
-    FindError, IndexError, Indexes, Sealed, aside_path_of, id_second, path_of,
+    FindError, IndexError, Indexes, SealedSegment, aside_path_of, id_second, path_of,
 };
 
 /// Three segments side by side; their ids are some seconds apart.
@@ -23,10 +23,10 @@ fn three() -> Vec<Segment> {
     (1..=3).map(each).collect()
 }
 
-fn sealed(model: &Segment) -> Sealed {
+fn sealed(model: &Segment) -> SealedSegment {
     let seconds = model.located().filter(|(c, _)| c.id != 0).map(|(c, _)| id_second(c.id));
     let (first, last) = seconds.fold((u64::MAX, 0), |(a, b), s| (a.min(s), b.max(s)));
-    Sealed { first: model.first, last: model.last(), id_seconds: first..=last }
+    SealedSegment { first: model.first, last: model.last(), id_seconds: first..=last }
 }
 
 fn open(disk: &MemoryDisk, models: &[Segment]) -> Indexes {
@@ -49,8 +49,8 @@ fn answers_come_from_all_segments() {
     let models = three();
     let disk = built(&models);
     let indexes = open(&disk, &models);
-    assert!(indexes.recovering().is_empty());
-    assert_eq!(indexes.last(), Some(models[2].last()));
+    assert!(indexes.recovering_indexes().is_empty());
+    assert_eq!(indexes.last_position(), Some(models[2].last()));
     for model in &models {
         for (command, at) in model.located().step_by(7).filter(|(c, _)| c.id != 0) {
             assert_eq!(indexes.find(command.id), Ok(Some(at)));
@@ -66,7 +66,7 @@ fn answers_come_from_all_segments() {
     assert_eq!(indexes.history(7, None, usize::MAX), Ok(all.clone()));
     let mut walked = Vec::new();
     while walked.len() < all.len() {
-        let before = walked.last().map(|at: &super::Located| (at.position, at.command));
+        let before = walked.last().map(|at: &super::LocatedCommand| (at.position, at.command));
         walked.extend(indexes.history(7, before, 60).unwrap());
     }
     assert_eq!(walked, all);
@@ -79,7 +79,7 @@ fn other_ids_are_found_from_a_position_on() {
     let mut models = three();
     let other = also_of(id_at(1_700_000_000_000, 5));
     let command = models[1].records.iter_mut().flatten().last().unwrap();
-    command.also = other;
+    command.alias_id = other;
     let expected = models[1].find(other);
     let disk = built(&models);
     let indexes = open(&disk, &models);
@@ -107,8 +107,8 @@ fn only_answers_that_need_a_missing_index_are_refused() {
     let indexes = open(&disk, &models);
     let first = models[1].first;
     let recovering = Err(FindError::Recovering { first });
-    assert_eq!(indexes.recovering()[0].first, first);
-    assert!(indexes.recovering()[0].why.ends_with("has no index"));
+    assert_eq!(indexes.recovering_indexes()[0].first, first);
+    assert!(indexes.recovering_indexes()[0].why.ends_with("has no index"));
 
     assert_eq!(indexes.find(some_id(&models[0])), Ok(models[0].find(some_id(&models[0]))));
     assert_eq!(indexes.find(some_id(&models[1])), recovering);
@@ -125,7 +125,7 @@ fn only_answers_that_need_a_missing_index_are_refused() {
 
     models[1].build(&disk).unwrap();
     indexes.add(sealed(&models[1])).unwrap();
-    assert!(indexes.recovering().is_empty());
+    assert!(indexes.recovering_indexes().is_empty());
     assert_eq!(indexes.find(some_id(&models[1])), Ok(models[1].find(some_id(&models[1]))));
     assert_eq!(indexes.find(absent), Ok(None));
 }
@@ -140,10 +140,10 @@ fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
         file.write_at(&[0xa5; 3], block * 4096 + 8).unwrap();
     }
     let (first, id) = (models[1].first, some_id(&models[1]));
-    assert!(indexes.recovering().is_empty());
+    assert!(indexes.recovering_indexes().is_empty());
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
-    assert!(indexes.recovering()[0].why.contains("checksum does not match"));
+    assert!(indexes.recovering_indexes()[0].why.contains("checksum does not match"));
     assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
 
     models[1].build(&disk).unwrap();
@@ -153,7 +153,7 @@ fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
     let why = IndexError::Missing { first };
     indexes.mark_damaged(first, &why);
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
-    assert!(indexes.segment(first).is_none() && indexes.segment(0).is_some());
+    assert!(indexes.segment_index(first).is_none() && indexes.segment_index(0).is_some());
 }
 
 /// A damaged index used to keep its name: after a restart its header was whole and it was believed, until the first answer
@@ -175,7 +175,7 @@ fn a_damaged_index_loses_its_name_and_keeps_its_seconds() {
     assert!(disk.open(&aside_path_of(Path::new(FOLDER), first)).is_ok(), "it's kept");
 
     // Without the seconds of its header every new id would have to wait for the rebuild.
-    let everywhere = Sealed { id_seconds: 0..=u64::MAX, ..sealed(&models[1]) };
+    let everywhere = SealedSegment { id_seconds: 0..=u64::MAX, ..sealed(&models[1]) };
     let again = open(&disk, &models[..1]);
     again.add(everywhere.clone()).unwrap_err();
     let fresh = id_at(1_900_000_000_000, 1);
@@ -193,9 +193,9 @@ fn an_index_that_ends_elsewhere_than_its_segment_is_not_used() {
     let models = three();
     let disk = built(&models);
     let indexes = open(&disk, &models[..1]);
-    let longer = Sealed { last: models[1].last() + 1, ..sealed(&models[1]) };
+    let longer = SealedSegment { last: models[1].last() + 1, ..sealed(&models[1]) };
     assert!(matches!(indexes.add(longer), Err(IndexError::OtherSegment { .. })));
-    assert_eq!(indexes.recovering().len(), 1);
+    assert_eq!(indexes.recovering_indexes().len(), 1);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn more_segments_than_open_files_all_answer() {
             let mut one = segment(n * 3, 2, 3, n + 1);
             one.records.push(vec![super::CommandRow {
                 id: id_at(n * 5_000, n),
-                also: 0,
+                alias_id: 0,
                 debit: Some(1),
                 credit: Some(7),
                 outcome: super::OutcomeRow::default(),

@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use crate::{
     accept::{
-        sheet::{Sheet, said},
+        sheet::{ResultSheet, output_text},
         stage,
     },
     cluster::testnet::Testnet,
     load::{
-        accounts::{self, Accounts},
+        accounts::{self, LoadAccounts},
         history::History,
     },
 };
@@ -29,14 +29,14 @@ const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const REJECTED: i32 = 3;
 const UNAVAILABLE: i32 = 4;
-/// Places in [`Accounts`] of two wallets of each asset: the first bank, its wallets, the first wallet of points.
+/// Places in [`MixedAccounts`] of two wallets of each asset: the first bank, its wallets, the first wallet of points.
 const BANK: u16 = 0;
 const ANN: u16 = 5;
 const BOB: u16 = 6;
 const POINTS: u16 = 12;
 
 /// One call of `evenkeel wallet`.
-struct Call {
+struct WalletCall {
     what: &'static str,
     verb: &'static str,
     from: String,
@@ -49,25 +49,26 @@ struct Call {
 
 pub(crate) async fn refused_or_rejected(
     testnet: &Testnet,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(2);
+    let accounts = LoadAccounts::draw(2);
     let mut history = History::new(accounts.clone().into());
     accounts::open(&client, &accounts, &mut history).await?;
-    let before = held(&client, &accounts).await?;
+    let before = read_balances(&client, &accounts).await?;
     for call in calls(&accounts) {
         judge(testnet, &call, sheet).await?;
     }
-    let after = held(&client, &accounts).await?;
-    sheet.hold(format!("what the accounts hold is what it was: {after:?}"), before == after);
+    let after = read_balances(&client, &accounts).await?;
+    sheet
+        .record_claim(format!("what the accounts hold is what it was: {after:?}"), before == after);
     same_id(testnet, &accounts, sheet).await?;
-    wrong_doors(testnet, &accounts, sheet).await
+    check_wrong_credentials(testnet, &accounts, sheet).await
 }
 
-fn calls(accounts: &Accounts) -> Vec<Call> {
+fn calls(accounts: &LoadAccounts) -> Vec<WalletCall> {
     let id = |place: u16| accounts.get(place).id.to_string();
-    let call = |what, verb, from, to, amount, exit, word| Call {
+    let call = |what, verb, from, to, amount, exit, word| WalletCall {
         what,
         verb,
         from: id(from),
@@ -78,7 +79,7 @@ fn calls(accounts: &Accounts) -> Vec<Call> {
         word,
     };
     let send = |what, amount, exit, word| call(what, "send", ANN, BOB, amount, exit, word);
-    let with = |call: Call, flag: &str, value: &str| Call {
+    let with = |call: WalletCall, flag: &str, value: &str| WalletCall {
         more: vec![flag.to_owned(), value.to_owned()],
         ..call
     };
@@ -96,8 +97,11 @@ fn calls(accounts: &Accounts) -> Vec<Call> {
         send("an amount of 2^64", "18446744073709551616", USAGE, "--amount"),
         send("an amount below 0", "-1", USAGE, "--amount"),
         send("half a unit", "0.5", USAGE, "--amount"),
-        Call { to: nobody.clone(), ..send("an unknown payee", "1", REJECTED, "account_not_found") },
-        Call { from: nobody, ..send("an unknown payer", "1", REJECTED, "account_not_found") },
+        WalletCall {
+            to: nobody.clone(),
+            ..send("an unknown payee", "1", REJECTED, "account_not_found")
+        },
+        WalletCall { from: nobody, ..send("an unknown payer", "1", REJECTED, "account_not_found") },
         call("to itself", "send", ANN, ANN, "1", REJECTED, "same_account"),
         call("a top-up by a wallet", "top-up", ANN, BOB, "1", REJECTED, "kind_not_allowed"),
         with(send("another asset", "1", REJECTED, "asset_mismatch"), "--asset", "POINT"),
@@ -126,7 +130,11 @@ fn version_4() -> String {
 
 /// Calls, and where the ledger rejected it, calls again with the same id: those three codes that concern the id itself
 /// are never kept under it, all others are.
-async fn judge(testnet: &Testnet, call: &Call, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn judge(
+    testnet: &Testnet,
+    call: &WalletCall,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let mut more: Vec<&str> = call.more.iter().map(String::as_str).collect();
     let id = CommandId::new(Uuid::now_v7().as_u128()).context("not of version 7")?.to_string();
     let names_id = more.contains(&"--id");
@@ -136,21 +144,25 @@ async fn judge(testnet: &Testnet, call: &Call, sheet: &mut Sheet) -> anyhow::Res
     let moved = [call.verb, "--from", &call.from, "--to", &call.to];
     let amount = format!("--amount={}", call.amount);
     let arguments = [&moved[..], &[&amount], &more].concat();
-    let (code, said) = wallet(testnet, &testnet.client_config(), &arguments).await?;
+    let (code, said) = run_wallet(testnet, &testnet.client_config(), &arguments).await?;
     let mut holds = code == Some(call.exit) && said.contains(call.word);
-    let mut text = format!("{}: exit {}: {said}", call.what, shown(code));
+    let mut text = format!("{}: exit {}: {said}", call.what, exit_text(code));
     if code == Some(REJECTED) && !names_id {
-        let (again, said) = wallet(testnet, &testnet.client_config(), &arguments).await?;
+        let (again, said) = run_wallet(testnet, &testnet.client_config(), &arguments).await?;
         let same = said.contains(call.word) && said.contains("as it was the first time");
         holds &= again == code && same;
         text = format!("{text}; the same again");
     }
-    sheet.hold(text, holds);
+    sheet.record_claim(text, holds);
     Ok(())
 }
 
 /// One id, two bodies: the first counts, for ever.
-async fn same_id(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn same_id(
+    testnet: &Testnet,
+    accounts: &LoadAccounts,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let id = Uuid::now_v7().to_string();
     let (from, to) = (accounts.get(BANK).id.to_string(), accounts.get(BOB).id.to_string());
     let top_up = ["top-up", "--from", &from, "--to", &to, "--id", &id, "--amount"];
@@ -160,9 +172,9 @@ async fn same_id(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> a
         ("7", DONE, "as it was the first time"),
     ] {
         let arguments = [&top_up[..], &[amount]].concat();
-        let (code, said) = wallet(testnet, &testnet.client_config(), &arguments).await?;
-        sheet.hold(
-            format!("one id, amount {amount}: exit {}: {said}", shown(code)),
+        let (code, said) = run_wallet(testnet, &testnet.client_config(), &arguments).await?;
+        sheet.record_claim(
+            format!("one id, amount {amount}: exit {}: {said}", exit_text(code)),
             code == Some(exit) && said.contains(word),
         );
     }
@@ -170,19 +182,19 @@ async fn same_id(testnet: &Testnet, accounts: &Accounts, sheet: &mut Sheet) -> a
 }
 
 /// Clients that come with the wrong papers.
-async fn wrong_doors(
+async fn check_wrong_credentials(
     testnet: &Testnet,
-    accounts: &Accounts,
-    sheet: &mut Sheet,
+    accounts: &LoadAccounts,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let folder = testnet.run_folder();
     let good = fs::read_to_string(testnet.client_config())?;
     let bob = accounts.get(BOB).id.to_string();
     fs::write(folder.join("nobody.key"), "ek_0000\n")?;
     let other = folder.join("another");
-    let (run, at) = (["cluster", "new", "--out", stage::text(&other)?], "a=127.0.0.1:1");
-    let made = stage::evenkeel(testnet, &[&run[..], &["--site", at]].concat()).await?;
-    ensure!(made.status.success(), "cluster new: {}", said(&made));
+    let (run, at) = (["cluster", "new", "--out", stage::path_text(&other)?], "a=127.0.0.1:1");
+    let made = stage::run_evenkeel(testnet, &[&run[..], &["--site", at]].concat()).await?;
+    ensure!(made.status.success(), "cluster new: {}", output_text(&made));
     for (what, from, to, exit, word) in [
         ("an unknown key in client.toml", "key_file", "kye_file", USAGE, "kye_file"),
         ("no key file", "operator.key", "nowhere.key", USAGE, "nowhere.key: No such file"),
@@ -191,9 +203,9 @@ async fn wrong_doors(
     ] {
         let file = folder.join("wrong.toml");
         fs::write(&file, good.replace(from, to))?;
-        let (code, said) = wallet(testnet, &file, &["show", &bob]).await?;
-        sheet.hold(
-            format!("{what}: exit {}: {said}", shown(code)),
+        let (code, said) = run_wallet(testnet, &file, &["show", &bob]).await?;
+        sheet.record_claim(
+            format!("{what}: exit {}: {said}", exit_text(code)),
             code == Some(exit) && said.contains(word),
         );
         fs::remove_file(&file)?;
@@ -202,21 +214,21 @@ async fn wrong_doors(
     fs::remove_dir_all(&other).with_context(|| other.display().to_string())
 }
 
-async fn wallet(
+async fn run_wallet(
     testnet: &Testnet,
     client: &Path,
     arguments: &[&str],
 ) -> anyhow::Result<(Option<i32>, String)> {
-    let base = ["wallet", "--client", stage::text(client)?];
-    let output = stage::evenkeel(testnet, &[&base[..], arguments].concat()).await?;
-    Ok((output.status.code(), said(&output)))
+    let base = ["wallet", "--client", stage::path_text(client)?];
+    let output = stage::run_evenkeel(testnet, &[&base[..], arguments].concat()).await?;
+    Ok((output.status.code(), output_text(&output)))
 }
 
-fn shown(code: Option<i32>) -> String {
+fn exit_text(code: Option<i32>) -> String {
     code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string())
 }
 
-async fn held(client: &Client, accounts: &Accounts) -> anyhow::Result<Vec<i64>> {
+async fn read_balances(client: &Client, accounts: &LoadAccounts) -> anyhow::Result<Vec<i64>> {
     let mut held = Vec::new();
     for account in &accounts.all {
         let query = Query::Account(account.id);

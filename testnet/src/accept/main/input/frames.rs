@@ -15,7 +15,7 @@ use evenkeel_wire::{
     frame,
     identity::Identity,
     limits::COMMANDS_MAX,
-    peer::{self, AppendHead, Lane, Vote},
+    peer::{self, AppendHead, Lane, PeerVote},
     reply::RefusalCode,
     request::{SUBMIT, Submit},
     transfer::TransferKind,
@@ -24,13 +24,13 @@ use tokio::time::timeout;
 
 use crate::{
     accept::{
-        sheet::{Sheet, said},
+        sheet::{ResultSheet, output_text},
         stage,
     },
     cluster::{site::Site, testnet::Testnet},
     load::{
-        accounts::{self, Accounts},
-        history::{Asked, History},
+        accounts::{self, LoadAccounts},
+        history::{CompactTransfer, History},
     },
     relay::rules::Chance,
 };
@@ -45,7 +45,7 @@ const DEADLINE_MS: u32 = 5_000;
 pub(crate) async fn on_both_ports(
     testnet: &Testnet,
     down: &Site,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
@@ -54,7 +54,7 @@ pub(crate) async fn on_both_ports(
     client_streams(testnet, primary, sheet).await?;
     client_requests(testnet, primary, sheet).await?;
     peer_lanes(primary, down, sheet).await?;
-    no_member(testnet, primary, sheet).await?;
+    check_no_member(testnet, primary, sheet).await?;
     let after = process.resident_bytes().context("no memory figure")?;
     let grown = after.saturating_sub(before) >> 20;
     sheet.at_most("resident memory grew by", grown, GROWTH_MAX >> 20, " MiB");
@@ -66,7 +66,7 @@ fn garbage(chance: &mut Chance, bytes: usize) -> Vec<u8> {
 }
 
 /// Datagrams that are no QUIC, and some that look like its beginning.
-fn noise(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
+fn noise(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let mut chance = Chance::new(11);
     for number in 0..DATAGRAMS {
@@ -76,10 +76,13 @@ fn noise(testnet: &Testnet, sheet: &mut Sheet) -> anyhow::Result<()> {
             datagram[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
         }
         // A site that is down refuses some of them, which is no matter.
-        let _ = socket.send_to(&datagram, site.peer());
-        let _ = socket.send_to(&datagram, site.client());
+        let _ = socket.send_to(&datagram, site.peer_address());
+        let _ = socket.send_to(&datagram, site.client_address());
     }
-    sheet.hold(format!("{DATAGRAMS} datagrams of garbage sent to both ports of every site"), true);
+    sheet.record_claim(
+        format!("{DATAGRAMS} datagrams of garbage sent to both ports of every site"),
+        true,
+    );
     Ok(())
 }
 
@@ -101,12 +104,16 @@ fn broken_streams() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 async fn connect(testnet: &Testnet, site: &Site) -> anyhow::Result<RawConnection> {
-    let config = stage::only(testnet, site)?;
+    let config = stage::config_of_site(testnet, site)?;
     let address = config.sites.first().context("no site")?;
     Ok(Connector::new(&config)?.connect(address).await?)
 }
 
-async fn client_streams(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn client_streams(
+    testnet: &Testnet,
+    site: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let mut cases = broken_streams();
     let mut short = Vec::new();
     let at = frame::start(&mut short, SUBMIT);
@@ -127,7 +134,7 @@ async fn client_streams(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> an
             }
             other => (false, format!("{other:?}")),
         };
-        sheet.hold(format!("client port: {what}: told and closed: {text}"), holds);
+        sheet.record_claim(format!("client port: {what}: told and closed: {text}"), holds);
     }
     Ok(())
 }
@@ -142,12 +149,16 @@ fn of_version_4(command: &[u8], id: u128) -> Option<Vec<u8>> {
 }
 
 /// Well-framed requests that can't be: each gets its own refusal, and the stream goes on.
-async fn client_requests(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn client_requests(
+    testnet: &Testnet,
+    site: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
-    let accounts = Accounts::draw(2);
+    let accounts = LoadAccounts::draw(2);
     accounts::open(&client, &accounts, &mut History::new(accounts.clone().into())).await?;
-    let asked = Asked::new(TransferKind::TopUp, 0, 5, 1);
-    let good = codec::encode(&asked.command(&accounts));
+    let asked = CompactTransfer::new(TransferKind::TopUp, 0, 5, 1);
+    let good = codec::encode(&asked.to_command(&accounts));
     let version_4 = of_version_4(&good, asked.id.number()).context("a command without its id")?;
     let too_many = u32::try_from(COMMANDS_MAX + 1)?;
     let mut connection = connect(testnet, site).await?;
@@ -172,7 +183,7 @@ async fn client_requests(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> a
             ),
             other => (false, format!("{other:?}")),
         };
-        sheet.hold(format!("client port: {what}: {text}"), holds);
+        sheet.record_claim(format!("client port: {what}: {text}"), holds);
     }
     let mut request = Vec::new();
     let commands = good.into();
@@ -181,7 +192,10 @@ async fn client_requests(testnet: &Testnet, site: &Site, sheet: &mut Sheet) -> a
     connection.send(&request).await?;
     let frame = timeout(ANSWER_WITHIN, connection.receive()).await??.context("ended")?;
     let decided = matches!(Reply::read(&frame)?, Reply::Outcomes(outcomes) if outcomes.number == 8);
-    sheet.hold("client port: after all of these the same stream still decides commands", decided);
+    sheet.record_claim(
+        "client port: after all of these the same stream still decides commands",
+        decided,
+    );
     Ok(())
 }
 
@@ -191,54 +205,66 @@ fn endpoint(tls: &Path) -> anyhow::Result<PeerEndpoint> {
     Ok(PeerEndpoint::bind("127.0.0.1:0".parse()?, identity, PeerSettings::default())?)
 }
 
-async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let endpoint = endpoint(&down.folder().join("tls"))?;
     for lane in [Lane::Control, Lane::Append, Lane::Forward] {
         for (what, bytes, word) in broken_streams() {
-            let link = endpoint.dial(primary.node, primary.peer()).await?;
-            let why = closed_after(&link, lane, &bytes).await?;
+            let link = endpoint.dial(primary.node, primary.peer_address()).await?;
+            let why = closing_reason(&link, lane, &bytes).await?;
             let holds = why.contains(word);
-            sheet.hold(format!("peer port, {lane:?} lane: {what}: closed: {why}"), holds);
+            sheet.record_claim(format!("peer port, {lane:?} lane: {what}: closed: {why}"), holds);
         }
     }
     // The member's own name, with the vote of the primary: a lie that the certificate gives away.
     let head = AppendHead {
-        vote: Vote { term: u64::MAX, node: primary.node, committed: true },
+        vote: PeerVote { term: u64::MAX, node: primary.node, committed: true },
         previous: None,
         previous_link: None,
         committed: None,
-        welcomes: None,
+        admittance: None,
         records: 0,
     };
     let mut lie = Vec::new();
     peer::write_append(&head, std::iter::empty(), &mut lie);
     for lane in [Lane::Control, Lane::Append] {
-        let link = endpoint.dial(primary.node, primary.peer()).await?;
-        let why = closed_after(&link, lane, &lie).await?;
+        let link = endpoint.dial(primary.node, primary.peer_address()).await?;
+        let why = closing_reason(&link, lane, &lie).await?;
         let holds = why.contains("speaks with the vote of");
-        sheet.hold(format!("peer port, {lane:?} lane: another's vote: closed: {why}"), holds);
+        sheet.record_claim(
+            format!("peer port, {lane:?} lane: another's vote: closed: {why}"),
+            holds,
+        );
     }
     Ok(())
 }
 
-async fn closed_after(link: &PeerLink, lane: Lane, bytes: &[u8]) -> anyhow::Result<String> {
+async fn closing_reason(link: &PeerLink, lane: Lane, bytes: &[u8]) -> anyhow::Result<String> {
     let (mut sender, _receiver) = link.open_lane(lane).await?;
     sender.send(bytes).await?;
-    Ok(timeout(ANSWER_WITHIN, link.closed()).await.unwrap_or_else(|_| "it's open still".into()))
+    Ok(timeout(ANSWER_WITHIN, link.wait_closed())
+        .await
+        .unwrap_or_else(|_| "it's open still".into()))
 }
 
 /// A certificate of this cluster for a node that isn't among its members.
-async fn no_member(testnet: &Testnet, primary: &Site, sheet: &mut Sheet) -> anyhow::Result<()> {
+async fn check_no_member(
+    testnet: &Testnet,
+    primary: &Site,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
     let ca = testnet.run_folder().join("ca");
     let tls = testnet.run_folder().join("ninth");
-    let (ca, out) = (stage::text(&ca)?, stage::text(&tls)?);
+    let (ca, out) = (stage::path_text(&ca)?, stage::path_text(&tls)?);
     let arguments =
         ["cluster", "cert", "--ca", ca, "--site", "ninth=127.0.0.1:1", "--node", "9", "--out", out];
-    let made = stage::evenkeel(testnet, &arguments).await?;
-    ensure!(made.status.success(), "cluster cert: {}", said(&made));
+    let made = stage::run_evenkeel(testnet, &arguments).await?;
+    ensure!(made.status.success(), "cluster cert: {}", output_text(&made));
     let endpoint = endpoint(&tls)?;
-    let link = endpoint.dial(primary.node, primary.peer()).await?;
-    let why = timeout(ANSWER_WITHIN, link.closed()).await.unwrap_or_else(|_| "open".into());
-    sheet.hold(format!("peer port: node 9 is no member: closed: {why}"), why.contains("member"));
+    let link = endpoint.dial(primary.node, primary.peer_address()).await?;
+    let why = timeout(ANSWER_WITHIN, link.wait_closed()).await.unwrap_or_else(|_| "open".into());
+    sheet.record_claim(
+        format!("peer port: node 9 is no member: closed: {why}"),
+        why.contains("member"),
+    );
     Ok(())
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 
 use crate::{
     accept::{
-        sheet::{Sheet, json_of, said},
+        sheet::{ResultSheet, json_of, output_text},
         stage,
     },
     cluster::{site::Site, testnet::Testnet},
@@ -25,7 +25,7 @@ const USAGE: i32 = 2;
 
 /// A start that is refused: what is wrong, the configuration and what goes over it, the exit code, the words that
 /// must be in the answer.
-struct Start {
+struct RefusedStart {
     what: &'static str,
     config: PathBuf,
     set: Vec<(&'static str, String)>,
@@ -34,30 +34,34 @@ struct Start {
 }
 
 /// All of them, of a site that is down while others serve.
-pub(crate) async fn refused(
+pub(crate) async fn check_refused_starts(
     testnet: &Testnet,
     site: &Site,
-    sheet: &mut Sheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
-    let scratch = tempfolder(testnet)?;
-    let before = head(testnet, site).await?;
+    let scratch = create_scratch_folder(testnet)?;
+    let before = read_chain_head(testnet, site).await?;
     let taken = UdpSocket::bind("127.0.0.1:0")?;
     let mut starts = bad_configuration(site, &scratch)?;
     starts.extend(bad_certificates(testnet, site, &scratch).await?);
-    starts.extend(bad_places(testnet, site, &scratch, &taken)?);
+    starts.extend(bad_locations(testnet, site, &scratch, &taken)?);
     for start in &starts {
         judge(testnet, start, sheet).await?;
     }
-    let after = head(testnet, site).await?;
-    sheet.hold(
+    let after = read_chain_head(testnet, site).await?;
+    sheet.record_claim(
         format!("{} refused starts; {}'s journal is what it was: {after}", starts.len(), site.name),
         before == after,
     );
     fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())
 }
 
-async fn judge(testnet: &Testnet, start: &Start, sheet: &mut Sheet) -> anyhow::Result<()> {
-    let config = stage::text(&start.config)?.to_owned();
+async fn judge(
+    testnet: &Testnet,
+    start: &RefusedStart,
+    sheet: &mut ResultSheet,
+) -> anyhow::Result<()> {
+    let config = stage::path_text(&start.config)?.to_owned();
     let mut arguments = vec!["run".to_owned(), "--config".to_owned(), config];
     for (key, value) in &start.set {
         arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
@@ -65,11 +69,11 @@ async fn judge(testnet: &Testnet, start: &Start, sheet: &mut Sheet) -> anyhow::R
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = stage::run_within(&testnet.evenkeel, &arguments, REFUSED_WITHIN).await?;
     // What it says at the end is what a person reads; the log has it, too.
-    let said = said(&output);
+    let said = output_text(&output);
     let last = said.rsplit("; evenkeel: ").next().unwrap_or(&said).to_owned();
     let named = start.words.iter().all(|word| last.contains(word.as_str()));
     let code = output.status.code();
-    sheet.hold(
+    sheet.record_claim(
         format!(
             "{}: exit {}: {last}",
             start.what,
@@ -84,12 +88,12 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<Start>> {
+fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<RefusedStart>> {
     let good = fs::read_to_string(site.config())?;
     let (config, odd) = (site.config(), scratch.join("odd.toml"));
     let line = good.lines().position(|line| line == "[node]").context("no [node]")? + 2;
     fs::write(&odd, good.replace("[node]\n", "[node]\nsiet = \"x\"\n"))?;
-    let start = |what, set: &[(&'static str, &str)], said: &[&str]| Start {
+    let start = |what, set: &[(&'static str, &str)], said: &[&str]| RefusedStart {
         what,
         config: config.clone(),
         set: set.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
@@ -98,14 +102,14 @@ fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<Start>> 
     };
     let place = format!("odd.toml:{line}");
     Ok(vec![
-        Start {
+        RefusedStart {
             config: odd,
             words: words(&[&place, "unknown key node.siet"]),
             ..start("an unknown key in node.toml", &[], &[])
         },
         start("an unknown key as a flag", &[("node.siet", "x")], &["unknown key node.siet"]),
         start("a value that can't be", &[("node.id", "0")], &["node.id", "from 1"]),
-        Start {
+        RefusedStart {
             config: scratch.join("nowhere.toml"),
             ..start("no node.toml", &[], &["nowhere.toml", "No such file"])
         },
@@ -116,13 +120,13 @@ fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<Start>> 
 async fn another_cluster(testnet: &Testnet, scratch: &Path) -> anyhow::Result<PathBuf> {
     let other = scratch.join("other");
     let mut arguments = vec!["cluster".to_owned(), "new".into(), "--out".into()];
-    arguments.push(stage::text(&other)?.to_owned());
+    arguments.push(stage::path_text(&other)?.to_owned());
     for site in &testnet.sites {
         arguments.extend(["--site".to_owned(), site.argument()]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let made = stage::evenkeel(testnet, &arguments).await?;
-    ensure!(made.status.success(), "cluster new: {}", said(&made));
+    let made = stage::run_evenkeel(testnet, &arguments).await?;
+    ensure!(made.status.success(), "cluster new: {}", output_text(&made));
     Ok(other)
 }
 
@@ -130,7 +134,7 @@ async fn bad_certificates(
     testnet: &Testnet,
     site: &Site,
     scratch: &Path,
-) -> anyhow::Result<Vec<Start>> {
+) -> anyhow::Result<Vec<RefusedStart>> {
     let other = another_cluster(testnet, scratch).await?;
     let neighbour = testnet.sites.iter().find(|all| all.node != site.node).context("one site")?;
     let own = |name: &str| text(&site.folder().join("tls").join(name));
@@ -141,7 +145,7 @@ async fn bad_certificates(
     fs::set_permissions(&open_key, fs::Permissions::from_mode(0o644))?;
     let nowhere = text(&scratch.join("nowhere.pem"))?;
     let make_one = "evenkeel cluster new";
-    let start = |what, set: Vec<(&'static str, String)>, said: &[&str]| Start {
+    let start = |what, set: Vec<(&'static str, String)>, said: &[&str]| RefusedStart {
         what,
         config: site.config(),
         set,
@@ -174,17 +178,17 @@ async fn bad_certificates(
     ])
 }
 
-fn bad_places(
+fn bad_locations(
     testnet: &Testnet,
     site: &Site,
     scratch: &Path,
     taken: &UdpSocket,
-) -> anyhow::Result<Vec<Start>> {
+) -> anyhow::Result<Vec<RefusedStart>> {
     let running = testnet.sites.iter().find(|all| all.node != site.node).context("one site")?;
     let port = taken.local_addr()?.to_string();
     let data = text(&site.data())?;
     let long = scratch.join("x".repeat(120)).join("admin.sock");
-    let start = |what, config: PathBuf, key, value: &str, said: &[&str]| Start {
+    let start = |what, config: PathBuf, key, value: &str, said: &[&str]| RefusedStart {
         what,
         config,
         set: vec![(key, value.to_owned())],
@@ -231,7 +235,7 @@ fn bad_places(
             &data,
             &["belongs to node", "not to node", whose],
         ),
-        Start {
+        RefusedStart {
             set: Vec::new(),
             ..start(
                 "a node that runs already",
@@ -245,20 +249,21 @@ fn bad_places(
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    stage::text(path).map(str::to_owned)
+    stage::path_text(path).map(str::to_owned)
 }
 
 /// Beside the sites, and gone with them.
-fn tempfolder(testnet: &Testnet) -> anyhow::Result<PathBuf> {
+fn create_scratch_folder(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let folder = testnet.run_folder().join("input");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     Ok(folder)
 }
 
 /// The chain head of a stopped node's journal, verified from its start.
-async fn head(testnet: &Testnet, site: &Site) -> anyhow::Result<String> {
+async fn read_chain_head(testnet: &Testnet, site: &Site) -> anyhow::Result<String> {
     let data = site.data();
-    let output = stage::evenkeel(testnet, &["verify", "--json", stage::text(&data)?]).await?;
+    let output =
+        stage::run_evenkeel(testnet, &["verify", "--json", stage::path_text(&data)?]).await?;
     let report = json_of(&output)?;
     Ok(report["head"].as_str().context("a journal without a head")?.to_owned())
 }

@@ -11,12 +11,12 @@ use evenkeel_wire::{
     outcome::{Answer, Rejection, Stamp},
 };
 
-use super::Held;
-use crate::simulation::{checks::model::Model, world::workload::told_failed};
+use super::CheckResult;
+use crate::simulation::{checks::model::LedgerModel, world::workload::told_failed};
 
 /// One acknowledged command.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct AcknowledgedCommand {
     pub node: NodeId,
     /// The command as it was sent.
     pub command: Bytes,
@@ -29,16 +29,16 @@ pub struct Told {
     pub floor: Option<u64>,
 }
 
-impl Told {
+impl AcknowledgedCommand {
     /// Where the command was decided.
-    fn decided(&self) -> Stamp {
+    fn decided_at(&self) -> Stamp {
         self.answer.first.unwrap_or(self.stamp)
     }
 }
 
 #[derive(Default)]
-pub struct Acknowledged {
-    waiting: Vec<Told>,
+pub struct Acknowledgements {
+    waiting: Vec<AcknowledgedCommand>,
     never: BTreeMap<CommandId, Bytes>,
     pub checked: u64,
     pub replays: u64,
@@ -46,13 +46,13 @@ pub struct Acknowledged {
     pub failed: u64,
 }
 
-impl Acknowledged {
-    pub fn told(&mut self, told: Told) {
+impl Acknowledgements {
+    pub fn add_answer(&mut self, told: AcknowledgedCommand) {
         self.waiting.push(told);
     }
 
     /// Every attempt at this command was refused as certainly not done, and it was given up.
-    pub fn refused(&mut self, id: CommandId, command: Bytes) {
+    pub fn add_refused(&mut self, id: CommandId, command: Bytes) {
         self.never.insert(id, command);
     }
 
@@ -60,8 +60,10 @@ impl Acknowledged {
     ///
     /// # Errors
     /// When a client was told something else.
-    pub fn compare(&mut self, model: &Model, known: u64) -> Held {
-        let is_due = |told: &Told| told.stamp.position < known && told.decided().position < known;
+    pub fn compare(&mut self, model: &LedgerModel, known: u64) -> CheckResult {
+        let is_due = |told: &AcknowledgedCommand| {
+            told.stamp.position < known && told.decided_at().position < known
+        };
         let (due, rest) = std::mem::take(&mut self.waiting).into_iter().partition(is_due);
         self.waiting = rest;
         for told in due {
@@ -72,17 +74,18 @@ impl Acknowledged {
         Ok(())
     }
 
-    fn check(&mut self, model: &Model, told: &Told) -> Held {
+    fn check(&mut self, model: &LedgerModel, told: &AcknowledgedCommand) -> CheckResult {
         let command: Command = codec::decode(&told.command).map_err(|error| error.to_string())?;
         match command {
             Command::Genesis(_) => Ok(()),
             Command::OpenAccount(open) => {
-                let (position, same) = model.opened(&open).ok_or("the account isn't there")?;
+                let (position, same) =
+                    model.find_opening(&open).ok_or("the account isn't there")?;
                 let expected = (!same).then_some(Rejection::AccountExists);
                 if told.answer.outcome.rejection != expected {
                     return Err(format!("it should have been {expected:?}"));
                 }
-                if same && told.decided().position != position {
+                if same && told.decided_at().position != position {
                     return Err(format!("the account was opened at {position}"));
                 }
                 Ok(())
@@ -95,7 +98,7 @@ impl Acknowledged {
     }
 
     /// Whoever asks for all or nothing is told so, and the journal agrees.
-    fn check_failed(model: &Model, told: &Told, id: CommandId) -> Held {
+    fn check_failed(model: &LedgerModel, told: &AcknowledgedCommand, id: CommandId) -> CheckResult {
         let (position, rejection) = (told.stamp.position, told.answer.outcome.rejection);
         let agreed = model.failed_in(position, id);
         if rejection.is_some_and(|rejection| agreed.contains(&rejection)) {
@@ -104,13 +107,18 @@ impl Acknowledged {
         Err(format!("its atomic group came to {agreed:?}"))
     }
 
-    fn check_first(&mut self, model: &Model, told: &Told, id: CommandId) -> Held {
+    fn check_first(
+        &mut self,
+        model: &LedgerModel,
+        told: &AcknowledgedCommand,
+        id: CommandId,
+    ) -> CheckResult {
         let outcome = told.answer.outcome;
         if told.atomic && told_failed(&told.answer) {
             self.failed += 1;
             return Self::check_failed(model, told, id);
         }
-        let (bytes, verdict) = match (model.first(id), outcome.rejection) {
+        let (bytes, verdict) = match (model.first_verdict(id), outcome.rejection) {
             (Some(first), _) => first,
             (None, Some(Rejection::IdInFuture | Rejection::IdExpired)) => return Ok(()),
             (None, _) => return Err("its id isn't in the journal".into()),
@@ -123,7 +131,7 @@ impl Acknowledged {
                 _ => Err(format!("its id was taken by other content at {}", verdict.position)),
             };
         }
-        let decided = told.decided();
+        let decided = told.decided_at();
         let same = decided.position == verdict.position
             && outcome.rejection == verdict.rejection
             && (outcome.debit_after, outcome.credit_after)
@@ -147,12 +155,12 @@ impl Acknowledged {
     ///
     /// # Errors
     /// When something acknowledged is missing, or something refused is there.
-    pub fn end(&self, model: &Model) -> Held {
+    pub fn check_at_end(&self, model: &LedgerModel) -> CheckResult {
         if let Some(told) = self.waiting.first() {
             return Err(format!("acknowledged: lost: node {} told {told:?}", told.node));
         }
         for (id, command) in &self.never {
-            if model.first(*id).is_some_and(|(bytes, _)| bytes == &command[..]) {
+            if model.first_verdict(*id).is_some_and(|(bytes, _)| bytes == &command[..]) {
                 return Err(format!(
                     "acknowledged: {id} was refused as certainly not done, and is in the journal"
                 ));

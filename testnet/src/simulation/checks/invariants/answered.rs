@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Held;
+use super::CheckResult;
 
 /// How long after its deadline a reply may still be on its way through the site's queues.
 pub const SLACK: Duration = Duration::from_millis(250);
@@ -11,7 +11,7 @@ pub const SLACK: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Always: that's what is wrong.
-pub fn missed(node: u64, deadline: Duration) -> Held {
+pub fn missing_reply(node: u64, deadline: Duration) -> CheckResult {
     Err(format!(
         "answered: node {node} gave no reply within a deadline of {deadline:?} + {SLACK:?}"
     ))

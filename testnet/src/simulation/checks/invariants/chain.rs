@@ -16,9 +16,9 @@ impl Chain {
     ///
     /// # Errors
     /// When another was applied at its position before.
-    pub fn applied(&mut self, node: NodeId, record: &Arc<Record>) -> Result<bool, String> {
+    pub fn add_applied(&mut self, node: NodeId, record: &Arc<Record>) -> Result<bool, String> {
         let position = record.position;
-        match self.at(position) {
+        match self.record_at(position) {
             Some(known) if known.link == record.link && known.term == record.term => Ok(false),
             Some(known) => Err(format!(
                 "chain: node {node} applied position {position} of term {} and link {}, before it was term {} and link {}",
@@ -46,7 +46,7 @@ impl Chain {
     }
 
     /// The record at a position.
-    pub fn at(&self, position: u64) -> Option<&Arc<Record>> {
+    pub fn record_at(&self, position: u64) -> Option<&Arc<Record>> {
         self.records.get(usize::try_from(position).ok()?)
     }
 }

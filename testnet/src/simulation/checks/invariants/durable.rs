@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{id::NodeId, outcome::Stamp};
 
-use super::Held;
+use super::CheckResult;
 
 /// What each site's disk holds.
 #[derive(Default)]
-pub struct Durable {
+pub struct Durability {
     disks: BTreeMap<NodeId, DiskView>,
 }
 
@@ -21,7 +21,7 @@ struct DiskView {
     at_death: Option<u64>,
 }
 
-impl Durable {
+impl Durability {
     /// A site has opened its journal.
     pub fn opened(&mut self, node: NodeId, journal: Journal) {
         self.disks.insert(node, DiskView { journal: Some(journal), at_death: None });
@@ -32,14 +32,14 @@ impl Durable {
         if let Some(disk) = self.disks.get_mut(&node)
             && let Some(journal) = disk.journal.take()
         {
-            disk.at_death = journal.durable();
+            disk.at_death = journal.durable_position();
         }
     }
 
     fn holds(&self, node: NodeId, position: u64, link: Option<&[u8; 32]>) -> bool {
         let Some(disk) = self.disks.get(&node) else { return false };
         let Some(journal) = &disk.journal else { return disk.at_death >= Some(position) };
-        journal.durable() >= Some(position)
+        journal.durable_position() >= Some(position)
             && link.is_none_or(
                 |link| matches!(journal.tip_at(position), Ok(Some(tip)) if tip.link.0 == *link),
             )
@@ -49,7 +49,7 @@ impl Durable {
     ///
     /// # Errors
     /// When fewer than a majority of disks hold it.
-    pub fn acknowledged(&self, by: NodeId, stamp: &Stamp) -> Held {
+    pub fn check_acknowledged(&self, by: NodeId, stamp: &Stamp) -> CheckResult {
         let holding: Vec<NodeId> = self
             .disks
             .keys()
@@ -69,11 +69,12 @@ impl Durable {
     ///
     /// # Errors
     /// When its disk doesn't hold that.
-    pub fn appended(&self, node: NodeId, position: u64) -> Held {
+    pub fn check_appended(&self, node: NodeId, position: u64) -> CheckResult {
         if self.holds(node, position, None) {
             return Ok(());
         }
-        let durable = self.disks.get(&node).and_then(|disk| disk.journal.as_ref()?.durable());
+        let durable =
+            self.disks.get(&node).and_then(|disk| disk.journal.as_ref()?.durable_position());
         Err(format!(
             "durable: node {node} told its primary that it holds {position}, its disk holds {durable:?}"
         ))

@@ -13,4 +13,4 @@ pub mod time;
 pub mod upkeep;
 
 /// What broke a promise.
-pub type Held = Result<(), String>;
+pub type CheckResult = Result<(), String>;

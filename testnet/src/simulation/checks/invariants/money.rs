@@ -8,8 +8,8 @@ use evenkeel_wire::{
     reply::Totals,
 };
 
-use super::Held;
-use crate::simulation::checks::model::Model;
+use super::CheckResult;
+use crate::simulation::checks::model::LedgerModel;
 
 #[derive(Default)]
 pub struct Money {
@@ -21,7 +21,7 @@ impl Money {
     ///
     /// # Errors
     /// When another one was seen there.
-    pub fn digest(&mut self, node: NodeId, position: u64, digest: [u8; 32]) -> Held {
+    pub fn check_digest(&mut self, node: NodeId, position: u64, digest: [u8; 32]) -> CheckResult {
         let (first, known) = *self.digests.entry(position).or_insert((node, digest));
         if known == digest {
             return Ok(());
@@ -33,7 +33,7 @@ impl Money {
     ///
     /// # Errors
     /// When one isn't zero.
-    pub fn totals(&self, node: NodeId, totals: &Totals) -> Held {
+    pub fn check_totals(&self, node: NodeId, totals: &Totals) -> CheckResult {
         for of in &totals.assets {
             let sum = of.wallet + of.merchant + of.bank + of.fee + of.issuer;
             if sum != 0 {
@@ -50,14 +50,14 @@ impl Money {
     ///
     /// # Errors
     /// When it isn't the model's.
-    pub fn balance(
+    pub fn check_balance(
         &self,
-        model: &Model,
+        model: &LedgerModel,
         node: NodeId,
         position: u64,
         account: AccountId,
         posted: Option<i64>,
-    ) -> Held {
+    ) -> CheckResult {
         let expected = model.balance_at(account, position);
         if posted == expected {
             return Ok(());
@@ -71,8 +71,14 @@ impl Money {
     ///
     /// # Errors
     /// When it isn't the model's.
-    pub fn held(&self, model: &Model, node: NodeId, account: AccountId, held: i64) -> Held {
-        let expected = model.held(account);
+    pub fn check_held(
+        &self,
+        model: &LedgerModel,
+        node: NodeId,
+        account: AccountId,
+        held: i64,
+    ) -> CheckResult {
+        let expected = model.held_amount(account);
         if held == expected {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use evenkeel_wire::id::NodeId;
 
-use super::Held;
+use super::CheckResult;
 
 #[derive(Default)]
 pub struct OnePrimary {
@@ -16,7 +16,7 @@ impl OnePrimary {
     ///
     /// # Errors
     /// When another one did before.
-    pub fn speaks(&mut self, term: u64, node: NodeId) -> Held {
+    pub fn check_speaker(&mut self, term: u64, node: NodeId) -> CheckResult {
         let first = *self.by_term.entry(term).or_insert(node);
         if first == node {
             return Ok(());

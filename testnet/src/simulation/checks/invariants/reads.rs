@@ -3,12 +3,12 @@
 
 use evenkeel_wire::{id::AccountId, id::NodeId};
 
-use super::Held;
-use crate::simulation::checks::model::Model;
+use super::CheckResult;
+use crate::simulation::checks::model::LedgerModel;
 
 /// One answered read.
 #[derive(Clone, Copy, Debug)]
-pub struct Read {
+pub struct AnsweredRead {
     pub node: NodeId,
     pub account: AccountId,
     /// `None`: no such account.
@@ -22,13 +22,13 @@ pub struct Read {
 #[derive(Default)]
 pub struct Reads {
     newest_known: Option<u64>,
-    waiting: Vec<Read>,
+    waiting: Vec<AnsweredRead>,
     pub checked: u64,
 }
 
 impl Reads {
     /// Somebody outside knows of this position now.
-    pub fn known(&mut self, position: u64) {
+    pub fn raise_floor(&mut self, position: u64) {
         self.newest_known = self.newest_known.max(Some(position));
     }
 
@@ -41,14 +41,14 @@ impl Reads {
     ///
     /// # Errors
     /// When it's staler than what was known before it began.
-    pub fn answered(&mut self, read: Read) -> Held {
+    pub fn add_answer(&mut self, read: AnsweredRead) -> CheckResult {
         if Some(read.position) < read.floor {
             return Err(format!(
                 "reads: node {} answered from position {}, although {:?} was known before the read began",
                 read.node, read.position, read.floor
             ));
         }
-        self.known(read.position);
+        self.raise_floor(read.position);
         self.waiting.push(read);
         Ok(())
     }
@@ -57,9 +57,10 @@ impl Reads {
     ///
     /// # Errors
     /// When an answer wasn't true at its position.
-    pub fn compare(&mut self, model: &Model, known: u64) -> Held {
-        let (due, rest) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|r: &Read| r.position < known);
+    pub fn compare(&mut self, model: &LedgerModel, known: u64) -> CheckResult {
+        let (due, rest) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|r: &AnsweredRead| r.position < known);
         self.waiting = rest;
         for read in due {
             let expected = model.balance_at(read.account, read.position);

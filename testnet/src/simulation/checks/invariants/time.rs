@@ -3,19 +3,19 @@
 use evenkeel_node::history::record_kind;
 use evenkeel_storage::journal::Record;
 
-use super::Held;
+use super::CheckResult;
 
 #[derive(Default)]
-pub struct Time {
+pub struct LedgerTime {
     newest: u64,
 }
 
-impl Time {
+impl LedgerTime {
     /// The next record of the chain.
     ///
     /// # Errors
     /// When it's older than the one in front.
-    pub fn next(&mut self, record: &Record) -> Held {
+    pub fn check_next(&mut self, record: &Record) -> CheckResult {
         if record.kind != record_kind::COMMANDS {
             return Ok(());
         }

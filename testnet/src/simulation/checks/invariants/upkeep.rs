@@ -4,8 +4,8 @@
 use evenkeel_node::clock::calendar;
 use evenkeel_storage::journal::Record;
 
-use super::Held;
-use crate::simulation::checks::model::Model;
+use super::CheckResult;
+use crate::simulation::checks::model::LedgerModel;
 
 const SECOND: u64 = 1_000_000;
 
@@ -13,7 +13,7 @@ const SECOND: u64 = 1_000_000;
 ///
 /// # Errors
 /// When it counts for a day that was over.
-pub fn entry(model: &Model, record: &Record) -> Held {
+pub fn check_entry(model: &LedgerModel, record: &Record) -> CheckResult {
     let Some(date) = model.date() else { return Ok(()) };
     let calendar = calendar::date_at(record.time, crate::simulation::world::TIME_ZONE);
     if date >= calendar {
@@ -29,7 +29,7 @@ pub fn entry(model: &Model, record: &Record) -> Held {
 ///
 /// # Errors
 /// When a hold that was due more than a second ago isn't released.
-pub fn at_rest(model: &Model, now: u64) -> Held {
+pub fn check_at_rest(model: &LedgerModel, now: u64) -> CheckResult {
     match model.overdue(now.saturating_sub(SECOND)) {
         None => Ok(()),
         Some(hold) => Err(format!("upkeep: hold {hold} was due a second ago and isn't released")),

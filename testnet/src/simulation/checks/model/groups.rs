@@ -7,9 +7,9 @@ use evenkeel_wire::{
     outcome::Rejection,
 };
 
-use super::Model;
+use super::LedgerModel;
 
-impl Model {
+impl LedgerModel {
     /// Applies an entry's commands.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl Model {
             if group.atomic {
                 self.apply_together(position, time, &group)?;
             } else {
-                for (command, bytes) in read(&group)? {
+                for (command, bytes) in read_commands(&group)? {
                     self.apply_one(position, time, &command, bytes, is_alone)?;
                 }
             }
@@ -41,7 +41,7 @@ impl Model {
         group: &Group<'_>,
     ) -> Result<(), String> {
         let before = self.clone();
-        let all = read(group)?;
+        let all = read_commands(group)?;
         for (number, (command, bytes)) in all.iter().enumerate() {
             let Some(why) = self.apply_one(position, time, command, bytes, false)? else {
                 continue;
@@ -91,7 +91,7 @@ impl Model {
     }
 }
 
-fn read<'a>(group: &Group<'a>) -> Result<Vec<(Command, &'a [u8])>, String> {
+fn read_commands<'a>(group: &Group<'a>) -> Result<Vec<(Command, &'a [u8])>, String> {
     Commands::new(group.bytes).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 

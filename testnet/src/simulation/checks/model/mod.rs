@@ -22,7 +22,7 @@ use evenkeel_wire::{
 
 /// What a command came to, where it was decided first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CommandVerdict {
     pub position: u64,
     pub rejection: Option<Rejection>,
     pub debit_after: i64,
@@ -30,7 +30,7 @@ pub struct Verdict {
 }
 
 #[derive(Clone)]
-struct Account {
+struct AccountHistory {
     opened: OpenAccount,
     opened_at: u64,
     /// Each balance, with the position of the entry that made it.
@@ -39,7 +39,7 @@ struct Account {
     held: i64,
 }
 
-impl Account {
+impl AccountHistory {
     fn posted(&self) -> i64 {
         self.balances.last().map_or(0, |(_, balance)| *balance)
     }
@@ -51,7 +51,7 @@ impl Account {
 
 /// A hold that was taken up.
 #[derive(Clone)]
-struct Held {
+struct HoldState {
     hold: Hold,
     expires_at: u64,
     is_open: bool,
@@ -70,11 +70,11 @@ struct Movement {
 
 /// The model.
 #[derive(Clone, Default)]
-pub struct Model {
+pub struct LedgerModel {
     genesis: Option<Genesis>,
-    accounts: BTreeMap<AccountId, Account>,
-    firsts: BTreeMap<CommandId, (Vec<u8>, Verdict)>,
-    holds: BTreeMap<CommandId, Held>,
+    accounts: BTreeMap<AccountId, AccountHistory>,
+    firsts: BTreeMap<CommandId, (Vec<u8>, CommandVerdict)>,
+    holds: BTreeMap<CommandId, HoldState>,
     movements: BTreeMap<CommandId, Movement>,
     /// What each command of an atomic group that failed was answered, by the group's entry.
     failed: BTreeMap<(u64, CommandId), Vec<Rejection>>,
@@ -87,9 +87,9 @@ pub struct Model {
 }
 
 /// The accounts' balances after a command; `None`: none of them changed.
-type After = Option<(i64, i64)>;
+type BalancesAfter = Option<(i64, i64)>;
 
-impl Model {
+impl LedgerModel {
     /// Judges a command with an id, and gives why it was rejected, if it was.
     fn decide(
         &mut self,
@@ -111,7 +111,8 @@ impl Model {
             Command::Reversal(reversal) => self.reverse(position, reversal),
             _ => Ok(None),
         });
-        let mut verdict = Verdict { position, rejection: None, debit_after: 0, credit_after: 0 };
+        let mut verdict =
+            CommandVerdict { position, rejection: None, debit_after: 0, credit_after: 0 };
         match judged {
             Err(rejection) if !rejection.is_recorded() => return Some(rejection),
             Err(rejection) => verdict.rejection = Some(rejection),
@@ -124,7 +125,7 @@ impl Model {
     fn open(&mut self, position: u64, open: OpenAccount) {
         let known = self.genesis.as_ref().is_some_and(|g| g.assets.contains(&open.asset));
         if known {
-            self.accounts.entry(open.id).or_insert(Account {
+            self.accounts.entry(open.id).or_insert(AccountHistory {
                 opened: open,
                 opened_at: position,
                 balances: Vec::new(),
@@ -133,17 +134,17 @@ impl Model {
         }
     }
 
-    fn settle(&mut self, account: AccountId, position: u64, balance: i64) {
+    fn set_balance(&mut self, account: AccountId, position: u64, balance: i64) {
         self.account_mut(account).balances.push((position, balance));
     }
 
-    fn account_mut(&mut self, account: AccountId) -> &mut Account {
+    fn account_mut(&mut self, account: AccountId) -> &mut AccountHistory {
         self.accounts.get_mut(&account).expect("judged before")
     }
 
     fn judge_id(&self, time: u64, id: CommandId) -> Result<(), Rejection> {
         let genesis = self.genesis.as_ref().expect("genesis is the first command");
-        let (time_ms, id_ms) = (time / 1_000, id.milliseconds());
+        let (time_ms, id_ms) = (time / 1_000, id.timestamp_ms());
         if id_ms > time_ms + genesis.id_tolerance_ms {
             return Err(Rejection::IdInFuture);
         }
@@ -153,14 +154,14 @@ impl Model {
         Ok(())
     }
 
-    fn transfer(&mut self, position: u64, transfer: &Transfer) -> Result<After, Rejection> {
+    fn transfer(&mut self, position: u64, transfer: &Transfer) -> Result<BalancesAfter, Rejection> {
         let amount = self.judge(transfer)?;
         let Transfer { id, kind, debit, credit, .. } = *transfer;
-        Ok(self.moves(position, id, (kind, debit, credit, amount)))
+        Ok(self.move_money(position, id, (kind, debit, credit, amount)))
     }
 
-    fn hold(&mut self, time: u64, hold: &Hold) -> Result<After, Rejection> {
-        let amount = amount(hold.amount.0)?;
+    fn hold(&mut self, time: u64, hold: &Hold) -> Result<BalancesAfter, Rejection> {
+        let amount = valid_amount(hold.amount.0)?;
         if hold.debit == hold.credit {
             return Err(Rejection::SameAccount);
         }
@@ -178,12 +179,17 @@ impl Model {
         }
         self.account_mut(hold.debit).held += amount;
         let expires_at = time + hold.expires_in_ms * 1_000;
-        self.holds.insert(hold.id, Held { hold: hold.clone(), expires_at, is_open: true });
+        self.holds.insert(hold.id, HoldState { hold: hold.clone(), expires_at, is_open: true });
         Ok(None)
     }
 
-    fn capture(&mut self, position: u64, time: u64, capture: &Capture) -> Result<After, Rejection> {
-        let asked = capture.amount.map(|asked| amount(asked.0)).transpose()?;
+    fn capture(
+        &mut self,
+        position: u64,
+        time: u64,
+        capture: &Capture,
+    ) -> Result<BalancesAfter, Rejection> {
+        let asked = capture.amount.map(|asked| valid_amount(asked.0)).transpose()?;
         let held = self.holds.get(&capture.hold).ok_or(Rejection::HoldNotFound)?;
         if !held.is_open || held.expires_at <= time {
             return Err(Rejection::HoldNotOpen);
@@ -194,26 +200,26 @@ impl Model {
             return Err(Rejection::CaptureExceedsHold);
         }
         let (debit, credit) = (held.hold.debit, held.hold.credit);
-        self.close(capture.hold, 0);
-        Ok(self.moves(position, capture.id, (TransferKind::Payment, debit, credit, taken)))
+        self.close_hold(capture.hold, 0);
+        Ok(self.move_money(position, capture.id, (TransferKind::Payment, debit, credit, taken)))
     }
 
-    fn void(&mut self, time: u64, id: CommandId) -> Result<After, Rejection> {
+    fn void(&mut self, time: u64, id: CommandId) -> Result<BalancesAfter, Rejection> {
         let held = self.holds.get(&id).ok_or(Rejection::HoldNotFound)?;
         if !held.is_open || held.expires_at <= time {
             return Err(Rejection::HoldNotOpen);
         }
-        self.close(id, 1);
+        self.close_hold(id, 1);
         Ok(None)
     }
 
     fn expire(&mut self, time: u64, id: CommandId) {
         if self.holds.get(&id).is_some_and(|held| held.is_open && held.expires_at <= time) {
-            self.close(id, 2);
+            self.close_hold(id, 2);
         }
     }
 
-    fn close(&mut self, id: CommandId, how: usize) {
+    fn close_hold(&mut self, id: CommandId, how: usize) {
         let held = self.holds.get_mut(&id).expect("judged before");
         held.is_open = false;
         let (debit, amount) = (held.hold.debit, held.hold.amount.0);
@@ -222,7 +228,7 @@ impl Model {
     }
 
     fn judge(&self, transfer: &Transfer) -> Result<i64, Rejection> {
-        let amount = amount(transfer.amount.0)?;
+        let amount = valid_amount(transfer.amount.0)?;
         if transfer.debit == transfer.credit {
             return Err(Rejection::SameAccount);
         }
@@ -258,23 +264,23 @@ impl Model {
     }
 
     /// Moves an amount, and remembers it.
-    fn moves(
+    fn move_money(
         &mut self,
         position: u64,
         id: CommandId,
         (kind, debit, credit, amount): (TransferKind, AccountId, AccountId, i64),
-    ) -> After {
+    ) -> BalancesAfter {
         let debit_after = self.account_mut(debit).posted() - amount;
         let credit_after = self.account_mut(credit).posted() + amount;
-        self.settle(debit, position, debit_after);
-        self.settle(credit, position, credit_after);
+        self.set_balance(debit, position, debit_after);
+        self.set_balance(credit, position, credit_after);
         let (refunded, is_reversed) = (0, false);
         self.movements.insert(id, Movement { kind, debit, credit, amount, refunded, is_reversed });
         Some((debit_after, credit_after))
     }
 
     /// What there was of each kind, for people.
-    pub fn tell(&self) -> String {
+    pub fn describe_counts(&self) -> String {
         let ([captured, voided, expired], [done, failed]) = (self.resolved, self.together);
         format!(
             "holds: {captured} captured, {voided} given back, {expired} expired; {} refunds and reversals; \
@@ -290,22 +296,22 @@ impl Model {
 
     /// An open hold whose time was up before this one, if there is one.
     pub fn overdue(&self, time: u64) -> Option<CommandId> {
-        let overdue = |held: &&Held| held.is_open && held.expires_at < time;
+        let overdue = |held: &&HoldState| held.is_open && held.expires_at < time;
         self.holds.values().find(overdue).map(|held| held.hold.id)
     }
 
     /// What an account's open holds have set aside, as of the newest entry.
-    pub fn held(&self, account: AccountId) -> i64 {
+    pub fn held_amount(&self, account: AccountId) -> i64 {
         self.accounts.get(&account).map_or(0, |account| account.held)
     }
 
     /// What an id was first decided as, and the command's bytes.
-    pub fn first(&self, id: CommandId) -> Option<(&[u8], Verdict)> {
+    pub fn first_verdict(&self, id: CommandId) -> Option<(&[u8], CommandVerdict)> {
         self.firsts.get(&id).map(|(bytes, verdict)| (&**bytes, *verdict))
     }
 
     /// Whether an account was opened with just this content, and where.
-    pub fn opened(&self, open: &OpenAccount) -> Option<(u64, bool)> {
+    pub fn find_opening(&self, open: &OpenAccount) -> Option<(u64, bool)> {
         let account = self.accounts.get(&open.id)?;
         Some((account.opened_at, codec::encode(&account.opened) == codec::encode(open)))
     }
@@ -323,11 +329,11 @@ impl Model {
     /// The sum of all balances of an asset.
     pub fn sum(&self, asset: Asset) -> i64 {
         let of_asset = self.accounts.values().filter(|account| account.opened.asset == asset);
-        of_asset.map(Account::posted).sum()
+        of_asset.map(AccountHistory::posted).sum()
     }
 }
 
-fn amount(number: u64) -> Result<i64, Rejection> {
+fn valid_amount(number: u64) -> Result<i64, Rejection> {
     match i64::try_from(number) {
         Ok(amount) if amount > 0 && number <= AMOUNT_MAX => Ok(amount),
         _ => Err(Rejection::AmountInvalid),

@@ -4,11 +4,15 @@ use evenkeel_wire::{
     outcome::Rejection, refund::Refund, reversal::Reversal, transfer::TransferKind,
 };
 
-use super::{After, Model, amount};
+use super::{BalancesAfter, LedgerModel, valid_amount};
 
-impl Model {
-    pub(crate) fn refund(&mut self, position: u64, refund: &Refund) -> Result<After, Rejection> {
-        let asked = refund.amount.map(|asked| amount(asked.0)).transpose()?;
+impl LedgerModel {
+    pub(crate) fn refund(
+        &mut self,
+        position: u64,
+        refund: &Refund,
+    ) -> Result<BalancesAfter, Rejection> {
+        let asked = refund.amount.map(|asked| valid_amount(asked.0)).transpose()?;
         let paid = self.movements.get(&refund.payment);
         let paid = paid.filter(|movement| movement.kind == TransferKind::Payment);
         let paid = paid.ok_or(Rejection::PaymentNotFound)?;
@@ -21,14 +25,14 @@ impl Model {
         self.judge_balances(debit, credit, back)?;
         self.movements.get_mut(&refund.payment).expect("found above").refunded += back;
         self.gone_back += 1;
-        Ok(self.moves(position, refund.id, (TransferKind::Refund, debit, credit, back)))
+        Ok(self.move_money(position, refund.id, (TransferKind::Refund, debit, credit, back)))
     }
 
     pub(crate) fn reverse(
         &mut self,
         position: u64,
         reversal: &Reversal,
-    ) -> Result<After, Rejection> {
+    ) -> Result<BalancesAfter, Rejection> {
         let wrong = self.movements.get(&reversal.transfer).ok_or(Rejection::TransferNotFound)?;
         if !matches!(wrong.kind, TransferKind::TopUp | TransferKind::CashOut) {
             return Err(Rejection::ReversalNotAllowed);
@@ -40,6 +44,6 @@ impl Model {
         self.judge_balances(debit, credit, amount)?;
         self.movements.get_mut(&reversal.transfer).expect("found above").is_reversed = true;
         self.gone_back += 1;
-        Ok(self.moves(position, reversal.id, (TransferKind::Reversal, debit, credit, amount)))
+        Ok(self.move_money(position, reversal.id, (TransferKind::Reversal, debit, credit, amount)))
     }
 }

@@ -22,32 +22,32 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Link, Network};
+use super::{Network, SiteConnection};
 
 /// Bytes that a pipe takes before its sender has to wait.
 const WINDOW_BYTES: usize = 4 << 20;
 
 /// One direction of a lane.
 pub(crate) struct Pipe {
-    link: Arc<Link>,
+    link: Arc<SiteConnection>,
     from: NodeId,
     to: NodeId,
     lane: Lane,
-    state: Mutex<State>,
+    state: Mutex<PipeState>,
     arrived: Notify,
     taken: Notify,
     receiver_gone: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
-    queue: VecDeque<Item>,
+struct PipeState {
+    queue: VecDeque<QueuedFrame>,
     bytes: usize,
     newest: Option<Instant>,
     stalled: bool,
 }
 
-struct Item {
+struct QueuedFrame {
     at: Instant,
     /// `None`: the sender has ended the lane.
     frame: Option<Frame>,
@@ -59,26 +59,26 @@ impl Pipe {
         self.taken.notify_one();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock_state(&self) -> MutexGuard<'_, PipeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, network: &Network, frame: Option<Frame>) {
         let at = Instant::now() + network.delay();
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let at = state.newest.map_or(at, |newest| newest.max(at));
         state.newest = Some(at);
         state.bytes += frame.as_ref().map_or(0, |frame| frame.body.len());
-        state.queue.push_back(Item { at, frame });
+        state.queue.push_back(QueuedFrame { at, frame });
         drop(state);
         self.arrived.notify_one();
     }
 
     /// What the receiver gets now, or until when it has to wait.
-    fn take(&self, network: &Network) -> Result<Option<Frame>, Option<Instant>> {
+    fn try_receive(&self, network: &Network) -> Result<Option<Frame>, Option<Instant>> {
         let cut = network.is_cut(self.from, self.to);
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.lock_state();
         let Some(at) = state.queue.front().map(|item| item.at) else { return Err(None) };
         if at > now {
             return Err(Some(at));
@@ -106,9 +106,9 @@ impl Pipe {
 }
 
 /// The ends of a new lane: for who opens it, and for the other.
-pub(crate) fn ends(
+pub(crate) fn new_lane_ends(
     network: &Arc<Network>,
-    link: &Arc<Link>,
+    link: &Arc<SiteConnection>,
     (from, to): (NodeId, NodeId),
     lane: Lane,
 ) -> (LaneEnds, LaneEnds) {
@@ -129,12 +129,12 @@ pub(crate) fn ends(
     };
     let (there, back) = (pipe(from, to), pipe(to, from));
     let end = |out: &Arc<Pipe>, inbound: &Arc<Pipe>, pulse: &Arc<_>| LaneEnds {
-        out: Box::new(Out {
+        out: Box::new(PipeSender {
             network: network.clone(),
             pipe: out.clone(),
             pulse: Arc::clone(pulse),
         }),
-        inbound: Box::new(In {
+        inbound: Box::new(PipeReceiver {
             network: network.clone(),
             pipe: inbound.clone(),
             pulse: Arc::clone(pulse),
@@ -143,42 +143,42 @@ pub(crate) fn ends(
     (end(&there, &back, &link.dialler), end(&back, &there, &link.acceptor))
 }
 
-fn gone(why: &str) -> io::Error {
+fn connection_reset(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, why.to_owned())
 }
 
-struct Out {
+struct PipeSender {
     network: Arc<Network>,
     pipe: Arc<Pipe>,
-    pulse: Arc<super::Pulse>,
+    pulse: Arc<super::LifePulse>,
 }
 
-impl Out {
+impl PipeSender {
     fn check(&self) -> io::Result<()> {
         if !self.pulse.is_alive() {
-            return Err(gone("this machine is down"));
+            return Err(connection_reset("this machine is down"));
         }
         if self.pipe.link.is_broken() || self.pipe.receiver_gone.load(Ordering::Relaxed) {
-            return Err(gone("the connection is lost"));
+            return Err(connection_reset("the connection is lost"));
         }
         Ok(())
     }
 }
 
-impl LaneOut for Out {
+impl LaneOut for PipeSender {
     fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             let mut bytes = BytesMut::from(&frames[..]);
-            while let Some(frame) = frame::take(&mut bytes).map_err(io::Error::other)? {
+            while let Some(frame) = frame::take_frame(&mut bytes).map_err(io::Error::other)? {
                 loop {
                     self.check()?;
-                    if self.pipe.state().bytes < WINDOW_BYTES {
+                    if self.pipe.lock_state().bytes < WINDOW_BYTES {
                         break;
                     }
                     self.pipe.taken.notified().await;
                 }
                 let (from, to) = (self.pipe.from, self.pipe.to);
-                self.network.watch.sent(from, to, &frame);
+                self.network.watch.check_frame(from, to, &frame);
                 self.pipe.push(&self.network, Some(frame));
             }
             assert!(bytes.is_empty(), "whole frames are sent");
@@ -187,7 +187,7 @@ impl LaneOut for Out {
     }
 }
 
-impl Drop for Out {
+impl Drop for PipeSender {
     fn drop(&mut self) {
         if self.pulse.is_alive() {
             self.pipe.push(&self.network, None);
@@ -195,23 +195,23 @@ impl Drop for Out {
     }
 }
 
-struct In {
+struct PipeReceiver {
     network: Arc<Network>,
     pipe: Arc<Pipe>,
-    pulse: Arc<super::Pulse>,
+    pulse: Arc<super::LifePulse>,
 }
 
-impl LaneIn for In {
+impl LaneIn for PipeReceiver {
     fn receive(&mut self) -> BoxFuture<'_, io::Result<Option<Frame>>> {
         Box::pin(async move {
             loop {
                 if !self.pulse.is_alive() {
-                    return Err(gone("this machine is down"));
+                    return Err(connection_reset("this machine is down"));
                 }
                 if self.pipe.link.is_broken() {
-                    return Err(gone("the connection is lost"));
+                    return Err(connection_reset("the connection is lost"));
                 }
-                let until = match self.pipe.take(&self.network) {
+                let until = match self.pipe.try_receive(&self.network) {
                     Ok(frame) => {
                         let (from, to) = (self.pipe.from, self.pipe.to);
                         if let Some(frame) = &frame {
@@ -235,7 +235,7 @@ impl LaneIn for In {
     }
 }
 
-impl Drop for In {
+impl Drop for PipeReceiver {
     fn drop(&mut self) {
         self.pipe.receiver_gone.store(true, Ordering::Relaxed);
         self.pipe.taken.notify_one();

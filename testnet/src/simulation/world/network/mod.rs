@@ -18,37 +18,37 @@ use evenkeel_wire::{id::NodeId, peer::Lane};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::disk::Pulse;
+use super::disk::LifePulse;
 use crate::simulation::{
     checks::{trace::Trace, watch::Watch},
     random::Random,
 };
-use lane::{Pipe, ends};
+use lane::{Pipe, new_lane_ends};
 
 /// How long a dial is tried.
 const DIAL: Duration = Duration::from_secs(2);
 
 /// How frames travel.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct NetworkConditions {
     /// One way, microseconds.
     pub delay: (u64, u64),
     /// Frames that have to be sent again, of a hundred.
     pub loss: u64,
 }
 
-impl Weather {
+impl NetworkConditions {
     /// Sites in one city.
     pub const METRO: Self = Self { delay: (200, 2_500), loss: 0 };
 }
 
 /// Takes lanes that peers open.
-pub type Accept = Arc<dyn Fn(NodeId, Lane, LaneEnds) + Send + Sync>;
+pub type AcceptLane = Arc<dyn Fn(NodeId, Lane, LaneEnds) + Send + Sync>;
 
 /// A site that is up.
-struct Up {
-    pulse: Arc<Pulse>,
-    accept: Accept,
+struct RunningSite {
+    pulse: Arc<LifePulse>,
+    accept: AcceptLane,
 }
 
 /// The network.
@@ -57,28 +57,28 @@ pub struct Network {
     pub watch: Arc<Watch>,
     /// How long a connection lives without hearing anything.
     idle: Duration,
-    inner: Mutex<Inner>,
+    inner: Mutex<NetworkState>,
 }
 
-struct Inner {
+struct NetworkState {
     random: Random,
-    weather: Weather,
+    weather: NetworkConditions,
     /// Directions in which nothing comes through, and since when.
     cuts: BTreeMap<(NodeId, NodeId), Instant>,
-    up: BTreeMap<NodeId, Up>,
-    links: BTreeMap<(NodeId, NodeId), Arc<Link>>,
+    up: BTreeMap<NodeId, RunningSite>,
+    links: BTreeMap<(NodeId, NodeId), Arc<SiteConnection>>,
 }
 
 /// A connection from one life of a site to one of another.
-struct Link {
-    dialler: Arc<Pulse>,
-    acceptor: Arc<Pulse>,
+struct SiteConnection {
+    dialler: Arc<LifePulse>,
+    acceptor: Arc<LifePulse>,
     since: Instant,
     broken: std::sync::atomic::AtomicBool,
     pipes: Mutex<Vec<Weak<Pipe>>>,
 }
 
-impl Link {
+impl SiteConnection {
     fn is_broken(&self) -> bool {
         self.broken.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -102,9 +102,9 @@ impl Link {
 impl Network {
     #[must_use]
     pub fn new(seed: u64, idle: Duration, trace: Arc<Trace>, watch: Arc<Watch>) -> Arc<Self> {
-        let inner = Inner {
-            random: Random::of(seed, 1),
-            weather: Weather::METRO,
+        let inner = NetworkState {
+            random: Random::for_purpose(seed, 1),
+            weather: NetworkConditions::METRO,
             cuts: BTreeMap::new(),
             up: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -112,31 +112,35 @@ impl Network {
         Arc::new(Self { trace, watch, idle, inner: Mutex::new(inner) })
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn lock_state(&self) -> MutexGuard<'_, NetworkState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a site's engine and forwarder send with.
     #[must_use]
-    pub fn transport(self: &Arc<Self>, node: NodeId, pulse: Arc<Pulse>) -> Arc<dyn PeerTransport> {
+    pub fn transport(
+        self: &Arc<Self>,
+        node: NodeId,
+        pulse: Arc<LifePulse>,
+    ) -> Arc<dyn PeerTransport> {
         Arc::new(Transport { network: self.clone(), node, pulse })
     }
 
     /// A site answers from now on.
-    pub fn up(&self, node: NodeId, pulse: Arc<Pulse>, accept: Accept) {
-        self.inner().up.insert(node, Up { pulse, accept });
+    pub fn attach_site(&self, node: NodeId, pulse: Arc<LifePulse>, accept: AcceptLane) {
+        self.lock_state().up.insert(node, RunningSite { pulse, accept });
     }
 
     /// Lets everyone look again, after a site's end.
-    pub fn stir(&self) {
-        let links: Vec<_> = self.inner().links.values().cloned().collect();
+    pub fn wake_all(&self) {
+        let links: Vec<_> = self.lock_state().links.values().cloned().collect();
         links.iter().for_each(|link| link.wake());
     }
 
     /// From now on nothing comes through from any of `from` to any of `to`.
     pub fn cut(&self, from: &[NodeId], to: &[NodeId]) {
         let now = Instant::now();
-        let mut inner = self.inner();
+        let mut inner = self.lock_state();
         for a in from {
             for b in to.iter().filter(|b| *b != a) {
                 inner.cuts.entry((*a, *b)).or_insert(now);
@@ -146,18 +150,18 @@ impl Network {
 
     /// Everything comes through again.
     pub fn heal(&self) {
-        self.inner().cuts.clear();
-        self.stir();
+        self.lock_state().cuts.clear();
+        self.wake_all();
     }
 
-    pub fn weather(&self, weather: Weather) {
-        self.inner().weather = weather;
+    pub fn set_conditions(&self, weather: NetworkConditions) {
+        self.lock_state().weather = weather;
     }
 
     /// Breaks off all connections of a site.
     pub fn reset(&self, node: NodeId) {
         let links: Vec<_> = {
-            let inner = self.inner();
+            let inner = self.lock_state();
             let of_node = |ends: &(NodeId, NodeId)| ends.0 == node || ends.1 == node;
             inner.links.iter().filter(|(ends, _)| of_node(ends)).map(|(_, l)| l.clone()).collect()
         };
@@ -165,13 +169,13 @@ impl Network {
     }
 
     fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.inner().cuts.contains_key(&(from, to))
+        self.lock_state().cuts.contains_key(&(from, to))
     }
 
     /// How long a frame takes.
     fn delay(&self) -> Duration {
-        let mut inner = self.inner();
-        let Weather { delay, loss } = inner.weather;
+        let mut inner = self.lock_state();
+        let NetworkConditions { delay, loss } = inner.weather;
         let mut micros = inner.random.between(delay.0, delay.1);
         if inner.random.chance(3) {
             micros += inner.random.below(delay.1 * 4 + 1);
@@ -186,17 +190,17 @@ impl Network {
     pub async fn reap(self: Arc<Self>) {
         loop {
             sleep(Duration::from_millis(100)).await;
-            for link in self.doomed(Instant::now()) {
+            for link in self.remove_dead(Instant::now()) {
                 link.break_off();
             }
         }
     }
 
-    fn doomed(&self, now: Instant) -> Vec<Arc<Link>> {
-        let mut inner = self.inner();
+    fn remove_dead(&self, now: Instant) -> Vec<Arc<SiteConnection>> {
+        let mut inner = self.lock_state();
         let up: BTreeSet<NodeId> =
             inner.up.iter().filter(|(_, up)| up.pulse.is_alive()).map(|(node, _)| *node).collect();
-        let silent = |from: NodeId, to: NodeId, link: &Link| {
+        let silent = |from: NodeId, to: NodeId, link: &SiteConnection| {
             inner
                 .cuts
                 .get(&(from, to))
@@ -216,10 +220,10 @@ impl Network {
     }
 
     /// A site died: its peers miss it after a while.
-    pub fn down(self: &Arc<Self>, node: NodeId) {
-        self.stir();
+    pub fn detach_site(self: &Arc<Self>, node: NodeId) {
+        self.wake_all();
         let links: Vec<_> = {
-            let inner = self.inner();
+            let inner = self.lock_state();
             let of_node = |ends: &(NodeId, NodeId)| ends.0 == node || ends.1 == node;
             inner.links.iter().filter(|(ends, _)| of_node(ends)).map(|(_, l)| l.clone()).collect()
         };
@@ -230,14 +234,19 @@ impl Network {
         });
     }
 
-    fn link(&self, from: NodeId, to: NodeId) -> Option<Arc<Link>> {
-        let inner = self.inner();
+    fn find_connection(&self, from: NodeId, to: NodeId) -> Option<Arc<SiteConnection>> {
+        let inner = self.lock_state();
         inner.links.get(&(from, to)).filter(|link| !link.is_broken()).cloned()
     }
 
     /// The other end of a dial, if both directions are free and somebody answers.
-    fn dial(&self, from: NodeId, to: NodeId, dialler: &Arc<Pulse>) -> Option<Arc<Link>> {
-        let mut inner = self.inner();
+    fn dial(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        dialler: &Arc<LifePulse>,
+    ) -> Option<Arc<SiteConnection>> {
+        let mut inner = self.lock_state();
         if inner.cuts.contains_key(&(from, to)) || inner.cuts.contains_key(&(to, from)) {
             return None;
         }
@@ -249,7 +258,7 @@ impl Network {
         {
             return Some(link.clone());
         }
-        let link = Arc::new(Link {
+        let link = Arc::new(SiteConnection {
             dialler: dialler.clone(),
             acceptor,
             since: Instant::now(),
@@ -260,8 +269,8 @@ impl Network {
         Some(link)
     }
 
-    fn accept(&self, link: &Link, to: NodeId) -> Option<Accept> {
-        let inner = self.inner();
+    fn accept(&self, link: &SiteConnection, to: NodeId) -> Option<AcceptLane> {
+        let inner = self.lock_state();
         let up = inner.up.get(&to)?;
         (Arc::ptr_eq(&up.pulse, &link.acceptor) && up.pulse.is_alive()).then(|| up.accept.clone())
     }
@@ -270,16 +279,16 @@ impl Network {
 struct Transport {
     network: Arc<Network>,
     node: NodeId,
-    pulse: Arc<Pulse>,
+    pulse: Arc<LifePulse>,
 }
 
 impl Transport {
-    async fn connect(&self, to: NodeId) -> io::Result<Arc<Link>> {
+    async fn connect(&self, to: NodeId) -> io::Result<Arc<SiteConnection>> {
         loop {
             if !self.pulse.is_alive() {
                 return Err(io::Error::other("this machine is down"));
             }
-            if let Some(link) = self.network.link(self.node, to)
+            if let Some(link) = self.network.find_connection(self.node, to)
                 && Arc::ptr_eq(&link.dialler, &self.pulse)
             {
                 return Ok(link);
@@ -300,7 +309,7 @@ impl PeerTransport for Transport {
     fn open(&self, to: NodeId, lane: Lane) -> BoxFuture<'_, io::Result<LaneEnds>> {
         Box::pin(async move {
             let link = timeout(DIAL, self.connect(to)).await.map_err(io::Error::from)??;
-            let (near, far) = ends(&self.network, &link, (self.node, to), lane);
+            let (near, far) = new_lane_ends(&self.network, &link, (self.node, to), lane);
             let (network, from) = (self.network.clone(), self.node);
             tokio::spawn(async move {
                 sleep(network.delay()).await;

@@ -10,12 +10,12 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-use super::{BANK, Client, MERCHANT, wallet, won};
+use super::{BANK, MERCHANT, SimulatedClient, krw_asset, wallet};
 
 /// Holds that a client remembers.
 const HOLDS_REMEMBERED: usize = 20;
 
-impl Client {
+impl SimulatedClient {
     pub(crate) fn transfer(&mut self) -> Command {
         use TransferKind::{CashOut, Payment, TopUp};
         let (one, other) = (wallet(&mut self.random), wallet(&mut self.random));
@@ -37,7 +37,7 @@ impl Client {
             debit,
             credit,
             amount: Amount(amount),
-            asset: won(),
+            asset: krw_asset(),
             kind,
             reference: Text::default(),
             memo: Text::default(),
@@ -46,7 +46,7 @@ impl Client {
 
     fn id(&mut self) -> CommandId {
         let now = evenkeel_node::clock::Clock::wall_millis(&*self.sites[0].clock);
-        CommandId::from_parts(now, self.random.wide())
+        CommandId::from_parts(now, self.random.next_u128())
     }
 
     /// A new hold, or the end of one: perhaps of one whose time is up, that has ended already, or that never was.
@@ -63,7 +63,7 @@ impl Client {
                 debit: wallet(&mut self.random),
                 credit: MERCHANT,
                 amount: Amount(self.random.between(0, 20_000)),
-                asset: won(),
+                asset: krw_asset(),
                 expires_in_ms: self.random.between(1, 6_000),
                 memo: Text::default(),
             });
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// Money goes back: of something that was done lately, whatever it was.
-    pub(crate) fn back(&mut self) -> Command {
+    pub(crate) fn random_refund(&mut self) -> Command {
         let id = self.id();
         let known =
             if self.done.is_empty() { None } else { self.random.pick(&self.done).command.id() };

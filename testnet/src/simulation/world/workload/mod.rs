@@ -18,12 +18,12 @@ use evenkeel_wire::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    client::{Attempt, attempt, read, submit},
-    site::Site,
+    client::{Attempt, attempt, read_request, submit_request},
+    site::SimulatedSite,
 };
 use crate::simulation::{
     checks::{
-        invariants::{acknowledged::Told, reads::Read},
+        invariants::{acknowledged::AcknowledgedCommand, reads::AnsweredRead},
         watch::Watch,
     },
     random::Random,
@@ -56,7 +56,7 @@ impl Habits {
 
 /// A command and when it was sent first.
 #[derive(Clone)]
-struct Sent {
+struct SentCommand {
     command: Command,
     bytes: Bytes,
     floor: Option<u64>,
@@ -95,12 +95,12 @@ impl Tally {
 }
 
 /// One client.
-pub struct Client {
-    sites: Vec<Arc<Site>>,
+pub struct SimulatedClient {
+    sites: Vec<Arc<SimulatedSite>>,
     watch: Arc<Watch>,
     random: Random,
     habits: Habits,
-    done: Vec<Sent>,
+    done: Vec<SentCommand>,
     /// Holds of its own, the newest last.
     holds: Vec<CommandId>,
     pub tally: Tally,
@@ -112,16 +112,21 @@ pub fn accounts() -> impl Iterator<Item = AccountId> {
 }
 
 fn wallet(random: &mut Random) -> AccountId {
-    AccountId::new(100 + u128::from(random.draw()) % WALLETS)
+    AccountId::new(100 + u128::from(random.next_u64()) % WALLETS)
 }
 
-fn won() -> Asset {
+fn krw_asset() -> Asset {
     Asset::parse("KRW").expect("a name")
 }
 
-impl Client {
+impl SimulatedClient {
     #[must_use]
-    pub fn new(sites: Vec<Arc<Site>>, watch: Arc<Watch>, random: Random, habits: Habits) -> Self {
+    pub fn new(
+        sites: Vec<Arc<SimulatedSite>>,
+        watch: Arc<Watch>,
+        random: Random,
+        habits: Habits,
+    ) -> Self {
         let (done, holds) = (Vec::new(), Vec::new());
         Self { sites, watch, random, habits, done, holds, tally: Tally::default() }
     }
@@ -132,15 +137,16 @@ impl Client {
             Command::OpenAccount(OpenAccount {
                 id,
                 kind,
-                asset: won(),
+                asset: krw_asset(),
                 label: Text::default(),
                 limits: Limits::default(),
             })
         };
         let wallets = (0..WALLETS).map(|n| account(AccountId::new(100 + n), AccountKind::Wallet));
         let all = [account(BANK, AccountKind::Bank), account(MERCHANT, AccountKind::Merchant)];
-        let all: Vec<Sent> = all.into_iter().chain(wallets).map(|c| self.first(c)).collect();
-        self.decide(all, u64::MAX, false).await;
+        let all: Vec<SentCommand> =
+            all.into_iter().chain(wallets).map(|c| self.prepare_command(c)).collect();
+        self.submit_until_decided(all, u64::MAX, false).await;
     }
 
     /// Goes on until it's told to stop. What is under way then is seen through.
@@ -152,11 +158,11 @@ impl Client {
             if dice < self.habits.reads {
                 self.read().await;
             } else if dice < self.habits.reads + self.habits.again {
-                self.again().await;
+                self.resubmit_known().await;
             } else if dice < self.habits.reads + self.habits.again + self.habits.reuse {
                 self.reuse().await;
             } else {
-                self.fresh().await;
+                self.submit_new().await;
             }
         }
         self.tally
@@ -166,12 +172,16 @@ impl Client {
     ///
     /// # Errors
     /// When it isn't within the time.
-    pub async fn through(&mut self, site: &Arc<Site>, within: Duration) -> Result<(), String> {
+    pub async fn transfer_through(
+        &mut self,
+        site: &Arc<SimulatedSite>,
+        within: Duration,
+    ) -> Result<(), String> {
         let until = Instant::now() + within;
         let transfer = self.transfer();
-        let one = [self.first(transfer)];
+        let one = [self.prepare_command(transfer)];
         while Instant::now() < until {
-            if self.try_at(&site.clone(), &one, Duration::from_secs(1), false).await.is_some() {
+            if self.try_submit(&site.clone(), &one, Duration::from_secs(1), false).await.is_some() {
                 return Ok(());
             }
             sleep(Duration::from_millis(50)).await;
@@ -179,38 +189,38 @@ impl Client {
         Err(format!("node {} decided nothing within {within:?}", site.node))
     }
 
-    fn first(&self, command: Command) -> Sent {
-        let floor = self.watch.inner().reads.floor();
+    fn prepare_command(&self, command: Command) -> SentCommand {
+        let floor = self.watch.lock_state().reads.floor();
         let bytes = codec::encode(&command).into();
-        Sent { command, bytes, floor }
+        SentCommand { command, bytes, floor }
     }
 
-    fn site(&mut self) -> Arc<Site> {
+    fn site(&mut self) -> Arc<SimulatedSite> {
         self.random.pick(&self.sites).clone()
     }
 
-    async fn fresh(&mut self) {
+    async fn submit_new(&mut self) {
         let count = if self.random.chance(20) { self.random.between(2, 5) } else { 1 };
         let mut all = Vec::new();
         for _ in 0..count {
             let command = match self.random.below(100) {
                 0..30 => self.hold(),
-                30..40 => self.back(),
+                30..40 => self.random_refund(),
                 _ => self.transfer(),
             };
-            all.push(self.first(command));
+            all.push(self.prepare_command(command));
         }
         let atomic = self.random.chance(40);
         self.tally.commands += count;
         let patience = if self.random.chance(15) { 1 } else { self.random.between(2, 40) };
-        self.decide(all, patience, atomic).await;
+        self.submit_until_decided(all, patience, atomic).await;
     }
 
-    async fn again(&mut self) {
+    async fn resubmit_known(&mut self) {
         if !self.done.is_empty() {
             let sent = self.random.pick(&self.done).clone();
             self.tally.commands += 1;
-            self.decide(vec![sent], 10, false).await;
+            self.submit_until_decided(vec![sent], 10, false).await;
         }
     }
 
@@ -221,20 +231,20 @@ impl Client {
         let sent = self.random.pick(&self.done).clone();
         let Command::Transfer(mut transfer) = sent.command else { return };
         transfer.amount = Amount(transfer.amount.0 + 1);
-        let changed = self.first(Command::Transfer(transfer));
+        let changed = self.prepare_command(Command::Transfer(transfer));
         self.tally.commands += 1;
-        self.decide(vec![changed], 10, false).await;
+        self.submit_until_decided(vec![changed], 10, false).await;
     }
 
     /// Asks again, with the same ids, until there is an answer or patience ends; `atomic`: for all or nothing.
-    async fn decide(&mut self, all: Vec<Sent>, patience: u64, atomic: bool) {
+    async fn submit_until_decided(&mut self, all: Vec<SentCommand>, patience: u64, atomic: bool) {
         let mut unknown = false;
         for _ in 0..patience {
             let site = self.site();
             let deadline =
                 Duration::from_millis(*self.random.pick(&[100, 300, 1_000, 1_000, 5_000]));
             let before = self.tally.unknown;
-            match self.try_at(&site, &all, deadline, atomic).await {
+            match self.try_submit(&site, &all, deadline, atomic).await {
                 Some(Recorded::Yes) => {
                     self.done.extend(all);
                     if self.done.len() > 200 {
@@ -249,41 +259,44 @@ impl Client {
             sleep(self.random.millis(5, 120)).await;
         }
         if !unknown {
-            let mut inner = self.watch.inner();
+            let mut inner = self.watch.lock_state();
             for sent in &all {
                 if let Some(id) = sent.command.id()
                     && !self.done.iter().any(|done| done.bytes == sent.bytes)
                 {
-                    inner.acknowledged.refused(id, sent.bytes.clone());
+                    inner.acknowledged.add_refused(id, sent.bytes.clone());
                 }
             }
         }
     }
 
-    async fn try_at(
+    async fn try_submit(
         &mut self,
-        site: &Arc<Site>,
-        all: &[Sent],
+        site: &Arc<SimulatedSite>,
+        all: &[SentCommand],
         deadline: Duration,
         atomic: bool,
     ) -> Option<Recorded> {
         let bytes: Vec<Bytes> = all.iter().map(|sent| sent.bytes.clone()).collect();
-        match attempt(site, submit(&bytes, atomic), deadline).await {
+        match attempt(site, submit_request(&bytes, atomic), deadline).await {
             Attempt::Decided(stamp, answers) => {
                 site.trace.event(3, &[site.node, stamp.position], &stamp.link);
                 self.tally.acknowledged += answers.len() as u64;
                 if answers.len() != all.len() {
                     let (told, asked) = (answers.len(), all.len());
-                    self.watch.broken(format!("node {} gave {told} answers to {asked}", site.node));
+                    self.watch.report_broken(format!(
+                        "node {} gave {told} answers to {asked}",
+                        site.node
+                    ));
                 }
                 let mut recorded = Recorded::Yes;
-                let mut inner = self.watch.inner();
-                inner.reads.known(stamp.position);
+                let mut inner = self.watch.lock_state();
+                inner.reads.raise_floor(stamp.position);
                 for (sent, answer) in all.iter().zip(answers) {
                     if atomic && told_failed(&answer) {
                         recorded = Recorded::No;
                     }
-                    inner.acknowledged.told(Told {
+                    inner.acknowledged.add_answer(AcknowledgedCommand {
                         node: site.node,
                         command: sent.bytes.clone(),
                         answer,
@@ -295,7 +308,8 @@ impl Client {
                 Some(recorded)
             }
             Attempt::Read(_) => {
-                self.watch.broken(format!("node {} answers commands with a view", site.node));
+                self.watch
+                    .report_broken(format!("node {} answers commands with a view", site.node));
                 None
             }
             Attempt::Refused(code) => {
@@ -314,22 +328,22 @@ impl Client {
     async fn read(&mut self) {
         let site = self.site();
         let account = wallet(&mut self.random);
-        let floor = self.watch.inner().reads.floor();
+        let floor = self.watch.lock_state().reads.floor();
         let deadline = Duration::from_millis(*self.random.pick(&[100, 500, 2_000]));
         self.tally.reads += 1;
-        let answered = attempt(&site, read(Query::Account(account)), deadline).await;
+        let answered = attempt(&site, read_request(Query::Account(account)), deadline).await;
         if let Attempt::Read(view) = answered
             && let View::Account(seen) = *view
         {
-            let read = Read {
+            let read = AnsweredRead {
                 node: site.node,
                 account,
                 posted: Some(seen.posted),
                 position: seen.position,
                 floor,
             };
-            let held = self.watch.inner().reads.answered(read);
-            self.watch.held(held);
+            let held = self.watch.lock_state().reads.add_answer(read);
+            self.watch.report_if_broken(held);
         }
     }
 }

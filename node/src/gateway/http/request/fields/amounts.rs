@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for WrittenAmount {
 impl WrittenAmount {
     /// What goes into the command. One that doesn't fit is noted as the command's misfit, if it's the first: `field` is
     /// `amount_invalid`, and the command must not be sent.
-    pub(crate) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> Amount {
+    pub(crate) fn into_amount(self, field: &str, misfit: &mut Option<Problem>) -> Amount {
         match self {
             Self::Fits(amount) => amount,
             Self::OutOfRange => {
@@ -96,12 +96,12 @@ impl<'de> Deserialize<'de> for WrittenLimit {
 }
 
 impl WrittenLimit {
-    /// What goes into the command; see [`WrittenAmount::noting`].
-    pub(crate) fn noting(self, field: &str, misfit: &mut Option<Problem>) -> LimitChange {
+    /// What goes into the command; see [`WrittenAmount::into_amount`].
+    pub(crate) fn into_change(self, field: &str, misfit: &mut Option<Problem>) -> LimitChange {
         match self {
             Self::Keep => LimitChange::Keep,
             Self::Clear => LimitChange::Clear,
-            Self::Set(amount) => LimitChange::Set(amount.noting(field, misfit)),
+            Self::Set(amount) => LimitChange::Set(amount.into_amount(field, misfit)),
         }
     }
 }

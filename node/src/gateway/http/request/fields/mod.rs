@@ -49,8 +49,8 @@ macro_rules! texts {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Visitor;
-                impl serde::de::Visitor<'_> for Visitor {
+                struct TextVisitor;
+                impl serde::de::Visitor<'_> for TextVisitor {
                     type Value = $name;
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +62,7 @@ macro_rules! texts {
                         parse(text).map($name).ok_or_else(|| E::custom($expects))
                     }
                 }
-                deserializer.deserialize_str(Visitor)
+                deserializer.deserialize_str(TextVisitor)
             }
         }
 
@@ -185,8 +185,8 @@ pub(crate) type Label = ShortText<LABEL_BYTES_MAX>;
 
 impl<'de, const MAX: usize> Deserialize<'de> for ShortText<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<const MAX: usize>;
-        impl<const MAX: usize> serde::de::Visitor<'_> for Visitor<MAX> {
+        struct ShortTextVisitor<const MAX: usize>;
+        impl<const MAX: usize> serde::de::Visitor<'_> for ShortTextVisitor<MAX> {
             type Value = ShortText<MAX>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,7 +197,7 @@ impl<'de, const MAX: usize> Deserialize<'de> for ShortText<MAX> {
                 Text::new(text).map(ShortText).map_err(E::custom)
             }
         }
-        deserializer.deserialize_str(Visitor)
+        deserializer.deserialize_str(ShortTextVisitor)
     }
 }
 
@@ -275,7 +275,7 @@ pub(crate) struct Time(pub(crate) u64);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&clock::rfc3339(self.0))
+        serializer.serialize_str(&clock::format_time(self.0))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::limits::COMMANDS_MAX;
 /// A batch as it's written: the items as they are, to be read one by one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Batch<'a> {
+pub(crate) struct BatchBody<'a> {
     pub(crate) atomic: bool,
     #[serde(borrow)]
     pub(crate) commands: Items<'a>,
@@ -122,7 +122,7 @@ pub(crate) struct Item {
 }
 
 /// An item's own fields: those that the single route's body has, and its target's.
-fn own<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
+fn read_fields<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
     json::read_object(text.as_bytes(), Some("type"))
 }
 
@@ -133,32 +133,32 @@ pub(crate) fn read(text: &str) -> Result<(u128, Item), Problem> {
     let mut misfit = None;
     let (id, command) = match r#type {
         ItemType::Transfer => {
-            let body: NewTransfer = own(text)?;
+            let body: NewTransfer = read_fields(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
-            (id.number(), Command::Transfer(body.command(id, &mut misfit)))
+            (id.number(), Command::Transfer(body.into_command(id, &mut misfit)))
         }
         ItemType::OpenAccount => {
-            let body: NewAccount = own(text)?;
+            let body: NewAccount = read_fields(text)?;
             let AccountIdText(id) = body.id.ok_or_else(missing)?;
-            (id.number(), Command::OpenAccount(body.command(id, &mut misfit)))
+            (id.number(), Command::OpenAccount(body.into_command(id, &mut misfit)))
         }
         ItemType::Hold => {
-            let body: NewHold = own(text)?;
+            let body: NewHold = read_fields(text)?;
             let CommandIdText(id) = body.id.ok_or_else(missing)?;
-            (id.number(), Command::Hold(body.command(id, &mut misfit)))
+            (id.number(), Command::Hold(body.into_command(id, &mut misfit)))
         }
         ItemType::Capture => {
-            let CaptureItem { id, hold, amount } = own(text)?;
-            let amount = amount.map(|amount| amount.noting("amount", &mut misfit));
+            let CaptureItem { id, hold, amount } = read_fields(text)?;
+            let amount = amount.map(|amount| amount.into_amount("amount", &mut misfit));
             (id.0.number(), Command::Capture(Capture { id: id.0, hold: hold.0, amount }))
         }
         ItemType::Void => {
-            let VoidItem { id, hold } = own(text)?;
+            let VoidItem { id, hold } = read_fields(text)?;
             (id.0.number(), Command::Void(Void { id: id.0, hold: hold.0 }))
         }
         ItemType::Refund => {
-            let RefundItem { id, payment, amount, memo } = own(text)?;
-            let amount = amount.map(|amount| amount.noting("amount", &mut misfit));
+            let RefundItem { id, payment, amount, memo } = read_fields(text)?;
+            let amount = amount.map(|amount| amount.into_amount("amount", &mut misfit));
             let refund = Refund { id: id.0, payment: payment.0, amount, memo: memo.0 };
             (id.0.number(), Command::Refund(refund))
         }

@@ -20,28 +20,28 @@ use crate::gateway::http::{
     HttpDoor,
     answer::{
         describe::{self, Decision},
-        problem::{Code, FailedBatch, Problem, Written},
+        problem::{Code, FailedBatch, Problem, ProblemJson},
     },
     openapi::{BatchProblems, DeadlineMs},
-    request::{body::Asked, head::Head, json},
-    submit::unknown,
+    request::{body::RequestWithBody, head::Head, json},
+    submit::outcome_unknown,
 };
 use crate::{
     admission,
     limits::{ENTRY_BYTES_MAX, ITEMS_AT_A_TIME},
-    road::Errand,
-    state::State,
+    road::Request,
+    state::AppliedState,
 };
-use items::{Batch, Item};
-use results::raw;
+use items::{BatchBody, Item};
+use results::to_raw_json;
 pub(crate) use schemas::ResultSchema;
-use schemas::{BatchSchema, Results};
+use schemas::{BatchSchema, ResultsSchema};
 
 /// What an entry and a group need beside the commands.
 const HEADS_BYTES: usize = 64;
 
 /// The items of a batch, and what goes on the road.
-struct Checked {
+struct CheckedBatch {
     items: Vec<Item>,
     count: u32,
     commands: Bytes,
@@ -51,36 +51,36 @@ struct Checked {
 #[utoipa::path(
     post, path = "/v1/batches", tag = "batches", operation_id = "batch",
     params(DeadlineMs), request_body = BatchSchema,
-    responses((status = 200, description = "Decided, each for itself.", body = Results), BatchProblems),
+    responses((status = 200, description = "Decided, each for itself.", body = ResultsSchema), BatchProblems),
 )]
 pub(crate) async fn batch(
     Of(door): Of<Arc<HttpDoor>>,
-    asked: Asked,
+    asked: RequestWithBody,
 ) -> Result<Response<Body>, Problem> {
-    let Asked { head, body, .. } = &asked;
-    head.no_id()?;
-    let batch: Batch<'_> = json::read(body)?;
+    let RequestWithBody { head, body, .. } = &asked;
+    head.check_no_id()?;
+    let batch: BatchBody<'_> = json::read(body)?;
     let checked = check(&door, head, &batch.commands.0).await?;
     if batch.atomic {
         let misfit = checked.items.iter().position(|item| item.misfit.is_some());
         if let Some(at) = misfit {
-            return Err(failed_at_the_door(&checked.items, at));
+            return Err(fail_unsent_batch(&checked.items, at));
         }
     }
     let decided = decide(&door, head, batch.atomic, &checked).await?;
-    door.reach(newest(&decided), head.deadline).await?;
+    door.wait_applied(newest_position(&decided), head.deadline).await?;
     let (state, atomic, items) = (door.state.clone(), batch.atomic, checked.items);
     // Thousands of answers are told elsewhere, so that others get theirs meanwhile.
-    tokio::task::spawn_blocking(move || tell(&state, atomic, &decided, &items))
+    tokio::task::spawn_blocking(move || describe_batch(&state, atomic, &decided, &items))
         .await
-        .map_err(|_| unknown())?
+        .map_err(|_| outcome_unknown())?
 }
 
 /// Reads and judges all items, giving way to other requests now and then.
-async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Checked, Problem> {
+async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<CheckedBatch, Problem> {
     let mut ids = HashSet::with_capacity(items.len());
     let mut checked =
-        Checked { items: Vec::with_capacity(items.len()), count: 0, commands: Bytes::new() };
+        CheckedBatch { items: Vec::with_capacity(items.len()), count: 0, commands: Bytes::new() };
     let mut commands = Vec::new();
     for (number, item) in items.iter().enumerate() {
         if number % ITEMS_AT_A_TIME == ITEMS_AT_A_TIME - 1 {
@@ -116,37 +116,37 @@ async fn decide(
     door: &HttpDoor,
     head: &Head,
     atomic: bool,
-    checked: &Checked,
+    checked: &CheckedBatch,
 ) -> Result<Vec<Decision>, Problem> {
     if checked.count == 0 {
         return Ok(Vec::new());
     }
     let (count, commands) = (checked.count, checked.commands.clone());
-    let errand = Errand::Submit { count, atomic, commands };
-    let (decided, answers) = door.decide(head.caller, errand, head.deadline).await?;
-    let own = decided.answers.get(answers).ok_or_else(unknown)?;
+    let errand = Request::Submit { count, atomic, commands };
+    let (decided, answers) = door.submit_request(head.caller, errand, head.deadline).await?;
+    let own = decided.answers.get(answers).ok_or_else(outcome_unknown)?;
     if own.len() != usize::try_from(count).unwrap_or(usize::MAX) {
-        return Err(unknown());
+        return Err(outcome_unknown());
     }
-    Ok(own.iter().map(|answer| Decision::of(&decided, answer)).collect())
+    Ok(own.iter().map(|answer| Decision::from_answer(&decided, answer)).collect())
 }
 
 /// The newest entry that one of the answers was decided in.
-fn newest(decided: &[Decision]) -> u64 {
+fn newest_position(decided: &[Decision]) -> u64 {
     decided.iter().map(|decision| decision.stamp.position).max().unwrap_or(0)
 }
 
 /// The whole answer.
-fn tell(
-    state: &State,
+fn describe_batch(
+    state: &AppliedState,
     atomic: bool,
     decided: &[Decision],
     items: &[Item],
 ) -> Result<Response<Body>, Problem> {
-    let told = results::tell(state, decided, items)?;
+    let told = results::describe_results(state, decided, items)?;
     match (told.failed, decided.first()) {
         (Some(failed_index), Some(first)) if atomic => {
-            let results = raw(&told.results);
+            let results = to_raw_json(&told.results);
             Err(Problem::batch_failed(Some(first.stamp), FailedBatch { failed_index, results }))
         }
         _ => Ok(describe::json(StatusCode::OK, &told)),
@@ -154,15 +154,15 @@ fn tell(
 }
 
 /// An atomic batch with an item that no ledger can judge: nothing is sent.
-fn failed_at_the_door(items: &[Item], failed_index: usize) -> Problem {
+fn fail_unsent_batch(items: &[Item], failed_index: usize) -> Problem {
     let others = Problem::not_done();
-    let results: Vec<Written<'_>> = items
+    let results: Vec<ProblemJson<'_>> = items
         .iter()
         .enumerate()
         .map(|(number, item)| match &item.misfit {
-            Some(problem) if number == failed_index => problem.written(),
-            _ => others.written(),
+            Some(problem) if number == failed_index => problem.to_json(),
+            _ => others.to_json(),
         })
         .collect();
-    Problem::batch_failed(None, FailedBatch { failed_index, results: raw(&results) })
+    Problem::batch_failed(None, FailedBatch { failed_index, results: to_raw_json(&results) })
 }

@@ -14,13 +14,13 @@ use crate::gateway::http::{
         },
         problem::{Code, Problem},
     },
-    submit::unknown,
+    submit::outcome_unknown,
 };
-use crate::{history::Past, state::State};
+use crate::{history::HistoryReader, state::AppliedState};
 
 /// The results of a batch.
 #[derive(Serialize)]
-pub(crate) struct Told {
+pub(crate) struct BatchResults {
     pub(crate) results: Vec<Box<RawValue>>,
     /// The first command that was rejected for what it is.
     #[serde(skip)]
@@ -31,17 +31,21 @@ pub(crate) struct Told {
 ///
 /// # Errors
 /// When something can't be read at the moment: the same batch brings the same answers again.
-pub(crate) fn tell(state: &State, decided: &[Decision], items: &[Item]) -> Result<Told, Problem> {
-    let teller = Teller { state, past: state.past() };
-    let mut told = Told { results: Vec::with_capacity(items.len()), failed: None };
+pub(crate) fn describe_results(
+    state: &AppliedState,
+    decided: &[Decision],
+    items: &[Item],
+) -> Result<BatchResults, Problem> {
+    let teller = ResultDescriber { state, past: state.history_reader() };
+    let mut told = BatchResults { results: Vec::with_capacity(items.len()), failed: None };
     let mut decided = decided.iter();
     for (number, item) in items.iter().enumerate() {
         let result = match &item.misfit {
             Some(problem) => Err(problem.clone()),
             None => {
-                let decision = decided.next().ok_or_else(unknown)?.clone();
-                match decision.committed() {
-                    Ok(decision) => Ok(teller.tell(&item.command, &decision)?),
+                let decision = decided.next().ok_or_else(outcome_unknown)?.clone();
+                match decision.require_committed() {
+                    Ok(decision) => Ok(teller.describe_result(&item.command, &decision)?),
                     Err(problem) => Err(problem),
                 }
             }
@@ -51,53 +55,61 @@ pub(crate) fn tell(state: &State, decided: &[Decision], items: &[Item]) -> Resul
             if own && told.failed.is_none() {
                 told.failed = Some(number);
             }
-            raw(&problem.written())
+            to_raw_json(&problem.to_json())
         }));
     }
     Ok(told)
 }
 
 /// Looks up what a command alone doesn't tell. One look at the past for all of a batch: what lies together is read once.
-struct Teller<'a> {
-    state: &'a State,
-    past: Past<'a>,
+struct ResultDescriber<'a> {
+    state: &'a AppliedState,
+    past: HistoryReader<'a>,
 }
 
-impl Teller<'_> {
+impl ResultDescriber<'_> {
     /// A committed command's result.
-    fn tell(&self, command: &Command, decision: &Decision) -> Result<Box<RawValue>, Problem> {
+    fn describe_result(
+        &self,
+        command: &Command,
+        decision: &Decision,
+    ) -> Result<Box<RawValue>, Problem> {
         let status = decision.status().as_u16();
-        let moved =
-            |shape| raw(&WithStatus { status, outcome: CommittedTransfer::new(decision, shape) });
-        let set_aside =
-            |shape| raw(&WithStatus { status, outcome: CommittedHold::new(decision, shape) });
+        let moved = |shape| {
+            to_raw_json(&WithStatus { status, outcome: CommittedTransfer::new(decision, shape) })
+        };
+        let set_aside = |shape| {
+            to_raw_json(&WithStatus { status, outcome: CommittedHold::new(decision, shape) })
+        };
         let movement = |id| {
-            let found = self.past.transfer(id).ok().flatten().ok_or_else(unknown);
-            found.map(|view| moved(TransferShape::fixed(&view)))
+            let found = self.past.find_transfer(id).ok().flatten().ok_or_else(outcome_unknown);
+            found.map(|view| moved(TransferShape::immutable_part(&view)))
         };
         let hold = |id| {
-            let found = self.past.hold(id).ok().flatten().ok_or_else(unknown);
+            let found = self.past.find_hold(id).ok().flatten().ok_or_else(outcome_unknown);
             found.map(|view| set_aside(HoldShape::from(view)))
         };
         match command {
-            Command::Transfer(transfer) => Ok(moved(TransferShape::moved(transfer, decision))),
+            Command::Transfer(transfer) => {
+                Ok(moved(TransferShape::from_command(transfer, decision)))
+            }
             Command::Capture(capture) => movement(capture.id),
             Command::Refund(refund) => movement(refund.id),
             Command::Hold(taken_up) => hold(taken_up.id),
             Command::Void(void) => hold(void.hold),
-            Command::OpenAccount(open) => match self.state.query(&Query::Account(open.id)) {
+            Command::OpenAccount(open) => match self.state.answer_query(&Query::Account(open.id)) {
                 Ok(View::Account(view)) => {
                     let outcome = CommittedAccount::new(decision, AccountShape::from(view));
-                    Ok(raw(&WithStatus { status, outcome }))
+                    Ok(to_raw_json(&WithStatus { status, outcome }))
                 }
-                _ => Err(unknown()),
+                _ => Err(outcome_unknown()),
             },
             _ => unreachable!("a batch has no items of other types"),
         }
     }
 }
 
-pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
+pub(crate) fn to_raw_json(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).expect("the shapes hold nothing that JSON can't")
 }
 

@@ -90,7 +90,7 @@ fn any_integer(types: &[Type]) -> RefOr<Schema> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema; results are written one by one")]
 #[schema(as = Results)]
-pub(crate) struct Results {
+pub(crate) struct ResultsSchema {
     results: Vec<ResultSchema>,
 }
 
