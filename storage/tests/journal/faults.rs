@@ -183,10 +183,13 @@ fn every_sync_that_appends_wait_for_is_told_and_one_that_fails_never_ends() {
     rig.append(1, &[10, 20]);
     rig.append(1, &[30]);
     rig.settle();
-    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends"], "one for all that waited");
+    assert_eq!(*told.0.lock().unwrap(), ["sync_begins", "sync_ends"], "one for all that waited");
     rig.write(1, &[40]);
     rig.append(1, &[50]);
     rig.disk.fail_next_sync();
     assert_eq!(rig.writer.step(9), WriterStep::Poisoned);
-    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends", "begins", "ends", "begins"]);
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        ["sync_begins", "sync_ends", "sync_begins", "sync_ends", "sync_begins"]
+    );
 }
