@@ -39,8 +39,7 @@ fn a_wide_comment_is_named() {
     let wider = format!("    // {}\n", "é".repeat(94));
     let behind_code = format!("let a = 1; // {}\n", "x".repeat(90));
     let quoted = format!("let a = \"// {}\";\n", "x".repeat(100));
-    let complaints =
-        |text: &str| wide(&[Source::new("node/src/a.rs", text)]);
+    let complaints = |text: &str| wide(&[Source::new("node/src/a.rs", text)]);
     assert!(complaints(&(fits + &quoted)).is_empty());
     assert_eq!(complaints(&wider), ["node/src/a.rs:1: 101 columns"]);
     assert_eq!(complaints(&behind_code), ["node/src/a.rs:1: 104 columns"]);

@@ -23,10 +23,8 @@ const WRAPPERS: &[(&str, &[&str])] = &[
 ];
 
 /// A crate of the workspace, and all that it may depend on, where that is worth keeping.
-const WHOLE: &[(&str, &[&str])] = &[
-    ("evenkeel-ledger", &["blake3", "evenkeel-wire"]),
-    ("evenkeel-oracle", &["evenkeel-wire"]),
-];
+const WHOLE: &[(&str, &[&str])] =
+    &[("evenkeel-ledger", &["blake3", "evenkeel-wire"]), ("evenkeel-oracle", &["evenkeel-wire"])];
 
 /// A crate of the workspace, and the ones that it must never know.
 const STRANGERS: &[(&str, &[&str])] = &[
