@@ -1,10 +1,10 @@
-//! What happens off the road: segments are sealed and indexed, damaged indexes made anew, checkpoints written, rows audited,
-//! digests taken when idle.
+//! The keeper: background work. It seals and indexes segments, rebuilds damaged indexes, writes
+//! checkpoints, audits rows, scrubs sealed segments and takes digests when idle.
 //!
-//! One turn does one bounded piece and says how long to rest; a low-priority thread takes the turns in production, a task in
-//! the simulation. Nothing here is waited for by a command. The order is what a start relies on: a segment's index is
-//! durable before the segment counts as sealed, and a checkpoint's marker is written only when the segment that it ends
-//! is sealed.
+//! One turn does one bounded piece of work and returns how long to rest. In production a
+//! low-priority thread runs the turns, in the simulation a task. No command ever waits for the
+//! keeper. A start relies on this order: a segment's index is durable before the segment counts as
+//! sealed, and a checkpoint's marker is written only when the segment that it ends is sealed.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -27,11 +27,11 @@ use crate::{
 };
 use evenkeel_ledger::AuditProgress;
 
-/// Makes an empty place for checkpoints after the old one was set aside.
+/// Opens an empty checkpoint store after the old one was set aside.
 pub type ReopenCheckpoints =
     Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
 
-/// How long to rest before the next turn.
+/// The rest before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// There is more to do.
@@ -40,7 +40,7 @@ pub enum Rest {
     Idle,
 }
 
-/// Takes the turns.
+/// Runs the turns.
 pub struct Keeper {
     state: Arc<AppliedState>,
     history: Arc<History>,
@@ -49,29 +49,29 @@ pub struct Keeper {
     checkpoints: Option<Box<dyn Checkpoints>>,
     reopen: ReopenCheckpoints,
     writing: Option<CheckpointWrite>,
-    /// How fast background writing may be: called with bytes written, it sleeps.
+    /// Throttles background writes: it sleeps according to the bytes written.
     pace: Box<dyn FnMut(usize) + Send>,
     position_before: Option<u64>,
     audited: u64,
     waiting_for_room: bool,
-    /// A segment couldn't be indexed while another's index is being made anew.
+    /// A segment waits for the index of another one, which is being rebuilt.
     waiting_for_index: bool,
-    /// The sealed segment that the scrubber walks next: its first position.
+    /// The first position of the sealed segment that the scrubber reads next.
     scrub_next: u64,
-    /// Indexes that are being made anew.
+    /// Damaged indexes that are being rebuilt.
     rebuild: Option<Rebuild>,
 }
 
-/// A checkpoint that is being written.
+/// A checkpoint in progress.
 struct CheckpointWrite {
     begun: BegunCheckpoint,
     generation: u64,
     copied: bool,
 }
 
-/// How much of the journal is noted at a time.
+/// Bytes of the journal that are added to the recent index at a time.
 const RECENT_INDEX_BYTES: usize = 1 << 20;
-/// How often the scrubber walks a segment.
+/// The scrubber's rest between segments.
 const SCRUB_REST: Duration = Duration::from_secs(5);
 
 impl Keeper {
@@ -102,10 +102,10 @@ impl Keeper {
         }
     }
 
-    /// One piece of work.
+    /// Does one piece of work.
     ///
     /// # Errors
-    /// When the node must stop: money doesn't add up, or a segment can't be sealed.
+    /// When the node must stop: the sums are wrong, or a segment can't be sealed.
     pub fn run_turn(&mut self) -> Result<Rest, String> {
         self.digest_when_idle();
         self.update_recent_index();
@@ -125,7 +125,7 @@ impl Keeper {
         self.audit_rows()
     }
 
-    /// Makes damaged indexes anew, a piece a turn.
+    /// Rebuilds damaged indexes, one piece a turn.
     fn rebuild_indexes(&mut self) -> Result<Option<Rest>, String> {
         let indexes = self.history.indexes();
         let mut rebuild = match self.rebuild.take() {
@@ -149,7 +149,7 @@ impl Keeper {
         Ok(Some(rest))
     }
 
-    /// Takes a digest when nothing was applied since the last turn that had nothing else to do.
+    /// Takes a digest if nothing was applied since the last turn.
     fn digest_when_idle(&mut self) {
         let position = self.state.position();
         if position == self.position_before && position.is_some() {
@@ -158,15 +158,15 @@ impl Keeper {
         self.position_before = position;
     }
 
-    /// Takes notes on what was applied since the last turn, so that nobody who asks has much of it to do.
-    /// When something can't be had, whoever asks is told so, and it's tried again.
+    /// Adds newly applied entries to the recent index, so that callers have little left to add. If
+    /// an entry can't be read, callers get an error and the keeper retries.
     fn update_recent_index(&mut self) {
         loop {
             match self.state.update_recent_index(RECENT_INDEX_BYTES) {
                 Ok(true) => (self.pace)(RECENT_INDEX_BYTES),
                 Ok(false) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "recent entries can't be noted for accounts' histories");
+                    tracing::warn!(%error, "recent entries can't be added to the index of accounts' histories");
                     return;
                 }
             }
@@ -196,7 +196,7 @@ impl Keeper {
             if self.history.indexes().recovering_indexes().is_empty() {
                 return Err(error.into());
             }
-            // What it needs is being made anew, and the segment waits for that.
+            // The index that it needs is being rebuilt, so the segment waits.
             self.waiting_for_index = true;
             return Ok(false);
         }
@@ -210,12 +210,14 @@ impl Keeper {
 
     fn wait_for_room(&mut self) -> Rest {
         if !std::mem::replace(&mut self.waiting_for_room, true) {
-            tracing::error!("the disk is full: a segment waits to be sealed or indexed; make room");
+            tracing::error!(
+                "the disk is full: a segment waits to be sealed or indexed; free some space"
+            );
         }
         Rest::For(Duration::from_secs(1))
     }
 
-    /// Writes the next slice of a checkpoint; its marker when the segment that it ends is sealed.
+    /// Writes a checkpoint's next slice, or its marker once the segment that it ends is sealed.
     fn write_checkpoint(&mut self) -> Option<Rest> {
         if self.writing.is_none() {
             let begun = self.state.take_begun_checkpoint()?;
@@ -288,11 +290,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// A checkpoint is never worth a stop: it's given up, and the next one is written whole.
+    /// A failed checkpoint never stops the node: it's abandoned, and the next one is written in
+    /// full.
     fn abandon_checkpoint(&mut self, error: &CheckpointError) -> Rest {
         tracing::error!(
             %error,
-            "a checkpoint of the balances wasn't written; the journal has everything, the next one begins anew"
+            "a checkpoint of the balances wasn't written; the journal is complete, and the next checkpoint is written in full"
         );
         self.writing = None;
         self.checkpoints = None;
@@ -300,7 +303,7 @@ impl Keeper {
         Rest::For(Duration::from_secs(1))
     }
 
-    /// Looks at the next rows; sums and digest must be what was kept along.
+    /// Audits the next rows: sums and digest must match the ledger's running ones.
     fn audit_rows(&mut self) -> Result<Rest, String> {
         let position = self.state.position().unwrap_or(0);
         if position == self.audited {
@@ -316,7 +319,8 @@ impl Keeper {
         }
     }
 
-    /// Walks one sealed segment, oldest first, and begins anew after the newest: rot must be found while peers have a good copy.
+    /// Verifies one sealed segment, oldest first, and starts over after the newest: bit rot must be
+    /// found while peers still have a good copy.
     fn scrub_segment(&mut self) -> Result<Rest, String> {
         let segments = self.journal.segments();
         let mut sealed = segments.iter().filter_map(sealed_segment);
@@ -338,7 +342,7 @@ impl Keeper {
 
 /// Why a segment isn't sealed.
 enum SealFailure {
-    /// It may be tried again when there's room.
+    /// Retried when there's space.
     DiskFull,
     Broken(String),
 }

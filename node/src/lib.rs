@@ -1,9 +1,10 @@
 //! The evenkeel node: a replicated wallet ledger, one process per site.
 //!
-//! A request takes one road: door ([`gateway`]) → [`admission`] → [`road`] → [`replication`] → the ledger in [`state`] →
-//! reply. What a node is made of and in which order it starts and stops is in [`node`]; docs/ARCHITECTURE.md draws it.
+//! A request takes one road: door ([`gateway`]) → [`admission`] → [`road`] → [`replication`] → the
+//! ledger in [`state`] → reply. [`node`] lists the parts of a node and the order of start and stop;
+//! docs/ARCHITECTURE.md draws them.
 
-// A node, and what it's told.
+// The node and its configuration.
 pub mod clock;
 pub mod config;
 pub mod limits;
@@ -15,13 +16,13 @@ pub mod gateway;
 pub mod replication;
 pub mod road;
 
-// What follows from the journal.
+// Derived from the journal.
 pub mod history;
 pub mod keeper;
 pub mod replay;
 pub mod state;
 
-// What is seen from outside.
+// Visible from outside.
 pub mod metrics;
 pub mod operator;
 pub mod telemetry;

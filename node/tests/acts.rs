@@ -1,5 +1,5 @@
-//! What an operator changes in the ledger, and what comes through the door between sites: keys and the end of a day, by nodes
-//! and by nobody else. The primary is a ledger that decides every ticket at once.
+//! The operator's changes of the ledger and the door between sites: keys and the end of a day come
+//! from nodes only. The primary is a ledger that decides every ticket at once.
 
 #[path = "support/applied.rs"]
 mod applied;
@@ -40,11 +40,11 @@ use tokio::sync::{mpsc, watch};
 
 const MERCHANT: AccountId = AccountId::new(3);
 
-/// Decides every ticket at once; now and then something else comes first.
+/// Decides every ticket at once, optionally after other commands.
 struct Alone {
     ledger: Mutex<Applied>,
     state: Arc<AppliedState>,
-    /// Decided in front of the next commands.
+    /// Decided before the next commands.
     first: Mutex<Vec<Command>>,
 }
 
@@ -89,12 +89,12 @@ impl RoadExit for Alone {
     }
 }
 
-/// Takes nothing: whoever follows has no way.
+/// An exit that takes nothing.
 struct Nowhere;
 
 impl RoadExit for Nowhere {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        panic!("{:?} goes nowhere", ticket.request)
+        panic!("{:?} must not be offered", ticket.request)
     }
 }
 
@@ -141,7 +141,7 @@ impl Site {
 
     fn business_date(&self) -> String {
         let date = self.primary.state.with_ledger(|ledger| ledger.business_date());
-        date.expect("founded").to_string()
+        date.expect("bootstrapped").to_string()
     }
 }
 
@@ -157,7 +157,7 @@ async fn a_key_opens_doors_from_its_making_to_its_end() {
     let made = acts.create_key(Role::Merchant, Some(MERCHANT)).await.expect("made");
     assert_eq!((made.id, made.role.as_str()), (2, "merchant"));
     assert_eq!(made.account, Some(MERCHANT.to_string()));
-    assert!(made.key.starts_with("ek_") && made.key.len() == 67, "256 bits behind a mark");
+    assert!(made.key.starts_with("ek_") && made.key.len() == 67, "256 bits behind a prefix");
     assert_ne!(made.key, acts.create_key(Role::App, None).await.expect("another").key);
     let caller = site.keyring.authenticate_locally(&key_hash(&made.key)).expect("known");
     assert_eq!(
@@ -180,7 +180,7 @@ async fn a_key_opens_doors_from_its_making_to_its_end() {
 #[tokio::test(start_paused = true)]
 async fn what_the_ledger_says_no_to_is_told_by_its_code() {
     let acts = Site::leading().acts();
-    let unknown = acts.revoke_key(KeyId(9)).await.expect_err("there is none");
+    let unknown = acts.revoke_key(KeyId(9)).await.expect_err("no such key");
     assert_eq!(rejection(unknown), Rejection::KeyNotFound);
     for (role, account) in [
         (Role::Merchant, None),
@@ -203,15 +203,15 @@ async fn a_day_is_closed_by_hand_and_the_next_one_is_the_day_after() {
     assert_eq!(again.position, closed.position + 1);
 }
 
-/// Midnight, or an attempt whose answer was lost, ended the day between the question for its date and the marker: the operator
-/// is told of that end, and the day that has just begun isn't closed.
+/// Midnight, or an attempt whose answer was lost, ended the day between the query for its date and
+/// the marker: the operator gets that end, and the day that has just begun isn't closed.
 #[tokio::test(start_paused = true)]
 async fn a_day_that_somebody_closed_a_moment_before_is_closed_once() {
     let site = Site::leading();
     let date = |text| BusinessDate::parse(text).expect("a date");
     let midnight = CloseDay { closed: date("2026-11-26"), next: date("2026-11-27") };
     site.primary.first.lock().expect("unpoisoned").push(Command::CloseDay(midnight));
-    let before = site.primary.state.position().expect("founded");
+    let before = site.primary.state.position().expect("bootstrapped");
     let closed = site.acts().close_day().await.expect("it is closed");
     assert_eq!((closed.date.as_str(), closed.next.as_str()), ("2026-11-26", "2026-11-27"));
     assert_eq!(closed.position, before + 1, "midnight's marker");
@@ -225,10 +225,10 @@ async fn without_a_primary_nothing_is_done() {
     tokio::spawn(async move { road.drain_waiting().await });
     site.lead.send_replace(Lead::Nowhere);
     for error in [
-        site.acts().close_day().await.map(drop).expect_err("nobody"),
-        site.acts().create_key(Role::App, None).await.map(drop).expect_err("nobody"),
-        site.acts().revoke_key(KeyId(1)).await.expect_err("nobody"),
-        site.acts().keys().await.map(drop).expect_err("nobody"),
+        site.acts().close_day().await.map(drop).expect_err("no primary"),
+        site.acts().create_key(Role::App, None).await.map(drop).expect_err("no primary"),
+        site.acts().revoke_key(KeyId(1)).await.expect_err("no primary"),
+        site.acts().keys().await.map(drop).expect_err("no primary"),
     ] {
         assert!(matches!(error, AdminError::Unavailable(_)), "{error:?}");
     }
@@ -251,7 +251,7 @@ impl LaneOut for Answers {
     }
 }
 
-/// Another site, at the end of its lane to the primary.
+/// Another site, at its end of a lane to the primary.
 struct Peer {
     frames: mpsc::Sender<Frame>,
     answers: mpsc::Receiver<Bytes>,
@@ -281,11 +281,11 @@ impl Peer {
 
     async fn asks(&mut self, bytes: Vec<u8>) -> Told {
         let mut bytes = BytesMut::from(&*bytes);
-        let frame = frame::take_frame(&mut bytes).expect("well formed").expect("whole");
-        self.frames.send(frame).await.expect("the door listens");
+        let frame = frame::take_frame(&mut bytes).expect("well formed").expect("a whole frame");
+        self.frames.send(frame).await.expect("the door receives");
         let answer = self.answers.recv().await.expect("the door answers");
         let mut answer = BytesMut::from(&*answer);
-        let frame = frame::take_frame(&mut answer).expect("well formed").expect("whole");
+        let frame = frame::take_frame(&mut answer).expect("well formed").expect("a whole frame");
         match frame.kind {
             reply::OUTCOMES => Told::Outcomes(codec::decode(&frame.body).expect("outcomes")),
             reply::VIEW => {
@@ -368,7 +368,8 @@ async fn a_forwarded_key_is_judged_where_it_is_decided() {
     assert!(matches!(told, Told::Refused(RefusalCode::Unauthorized)), "at once: {told:?}");
 }
 
-/// A site that isn't the primary any more may not know the newest keys: it must send the request elsewhere, not turn it away.
+/// A former primary may lack the newest keys: it must answer that it isn't the primary rather than
+/// refuse the key.
 #[tokio::test(start_paused = true)]
 async fn a_site_that_no_longer_leads_judges_no_key() {
     let site = Site::leading();

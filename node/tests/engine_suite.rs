@@ -1,8 +1,9 @@
-//! The engine's own storage suite, run against our log store: the production store over a production journal with its writer's
-//! thread, on a disk in memory.
+//! The engine's own storage suite, run against the log store: the production store over a
+//! production journal with its writer thread, on a disk in memory.
 //!
-//! The suite expects what evenkeel never does: purging, snapshots, logs that begin in the middle. A wrapper that exists only here
-//! adds those on top: records below the purged one are hidden, gaps at the front are filled with hidden ones.
+//! The suite expects features that evenkeel never has: purging, snapshots, logs that begin in the
+//! middle. A wrapper in this file adds them: records below the purged one are hidden, and gaps at
+//! the front are filled with hidden records.
 
 use std::{
     fmt::Debug,
@@ -39,7 +40,7 @@ async fn the_engines_own_suite_passes_against_the_log_store() {
 
 struct Builder;
 
-/// Ends the writer's thread with the test that it served.
+/// Ends the writer's thread together with its test.
 struct Closing(Journal);
 
 impl Drop for Closing {
@@ -62,7 +63,7 @@ impl StoreBuilder<EngineTypes, Hiding, Machine, Closing> for Builder {
     }
 }
 
-/// The log store, with its front hidden.
+/// The log store with a hidden front.
 struct Hiding {
     inner: LogStore,
     journal: Journal,
@@ -77,7 +78,7 @@ impl Hiding {
         tip.map(|tip| log_id(tip.term, tip.position))
     }
 
-    /// Fills what lies between the journal's end and a log that begins further on.
+    /// Fills the gap between the journal's end and a log that begins later.
     fn fill_up_to(&self, first: u64) -> Result<(), io::Error> {
         let due = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         if due >= first {
@@ -95,7 +96,7 @@ impl Hiding {
     }
 }
 
-/// Reads through the production store, but nothing that is hidden.
+/// Reads through the production store, without hidden records.
 struct Reader {
     inner: LogStore,
     visible_from: Arc<AtomicU64>,
@@ -169,7 +170,7 @@ impl RaftLogStorage<EngineTypes> for Hiding {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        // The production store was told at its start; this is what the next start would tell it.
+        // The production store got it at its start; this is what the next start would pass.
         let Some(position) = self.journal.committed_position() else { return Ok(None) };
         let tip = self.journal.tip_at(position).map_err(io::Error::other)?;
         Ok(tip.map(|tip| log_id(tip.term, tip.position)))
@@ -192,7 +193,7 @@ impl RaftLogStorage<EngineTypes> for Hiding {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        // The engine never truncates behind the journal's end; the suite does once.
+        // The engine never truncates beyond the journal's end; the suite does once.
         if last.map(|id| id.index()) > self.journal.newest_tip().map(|tip| tip.position) {
             return Ok(());
         }
@@ -207,7 +208,7 @@ impl RaftLogStorage<EngineTypes> for Hiding {
     }
 }
 
-/// A state machine that has no state but its place.
+/// A state machine whose only state is its position.
 #[derive(Clone, Default)]
 struct Machine {
     applied: Option<LogId>,
@@ -259,7 +260,7 @@ impl RaftStateMachine<EngineTypes> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<SnapshotOf<EngineTypes, ()>>, io::Error> {
-        let built = self.built.lock().expect("nobody panics here").clone();
+        let built = self.built.lock().expect("no test panics here").clone();
         let meta = built.or_else(|| self.snapshot.clone());
         Ok(meta.map(|meta| SnapshotOf::<EngineTypes, ()> { meta, snapshot: () }))
     }
@@ -273,7 +274,7 @@ impl RaftSnapshotBuilder<EngineTypes> for Machine {
             last_log_id: self.applied,
             last_membership: self.membership.clone(),
         };
-        *self.built.lock().expect("nobody panics here") = Some(meta.clone());
+        *self.built.lock().expect("no test panics here") = Some(meta.clone());
         Ok(SnapshotOf::<EngineTypes, ()> { meta, snapshot: () })
     }
 }

@@ -1,4 +1,4 @@
-//! Requests on their way to the primary, when the primary changes under them: what each may say of its end.
+//! Requests that are forwarded while the primary changes: the refusals that each may end with.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ const CALLER: Caller =
 const FIRST: NodeId = 1;
 const SECOND: NodeId = 2;
 
-/// A lane's other end, at a played primary.
+/// The other end of a lane, at a simulated primary.
 struct Far {
     requests: mpsc::Receiver<Bytes>,
     replies: mpsc::Sender<Frame>,
@@ -40,7 +40,7 @@ struct Far {
 impl Far {
     /// The number of the next request.
     async fn request(&mut self) -> u64 {
-        let bytes = self.requests.recv().await.expect("a request comes");
+        let bytes = self.requests.recv().await.expect("a request arrives");
         let body = bytes.slice(frame::HEAD_BYTES..);
         ForwardSubmit::read(body).expect("a submit").submit.number
     }
@@ -69,7 +69,7 @@ impl LaneIn for In {
     }
 }
 
-/// Gives the far end of each lane that is opened to the test.
+/// Sends the far end of each opened lane to the test.
 struct Played(Mutex<BTreeMap<NodeId, mpsc::Sender<Far>>>);
 
 impl PeerTransport for Played {
@@ -77,13 +77,13 @@ impl PeerTransport for Played {
         let (out, requests) = mpsc::channel(64);
         let (replies, inbound) = mpsc::channel(64);
         let primaries = self.0.lock().expect("no panic");
-        primaries[&to].try_send(Far { requests, replies }).expect("the test listens");
+        primaries[&to].try_send(Far { requests, replies }).expect("the test receives");
         let ends = LaneEnds { out: Box::new(Out(out)), inbound: Box::new(In(inbound)) };
         Box::pin(async { Ok(ends) })
     }
 }
 
-/// This site is never the primary here.
+/// This site is never the primary.
 struct NotHere;
 
 impl RoadExit for NotHere {
@@ -100,7 +100,7 @@ struct Site {
 }
 
 impl Site {
-    /// Follows the first.
+    /// A site that follows the first primary.
     fn start() -> Self {
         let (to_first, first) = mpsc::channel(64);
         let (to_second, second) = mpsc::channel(64);
@@ -143,8 +143,8 @@ async fn a_refusal_of_the_only_attempt_is_told_as_it_is() {
     }
 }
 
-/// The first primary may have put it into its journal, and the key may have been revoked since: the second one's word is true of
-/// its own attempt alone.
+/// The first primary may have put the request into its journal, and the key may have been revoked
+/// since: the second one's refusal is true of its own attempt only.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_an_attempt_that_broke_off_says_that_nobody_knows() {
     for code in [RefusalCode::Unauthorized, RefusalCode::Forbidden, RefusalCode::TooLarge] {

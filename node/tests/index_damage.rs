@@ -1,8 +1,8 @@
-//! Damage inside an index whose header is whole: it shows at the first answer that needs it, and heals by itself, beside the
-//! road or at the next start.
+//! Damage inside an index with an intact header: it shows at the first lookup that needs it, and is
+//! repaired automatically, in the background or at the next start.
 //!
-//! The story behind it: such an index used to stop the node at that answer, again after every restart, until somebody
-//! deleted the file by hand.
+//! Such an index once stopped the node at that lookup, again after every restart, until the file
+//! was deleted by hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -45,7 +45,7 @@ const ANN: AccountId = AccountId::new(0xa);
 /// Commands in each entry after the second.
 const PER_ENTRY: u64 = 4;
 
-/// One site without a network: what it's told to apply is in its journal.
+/// One site without a network: it applies what is in its journal.
 struct Site {
     disk: MemoryDisk,
     checkpoints: MemoryCheckpoints,
@@ -93,7 +93,7 @@ impl Site {
         Self::open(self.disk, self.checkpoints)
     }
 
-    /// Puts an entry of these commands into the journal; not applied yet.
+    /// Appends an entry of these commands to the journal, without applying it.
     fn append(&mut self, commands: &[Command]) -> u64 {
         let position = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let mut entry = EntryBuilder::new();
@@ -110,7 +110,7 @@ impl Site {
         self.journal.append(vec![record], Box::new(|_| ())).unwrap();
         while self.writer.step(4096) == WriterStep::Worked {}
         self.journal.set_committed(position);
-        // So that a mark says that it's committed.
+        // Writes a mark that says that the entry is committed.
         self.writer.handle_idle();
         position
     }
@@ -125,7 +125,7 @@ impl Site {
         self.apply(position).unwrap();
     }
 
-    /// Genesis, two accounts, and top-ups until so many segments are sealed.
+    /// Genesis, two accounts, and top-ups until this many segments are sealed.
     fn live_until_sealed(&mut self, segments: usize) {
         self.decide(&[genesis()]);
         self.decide(&[open(BANK, AccountKind::Bank), open(ANN, AccountKind::Wallet)]);
@@ -137,7 +137,8 @@ impl Site {
         }
     }
 
-    /// Lets the keeper work until it has nothing to do: it idles after an audit and after a round of scrubbing.
+    /// Runs the keeper until it has nothing to do: it idles after an audit and after a round of
+    /// scrubbing.
     fn rest(&mut self) {
         let mut idle = 0;
         while idle < 3 {
@@ -155,7 +156,7 @@ impl Site {
         self.disk.open(&self.journal.folder().join(format!("{first:020}.index{suffix}")))
     }
 
-    /// Changes every block but the header.
+    /// Changes every block except the header.
     fn damage(&self, first: u64) {
         let file = self.index(first, "").unwrap();
         for block in 1..file.len().unwrap() / 4096 {
@@ -164,7 +165,7 @@ impl Site {
         file.sync_data().unwrap();
     }
 
-    /// All of Ann's history.
+    /// The whole history of Ann's account.
     fn page(&self) -> Result<HistoryPage, RefusalCode> {
         let query = Query::History { account: ANN, limit: 1_000, before: None };
         match self.state.answer_query(&query) {
@@ -201,7 +202,7 @@ fn open(id: AccountId, kind: AccountKind) -> Command {
     Command::OpenAccount(OpenAccount { id, kind, asset, label, limits: Limits::default() })
 }
 
-/// The same command every time, made when its entry was.
+/// The same command every time, with its entry's time in the id.
 fn top_up(position: u64, of: u64) -> Command {
     let made = (T0 + position * SECOND) / 1_000;
     Command::Transfer(Transfer {
@@ -216,14 +217,14 @@ fn top_up(position: u64, of: u64) -> Command {
     })
 }
 
-/// Undoes a top-up of an earlier entry.
+/// Reverses a top-up of an earlier entry.
 fn reversal(position: u64, of: u64) -> Command {
     let Some(transfer) = top_up(of, 0).id() else { unreachable!("it has one") };
     let id = top_up(position, 0).id().unwrap();
     Command::Reversal(Reversal { id, transfer, reason: Text::new("by mistake").unwrap() })
 }
 
-/// A site whose ledger came from a checkpoint: what was decided before it is known from indexes alone.
+/// A site whose ledger came from a checkpoint: earlier commands are in indexes only.
 fn lived_and_restarted() -> Site {
     let mut site = Site::new();
     site.live_until_sealed(4);
@@ -243,7 +244,7 @@ fn an_index_found_damaged_by_a_reader_is_rebuilt_while_the_node_runs() {
     assert_eq!(site.page(), Err(RefusalCode::Recovering));
     assert_eq!(site.wanted(), 1);
     assert!(site.index(first, "").is_err() && site.index(first, ".damaged").is_ok());
-    // Money goes on meanwhile: a new id can't be in that segment, and its header says so.
+    // Commands are still decided: a new id can't be in that segment, as its header shows.
     let position = site.journal.newest_tip().unwrap().position + 1;
     site.decide(&[top_up(position, 0)]);
 
@@ -277,7 +278,8 @@ fn the_scrubber_finds_damage_that_nobody_asked_for_even_in_several() {
     assert_eq!(site.page().unwrap(), whole);
 }
 
-/// A segment whose own index needs a damaged one waits until that is made anew. It used to stop the node.
+/// A segment whose own index needs a damaged one waits until that is rebuilt. Once, this stopped
+/// the node.
 #[test]
 fn a_segment_is_sealed_when_the_index_that_it_needs_is_whole_again() {
     let mut site = lived_and_restarted();
@@ -298,7 +300,8 @@ fn a_segment_is_sealed_when_the_index_that_it_needs_is_whole_again() {
     assert!(page.items.iter().any(|item| item.transfer.kind == TransferKind::Reversal));
 }
 
-/// Apply never guesses: an entry whose first answer lies in a damaged index stops the node, and the next start has it.
+/// Apply never guesses: an entry whose first answer is in a damaged index stops the node, and the
+/// next start applies it.
 #[test]
 fn apply_that_needs_a_damaged_index_stops_and_the_next_start_goes_on() {
     let mut site = lived_and_restarted();
@@ -314,10 +317,10 @@ fn apply_that_needs_a_damaged_index_stops_and_the_next_start_goes_on() {
     assert_eq!((site.report.checkpoint, site.report.indexes_rebuilt), (None, 1));
     assert_eq!(site.wanted(), 0);
     let answers = site.state.with_ledger(|ledger| ledger.outcomes_of(position).unwrap().to_vec());
-    assert!(answers[0].replayed, "the first answer again, out of the rebuilt index");
+    assert!(answers[0].replayed, "the first answer is repeated from the rebuilt index");
 }
 
-/// The same damage, met for the first time by the replay of a start: no second start is needed.
+/// The same damage, first met by the replay of a start: no second start is needed.
 #[test]
 fn a_start_that_needs_a_damaged_index_rebuilds_it() {
     let mut site = lived_and_restarted();
@@ -333,7 +336,7 @@ fn a_start_that_needs_a_damaged_index_rebuilds_it() {
     assert_eq!((site.report.checkpoint, site.report.indexes_damaged > 0), (None, true));
     assert_eq!(site.digest(), digest);
     assert!(site.index(first, "").is_ok());
-    // What the start didn't need is found by the scrubber.
+    // The scrubber finds the damage that the start didn't need.
     site.rest();
     assert_eq!(site.wanted(), 0);
     site.page().unwrap();
@@ -374,7 +377,7 @@ fn answers_are_what_the_ledger_said_the_first_time() {
     let answers: Vec<Answer> = site.state.apply(&head, &record.payload).unwrap();
     let original = answers[0].first.expect("a replay says where it was decided first");
     assert_eq!((original.position, answers[0].outcome.rejection), (last, None));
-    // Top-ups of 1 before it: all of the entries from 2 on, and two of its own.
+    // Earlier top-ups of 1: all of the entries from 2 on, and two of its own entry.
     let before = (last - 2) * PER_ENTRY + 2;
     assert_eq!(answers[0].outcome.credit_after, i64::try_from(before).unwrap() + 1);
 }

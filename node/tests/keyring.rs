@@ -1,5 +1,5 @@
-//! Whose key is this: what a site knows of itself, what it asks its primary, and what it does when nobody answers. The
-//! primary is played here.
+//! The keyring: a site's own keys, its queries to the primary, and its behaviour without an answer.
+//! The primary is simulated.
 
 #[path = "support/applied.rs"]
 mod applied;
@@ -33,7 +33,7 @@ use tokio::{
 
 const TRUSTED_FOR: Duration = Duration::from_millis(150);
 
-/// Plays the primary at another site: it knows these keys, and answers or doesn't.
+/// Simulates the primary at another site: it knows these keys, and answers or stays silent.
 #[derive(Default)]
 struct Primary {
     keys: Mutex<BTreeMap<[u8; 32], KeyView>>,
@@ -64,7 +64,7 @@ impl RoadExit for Primary {
         assert_eq!(ticket.caller, Caller::NODE);
         self.asked.fetch_add(1, Ordering::Relaxed);
         if *self.silent.lock().expect("no test panics while it holds this") {
-            ticket.give_up("nobody answers");
+            ticket.give_up("no answer");
             return Ok(());
         }
         let found =
@@ -93,7 +93,7 @@ impl Site {
         Self { ledger, keyring, primary, freshness, lead }
     }
 
-    /// The primary speaks: all that this site has applied is all there is.
+    /// The primary reports that this site has applied everything.
     fn hears(&self) {
         self.freshness.record_contact(Instant::now(), self.ledger.state.position());
     }
@@ -152,7 +152,7 @@ async fn garbage_is_asked_about_once_in_a_while() {
     advance(Duration::from_secs(2)).await;
     assert_eq!(site.code("garbage").await, Err(RefusalCode::Unauthorized));
     assert_eq!(site.primary.asked(), 1_002);
-    // Whoever was a stranger a moment ago is none once the key is here.
+    // A hash that was unknown a moment ago is accepted once its key exists here.
     site.makes("garbage");
     assert!(site.code("garbage").await.is_ok());
 }
@@ -162,7 +162,7 @@ async fn where_nobody_can_tell_nobody_is_turned_away_for_good() {
     let site = Site::following();
     site.primary.falls_silent();
     assert_eq!(site.code("new").await, Err(RefusalCode::NoPrimary));
-    assert!(site.code(OPERATOR).await.is_ok(), "what is known here is known");
+    assert!(site.code(OPERATOR).await.is_ok(), "a key known here needs no primary");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,12 +177,12 @@ async fn a_revoked_key_is_refused_at_once_and_on_every_stream() {
     assert_eq!(site.code("an app").await, Err(RefusalCode::Unauthorized));
     let recognised = site.keyring.authenticate_locally(&key_hash("an app")).map_err(code);
     assert_eq!(recognised, Err(RefusalCode::Unauthorized));
-    assert!(site.code(OPERATOR).await.is_ok(), "the others go on");
+    assert!(site.code(OPERATOR).await.is_ok(), "other keys stay valid");
     assert_eq!(site.primary.asked(), 0);
 }
 
-/// A follower whose primary is a revocation ahead, and who hasn't heard from it for a while, must not answer a local read by
-/// itself: the revocation was acknowledged, and a majority can be reached.
+/// A follower that lacks a revocation and hasn't heard from its primary for a while must not answer
+/// a local read from its own state: the revocation was acknowledged, and a majority can be reached.
 #[tokio::test(start_paused = true)]
 async fn a_site_that_lags_asks_before_it_answers_by_itself() {
     let mut site = Site::following();
@@ -209,13 +209,13 @@ async fn a_site_that_is_cut_off_honours_what_it_knows() {
     let app = site.code("an app").await.expect("made");
     site.primary.knows("an app", key.0, true);
     site.primary.falls_silent();
-    assert_eq!(site.keyring.confirm(&app).await, Ok(()), "it asked, and nobody answered");
+    assert_eq!(site.keyring.confirm(&app).await, Ok(()), "it asked and got no answer");
     assert_eq!(site.primary.asked(), 1);
     site.lead.send_replace(Lead::Nowhere);
-    assert!(site.keyring.is_current(), "there is nobody to hear from");
+    assert!(site.keyring.is_current(), "there's no primary to hear from");
     assert_eq!(site.keyring.confirm(&app).await, Ok(()));
     assert_eq!(site.primary.asked(), 1);
-    // Until it hears again.
+    // Until it hears from the primary again.
     site.revokes(key);
     let confirmed = site.keyring.confirm(&app).await.map_err(|refusal| refusal.code);
     assert_eq!(confirmed, Err(RefusalCode::Unauthorized));

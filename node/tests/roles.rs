@@ -1,4 +1,5 @@
-//! Who may ask for what: the whole table of roles, walked through the checks that every door and the primary make.
+//! Permissions: the whole table of roles, tested through the checks that every door and the primary
+//! make.
 
 use std::{fs, path::Path};
 
@@ -26,8 +27,8 @@ use evenkeel_wire::{
     transfer::{Text, Transfer, TransferKind},
 };
 
-/// What each role may do: operator, teller, app, merchant, auditor; `+` yes, `o` what is its own, `-` no. Written down once
-/// more, so that a slip in the table shows.
+/// The permissions of each role: operator, teller, app, merchant, auditor; `+` yes, `o` its own
+/// account, `-` no. Repeated here, so that a slip in the table shows.
 const EXPECTED: &[(Act, &str)] = &[
     (Act::OpenWallet, "++---"),
     (Act::OpenOther, "++---"),
@@ -63,7 +64,7 @@ fn id(number: u128) -> CommandId {
     CommandId::from_parts(1_790_000_000_000, number)
 }
 
-/// Targets whose credit is the merchant's own account, another's, and one that nobody knows.
+/// Targets whose credit account is the merchant's own, another one's, and unknown.
 fn own() -> CommandId {
     id(10)
 }
@@ -76,7 +77,7 @@ fn unknown() -> CommandId {
     id(12)
 }
 
-/// Knows two targets; looking up a third fails.
+/// Has two targets; looking up a third fails.
 struct Known;
 
 impl Known {
@@ -142,7 +143,7 @@ fn reversal(reason: &str) -> Command {
     Command::Reversal(Reversal { id: id(1), transfer: own(), reason })
 }
 
-/// All commands that an act stands for, about this target.
+/// All commands of an act, with this target.
 fn commands(act: Act, target: CommandId) -> Vec<Command> {
     let moves = |kinds: &[TransferKind]| {
         kinds.iter().map(|kind| Command::Transfer(transfer(*kind))).collect::<Vec<_>>()
@@ -179,7 +180,7 @@ fn commands(act: Act, target: CommandId) -> Vec<Command> {
     }
 }
 
-/// The question that an act stands for, about this account or target.
+/// The query of an act, about this account or target.
 fn query(act: Act, account: AccountId, target: CommandId) -> Option<Query> {
     Some(match act {
         Act::ReadAccount => Query::Account(account),
@@ -192,7 +193,7 @@ fn query(act: Act, account: AccountId, target: CommandId) -> Option<Query> {
     })
 }
 
-/// What an act's question is answered with, between these accounts.
+/// The answer to an act's query, with these parties.
 fn view(act: Act, debit: AccountId, credit: AccountId) -> Option<View> {
     let stamp = Stamp { position: 1, term: 1, recorded_at: 1, link: [0; 32] };
     Some(match act {
@@ -274,7 +275,7 @@ fn every_role_may_ask_just_the_questions_of_the_table() {
         for (account, mine) in [(OWN, true), (OTHER, false)] {
             let Some(query) = query(act, account, own()) else { continue };
             assert_eq!(Act::of_query(&query), Some(act));
-            // Whose a transfer or a hold is shows in the answer alone.
+            // The owner of a transfer or a hold shows only in the answer.
             let by_answer = matches!(query, Query::Transfer(_) | Query::Hold(_));
             let wanted = match allowed {
                 Allowed::Yes => true,
@@ -340,7 +341,7 @@ fn keys_are_asked_for_by_nodes_alone_and_the_position_by_anybody() {
     }));
     let callers = Role::ALL.iter().map(|role| caller(*role));
     for caller in callers.chain([Caller::NODE]) {
-        assert!(!judged(submit(&caller, std::slice::from_ref(&genesis))), "founded once");
+        assert!(!judged(submit(&caller, std::slice::from_ref(&genesis))), "genesis is sent once");
         assert!(judged(admission::check_query(&caller, &Query::Position)));
         for query in [Query::Keys, Query::Key([3; 32])] {
             assert_eq!(judged(admission::check_query(&caller, &query)), caller.is_node());
@@ -353,10 +354,10 @@ fn a_refusal_names_the_command_the_act_and_the_role() {
     let app = caller(Role::App);
     let two = [Command::Hold(hold(1)), commands(Act::CashOut, own()).remove(0)];
     let refusal = submit(&app, &two).expect_err("not an app's");
-    assert_eq!(refusal.detail.as_str(), "command 1: cash_out: not for a key of role app");
+    assert_eq!(refusal.detail.as_str(), "command 1: cash_out: not allowed for a key of role app");
     let merchant = caller(Role::Merchant);
     let refusal = submit(&merchant, &commands(Act::Capture, others())).expect_err("not its own");
-    assert_eq!(refusal.detail.as_str(), "command 0: capture a hold: not the account of this key");
+    assert_eq!(refusal.detail.as_str(), "command 0: capture a hold: not this key's account");
 }
 
 #[test]

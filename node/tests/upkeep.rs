@@ -1,4 +1,5 @@
-//! What the primary does unasked: holds released when their time is up, days ended at midnight. The clock is the test's.
+//! The primary's own upkeep: holds are released when they expire, days end at midnight. The test
+//! sets the clock.
 
 #[path = "support/applied.rs"]
 mod applied;
@@ -26,7 +27,7 @@ const MERCHANT: AccountId = AccountId::new(3);
 
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * SECOND;
-/// The midnight after the founding.
+/// The midnight after genesis.
 const MIDNIGHT: u64 = FOUNDED + HOUR;
 
 const ALL: AllowedChores = AllowedChores { day: true, holds: true };
@@ -68,13 +69,13 @@ impl Primary {
         self.upkeep.next_chore(time, Instant::now(), ALL)
     }
 
-    /// What is due, after enough time for another look.
+    /// The chore that is due, after the pause between two reads of the ledger.
     async fn due_soon(&mut self, time: u64) -> Option<Chore> {
         advance(Duration::from_millis(100)).await;
         self.due(time)
     }
 
-    /// Does a chore, as the batcher does: how many of its commands were committed.
+    /// Performs a chore like the batcher, and returns how many of its commands were committed.
     fn does(&mut self, time: u64, chore: &Chore) -> usize {
         self.ledger.at(time);
         let outcomes = self.ledger.apply(chore.entry());
@@ -112,7 +113,7 @@ impl Primary {
     }
 
     fn business_date(&self) -> BusinessDate {
-        self.ledger.state.with_ledger(|ledger| ledger.business_date()).expect("founded")
+        self.ledger.state.with_ledger(|ledger| ledger.business_date()).expect("bootstrapped")
     }
 }
 
@@ -149,11 +150,11 @@ async fn a_list_that_is_out_of_date_releases_nothing() {
     let held = primary.holds(2, 5_000);
     let up = FOUNDED + 5 * SECOND;
     let chore = primary.due(up).expect("due");
-    // One was given back meanwhile; and the entry is made by a clock that is behind.
+    // One hold was voided meanwhile, and the entry's clock is behind.
     primary.ledger.client(&[Command::Void(Void { id: id(2), hold: held[0] })]);
     assert_eq!(primary.does(up - 1, &chore), 0);
     assert_eq!(primary.held(), 1);
-    assert_eq!(primary.due(up), None, "not at once: nothing has changed");
+    assert_eq!(primary.due(up), None, "not at once: nothing changed");
     let chore = primary.due_soon(up).await.expect("due");
     assert_eq!(chore, Chore::Release(vec![held[1]]));
     assert_eq!(primary.does(up, &chore), 1);
@@ -191,7 +192,7 @@ async fn a_day_ends_with_the_first_entry_at_midnight_and_before_all_else() {
     let mut primary = Primary::new();
     primary.holds(1, 3_600_000);
     assert_eq!(primary.due(MIDNIGHT - 1), None);
-    // No look at the ledger in between: every entry's time is compared.
+    // The ledger isn't read in between: every entry's time is compared with midnight.
     let chore = primary.due(MIDNIGHT).expect("the day is over");
     assert_eq!(Some(chore.clone()), marker("2026-11-26", "2026-11-27"));
     assert_eq!(primary.does(MIDNIGHT, &chore), 1);
@@ -233,7 +234,7 @@ async fn a_marker_that_came_too_late_is_not_tried_again_at_once() {
     let mut primary = Primary::new();
     let chore = primary.due(MIDNIGHT).expect("the day is over");
     let Chore::EndDay(marker) = &chore else { panic!("{chore:?}") };
-    // Somebody was faster.
+    // Another marker was faster.
     primary.ledger.at(MIDNIGHT);
     primary.ledger.node(&[Command::CloseDay(*marker)]);
     assert_eq!(primary.does(MIDNIGHT, &chore), 0);
@@ -242,7 +243,8 @@ async fn a_marker_that_came_too_late_is_not_tried_again_at_once() {
     assert_eq!(primary.business_date(), date("2026-11-27"));
 }
 
-/// The engine refused it, because the lease had just run out. What comes next counts for the next day: it waits.
+/// The engine refused it because the lease had just run out. Later commands belong to the next day,
+/// so they wait.
 #[tokio::test(start_paused = true)]
 async fn a_marker_that_did_not_get_in_is_owed() {
     let mut primary = Primary::new();

@@ -1,7 +1,8 @@
-//! How fast the journal appends on this disk: `cargo run --release --example journal_speed [FOLDER]`.
+//! Measures how fast the journal appends on this disk: `cargo run --release --example journal_speed
+//! [FOLDER]`.
 //!
-//! Small records as single requests make them, and large ones as full batches do. Figures only; it
-//! asserts nothing about time.
+//! Small records as from single requests, and large ones as from full batches. It only prints
+//! figures and asserts nothing about time.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -22,7 +23,7 @@ struct Case {
     name: &'static str,
     payload_bytes: usize,
     records_per_append: u64,
-    /// Records appended and not yet durable.
+    /// The most records appended and not yet durable.
     in_flight_max: u64,
     records: u64,
 }
@@ -70,9 +71,9 @@ fn main() {
     for case in &CASES {
         let folder = Path::new(&folder).join(case.name.replace([' ', ','], "-"));
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("the folder can be made");
+        std::fs::create_dir_all(&folder).expect("the folder can be created");
         measure(case, &folder);
-        std::fs::remove_dir_all(&folder).expect("the folder was made above");
+        std::fs::remove_dir_all(&folder).expect("the folder was created above");
     }
 }
 
@@ -99,7 +100,7 @@ fn measure(case: &Case, folder: &Path) {
     }
     let seconds = start.elapsed().as_secs_f64();
     journal.close();
-    thread.join().expect("the writer does not panic");
+    thread.join().expect("the writer doesn't panic");
     report(case, next, seconds, appending);
 }
 

@@ -1,7 +1,9 @@
-//! Little-endian numbers at an offset: the one way every layout on disk is read and written.
+//! Little-endian numbers at a byte offset. All layouts on disk are read and written with these
+//! functions.
 //!
-//! Offsets and widths are constants of a layout, checked by its tests: reading past the end is a bug
-//! and panics. Lengths that come from a disk are compared with the buffer before they get here.
+//! Offsets and widths are constants of a layout and covered by its tests. Reading or writing past
+//! the end of the buffer is a bug and panics. Lengths read from a disk are compared with the
+//! buffer's length before they are used here.
 
 /// The `N` bytes at `at`.
 pub fn read_array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -35,32 +37,32 @@ pub fn read_u128(bytes: &[u8], at: usize) -> u128 {
     u128::from_le_bytes(read_array(bytes, at))
 }
 
-/// Puts `array` at `at`.
+/// Writes `array` at `at`.
 pub fn write_array(bytes: &mut [u8], at: usize, array: &[u8]) {
     bytes[at..at + array.len()].copy_from_slice(array);
 }
 
-/// Puts a `u16` at `at`.
+/// Writes a `u16` at `at`.
 pub fn write_u16(bytes: &mut [u8], at: usize, value: u16) {
     write_array(bytes, at, &value.to_le_bytes());
 }
 
-/// Puts a `u32` at `at`.
+/// Writes a `u32` at `at`.
 pub fn write_u32(bytes: &mut [u8], at: usize, value: u32) {
     write_array(bytes, at, &value.to_le_bytes());
 }
 
-/// Puts a `u64` at `at`.
+/// Writes a `u64` at `at`.
 pub fn write_u64(bytes: &mut [u8], at: usize, value: u64) {
     write_array(bytes, at, &value.to_le_bytes());
 }
 
-/// Puts an `i64` at `at`.
+/// Writes an `i64` at `at`.
 pub fn write_i64(bytes: &mut [u8], at: usize, value: i64) {
     write_array(bytes, at, &value.to_le_bytes());
 }
 
-/// Puts a `u128` at `at`.
+/// Writes a `u128` at `at`.
 pub fn write_u128(bytes: &mut [u8], at: usize, value: u128) {
     write_array(bytes, at, &value.to_le_bytes());
 }

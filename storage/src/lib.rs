@@ -1,16 +1,22 @@
-//! What stays on disk: the journal, the balances' checkpoint, the vote and the superblock.
+//! On-disk storage of one node: the journal, the checkpoint of balances, the vote and the
+//! superblock.
 //!
-//! Blocking and single-writer. It lays its bytes out by hand and never decodes a command: a payload
-//! is bytes, an outcome is a row of numbers. It knows no runtime, no network and no consensus engine.
+//! The crate is blocking and has a single writer. Every layout is encoded by hand, little-endian
+//! unless a layout says otherwise; docs/STORAGE.md draws them. The crate never decodes a command: a
+//! payload is bytes, an outcome is a row of numbers. It doesn't depend on an async runtime, a
+//! network or a consensus engine.
 //!
 //! In reading order:
 //!
-//! - [`disk`]: the seam to the file system, real or crashing on purpose.
-//! - [`bytes_at`]: little-endian numbers at an offset, for every layout below.
-//! - [`superblock`]: whose data folder this is, and the lock against a second process.
-//! - [`vote`]: the promise this node made in the current term.
-//! - [`journal`]: the truth: records in segments, each linked to the one before, and indexes beside them.
-//! - [`balances`]: the checkpoint in sled: derived, verified, rebuilt when it can't be trusted.
+//! - [`disk`]: the seam to the file system: real files, or files in memory with simulated crashes.
+//! - [`bytes_at`]: little-endian numbers at an offset, used by every layout below.
+//! - [`superblock`]: which cluster and node own a data folder, and the lock against a second
+//!   process.
+//! - [`vote`]: the vote of this node in its newest term.
+//! - [`journal`]: the source of truth: records in segments, each linked to the one before, with an
+//!   index file beside every sealed segment.
+//! - [`balances`]: the checkpoint in sled: derived from the journal, verified at load, rebuilt when
+//!   a check fails.
 #![warn(missing_docs)]
 
 use std::fmt;
@@ -22,16 +28,17 @@ pub mod journal;
 pub mod superblock;
 pub mod vote;
 
-/// The number of a record in the journal. The first is 0 and there are no gaps.
+/// The number of a record in the journal, counted from 0 without gaps.
 pub type Position = u64;
 
-/// The election number of the primary that made a record.
+/// The number of an election; in a record, the term of the primary that made it.
 pub type Term = u64;
 
-/// Names a cluster; every file that could be mistaken for another cluster's carries it.
+/// The id of a cluster (a UUID, big-endian). The superblock and every journal segment carry it, so
+/// that files of another cluster are rejected.
 pub type ClusterId = [u8; 16];
 
-/// The blake3 that ties a record to all records before it.
+/// The blake3 hash that links a record to all records before it. Displayed as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link(pub [u8; 32]);
 

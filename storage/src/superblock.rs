@@ -1,4 +1,4 @@
-//! Whose data folder this is, and the lock that keeps a second process out.
+//! The owner of a data folder (cluster and node), and the lock against a second process.
 //!
 //! ```text
 //!  0 magic "EKS\x01"
@@ -9,7 +9,8 @@
 //! 32 u32   crc32 of bytes 0..32
 //! 36 [28]  zero
 //! ```
-//! Version 1: the first. Real files only: a lock means nothing on a disk that is simulated.
+//! Version 1 is the first. This module uses real files only: a lock has no meaning on a simulated
+//! disk.
 
 use std::fs;
 use std::io;
@@ -27,20 +28,20 @@ const MAGIC: [u8; 4] = *b"EKS\x01";
 const VERSION: u16 = 1;
 const BYTES: usize = 64;
 
-/// Whose data a folder holds.
+/// The owner of a data folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superblock {
     /// The cluster.
     pub cluster: ClusterId,
-    /// The node in it.
+    /// The node's number in the cluster.
     pub node: u64,
 }
 
-/// Why a data folder was not claimed.
+/// Why a data folder wasn't claimed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// It belongs to another cluster or node.
+    /// The folder belongs to another cluster or node.
     #[error(
         "{} belongs to node {} of cluster {}, not to node {} of cluster {}; \
          name this node's own folder (node.data)",
@@ -49,21 +50,21 @@ pub enum ClaimError {
     Foreign {
         /// The data folder.
         folder: PathBuf,
-        /// Whose it is.
+        /// The owner in the superblock.
         found: Superblock,
-        /// Who asked.
+        /// The owner in the call.
         wanted: Superblock,
     },
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error(
         "{} is in use: another process holds the lock; is this node running already?",
         path.display()
     )]
     Locked {
-        /// The lock's file.
+        /// The lock file.
         path: PathBuf,
     },
-    /// The superblock is damaged.
+    /// The superblock is damaged or has an unknown version.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The superblock's file.
@@ -71,23 +72,23 @@ pub enum ClaimError {
         /// What is wrong.
         what: String,
     },
-    /// There is data, and no superblock.
+    /// The folder holds a journal or a vote, but no superblock.
     #[error("{} holds a journal or a vote but no superblock", folder.display())]
     Missing {
         /// The data folder.
         folder: PathBuf,
     },
-    /// The disk does not answer.
+    /// A disk operation failed.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the disk said.
+        /// The error of the disk.
         source: io::Error,
     },
 }
 
-/// Holds the lock until it is dropped.
+/// A claimed data folder. The lock is released on drop.
 #[derive(Debug)]
 pub struct Claim {
     /// Whose data the folder holds.
@@ -95,7 +96,9 @@ pub struct Claim {
     _lock: fs::File,
 }
 
-/// Locks a data folder for this process, and makes it if it is new.
+/// Locks a data folder for this process. Creates the folder and its superblock if they are new;
+/// both are durable on return. Rejects a folder of another cluster or node, and one that another
+/// process holds.
 pub fn claim(data_folder: &Path, cluster: ClusterId, node: u64) -> Result<Claim, ClaimError> {
     let wanted = Superblock { cluster, node };
     let at_folder = |source| ClaimError::Io { path: data_folder.to_path_buf(), source };
@@ -170,25 +173,25 @@ fn encode(superblock: Superblock) -> [u8; BYTES] {
 
 fn decode(bytes: &[u8]) -> Result<Superblock, String> {
     if bytes.len() != BYTES {
-        return Err(format!("{} bytes where {BYTES} were expected", bytes.len()));
+        return Err(format!("{} bytes, expected {BYTES}", bytes.len()));
     }
     if bytes[..4] != MAGIC {
-        return Err("another magic".to_owned());
+        return Err("wrong magic".to_owned());
     }
     if crc32fast::hash(&bytes[..32]) != read_u32(bytes, 32) {
-        return Err("checksum does not match".to_owned());
+        return Err("checksum doesn't match".to_owned());
     }
     let version = read_u16(bytes, 4);
     if version != VERSION {
         return Err(format!("format version {version}, known is {VERSION}"));
     }
     if bytes[6..8] != [0; 2] || bytes[36..] != [0; 28] {
-        return Err("reserved bytes are not zero".to_owned());
+        return Err("reserved bytes aren't zero".to_owned());
     }
     Ok(Superblock { cluster: read_array(bytes, 8), node: read_u64(bytes, 24) })
 }
 
-/// A cluster as everybody writes it: the text form of a UUID.
+/// A cluster id in the text form of a UUID (RFC 9562 §4).
 fn uuid_text(cluster: &ClusterId) -> String {
     let number = u128::from_be_bytes(*cluster);
     let part = |shift: u32, digits: usize| {

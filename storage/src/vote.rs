@@ -1,9 +1,11 @@
-//! The vote: what this node promised in the current term. Losing it could elect two primaries.
+//! The vote of this node in its newest term (Raft's `currentTerm` and `votedFor`). Losing it could
+//! elect two primaries in one term.
 //!
-//! Two files, `vote.a` and `vote.b`, each written and synced in turn at every save, so that one of them
-//! is whole whatever a crash or rot does to the other. They are overwritten in place and need no room
-//! on a full disk. Beside the vote they remember the newest segment of the journal: without that, a
-//! journal whose newest file went missing would look like a shorter one.
+//! Two files, `vote.a` and `vote.b`, hold the same content. Every save overwrites and syncs one
+//! after the other, so that one copy is whole after a crash or after damage to the other. They are
+//! overwritten in place and need no new space on a full disk. They also hold the first position of
+//! the newest journal segment: without it, a journal whose newest file is missing would pass for a
+//! shorter one.
 //!
 //! ```text
 //!  0 magic "EKV\x01"
@@ -16,7 +18,8 @@
 //! 34 [6]   zero
 //! 40 u64   first position of the newest segment + 1; 0 before the first
 //! ```
-//! Both unreadable is damage: the node must not vote on a guess.
+//! If neither copy can be read, the vote is damaged and loading fails: the node never guesses a
+//! vote.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,40 +34,40 @@ const BYTES: usize = 48;
 const NAMES: [&str; 2] = ["vote.a", "vote.b"];
 const UNFINISHED: &str = "vote.new";
 
-/// Whom this node voted for.
+/// A vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredVote {
-    /// The election.
+    /// The election's term.
     pub term: u64,
-    /// The candidate.
+    /// The candidate's node number.
     pub node: u64,
     /// Whether a quorum granted it.
     pub committed: bool,
 }
 
-/// Why the vote could not be loaded.
+/// Why the vote can't be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VoteError {
-    /// Neither copy can be trusted.
+    /// Neither copy passes its checks.
     #[error("both copies of the vote are unusable: {}: {a}; {}: {b}", NAMES[0], NAMES[1])]
     BothBad {
-        /// What is wrong with the first.
+        /// What is wrong with `vote.a`.
         a: String,
-        /// What is wrong with the second.
+        /// What is wrong with `vote.b`.
         b: String,
     },
-    /// The disk does not answer.
+    /// A disk operation failed.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the disk said.
+        /// The error of the disk.
         source: io::Error,
     },
 }
 
-/// The two open files.
+/// Both files, open, and the newest content.
 pub(crate) struct VoteFiles {
     files: [Arc<dyn File>; 2],
     newest: VoteContent,
@@ -77,12 +80,13 @@ struct VoteContent {
     newest_segment: Option<Position>,
 }
 
-/// Whether a data folder has a copy of the vote.
+/// Whether a data folder has at least one copy of the vote.
 pub(crate) fn exists(disk: &dyn Disk, folder: &Path) -> io::Result<bool> {
     Ok(disk.list(folder)?.iter().any(|name| NAMES.contains(&name.as_str())))
 }
 
-/// The newest vote of a data folder, whichever copy holds it. Writes nothing.
+/// Loads the newest vote of a data folder from either copy. `None` before the first vote. Never
+/// writes.
 pub fn load(disk: &dyn Disk, folder: &Path) -> Result<Option<StoredVote>, VoteError> {
     Ok(read_newest(disk, folder)?.vote)
 }
@@ -96,8 +100,8 @@ fn read_newest(disk: &dyn Disk, folder: &Path) -> Result<VoteContent, VoteError>
     }
 }
 
-/// The first position of the newest segment that was noted, if both copies are in order; else the copy
-/// that is not, and why. Writes nothing.
+/// Checks both copies. Returns the noted first position of the newest segment, or the path of the
+/// first bad copy and the reason. Never writes.
 pub(crate) fn check_copies(
     disk: &dyn Disk,
     folder: &Path,
@@ -115,7 +119,7 @@ pub(crate) fn check_copies(
 }
 
 impl VoteFiles {
-    /// Makes both copies, with no vote in them. Each gets its name only when it is whole.
+    /// Creates both copies without a vote. Each is renamed to its name only after it was synced.
     pub(crate) fn create(disk: &dyn Disk, folder: &Path) -> Result<Self, VoteError> {
         let content = VoteContent { sequence: 0, vote: None, newest_segment: None };
         for name in NAMES {
@@ -124,7 +128,7 @@ impl VoteFiles {
         Self::open(disk, folder)
     }
 
-    /// Loads the newest vote and makes both copies say it, durably.
+    /// Loads the newest vote and rewrites and syncs the copies until both hold it durably.
     pub(crate) fn open(disk: &dyn Disk, folder: &Path) -> Result<Self, VoteError> {
         let newest = read_newest(disk, folder)?;
         for name in NAMES {
@@ -140,7 +144,7 @@ impl VoteFiles {
         };
         let files = Self { files: [open(NAMES[0])?, open(NAMES[1])?], newest };
         for (file, name) in files.files.iter().zip(NAMES) {
-            // What was read may be in the page cache only.
+            // The bytes read may exist only in the page cache.
             file.sync_data().map_err(|source| VoteError::Io { path: folder.join(name), source })?;
         }
         Ok(files)
@@ -150,17 +154,19 @@ impl VoteFiles {
         self.newest.vote
     }
 
-    /// First position of the newest segment that was noted.
+    /// The noted first position of the newest segment.
     pub(crate) fn newest_segment(&self) -> Option<Position> {
         self.newest.newest_segment
     }
 
-    /// Durable in both copies on return. After an error nothing is known, and nothing is to be saved.
+    /// Saves a vote, durable in both copies on return. After an error the state on disk is unknown,
+    /// and nothing more may be saved.
     pub(crate) fn save(&mut self, vote: StoredVote) -> io::Result<()> {
         self.write(VoteContent { vote: Some(vote), ..self.newest })
     }
 
-    /// Notes the newest segment: after it was made, and before it is removed.
+    /// Notes the first position of the newest segment: after that segment was created, and before
+    /// it is removed.
     pub(crate) fn save_newest_segment(&mut self, first: Position) -> io::Result<()> {
         if self.newest.newest_segment == Some(first) {
             return Ok(());
@@ -179,7 +185,7 @@ impl VoteFiles {
     }
 }
 
-/// Writes a copy under another name, and gives it its own when it is durable.
+/// Writes a copy under a temporary name, syncs it, and renames it.
 fn replace(
     disk: &dyn Disk,
     folder: &Path,
@@ -234,13 +240,13 @@ impl VoteContent {
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() != BYTES {
-            return Err(format!("{} bytes where {BYTES} were expected", bytes.len()));
+            return Err(format!("{} bytes, expected {BYTES}", bytes.len()));
         }
         if bytes[..4] != MAGIC {
-            return Err("another magic".to_owned());
+            return Err("wrong magic".to_owned());
         }
         if crc32fast::hash(&bytes[8..]) != read_u32(bytes, 4) {
-            return Err("checksum does not match".to_owned());
+            return Err("checksum doesn't match".to_owned());
         }
         let vote = StoredVote {
             term: read_u64(bytes, 16),

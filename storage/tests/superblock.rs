@@ -1,4 +1,4 @@
-//! Whose data folder it is, and who may have it.
+//! Ownership of a data folder: it is claimed by its owner only, one process at a time.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn a_new_folder_is_claimed_once_at_a_time_by_its_owner_only() {
     assert!(matches!(error, ClaimError::Foreign { .. }));
     assert!(error.to_string().contains("node 3") && error.to_string().contains("node 4"));
     let error = claim(&folder, *b"another cluster.", 3).unwrap_err().to_string();
-    // As node.toml and the certificates write it.
+    // As it is written in node.toml and the certificates.
     assert!(error.contains("node 3 of cluster 6576656e-6b65-656c-2074-657374696e67"), "{error}");
     assert!(error.contains("node.data"), "{error}");
     drop(claim(&folder, OURS, 3).unwrap());

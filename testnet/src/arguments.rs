@@ -1,4 +1,4 @@
-//! The verbs and their flags, and which function does each.
+//! The verbs and their flags, and the function for each.
 
 use std::path::PathBuf;
 
@@ -17,10 +17,10 @@ use rustix::process::Signal;
 #[derive(Debug, Parser)]
 #[command(name = "testnet.sh")]
 pub(crate) struct Arguments {
-    /// The repository, whose testnet/ holds the site files and everything that runs
+    /// The repository, whose testnet/ holds the site files and the running testnet
     #[arg(long, global = true, hide = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
     root: PathBuf,
-    /// Another node program than the one beside this one
+    /// The node's program, instead of the one next to this program
     #[arg(long, global = true, hide = true, value_name = "FILE")]
     evenkeel: Option<PathBuf>,
     #[command(subcommand)]
@@ -29,56 +29,57 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start the three sites, and wait until one is primary and all are caught up
+    /// Start the three sites; wait until one is primary and all are caught up
     Up {
-        /// Forget everything that was there
+        /// Delete all existing data first
         #[arg(long)]
         fresh: bool,
-        /// Leave the relay out, for speed; then there is nothing to cut
+        /// Run without the relay, for speed; links can't be cut then
         #[arg(long)]
         direct: bool,
     },
-    /// Stop all sites, gracefully
+    /// Stop all sites gracefully
     Down,
-    /// Show all sites
+    /// Show the state of all sites
     Status,
     /// SIGKILL a site's node
     Kill(SiteArgument),
     /// Start a site's node; returns when its admin socket answers
     Start(SiteArgument),
-    /// Stop a site's node, gracefully
+    /// Stop a site's node gracefully
     Stop(SiteArgument),
-    /// Hold a site's node (SIGSTOP)
+    /// Pause a site's node (SIGSTOP)
     Pause(SiteArgument),
-    /// Let it go on (SIGCONT)
+    /// Resume a paused node (SIGCONT)
     Resume(SiteArgument),
-    /// Drop a site's peer traffic: both ways, or one
+    /// Drop a site's peer traffic, in both directions or one
     Cut(CutArguments),
-    /// Let it flow again
+    /// Restore a site's peer traffic
     Heal(CutArguments),
-    /// How the links between all sites are from now on
+    /// Set delay, loss and jitter of all links
     Link(LinkFlags),
-    /// The story of the fire, with measured RTO and RPO
+    /// Demonstrate the loss of a site, with measured RTO and RPO
     Demo {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Kill the primary under load, again and again, and measure the time to the next commit
+    /// Repeatedly kill the primary under load and measure the time to the next commit
     Failover {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         rounds: u16,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// The seeded simulation: --seed N [--runs K], more with --help
+    /// Run the seeded simulation: --seed N [--runs K], more with --help
     #[command(disable_help_flag = true)]
     Simulate {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run one acceptance row on real processes; wipes the testnet: main.a to main.n, main.input, main.index, main.disk, wallet.a to wallet.h, wallet.history, wallet.pages
+    /// Run one acceptance row on real processes; wipes the testnet: main.a to main.n, main.input,
+    /// main.index, main.disk, wallet.a to wallet.h, wallet.history, wallet.pages
     Accept { row: String },
     #[command(hide = true)]
     Relay,
@@ -98,28 +99,28 @@ struct SiteArgument {
 #[derive(Debug, Args)]
 struct CutArguments {
     site: String,
-    /// Only what comes to the site
+    /// Only the traffic to the site
     #[arg(long = "in")]
     incoming: bool,
-    /// Only what leaves it
+    /// Only the traffic from the site
     #[arg(long = "out")]
     outgoing: bool,
 }
 
 #[derive(Debug, Args)]
 struct LinkFlags {
-    /// Round trip that is added between every two sites, milliseconds
+    /// Round trip added between every two sites, milliseconds
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
     rtt: u64,
-    /// Datagrams lost, with up to four decimals
+    /// Share of datagrams that are lost, up to four decimals
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parts_per_million)]
     loss: u32,
-    /// Added one way, evenly spread from nothing to this, milliseconds
+    /// Delay added one way, uniformly distributed from 0 to this, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
     jitter: u64,
 }
 
-/// A percentage with up to four decimals.
+/// Parses a percentage with up to four decimals into parts per million.
 fn parts_per_million(text: &str) -> Result<u32, String> {
     let wrong = || "a percentage from 0 to 100 with up to four decimals".to_owned();
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -175,7 +176,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn start(testnet: &Testnet, site: &str) -> anyhow::Result<()> {
     let site = testnet.site(site)?;
     if testnet.node_process(site).is_some() {
-        print_progress(&format!("{} runs already", site.name));
+        print_progress(&format!("{} is already running", site.name));
     }
     nodes::start(testnet, site).await
 }

@@ -1,4 +1,5 @@
-//! `testnet`: three sites on this machine, and what can happen to them. `scripts/testnet.sh` is its front door.
+//! `testnet`: runs three sites on this machine and injects faults. Started through
+//! `scripts/testnet.sh`.
 
 mod arguments;
 

@@ -1,8 +1,10 @@
-//! The verbs on real processes: started, found again, signalled, after crashes and beside strangers.
+//! The verbs on real processes: starting, finding again, signalling, after crashes, and next to
+//! foreign processes.
 //!
-//! The node's program is a stand-in, this very file: it makes the files that `cluster new` makes, holds the ports and
-//! answers the admin socket; it orders nothing. What a node does is shown by `scripts/accept`.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! The node's program is a stand-in, this test binary itself: it makes the files of `cluster new`,
+//! binds the ports and answers the admin socket; it orders nothing. `scripts/accept` tests real
+//! nodes.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     env, fs,
@@ -22,7 +24,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("cluster") => stand_in::found(&arguments),
         Some("run") => stand_in::serve(Path::new(&arguments[2])),
-        // `cargo test` asks for lists and filters that a story can't honour.
+        // `cargo test` passes --list and filters, which a sequential test can't support.
         Some("--list") => {}
         _ => story(),
     }
@@ -43,7 +45,7 @@ fn up_again_and_down(world: &World) {
     assert!(said.contains("pangyo") && said.contains("admin.sock"), "{said}");
     let pids = world.pids();
     world.does(&["up"]);
-    assert_eq!(world.pids(), pids, "a second `up` leaves alone what runs");
+    assert_eq!(world.pids(), pids, "a second `up` doesn't restart running nodes");
     let config = fs::read_to_string(world.run().join("sangam/node.toml")).unwrap();
     assert!(config.contains("POINT"), "{config}");
     let relayed = format!("127.0.0.1:{}", world.port + 12);
@@ -90,14 +92,14 @@ fn each_verb(world: &World) {
 }
 
 fn after_crashes(world: &World) {
-    // Everything dies at once, the relay too.
+    // Everything dies at once, including the relay.
     let relay = fs::read_to_string(world.run().join("relay/pid")).unwrap();
     let all = world.pids().into_iter().chain([relay.trim().parse().unwrap()]);
     all.for_each(end);
     world.does(&["up"]);
-    assert!(world.does(&["status"]).contains("links: rtt 0 ms"), "a new relay is open");
+    assert!(world.does(&["status"]).contains("links: rtt 0 ms"), "a new relay has no cuts");
 
-    // A verb died between starting a node and noting its number.
+    // A verb died after starting a node and before writing its pid file.
     let pids = world.pids();
     fs::remove_file(world.run().join("busan/pid")).unwrap();
     assert!(world.does(&["status"]).contains(&pids[2].to_string()));
@@ -114,12 +116,12 @@ fn after_crashes(world: &World) {
 }
 
 fn strangers(world: &World) {
-    // The number in a stale pid file belongs to somebody else by now.
+    // The pid in a stale pid file now belongs to another process.
     world.does(&["stop", "busan"]);
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     fs::write(world.run().join("busan/pid"), stranger.id().to_string()).unwrap();
     world.fails(&["kill", "busan"], 1);
-    assert!(stranger.try_wait().unwrap().is_none(), "the stranger was killed");
+    assert!(stranger.try_wait().unwrap().is_none(), "the foreign process was killed");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 
@@ -137,7 +139,7 @@ struct World {
 }
 
 impl World {
-    /// Sites on other ports than the testnet's, below a folder of their own.
+    /// Sites on other ports than the testnet's, in their own folder.
     fn new() -> Self {
         let root = TempDir::new().unwrap();
         let port = 20_000 + u16::try_from(std::process::id() % 30).unwrap() * 400;
@@ -186,7 +188,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// A story that failed leaves nothing running either.
+    /// A failed test leaves no process running either.
     fn drop(&mut self) {
         let _ = self.verb(&["down"]);
     }
@@ -201,7 +203,7 @@ fn end(pid: i32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// The node's program as far as the verbs can see it.
+/// The node's program, as far as the verbs use it.
 mod stand_in {
     use super::*;
 

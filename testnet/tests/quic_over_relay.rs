@@ -1,5 +1,6 @@
-//! Two sites' peer ports with the relay between them, as in the testnet: links come about, carry, die by a cut, come back.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! Two sites' peer ports with the relay between them, as in the testnet: links are made, carry
+//! data, break by a cut, and are made again.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     fs,
@@ -34,7 +35,7 @@ const BOTH: Cut = Cut { incoming: true, outgoing: true };
 struct World {
     a: PeerEndpoint,
     b: PeerEndpoint,
-    /// Where A reaches B.
+    /// The address at which A reaches B.
     to_b: SocketAddr,
     control: Control,
     _folder: TempDir,
@@ -70,7 +71,7 @@ impl World {
     }
 }
 
-/// Of nodes 1 and 2, from one authority.
+/// Identities of nodes 1 and 2, from one authority.
 fn identities(folder: &Path) -> [Identity; 2] {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -94,7 +95,7 @@ fn identities(folder: &Path) -> [Identity; 2] {
     })
 }
 
-/// One frame with this many bytes in it.
+/// One frame with this many bytes.
 fn frame_of(bytes: usize) -> Vec<u8> {
     let mut buffer = Vec::new();
     let at = frame::start(&mut buffer, 9);
@@ -114,7 +115,7 @@ async fn a_cut_site_loses_its_links_and_gets_new_ones_when_it_is_healed() {
         let start = Instant::now();
         let both = async { tokio::join!(dialled.wait_closed(), accepted.wait_closed()) };
         timeout(IDLE * 3, both).await.unwrap();
-        assert!(start.elapsed() > IDLE / 2, "no close may come through: {:?}", start.elapsed());
+        assert!(start.elapsed() > IDLE / 2, "no close frame may pass: {:?}", start.elapsed());
         world.order(Order::Heal { node: 2, cut: BOTH });
     }
     world.link().await;
@@ -137,7 +138,8 @@ async fn everything_arrives_over_a_link_that_loses_and_shakes() {
     assert_eq!(carry(&world, 20, 50_000).await.0, 20);
 }
 
-/// The figure is for the notes; the floor is low, since tests run unoptimised beside others.
+/// The measured figure is only printed; the bound is low, since tests run unoptimised and in
+/// parallel.
 #[tokio::test]
 async fn it_carries_the_tail_of_a_busy_journal() {
     let world = World::new();
@@ -151,8 +153,9 @@ async fn it_carries_the_tail_of_a_busy_journal() {
     assert!(megabytes_per_second >= 5);
 }
 
-/// On a follower, another follower that was well showed as unreachable: nobody had ever dialled it, and what this node had once
-/// heard as a primary was held against it. A connection that carries nothing tells.
+/// Background: a follower reported a healthy other follower as unreachable, because it had never
+/// dialled it and only had an old observation from its time as primary. An idle connection shows
+/// whether the other site is reachable.
 #[tokio::test]
 async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there() {
     let World { a, b, to_b, control, _folder } = World::new();
@@ -169,14 +172,14 @@ async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there
     assert_eq!(transport.rtt(2), None);
     transport.ensure_connected(2).await.unwrap();
     sleep(IDLE * 2).await;
-    assert!(transport.rtt(2).is_some(), "it's kept alive");
+    assert!(transport.rtt(2).is_some(), "keepalive keeps it open");
     control.order(Order::Cut { node: 2, cut: BOTH }).unwrap();
     let gone = async {
         while transport.rtt(2).is_some() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(IDLE * 3, gone).await.expect("it ends with the site");
+    timeout(IDLE * 3, gone).await.expect("the connection ends with the site");
     let dial = timeout(Duration::from_millis(250), transport.ensure_connected(2)).await;
     assert!(!matches!(dial, Ok(Ok(()))) && transport.rtt(2).is_none());
     control.order(Order::Heal { node: 2, cut: BOTH }).unwrap();
@@ -185,7 +188,7 @@ async fn a_connection_that_carries_nothing_tells_whether_the_other_site_is_there
     accepting.abort();
 }
 
-/// Sends frames from A to B; gives how many came, and how long that took.
+/// Sends frames from A to B; returns how many arrived, and the time it took.
 async fn carry(world: &World, frames: u64, bytes: usize) -> (u64, Duration) {
     let (dialled, accepted) = world.link().await;
     let (mut sender, _answers) = dialled.open_lane(Lane::Append).await.unwrap();

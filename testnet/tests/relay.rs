@@ -1,5 +1,5 @@
-//! The relay over real sockets: what passes, how late, how much, and what a cut lets through.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+//! The relay over real sockets: forwarding, delay, throughput and cuts.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     io,
@@ -20,7 +20,7 @@ const B: u64 = 2;
 struct World {
     a: UdpSocket,
     b: UdpSocket,
-    /// Where A reaches B.
+    /// The address at which A reaches B.
     to_b: SocketAddr,
     control: Control,
     _folder: TempDir,
@@ -67,7 +67,7 @@ impl World {
         self.control.order(Order::Link(LinkConditions { rtt_ms, jitter_ms, loss_ppm })).unwrap();
     }
 
-    /// From A; whether it came to B, and the address that B answers.
+    /// Sends from A; the address that B must reply to, if it arrived.
     fn there(&self, text: &[u8]) -> Option<SocketAddr> {
         self.a.send_to(text, self.to_b).unwrap();
         let (bytes, from) = receive(&self.b)?;
@@ -75,7 +75,7 @@ impl World {
         Some(from)
     }
 
-    /// From B; whether it came to A.
+    /// Sends from B; whether it arrived at A.
     fn home(&self, text: &[u8], to: SocketAddr) -> bool {
         self.b.send_to(text, to).unwrap();
         receive(&self.a).is_some_and(|(bytes, from)| bytes == text && from == self.to_b)
@@ -105,7 +105,7 @@ fn datagrams_go_there_and_home_and_each_source_gets_its_own_replies() {
     assert_eq!(receive(&other).unwrap().0, b"welcome, other");
     assert!(receive(&world.a).is_none());
 
-    // Only the site itself may answer.
+    // Only the site itself may reply.
     other.send_to(b"forged", from).unwrap();
     assert!(receive(&world.a).is_none());
 }
@@ -208,7 +208,7 @@ fn a_dead_site_is_silent_no_refusal_comes_back() {
         a.send_to(b"anyone?", to_b).unwrap();
         assert!(receive(&a).is_none());
     }
-    // And the relay goes on when the site is back on its port.
+    // The relay keeps working when the site is back on its port.
     let b = UdpSocket::bind(plan_target_is_gone).unwrap();
     b.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     a.send_to(b"welcome back", to_b).unwrap();
@@ -224,7 +224,7 @@ fn a_link_beyond_its_bounds_is_refused() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
-/// The floor is low because the test runs unoptimised beside others; the figure is printed.
+/// The bound is low because the test runs unoptimised and in parallel; the figure is printed.
 #[test]
 fn it_carries_a_cluster_under_load() {
     let world = world();

@@ -1,7 +1,8 @@
-//! The one place that knows bincode: one pinned configuration, bounds before allocation, nothing left over.
+//! The only module that names bincode's configuration: one pinned configuration, bounds before
+//! allocation, no trailing bytes.
 //!
-//! Little-endian, integers of fixed width, so that every value has exactly one encoding.
-//! Decoding never allocates more than the bytes given can justify and never accepts trailing bytes.
+//! Integers are little-endian and of fixed width, so that every value has exactly one encoding.
+//! Decoding never allocates more than the given bytes can justify and never accepts trailing bytes.
 
 use bincode::{
     Decode, Encode,
@@ -18,7 +19,7 @@ const CODEC: Codec = config::standard()
     .with_fixed_int_encoding()
     .with_limit::<FRAME_BYTES_MAX>();
 
-/// Why bytes are not a message.
+/// Why bytes aren't a message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CodecError {
     /// The bytes don't follow the format; the text names what was found.
@@ -27,28 +28,29 @@ pub enum CodecError {
     /// The id of a command isn't a UUID of version 7.
     #[error("the id isn't a UUID of version 7")]
     IdNotUuidV7,
-    /// The message is whole but bytes follow it.
+    /// Bytes follow the message.
     #[error("{0} bytes follow the message")]
     Trailing(usize),
 }
 
-/// What can be decoded from bytes: other packages name it without knowing bincode.
+/// Types that can be decoded. Other packages name this trait instead of bincode's.
 pub trait WireDecode: Decode<()> {}
 
 impl<T: Decode<()>> WireDecode for T {}
 
-/// What can be encoded: other packages name it without knowing bincode.
+/// Types that can be encoded. Other packages name this trait instead of bincode's.
 pub trait WireEncode: Encode {}
 
 impl<T: Encode> WireEncode for T {}
 
-/// What a decoder says of a command id that isn't a UUIDv7: [`decode`] tells it apart by this text.
+/// The error text of a decoder for a command id that isn't a UUIDv7; [`decode`] recognizes the case
+/// by it.
 pub(crate) const ID_NOT_UUID_V7: &str = "id_not_uuid_v7";
 
 /// Encodes a value.
 ///
 /// # Panics
-/// When the value is larger than a frame: its maker has to keep to `limits`.
+/// If the value is larger than a frame: callers must keep to `limits`.
 #[must_use]
 pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -56,7 +58,7 @@ pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// Encodes a value behind what `bytes` holds already.
+/// Appends an encoded value to `bytes`.
 ///
 /// # Panics
 /// See [`encode`].
@@ -65,19 +67,19 @@ pub fn encode_into<T: Encode>(value: &T, bytes: &mut Vec<u8>) {
         .expect("values are made within limits.rs, and writing to memory can't fail");
 }
 
-/// Decodes one value that takes up all of `bytes`.
+/// Decodes one value that fills all of `bytes`.
 ///
 /// # Errors
-/// When the bytes aren't exactly one value.
+/// If the bytes aren't exactly one value.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_prefix(bytes)?;
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing(bytes.len() - used)) }
 }
 
-/// Decodes one value from the start of `bytes`; gives its length too.
+/// Decodes one value from the start of `bytes`; also returns its length in bytes.
 ///
 /// # Errors
-/// When the bytes don't begin with a value.
+/// If the bytes don't begin with a value.
 #[inline]
 pub fn decode_prefix<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     bincode::decode_from_slice(bytes, CODEC).map_err(explain)
@@ -94,17 +96,17 @@ fn explain(error: DecodeError) -> CodecError {
         DecodeError::Other(text) => CodecError::Malformed(text.into()),
         DecodeError::OtherString(text) => CodecError::Malformed(text),
         DecodeError::UnexpectedVariant { type_name, found, .. } => {
-            CodecError::Malformed(format!("{found} is no {type_name}"))
+            CodecError::Malformed(format!("{found} isn't a valid {type_name}"))
         }
         other => CodecError::Malformed(other.to_string()),
     }
 }
 
-/// Implements bincode for an enum of unit variants as one byte, unknown bytes refused.
+/// Implements bincode for an enum of unit variants as one byte; unknown bytes are rejected.
 macro_rules! byte_enum {
     ($name:ident { $($variant:ident = $byte:literal $text:literal),+ $(,)? }) => {
         impl $name {
-            /// All of them, in the order of their numbers.
+            /// All variants, in the order of their numbers.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The public name.
@@ -113,19 +115,19 @@ macro_rules! byte_enum {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// The number that stands for it in bytes; never given to another.
+            /// Its number on the wire; never reused for another variant.
             #[must_use]
             pub fn byte(self) -> u8 {
                 match self { $(Self::$variant => $byte),+ }
             }
 
-            /// The one that a number stands for.
+            /// The variant with this number.
             #[must_use]
             pub fn from_byte(byte: u8) -> Option<Self> {
                 match byte { $($byte => Some(Self::$variant),)+ _ => None }
             }
 
-            /// The one with this public name.
+            /// The variant with this public name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$variant),)+ _ => None }
@@ -156,7 +158,7 @@ macro_rules! byte_enum {
                 let byte = u8::decode(decoder)?;
                 Self::from_byte(byte).ok_or_else(|| {
                     bincode::error::DecodeError::OtherString(format!(
-                        concat!("{} is no ", stringify!($name)),
+                        concat!("{} isn't a valid ", stringify!($name)),
                         byte
                     ))
                 })

@@ -1,41 +1,41 @@
-//! Frames: how messages stand on a stream.
+//! Frames: messages on a stream.
 //!
 //! ```text
 //! 0 u32 length of what follows   4 u8 version   5 u8 type   6 body
 //! ```
-//! The length is judged before anything is allocated for it.
+//! The length is checked before anything is allocated for it.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{limits::FRAME_BYTES_MAX, version::FRAME_VERSION};
 
-/// Bytes in front of a frame's body.
+/// The bytes before a frame's body.
 pub const HEAD_BYTES: usize = 6;
 
-/// Bytes made ready for a frame of which only the head has come.
+/// The most bytes reserved for a frame before its body arrives.
 const PROMISED_BYTES_MAX: usize = 1 << 20;
 
-/// Why a stream can't be read any further.
+/// Why a stream can't be read further. The stream must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// The length is over the limit, or too short for a version and a type.
+    /// The length is over the limit, or too short for version and type.
     #[error("a frame of {0} bytes; allowed are 2 to {FRAME_BYTES_MAX}")]
     Length(u32),
-    /// A version that this program doesn't speak.
-    #[error("a frame of version {0}; this program speaks {FRAME_VERSION}")]
+    /// A version that this program doesn't support.
+    #[error("a frame of version {0}; this program supports {FRAME_VERSION}")]
     Version(u8),
 }
 
 /// One message: its type and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Which message the body is.
+    /// The type of the message.
     pub kind: u8,
-    /// The message.
+    /// The encoded message.
     pub body: Bytes,
 }
 
-/// Starts a frame at the end of `buffer`; [`finish`] completes it. Gives the place where it starts.
+/// Starts a frame at the end of `buffer` and returns its offset; [`finish`] completes it.
 pub fn start(buffer: &mut Vec<u8>, kind: u8) -> usize {
     let at = buffer.len();
     buffer.extend_from_slice(&[0, 0, 0, 0, FRAME_VERSION, kind]);
@@ -45,7 +45,7 @@ pub fn start(buffer: &mut Vec<u8>, kind: u8) -> usize {
 /// Completes the frame that [`start`] began at `at`.
 ///
 /// # Panics
-/// When the frame is larger than [`FRAME_BYTES_MAX`]: its maker has to keep to `limits`.
+/// If the frame is larger than [`FRAME_BYTES_MAX`]: callers must keep to `limits`.
 pub fn finish(buffer: &mut [u8], at: usize) {
     let length = buffer.len() - at - 4;
     assert!(length <= FRAME_BYTES_MAX - 4, "a frame of {length} bytes is over the limit");
@@ -53,7 +53,7 @@ pub fn finish(buffer: &mut [u8], at: usize) {
     buffer[at..at + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// One whole frame around an encoded message.
+/// Encodes a message in a whole frame.
 ///
 /// # Panics
 /// See [`finish`].
@@ -66,10 +66,10 @@ pub fn encode_whole(kind: u8, message: &impl bincode::Encode) -> Vec<u8> {
     buffer
 }
 
-/// Takes the next frame out of what was read from a stream; `None` when more bytes are needed.
+/// Removes the next frame from a stream's buffer; `None` if more bytes are needed.
 ///
 /// # Errors
-/// When the head isn't acceptable: the stream must be given up.
+/// If the head is invalid: the stream must be closed.
 pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_le_bytes(*head);
@@ -83,7 +83,7 @@ pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         return Err(FrameError::Version(*version));
     }
     if buffer.len() < 4 + bytes {
-        // A length is only a promise: room for all of it comes with the bytes.
+        // The length isn't trusted: more space is reserved only as bytes arrive.
         buffer.reserve((4 + bytes - buffer.len()).min(PROMISED_BYTES_MAX));
         return Ok(None);
     }

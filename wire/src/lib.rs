@@ -1,9 +1,17 @@
-//! What crosses the network: the vocabulary of evenkeel, its codec and limits, QUIC endpoints and the client.
+//! The network protocol of evenkeel: its vocabulary, codec and limits, the QUIC endpoints and the
+//! client. docs/PROTOCOL.md draws the bytes.
 //!
-//! Read in this order: the vocabulary (what a wallet can be asked, and what it answers), who says what to whom,
-//! how that becomes bytes, who is at the other end, and the client.
+//! In reading order:
 //!
-//! It never knows `storage`: what is on the wire and what is on disk age apart.
+//! - the vocabulary: commands, their parts, and the ledger's outcomes; [`entry`] is the body of a
+//!   journal entry.
+//! - the messages: [`request`] and [`reply`] between clients and sites, [`peer`] between sites.
+//! - [`codec`], [`frame`], [`limits`], [`version`]: how messages become bytes, and their bounds.
+//! - [`identity`]: certificates, keys and TLS settings.
+//! - [`endpoint`]: the two QUIC ports of a node.
+//! - [`client`]: a client of the cluster, with retries.
+//!
+//! It never depends on `storage`: the wire format and the disk format change independently.
 #![warn(missing_docs)]
 
 mod vocabulary;
@@ -23,7 +31,7 @@ pub mod frame;
 pub mod limits;
 pub mod version;
 
-// Who is at the other end, the two ports, and a client of the cluster.
+// Certificates and TLS, the two ports, and a client of the cluster.
 pub mod identity;
 
 pub mod endpoint;

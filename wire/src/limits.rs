@@ -1,4 +1,5 @@
-//! Every bound of the protocol, related to each other at compile time. Bytes, unless the name says otherwise.
+//! All bounds of the protocol, with their relations checked at compile time. Unless the name says
+//! otherwise the unit is bytes.
 
 /// The largest frame on any stream, its header included.
 pub const FRAME_BYTES_MAX: usize = 4 << 20;
@@ -18,33 +19,34 @@ pub const ASSETS_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 64;
 /// The longest explanation inside an error reply.
 pub const DETAIL_BYTES_MAX: usize = 255;
-/// The largest amount and the largest balance either side of zero: what a double can hold exactly (RFC 7493 §2.2).
+/// The largest amount, and the largest absolute value of a balance, in minor units: the largest
+/// integer that a double holds exactly (RFC 7493 §2.2).
 pub const AMOUNT_MAX: u64 = (1 << 53) - 1;
 /// The most transfers on one page of a history.
 pub const HISTORY_PAGE_MAX: u32 = 1_000;
-/// The longest that a hold may stand, milliseconds: 31 days.
+/// The longest lifetime of a hold, milliseconds: 31 days.
 pub const HOLD_MS_MAX: u64 = 31 * 24 * 3_600 * 1_000;
-/// The most holds that one entry releases because their time is up.
+/// The most expired holds that one entry releases.
 pub const EXPIRIES_MAX: usize = 4_096;
-/// The most keys that a ledger knows, revoked ones included.
+/// The most keys in a ledger, revoked ones included.
 pub const KEYS_MAX: usize = 65_536;
 /// The most requests of one client connection that may wait for their reply.
 pub const REQUESTS_OUTSTANDING_MAX: usize = 4_096;
-/// The shortest and the longest deadline that a client may ask for, milliseconds.
+/// The shortest deadline of a request, milliseconds.
 pub const DEADLINE_MS_MIN: u32 = 100;
-/// See [`DEADLINE_MS_MIN`].
+/// The longest deadline of a request, milliseconds.
 pub const DEADLINE_MS_MAX: u32 = 60_000;
-/// The deadline of a command that names none, milliseconds.
+/// The deadline of a request that names none, milliseconds.
 pub const DEADLINE_MS_DEFAULT: u32 = 5_000;
-/// The bytes of one encoded command at the most.
+/// The largest encoded command.
 pub const COMMAND_BYTES_MAX: usize = 352;
-/// What an entry needs for itself.
+/// The head of an entry.
 pub const ENTRY_HEAD_BYTES: usize = 8;
-/// What each group of an entry needs for itself.
+/// The head of each group of an entry.
 pub const GROUP_HEAD_BYTES: usize = 12;
 
 const _: () = assert!(ENTRY_BYTES_MAX < FRAME_BYTES_MAX, "an entry must fit in one frame");
 const _: () = assert!(
     ENTRY_HEAD_BYTES + COMMANDS_MAX * (GROUP_HEAD_BYTES + COMMAND_BYTES_MAX) <= ENTRY_BYTES_MAX,
-    "as many of the largest commands as a batch holds must fit in one entry, even each in a group of its own"
+    "a full batch of the largest commands must fit in one entry, even with a group for each"
 );

@@ -1,18 +1,19 @@
-//! Protocol versions, with one line of history for each, and the ALPN names that carry them.
+//! Protocol versions, each with its history, and the ALPN names that carry them.
 
 /// The version byte of every frame.
 ///
-/// - 1: the first.
+/// - 1: the first version.
 pub const FRAME_VERSION: u8 = 1;
 
-/// The rules by which the ledger judges the commands of an entry; replay uses those that the entry names.
+/// The version of the ledger's rules, stored in every entry; replay uses the version that the entry
+/// names.
 ///
-/// - 1: accounts, the six kinds of transfer, the wallet's balance limit; holds, refunds, reversals, limits, states of
-///   accounts, business days, keys.
+/// - 1: accounts, the six kinds of transfer, the wallet's balance limit; holds, refunds, reversals,
+///   limits, account statuses, business days, keys.
 pub const RULES_VERSION: u16 = 1;
 
-/// ALPN of the port where sites talk to each other.
+/// ALPN of the port between sites.
 pub const ALPN_PEER: &[u8] = b"evenkeel-peer/1";
 
-/// ALPN of the port where clients talk to a site.
+/// ALPN of the port for clients.
 pub const ALPN_CLIENT: &[u8] = b"evenkeel-client/1";

@@ -1,4 +1,4 @@
-//! The client against sites that behave as well or as badly as each test wants.
+//! The client against sites whose behaviour each test chooses.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -62,7 +62,7 @@ impl World {
         self.book.lock().unwrap().seen.iter().map(|(node, _)| *node).collect()
     }
 
-    /// Every request asked for these ids and no others.
+    /// Asserts that every request had exactly these ids.
     fn assert_same_ids(&self, command: &Command) {
         let Command::Transfer(transfer) = command else { panic!("a transfer") };
         let book = self.book.lock().unwrap();
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// A port where nobody is.
+/// A port without a listener.
 fn nowhere() -> SiteAddress {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     site(9, socket.local_addr().unwrap())
@@ -110,7 +110,7 @@ async fn it_follows_the_primary() {
     assert_eq!(world.asked().last(), Some(&2));
     assert_eq!(client.current_site().as_deref(), Some("site2"));
 
-    // The primary changes without any connection breaking: it's found out within seconds.
+    // The primary changes without a broken connection: the client detects it within seconds.
     for node in &world.nodes {
         node.knows_primary(3);
     }
@@ -162,13 +162,13 @@ async fn the_first_answer_comes_again_after_an_unknown_outcome() {
     });
     let answered = answered.unwrap()[0];
     assert!(answered.replayed);
-    assert_eq!(answered.stamp.position, 1, "where it was decided first");
+    assert_eq!(answered.stamp.position, 1, "the position of the first decision");
     world.assert_same_ids(&command);
 }
 
 #[tokio::test]
 async fn unavailable_and_unknown_are_told_apart() {
-    // (what the site does, whether anything may have been done)
+    // (the site's behaviour, whether anything may have been done)
     for (mood, unknown) in [
         (Mood::Refuses(RefusalCode::NoPrimary), false),
         (Mood::Refuses(RefusalCode::Overloaded), false),
@@ -189,7 +189,7 @@ async fn unavailable_and_unknown_are_told_apart() {
             ClientError::Unavailable(_) if !unknown => {}
             other => panic!("{mood:?}: {other:?}"),
         }
-        // A read does nothing, so its end is never unknown.
+        // A read has no effect, so its outcome is never unknown.
         let read = totals(&client, "site1").await;
         assert!(matches!(read, Err(ClientError::Unavailable(_)) | Ok(_)), "{mood:?}: {read:?}");
     }
@@ -267,7 +267,7 @@ async fn a_silent_site_is_left_after_a_third_of_a_second() {
     assert!((300..2_500).contains(&first.as_millis()), "{first:?}");
     let again = Instant::now();
     client.submit(&[transfer(2)]).await.unwrap();
-    assert!(again.elapsed() < Duration::from_millis(300), "from then on the other one is asked");
+    assert!(again.elapsed() < Duration::from_millis(300), "later calls go to the other site");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! client.toml: what is read from it, and how its mistakes are named.
+//! Reading client.toml, and the messages for its mistakes.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -43,10 +43,10 @@ fn a_good_file_is_read_and_the_key_stays_out_of_logs() {
     assert!(!format!("{config:?}").contains("ek_0123"));
 }
 
-/// A site burns, and its name server with it: its name has no address any more.
+/// A site is lost together with its name server: its name no longer resolves.
 #[test]
 fn a_site_whose_name_is_gone_is_left_out() {
-    // No resolver takes a label of 64 letters, so none is asked.
+    // A label of 64 letters is invalid, so no resolver is queried.
     let (sangam, pangyo) = ("s".repeat(64), "p".repeat(64));
     let gone = GOOD.replace("localhost:7201", &format!("{sangam}:7201"));
     let config = load(&gone, "ek_1").unwrap();

@@ -1,5 +1,5 @@
-//! Bytes from outside: whatever they are, no decoder panics, none takes memory for a promise, and what is taken is
-//! spelled in the one way that it can be spelled.
+//! Bytes from outside: for any input, no decoder panics or allocates memory for a claimed length,
+//! and accepted input has the only valid encoding.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -18,7 +18,7 @@ use support::{
     samples, strategies,
 };
 
-/// Whole it reads back; with a byte less or one more it's refused.
+/// A whole value is decoded; with a byte less or more it is rejected.
 fn reads_back<T>(value: &T) -> Result<(), TestCaseError>
 where
     T: bincode::Encode + bincode::Decode<()> + PartialEq + std::fmt::Debug,
@@ -133,7 +133,7 @@ proptest! {
 
 #[test]
 fn a_promise_of_many_elements_takes_no_memory() {
-    // Outcomes whose list claims to be as long as can be, followed by nothing.
+    // Outcomes whose list claims the largest length, followed by nothing.
     for claimed in [u64::MAX, u64::from(u32::MAX), 1 << 24, 1 << 16] {
         let mut bytes = codec::encode(&Outcomes { answers: Vec::new(), ..samples::outcomes() });
         let at = bytes.len() - 8;

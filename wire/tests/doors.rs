@@ -1,4 +1,5 @@
-//! The clients' port against floods, dawdlers and those who send too much too early.
+//! The clients' port against floods, stalled handshakes and clients that send too much before
+//! authentication.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -77,15 +78,16 @@ async fn a_handshake_that_stops_halfway_is_given_up() {
     let (port, address) = port(&authority, settings);
     let (relay, stop) = relay_that_loses_all_but(2, address);
     let attempt = tokio::spawn(connect(relay));
-    until("the place is taken", || port.connection_count() == 1).await;
-    until("the place is given back", || port.connection_count() == 0).await;
+    until("the slot is taken", || port.connection_count() == 1).await;
+    until("the slot is freed", || port.connection_count() == 0).await;
     assert_eq!(port.refused_count(), 1);
     attempt.abort();
     stop();
     assert!(soon("connect", connect(address)).await.is_ok(), "others get in");
 }
 
-/// Lets so many datagrams through to the port (the first proves nothing, the second the address), and all back.
+/// Forwards this many datagrams to the port (the first proves nothing, the second the address), and
+/// all datagrams back.
 fn relay_that_loses_all_but(through: usize, port: SocketAddr) -> (SocketAddr, impl FnOnce()) {
     let outside = UdpSocket::bind("127.0.0.1:0").unwrap();
     let inside = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -162,6 +164,6 @@ async fn streams_of_one_client_are_bounded_and_other_kinds_refused() {
     assert!(bounded.await.is_err());
     assert_eq!(open.len(), 2);
     let one_way = tokio::time::timeout(Duration::from_millis(100), connection.open_uni()).await;
-    assert!(one_way.is_err(), "streams in one direction aren't spoken");
+    assert!(one_way.is_err(), "unidirectional streams aren't supported");
     assert!(connection.max_datagram_size().is_none(), "nor are datagrams");
 }

@@ -1,5 +1,5 @@
-//! The bytes of every message, frozen. A change of these files is a change of the protocol: it needs a new version in
-//! `version.rs`, not new files. `EVENKEEL_GOLDEN=write` writes the files that aren't there yet.
+//! The frozen bytes of every message. A change of these files is a change of the protocol: it needs
+//! a new version in `version.rs`, not new files. `EVENKEEL_GOLDEN=write` writes the missing files.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -70,7 +70,7 @@ fn commands_and_entries_read_back_from_their_golden_files() {
     let read = |name: &str| unhex(&fs::read_to_string(file(name)).unwrap());
     for (number, (name, command)) in (0_u8..).zip(samples::commands::all()) {
         let bytes = read(&format!("command_{name}"));
-        assert_eq!(bytes[0], number, "{name}: numbers are never given to another");
+        assert_eq!(bytes[0], number, "{name}: numbers are never reused");
         assert_eq!(decoders::commands(&bytes), [command], "{name}");
     }
     assert_eq!(decoders::entry(&read("entry")), Some(samples::entry()));

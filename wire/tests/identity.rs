@@ -1,4 +1,4 @@
-//! A node's papers: each that isn't in order is refused with the file and the reason.
+//! A node's certificate and key files: each invalid one is rejected with the file and the reason.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 

@@ -1,4 +1,4 @@
-//! The largest that each message can be: within its bound, and read back whole.
+//! The largest form of each message: within its bound, and decoded whole.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -41,7 +41,7 @@ fn as_many_as_a_batch_holds_of_every_command_fit_in_a_frame_and_in_an_entry() {
         assert!(bytes.len() <= COMMAND_BYTES_MAX, "{name} has {} bytes", bytes.len());
         assert_eq!(codec::decode::<Command>(&bytes), Ok(command), "{name}");
 
-        // Each with a key of its own, which takes the most room.
+        // Each with its own key, which takes the most space.
         let mut entry = EntryBuilder::new();
         for key in 0..u32::try_from(COMMANDS_MAX).unwrap() {
             assert!(entry.fits(1, bytes.len()), "{name}: {key} of them fill an entry");

@@ -1,4 +1,4 @@
-//! Who gets into the port between sites, and what crosses it.
+//! The port between sites: which peers are accepted, and how frames are transferred.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -84,7 +84,7 @@ async fn nobody_is_let_in_with_a_certificate_of_another_cluster_or_authority() {
         let (outside, outside_address) = peer(intruder);
         let refused = inside.refused_count();
         let dialled = soon("dial", outside.dial(1, address)).await;
-        assert!(dialled.is_err(), "the dialler itself notices");
+        assert!(dialled.is_err(), "the dialler itself detects it");
         let dialled = soon("dial", inside.dial(2, outside_address)).await;
         assert!(dialled.is_err(), "in both directions");
         drop(outside);
@@ -96,10 +96,10 @@ async fn nobody_is_let_in_with_a_certificate_of_another_cluster_or_authority() {
         soon("it's counted", counted).await;
     }
     let arrived = tokio::time::timeout(Duration::from_millis(100), inside.accept()).await;
-    assert!(arrived.is_err(), "nobody arrived");
+    assert!(arrived.is_err(), "no link was accepted");
 }
 
-/// A dialler that looks at nothing, so that the port itself has to.
+/// A dialler that checks nothing, so that the port itself must.
 #[tokio::test]
 async fn the_port_itself_refuses_strangers_and_other_protocols() {
     let (authority, other) = (Authority::new(), Authority::new());
@@ -121,7 +121,7 @@ async fn the_port_itself_refuses_strangers_and_other_protocols() {
         assert!(!error.contains("unreachable"), "{what}: {error}");
         assert_eq!(inside.refused_count(), refused + 1, "{what}");
     }
-    // The same intruder with everything right gets in: it's the papers that were refused.
+    // The same intruder with a valid certificate is accepted: so the certificates were refused.
     let right = authority.issue("right", &Paper::of(cluster(7), 2));
     let (_intruder, accepted) = tokio::join!(
         tokio::time::timeout(Duration::from_millis(500), intrude(address, Some(&right), peer_alpn)),
@@ -130,7 +130,7 @@ async fn the_port_itself_refuses_strangers_and_other_protocols() {
     assert_eq!(accepted.unwrap().node(), 2);
 }
 
-/// Connects without any check of its own and gives the reason why the connection ended.
+/// Connects without any check and returns the reason why the connection ended.
 async fn intrude(address: SocketAddr, paper: Option<&(PathBuf, PathBuf)>, alpn: &[u8]) -> String {
     let endpoint = quinn::Endpoint::client(loopback()).unwrap();
     let connecting =
@@ -156,7 +156,7 @@ async fn garbage_at_the_port_harms_nobody() {
             })
             .collect();
         socket.send_to(&garbage, address).unwrap();
-        // What looks like the start of a handshake, and like a packet of a connection.
+        // Bytes like the start of a handshake, and like a packet of a connection.
         if length > 50 {
             let mut initial = garbage;
             initial[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
@@ -193,7 +193,7 @@ async fn frames_that_cannot_be_are_refused_before_they_are_buffered() {
         let error = soon(what, receiver.receive()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{what}: {error}");
     }
-    assert!(!accepted.is_closed(), "what to do about it is for the reader to say");
+    assert!(!accepted.is_closed(), "the reader decides whether to close");
 }
 
 #[tokio::test]
@@ -238,23 +238,23 @@ async fn a_dead_site_shows_after_the_idle_time_and_a_restarted_one_at_once() {
         let idle = Duration::from_millis(idle_ms);
         let settings = || PeerSettings { idle, ..PeerSettings::default() };
         let (address, die) = on_a_thread(identity.clone(), settings());
-        // Keeps talking, as sites do.
+        // Sends regularly, as sites do.
         let (one, _) = peer(authority.identity(cluster(7), 1));
         let link = soon("dial", one.dial(2, address)).await.unwrap();
         die();
         if !restart {
-            assert_eq!(soon("end", link.wait_closed()).await, "no sign of life for the idle time");
+            assert_eq!(soon("end", link.wait_closed()).await, "nothing received for the idle time");
             continue;
         }
-        // Its keys are the same, so it can tell the others that it knows nothing of them any more.
+        // Its keys are the same, so it can reset the connections that it has lost.
         let _again = PeerEndpoint::bind(address, identity, settings()).unwrap();
         let began = Instant::now();
-        assert_eq!(soon("reset", link.wait_closed()).await, "the other side has started anew");
+        assert_eq!(soon("reset", link.wait_closed()).await, "the other side has restarted");
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }
 
-/// A site on a thread of its own, and what kills it without a goodbye.
+/// A site on its own thread, and a function that kills it without closing its connections.
 fn on_a_thread(identity: Identity, settings: PeerSettings) -> (SocketAddr, impl FnOnce()) {
     let (addresses, address) = mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -267,7 +267,7 @@ fn on_a_thread(identity: Identity, settings: PeerSettings) -> (SocketAddr, impl 
             stopped.await.unwrap();
             endpoint
         });
-        // Without its tasks it can't say goodbye.
+        // Without its tasks it can't close its connections.
         runtime.shutdown_background();
         drop(endpoint);
     });

@@ -1,5 +1,4 @@
-//! How fast frames cross one connection on this machine. Run by hand:
-//! `cargo test --release -p evenkeel-wire --test speed -- --ignored --nocapture --test-threads 1`
+//! Measures how fast frames cross one connection on this machine. Run by hand:
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -35,7 +34,8 @@ fn on_a_thread(work: impl Future<Output = ()> + Send + 'static) -> thread::JoinH
     })
 }
 
-/// Sends frames of this size for a second from one thread to another; gives frames and megabytes per second.
+/// Sends frames of this size for a second from one thread to another; returns frames and megabytes
+/// per second.
 async fn one_way(body: usize, coalesced: usize) -> (u128, u128) {
     let authority = Authority::new();
     let (one, two) = (authority.identity(cluster(7), 1), authority.identity(cluster(7), 2));
@@ -75,7 +75,7 @@ async fn one_way(body: usize, coalesced: usize) -> (u128, u128) {
     let last = answers.receive().await.unwrap().unwrap();
     let took = began.elapsed();
     drop(link);
-    // The goodbye still has to be sent by this thread.
+    // This thread must still send the close.
     tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
     let count = u128::from(u64::from_le_bytes(last.body[..8].try_into().unwrap()));
     let per_second = count * 1_000_000 / took.as_micros();
@@ -111,7 +111,7 @@ fn fake_node_on_a_thread(authority: &Arc<Authority>) -> (ClientConfig, oneshot::
     (config, stop)
 }
 
-/// What this thread has worked so far.
+/// The CPU time of this thread so far.
 fn cpu_nanos() -> u128 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split(' ').next().unwrap().parse().unwrap()

@@ -1,4 +1,5 @@
-//! What this program doesn't know: refused by name, whoever sends it. A later version may know it.
+//! Unknown numbers and flags are rejected by name, whoever sends them. A later version may define
+//! them.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -20,7 +21,7 @@ fn command(name: &str) -> Vec<u8> {
     codec::encode(&found.expect("a command of this name").1)
 }
 
-/// The command with one byte changed, and what is said of it.
+/// The error for a command with one byte changed.
 fn refusal(name: &str, at: usize, byte: u8) -> String {
     let mut bytes = command(name);
     assert_ne!(bytes[at], byte, "{name}: nothing would change");
@@ -32,18 +33,18 @@ fn refusal(name: &str, at: usize, byte: u8) -> String {
 fn unknown_numbers_in_commands_are_named() {
     let command_count = u8::try_from(samples::commands::all().len()).unwrap();
     for (name, at, byte, said) in [
-        ("transfer", 0, command_count, "14 is no command"),
-        ("transfer", 0, 255, "255 is no command"),
-        ("transfer", 65, 0, "0 is no TransferKind"),
-        ("transfer", 65, 9, "9 is no TransferKind"),
-        ("open_account", 17, 6, "6 is no AccountKind"),
-        ("set_status", 33, 0, "0 is no AccountStatus"),
-        ("set_status", 33, 4, "4 is no AccountStatus"),
-        ("create_key", 33, 0, "0 is no Role"),
-        ("create_key", 33, 6, "6 is no Role"),
-        ("set_limits", 33, 3, "3 is no LimitChange"),
-        ("capture", 33, 2, "2 is no core::option::Option<"),
-        ("close_day", 1, 0xff, "is no date"),
+        ("transfer", 0, command_count, "14 isn't a valid command"),
+        ("transfer", 0, 255, "255 isn't a valid command"),
+        ("transfer", 65, 0, "0 isn't a valid TransferKind"),
+        ("transfer", 65, 9, "9 isn't a valid TransferKind"),
+        ("open_account", 17, 6, "6 isn't a valid AccountKind"),
+        ("set_status", 33, 0, "0 isn't a valid AccountStatus"),
+        ("set_status", 33, 4, "4 isn't a valid AccountStatus"),
+        ("create_key", 33, 0, "0 isn't a valid Role"),
+        ("create_key", 33, 6, "6 isn't a valid Role"),
+        ("set_limits", 33, 3, "3 isn't a valid LimitChange"),
+        ("capture", 33, 2, "2 isn't a valid core::option::Option<"),
+        ("close_day", 1, 0xff, "isn't a date"),
     ] {
         let error = refusal(name, at, byte);
         assert!(error.contains(said), "{name}, byte {at} = {byte}: {error}");
@@ -52,7 +53,7 @@ fn unknown_numbers_in_commands_are_named() {
 
 #[test]
 fn every_id_in_a_command_must_be_a_uuid_of_version_7() {
-    // Where the byte stands that holds the version: the tenth of sixteen, least significant first.
+    // The offset of the byte with the version: the tenth of sixteen, least significant first.
     let places = [
         ("transfer", 1),
         ("refund", 1),
@@ -97,16 +98,16 @@ fn unknown_questions_and_answers_are_refused() {
             codec::decode::<View>(&bytes).expect_err(name).to_string()
         };
         match view {
-            // Behind the number of the view: id, kind, asset, label.
+            // After the number of the view: id, kind, asset, label.
             View::Account(account) => {
                 let status = 4 + 16 + 1 + 8 + 1 + account.label.as_str().len();
-                assert_eq!(said(status), "200 is no AccountStatus");
+                assert_eq!(said(status), "200 isn't a valid AccountStatus");
             }
             View::Hold(hold) => {
                 let status = 4 + codec::encode(&hold.hold).len();
-                assert_eq!(said(status), "200 is no HoldStatus");
+                assert_eq!(said(status), "200 isn't a valid HoldStatus");
             }
-            View::Keys(_) => assert_eq!(said(4 + 8 + 4), "200 is no Role"),
+            View::Keys(_) => assert_eq!(said(4 + 8 + 4), "200 isn't a valid Role"),
             _ => {}
         }
     }
@@ -125,7 +126,7 @@ fn flags_that_nobody_knows_are_refused_in_submits_and_entries() {
         assert_eq!(error.to_string(), format!("a submit with flags {said}"));
     }
 
-    // The first group's flags stand 6 bytes behind the entry's head of 8.
+    // The first group's flags are 6 bytes after the entry's head of 8.
     let entry = samples::entry();
     assert_eq!(entry[14..16], [0, 0]);
     for flags in [[2, 0], [3, 0], [0, 1]] {

@@ -1,4 +1,4 @@
-//! `evenkeel config check`: reads a configuration as `run` would, and says what would be used.
+//! `evenkeel config check`: reads a configuration as `run` does and prints the effective values.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use evenkeel_node::config::{Config, Overrides};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
-    /// Check node.toml, with the environment and flags over it
+    /// Check node.toml with its overrides from the environment and flags
     Check(ConfigCheckArgs),
 }
 
@@ -18,18 +18,18 @@ pub(crate) enum ConfigVerb {
 pub(crate) struct ConfigCheckArgs {
     #[command(flatten)]
     pub(crate) source: ConfigSource,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Where a node's configuration comes from.
+/// The source of a node's configuration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigSource {
     /// The node's node.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Another value for one key, over the file and the environment
+    /// Override one key; takes precedence over the file and the environment
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
@@ -81,7 +81,7 @@ pub(crate) fn run(verb: &ConfigVerb) -> Result<(), Failure> {
         }));
     }
     output::print(&format!(
-        "{} is good: node {} at {} of cluster {} ({}, {} nodes), data in {}",
+        "{} is valid: node {} at {} of cluster {} ({}, {} nodes), data in {}",
         args.source.config.display(),
         config.node,
         config.site,

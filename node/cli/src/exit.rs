@@ -1,18 +1,20 @@
-//! How the program ends: a number for scripts, a line for people.
+//! How the program ends: an exit code for scripts, a line for people.
 
 use std::{fmt, process::ExitCode};
 
-/// The exit codes, each with its meaning; they never change.
+/// The exit codes; their meanings never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Done,
-    /// A start refused for a port, lock, foreign cluster, certificate or socket path, and whatever has no own code.
+    /// A refused start (port, lock, foreign cluster, certificate, socket path), and any failure
+    /// without its own code.
     Failed,
     /// Wrong usage or configuration.
     Usage,
-    /// The ledger said no.
+    /// The ledger rejected the command.
     Rejected,
-    /// A node that is down, no primary, or an unknown outcome: safe to ask again with the same id.
+    /// A node is down, there's no primary, or the outcome is unknown: safe to retry with the same
+    /// id.
     Unavailable,
     /// Verification found damage.
     Damaged,
@@ -31,7 +33,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A verb that didn't do what it was asked: the code, and the line on stderr. An empty text: everything is said already.
+/// A failed verb: the exit code and the line for stderr. With an empty text nothing is printed: the
+/// failure is already reported.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub exit: Exit,

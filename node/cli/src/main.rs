@@ -1,6 +1,20 @@
-//! The program `evenkeel`: one binary for nodes, operators and people. A verb is a file. Data goes to stdout, everything else to stderr; `--json` wherever data is printed.
+//! The program `evenkeel`: one binary for nodes, operators and people. Data goes to stdout,
+//! everything else to stderr; verbs that print data take `--json`. Exit codes are in [`Exit`]; an
+//! error is one line that names the problem and the next step.
 //!
-//! Exit codes are in [`Exit`]. Errors are one line: what is wrong, by name, and what to do next.
+//! | module | holds |
+//! |---|---|
+//! | `run` `config_check` | one node in the foreground; its configuration |
+//! | `cluster/` | the files and certificates of a new cluster |
+//! | `admin/` | requests to a node's admin socket |
+//! | `wallet/` | accounts and transfers, for people |
+//! | `bench/` | load, measurement, and the check of the balances |
+//! | `verify` `verdict` | offline verification; the report of both kinds |
+//! | `door/` | client.toml and the two client doors, QUIC and HTTP |
+//! | `output` `exit` `version` | printing, exit codes, the version |
+//!
+//! A verb is a file or a folder. The verbs never contain ledger rules: they send commands and show
+//! answers.
 
 mod admin;
 mod bench;
@@ -24,7 +38,7 @@ use exit::{Exit, Failure};
 #[derive(Debug, Parser)]
 #[command(
     name = "evenkeel",
-    about = "A replicated wallet ledger: three sites, one truth",
+    about = "A replicated wallet ledger: three sites, one journal",
     disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true
@@ -36,22 +50,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliVerb {
-    /// Make a cluster's files, or a certificate for one of its nodes
+    /// Create a cluster's files, or a certificate for one of its nodes
     Cluster(cluster::ClusterArgs),
-    /// Run one node, in the foreground
+    /// Run one node in the foreground
     Run(run::RunArgs),
-    /// Look at a node's configuration without starting it
+    /// Check a node's configuration without starting it
     #[command(subcommand)]
     Config(config_check::ConfigVerb),
-    /// Ask a running node, or tell it, over its admin socket
+    /// Query or operate a running node over its admin socket
     Admin(admin::AdminArgs),
-    /// Open accounts, move money, look
+    /// Open accounts, move money, read balances
     Wallet(wallet::WalletArgs),
-    /// Drive a running cluster, measure it, and check its balances
+    /// Load a running cluster, measure it, and check its balances
     Bench(bench::BenchArgs),
-    /// Check a data folder: the chain, and the balances against it
+    /// Verify a data folder: the journal's chain, and the balances rebuilt from it
     Verify(verify::VerifyArgs),
-    /// Say which version this is
+    /// Print the version
     Version(version::VersionArgs),
 }
 

@@ -1,4 +1,4 @@
-//! Words for the outside: data on stdout, complaints and progress on stderr, tables for people.
+//! Output: data on stdout, errors and progress on stderr, tables for people.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{Exit, Failure};
 
-/// Prints data. A reader that has gone away (`| head`) is no failure.
+/// Prints data. A closed pipe (`| head`) isn't a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -20,23 +20,23 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Prints data as JSON on one line.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
-        .map_err(|error| Failure::failed(format!("the answer can't be written: {error}")))?;
+        .map_err(|error| Failure::failed(format!("the answer can't be encoded: {error}")))?;
     print(&text)
 }
 
-/// Says on stderr what is wrong. There's nobody left to tell when stderr is closed.
+/// Prints an error to stderr. A closed stderr is ignored.
 pub(crate) fn print_error(text: &str) {
     if !text.is_empty() {
         let _ = writeln!(io::stderr(), "evenkeel: {text}");
     }
 }
 
-/// Says on stderr what is going on.
+/// Prints a progress line to stderr.
 pub(crate) fn print_note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// A table: a head and rows of as many cells, columns as wide as they need, numbers to the right.
+/// Formats a table: columns as wide as needed, numeric columns right-aligned.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -66,7 +66,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// A cell: what is there, or a hyphen.
+/// The value, or a hyphen.
 pub(crate) fn cell(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

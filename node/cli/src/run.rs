@@ -1,4 +1,4 @@
-//! `evenkeel run`: one node, in the foreground, until SIGTERM or SIGINT.
+//! `evenkeel run`: runs one node in the foreground until SIGTERM or SIGINT.
 
 use crate::{Exit, Failure, config_check::ConfigSource};
 use evenkeel_node::{

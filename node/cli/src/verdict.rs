@@ -1,4 +1,5 @@
-//! How both kinds of verification end: in words on stdout when the journal is whole, as damage (5) when it isn't.
+//! The result of offline and online verification: text on stdout when the journal is whole,
+//! otherwise a failure with exit code 5.
 
 use std::fmt::Write;
 
@@ -8,13 +9,13 @@ use crate::{
 };
 use evenkeel_node::replay::verify_report::VerifyReport;
 
-/// Judges a report. With JSON the report itself is on stdout already.
+/// Reports the result. With `--json` the report is already on stdout.
 pub(crate) fn report_verdict(report: &VerifyReport, json: bool) -> Result<(), Failure> {
     if !report.ok {
         let damage = report
             .damage
             .as_ref()
-            .map_or_else(|| "damage without a place".to_owned(), ToString::to_string);
+            .map_or_else(|| "damage at an unknown location".to_owned(), ToString::to_string);
         return Err(Failure::new(Exit::Damaged, format!("damaged: {damage}")));
     }
     if json {
@@ -28,7 +29,7 @@ pub(crate) fn report_verdict(report: &VerifyReport, json: bool) -> Result<(), Fa
         cell(report.head.as_ref())
     );
     if let Some(digest) = &report.digest {
-        write!(text, "; the balances rebuilt from it agree, digest {digest}")
+        write!(text, "; the rebuilt balances match, digest {digest}")
             .expect("writing to memory can't fail");
     }
     print(&text)

@@ -1,4 +1,5 @@
-//! `evenkeel verify`: whether a data folder (of a stopped node, or a copy) is what was written, bit for bit.
+//! `evenkeel verify`: checks that a data folder (of a stopped node, or a copy) holds exactly the
+//! bytes that were written.
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ pub(crate) struct VerifyArgs {
     /// The data folder
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

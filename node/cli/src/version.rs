@@ -1,4 +1,4 @@
-//! `evenkeel version`
+//! `evenkeel version`: prints the versions of the program, the ledger's rules and the wire frames.
 
 use evenkeel_wire::version::{FRAME_VERSION, RULES_VERSION};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::{Failure, output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

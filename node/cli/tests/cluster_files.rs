@@ -1,4 +1,5 @@
-//! `cluster new` and `cluster cert`: what they write is what a node loads, and nobody else can read it.
+//! `cluster new` and `cluster cert`: a node can load the files they write, and only the owner can
+//! read them.
 
 mod support;
 
@@ -42,7 +43,7 @@ fn every_nodes_certificate_names_cluster_and_node_and_is_taken() {
         let toml = files.site(site).join("node.toml");
         let config = Config::load(&toml, &Overrides::default()).expect("it loads");
         let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)
-            .expect("a node takes it");
+            .expect("a node accepts it");
         assert_eq!(identity.cluster(), config.cluster);
         assert_eq!(identity.node(), node);
     }
@@ -62,7 +63,7 @@ fn a_certificate_for_a_joining_node_comes_from_the_same_authority() {
         &out.join("node.pem"),
         &out.join("node.key"),
     )
-    .expect("the others' authority vouches for it");
+    .expect("the cluster's authority signed it");
     assert_eq!(identity.node(), 4);
 
     let (code, _, error) = run(&[&arguments[..], &["--out", text(&out)]].concat());
@@ -72,7 +73,7 @@ fn a_certificate_for_a_joining_node_comes_from_the_same_authority() {
     let elsewhere = files.folder.path().join("elsewhere");
     let (code, _, error) = run(&[&arguments[..], &["--out", text(&elsewhere)]].concat());
     assert_eq!(code, 1);
-    assert!(error.contains("ca.key is not the key of ca.pem"), "{error}");
+    assert!(error.contains("ca.key isn't the key of ca.pem"), "{error}");
     assert!(!elsewhere.exists());
 }
 
@@ -84,7 +85,7 @@ fn what_is_there_is_never_overwritten() {
     let (code, _, error) =
         run(&["cluster", "new", "--out", text(&out), "--site", "daegu=127.0.0.1:7400"]);
     assert_eq!(code, 2);
-    assert!(error.contains("is there already"), "{error}");
+    assert!(error.contains("exists and is never overwritten"), "{error}");
     assert!(!out.join("daegu").exists());
     assert_eq!(fs::read(out.join("operator.key")).expect("readable"), key);
 }
@@ -94,11 +95,14 @@ fn sites_that_cannot_work_are_refused_as_wrong_usage() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("cluster");
     let cases: &[(&[&str], &str)] = &[
-        (&["--site", "a=h:7100", "--site", "b=h:7200"], "two sites can't tell a fire from a cut"),
+        (
+            &["--site", "a=h:7100", "--site", "b=h:7200"],
+            "two sites can't tell a lost site from a cut",
+        ),
         (&["--site", "a=h:7100", "--site", "b=h:7102", "--site", "c=h:7200"], "both need h:7102"),
         (&["--site", "a=h:7100", "--site", "a=h:7200", "--site", "c=h:7300"], "the same name"),
         (&["--site", "a=h:65534"], "port 65534 is too high"),
-        (&["--site", "A=h:7100"], "small letters"),
+        (&["--site", "A=h:7100"], "lowercase letters"),
         (&["--site", "a"], "NAME=HOST:PORT"),
         (&[], "--site"),
         (&["--site", "a=h:7100", "--profile", "mars"], "metro, region and world"),
@@ -109,7 +113,7 @@ fn sites_that_cannot_work_are_refused_as_wrong_usage() {
             run(&[&["cluster", "new", "--out", text(&out)], *arguments].concat());
         assert_eq!(code, 2, "{arguments:?}: {error}");
         assert!(error.contains(expected), "{arguments:?}: {error}");
-        assert!(!out.exists(), "{arguments:?} left something behind");
+        assert!(!out.exists(), "{arguments:?} left files behind");
     }
     let two = ["cluster", "new", "--out", text(&out), "--site", "a=h:7100", "--site", "b=h:7200"];
     let (code, _, error) = run(&[&two[..], &["--no-failover", "--json"]].concat());

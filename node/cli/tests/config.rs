@@ -1,4 +1,4 @@
-//! node.toml: every error names the key and where it was written.
+//! node.toml: every error names the key and the file and line, variable or flag that set it.
 
 mod support;
 
@@ -55,7 +55,7 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
     let rates =
         load(&[("EVENKEEL_LIMITS_OPERATOR_EXEMPT", "true")], &[("limits.burst", "7")]).rates;
     assert_eq!((rates.requests_per_second, rates.burst, rates.operator_exempt), (5_000, 7, true));
-    // What an orchestrator puts there for a service of this name is nobody's setting.
+    // Variables that an orchestrator sets for a service of this name aren't settings.
     load(&[("EVENKEEL_SERVICE_HOST", "10.0.0.1"), ("EVENKEEL_PORT", "tcp://10.0.0.1")], &[]);
 }
 
@@ -65,7 +65,7 @@ fn an_error_names_the_key_and_the_line() {
         ("[node]\n", "[node]\nsiet = 1\n", "node.toml:10: unknown key node.siet"),
         ("[log]\n", "[logs]\n", "node.toml:27: unknown key logs"),
         ("id = 1\n", "id = 0\n", "node.toml:10: node.id: nodes are numbered from 1"),
-        ("id = 1\n", "id = \"x\"\n", "node.toml:10: node.id: \"x\" is no whole number"),
+        ("id = 1\n", "id = \"x\"\n", "node.toml:10: node.id: \"x\" isn't a whole number"),
         ("id = 1\n", "id = 4\n", "node.toml:10: node.id: node 4 is not among the [[members]]"),
         (
             "site = \"pangyo\"",
@@ -77,14 +77,14 @@ fn an_error_names_the_key_and_the_line() {
         ("[\"KRW\"]", "[\"won\"]", "genesis.assets: \"won\": an asset is"),
         ("[\"KRW\"]", "[]", "genesis.assets: 0 assets"),
         ("2000000", "0", "genesis.wallet_max_balance: 0 is not within 1 and 9007199254740991"),
-        ("\"Asia/Seoul\"", "\"Asia/Soul\"", "genesis.time_zone: \"Asia/Soul\" is no time zone"),
-        ("filter = \"info\"", "filter = \"inof\"", "log.filter: \"inof\" is no filter"),
+        ("\"Asia/Seoul\"", "\"Asia/Soul\"", "genesis.time_zone: \"Asia/Soul\" isn't a time zone"),
+        ("filter = \"info\"", "filter = \"inof\"", "log.filter: \"inof\" isn't a filter"),
         ("[admin]\n", "[admin\n", "node.toml:24: "),
-        ("\nnode = 2", "\nnode = 1", "members[1].node: node 1 is there twice"),
+        ("\nnode = 2", "\nnode = 1", "members[1].node: node 1 is listed twice"),
         (
             "peer = \"127.0.0.1:7200\"",
             "peer = \"127.0.0.1:7100\"",
-            "members[1].peer: 127.0.0.1:7100 is there twice",
+            "members[1].peer: 127.0.0.1:7100 is listed twice",
         ),
         ("client = \"127.0.0.1:7301\"", "clinet = 1", "unknown key members[2].clinet"),
         ("operator_key = \"", "operator_key = \"x", "genesis.operator_key: expected 64 hex digits"),

@@ -1,7 +1,8 @@
-//! Starts that are refused: exit code 1, and a last line that says what is wrong and what to do.
+//! Refused starts: exit code 1, and a last line with the problem and the remedy.
 //!
-//! The story behind it: a client port that was taken, or an admin socket that couldn't be bound, ended in a panic of the
-//! runtime instead (exit code 101), because the doors' runtime was dropped on the thread that drives the node's.
+//! Background: a client port in use, or an admin socket that couldn't be bound, used to end in a
+//! panic of the runtime (exit code 101), because the doors' runtime was dropped on the thread that
+//! drives the node's runtime.
 
 mod support;
 
@@ -9,7 +10,8 @@ use std::{fs, net::UdpSocket};
 
 use support::{Files, evenkeel, finish};
 
-/// Starts the first site with these settings over its file; gives the exit code and the last line.
+/// Starts the first site with these settings over its file; returns the exit code and the last
+/// line.
 fn start(files: &Files, settings: &[(&str, &str)]) -> (i32, String) {
     let mut command = evenkeel();
     command.arg("run").arg("--config").arg(files.node_toml());
@@ -26,7 +28,7 @@ fn a_start_that_is_refused_says_why_and_what_to_do() {
     let [peer, client, taken] = [0; 3].map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port"));
     let address = |socket: &UdpSocket| socket.local_addr().expect("bound").to_string();
     let (free_peer, free_client, taken) = (address(&peer), address(&client), address(&taken));
-    // Free from here on, and nobody else's on this machine for the moment.
+    // These ports are free now, and unlikely to be taken by another process soon.
     drop((peer, client));
     let long = files.folder.path().join("x".repeat(120)).join("admin.sock");
     let foreign = other.site("pangyo").join("tls");
@@ -53,7 +55,7 @@ fn a_start_that_is_refused_says_why_and_what_to_do() {
         }
     }
 
-    // A folder that is another cluster's.
+    // A folder that belongs to another cluster.
     let data = text(&files.site("pangyo").join("data"));
     let (code, said) = start(&other, &[("node.data", &data)]);
     assert_eq!(code, 1);

@@ -1,4 +1,5 @@
-//! The wallet's verbs against a played site, over both doors: what is printed, and the exit code of every way a call can end.
+//! The wallet's verbs against a simulated site, over both doors: the output, and the exit code of
+//! every way a call can end.
 
 mod support;
 
@@ -93,8 +94,11 @@ fn money_moves_and_is_seen() {
         let person = Person::with_accounts(kind);
         let (code, out, error) = person.wallet(&top_up("1000", &["--memo", "hello"]));
         assert_eq!(code, 0, "{error}");
-        assert!(out.contains("committed at position 4; -1000 left, 1000 there"), "{out}");
-        assert!(error.starts_with("id 0"), "the id is there before anything is sent: {error}");
+        assert!(
+            out.contains("committed at position 4; balances now -1000 (debit), 1000 (credit)"),
+            "{out}"
+        );
+        assert!(error.starts_with("id 0"), "the id is printed before anything is sent: {error}");
 
         let (code, shown) = person.wallet_json(&["show", WALLET]);
         assert_eq!((code, &shown["posted"], &shown["asset"]), (0, &json!(1000), &json!("KRW")));
@@ -123,7 +127,7 @@ fn both_doors_say_the_same() {
         told.push(person.wallet_json(&["history", SHOP]).1);
         told.push(person.wallet_json(&["void", HOLD, "--id", VOID]).1);
         let mut told = json!(told);
-        // Played times differ: one door's is told as text by the program, the other's by the site.
+        // Only the times differ: the program formats one door's, the site the other's.
         told.as_array_mut().expect("a list").iter_mut().for_each(|one| {
             one["hold"].as_object_mut().map(|hold| hold.remove("expires_at"));
         });
@@ -180,10 +184,10 @@ fn a_hold_is_captured_once_and_refunded_no_further_than_it_goes() {
         let (code, out, error) = person.wallet(&["refund", CAPTURE, "--amount", "50"]);
         assert_eq!(code, 0, "{error}");
         assert!(error.starts_with("id 0"), "{error}");
-        assert!(out.contains("; 50 moved; 150 left, 850 there"), "{out}");
+        assert!(out.contains("; 50 moved; balances now 150 (debit), 850 (credit)"), "{out}");
         rejected(&["refund", CAPTURE, "--amount", "151"], "refund_exceeds_payment");
         let (code, said) = person.wallet_json(&["refund", CAPTURE, "--memo", "sorry"]);
-        assert_eq!((code, &said["transfer"]["amount"]), (0, &json!(150)), "what was left");
+        assert_eq!((code, &said["transfer"]["amount"]), (0, &json!(150)), "the remaining amount");
         rejected(&["refund", CAPTURE], "refund_exceeds_payment");
         rejected(&["refund", HOLD], "payment_not_found");
 
@@ -262,10 +266,10 @@ fn no_primary_is_4_and_soon() {
         let (code, said) = person.wallet_json(&top_up("5", &["--asset", "KRW"]));
         assert_eq!((code, &said["outcome"]), (4, &json!("unavailable")), "{said}");
         assert!(said["detail"].as_str().is_some_and(|text| text.contains("no_primary")), "{said}");
-        // The door answers at once here; two sites are down and stay silent.
+        // The door answers immediately here; two sites are down and stay silent.
         assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
         assert_eq!(person.wallet(&["show", WALLET]).0, 4);
-        assert_eq!(person.wallet(&["show", WALLET, "--local"]).0, 0, "local reads go on");
+        assert_eq!(person.wallet(&["show", WALLET, "--local"]).0, 0, "local reads still work");
     }
 }
 
@@ -281,7 +285,7 @@ fn what_may_have_happened_is_4_and_unknown() {
         assert_eq!(person.wallet(&top_up).0, 0, "{kind:?} {mood:?}");
         assert_eq!(person.wallet_json(&["show", WALLET]).1["posted"], 5, "once");
     };
-    // Each takes as long as the wallet's patience.
+    // Each call takes as long as the wallet's deadline.
     std::thread::scope(|scope| {
         for kind in DOORS {
             for mood in [Mood::Mute, Mood::Forgets] {
@@ -299,14 +303,14 @@ fn what_a_site_puts_off_is_asked_for_again() {
         let (code, _, error) = person.wallet(&top_up("5", &[]));
         assert_eq!(code, 0, "{error}");
     }
-    assert_eq!(person.wallet_json(&["show", WALLET]).1["posted"], 15, "nothing twice");
+    assert_eq!(person.wallet_json(&["show", WALLET]).1["posted"], 15, "no transfer is made twice");
 }
 
 #[test]
 fn another_site_is_asked_when_the_first_is_down() {
     let person = Person::with_accounts(Kind::Http);
-    let Site::Http(site) = &person.site else { unreachable!("made so") };
-    // The site is the second one now.
+    let Site::Http(site) = &person.site else { unreachable!("created as Kind::Http") };
+    // The working site is now the second one.
     replace(&person.files.client_toml(), "127.0.0.1:2\"", &format!("{}\"", site.address));
     replace(&person.files.client_toml(), &site.address, "127.0.0.1:1");
     let (code, _, error) = person.wallet(&top_up("5", &[]));
@@ -316,12 +320,12 @@ fn another_site_is_asked_when_the_first_is_down() {
 #[test]
 fn no_redirect_is_followed() {
     let person = Person::with_accounts(Kind::Http);
-    let Site::Http(site) = &person.site else { unreachable!("made so") };
+    let Site::Http(site) = &person.site else { unreachable!("created as Kind::Http") };
     person.mood(Mood::Redirects);
     site.seen();
     let (code, _, error) = person.wallet(&top_up("5", &["--asset", "KRW"]));
     assert_eq!((code, error.contains("redirects aren't followed")), (2, true), "{error}");
-    assert_eq!(site.seen(), ["POST /v1/transfers"], "it's asked once, and nobody else is");
+    assert_eq!(site.seen(), ["POST /v1/transfers"], "one request, and none to another site");
 }
 
 #[test]
@@ -336,7 +340,7 @@ fn https_trusts_the_clusters_authority_and_no_other() {
     let foreign = Files::new();
     let ca = |files: &Files| files.out().join("ca/ca.pem");
     std::fs::copy(ca(&foreign), ca(&person.files)).expect("writable");
-    // `show` ends sooner than a command: whatever happens, nothing is done.
+    // `show` ends sooner than a command, and has no effect in any case.
     let (code, _, error) = person.wallet(&["show", WALLET]);
     assert_eq!(code, 4, "{error}");
 }

@@ -1,8 +1,9 @@
-//! Whose the targets of commands are: what a merchant's key is judged by. Parties never change, so what is known of them
-//! stays true.
+//! The parties of a command's target, which decide whether a merchant's key may send the command.
+//! Parties never change, so a known answer stays true.
 //!
-//! What nobody knows yet is let in: the ledger, behind the log, answers `hold_not_found` or `payment_not_found`, and says the
-//! same of a target that was decided meanwhile and is another merchant's.
+//! A command with an unknown target is admitted: the ledger, behind the log, answers
+//! `hold_not_found` or `payment_not_found`. It answers the same for a target that was decided in
+//! the meantime and belongs to another merchant.
 
 use evenkeel_wire::{
     command::Command,
@@ -21,7 +22,7 @@ pub struct Parties {
 }
 
 impl Parties {
-    /// Those of what an answer tells of, if it has some.
+    /// The parties of an answer's subject, if it has any.
     pub fn from_view(view: &View) -> Option<Self> {
         match view {
             View::Transfer(view) => {
@@ -32,24 +33,24 @@ impl Parties {
         }
     }
 
-    /// Whether an account is one of them.
+    /// Whether an account is one of the parties.
     pub fn include(self, account: Option<AccountId>) -> bool {
         account == Some(self.debit) || account == Some(self.credit)
     }
 }
 
-/// What is known of targets.
+/// Looks up the parties of targets.
 pub trait TargetLookup {
-    /// The parties of a hold, whatever became of it; `None`: nobody knows it.
+    /// The parties of a hold, open or resolved; `None`: there's no such hold.
     ///
     /// # Errors
-    /// When it can't be looked up.
+    /// When the lookup fails.
     fn hold_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
 
-    /// The parties of a movement; `None`: nobody knows it.
+    /// The parties of a movement; `None`: there's no such movement.
     ///
     /// # Errors
-    /// When it can't be looked up.
+    /// When the lookup fails.
     fn movement_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
 }
 
@@ -71,10 +72,10 @@ fn extract_parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Ref
     }
 }
 
-/// Whether a command's target pays the caller's own account, or isn't known.
+/// Whether a command's target pays the caller's own account, or is unknown.
 ///
 /// # Errors
-/// When it can't be looked up.
+/// When the lookup fails.
 pub(crate) fn targets_own_account(
     caller: &Caller,
     facts: &dyn TargetLookup,

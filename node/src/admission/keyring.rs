@@ -1,10 +1,13 @@
-//! Whose key is this? Remembers what the ledger says, so that a request costs no look at the ledger, until the keys change.
+//! The keyring: authenticates keys by their hash. It caches what the ledger says about keys until
+//! they change, so that a request needs no lock of the ledger.
 //!
-//! A key that this node doesn't know may be new to it alone: the primary is asked, behind a majority, before anybody is told
-//! that there's no such key. A node that hasn't heard from the primary for some heartbeats may not know of a revocation: it
-//! asks before it answers from what it has, and honours the key only when nobody can be reached.
+//! A key that this node doesn't know may be new: the primary is asked, behind a majority, before
+//! the key is called unknown. A node that hasn't heard from the primary for some heartbeats may
+//! have missed a revocation: it asks the primary before it answers from its own state, and honours
+//! the key only when no primary can be reached.
 //!
-//! Only hashes are compared, found by hash: the time it takes tells nothing about a key's text.
+//! Only hashes are compared and looked up, so that timing reveals nothing about a key's text. It
+//! never stores a key's text.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,7 +29,7 @@ use crate::{
     state::{AppliedState, freshness::Freshness},
 };
 
-/// What a node knows of keys. Shared by its doors.
+/// The keys that a node has looked up. Shared by its doors.
 pub struct Keyring {
     state: Arc<AppliedState>,
     road: Arc<Road>,
@@ -38,15 +41,15 @@ pub struct Keyring {
 
 #[derive(Default)]
 struct KnownKeys {
-    /// What it all rests on: see [`AppliedState::keys_digest`].
+    /// The version of the keys that this cache holds, from [`AppliedState::keys_digest`].
     mark: u64,
     keys: HashMap<[u8; 32], KeyView>,
-    /// Hashes that the primary didn't know, oldest first, and until when that's believed.
+    /// Hashes unknown to the primary, oldest first, and until when that answer holds.
     strangers: VecDeque<([u8; 32], Instant)>,
 }
 
 impl Keyring {
-    /// `trusted_for`: how long after its last word from the primary a node takes its own word for a key.
+    /// `trusted_for`: how long after the primary's last message a node trusts its own keys.
     pub fn new(
         state: Arc<AppliedState>,
         road: Arc<Road>,
@@ -57,7 +60,7 @@ impl Keyring {
         Self { state, road, freshness, trusted_for, known: Mutex::default(), asking }
     }
 
-    /// How long after its last word from the primary a node takes its own word for a key.
+    /// How long after the primary's last message a node trusts its own keys.
     pub fn trusted_for(&self) -> Duration {
         self.trusted_for
     }
@@ -66,10 +69,10 @@ impl Keyring {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who holds the key with this hash, asking the primary where this node doesn't know.
+    /// The holder of the key with this hash. Asks the primary if this node doesn't know the key.
     ///
     /// # Errors
-    /// When there's no such key, it was revoked, or nobody can tell.
+    /// When there's no such key, it was revoked, or the primary can't be reached.
     pub async fn authenticate(&self, hash: [u8; 32]) -> Result<Caller, Refusal> {
         if !self.state.is_bootstrapped() {
             return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
@@ -81,18 +84,18 @@ impl Keyring {
         admit_key(&key, hash)
     }
 
-    /// Who holds the key with this hash, as far as this node knows: for requests that follow one that was authenticated, and
-    /// for those that another site has authenticated.
+    /// The holder of the key with this hash, from this node's state alone: for later requests of an
+    /// authenticated caller, and for requests that another site has authenticated.
     ///
     /// # Errors
-    /// When this node knows no such key, or it was revoked.
+    /// When the key is unknown to this node or was revoked.
     pub fn authenticate_locally(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
         let key = self.find_key(hash).ok_or_else(unauthorized)?;
         admit_key(&key, *hash)
     }
 
-    /// Whether a caller's key is still good, as far as this node knows; cheap enough for every request. A key that only the
-    /// primary knows so far is.
+    /// Checks that this node hasn't seen a revocation of the caller's key; cheap enough for every
+    /// request. A key that only the primary knows passes.
     ///
     /// # Errors
     /// When it was revoked.
@@ -103,15 +106,15 @@ impl Keyring {
         }
     }
 
-    /// Whether this node has heard from the primary so lately that it knows of every revocation that was acknowledged, or can
-    /// hear from nobody: then [`Self::confirm`] would say no more than [`Self::recheck`].
+    /// Whether [`Self::confirm`] would say no more than [`Self::recheck`]: this node heard from the
+    /// primary recently enough to have seen every acknowledged revocation, or it can't reach one.
     pub fn is_current(&self) -> bool {
         let age = self.freshness.age(Instant::now(), self.state.position());
         age.is_some_and(|age| age <= self.trusted_for) || self.road.lead() == Lead::Nowhere
     }
 
-    /// Whether a caller's key is still good, as the primary knows it, where it can be reached: before this node answers from
-    /// what it has itself. A site that is cut off honours the key.
+    /// Checks with the primary, if it can be reached, that the caller's key isn't revoked; used
+    /// before this node answers from its own state. A site that is cut off honours the key.
     ///
     /// # Errors
     /// When it was revoked.
@@ -138,20 +141,20 @@ impl Keyring {
             return Some(*key);
         }
         let key = self.state.key(hash)?;
-        // The ledger bounds them too.
+        // The ledger has the same bound.
         if known.keys.len() < KEYS_MAX {
             known.keys.insert(*hash, key);
         }
         Some(key)
     }
 
-    /// What the primary says of a key that this node doesn't know.
+    /// Asks the primary about a key that this node doesn't know.
     async fn fetch_key(&self, hash: [u8; 32]) -> Result<KeyView, Refusal> {
         if self.is_stranger(&hash, Instant::now()) {
             return Err(unauthorized());
         }
         let Ok(_place) = self.asking.try_acquire() else {
-            let detail = "too many keys that this site doesn't know; nothing was done";
+            let detail = "too many keys unknown to this site; nothing was done";
             return Err(Refusal::new(RefusalCode::Overloaded, detail));
         };
         self.query_primary(hash).await?.ok_or_else(|| self.remember_stranger(hash))
@@ -166,7 +169,7 @@ impl Keyring {
             },
             Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Ok(None),
             Reply::Refused(refusal) => Err(refusal),
-            Reply::Decided(..) => unreachable!("a question has no outcome"),
+            Reply::Decided(..) => unreachable!("a read has no outcome"),
         }
     }
 

@@ -1,7 +1,7 @@
-//! May this request enter? Judges the envelope alone: form, size, key, role, deadline. It never reads a balance: only the
-//! ledger, behind the log, judges money.
+//! Admission: checks form, size, key, role and deadline of a request. It never reads a balance:
+//! only the ledger, behind the log, judges money.
 //!
-//! The same commands are judged twice when they come through a follower: at its door, and again where they're decided.
+//! Commands that come through a follower are checked twice: at its door, and again at the primary.
 
 pub mod facts;
 mod form;
@@ -26,15 +26,15 @@ pub use roles::{Act, Allowed};
 
 use crate::{road::Caller, state::AppliedState};
 
-/// Bytes that an entry's own head and a group's head take at the most.
+/// The most bytes that an entry's head and a group's head take.
 const HEADS_BYTES: usize = 64;
 
-/// The hash by which the ledger knows a key.
+/// The hash that identifies a key in the ledger.
 pub fn key_hash(text: &str) -> [u8; 32] {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
-/// A new key's text: 256 random bits behind a mark by which a leaked one is found.
+/// A new key's text: a prefix that makes a leaked key easy to find, then 256 random bits.
 ///
 /// # Errors
 /// When the machine has no randomness.
@@ -44,10 +44,11 @@ pub fn generate_key() -> Result<String, getrandom::Error> {
     Ok(format!("ek_{}", blake3::Hash::from_bytes(bytes).to_hex()))
 }
 
-/// Who holds the key with this hash, as far as this node knows; a door asks its [`Keyring`], which asks the primary too.
+/// The holder of the key with this hash, from this node's state alone; a door uses its [`Keyring`],
+/// which asks the primary too.
 ///
 /// # Errors
-/// When the ledger knows no such key, or knows nothing yet.
+/// When the key is unknown or revoked, or there's no ledger yet.
 pub fn authenticate(state: &AppliedState, hash: [u8; 32]) -> Result<Caller, Refusal> {
     if !state.is_bootstrapped() {
         return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
@@ -58,28 +59,28 @@ pub fn authenticate(state: &AppliedState, hash: [u8; 32]) -> Result<Caller, Refu
     }
 }
 
-/// One answer for keys that never were and keys that are no more.
+/// The same answer for unknown and revoked keys.
 fn unauthorized() -> Refusal {
-    Refusal::new(RefusalCode::Unauthorized, "the key isn't known, or was revoked")
+    Refusal::new(RefusalCode::Unauthorized, "the key is unknown or was revoked")
 }
 
-/// Whether a deadline is one.
+/// Checks that a deadline is within bounds.
 ///
 /// # Errors
-/// When it's out of bounds.
+/// When it isn't.
 pub fn check_deadline(deadline_ms: u32) -> Result<(), Refusal> {
     if (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&deadline_ms) {
         return Ok(());
     }
     let detail =
-        format!("deadline_ms: {deadline_ms}; allowed are {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX}");
+        format!("deadline_ms: {deadline_ms}; {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX} are allowed");
     Err(Refusal::new(RefusalCode::Malformed, &detail))
 }
 
-/// Whether these bytes are that many commands, each of a form that may stand in the journal, and each the caller's to give.
+/// Checks that these bytes are `announced` commands, each well-formed and allowed for the caller.
 ///
 /// # Errors
-/// Names the first thing that is wrong; nothing was done.
+/// Names the first error; nothing was done.
 pub fn check_commands(
     caller: &Caller,
     facts: &dyn TargetLookup,
@@ -88,7 +89,7 @@ pub fn check_commands(
 ) -> Result<(), Refusal> {
     let announced = usize::try_from(count).unwrap_or(usize::MAX);
     if announced == 0 || announced > COMMANDS_MAX {
-        let detail = format!("{count} commands; allowed are 1 to {COMMANDS_MAX}");
+        let detail = format!("{count} commands; 1 to {COMMANDS_MAX} are allowed");
         let code = if announced == 0 { RefusalCode::Malformed } else { RefusalCode::TooLarge };
         return Err(Refusal::new(code, &detail));
     }
@@ -110,7 +111,7 @@ pub fn check_commands(
     if found == announced {
         return Ok(());
     }
-    let detail = format!("{announced} commands were announced and {found} came");
+    let detail = format!("{announced} commands were announced, but {found} arrived");
     Err(Refusal::new(RefusalCode::Malformed, &detail))
 }
 
@@ -126,7 +127,7 @@ fn refuse(code: RefusalCode, number: usize, what: &str) -> Refusal {
     Refusal::new(code, &format!("command {number}: {what}"))
 }
 
-/// Whether a command is the caller's to give.
+/// Checks that the caller may send a command.
 fn check_command(
     caller: &Caller,
     facts: &dyn TargetLookup,
@@ -135,13 +136,13 @@ fn check_command(
 ) -> Result<(), Refusal> {
     let forbidden = |what: &str| Err(refuse(RefusalCode::Forbidden, number, what));
     if matches!(command, Command::Genesis(_)) {
-        return forbidden("a ledger is founded once, by its first primary");
+        return forbidden("genesis is sent once, by the first primary");
     }
     let Some(act) = Act::of_command(command) else {
-        return if caller.is_node() { Ok(()) } else { forbidden("only nodes give it") };
+        return if caller.is_node() { Ok(()) } else { forbidden("only nodes may send it") };
     };
     if caller.is_node() {
-        return forbidden("nodes move no money");
+        return forbidden("nodes don't move money");
     }
     match act.allowed(caller.role) {
         Allowed::Yes => Ok(()),
@@ -152,18 +153,19 @@ fn check_command(
 }
 
 fn role_denial(act: Act, caller: &Caller) -> String {
-    format!("{}: not for a key of role {}", act.row().what, caller.role)
+    format!("{}: not allowed for a key of role {}", act.row().what, caller.role)
 }
 
 fn ownership_denial(act: Act) -> String {
-    format!("{}: not the account of this key", act.row().what)
+    format!("{}: not this key's account", act.row().what)
 }
 
 fn forbidden(what: &str) -> Refusal {
     Refusal::new(RefusalCode::Forbidden, what)
 }
 
-/// Whether a caller may do something, apart from whose it is: for what is neither a command nor a query.
+/// Checks that a caller may perform an act, regardless of ownership: for acts that are neither a
+/// command nor a query.
 ///
 /// # Errors
 /// Names the act and the role.
@@ -174,20 +176,20 @@ pub fn check_act(caller: &Caller, act: Act) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a caller may ask this. Whose the answer is shows in the answer: [`check_view`] judges that.
+/// Checks that a caller may send a query. Ownership is checked on the answer, by [`check_view`].
 ///
 /// # Errors
-/// Names the question and the role.
+/// Names the query and the role.
 pub fn check_query(caller: &Caller, query: &Query) -> Result<(), Refusal> {
     let own = match query {
-        // Where the journal stands is no secret: /v1/status tells it without a key.
+        // The journal's position isn't secret: /v1/status shows it without a key.
         Query::Position => return Ok(()),
         Query::Keys | Query::Key(_) if caller.is_node() => return Ok(()),
-        Query::Keys | Query::Key(_) => return Err(forbidden("keys: only nodes ask for them")),
+        Query::Keys | Query::Key(_) => return Err(forbidden("keys: only nodes may read them")),
         Query::Account(account) | Query::History { account, .. } => Some(*account),
         Query::Transfer(_) | Query::Hold(_) | Query::Totals | Query::Day(_) => None,
     };
-    let act = Act::of_query(query).expect("those that aren't in the table are judged above");
+    let act = Act::of_query(query).expect("queries outside the table are handled above");
     check_act(caller, act)?;
     if act.allowed(caller.role) == Allowed::Own && own.is_some() && own != caller.account {
         return Err(forbidden(&ownership_denial(act)));
@@ -195,11 +197,11 @@ pub fn check_query(caller: &Caller, query: &Query) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a caller may see this answer to what it was allowed to ask: a merchant sees transfers and holds that it takes part
-/// in.
+/// Checks that a caller may see the answer to a query: a merchant sees only the transfers and holds
+/// that it's a party of.
 ///
 /// # Errors
-/// Names what it may not see.
+/// Names the view that it may not see.
 pub fn check_view(caller: &Caller, view: &View) -> Result<(), Refusal> {
     let act = match view {
         View::Transfer(_) => Act::ReadTransfer,
@@ -213,10 +215,10 @@ pub fn check_view(caller: &Caller, view: &View) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Answers a question from what this node has applied, if the caller may ask it and see the answer.
+/// Answers a query from this node's applied state, if the caller may send it and see the answer.
 ///
 /// # Errors
-/// Why not.
+/// When the caller may not, or the query fails.
 pub fn answer_query(state: &AppliedState, caller: &Caller, query: &Query) -> Result<View, Refusal> {
     check_query(caller, query)?;
     let view = state.answer_query(query)?;

@@ -1,4 +1,5 @@
-//! How often a key may ask. One instant is kept for each key that has asked lately: when its bucket will be full again.
+//! Request rates: a token bucket for each key, stored as the instant when it will be full again. It
+//! never delays a request itself.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 pub(crate) use crate::{config::Rates, limits::RATES_MAX, road::Caller};
 
-/// Counts the requests of each key.
+/// The request rate of each key.
 pub struct Quota {
     rates: Rates,
     full_at: Mutex<HashMap<KeyId, Instant>>,
@@ -25,7 +26,7 @@ impl Quota {
     /// Counts a request.
     ///
     /// # Errors
-    /// When the key has asked too often: how long it should wait.
+    /// When the key has sent too many requests: how long it should wait.
     pub fn count_request(&self, caller: &Caller, now: Instant) -> Result<(), Duration> {
         if self.rates.operator_exempt && caller.role == Role::Operator {
             return Ok(());
@@ -68,20 +69,20 @@ mod tests {
         assert_eq!(
             quota.count_request(&app, at(60)),
             Err(Duration::from_millis(40)),
-            "it costs nothing"
+            "a refused request costs nothing"
         );
         assert_eq!(quota.count_request(&app, at(100)), Ok(()));
         assert!(quota.count_request(&app, at(100)).is_err());
         assert_eq!(
             quota.count_request(&caller(3, Role::App), at(100)),
             Ok(()),
-            "each key for itself"
+            "each key has its own bucket"
         );
         for _ in 0..3 {
             assert_eq!(
                 quota.count_request(&app, at(1_000)),
                 Ok(()),
-                "never more than the burst is saved"
+                "the bucket never holds more than the burst"
             );
         }
         assert!(quota.count_request(&app, at(1_000)).is_err());

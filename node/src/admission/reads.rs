@@ -1,5 +1,5 @@
-//! Reads that take their time. A page of a history is many reads of files: whoever answers everybody, or sends the
-//! heartbeats, must not wait for it, so it's read on a thread of its own.
+//! Reads that may be slow. A history page reads many files, so it's read on a blocking thread: it
+//! never delays other answers or heartbeats.
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use crate::{
     state::AppliedState,
 };
 
-/// Ends a read with an answer from this node's ledger as it stands: at once, or for a page when it's read. `as_of` labels the
-/// answer of a node that may lag. At most [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time, none beyond its deadline,
-/// and [`crate::limits::PAGE_THREADS_MAX`] are read.
+/// Ends a read with an answer from this node's current ledger: at once, or for a page after it's
+/// read. `as_of` labels the answer of a node that may lag. At most
+/// [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time, none beyond its deadline, and
+/// [`crate::limits::PAGE_THREADS_MAX`] are read.
 pub fn answer_ticket(state: &Arc<AppliedState>, ticket: Ticket, as_of: Option<AsOf>) {
     let Request::Read(query) = ticket.request.clone() else {
-        return ticket.refuse(RefusalCode::Malformed, "not a read");
+        return ticket.refuse(RefusalCode::Malformed, "this isn't a read");
     };
     if is_quick(&query) {
         let answer = answer_query(state, &ticket.caller, &query);
@@ -44,10 +45,10 @@ fn end_ticket(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>
     });
 }
 
-/// The same for who waits for the answer.
+/// The same for a caller that waits for the answer.
 ///
 /// # Errors
-/// As [`answer_query`]; and when pages are asked for faster than they're read.
+/// As [`answer_query`]; and when too many pages are waiting.
 pub async fn read_locally(
     state: &Arc<AppliedState>,
     caller: Caller,
@@ -61,7 +62,8 @@ pub async fn read_locally(
     read_page(state.clone(), caller, query, deadline).await
 }
 
-/// Whether an answer is so quick that nobody has to wait for it. A simulation has one thread, and its disk doesn't wait.
+/// Whether a query is fast enough to be answered in place. The simulation has one thread, and its
+/// disk doesn't block.
 fn is_quick(query: &Query) -> bool {
     cfg!(evenkeel_simulation) || !matches!(query, Query::History { .. })
 }
@@ -85,6 +87,6 @@ async fn read_page(
 }
 
 fn too_many_pages() -> Refusal {
-    let detail = "pages of histories are asked for faster than they're read; nothing was done";
+    let detail = "too many pages of histories are waiting; nothing was done";
     Refusal::new(RefusalCode::Overloaded, detail)
 }

@@ -1,6 +1,6 @@
-//! Who may ask for what: one table, role by act. docs/API.md shows it, and a test walks all of it.
+//! Permissions: one table, acts by roles. docs/API.md shows it, and a test covers all of it.
 //!
-//! It never looks at a balance, and never at more than the request, the key, and whose the target is.
+//! It never reads a balance. It uses only the request, the key, and the target's owner.
 
 use evenkeel_wire::{
     account::{AccountKind, OpenAccount},
@@ -13,38 +13,38 @@ use evenkeel_wire::{
 /// What a role may do with an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// With everybody's.
+    /// Any account.
     Yes,
-    /// With what belongs to the key's own account.
+    /// The key's own account only.
     Own,
-    /// Not at all.
+    /// Nothing.
     No,
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct ActRow {
-    /// The act, for people.
+    /// The act's name, for people.
     pub what: &'static str,
-    /// How it's asked over HTTP.
+    /// The act's HTTP route.
     pub route: &'static str,
-    /// What each role may do, in the order of [`Role::ALL`].
+    /// The permission of each role, in the order of [`Role::ALL`].
     pub allowed: [Allowed; 5],
 }
 
-/// Writes down the table once: the acts, and for each what people call it, its route, and the roles.
+/// Defines the table once: each act with its name, its route and its permissions.
 macro_rules! acts {
     ($($act:ident $what:literal $route:literal
        $operator:ident $teller:ident $app:ident $merchant:ident $auditor:ident;)+) => {
-        /// What can be asked.
+        /// An act that needs permission.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Act { $($act),+ }
 
         impl Act {
-            /// All of them, in the order of the table.
+            /// All acts, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$act),+];
 
-            /// Its line of the table.
+            /// The act's row.
             pub const fn row(self) -> ActRow {
                 match self {
                     $(Self::$act => ActRow {
@@ -64,12 +64,12 @@ macro_rules! acts {
     };
 }
 
-// Accounts are the teller's, of every kind, with everything that can be done to one; closing takes an empty one, so nothing
-// is lost by it. Holds are the app's from the beginning to the end: it may pay any wallet's money to any merchant anyway.
-// The company's own money and corrections (fee, grant, reversal) are the operator's alone. A teller reads what a customer at
-// the counter asks about, not what the company as a whole did.
+// Tellers manage accounts of every kind; an account must be empty to be closed, so closing loses
+// nothing. Apps manage holds from start to end: an app may pay any wallet's money to any merchant
+// anyway. The company's own money and corrections (fee, grant, reversal) are reserved for
+// operators. A teller reads what a customer at the counter asks about, not the company's totals.
 acts! {
-//  act            for people                              route                                        operator teller app merchant auditor
+// Columns: act, name, route, then the permissions of operator, teller, app, merchant, auditor.
     OpenWallet     "open a wallet or a merchant"           "POST /v1/accounts"                               Yes Yes No  No  No;
     OpenOther      "open a bank, fee or issuer account"    "POST /v1/accounts"                               Yes Yes No  No  No;
     SetStatus      "freeze, unfreeze or close an account"  "POST /v1/accounts/{id}/freeze /unfreeze /close"  Yes Yes No  No  No;
@@ -97,7 +97,7 @@ acts! {
 }
 
 impl Act {
-    /// What a command is; `None`: only nodes make it.
+    /// The act of a command; `None`: only nodes send it.
     pub fn of_command(command: &Command) -> Option<Self> {
         Some(match command {
             Command::Transfer(transfer) => match transfer.kind {
@@ -107,7 +107,7 @@ impl Act {
                 TransferKind::CashOut => Self::CashOut,
                 TransferKind::Fee => Self::Fee,
                 TransferKind::Grant => Self::Grant,
-                // Whoever may move money at all gets the ledger's own answer.
+                // Every role that may move money gets the ledger's own answer.
                 TransferKind::Refund | TransferKind::Reversal => Self::NotByTransfer,
             },
             Command::OpenAccount(OpenAccount { kind, .. }) => match kind {
@@ -129,7 +129,7 @@ impl Act {
         })
     }
 
-    /// What a question is; `None`: it isn't in the table.
+    /// The act of a query; `None`: it isn't in the table.
     pub fn of_query(query: &Query) -> Option<Self> {
         Some(match query {
             Query::Account(_) => Self::ReadAccount,
@@ -142,7 +142,7 @@ impl Act {
         })
     }
 
-    /// What a role may do with it.
+    /// A role's permission for this act.
     pub const fn allowed(self, role: Role) -> Allowed {
         let [operator, teller, app, merchant, auditor] = self.row().allowed;
         match role {

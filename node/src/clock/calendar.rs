@@ -1,12 +1,13 @@
-//! The business calendar: which date a clock shows in a time zone.
+//! The business calendar: the date that a clock shows in a time zone.
 //!
-//! Only whoever makes genesis or a day's marker asks it. The ledger never does: its dates arrive in commands.
+//! Used only to make genesis and the markers of days. The ledger never calls it: its dates arrive
+//! in commands.
 
 use evenkeel_wire::day::BusinessDate;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-/// The date at a time (microseconds since the Unix epoch) in a zone (its IANA name). A machine that doesn't know the
-/// zone counts in UTC; times before 1970 count as its first day.
+/// The date at a time (microseconds since the Unix epoch) in a zone (its IANA name). An unknown
+/// zone counts as UTC; times before 1970 count as its first day.
 #[must_use]
 pub fn date_at(micros: u64, time_zone: &str) -> BusinessDate {
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
@@ -17,8 +18,9 @@ pub fn date_at(micros: u64, time_zone: &str) -> BusinessDate {
         .unwrap_or(BusinessDate::FIRST)
 }
 
-/// When a date begins in a zone, microseconds since the Unix epoch: [`date_at`] gives earlier dates for earlier times. A
-/// midnight that a clock skips is the first moment after it.
+/// The start of a date in a zone, microseconds since the Unix epoch: [`date_at`] gives earlier
+/// dates for earlier times. If a clock change skips midnight, the day starts at the first moment
+/// after it.
 #[must_use]
 pub fn start_of_day(date: BusinessDate, time_zone: &str) -> u64 {
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
@@ -29,7 +31,7 @@ pub fn start_of_day(date: BusinessDate, time_zone: &str) -> u64 {
     let midnight = Date::new(part(year), small(month), small(day))
         .and_then(|date| date.to_zoned(zone))
         .map(|midnight| midnight.timestamp().as_microsecond());
-    // Beyond the calendar's end no day begins.
+    // No day starts beyond the calendar's end.
     midnight.map_or(u64::MAX, |micros| u64::try_from(micros).unwrap_or(0))
 }
 

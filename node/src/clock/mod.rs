@@ -1,18 +1,18 @@
-//! Wall time: the one place that asks the machine what time it is, so that a simulation can answer instead.
+//! Wall time. Only this module reads the machine's clock, so that a simulation can replace it.
 //!
-//! Monotonic time (deadlines, intervals) is tokio's `Instant` everywhere. Nothing here is ever read by the ledger:
-//! there, time arrives in the entry.
+//! Deadlines and intervals use tokio's monotonic `Instant`. The ledger never reads this clock: its
+//! time arrives in entries.
 
 pub mod calendar;
 
 use jiff::Timestamp;
 
-/// Tells wall time.
+/// A source of wall time.
 pub trait Clock: Send + Sync + 'static {
     /// Microseconds since the Unix epoch, UTC. May step, in either direction.
     fn wall_micros(&self) -> u64;
 
-    /// Milliseconds since the Unix epoch, UTC: what a new command id carries.
+    /// Milliseconds since the Unix epoch, UTC, as in a new command id.
     fn wall_millis(&self) -> u64 {
         self.wall_micros() / 1_000
     }
@@ -23,16 +23,17 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others ask")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the machine's clock")]
     fn wall_micros(&self) -> u64 {
-        // A machine whose clock stands before 1970 counts as standing at 1970.
+        // A machine clock before 1970 counts as 1970.
         let since_epoch =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
     }
 }
 
-/// A time for people and JSON: RFC 3339 in UTC. Microseconds that no calendar holds stay a number.
+/// Formats a time for people and JSON: RFC 3339 in UTC. Microseconds beyond the calendar stay a
+/// number.
 #[must_use]
 pub fn format_time(micros: u64) -> String {
     i64::try_from(micros)
@@ -41,12 +42,12 @@ pub fn format_time(micros: u64) -> String {
         .map_or_else(|| micros.to_string(), |time| format!("{time:.6}"))
 }
 
-/// Why a text is no time.
+/// Why a text isn't a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no time: write 2026-10-15T15:19:00Z, or 90m for an hour and a half ago")]
+#[error("{0:?} isn't a time: write 2026-10-15T15:19:00Z, or 90m for an hour and a half ago")]
 pub struct TimeError(String);
 
-/// Reads a time: RFC 3339, or a span that ended `now`. Gives microseconds since the Unix epoch.
+/// Parses a time: RFC 3339, or a span before `now`. Returns microseconds since the Unix epoch.
 ///
 /// # Errors
 /// When it's neither.

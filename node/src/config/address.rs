@@ -1,5 +1,5 @@
-//! `HOST:PORT`: where somebody listens, as somebody else reaches it. A name is resolved when it's used, never before,
-//! so that a node starts without a name server and follows a site that moves.
+//! `HOST:PORT`: the address where others reach a port. A name is resolved when it's used, never
+//! before, so that a node starts without a name server and follows a site that moves.
 
 use std::{
     fmt, io,
@@ -7,21 +7,21 @@ use std::{
     str::FromStr,
 };
 
-/// A host, by name or by number, and a port.
+/// A host, as a name or an IP address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     host: String,
     port: u16,
 }
 
-/// Why a text is no address.
+/// Why a text isn't an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// No host, no port, or something else between them.
-    #[error("{0:?} is no address: write HOST:PORT, or [V6]:PORT")]
+    /// No host, no port, or a malformed separator.
+    #[error("{0:?} isn't an address: write HOST:PORT, or [V6]:PORT")]
     Form(String),
     /// The ports above it are needed too.
-    #[error("port {0} is too high: the {1} above it are used too, and 65535 is the last")]
+    #[error("port {0} is too high: the {1} ports above it are used too, and 65535 is the last")]
     TooHigh(u16, u16),
 }
 
@@ -32,7 +32,7 @@ impl Address {
         &self.host
     }
 
-    /// The host's number, where it's written as one.
+    /// The host as an IP address, if it's written as one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
@@ -43,7 +43,7 @@ impl Address {
         self.port
     }
 
-    /// The same host, `ports` above.
+    /// The same host with a port that is `ports` higher.
     ///
     /// # Errors
     /// When there's no such port.
@@ -52,10 +52,10 @@ impl Address {
         Ok(Self { host: self.host.clone(), port })
     }
 
-    /// Where that is right now. A number needs no name server.
+    /// Resolves the host now. An IP address needs no name server.
     ///
     /// # Errors
-    /// When the name resolves to nothing.
+    /// When the name resolves to no address.
     pub async fn resolve(&self) -> io::Result<SocketAddr> {
         if let Some(ip) = self.ip() {
             return Ok(SocketAddr::new(ip, self.port));

@@ -1,25 +1,26 @@
-//! The log's filter: a level, or `TARGET=LEVEL` items with commas between them.
+//! The log's filter: a level, or `TARGET=LEVEL` items separated by commas. It never changes the
+//! running filter itself; `telemetry` does.
 //!
-//! A bare level is the level of evenkeel itself; the libraries underneath stay at warnings unless they are named.
+//! A bare level applies to evenkeel itself; the libraries stay at warnings unless they're named.
 
 use tracing_subscriber::EnvFilter;
 
-/// What writes evenkeel's own lines.
+/// The targets of evenkeel's own log lines.
 const OWN_TARGETS: [&str; 5] =
     ["evenkeel", "evenkeel_node", "evenkeel_wire", "evenkeel_storage", "evenkeel_testnet"];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Neither a level nor a target with one.
+/// A text that isn't a filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is no filter: write off, error, warn, info, debug or trace, or items as openraft=debug with commas between them"
+    "{0:?} isn't a filter: write off, error, warn, info, debug or trace, or items such as openraft=debug separated by commas"
 )]
 pub struct FilterError(String);
 
-/// Reads a filter. Stricter than the library, to which a misspelt level is the name of a target.
+/// Parses a filter. Stricter than the library, which takes a misspelt level for a target's name.
 ///
 /// # Errors
-/// When it's none.
+/// When the text isn't a filter.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
     let wrong = || FilterError(text.to_owned());
     let mut own = None;
@@ -42,7 +43,8 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
     }
     let own = own.unwrap_or_else(|| "info".to_owned());
     let libraries = if matches!(own.as_str(), "off" | "error") { own.as_str() } else { "warn" };
-    // The engine warns of every heartbeat that a dead peer misses; what an operator must know of it, we say ourselves.
+    // The engine warns about every heartbeat that a dead peer misses; the node itself logs the
+    // events that an operator needs.
     let engine = if own == "off" { "off" } else { "error" };
     let mut directives = vec![libraries.to_owned(), format!("openraft={engine}")];
     directives.extend(OWN_TARGETS.iter().map(|target| format!("{target}={own}")));

@@ -1,8 +1,9 @@
-//! node.toml: what one node needs to know before it can ask anybody. The environment (`EVENKEEL_<SECTION>_<KEY>`) goes
-//! over the file, flags (`--set SECTION.KEY=VALUE`) over both.
+//! `node.toml`: one node's settings, read before it contacts other nodes. The environment
+//! (`EVENKEEL_<SECTION>_<KEY>`) overrides the file, and flags (`--set SECTION.KEY=VALUE`) override
+//! both. This module never opens a socket or a data folder.
 //!
-//! Relative paths are relative to the file. `[genesis]` only seeds the first command of a new journal; from then on the
-//! journal has the word. Every error names the key and where it was written.
+//! Relative paths are relative to the file. `[genesis]` is used only for the first command of a new
+//! journal; after that the journal decides. Every error names the key and where it was written.
 
 mod address;
 pub mod log_filter;
@@ -29,19 +30,19 @@ pub use settings::Origin;
 use settings::Settings;
 pub use values::check_site_name;
 
-/// The most nodes of a cluster: each one more makes every commit wait for more sites.
+/// The most nodes of a cluster: each further node makes a commit wait for more sites.
 pub const MEMBERS_MAX: usize = 9;
 
-/// Why a node can't be configured.
+/// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("{path}: {source}")]
     Read { path: String, source: io::Error },
-    /// Not TOML.
+    /// The file isn't TOML.
     #[error("{origin}: {problem}")]
     Syntax { origin: Origin, problem: String },
-    /// A key that nobody would read.
+    /// A key that doesn't exist.
     #[error("{origin}: unknown key {key}")]
     Unknown { origin: Origin, key: String },
     /// A value that can't be used.
@@ -49,10 +50,10 @@ pub enum ConfigError {
     Invalid { origin: Origin, key: String, problem: String },
 }
 
-/// What goes over the file.
+/// Settings from outside the file, which override it.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Variables, name and value.
+    /// Environment variables, name and value.
     pub environment: Vec<(String, String)>,
     /// Flags, `section.key` and value.
     pub flags: Vec<(String, String)>,
@@ -71,7 +72,7 @@ impl Overrides {
     }
 }
 
-/// How far the sites are apart, which decides how patient they are with each other.
+/// The distance between the sites, which sets their timing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Round trips up to 10 ms.
@@ -82,12 +83,14 @@ pub enum Profile {
     World,
 }
 
-/// How patient the sites are with each other.
+/// The timing of heartbeats and elections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
+    /// Interval between the primary's heartbeats.
     pub heartbeat: Duration,
+    /// Shortest time without a heartbeat before a follower starts an election.
     pub election_min: Duration,
-    /// The lease of a primary, too.
+    /// Longest such time; also the primary's lease.
     pub election_max: Duration,
 }
 
@@ -108,7 +111,7 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
-    /// The figures behind the name.
+    /// The timing of this profile.
     #[must_use]
     pub fn timing(self) -> Timing {
         let (heartbeat, election_min, election_max) = match self {
@@ -127,71 +130,88 @@ impl Profile {
 /// One node's configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// `cluster.id`: the cluster that this node belongs to.
     pub cluster: ClusterId,
+    /// `cluster.name`: the cluster's name, for people.
     pub name: String,
+    /// `cluster.profile`: the timing between sites.
     pub profile: Profile,
+    /// `node.id`: this node's number.
     pub node: NodeId,
+    /// `node.site`: the name of this node's site.
     pub site: String,
+    /// `node.data`: the data folder.
     pub data: PathBuf,
+    /// `[listen]`: the addresses that this node listens on.
     pub listen: Listen,
+    /// `[tls]`: this node's certificate for the QUIC ports.
     pub tls: TlsFiles,
-    /// TLS for the HTTP port; without it the port is plain.
+    /// `http.cert` and `http.key`: TLS for the HTTP port; without them the port is plain.
     pub http_tls: Option<HttpTls>,
-    /// How often keys may ask over HTTP.
+    /// `[limits]`: how many requests a key may send over HTTP.
     pub rates: Rates,
-    /// The admin socket.
+    /// `admin.socket`: the path of the admin socket.
     pub socket: PathBuf,
+    /// `[log]`: the format and filter of the log.
     pub log: LogConfig,
+    /// `[genesis]`: the content of a new journal's first command.
     pub genesis: Genesis,
-    /// All nodes, this one included, in the order of the file.
+    /// `[[members]]`: all nodes, this one included, in the order of the file.
     pub members: Vec<Member>,
 }
 
-/// Where this node listens.
+/// The addresses that this node listens on.
 #[derive(Clone, Copy, Debug)]
 pub struct Listen {
-    /// UDP.
+    /// `listen.peer`: QUIC between nodes, UDP.
     pub peer: SocketAddr,
-    /// UDP.
+    /// `listen.client`: QUIC for clients, UDP.
     pub client: SocketAddr,
-    /// TCP.
+    /// `listen.http`: HTTP, TCP.
     pub http: SocketAddr,
 }
 
-/// This node's identity.
+/// This node's identity on the QUIC ports.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
+    /// `tls.ca`: the cluster's certificate authority.
     pub ca: PathBuf,
+    /// `tls.cert`: this node's certificate.
     pub cert: PathBuf,
+    /// `tls.key`: the certificate's private key.
     pub key: PathBuf,
 }
 
-/// Who the HTTP port is, for clients that check it.
+/// The HTTP port's certificate, for clients that check it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpTls {
+    /// `http.cert`: the certificate.
     pub cert: PathBuf,
+    /// `http.key`: its private key.
     pub key: PathBuf,
 }
 
-/// What the log looks like.
+/// The format and filter of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
+    /// `log.format`: `readable` or `json`.
     pub format: LogFormat,
+    /// `log.filter`: a level, or items such as `openraft=debug`.
     pub filter: String,
 }
 
-/// What one key may take.
+/// The request rate of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Requests that a key may ask in a second, for ever.
+    /// `limits.requests_per_second`: requests per second in the long run.
     pub requests_per_second: u32,
-    /// Requests that it may ask at once.
+    /// `limits.burst`: requests at once.
     pub burst: u32,
-    /// Operators' keys may ask as often as they like.
+    /// `limits.operator_exempt`: operators' keys have no rate limit.
     pub operator_exempt: bool,
 }
 
-/// For whom the log is.
+/// The reader of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// People.
@@ -200,12 +220,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// One node of the cluster, as this one reaches it.
+/// One node of the cluster, with the addresses where others reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
+    /// `node`: its number.
     pub node: NodeId,
+    /// `site`: the name of its site.
     pub site: String,
+    /// `peer`: its address for other nodes.
     pub peer: Address,
+    /// `client`: its address for clients.
     pub client: Address,
 }
 
@@ -261,7 +285,7 @@ impl Config {
         Ok(config)
     }
 
-    /// This node among the members.
+    /// This node's entry in the list of members.
     ///
     /// # Panics
     /// Never: a configuration without this node doesn't load.
@@ -273,13 +297,13 @@ impl Config {
             .expect("checked when it was loaded")
     }
 
-    /// What contradicts itself only as a whole.
+    /// Checks settings against each other.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let plain = settings.get_or("http.plain", false, values::boolean)?;
         if self.http_tls.is_none() && !self.listen.http.ip().is_loopback() && !plain {
             return Err(settings.invalid_setting(
                 "listen.http",
-                "keys would cross the network in the clear; set http.cert and http.key, or http.plain = true where something in front speaks TLS".to_owned(),
+                "keys would cross the network in the clear; set http.cert and http.key, or http.plain = true if a proxy in front speaks TLS".to_owned(),
             ));
         }
         if self.members.len() > MEMBERS_MAX {
@@ -294,14 +318,14 @@ impl Config {
                 Err(settings.invalid_setting(&format!("members[{number}].{key}"), what))
             };
             if !nodes.insert(member.node) {
-                return wrong("node", format!("node {} is there twice", member.node));
+                return wrong("node", format!("node {} is listed twice", member.node));
             }
             if !sites.insert(&member.site) {
-                return wrong("site", format!("site {} is there twice", member.site));
+                return wrong("site", format!("site {} is listed twice", member.site));
             }
             for (key, address) in [("peer", &member.peer), ("client", &member.client)] {
                 if !peers.insert(address) {
-                    return wrong(key, format!("{address} is there twice"));
+                    return wrong(key, format!("{address} is listed twice"));
                 }
             }
         }
@@ -309,7 +333,7 @@ impl Config {
             None => Err(settings.invalid_setting(
                 "node.id",
                 format!(
-                    "node {} is not among the [[members]]; add it, as others reach it",
+                    "node {} is not among the [[members]]; add it with the address where others reach it",
                     self.node
                 ),
             )),
@@ -365,7 +389,7 @@ fn genesis(settings: &Settings) -> Result<Genesis, ConfigError> {
         id_tolerance_ms: settings.get_or("genesis.id_tolerance_s", 300_000, values::seconds)?,
         time_zone: settings.get_or("genesis.time_zone", seoul, values::time_zone)?,
         operator_key: settings.get("genesis.operator_key", values::key_hash)?,
-        // Not known before somebody founds the ledger.
+        // Known only when the ledger is bootstrapped.
         first_date: BusinessDate::FIRST,
     })
 }

@@ -1,7 +1,8 @@
-//! Settings as they were written, each with its origin: a line of node.toml, a variable of the environment, or a flag.
+//! The settings as written, each with its origin: a line of `node.toml`, an environment variable or
+//! a flag.
 //!
-//! Knows which keys exist and in which shape they come; what they mean is `config`'s affair. An unknown key is an error
-//! that names the key and the line: a misspelt setting that is silently ignored is found out in the wrong night.
+//! This file defines which keys exist and their TOML types; `config` gives them meaning. An unknown
+//! key is an error that names the key and the line: a misspelt setting is never silently ignored.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, Overrides};
 
-/// Every key that isn't a member's, by section.
+/// Every key by section, except those of `[[members]]`.
 const KEYS: &[(&str, &[&str])] = &[
     ("cluster", &["id", "name", "profile"]),
     ("node", &["id", "site", "data"]),
@@ -42,9 +43,9 @@ const MEMBER_KEYS: &[&str] = &["node", "site", "peer", "client"];
 pub enum Origin {
     /// A line of the file, from 1.
     Line(PathBuf, usize),
-    /// Nowhere: the file lacks it.
+    /// The file, which lacks the key.
     File(PathBuf),
-    /// A variable.
+    /// An environment variable.
     Environment(String),
     /// A flag.
     Flag(String),
@@ -61,7 +62,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value as it was written. The environment and flags only know texts.
+/// A value as written. The environment and flags hold only texts.
 #[derive(Clone, Debug)]
 pub(crate) enum SettingValue {
     Text(String),
@@ -77,7 +78,7 @@ struct Setting {
     origin: Origin,
 }
 
-/// All that was written, by full key: `listen.peer`, `members[0].peer`.
+/// All settings by full key: `listen.peer`, `members[0].peer`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     path: PathBuf,
@@ -112,7 +113,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// A setting that must be there.
+    /// A required setting.
     pub(crate) fn get<T>(
         &self,
         key: &str,
@@ -140,7 +141,7 @@ impl Settings {
         if self.values.contains_key(key) { self.get(key, parse) } else { Ok(default) }
     }
 
-    /// Says of a setting that it contradicts another one.
+    /// The error for a setting that contradicts another one.
     pub(crate) fn invalid_setting(&self, key: &str, problem: String) -> ConfigError {
         let origin = self
             .values
@@ -225,7 +226,7 @@ fn value_of(value: &DeValue<'_>) -> SettingValue {
             let texts: Option<Vec<String>> =
                 items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
             texts.map_or(
-                SettingValue::Other("a list of other things than texts"),
+                SettingValue::Other("a list with items that aren't texts"),
                 SettingValue::List,
             )
         }
@@ -233,8 +234,8 @@ fn value_of(value: &DeValue<'_>) -> SettingValue {
     }
 }
 
-/// The key that a variable sets. Variables of other programs that happen to start alike (orchestrators make
-/// `EVENKEEL_SERVICE_HOST` and such) have no section of ours and are left alone.
+/// The key that a variable sets. Other programs' variables that start alike (orchestrators set
+/// `EVENKEEL_SERVICE_HOST` and such) match no section and are ignored.
 fn environment_key(name: &str) -> Result<Option<String>, ConfigError> {
     let Some(rest) = name.strip_prefix("EVENKEEL_") else { return Ok(None) };
     if rest == "LOG" {

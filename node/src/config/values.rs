@@ -1,4 +1,5 @@
-//! What a written value means: one function for each shape. Each says what it expected, never only that it's wrong.
+//! Parsers of setting values, one function per type. An error always says what was expected, never
+//! only that the value is wrong.
 
 use std::{
     net::SocketAddr,
@@ -31,10 +32,10 @@ pub(crate) fn number(value: &SettingValue) -> Result<u64, String> {
         SettingValue::List(_) => return Err("a list; expected a whole number".to_owned()),
         SettingValue::Other(kind) => return Err(format!("{kind}; expected a whole number")),
     };
-    digits.parse().map_err(|_| format!("{digits:?} is no whole number from 0 up"))
+    digits.parse().map_err(|_| format!("{digits:?} isn't a whole number from 0 up"))
 }
 
-/// From TOML a boolean, from the environment and flags a text.
+/// A boolean in TOML, a text in the environment and flags.
 pub(crate) fn boolean(value: &SettingValue) -> Result<bool, String> {
     match value {
         SettingValue::Boolean(value) => Ok(*value),
@@ -52,7 +53,7 @@ pub(crate) fn at_least_one(value: &SettingValue) -> Result<u32, String> {
         .ok_or_else(|| format!("{number} is not within 1 and {}", u32::MAX))
 }
 
-/// Seconds as written, at least one, as milliseconds.
+/// Seconds as written, at least one, returned as milliseconds.
 pub(crate) fn seconds(value: &SettingValue) -> Result<u64, String> {
     let seconds = number(value)?;
     if seconds == 0 {
@@ -70,7 +71,7 @@ pub(crate) fn balance(value: &SettingValue) -> Result<u64, String> {
     }
 }
 
-/// From TOML a list, from the environment and flags a text with commas.
+/// A list in TOML, a text with commas in the environment and flags.
 pub(crate) fn assets(value: &SettingValue) -> Result<Vec<Asset>, String> {
     let names: Vec<String> = match value {
         SettingValue::List(names) => names.clone(),
@@ -84,7 +85,7 @@ pub(crate) fn assets(value: &SettingValue) -> Result<Vec<Asset>, String> {
     for name in names {
         let asset = Asset::parse(&name).map_err(|error| format!("{name:?}: {error}"))?;
         if assets.contains(&asset) {
-            return Err(format!("{asset} is there twice"));
+            return Err(format!("{asset} is listed twice"));
         }
         assets.push(asset);
     }
@@ -107,13 +108,13 @@ pub(crate) fn name(value: &SettingValue) -> Result<String, String> {
     let text = text(value)?;
     if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(format!(
-            "{text:?}: a name has 1 to {NAME_BYTES_MAX} bytes, none of them control"
+            "{text:?}: a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
         ));
     }
     Ok(text)
 }
 
-/// Why a text is no site's name: it becomes a folder and a label.
+/// Checks a site's name, which becomes a folder's name and a metric label.
 pub fn check_site_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let well_formed = !name.is_empty()
@@ -124,7 +125,7 @@ pub fn check_site_name(name: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "{name:?}: a site's name has 1 to {NAME_BYTES_MAX} small letters, digits and hyphens"
+            "{name:?}: a site's name has 1 to {NAME_BYTES_MAX} lowercase letters, digits and hyphens"
         ))
     }
 }
@@ -138,13 +139,13 @@ pub(crate) fn site_name(value: &SettingValue) -> Result<String, String> {
 pub(crate) fn profile(value: &SettingValue) -> Result<Profile, String> {
     let name = text(value)?;
     Profile::from_name(&name)
-        .ok_or_else(|| format!("{name:?} is no profile; there are metro, region and world"))
+        .ok_or_else(|| format!("{name:?} isn't a profile; there are metro, region and world"))
 }
 
 pub(crate) fn socket_address(value: &SettingValue) -> Result<SocketAddr, String> {
     let text = text(value)?;
     text.parse().map_err(|_| {
-        format!("{text:?}: to listen takes a number and a port, as 127.0.0.1:7100 or [::]:7100")
+        format!("{text:?}: a listen address is an IP address and a port, such as 127.0.0.1:7100 or [::]:7100")
     })
 }
 
@@ -152,7 +153,7 @@ pub(crate) fn address(value: &SettingValue) -> Result<Address, String> {
     text(value)?.parse().map_err(|error: super::AddressError| error.to_string())
 }
 
-/// Relative to the folder of node.toml, so that a node starts from anywhere.
+/// Relative to the folder of node.toml, so that a node can be started from any folder.
 pub(crate) fn path_in(folder: &Path) -> impl Fn(&SettingValue) -> Result<PathBuf, String> {
     |value| {
         let text = text(value)?;
@@ -164,7 +165,7 @@ pub(crate) fn log_format(value: &SettingValue) -> Result<LogFormat, String> {
     match text(value)?.as_str() {
         "readable" => Ok(LogFormat::Readable),
         "json" => Ok(LogFormat::Json),
-        other => Err(format!("{other:?} is no format; there are readable and json")),
+        other => Err(format!("{other:?} isn't a format; there are readable and json")),
     }
 }
 
@@ -174,18 +175,18 @@ pub(crate) fn log_filter_text(value: &SettingValue) -> Result<String, String> {
     Ok(text)
 }
 
-/// The program brings the database of time zones along; a newer one of the machine goes over it.
+/// The program contains the time zone database; a newer one of the machine takes precedence.
 pub(crate) fn time_zone(value: &SettingValue) -> Result<Text<NAME_BYTES_MAX>, String> {
     let name = text(value)?;
     if name.is_empty() || jiff::tz::TimeZone::get(&name).is_err() {
-        return Err(format!("{name:?} is no time zone; write its IANA name, as Asia/Seoul"));
+        return Err(format!("{name:?} isn't a time zone; write its IANA name, such as Asia/Seoul"));
     }
     Text::new(&name).map_err(|error| error.to_string())
 }
 
 pub(crate) fn key_hash(value: &SettingValue) -> Result<[u8; 32], String> {
     let text = text(value)?;
-    blake3::Hash::from_hex(&text)
-        .map(|hash| *hash.as_bytes())
-        .map_err(|_| "expected 64 hex digits: blake3 of the operator key's text".to_owned())
+    blake3::Hash::from_hex(&text).map(|hash| *hash.as_bytes()).map_err(|_| {
+        "expected 64 hex digits: the blake3 hash of the operator key's text".to_owned()
+    })
 }

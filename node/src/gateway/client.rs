@@ -1,7 +1,9 @@
-//! The QUIC door for clients: one stream, many requests under way, replies as they come.
+//! The QUIC door for clients: one stream carries many requests in flight, and replies in any order.
+//! It never decides a request.
 //!
-//! A stream that breaks the protocol is told why and closed. Reading stops while too many requests are under way, so a client
-//! that doesn't read its replies stops itself.
+//! A client that breaks the protocol gets the reason, and its stream is closed. The door stops
+//! reading while too many requests are in flight, so a client that doesn't read its replies blocks
+//! only itself.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -27,7 +29,7 @@ use crate::{
     state::{AppliedState, freshness::Freshness},
 };
 
-/// What every client's stream needs.
+/// The parts that every client's stream needs.
 pub struct ClientDoor {
     pub road: Arc<Road>,
     pub state: Arc<AppliedState>,
@@ -38,16 +40,16 @@ pub struct ClientDoor {
     pub site: Text<NAME_BYTES_MAX>,
     /// The data folder is on a file system in memory.
     pub volatile: bool,
-    /// Set when the node begins to stop.
+    /// Becomes true when the node begins to stop.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     pub metrics: Arc<DoorMetrics>,
 }
 
-/// How long a client may take no more bytes.
+/// How long a client may stop reading its replies.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl ClientDoor {
-    /// Takes connections until the port is closed.
+    /// Accepts connections until the port is closed.
     pub async fn serve(self: Arc<Self>, endpoint: Arc<ClientEndpoint>) {
         while let Some(link) = endpoint.accept().await {
             let door = self.clone();
@@ -61,7 +63,8 @@ impl ClientDoor {
         }
     }
 
-    /// A client's connection: a stream for its requests, and now and then a short one that asks again who is primary.
+    /// Serves a client's connection: one stream for its requests, and occasionally a short one that
+    /// asks for the current primary.
     async fn serve_connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
         let first = timeout(HELLO_PATIENCE, link.accept_lane()).await;
         let mut lane = first.map_err(io::Error::from)??;
@@ -108,7 +111,7 @@ impl ClientDoor {
             .map_err(|_| malformed("no hello within 5 s"))?
             .map_err(|error| malformed(&error.to_string()))?;
         let frame = first.filter(|frame| frame.kind == request::HELLO);
-        let frame = frame.ok_or_else(|| malformed("a stream begins with a hello"))?;
+        let frame = frame.ok_or_else(|| malformed("a stream must begin with a hello"))?;
         let hello: Hello =
             codec::decode(&frame.body).map_err(|error| malformed(&error.to_string()))?;
         self.keyring.authenticate(admission::key_hash(hello.key.as_str())).await
@@ -169,7 +172,7 @@ impl ClientDoor {
         Ok(())
     }
 
-    /// Puts a request on the road; every request gets exactly one reply.
+    /// Routes a request; every request gets exactly one reply.
     fn route_request(
         self: &Arc<Self>,
         caller: Caller,
@@ -246,11 +249,12 @@ impl ClientDoor {
     }
 
     fn read_locally(&self, ticket: Ticket) {
-        // The age first: what is applied meanwhile only makes the answer younger.
+        // Read the age first: an entry applied in the meantime only makes the answer fresher.
         admission::answer_ticket(&self.state, ticket, Some(self.as_of()));
     }
 
-    /// How old what this node knows may be. A node that has never been current since its start says so with the largest age.
+    /// The age of this node's view. A node that was never current since its start reports the
+    /// largest age.
     fn as_of(&self) -> AsOf {
         let position = self.state.position();
         let age = self.freshness.age(Instant::now(), position);
@@ -259,14 +263,14 @@ impl ClientDoor {
     }
 }
 
-/// A stream that breaks the protocol is told why. What it had asked before is decided all the same: whoever sent it asks
-/// again with the same ids.
+/// Ends a stream that broke the protocol, with the reason. Its earlier requests are still decided:
+/// the client retries them with the same ids.
 async fn refuse_stream(sender: FrameSender, error: &io::Error) -> io::Result<()> {
     let detail = format!("{error}; this stream is closed");
     send_final_refusal(sender, Refusal::new(RefusalCode::Malformed, &detail)).await
 }
 
-/// A refusal that answers no request, and the end of the stream.
+/// Sends a refusal that belongs to no request, and ends the stream.
 async fn send_final_refusal(mut sender: FrameSender, refusal: Refusal) -> io::Result<()> {
     let refused = frame::encode_whole(reply::REFUSED, &Refused { number: 0, refusal });
     let told = async {

@@ -1,4 +1,5 @@
-//! The door for requests that clients gave to another site. Answered like the clients' own, but never sent on: one hop is enough.
+//! The door for requests that clients sent to another site. They're answered like this site's own,
+//! but never forwarded again: one hop is the limit.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,13 +23,13 @@ use crate::{
     state::AppliedState,
 };
 
-/// Targets of commands that are looked up while others wait.
+/// The most targets of commands that are looked up in place.
 const LOOKED_UP_AT_ONCE_MAX: u32 = 16;
 
-/// How long a peer may take no more replies.
+/// How long a peer may stop reading its replies.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What every forward lane needs.
+/// The parts that every forward lane needs.
 pub struct ForwardDoor {
     pub road: Arc<Road>,
     pub state: Arc<AppliedState>,
@@ -37,7 +38,7 @@ pub struct ForwardDoor {
 }
 
 impl ForwardDoor {
-    /// Answers one peer's forwards until it ends the lane.
+    /// Serves one peer's forwards until it ends the lane.
     ///
     /// # Errors
     /// When the lane breaks or the peer breaks the protocol.
@@ -117,7 +118,8 @@ impl ForwardDoor {
         Ok(())
     }
 
-    /// The site that forwards has checked it too; who may do what is decided where it's done.
+    /// Checks a ticket and routes it. The forwarding site has checked it too, but permissions are
+    /// decided here.
     fn check_and_route(&self, ticket: Ticket) {
         match self.check(&ticket.caller, &ticket.request) {
             Ok(()) => self.road.route_here(ticket),
@@ -125,7 +127,7 @@ impl ForwardDoor {
         }
     }
 
-    /// Who asks. Only the primary's word on a key counts.
+    /// The caller with this key's hash. Only the primary may authenticate it.
     fn caller(&self, hash: &[u8; 32]) -> Result<Caller, Refusal> {
         if !matches!(self.road.lead(), Lead::Here(_)) {
             return Err(Refusal::new(RefusalCode::NoPrimary, "this site isn't the primary"));
@@ -143,8 +145,9 @@ impl ForwardDoor {
     }
 }
 
-/// Whose payments or holds a merchant's many commands are about is read from files: the heartbeats mustn't wait for that. A
-/// simulation has one thread, and its disk doesn't wait.
+/// Whether the check of a ticket may read files: a merchant's many commands need their targets'
+/// owners. Heartbeats must not wait for that. The simulation has one thread, and its disk doesn't
+/// block.
 fn may_read_files(ticket: &Ticket) -> bool {
     let many =
         matches!(ticket.request, Request::Submit { count, .. } if count > LOOKED_UP_AT_ONCE_MAX);

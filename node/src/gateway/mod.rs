@@ -1,4 +1,5 @@
-//! The doors: bytes in, bytes out. They decide nothing: a door parses, asks admission, and puts the request on the road.
+//! The doors: bytes in, bytes out. A door parses, runs admission and routes the request; it never
+//! decides one and never touches a disk.
 
 pub mod admin;
 pub mod client;

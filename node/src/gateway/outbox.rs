@@ -1,5 +1,6 @@
-//! What a door's stream has under way, and the replies on their way back to it: delivered from any thread, encoded and written
-//! by the stream's own task.
+//! The outbox of a door's stream: its requests in flight and the replies on their way back. Replies
+//! are delivered from any thread; only the stream's own task encodes and writes them. It never
+//! drops a reply.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,8 @@ use crate::{
     road::{Reply, ReplySink},
 };
 
-/// Where replies wait. Holds no more than the stream has requests under way, which its door bounds.
+/// The waiting replies. Their number is bounded by the stream's requests in flight, which the door
+/// bounds.
 pub struct Outbox {
     state: Mutex<OutboxState>,
     filled: Notify,
@@ -24,16 +26,16 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct OutboxState {
-    /// Requests under way; a token is a place in here.
+    /// Requests in flight; a token is an index into this list.
     requests: Vec<PendingRequest>,
-    /// Places that are free again.
+    /// Free slots.
     free: Vec<u64>,
     replies: Vec<(u64, Reply)>,
 }
 
 #[derive(Clone, Copy)]
 struct PendingRequest {
-    /// Chosen by the client, who may well choose one twice.
+    /// Chosen by the client, which may use a number twice.
     number: u64,
     since: Instant,
 }
@@ -59,13 +61,14 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request has come; its reply is delivered with this token, exactly once.
+    /// Registers a request; its reply is delivered with this token, exactly once.
     pub fn begin(&self, number: u64) -> u64 {
         let request = PendingRequest { number, since: Instant::now() };
         self.state().begin(request)
     }
 
-    /// All replies that wait, at least one, each with the number that the client chose. Cancelling the wait loses nothing.
+    /// All waiting replies, at least one, each with the number that the client chose. Cancelling
+    /// the wait loses nothing.
     pub async fn take_replies(&self) -> Vec<(u64, Reply)> {
         loop {
             let taken = self.try_take_replies();
@@ -104,7 +107,7 @@ impl OutboxState {
             return token;
         }
         self.requests.push(request);
-        u64::try_from(self.requests.len() - 1).expect("a place in memory fits 64 bits")
+        u64::try_from(self.requests.len() - 1).expect("an index in memory fits 64 bits")
     }
 
     fn end(&mut self, token: u64) -> PendingRequest {
@@ -114,10 +117,10 @@ impl OutboxState {
 }
 
 fn slot_index(token: u64) -> usize {
-    usize::try_from(token).expect("tokens are given out by this outbox")
+    usize::try_from(token).expect("this outbox issued the token")
 }
 
-/// Puts the frame of a reply behind what `frames` holds. The number is the one that the client chose.
+/// Appends a reply's frame to `frames`. The number is the one that the client chose.
 pub fn write_reply(number: u64, reply: Reply, frames: &mut Vec<u8>) {
     match reply {
         Reply::Decided(decided, range) => {
@@ -169,7 +172,7 @@ mod tests {
             refused(&outbox, token);
         }
         assert_eq!(numbers(&outbox).await, [2, 7, 1]);
-        assert_eq!(outbox.state().requests.len(), 3, "no more than were under way at a time");
+        assert_eq!(outbox.state().requests.len(), 3, "no more than were in flight at a time");
         let text = metrics.scrape(&Reading::default());
         for line in [
             "evenkeel_refusals_total{code=\"overloaded\",door=\"quic\"} 5",

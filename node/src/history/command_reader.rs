@@ -1,5 +1,5 @@
-//! Reads single commands back from the journal: by the place that an index or the notes of recent entries have of them,
-//! else out of the whole entry.
+//! Reads single commands from the journal: by the location in an index or in the recent index,
+//! otherwise by decoding the whole entry. It never returns bytes from an unchecked record.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,19 +13,19 @@ use super::{
 };
 use crate::limits::READ_BYTES_MAX;
 
-/// Reads commands; best those of neighbouring entries one after the other.
+/// Reads commands; fastest when neighbouring entries are read one after the other.
 pub(crate) struct CommandReader<'a> {
     history: &'a History,
     parts: PartReader,
-    /// The entries that were read whole last, newest last: whoever asks for one of their commands soon asks for another. A
-    /// batch of refunds asks for one of its own and one of the payments', by turns.
+    /// The entries that were decoded last, newest last, because nearby reads often share an entry.
+    /// A batch of refunds reads its own entry and the payments' entry in turns.
     opened: Vec<OpenedEntry>,
 }
 
-/// How many entries are kept open.
+/// The most entries kept decoded.
 const OPENED_MAX: usize = 4;
 
-/// An entry of commands, with the place of each.
+/// A decoded entry, with the range of each command.
 struct OpenedEntry {
     record: Arc<Record>,
     commands: Vec<Range<usize>>,
@@ -36,7 +36,7 @@ impl<'a> CommandReader<'a> {
         Self { history, parts: history.journal.part_reader(), opened: Vec::new() }
     }
 
-    /// A command as it was encoded, and where it was decided.
+    /// An encoded command, and where it was decided.
     ///
     /// # Errors
     /// When it can't be read, or an index is being rebuilt.
@@ -45,7 +45,7 @@ impl<'a> CommandReader<'a> {
         position: u64,
         number: u16,
     ) -> Result<(Stamp, Bytes), HistoryError> {
-        // While an index is rebuilt the journal itself still tells.
+        // While an index is rebuilt, the journal itself still has the command.
         let sealed = self.history.indexes.command(position, number).ok().flatten();
         let part = sealed.map(|found| found.part);
         match part.or_else(|| self.history.recents.part(position, number)) {
@@ -54,7 +54,7 @@ impl<'a> CommandReader<'a> {
         }
     }
 
-    /// The same, where its place is known.
+    /// The same, for a known location.
     ///
     /// # Errors
     /// When it can't be read.
@@ -66,7 +66,7 @@ impl<'a> CommandReader<'a> {
     ) -> Result<(Stamp, Bytes), HistoryError> {
         match self.parts.read(position, part) {
             Ok(record) => Ok((stamp(&record), record.payload)),
-            // A whole record checks itself: either it's good, or it says what is wrong.
+            // Reading the whole record verifies it: it's good, or the error says what is wrong.
             Err(_) => self.read_from_whole_entry(position, number),
         }
     }
@@ -105,7 +105,7 @@ impl OpenedEntry {
 }
 
 impl History {
-    /// An entry, whole.
+    /// A whole entry.
     fn read_record(&self, position: u64) -> Result<Arc<Record>, HistoryError> {
         let records = self.journal.read(position, position + 1, READ_BYTES_MAX)?;
         records

@@ -1,8 +1,8 @@
-//! Events: every outcome in the order of the journal, from any place on, the same on every node.
+//! Events: every outcome in the order of the journal, from any cursor on, the same on every node.
 //!
-//! An event tells what was decided, never how it stands now: a payment's event says nothing of refunds that came later.
-//! Earlier answers that came again, failed atomic batches, releases that came too late, genesis and what is done with keys
-//! are no events. Only committed entries are told of, and applied ones at that.
+//! An event shows what was decided, never the current state: a payment's event has no later
+//! refunds. Replayed answers, failed atomic batches, releases that came too late, genesis and
+//! changes of keys aren't events. Only committed and applied entries have events.
 
 use evenkeel_storage::journal::Record;
 use evenkeel_wire::{
@@ -26,87 +26,88 @@ use super::{
 };
 use evenkeel_ledger::DecidedOutcome;
 
-/// How much of the journal is walked for one answer.
+/// How much of the journal is read for one page.
 const WALK_BYTES: usize = 1 << 20;
 
-/// A place between outcomes: events come after it.
+/// A cursor between outcomes: events come after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventCursor {
-    /// The very beginning.
+    /// The start of the journal.
     Start,
-    /// One outcome of an entry: position and index.
+    /// After one outcome of an entry: position and index.
     Outcome(u64, u16),
-    /// All of an entry.
+    /// After all outcomes of an entry.
     Entry(u64),
 }
 
-/// Events, and the place behind them.
+/// A page of events, and the cursor behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
-    /// In order. None of them may mean that there was nothing to tell of on this stretch.
+    /// In order. May be empty if this stretch of the journal has no events.
     pub events: Vec<Event>,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub next: EventCursor,
-    /// Whether something is there to go on with; else wait until an entry after `next` is applied.
+    /// Whether more can be read now; otherwise wait until an entry after `next` is applied.
     pub more: bool,
 }
 
-/// An outcome, as it's told of.
+/// An outcome as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The entry.
+    /// Where and when it was decided.
     pub stamp: Stamp,
-    /// What sort of command it was.
+    /// The kind of the command.
     pub kind: EventKind,
-    /// The UUID that it's about: the command's own, an opened account's, an expired hold's; none for a day.
+    /// The UUID of the subject: the command's own, an opened account's, an expired hold's; `None`
+    /// for a day.
     pub id: Option<u128>,
-    /// What came of it, with its index.
+    /// The outcome, with its index.
     pub outcome: Outcome,
-    /// What a committed one was about.
+    /// The subject of a committed outcome.
     pub subject: Subject,
 }
 
-/// What an outcome was about.
+/// The subject of an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// It was rejected: nothing came of it.
+    /// Rejected: there's no subject.
     Nothing,
-    /// Money that moved.
+    /// A movement.
     Transfer(Box<TransferView>),
-    /// A hold as this outcome left it.
+    /// A hold in the state after this outcome.
     Hold(Box<HoldView>),
-    /// What was changed about an account.
+    /// The changes of an account.
     Account(Box<AccountChange>),
-    /// A day that ended.
+    /// A closed day.
     Day(CloseDay),
 }
 
-/// An account, as far as it never changes, and what this outcome made of it.
+/// An account's permanent fields, and the changes of this outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountChange {
     pub id: AccountId,
     pub kind: AccountKind,
     pub asset: Asset,
     pub label: Text<LABEL_BYTES_MAX>,
-    /// What it is now; `None`: as before.
+    /// The new status; `None`: unchanged.
     pub status: Option<AccountStatus>,
-    /// Which limits were set.
+    /// The limits that were set.
     pub limits: Limits,
 }
 
 macro_rules! event_kinds {
     ($($name:ident = $text:literal),+ $(,)?) => {
-        /// What an event tells of.
+        /// The kind of an event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EventKind {
             $(#[doc = concat!("`", $text, "`")] $name),+
         }
 
         impl EventKind {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// As the API writes it.
+            /// The name in the API.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -132,7 +133,7 @@ event_kinds! {
     DayClosed = "day_closed",
 }
 
-/// Sort and id of the event that an outcome is told as. `None`: it isn't told.
+/// The kind and id of an outcome's event. `None`: the outcome isn't an event.
 fn event_kind_and_id(
     command: &Command,
     decided: &DecidedOutcome,
@@ -165,10 +166,10 @@ fn event_kind_and_id(
 }
 
 impl HistoryReader<'_> {
-    /// The next events after a place, at most `max` of them.
+    /// At most `max` events after a cursor.
     ///
     /// # Errors
-    /// When they can't be had.
+    /// When they can't be read.
     pub fn events_after(&self, after: EventCursor, max: usize) -> Result<EventPage, HistoryError> {
         let mut told = EventPage { events: Vec::new(), next: after, more: false };
         let Some(newest) = self.ledger.position() else { return Ok(told) };
@@ -197,7 +198,7 @@ impl HistoryReader<'_> {
         Ok(told)
     }
 
-    /// An entry's events. False: there are more of them than are asked for.
+    /// Appends an entry's events. `false`: it has more than the page takes.
     fn append_events(
         &self,
         record: &Record,

@@ -1,7 +1,8 @@
-//! Facts of a movement: who paid whom how much, told from its command, its outcome and its target's facts.
+//! Facts of a movement: payer, payee and amount, from its command, its outcome and its target's
+//! facts. They never depend on the current state.
 //!
-//! All of it is fixed when the command is committed, so it's the same at any time and on every node. A target is always
-//! older than what is about it, so looking it up ends.
+//! They're fixed when the command is committed, so they're the same at any time and on every node.
+//! A target is always older than the command that names it, so lookups end.
 
 use evenkeel_wire::{
     amount::Amount,
@@ -16,11 +17,12 @@ use super::{HistoryError, history_reader::HistoryReader, rows::is_new_and_commit
 use evenkeel_ledger::DecidedOutcome;
 
 impl HistoryReader<'_> {
-    /// The movement that a committed command made. `None`: it moved nothing. A capture is a payment under its own id, with
-    /// the hold's memo; a refund and a reversal go back to where the money came from, a reversal's reason is its memo.
+    /// The movement of a committed command. `None`: no money moved. A capture is a payment with its
+    /// own id and the hold's memo; a refund and a reversal return the money to its payer, and a
+    /// reversal's reason is its memo.
     ///
     /// # Errors
-    /// When its target can't be had.
+    /// When its target can't be read.
     pub fn resolve_movement(
         &self,
         command: Command,
@@ -67,10 +69,10 @@ impl HistoryReader<'_> {
         }))
     }
 
-    /// Who paid and who was paid, if a command moved money.
+    /// The payer and payee, if a command moved money.
     ///
     /// # Errors
-    /// When its target can't be had.
+    /// When its target can't be read.
     pub fn parties_if_moved(
         &self,
         command: &Command,
@@ -86,22 +88,21 @@ impl HistoryReader<'_> {
         Ok(moved.map(|moved| (moved.debit, moved.credit)))
     }
 
-    /// The movement that `by` is about.
+    /// The movement that `by` targets.
     fn target_movement(&self, by: CommandId, id: CommandId) -> Result<Transfer, HistoryError> {
         let moved = match self.find_committed(id)? {
             Some(told) => self.resolve_movement(told.command, &told.outcome)?,
             None => None,
         };
-        moved.ok_or_else(|| {
-            HistoryError::new(format!("command {by}: the movement {id} isn't there"))
-        })
+        moved
+            .ok_or_else(|| HistoryError::new(format!("command {by}: the movement {id} is missing")))
     }
 
-    /// The hold that `by` is about.
+    /// The hold that `by` targets.
     fn target_hold(&self, by: CommandId, id: CommandId) -> Result<Hold, HistoryError> {
         match self.find_committed(id)?.map(|told| told.command) {
             Some(Command::Hold(hold)) => Ok(hold),
-            _ => Err(HistoryError::new(format!("command {by}: the hold {id} isn't there"))),
+            _ => Err(HistoryError::new(format!("command {by}: the hold {id} is missing"))),
         }
     }
 }

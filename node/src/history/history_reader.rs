@@ -1,4 +1,5 @@
-//! The history and what the ledger remembers, taken together: everything that was decided.
+//! Reads everything that was decided, from the history and from the ledger's memory of recent
+//! entries. It never changes either.
 
 use std::cell::RefCell;
 
@@ -15,29 +16,29 @@ use evenkeel_wire::{
 use super::{History, HistoryError, command_reader::CommandReader, rows};
 use evenkeel_ledger::{DecidedOutcome, OpenHold};
 
-/// What the ledger knows, one look at a time. What no index covers yet, it remembers.
+/// Single reads of the ledger, which remembers everything that no index covers yet.
 pub trait ReadLedger: Sync {
     /// The newest entry that is applied.
     fn position(&self) -> Option<u64>;
-    /// Position, command's number and outcome of the first answer to an id.
+    /// Position, command number and outcome of the first answer to an id.
     fn first_answer(&self, id: CommandId) -> Option<(u64, u16, Outcome)>;
     /// The outcomes of a recent entry, one for each command.
     fn outcomes_of(&self, position: u64) -> Option<Vec<DecidedOutcome>>;
     /// The outcome of one command of a recent entry.
     fn outcome_of(&self, position: u64, command: u16) -> Option<DecidedOutcome>;
-    /// Position and command's number of what closed a hold.
+    /// Position and number of the command that closed a hold.
     fn hold_resolution(&self, hold: CommandId) -> Option<(u64, u16)>;
-    /// A hold while it's open, and the ledger's time.
+    /// A hold if it's open, and the ledger's time.
     fn open_hold(&self, id: CommandId) -> (Option<OpenHold>, u64);
-    /// An account as it stands.
+    /// The current state of an account.
     fn account(&self, id: AccountId) -> Option<AccountView>;
     /// The report of a closed day.
     fn closed_day(&self, date: BusinessDate) -> Option<DayView>;
-    /// For each movement: what its refunds have paid back, and what reversed it.
+    /// For each movement: the sum of its refunds, and its reversal.
     fn paid_back(&self, movements: &[CommandId]) -> Vec<(u64, Option<CommandId>)>;
 }
 
-/// A command, what came of it, and where.
+/// A command, its outcome, and where it was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecidedCommand {
     pub stamp: Stamp,
@@ -45,7 +46,7 @@ pub struct DecidedCommand {
     pub outcome: Outcome,
 }
 
-/// Everything that was decided. For one question: it keeps open what it read last.
+/// A reader for one query: it keeps the entries that it read last.
 pub struct HistoryReader<'a> {
     pub(crate) history: &'a History,
     pub(crate) ledger: &'a dyn ReadLedger,
@@ -57,12 +58,12 @@ impl<'a> HistoryReader<'a> {
         Self { history, ledger, reader: RefCell::new(CommandReader::new(history)) }
     }
 
-    /// The command that was decided first under an id.
+    /// The command that was decided first with an id.
     ///
     /// # Errors
-    /// When it can't be had.
+    /// When it can't be read.
     pub fn find_command(&self, id: CommandId) -> Result<Option<DecidedCommand>, HistoryError> {
-        // Memory first: what leaves it is in an index by then.
+        // Memory first: what leaves it is already in an index.
         if let Some((position, number, outcome)) = self.ledger.first_answer(id) {
             return self.read_decided(position, number, outcome).map(Some);
         }
@@ -74,12 +75,12 @@ impl<'a> HistoryReader<'a> {
     /// The same, if it was committed.
     ///
     /// # Errors
-    /// When it can't be had.
+    /// When it can't be read.
     pub fn find_committed(&self, id: CommandId) -> Result<Option<DecidedCommand>, HistoryError> {
         Ok(self.find_command(id)?.filter(|told| told.outcome.rejection.is_none()))
     }
 
-    /// What closed a hold that was taken up in the entry at `from`.
+    /// The command that closed a hold, which was opened in the entry at `from`.
     pub(crate) fn find_resolution(
         &self,
         hold: CommandId,
@@ -95,7 +96,7 @@ impl<'a> HistoryReader<'a> {
         self.read_decided_at(position, number, outcome, &found.part).map(Some)
     }
 
-    /// What came of each command of an entry of commands.
+    /// The outcome of each command of an entry.
     pub(crate) fn entry_outcomes(
         &self,
         position: u64,
@@ -108,7 +109,7 @@ impl<'a> HistoryReader<'a> {
         Ok(rows.iter().map(rows::outcome_from_row).collect())
     }
 
-    /// What came of one command.
+    /// The outcome of one command.
     pub(crate) fn command_outcome(
         &self,
         position: u64,
@@ -159,5 +160,5 @@ fn decode_decided(
 }
 
 fn outcomes_forgotten(position: u64) -> HistoryError {
-    HistoryError::new(format!("the outcomes of entry {position} are forgotten"))
+    HistoryError::new(format!("the outcomes of entry {position} aren't in memory any more"))
 }

@@ -1,5 +1,5 @@
-//! A hold as it stands: what was asked for from history, whether it's open from the ledger, what closed it by the id of
-//! its end.
+//! The current state of a hold: its command from history, its status from the ledger, and its
+//! closing command by the id derived from the hold's. It never writes.
 
 use evenkeel_wire::{
     command::Command,
@@ -15,15 +15,15 @@ use super::{
 };
 
 impl HistoryReader<'_> {
-    /// A hold that was taken up, as it stands. `None`: there is none of this id. One whose time is up is told as expired,
-    /// though its release isn't written yet.
+    /// The current state of a hold. `None`: no hold has this id. A hold past its time is shown as
+    /// expired, even if its release isn't written yet.
     ///
     /// # Errors
-    /// When it can't be had.
+    /// When it can't be read.
     pub fn find_hold(&self, id: CommandId) -> Result<Option<HoldView>, HistoryError> {
         let Some(told) = self.find_committed(id)? else { return Ok(None) };
         let Some(view) = hold_view_of(told) else { return Ok(None) };
-        // It was taken up before this look, so if it isn't open it was closed before.
+        // The hold exists in history, so a hold that isn't open was closed before this read.
         let (open, now) = self.ledger.open_hold(id);
         if let Some(open) = open {
             let status =
@@ -31,24 +31,25 @@ impl HistoryReader<'_> {
             return Ok(Some(HoldView { status, ..view }));
         }
         let closed = self.find_resolution(id, view.stamp.position)?;
-        let closed = closed
-            .ok_or_else(|| HistoryError::new(format!("what closed the hold {id} isn't there")))?;
+        let closed = closed.ok_or_else(|| {
+            HistoryError::new(format!("the command that closed the hold {id} is missing"))
+        })?;
         Ok(Some(closed_hold_view(view, &closed.command, closed.outcome.amount)))
     }
 
-    /// A hold as a void or an expiry leaves it.
+    /// The state of a hold after a void or an expiry.
     pub(crate) fn hold_ended_by(
         &self,
         id: CommandId,
         by: &Command,
     ) -> Result<HoldView, HistoryError> {
         let view = self.find_committed(id)?.and_then(hold_view_of);
-        let view = view.ok_or_else(|| HistoryError::new(format!("the hold {id} isn't there")))?;
+        let view = view.ok_or_else(|| HistoryError::new(format!("the hold {id} is missing")))?;
         Ok(closed_hold_view(view, by, 0))
     }
 }
 
-/// As it is when it's taken up.
+/// The state of a decided hold when it was opened.
 fn hold_view_of(told: DecidedCommand) -> Option<HoldView> {
     let DecidedCommand { stamp, outcome, command: Command::Hold(hold), .. } = told else {
         return None;
@@ -56,7 +57,7 @@ fn hold_view_of(told: DecidedCommand) -> Option<HoldView> {
     Some(open_hold_view(hold, stamp, outcome.index))
 }
 
-/// A hold as it is when it's taken up.
+/// The state of a hold when it was opened.
 pub(crate) fn open_hold_view(hold: Hold, stamp: Stamp, index: u16) -> HoldView {
     let expires_at = stamp.recorded_at.saturating_add(hold.expires_in_ms.saturating_mul(1_000));
     let status = HoldStatus::Open;

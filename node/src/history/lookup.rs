@@ -1,11 +1,12 @@
-//! The history as apply sees it: facts, the same on every node.
+//! The history as apply reads it: facts that are the same on every node. It never shows what lies
+//! at or after the entry being applied.
 
 use evenkeel_wire::{id::CommandId, outcome::Outcome};
 
 use super::{History, command_reader::CommandReader, rows::located_outcome};
 use evenkeel_ledger::{JournalLookup, LedgerFault, RecordedCommand};
 
-/// Answers apply, which is at one entry: only what lies before it counts as decided.
+/// Lookups of apply at one entry: only earlier entries count as decided.
 pub struct HistoryLookup<'a> {
     history: &'a History,
     reader: CommandReader<'a>,
@@ -33,7 +34,7 @@ impl JournalLookup for HistoryLookup<'_> {
         let found = self.history.indexes.find(id.number());
         let found = found.map_err(|error| {
             LedgerFault::new(format!(
-                "{error}, and this entry can't be applied without it; start again: the journal has what it takes"
+                "{error}, and this entry can't be applied without it; start again: the journal is complete"
             ))
         })?;
         Ok(found.filter(|found| found.position < self.applying).as_ref().map(located_outcome))

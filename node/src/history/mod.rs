@@ -1,11 +1,11 @@
-//! What was decided before: movements and holds by id, accounts' histories, events, settlements, and the first answers
-//! that apply asks for.
+//! The history of decided commands: movements and holds by id, accounts' histories, events,
+//! settlements, and the first answers that apply looks up.
 //!
-//! Sealed segments are asked through their indexes, open ones through the ledger's memory of recent entries and the notes
-//! taken of them here. Commands are always read from the journal: there is no second copy of them. What a command was
-//! about is a fact that never changes; how its object stands now is asked of the ledger.
+//! Sealed segments are read through their indexes, open ones through the ledger's memory of recent
+//! entries and the recent index. Commands are always read from the journal: there's no second copy.
+//! Facts of a command never change; the current state of its subject comes from the ledger.
 //!
-//! It never judges and never writes. Asking it reads files: not for a thread that must not wait.
+//! It never judges and never writes. It reads files: never call it on a thread that must not block.
 
 mod command_reader;
 mod events;
@@ -57,13 +57,14 @@ impl History {
         &self.indexes
     }
 
-    /// What apply asks while it's at the entry `applying`: only what lies before it counts as decided.
+    /// The lookups of apply while it applies the entry `applying`: only earlier entries count as
+    /// decided.
     pub fn lookup_before(&self, applying: u64) -> HistoryLookup<'_> {
         HistoryLookup::new(self, applying)
     }
 }
 
-/// What is there and can't be had: an index is being rebuilt, or a file can't be read.
+/// Something exists but can't be read: an index is being rebuilt, or a file is unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct HistoryError(String);

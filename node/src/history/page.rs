@@ -1,7 +1,7 @@
-//! Pages of an account's movements, newest first.
+//! Pages of an account's movements, newest first. They never depend on the size of the entries.
 //!
-//! A page begins behind a place, so it stays what it was while newer movements come. What isn't sealed is taken from the
-//! notes of recent entries, the rest from indexes; each movement is read by its place, however large its entry.
+//! A page begins after a cursor, so it stays the same while newer movements arrive. Unsealed
+//! movements come from the recent index, the others from indexes; each one is read by its location.
 
 use evenkeel_storage::journal::Part;
 use evenkeel_wire::{
@@ -19,14 +19,14 @@ use super::{
 use crate::limits::HISTORY_PAGE_MAX;
 use evenkeel_ledger::DecidedOutcome;
 
-/// A movement's place, where its command stands, and what came of it where that is known already.
+/// A movement's cursor, its command's location, and its outcome if it's already known.
 type ListedMovement = (Cursor, Part, Option<DecidedOutcome>);
 
 impl HistoryReader<'_> {
     /// A page of an account's committed movements.
     ///
     /// # Errors
-    /// When they can't be had.
+    /// When they can't be read.
     pub fn read_page(
         &self,
         account: AccountId,
@@ -34,7 +34,7 @@ impl HistoryReader<'_> {
         before: Option<Cursor>,
     ) -> Result<HistoryPage, HistoryError> {
         let limit = usize::try_from(limit.clamp(1, HISTORY_PAGE_MAX)).unwrap_or(1);
-        // One more than asked for tells whether there is a next page.
+        // One more than requested shows whether there's a next page.
         let mut listed = self.list_movements(account, limit + 1, before)?;
         let more = listed.len() > limit;
         listed.truncate(limit);
@@ -52,7 +52,8 @@ impl HistoryReader<'_> {
         before: Option<Cursor>,
     ) -> Result<Vec<ListedMovement>, HistoryError> {
         self.update_recent_index(usize::MAX)?;
-        // Recent ones first: what leaves them meanwhile is in an index by then, and older than the oldest one here.
+        // Recent ones first: a movement that leaves the recent index meanwhile is in an index by
+        // then, and older than the oldest one here.
         let recent = self.history.recents.account_movements(account, before, wanted);
         let mut listed: Vec<ListedMovement> =
             recent.into_iter().map(|(cursor, part)| (cursor, part, None)).collect();
@@ -85,7 +86,7 @@ impl HistoryReader<'_> {
         })
     }
 
-    /// A committed command as a movement, before anything was paid back. `None`: it moved nothing.
+    /// A committed command as a movement, without later refunds. `None`: it moved no money.
     pub(crate) fn transfer_view(
         &self,
         told: DecidedCommand,
@@ -99,7 +100,7 @@ impl HistoryReader<'_> {
         }))
     }
 
-    /// Says of each movement what was paid back of it by now.
+    /// Fills in each movement's current refunds and reversal.
     pub(crate) fn fill_paid_back(&self, views: &mut [TransferView]) {
         let ids: Vec<_> = views.iter().map(|view| view.transfer.id).collect();
         let paid_back = self.ledger.paid_back(&ids);
@@ -109,10 +110,10 @@ impl HistoryReader<'_> {
         }
     }
 
-    /// A committed movement, with what was paid back of it by now. `None`: there is none of this id.
+    /// A committed movement with its current refunds and reversal. `None`: no movement has this id.
     ///
     /// # Errors
-    /// When it can't be had.
+    /// When it can't be read.
     pub fn find_transfer(
         &self,
         id: evenkeel_wire::id::CommandId,

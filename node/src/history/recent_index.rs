@@ -1,8 +1,9 @@
-//! Notes on the entries that no index covers yet: where each command stands, and each account's movements as a chain from
-//! the newest back.
+//! The recent index: for the entries that no index file covers yet, each command's location, and
+//! each account's movements as a chain from the newest back.
 //!
-//! Taken once for each entry, after it was applied: mostly by the keeper on its turns, for the last few entries by whoever
-//! asks. Bounded by the unsealed part of the journal: what an index covers is dropped.
+//! Each entry is added once, after it's applied: mostly by the keeper, the last few by callers.
+//! Bounded by the unsealed part of the journal: entries that an index file covers are dropped. It's
+//! never written to disk.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,11 +20,11 @@ use super::{
     walk::{decode_commands, range_in_body},
 };
 
-/// How much of the journal is noted between two looks at what was sealed.
+/// How much of the journal is added between two checks for sealed segments.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// The notes, behind their locks. `notes` is never held while the ledger or the disk is asked: apply asks for it while it
-/// holds the ledger.
+/// The notes behind their locks. `notes` is never held during calls to the ledger or the disk:
+/// apply locks it while it holds the ledger.
 #[derive(Default)]
 pub(crate) struct RecentIndex {
     following: Mutex<()>,
@@ -32,10 +33,10 @@ pub(crate) struct RecentIndex {
 
 #[derive(Default)]
 struct Notes {
-    /// The first entry that isn't noted.
+    /// The first entry that isn't added yet.
     next: u64,
     entries: VecDeque<NotedEntry>,
-    /// The ordinal of the first command that is noted. Ordinals only grow.
+    /// The ordinal of the first command. Ordinals only grow.
     first: u64,
     commands: VecDeque<NotedCommand>,
     /// Each account's newest movement.
@@ -50,18 +51,19 @@ struct NotedEntry {
 
 struct NotedCommand {
     part: Part,
-    /// How far back the debit account's movement before this one is, then the credit account's.
+    /// The distance to the debit account's previous movement, then to the credit account's.
     before: [BackLink; 2],
 }
 
-/// A movement, and on which of its sides the account is.
+/// A movement, and the account's side of it.
 #[derive(Clone, Copy)]
 struct MovementRef {
     ordinal: u64,
     side: usize,
 }
 
-/// The way from one movement of an account to the one before: twice the distance, and the side. 0: there is none.
+/// A link to the previous movement of an account: twice the distance, plus the side. 0: there's
+/// none.
 #[derive(Clone, Copy, Default)]
 struct BackLink(u32);
 
@@ -81,10 +83,10 @@ impl BackLink {
 }
 
 impl HistoryReader<'_> {
-    /// Takes notes on what is applied, about `bytes_max` of it. Says whether more is left.
+    /// Adds applied entries, about `bytes_max` of them. Returns whether more are left.
     ///
     /// # Errors
-    /// When something can't be had.
+    /// When an entry can't be read.
     pub fn update_recent_index(&self, bytes_max: usize) -> Result<bool, HistoryError> {
         match self.ledger.position() {
             Some(newest) => self.history.recents.catch_up_to(self, newest, bytes_max),
@@ -98,12 +100,12 @@ impl RecentIndex {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a command stands, if it's noted.
+    /// A command's location, if it's in here.
     pub(crate) fn part(&self, position: u64, command: u16) -> Option<Part> {
         self.lock_notes().part(position, command)
     }
 
-    /// An account's movements before a place, newest first, at most `wanted` of them.
+    /// An account's movements before a cursor, newest first, at most `wanted`.
     pub(crate) fn account_movements(
         &self,
         account: AccountId,
@@ -113,8 +115,8 @@ impl RecentIndex {
         self.lock_notes().account_movements(account, before, wanted)
     }
 
-    /// Notes what isn't noted yet, up to `newest`, about `bytes_max` of it; drops what an index covers. Says whether more
-    /// is left.
+    /// Adds entries up to `newest`, about `bytes_max` of them, and drops the ones that an index
+    /// covers. Returns whether more are left.
     fn catch_up_to(
         &self,
         past: &HistoryReader<'_>,
@@ -141,7 +143,7 @@ impl RecentIndex {
                 let noted = noted_commands(past, record)?;
                 let Some(noted) = noted else { break };
                 self.lock_notes().push(record.position, noted);
-                // An entry without commands isn't for nothing either.
+                // Reading an entry without commands has a cost, too.
                 left = left.saturating_sub(record.payload.len() + 64);
             }
         }
@@ -150,7 +152,7 @@ impl RecentIndex {
 
 type CommandNote = (Part, Option<(AccountId, AccountId)>);
 
-/// An entry's commands; `None`: its outcomes have left memory, so an index covers it by now.
+/// An entry's commands; `None`: its outcomes have left memory, so an index covers it.
 fn noted_commands(
     past: &HistoryReader<'_>,
     record: &Record,
@@ -163,7 +165,9 @@ fn noted_commands(
         if past.history.indexes.last_position() >= Some(position) {
             return Ok(None);
         }
-        return Err(HistoryError::new(format!("the outcomes of entry {position} are forgotten")));
+        return Err(HistoryError::new(format!(
+            "the outcomes of entry {position} aren't in memory any more"
+        )));
     };
     let mut noted = Vec::with_capacity(decided.len());
     for (next, decided) in decode_commands(&record.payload).zip(&decided) {
@@ -175,7 +179,7 @@ fn noted_commands(
 }
 
 impl Notes {
-    /// Drops the entries up to `sealed`, and says which entry is to be noted next.
+    /// Drops the entries up to `sealed`, and returns the next entry to add.
     fn drop_sealed(&mut self, sealed: Option<u64>) -> u64 {
         let Some(sealed) = sealed else { return self.next };
         self.next = self.next.max(sealed + 1);
@@ -190,7 +194,7 @@ impl Notes {
         self.commands.drain(..commands);
         self.first = first;
         self.newest.retain(|_, newest| newest.ordinal >= first);
-        // A burst doesn't hold its memory for ever.
+        // Gives back the memory of a burst.
         self.newest.shrink_to(self.newest.len().saturating_mul(2));
         self.commands.shrink_to(self.commands.len().saturating_mul(2));
         self.next
@@ -212,7 +216,7 @@ impl Notes {
         }
     }
 
-    /// The ordinal behind the last command.
+    /// The ordinal after the last command.
     fn end(&self) -> u64 {
         self.first + u64::try_from(self.commands.len()).unwrap_or(u64::MAX)
     }
@@ -221,7 +225,7 @@ impl Notes {
         self.commands.get(usize::try_from(ordinal.checked_sub(self.first)?).ok()?)
     }
 
-    /// The ordinals of an entry's commands: the first, and the one behind the last.
+    /// The ordinals of an entry's commands: the first, and the one after the last.
     fn ordinals(&self, position: u64) -> Option<(u64, u64)> {
         let at = self.entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
         let end = self.entries.get(at + 1).map_or(self.end(), |next| next.first);
@@ -234,7 +238,7 @@ impl Notes {
         if ordinal < end { self.command(ordinal).map(|noted| noted.part) } else { None }
     }
 
-    /// The ordinal from which on nothing lies before the place.
+    /// The first ordinal that isn't before the cursor.
     fn end_before(&self, before: Option<Cursor>) -> u64 {
         let Some(Cursor { position, command }) = before else { return self.end() };
         if let Some((first, end)) = self.ordinals(position) {

@@ -1,6 +1,7 @@
-//! What a journal record carries: the number in its header. Drawn in docs/STORAGE.md.
+//! The kind of a journal record: the number in its header, as in docs/STORAGE.md. A number never
+//! gets another meaning.
 
-/// Nothing: a new primary's first record.
+/// Empty: a new primary's first record.
 pub const BLANK: u8 = 0;
 /// Commands.
 pub const COMMANDS: u8 = 1;

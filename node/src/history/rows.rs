@@ -1,4 +1,5 @@
-//! What the index of a sealed segment keeps of a command, and what it tells of one.
+//! The rows of a sealed segment's index: what they keep of a command, and how they're read back.
+//! They never hold the command itself.
 
 use evenkeel_storage::journal::{
     Part,
@@ -12,15 +13,17 @@ use evenkeel_wire::{
 
 use evenkeel_ledger::DecidedOutcome;
 
-/// A row's flag: the outcome is the first answer to the command's id again.
+/// A row's flag: the outcome is a replay of the first answer to the command's id.
 const REPLAYED: u8 = 1;
 
-/// The id under which what closed a hold is found: the hold's, with version 8 instead of 7, which no command has.
+/// The id under which a hold's closing command is found: the hold's with version 8 instead of 7,
+/// which no command has.
 pub(crate) fn resolution_id(hold: CommandId) -> u128 {
     (hold.number() & !(0xf << 76)) | (8 << 76)
 }
 
-/// A command's row: only first answers are found by id, only committed movements by account. `parties`: who paid and who
+/// A command's row: only first answers are found by id, only committed movements by account.
+/// `parties`: the payer and payee of a command that moved money.
 /// was paid, for a command that moved money.
 pub fn command_row(
     command: &Command,
@@ -40,7 +43,8 @@ pub fn command_row(
     }
 }
 
-/// Whether the command itself changed something: it's no earlier answer again, and was neither rejected nor passed over.
+/// Whether the command itself changed something: it isn't a replay, and was neither rejected nor
+/// ignored.
 pub(crate) fn is_new_and_committed(decided: &DecidedOutcome) -> bool {
     !decided.replayed
         && decided.outcome.rejection.is_none()
@@ -68,7 +72,7 @@ fn outcome_to_row(decided: &DecidedOutcome) -> OutcomeRow {
     }
 }
 
-/// What a row says came of its command.
+/// The outcome of a row's command.
 pub(crate) fn outcome_from_row(row: &OutcomeRow) -> DecidedOutcome {
     let rejection = if row.code == 0 {
         None
@@ -81,7 +85,7 @@ pub(crate) fn outcome_from_row(row: &OutcomeRow) -> DecidedOutcome {
     DecidedOutcome { outcome, replayed: row.flags & REPLAYED != 0 }
 }
 
-/// Position, command's number and outcome.
+/// Position, command number and outcome.
 pub(crate) fn located_outcome(place: &LocatedCommand) -> (u64, u16, Outcome) {
     (place.position, place.command, outcome_from_row(&place.outcome).outcome)
 }
@@ -110,7 +114,7 @@ mod tests {
         }
     }
 
-    /// No command's own id can be one, whatever is random in it.
+    /// No command's own id can equal it, whatever its random bits are.
     #[test]
     fn the_id_of_a_holds_end_differs_from_its_own_in_the_version_alone() {
         for hold in [id(0), id(u128::MAX), id(12_345)] {

@@ -1,7 +1,9 @@
-//! The settlement of a closed business day: what each merchant is owed for it, and what moved through each bank.
+//! The settlement of a closed business day: the amounts due to each merchant, and the flows through
+//! each bank.
 //!
-//! Counted anew from the journal between the day's first and last entry, so it's the same on every node at any time, and
-//! compared with the day's report: figures that don't add up to it are never given out.
+//! Counted from the journal between the day's first and last entry, so it's the same on every node
+//! at any time, and compared with the day's report: figures that don't add up to it are never
+//! returned.
 
 use std::collections::BTreeMap;
 
@@ -24,41 +26,43 @@ use crate::limits::READ_BYTES_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub date: BusinessDate,
-    /// By account and asset; only those that something happened to.
+    /// By account and asset; only those with movements.
     pub merchants: Vec<MerchantRow>,
-    /// By account and asset; only those that something happened to.
+    /// By account and asset; only those with movements.
     pub banks: Vec<BankRow>,
 }
 
-/// A merchant's day, in the asset's minor unit. Cash-outs aren't part of it: they pay out what was owed before.
+/// A merchant's day, in the asset's minor unit. Cash-outs aren't included: they pay out earlier
+/// balances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MerchantRow {
     pub account: AccountId,
     pub asset: Asset,
-    /// What it was paid, captures included.
+    /// Payments received, captures included.
     pub payments: i128,
-    /// What it paid back.
+    /// Refunds paid.
     pub refunds: i128,
-    /// What it paid in fees, less fees that were reversed: below 0 when a fee of an earlier day was.
+    /// Fees paid, minus reversed fees: below 0 if a fee of an earlier day was reversed.
     pub fees: i128,
     /// `payments - refunds - fees`.
     pub net: i128,
 }
 
-/// A bank account's day, in the asset's minor unit. What it gave in all is `top_ups - cash_outs - reversals`.
+/// A bank account's day, in the asset's minor unit. Its net outflow is `top_ups - cash_outs -
+/// reversals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BankRow {
     pub account: AccountId,
     pub asset: Asset,
-    /// What came from it.
+    /// Amounts paid out of it.
     pub top_ups: i128,
-    /// What went to it.
+    /// Amounts paid into it.
     pub cash_outs: i128,
-    /// What reversals brought back to it: reversed top-ups, less reversed cash-outs.
+    /// Amounts that reversals returned to it: reversed top-ups minus reversed cash-outs.
     pub reversals: i128,
 }
 
-/// The counts under way.
+/// The running counts.
 #[derive(Default)]
 struct SettlementCounts {
     merchants: BTreeMap<(AccountId, Asset), [i128; 3]>,
@@ -69,10 +73,11 @@ struct SettlementCounts {
 }
 
 impl HistoryReader<'_> {
-    /// A closed day's settlement. `None`: the day isn't closed, or never was. Walks the whole day's part of the journal.
+    /// The settlement of a closed day. `None`: the day isn't closed. Reads the whole day's part of
+    /// the journal.
     ///
     /// # Errors
-    /// When something can't be read, or the figures aren't those of the day's report.
+    /// When a record can't be read, or the figures don't match the day's report.
     pub fn compute_settlement(
         &self,
         date: BusinessDate,
@@ -112,14 +117,15 @@ impl HistoryReader<'_> {
         let (count, sum) = counts.movements.entry((moved.asset, moved.kind)).or_default();
         *count += 1;
         *sum += u128::from(moved.amount.0);
-        // What goes into an account counts one way, what comes out of it the other.
+        // A credit counts as positive, a debit as negative.
         for (account, paid) in [(moved.debit, -amount), (moved.credit, amount)] {
             let account_kind = self.kind_of(account, counts)?;
             let key = (account, moved.asset);
             let (rows, column, change) = match (account_kind, moved.kind) {
                 (AccountKind::Merchant, TransferKind::Payment) => (&mut counts.merchants, 0, paid),
                 (AccountKind::Merchant, TransferKind::Refund) => (&mut counts.merchants, 1, -paid),
-                // A cash-out by a merchant isn't its day's business, and neither is its reversal; a fee's is.
+                // A merchant's cash-out isn't part of its day, and neither is its reversal; a fee's
+                // reversal is.
                 (AccountKind::Merchant, TransferKind::Fee) => (&mut counts.merchants, 2, -paid),
                 (AccountKind::Merchant, TransferKind::Reversal)
                     if self.kind_of(moved.debit, counts)? == AccountKind::Fee =>
@@ -147,7 +153,7 @@ impl HistoryReader<'_> {
         }
         let account = self.ledger.account(id);
         let kind = account.ok_or_else(|| HistoryError::new(format!("account {id} is gone")))?.kind;
-        // Merchants, banks and fee accounts are few and come again and again; wallets aren't.
+        // Merchants, banks and fee accounts are few and repeat; wallets don't.
         if kind != AccountKind::Wallet {
             counts.kinds.insert(id, kind);
         }
@@ -156,7 +162,7 @@ impl HistoryReader<'_> {
 }
 
 impl SettlementCounts {
-    /// Whether this is what the day's report says has moved.
+    /// Checks the counted movements against the day's report.
     fn check_against_report(&self, report: &DayView) -> Result<(), HistoryError> {
         let reported = report.assets.iter().flat_map(|row| {
             let asset = row.opening.asset;

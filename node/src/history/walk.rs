@@ -1,4 +1,4 @@
-//! Over an entry's commands, as the journal holds them.
+//! Decodes an entry's commands in place. It never copies them.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use evenkeel_wire::{
     outcome::Stamp,
 };
 
-/// Walks over an entry's commands: number, command, its bytes.
+/// Iterates over an entry's commands: number, command, its bytes.
 pub fn decode_commands(
     body: &[u8],
 ) -> impl Iterator<Item = Result<(u16, Command, &[u8]), String>> + '_ {
@@ -46,13 +46,13 @@ pub fn decode_commands(
     })
 }
 
-/// Where a slice of a body lies in it.
+/// The range of a slice within its body.
 pub fn range_in_body(bytes: &[u8], body: &[u8]) -> Range<usize> {
     let start = bytes.as_ptr().addr() - body.as_ptr().addr();
     start..start + bytes.len()
 }
 
-/// Where a record's outcomes were decided.
+/// Where and when a record's outcomes were decided.
 pub fn stamp(record: &Record) -> Stamp {
     Stamp {
         position: record.position,

@@ -1,14 +1,15 @@
-//! What the ledger decided: counted once for each entry, in one pass over its answers, after it was applied.
+//! Counts of the ledger's decisions: one pass over an entry's answers after it's applied. It never
+//! counts command by command while the ledger works.
 
 use evenkeel_wire::outcome::{Answer, Outcome, Rejection};
 use prometheus::IntCounter;
 
 use super::families::Families;
 
-/// Where `counts` keeps commands that were committed: no rejection has this number.
+/// The slot of committed commands in `counts`: no rejection has this number.
 const COMMITTED: u8 = 0;
 
-/// Entries, commands, and their outcomes by code.
+/// Entries, commands, and outcomes by code.
 #[derive(Debug)]
 pub(crate) struct Decisions {
     entries: IntCounter,
@@ -37,7 +38,7 @@ impl Decisions {
             ),
             replays: families.counter(
                 "replays_total",
-                "Commands that this node has applied since its start and that got an earlier answer again, because their id was known.",
+                "Commands that this node has applied since its start and answered with an earlier outcome, because their id was known.",
             ),
             outcomes: std::iter::once((COMMITTED, "committed"))
                 .chain(rejections)
@@ -46,12 +47,12 @@ impl Decisions {
         }
     }
 
-    /// An entry without commands was applied.
+    /// Counts an applied entry without commands.
     pub(crate) fn count_empty_entry(&self) {
         self.entries.inc();
     }
 
-    /// An entry was applied, with these answers.
+    /// Counts an applied entry with these answers.
     pub(crate) fn count_outcomes(&self, answers: &[Answer]) {
         let mut counts = [0_u64; 256];
         let mut replays = 0;

@@ -1,4 +1,5 @@
-//! What is counted at a door: how long answers took, what was refused, who is connected.
+//! Metrics of a door: durations of answers, refusals, open connections. They never name a client or
+//! a key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,19 +8,19 @@ use prometheus::{Histogram, IntCounterVec, IntGauge};
 
 use super::families::Families;
 
-/// Where a request came in.
+/// The door of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoorKind {
     /// Clients over QUIC.
     Quic,
     /// Clients over HTTP.
     Http,
-    /// Other sites, with what their clients asked.
+    /// Other sites, with their clients' requests.
     Forward,
 }
 
 impl DoorKind {
-    /// All of them.
+    /// All doors.
     pub const ALL: [Self; 3] = [Self::Quic, Self::Http, Self::Forward];
 
     fn label(self) -> &'static str {
@@ -31,16 +32,17 @@ impl DoorKind {
     }
 }
 
-/// Refusals that only HTTP has, besides [`RefusalCode`]'s.
+/// Refusals that only HTTP has, in addition to those of [`RefusalCode`].
 const HTTP_CODES: [&str; 3] = ["method_not_allowed", "not_acceptable", "unsupported_media_type"];
 
-/// From a quarter of a millisecond, which an answer from memory stays below, to the longest deadlines that are in use.
+/// From a quarter of a millisecond, more than an answer from memory takes, to the longest usual
+/// deadlines.
 const SECONDS: [f64; 16] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 60.0,
 ];
 
-/// One door's counts.
+/// The metrics of one door.
 #[derive(Debug)]
 pub struct DoorMetrics {
     door: DoorKind,
@@ -50,7 +52,7 @@ pub struct DoorMetrics {
 }
 
 impl DoorMetrics {
-    /// Those of each door, in the order of [`DoorKind::ALL`].
+    /// The metrics of each door, in the order of [`DoorKind::ALL`].
     pub(crate) fn for_all_doors(families: &Families) -> [Arc<Self>; 3] {
         let latencies = families.histograms(
             "request_duration_seconds",
@@ -79,17 +81,17 @@ impl DoorMetrics {
         })
     }
 
-    /// A request got its answer, of whatever kind.
+    /// Counts an answer of any kind.
     pub fn observe_answer(&self, took: Duration) {
         self.latency.observe(took.as_secs_f64());
     }
 
-    /// The answer was a refusal with this code, as docs/API.md names it.
+    /// Counts a refusal with this code, as docs/API.md names it.
     pub fn count_refusal(&self, code: &'static str) {
         self.refusals.with_label_values(&[code, self.door.label()]).inc();
     }
 
-    /// Somebody is connected for as long as this is kept.
+    /// Counts a connection as open until the guard is dropped.
     #[must_use]
     pub fn track_connection(&self) -> ConnectionGuard {
         self.connections.inc();

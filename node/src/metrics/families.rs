@@ -1,12 +1,13 @@
-//! Makes families of metrics: a name, a help line, and every series there from the start, so that a graph never begins with a
-//! hole and an alarm never waits for a first event. The names are checked by the library when they're registered.
+//! Creates families of metrics: a name, a help line, and every series from the start, so that a
+//! graph has no gap before the first event and an alarm needs none. The library checks the names
+//! when they're registered. It never sets a value.
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-/// In front of every name.
+/// The prefix of every name.
 const PREFIX: &str = "evenkeel";
 
 /// The families of one node.
@@ -19,7 +20,7 @@ impl Families {
         Self { registry: Registry::new() }
     }
 
-    /// The registry that all of them are in.
+    /// The registry of all families.
     pub(crate) fn into_registry(self) -> Registry {
         self.registry
     }
@@ -40,12 +41,12 @@ impl Families {
         self.register(IntGaugeVec::new(metric_options(name, help), &[label]))
     }
 
-    /// A gauge with fractions: seconds.
+    /// A gauge with fractions, for seconds.
     pub(crate) fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(metric_options(name, help)))
     }
 
-    /// Gauges with fractions: seconds.
+    /// Gauges with fractions, for seconds.
     pub(crate) fn seconds_gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
         self.register(GaugeVec::new(metric_options(name, help), &[label]))
     }

@@ -1,9 +1,10 @@
-//! What a node counts and measures, for Prometheus: one place that knows the library, the names and the labels.
+//! The node's metrics, for Prometheus: only this module uses the library, the names and the labels.
 //!
-//! Counters and histograms are added to where things happen, with a few atomic operations for each entry or request and none
-//! for each command; everything else is read once a scrape. Labels are `code`, `door`, `peer` (a site's name) and `asset`, never
-//! an id: whoever scrapes learns no account, and the number of series is bounded. All counts begin anew with the process.
-//! It never decides anything: nothing in the node reads a metric back.
+//! Counters and histograms are updated where events happen, with a few atomic operations per entry
+//! or request and none per command; everything else is read once per scrape. Labels are `code`,
+//! `door`, `peer` (a site's name) and `asset`, never an id: a scrape reveals no account, and the
+//! number of series is bounded. All counts restart with the process. They never decide anything:
+//! nothing in the node reads a metric back.
 
 mod decisions;
 mod doors;
@@ -31,10 +32,10 @@ pub use doors::{ConnectionGuard, DoorKind, DoorMetrics};
 pub use reading::{PeerReading, Reading, resident_bytes};
 pub use syncs::SyncTimes;
 
-/// The type of what a scrape gives: Prometheus' text format, not OpenMetrics.
+/// The type of a scrape: Prometheus' text format, not OpenMetrics.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// From a quarter of a millisecond, less than any two disks take, to beyond a failover.
+/// From a quarter of a millisecond, less than two disks need, to longer than a failover.
 const COMMIT_SECONDS: [f64; 13] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
@@ -49,7 +50,7 @@ pub struct Metrics {
     elections: IntCounter,
     digest_mismatches: IntCounter,
     live: LiveGauges,
-    /// One scrape at a time: the gauges of two readings mustn't mix.
+    /// One scrape at a time: the gauges of two readings must not mix.
     scraping: Mutex<()>,
 }
 
@@ -85,7 +86,7 @@ impl Metrics {
             ),
             elections: families.counter(
                 "elections_total",
-                "Terms begun that this node has seen since its start, hand-overs included.",
+                "Terms begun that this node has seen since its start, handovers included.",
             ),
             digest_mismatches: families.counter(
                 "digest_mismatches_total",
@@ -97,7 +98,7 @@ impl Metrics {
         }
     }
 
-    /// One door's.
+    /// The metrics of one door.
     #[must_use]
     pub fn door(&self, door: DoorKind) -> &Arc<DoorMetrics> {
         let [quic, http, forward] = &self.doors;
@@ -108,43 +109,43 @@ impl Metrics {
         }
     }
 
-    /// What the journal's writer tells of its syncs.
+    /// The observer of the journal's syncs.
     #[must_use]
     pub fn syncs(&self) -> &Arc<SyncTimes> {
         &self.syncs
     }
 
-    /// An entry of commands was applied, with these answers.
+    /// Counts an applied entry of commands, with these answers.
     pub fn count_applied(&self, answers: &[Answer]) {
         self.decisions.count_outcomes(answers);
     }
 
-    /// An entry without commands was applied.
+    /// Counts an applied entry without commands.
     pub fn count_empty_entry(&self) {
         self.decisions.count_empty_entry();
     }
 
-    /// An entry that this node had proposed was applied.
+    /// Observes the time from proposal to application of an entry that this node proposed.
     pub fn observe_commit(&self, took: Duration) {
         self.commit.observe(took.as_secs_f64());
     }
 
-    /// So many entries are proposed and not applied yet.
+    /// Sets the number of entries that are proposed and not applied yet.
     pub fn set_in_flight(&self, entries: usize) {
         self.in_flight.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
-    /// So many terms have begun since this was last told.
+    /// Counts terms that have begun since the last call.
     pub fn count_terms(&self, terms: u64) {
         self.elections.inc_by(terms);
     }
 
-    /// A site's state isn't this primary's.
+    /// Counts a site whose state differs from this primary's.
     pub fn count_digest_mismatch(&self) {
         self.digest_mismatches.inc();
     }
 
-    /// All of it as text of [`CONTENT_TYPE`], with what was just read from the running node.
+    /// All families as text of [`CONTENT_TYPE`], with a fresh reading of the running node.
     #[must_use]
     pub fn scrape(&self, reading: &Reading) -> String {
         let one_at_a_time = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! What isn't counted along but read from the running node, once for each scrape: positions, peers, queues, sums.
+//! Values that are read from the running node once per scrape: positions, peers, queues, sums.
+//! They're never updated in between.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, IntGaugeVec};
 
 use super::families::Families;
 
-/// A running node at one moment.
+/// The values of a running node at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     pub primary: bool,
@@ -16,12 +17,12 @@ pub struct Reading {
     pub committed: Option<u64>,
     pub applied: Option<u64>,
     pub flushed: Option<u64>,
-    /// Since this node last knew itself current with a majority.
+    /// The time since this node was last current with a majority.
     pub view_age: Duration,
     pub peers: Vec<PeerReading>,
     pub queued_commands: usize,
     pub accounts: usize,
-    /// What wallets and merchants have together, minor units.
+    /// The sum of wallets and merchants, in minor units.
     pub outstanding: Vec<(Asset, i64)>,
     pub checkpoint: Option<u64>,
     pub checkpoint_age: Duration,
@@ -36,13 +37,13 @@ pub struct Reading {
 pub struct PeerReading {
     pub site: String,
     pub reachable: bool,
-    /// `None`: only the primary knows.
+    /// `None`: known to the primary only.
     pub lag: Option<u64>,
     /// `None`: no connection is open.
     pub rtt: Option<Duration>,
 }
 
-/// The families that a reading fills.
+/// The families that are set from a reading.
 #[derive(Debug)]
 pub(crate) struct LiveGauges {
     primary: IntGauge,
@@ -79,24 +80,24 @@ impl LiveGauges {
             committed: gauge("committed_position", "The newest position that this node knows a majority to have on disk; 0 before the first."),
             applied: gauge("applied_position", "The newest position that this node's ledger contains; 0 before the first."),
             flushed: gauge("flushed_position", "The newest position that is on this node's own disk; 0 before the first."),
-            view_age: seconds("view_age_seconds", "Time since this node last knew itself current with a majority; since its start if it never did."),
+            view_age: seconds("view_age_seconds", "Time since this node was last current with a majority; since its start if it never was."),
             peer_reachable: families.gauges("peer_reachable", "1 while the peer answers, else 0.", "peer"),
-            peer_lag: families.gauges("peer_lag_entries", "Entries that the peer lacks on its disk; 0 on followers, since only the primary knows.", "peer"),
+            peer_lag: families.gauges("peer_lag_entries", "Entries that the peer lacks on its disk; 0 on followers, since it's known to the primary only.", "peer"),
             peer_rtt: families.seconds_gauges("peer_rtt_seconds", "Smoothed round-trip time to the peer; 0 without a connection.", "peer"),
-            queued_commands: gauge("queue_commands", "Commands that wait for a place in an entry."),
+            queued_commands: gauge("queue_commands", "Commands that wait for an entry."),
             accounts: gauge("accounts", "Accounts in the ledger, closed ones too."),
             outstanding: families.gauges("outstanding", "What all wallets and merchants have posted, in the asset's minor unit.", "asset"),
-            checkpoint: gauge("checkpoint_position", "The position that the newest checkpoint of the balances holds: a start replays from there. 0 before the first."),
+            checkpoint: gauge("checkpoint_position", "The position of the newest checkpoint of the balances, from which a start replays; 0 before the first."),
             checkpoint_age: seconds("checkpoint_age_seconds", "Time since the newest entry in the newest checkpoint of the balances was made; 0 before the first."),
-            checkpoint_failures: families.counter("checkpoint_failures_total", "Checkpoints that were given up since this node's start."),
-            fdatasync_pending: seconds("fdatasync_pending_seconds", "Time that the journal's sync under way has taken so far; 0 when there is none."),
-            disk_full: gauge("disk_full", "1 while there is no room for the journal's next segment and new commands are refused, else 0."),
+            checkpoint_failures: families.counter("checkpoint_failures_total", "Checkpoints that were abandoned since this node's start."),
+            fdatasync_pending: seconds("fdatasync_pending_seconds", "Time that the journal's current sync has taken so far; 0 when there is none."),
+            disk_full: gauge("disk_full", "1 while there is no space for the journal's next segment and new commands are refused, else 0."),
             uptime: seconds("uptime_seconds", "Time since this node's start."),
             resident_bytes: gauge("resident_memory_bytes", "Memory of this process that is in RAM."),
         }
     }
 
-    /// Shows a reading.
+    /// Sets all gauges from a reading.
     pub(crate) fn set_reading(&self, reading: &Reading, fdatasync_pending: Duration) {
         self.primary.set(reading.primary.into());
         self.ready.set(reading.ready.into());
@@ -119,7 +120,7 @@ impl LiveGauges {
         }
         self.checkpoint.set(to_gauge_value(reading.checkpoint.unwrap_or(0)));
         self.checkpoint_age.set(reading.checkpoint_age.as_secs_f64());
-        // Kept elsewhere, and it only grows.
+        // Counted elsewhere; it never decreases.
         let known = self.checkpoint_failures.get();
         self.checkpoint_failures.inc_by(reading.checkpoint_failures.saturating_sub(known));
         self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
@@ -133,7 +134,7 @@ fn to_gauge_value(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Memory of this process that is in RAM, bytes; 0 where the kernel doesn't say.
+/// Memory of this process that is in RAM, bytes; 0 if the kernel doesn't report it.
 #[must_use]
 pub fn resident_bytes() -> u64 {
     std::fs::read_to_string("/proc/self/status")
@@ -157,6 +158,6 @@ mod tests {
         let status = "Name:\tevenkeel\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nThreads:\t6\n";
         assert_eq!(parse_resident(status), Some(12_345 * 1_024));
         assert_eq!(parse_resident("Name:\tevenkeel\n"), None);
-        assert!(resident_bytes() > 1 << 20, "this very process has more than a mebibyte");
+        assert!(resident_bytes() > 1 << 20, "this process uses more than a mebibyte");
     }
 }

@@ -1,4 +1,5 @@
-//! How long the disk takes to make the journal durable, and whether it hangs at the moment.
+//! The time that the journal's syncs take, and whether one hangs at the moment. It never delays a
+//! sync.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,12 +12,12 @@ use tokio::time::Instant;
 
 use super::families::Families;
 
-/// From what a disk with a protected cache needs to what ends a primary.
+/// From the time of a disk with a protected cache to the time that disqualifies a primary.
 const SECONDS: [f64; 14] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
-/// Told by the journal's writer of each sync.
+/// Called by the journal's writer at every sync.
 #[derive(Debug)]
 pub struct SyncTimes {
     latency: Histogram,
@@ -37,8 +38,8 @@ impl SyncTimes {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long the sync that is under way has taken so far; zero when there's none. The histogram learns of a sync when
-    /// it ends, so a disk that hangs shows here alone.
+    /// The duration of the current sync so far; zero if there's none. The histogram observes a sync
+    /// only when it ends, so only this value shows a hanging disk.
     pub(crate) fn pending(&self) -> Duration {
         self.under_way().map_or(Duration::ZERO, |since| since.elapsed())
     }

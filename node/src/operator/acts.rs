@@ -1,7 +1,8 @@
-//! What an operator may change in the ledger: keys, and the end of a business day. Goes over the road like any request, from
-//! the node itself, so that it works at every site that reaches one other.
+//! An operator's changes to the ledger: keys, and the end of a business day. Each takes the road
+//! like any request, sent by the node itself, so that it works at every site that reaches another
+//! one.
 //!
-//! It never moves money, and a key's text never leaves the answer that makes it.
+//! It never moves money, and a key's text never leaves the answer that creates it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,10 +27,10 @@ use crate::{
     state::AppliedState,
 };
 
-/// How long an act may take.
+/// The longest time that an act may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The operator's way to the ledger.
+/// Sends an operator's commands and queries to the ledger.
 pub struct LedgerActs {
     pub road: Arc<Road>,
     pub state: Arc<AppliedState>,
@@ -37,10 +38,10 @@ pub struct LedgerActs {
 }
 
 impl LedgerActs {
-    /// Makes a key and gives its text away, once.
+    /// Creates a key and returns its text, once.
     ///
     /// # Errors
-    /// When the ledger doesn't take it, or can't be reached.
+    /// When the ledger rejects it, or can't be reached.
     pub async fn create_key(
         &self,
         role: Role,
@@ -54,7 +55,7 @@ impl LedgerActs {
             self.submit_command(Command::CreateKey(CreateKey { hash, role, account })).await?;
         let number = decided.committed_amount()?;
         let id = u32::try_from(number)
-            .map_err(|_| AdminError::Failed(format!("{number} is no key's number")))?;
+            .map_err(|_| AdminError::Failed(format!("{number} isn't a key's number")))?;
         let account = account.map(|account| account.to_string());
         Ok(CreatedKey { id, key: text, role: role.name().to_owned(), account })
     }
@@ -66,17 +67,18 @@ impl LedgerActs {
     pub async fn keys(&self) -> Result<Vec<KnownKey>, AdminError> {
         match self.run_query(Query::Keys).await? {
             View::Keys(keys) => Ok(keys.iter().map(describe_key).collect()),
-            _ => Err(AdminError::Failed("a question for keys was answered otherwise".to_owned())),
+            _ => Err(AdminError::Failed("a query for keys got another answer".to_owned())),
         }
     }
 
-    /// Ends a key, and waits until no site that hears from the primary takes it any more.
+    /// Revokes a key, and waits until no site that hears from the primary accepts it.
     ///
     /// # Errors
     /// When there's no such key, or the ledger can't be reached.
     pub async fn revoke_key(&self, key: KeyId) -> Result<(), AdminError> {
         self.submit_command(Command::RevokeKey(RevokeKey { key })).await?.committed_amount()?;
-        // Whoever hears from the primary has applied it by then; whoever doesn't asks before it answers.
+        // By then every site that hears from the primary has applied it; the others ask before they
+        // answer.
         tokio::time::sleep(self.keyring.trusted_for()).await;
         Ok(())
     }
@@ -95,18 +97,23 @@ impl LedgerActs {
             self.submit_command(Command::CloseDay(CloseDay { closed, next })).await?;
         match outcome.rejection {
             None => Ok(describe_closed_day(closed, next, &stamp)),
-            // An attempt of ours whose answer was lost, midnight, or another operator was faster: the day is over all the same.
+            // The day is over if an earlier attempt with a lost answer, midnight or another
+            // operator ended it.
             Some(Rejection::DayNotOpen) => self.day_already_closed(closed, &stamp).await,
             Some(other) => Err(rejection_error(other)),
         }
     }
 
-    /// The business date as of now, not as this site happens to know it.
+    /// The business date at the primary, which may be ahead of this site's.
     async fn current_day(&self) -> Result<BusinessDate, AdminError> {
         let unknown = || AdminError::Unavailable("this site has no ledger yet".to_owned());
         match self.run_query(Query::Position).await? {
             View::Position(position) => self.wait_applied(position).await?,
-            _ => return Err(AdminError::Failed("the position's answer makes no sense".to_owned())),
+            _ => {
+                return Err(AdminError::Failed(
+                    "a query for the position got another answer".to_owned(),
+                ));
+            }
         }
         self.state.with_ledger(|ledger| ledger.business_date()).ok_or_else(unknown)
     }
@@ -129,7 +136,7 @@ impl LedgerActs {
         }
     }
 
-    /// Waits until this site has applied so much.
+    /// Waits until this site has applied `position`.
     async fn wait_applied(&self, position: u64) -> Result<(), AdminError> {
         if self.state.wait_applied(position, PATIENCE).await {
             return Ok(());
@@ -148,7 +155,7 @@ impl LedgerActs {
             }
             Reply::Refused(refusal) => Err(refusal_error(&refusal)),
             Reply::View(..) => {
-                Err(AdminError::Failed("an act was answered with a view".to_owned()))
+                Err(AdminError::Failed("a command got a view as its answer".to_owned()))
             }
         }
     }
@@ -158,20 +165,20 @@ impl LedgerActs {
             Reply::View(view, _) => Ok(*view),
             Reply::Refused(refusal) => Err(refusal_error(&refusal)),
             Reply::Decided(..) => {
-                Err(AdminError::Failed("a question was answered with an outcome".to_owned()))
+                Err(AdminError::Failed("a query got an outcome as its answer".to_owned()))
             }
         }
     }
 }
 
-/// What the ledger said to an act, and where.
+/// The ledger's answer to an act, and where it was decided.
 struct ActOutcome {
     outcome: Outcome,
     stamp: Stamp,
 }
 
 impl ActOutcome {
-    /// The amount that the outcome is about, if it was committed.
+    /// The amount of the outcome, if it was committed.
     fn committed_amount(&self) -> Result<u64, AdminError> {
         self.outcome
             .rejection
@@ -183,7 +190,7 @@ fn refusal_error(refusal: &Refusal) -> AdminError {
     let detail = refusal.detail.as_str().to_owned();
     match refusal.code {
         RefusalCode::OutcomeUnknown => {
-            AdminError::Unknown("it may yet take effect: look before trying again".to_owned())
+            AdminError::Unknown("it may yet take effect: check before trying again".to_owned())
         }
         code if code.is_retryable() => AdminError::Unavailable(detail),
         _ => AdminError::Failed(refusal.to_string()),
@@ -196,10 +203,10 @@ fn rejection_error(rejection: Rejection) -> AdminError {
             "a merchant's key names a merchant's account, and no other key names one".to_owned()
         }
         Rejection::TooManyKeys => {
-            format!("there are {KEYS_MAX} keys, revoked ones included: no more fit")
+            format!("there are {KEYS_MAX} keys, revoked ones included, which is the limit")
         }
-        Rejection::KeyNotFound => "there is no key of this number".to_owned(),
-        other => format!("the ledger says {other}"),
+        Rejection::KeyNotFound => "there's no key with this number".to_owned(),
+        other => format!("the ledger rejected it: {other}"),
     };
     AdminError::Rejected { rejection, detail }
 }

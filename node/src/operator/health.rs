@@ -1,7 +1,7 @@
-//! How this node is, for whoever asks without a key: load balancers, dashboards, Prometheus.
+//! The health of this node, for callers without a key: load balancers, dashboards, Prometheus.
 //!
-//! An answer is this node's own view and never waits for another node: it comes while everything else hangs. It shows no balance
-//! of any account and no id but the cluster's.
+//! An answer is this node's own view and never waits for another node or for a hanging disk. It
+//! never shows an account's balance, or an id other than the cluster's.
 
 use evenkeel_wire::id::NodeId;
 use serde::{Deserialize, Serialize};
@@ -9,33 +9,34 @@ use serde::{Deserialize, Serialize};
 use super::status::{Primary, Role, Status};
 use crate::road::Lead;
 
-/// What the public routes can ask of a running node.
+/// The public view of a running node.
 pub trait Health: Send + Sync + 'static {
-    /// Whether the answer to a load balancer's question is yes.
+    /// Whether the answer to a probe is yes.
     fn passes_probe(&self, probe: Probe) -> bool;
 
     /// `GET /v1/status`
     fn cluster_status(&self) -> ClusterStatus;
 
-    /// `GET /metrics`: the text whose type is [`crate::metrics::CONTENT_TYPE`].
+    /// `GET /metrics`: text of the type [`crate::metrics::CONTENT_TYPE`].
     fn scrape(&self) -> String;
 }
 
-/// A load balancer's question: 200 is yes, 503 is no.
+/// A load balancer's probe: 200 is yes, 503 is no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Is the process there? For supervisors: only a restart helps where it says nothing.
+    /// The process runs. For supervisors: without an answer only a restart helps.
     Live,
-    /// Is it caught up and part of a majority? For requests of any kind.
+    /// The node is caught up and part of a majority. For requests of any kind.
     Ready,
-    /// Does it order commands, and does a majority answer it? For who wants to save the hop.
+    /// The node is the primary and a majority answers it. For clients that avoid the hop over a
+    /// follower.
     Primary,
-    /// Is it ready, and not the primary? For local reads.
+    /// The node is ready and isn't the primary. For local reads.
     Replica,
 }
 
 impl Probe {
-    /// Each question and its route.
+    /// Each probe and its route.
     pub const ROUTES: [(&'static str, Self); 4] = [
         ("/livez", Self::Live),
         ("/readyz", Self::Ready),
@@ -43,7 +44,8 @@ impl Probe {
         ("/replica", Self::Replica),
     ];
 
-    /// The answer of a node that sees this. `current`: it has applied what its primary lately called committed.
+    /// The answer of a node in this state. `current`: it has applied all that its primary recently
+    /// reported as committed.
     #[must_use]
     pub fn is_satisfied(self, lead: Lead, current: bool, stopping: bool) -> bool {
         let primary = matches!(lead, Lead::Here(_));
@@ -66,7 +68,7 @@ pub struct ClusterStatus {
     pub site: String,
     pub role: Role,
     pub term: u64,
-    /// Who orders commands, as far as this node knows.
+    /// The primary, if this node knows it.
     pub primary: Option<Primary>,
     pub ready: bool,
     pub committed: Option<u64>,
@@ -75,9 +77,10 @@ pub struct ClusterStatus {
     pub business_date: Option<String>,
     pub version: String,
     pub uptime_s: u64,
-    /// The node's data folder is on a file system in memory: nothing that it acknowledges survives a power cut.
+    /// The node's data folder is on a file system in memory: nothing that it acknowledges survives
+    /// a power failure.
     pub volatile: bool,
-    /// All sites, this one too, by the nodes' numbers.
+    /// All sites, this one included, by the nodes' numbers.
     pub sites: Vec<SiteStatus>,
 }
 
@@ -86,17 +89,17 @@ pub struct ClusterStatus {
 pub struct SiteStatus {
     pub node: NodeId,
     pub site: String,
-    /// `null`: this node can't tell.
+    /// `null`: unknown to this node.
     pub role: Option<Role>,
     pub reachable: bool,
-    /// Entries that the site lacks; only the primary knows.
+    /// Entries that the site lacks; known to the primary only.
     pub lag: Option<u64>,
-    /// `null` for this node itself, and where no connection is open.
+    /// `null` for this node itself, and without an open connection.
     pub rtt_ms: Option<f64>,
 }
 
 impl From<Status> for ClusterStatus {
-    /// What of an operator's status is for everybody.
+    /// The public part of an operator's status.
     fn from(status: Status) -> Self {
         let own = SiteStatus {
             node: status.node,
@@ -110,7 +113,7 @@ impl From<Status> for ClusterStatus {
         let others = status.peers.into_iter().map(|peer| SiteStatus {
             role: match primary {
                 Some(node) if node == peer.node => Some(Role::Primary),
-                // A reachable site that isn't the primary follows it, as far as one can see from here.
+                // From this node's view, a reachable site that isn't the primary follows it.
                 Some(_) if peer.reachable => Some(Role::Follower),
                 _ => None,
             },
@@ -135,7 +138,7 @@ impl From<Status> for ClusterStatus {
             business_date: status.business_date,
             version: status.version,
             uptime_s: status.uptime_s,
-            // An operator's status says nothing of it.
+            // An operator's status doesn't contain it.
             volatile: false,
             sites,
         }
@@ -152,7 +155,7 @@ mod tests {
         // lead, current, stopping → live, ready, primary, replica
         let table = [
             (Lead::Here(3), true, false, [true, true, true, false]),
-            // A primary has everything of earlier terms, or it isn't called one.
+            // A node is called primary only once it has applied every entry of earlier terms.
             (Lead::Here(3), false, false, [true, true, true, false]),
             (Lead::There(2), true, false, [true, true, false, true]),
             (Lead::There(2), false, false, [true, false, false, false]),

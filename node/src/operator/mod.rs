@@ -1,4 +1,5 @@
-//! What may be asked of a running node: its status and health by anybody, acts by its operator. Never money.
+//! Requests about a running node: public status and health, and its operator's acts. They never
+//! move money.
 
 pub mod acts;
 pub mod health;

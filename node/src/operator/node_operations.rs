@@ -1,4 +1,5 @@
-//! What can be asked of a running node: by its operator at the admin socket here, by anybody in `health`. It never moves money.
+//! The operator's requests to a running node, which come from the admin socket. They never move
+//! money; the public ones are in `health`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +37,7 @@ use crate::{
     telemetry::timeline::Timeline,
 };
 
-/// A running node, as it's seen from outside.
+/// A running node, for requests from outside.
 pub struct NodeOperations {
     pub config: Arc<Config>,
     /// The data folder is on a file system in memory.
@@ -54,7 +55,7 @@ pub struct NodeOperations {
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
-    /// Set when the node begins to stop.
+    /// Becomes true when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -89,8 +90,9 @@ impl NodeOperations {
                 PeerStatus {
                     node: member.node,
                     site: member.site.clone(),
-                    // Primary and follower hear each other; what they once heard in another role says nothing any more.
-                    // Followers have nothing to say to each other but keep a connection, which ends when the other is gone.
+                    // Only the primary and its followers exchange messages, so reports from another
+                    // role are stale. Followers exchange nothing, but keep a connection that ends
+                    // when the other one is gone.
                     reachable: match silence {
                         Some(silence) if seen.is_primary || leads => {
                             silence <= self.silence_limit()
@@ -107,7 +109,7 @@ impl NodeOperations {
             .collect()
     }
 
-    /// Caught up, and part of a majority.
+    /// Caught up and part of a majority.
     pub(crate) fn is_ready(&self, lead: Lead, now: Instant) -> bool {
         match lead {
             Lead::Here(_) => true,
@@ -130,14 +132,13 @@ impl NodeOperations {
         })?;
         let seen = progress::read_status(&self.raft);
         if !seen.is_primary {
-            let primary =
-                seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
+            let primary = seen.primary.map_or("no known primary".into(), |node| self.site_of(node));
             return Err(AdminError::Conflict(format!(
-                "this site isn't the primary ({primary}): ask there"
+                "this site isn't the primary ({primary}); send the request to the primary"
             )));
         }
         if target.node == self.config.node {
-            return Err(AdminError::Conflict(format!("{to} is the primary already")));
+            return Err(AdminError::Conflict(format!("{to} is already the primary")));
         }
         self.await_eligible(target.node)
             .await
@@ -167,7 +168,7 @@ impl NodeOperations {
             )));
         };
         if !self.is_led_by(target.node, seen.term).await {
-            let what = format!("term {term} has begun, and its primary isn't {to}: see `status`");
+            let what = format!("term {term} has begun, but its primary isn't {to}; see `status`");
             return Err(AdminError::Unknown(what));
         }
         let pause_ms = milliseconds(at.saturating_duration_since(last_of_old));
@@ -180,8 +181,9 @@ impl NodeOperations {
         Ok(Switchover { from, to, term, pause_ms })
     }
 
-    /// Waits for a follower that is to take over: until it answers and has all that this primary had when it was asked. A site
-    /// that has just been started is fit in a moment; to one that isn't the role can't be handed, only lost.
+    /// Waits until a follower can take over: until it answers and has every record that this
+    /// primary had when the handover was requested. A site that was just started needs a moment; a
+    /// handover to a site that isn't ready would leave the cluster without a primary.
     async fn await_eligible(&self, target: NodeId) -> Result<(), &'static str> {
         let (since, goal) = (Instant::now(), self.journal.newest_tip().map(|tip| tip.position));
         loop {
@@ -191,7 +193,7 @@ impl NodeOperations {
             let why = match heard {
                 None => "doesn't answer",
                 Some(heard) if heard.joining => {
-                    "began empty and hasn't caught up, so nobody elects it"
+                    "began empty and hasn't caught up, so it can't be elected"
                 }
                 Some(heard) if heard.disk_full => "has a full disk",
                 Some(_) if matched.is_some_and(|follower| follower.matched >= goal) => {
@@ -202,12 +204,12 @@ impl NodeOperations {
             if since.elapsed() > progress::FIT_PATIENCE {
                 return Err(why);
             }
-            // Answers and progress come from two places, of which one tells nobody.
+            // Heartbeat replies raise no event, so poll.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Whether a site leads, once somebody else than this one in that term does.
+    /// Whether a site leads, once there's a primary other than this one in the ended term.
     async fn is_led_by(&self, site: NodeId, ended: u64) -> bool {
         let mut lead = self.lead.clone();
         let settled =
@@ -217,7 +219,8 @@ impl NodeOperations {
     }
 }
 
-/// Entries of a journal, as they're shown. Reads files: never called where others wait.
+/// Entries of a journal, in the form that's shown. Reads files: never call it on a thread that
+/// serves others.
 fn read_entries(
     journal: &Journal,
     from: Option<u64>,

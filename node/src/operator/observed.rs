@@ -1,4 +1,5 @@
-//! What anybody may ask of a running node, and what Prometheus reads of it. Nothing here waits for another node.
+//! The public view of a running node, and the values that Prometheus reads. It never waits for
+//! another node.
 
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ impl NodeOperations {
         }
     }
 
-    /// How many accounts there are, and what wallets and merchants have together. Until the ledger is founded the assets
-    /// are those that it will be founded with.
+    /// The number of accounts, and the sum that wallets and merchants hold. Until the ledger is
+    /// bootstrapped, the assets are those of the configured genesis.
     fn account_totals(&self) -> (usize, Vec<(Asset, i64)>) {
         let (accounts, totals) =
             self.state.with_ledger(|ledger| (ledger.account_count(), ledger.totals()));

@@ -1,27 +1,28 @@
-//! What the admin socket says, as JSON: the shapes of docs/OPERATIONS.md.
+//! The JSON of the admin socket, with the shapes of docs/OPERATIONS.md. These types never compute
+//! anything.
 //!
-//! Positions are entry numbers, `null` where there is none yet; digests and links are hex; times are RFC 3339 in UTC,
-//! `_ms` are milliseconds, `_s` seconds.
+//! Positions are entry numbers, `null` if there is none yet; digests and links are hex; times are
+//! RFC 3339 in UTC, `_ms` are milliseconds, `_s` seconds.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What a node is at the moment.
+/// The current role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Orders commands.
     Primary,
-    /// Copies them.
+    /// Copies commands.
     Follower,
-    /// Asks for votes.
+    /// Requests votes.
     Candidate,
     /// Copies without a vote.
     Learner,
-    /// Still reads its own journal.
+    /// Replays its own journal.
     Recovering,
-    /// Found damage in its journal: neither votes nor serves until it's repaired.
+    /// Damaged in its journal: neither votes nor serves until it's repaired.
     Damaged,
 }
 
@@ -62,14 +63,14 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether this node orders commands.
+    /// Whether this node is the primary.
     #[must_use]
     pub fn is_primary(&self) -> bool {
         self.role == Role::Primary
     }
 }
 
-/// Who orders commands.
+/// The primary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primary {
     pub node: u64,
@@ -89,9 +90,9 @@ pub struct PeerStatus {
     pub node: u64,
     pub site: String,
     pub reachable: bool,
-    /// What the peer is known to have durable; only the primary knows.
+    /// The newest position that is known to be durable at the peer; known to the primary only.
     pub matched: Option<u64>,
-    /// Entries that the peer lacks; only the primary knows.
+    /// Entries that the peer lacks; known to the primary only.
     pub lag: Option<u64>,
     pub last_heard_ms: Option<u64>,
     pub rtt_ms: Option<f64>,
@@ -102,7 +103,7 @@ pub struct PeerStatus {
 pub struct JournalEntry {
     pub position: u64,
     pub term: u64,
-    /// `null` where the entry carries no commands.
+    /// `null` if the entry carries no commands.
     pub time: Option<String>,
     /// `commands`, `blank` or `membership`.
     pub kind: String,
@@ -121,7 +122,7 @@ pub struct Switchover {
     pub pause_ms: f64,
 }
 
-/// `POST /keys`: the one time that a key's text is seen.
+/// `POST /keys`: the only answer with a key's text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedKey {
     pub id: u32,
@@ -131,7 +132,7 @@ pub struct CreatedKey {
     pub account: Option<String>,
 }
 
-/// Without the key's text, which must reach no log.
+/// Without the key's text, which must never reach a log.
 impl fmt::Debug for CreatedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, role, account, .. } = self;
@@ -152,11 +153,11 @@ pub struct KnownKey {
 /// `POST /day/close`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedDay {
-    /// The day that is over, `YYYY-MM-DD`.
+    /// The day that was closed, `YYYY-MM-DD`.
     pub date: String,
-    /// The day that has begun.
+    /// The day that began.
     pub next: String,
-    /// The marker's entry, and its link.
+    /// The position of the marker's entry, and its link.
     pub position: u64,
     pub link: String,
 }
@@ -173,7 +174,7 @@ pub struct AdminProblem {
     pub retryable: bool,
 }
 
-/// A duration as `_ms` fields hold it, to a thousandth.
+/// A duration for `_ms` fields, to a thousandth.
 #[must_use]
 #[expect(clippy::float_arithmetic, reason = "a time for people")]
 pub fn milliseconds(duration: Duration) -> f64 {

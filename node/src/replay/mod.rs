@@ -1,4 +1,5 @@
-//! From the journal to what follows from it: the ledger at a start, damaged indexes, seals, verification.
+//! Replay of the journal: the ledger at a start, damaged indexes, seals, verification. It never
+//! changes a record.
 
 pub mod rebuild;
 pub mod recovery;

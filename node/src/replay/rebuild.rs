@@ -1,8 +1,10 @@
-//! A damaged index made anew while the node runs: the journal is applied from its start to a second ledger, which knows
-//! outcomes the way only a ledger can, and what that one decided is written beside the segment again.
+//! Rebuilds a damaged index while the node runs: the journal is replayed from its start into a
+//! second ledger, because only a ledger can compute outcomes, and the index is written again from
+//! that ledger.
 //!
-//! It takes the memory of a ledger and the time of a whole replay, at the keeper's leisure. It never touches the ledger that
-//! serves, and what it finds broken stops the node like any other broken belief.
+//! It takes the memory of a ledger and the time of a whole replay, in the background. It never
+//! touches the ledger that serves; damage that it finds stops the node like any other broken
+//! invariant.
 
 use std::{io, sync::Arc};
 
@@ -18,53 +20,54 @@ use super::{recovery, sealing};
 use crate::{history::History, limits::READ_BYTES_MAX, state::AppliedState};
 use evenkeel_ledger::Ledger;
 
-/// A replay beside the road, as far as it has come.
+/// The state of a background replay.
 pub struct Rebuild {
     disk: Arc<dyn Disk>,
     journal: Journal,
-    /// The ledger of the replay, with indexes of its own.
+    /// The replay's own ledger, with its own indexes.
     state: Arc<AppliedState>,
     next: u64,
-    /// A segment all of which is replayed, and whose index isn't in its place yet.
+    /// A replayed segment whose index isn't installed yet.
     replayed: Option<SealedSegment>,
-    /// The last position of the newest segment that wants an index.
+    /// The last position of the newest segment that needs an index.
     until: u64,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebuildProgress {
     Underway,
-    /// Every index that was wanted is there.
+    /// Every index that was needed is installed.
     Done,
-    /// The disk is full; the same step may be tried again.
+    /// The disk is full; the same step may be retried.
     DiskFull,
-    /// Another index that the replay needs is damaged, too: begin anew, with that one among the wanted.
+    /// Another index that the replay needs is damaged, too: start over with both.
     Restart,
 }
 
 impl Rebuild {
-    /// For the indexes that are wanted at the moment; `None`: none is.
+    /// A rebuild of all indexes that are damaged at the moment; `None`: there's none.
     pub fn begin(disk: Arc<dyn Disk>, journal: &Journal, indexes: &Indexes) -> Option<Self> {
         let newest = indexes.recovering_indexes().pop()?;
         let until = find_sealed_segment(journal, |segment| segment.first == newest.first)?.last;
         let own = Indexes::open_all(disk.clone(), &journal.folder(), &[]);
         let history = Arc::new(History::new(journal.clone(), Arc::new(own)));
         let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
-        // What is built here is never worth a checkpoint.
+        // A checkpoint of this second ledger isn't worth writing.
         state.checkpoint_only_from(u64::MAX);
         tracing::info!(
             first = newest.first,
             why = newest.why,
-            "rebuilding an index: replaying the journal beside the road"
+            "rebuilding an index: replaying the journal in the background"
         );
         Some(Self { disk, journal: journal.clone(), state, next: 0, replayed: None, until })
     }
 
-    /// Replays a piece, or puts the index of a replayed segment in its place where one is wanted.
+    /// Replays a piece, or installs the index of a replayed segment where one is needed.
     ///
     /// # Errors
-    /// When the journal can't be read or applied, or the index not be written: the node must stop.
+    /// When the journal can't be read or applied, or the index can't be written: the node must
+    /// stop.
     pub fn step(
         &mut self,
         indexes: &Indexes,
@@ -83,10 +86,11 @@ impl Rebuild {
             return Ok(if done { RebuildProgress::Done } else { RebuildProgress::Underway });
         }
         let segment = find_sealed_segment(&self.journal, |segment| segment.last >= self.next)
-            .ok_or_else(|| format!("no sealed segment holds {}", self.next))?;
+            .ok_or_else(|| format!("no sealed segment contains {}", self.next))?;
         let records = self.journal.read(self.next, segment.last + 1, READ_BYTES_MAX);
         let records = records.map_err(|error| error.to_string())?;
-        let last = records.last().ok_or_else(|| format!("the record at {} is gone", self.next))?;
+        let last =
+            records.last().ok_or_else(|| format!("the record at {} is missing", self.next))?;
         self.next = last.position + 1;
         for record in &records {
             if let Err(error) = recovery::apply_record(&self.state, record) {
@@ -113,7 +117,8 @@ impl Rebuild {
         }
         let own = self.state.history().indexes();
         if let Err(error) = own.add(segment.clone()) {
-            // Found only now: its header can't be read. What the ledger knows still is as good.
+            // The damage shows only now: the index's header can't be read. The ledger still has the
+            // outcomes, so write it again.
             indexes.mark_damaged(segment.first, &error);
             sealing::write_index(&self.journal, &self.state, &*self.disk, segment, pace)?;
             own.add(segment.clone())?;
@@ -123,7 +128,7 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Whether what stopped the replay was an index that can't be read either.
+    /// Whether the replay stopped at another unreadable index.
     fn restart_if_damaged(&self, indexes: &Indexes) -> Option<RebuildProgress> {
         let found = self.state.history().indexes().recovering_indexes();
         for recovering in &found {
@@ -133,7 +138,7 @@ impl Rebuild {
     }
 }
 
-/// The first sealed segment of this kind.
+/// The first sealed segment that the filter selects.
 fn find_sealed_segment(
     journal: &Journal,
     kind: impl Fn(&SealedSegment) -> bool,

@@ -1,9 +1,11 @@
-//! From a data folder to a ledger: the journal is recovered, the checkpoint verified, what is missing replayed.
+//! From a data folder to a ledger: recovers the journal, verifies the checkpoint, replays the rest.
 //!
-//! The checkpoint is believed only when its rows, its digest and its place in the chain all agree; else it's set aside and
-//! the ledger is rebuilt from the journal. Indexes that are missing or damaged are written anew on the way.
+//! The checkpoint is used only if its rows, its digest and its link in the chain all agree;
+//! otherwise it's set aside and the ledger is rebuilt from the journal. Missing or damaged indexes
+//! are rewritten along the way.
 //!
-//! Nothing here depends on threads, sockets or the wall clock: a node and a simulation start the same way.
+//! It never depends on threads, sockets or the wall clock: a node and a simulation start the same
+//! way.
 
 use std::{
     io,
@@ -31,19 +33,19 @@ use crate::{
 };
 use evenkeel_ledger::{CheckpointLoader, EntryHead, Ledger};
 
-/// The setting of a checkpoint that holds the newest membership record: (term, position, payload).
+/// The checkpoint setting that holds the newest membership record: (term, position, payload).
 pub const SETTING_MEMBERSHIP: &str = "membership";
 
-/// What a start found and did, for the log.
+/// The results of a start, for the log.
 #[derive(Debug, Default)]
 pub struct RecoveryReport {
     /// The position of the checkpoint that was loaded.
     pub checkpoint: Option<u64>,
-    /// Why a checkpoint that is there wasn't used.
+    /// Why an existing checkpoint wasn't used.
     pub checkpoint_refused: Option<String>,
-    /// The indexes that were missing or damaged, and are written anew.
+    /// Missing or damaged indexes that were rewritten.
     pub indexes_rebuilt: usize,
-    /// The indexes that the replay found damaged when it needed them.
+    /// Indexes that turned out to be damaged when the replay needed them.
     pub indexes_damaged: usize,
     /// Entries that were replayed.
     pub replayed: u64,
@@ -58,11 +60,11 @@ pub enum RecoveryError {
     Replay { position: u64, why: String },
     #[error("rebuilding an index: {0}")]
     Index(io::Error),
-    #[error("the journal was founded for other terms: {0}")]
+    #[error("the journal's genesis differs from the configuration: {0}")]
     Genesis(String),
 }
 
-/// A ledger that has everything that is known to be committed.
+/// A ledger that has applied everything known to be committed.
 pub struct Recovered {
     pub state: Arc<AppliedState>,
     pub applied: Option<LogId>,
@@ -70,7 +72,8 @@ pub struct Recovered {
     pub report: RecoveryReport,
 }
 
-/// What a start needs. The checkpoint's folder, if damaged, is set aside by whoever owns it: see [`RecoveryReport::checkpoint_refused`].
+/// The parts that a start needs. A damaged checkpoint's folder is set aside by its owner: see
+/// [`RecoveryReport::checkpoint_refused`].
 pub struct Recovery<'a> {
     pub disk: Arc<dyn Disk>,
     pub journal: Journal,
@@ -91,7 +94,7 @@ impl LoadedCheckpoint {
 }
 
 impl Recovery<'_> {
-    /// Starts.
+    /// Runs the start.
     ///
     /// # Errors
     /// When the journal can't be read or replayed.
@@ -111,7 +114,8 @@ impl Recovery<'_> {
                 Err(RecoveryError::Replay { .. })
                     if (known + 1..=sealed.len()).contains(&report.indexes_damaged) =>
                 {
-                    // An index was damaged where the replay needed it, and is set aside: now it's a missing one.
+                    // The replay needed an index that turned out to be damaged. It's set aside, so
+                    // it counts as missing now.
                     loaded = LoadedCheckpoint::empty();
                 }
                 Err(error) => return Err(error),
@@ -119,7 +123,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// From a checkpoint, or from nothing, to everything that is known to be committed.
+    /// Replays from a checkpoint, or from nothing, up to everything known to be committed.
     fn build_state(
         &mut self,
         mut loaded: LoadedCheckpoint,
@@ -132,7 +136,7 @@ impl Recovery<'_> {
         let covered: Vec<SealedSegment> = sealed.iter().filter(is_covered).cloned().collect();
         let mut indexes = Indexes::open_all(self.disk.clone(), &folder, &covered);
         if !indexes.recovering_indexes().is_empty() {
-            // Their outcomes can only be had by replaying from the start.
+            // Their outcomes require a replay from the start.
             loaded = LoadedCheckpoint::empty();
             indexes = Indexes::open_all(self.disk.clone(), &folder, &[]);
         }
@@ -159,7 +163,8 @@ impl Recovery<'_> {
         Ok(state)
     }
 
-    /// The checkpoint's ledger; `position: None` when there is none. An error says why one that is there can't be used.
+    /// The checkpoint's ledger; `position: None` if there's none. An error says why an existing one
+    /// can't be used.
     fn load_checkpoint(&mut self) -> Result<LoadedCheckpoint, String> {
         let mut loader = CheckpointLoader::new();
         let mut membership = None;
@@ -183,7 +188,8 @@ impl Recovery<'_> {
         Ok(LoadedCheckpoint { ledger, membership, position })
     }
 
-    /// The marker must name a record of this very journal, and the end of a sealed segment: what lies behind it is replayed.
+    /// The marker must name a record of this very journal, at the end of a sealed segment:
+    /// everything after it is replayed.
     fn check_marker(&self, marker: &Marker) -> Result<(), String> {
         let position = marker.position;
         match self.journal.tip_at(position) {
@@ -225,13 +231,13 @@ impl Recovery<'_> {
             .filter(|s| s.last >= first)
             .peekable();
         while next <= committed {
-            // Never across a segment's end: there its index takes over.
+            // Stop at a segment's end, to install its index.
             let end = sealed.peek().map_or(committed, |segment| segment.last.min(committed)) + 1;
             let records = self.journal.read(next, end, READ_BYTES_MAX);
             let records = records
                 .map_err(|e| RecoveryError::Journal { position: next, why: e.to_string() })?;
             let Some(last) = records.last() else {
-                let why = "the record is gone".to_owned();
+                let why = "the record is missing".to_owned();
                 return Err(RecoveryError::Journal { position: next, why });
             };
             next = last.position + 1;
@@ -247,7 +253,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// A sealed segment is replayed: its index answers from here on, and is written anew where it can't.
+    /// Installs the index of a replayed segment, and rewrites it if it can't be read.
     fn install_index(
         &mut self,
         state: &AppliedState,
@@ -281,10 +287,10 @@ fn finish(state: Arc<AppliedState>, report: RecoveryReport) -> Recovered {
     Recovered { state, applied, membership: membership.unwrap_or_default(), report }
 }
 
-/// Applies one record, of whatever kind.
+/// Applies one record of any kind.
 ///
 /// # Errors
-/// When it can't be decoded or the ledger is unwell.
+/// When it can't be decoded or the ledger is faulty.
 pub fn apply_record(state: &AppliedState, record: &Record) -> Result<(), RecoveryError> {
     let position = record.position;
     let wrong = |why: String| RecoveryError::Replay { position, why };
@@ -306,10 +312,10 @@ pub fn apply_record(state: &AppliedState, record: &Record) -> Result<(), Recover
     Ok(())
 }
 
-/// What the configuration says of the ledger must be what the journal was founded with, where it can't change any more.
+/// Checks the configuration against the journal's genesis, where it can't change any more.
 ///
 /// # Errors
-/// Names what differs.
+/// Names the difference.
 pub fn check_genesis(state: &AppliedState, configured: &Genesis) -> Result<(), RecoveryError> {
     let founded = state.with_ledger(|ledger| ledger.genesis().cloned());
     match founded {
@@ -324,9 +330,9 @@ fn describe(error: &CheckpointError) -> String {
     error.to_string()
 }
 
-/// Where the balances lie.
+/// The folder of the balances.
 pub fn balances_folder(data: &Path) -> PathBuf {
     data.join("balances")
 }
 
-const _: () = assert!(*PERMANENT_SECONDS.start() == 0, "an index that is there is always asked");
+const _: () = assert!(*PERMANENT_SECONDS.start() == 0, "an existing index is always searched");

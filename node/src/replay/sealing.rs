@@ -1,4 +1,5 @@
-//! The index of a sealed segment: what the ledger still remembers of its entries is written down before it may be forgotten.
+//! The index of a sealed segment: it's written from the ledger's memory of the segment's entries,
+//! which are never forgotten before.
 
 use std::{io, ops::RangeInclusive};
 
@@ -18,10 +19,10 @@ use crate::{
 };
 use evenkeel_ledger::DecidedOutcome;
 
-/// The id-seconds of a segment whose index is there: it says itself which ones it has.
+/// The id-seconds of a segment with an index: the index itself says which ones it has.
 pub const PERMANENT_SECONDS: RangeInclusive<u64> = 0..=u64::MAX;
 
-/// A sealed segment, as the indexes want to know it.
+/// A sealed segment in the form that the indexes use.
 pub fn sealed_segment(segment: &SegmentInfo) -> Option<SealedSegment> {
     let last = segment.last?;
     (segment.state == journal::SegmentState::Sealed).then_some(SealedSegment {
@@ -31,10 +32,10 @@ pub fn sealed_segment(segment: &SegmentInfo) -> Option<SealedSegment> {
     })
 }
 
-/// Writes the index of a segment all of whose entries are applied and still remembered by the ledger.
+/// Writes the index of a segment whose entries are all applied and still in the ledger's memory.
 ///
 /// # Errors
-/// When the journal can't be read, the ledger has forgotten an entry, or the disk refuses.
+/// When the journal can't be read, the ledger has dropped an entry, or a write fails.
 pub fn write_index(
     journal: &Journal,
     state: &AppliedState,
@@ -42,7 +43,7 @@ pub fn write_index(
     segment: &SealedSegment,
     pace: &mut dyn FnMut(usize),
 ) -> io::Result<()> {
-    // Targets of what is in the segment are found by the notes on it.
+    // The recent index locates the targets of the segment's commands.
     state.update_recent_index(usize::MAX).map_err(io::Error::other)?;
     let past = state.history_reader();
     let mut builder = IndexBuilder::new(segment.first);
@@ -51,7 +52,7 @@ pub fn write_index(
         let records =
             journal.read(next, segment.last + 1, READ_BYTES_MAX).map_err(io::Error::other)?;
         let Some(last) = records.last() else {
-            return Err(io::Error::other(format!("the record at {next} is gone")));
+            return Err(io::Error::other(format!("the record at {next} is missing")));
         };
         next = last.position + 1;
         for record in &records {
@@ -76,7 +77,7 @@ fn index_record(
     let decided: Option<Vec<DecidedOutcome>> =
         state.with_ledger(|ledger| ledger.outcomes_of(position).map(<[_]>::to_vec));
     let decided = decided.ok_or_else(|| {
-        io::Error::other(format!("the outcomes of entry {position} are forgotten"))
+        io::Error::other(format!("the outcomes of entry {position} aren't in memory any more"))
     })?;
     let count = u32::try_from(decided.len()).map_err(io::Error::other)?;
     builder.begin_record(position, count);
@@ -89,7 +90,7 @@ fn index_record(
     Ok(())
 }
 
-/// Whether an error says that there's no room.
+/// Whether an error means that the disk is full.
 pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,4 +1,5 @@
-//! Checking what is on disk: the chain walked from its first record, the balances rebuilt and compared. Changes nothing.
+//! Verifies what is on disk: walks the chain from its first record, rebuilds the balances and
+//! compares them. It never repairs and never writes.
 
 use std::{
     collections::VecDeque,
@@ -24,14 +25,14 @@ use crate::{
 };
 use evenkeel_ledger::{EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand};
 
-/// Why a folder can't be verified at all.
+/// Why a folder can't be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error("{0}")]
     Folder(String),
 }
 
-/// Walks a running node's journal up to what was durable when the walk began.
+/// Walks a running node's journal up to the position that was durable when the walk began.
 pub fn verify_online(journal: &Journal) -> VerifyReport {
     build_report(journal.verify(&mut |_| Ok(())))
 }
@@ -107,7 +108,8 @@ fn checkpoint_marker(data: &Path) -> MarkerOrNone {
     open.load(&mut |_| Ok(())).map_err(|error| error.to_string())
 }
 
-/// The ledger rebuilt from nothing but the journal. All ids are remembered: nothing is believed that wasn't replayed.
+/// A ledger rebuilt from the journal alone. It keeps every id in memory, so nothing that wasn't
+/// replayed is trusted.
 struct Replay {
     ledger: Ledger,
     marker: MarkerOrNone,
@@ -115,7 +117,7 @@ struct Replay {
     seen: ReplayedRecords,
 }
 
-/// What a replay keeps of the records that it has seen.
+/// Bytes of replayed records that a replay keeps.
 const REMEMBERED_BYTES_MAX: usize = 256 << 20;
 
 impl Replay {
@@ -148,7 +150,7 @@ impl Replay {
         Ok(())
     }
 
-    /// The checkpoint's rows against the journal's.
+    /// Compares the checkpoint's rows with the replayed ledger.
     fn compare_checkpoint(&self, data: &Path) -> Result<(), String> {
         let Some(marker) = self.marker.clone()? else { return Ok(()) };
         let position = marker.position;
@@ -156,7 +158,7 @@ impl Replay {
             .digest_at_marker
             .ok_or_else(|| format!("the checkpoint is at {position}, beyond the journal's end"))?;
         if digest != marker.digest {
-            return Err(format!("the checkpoint at {position} isn't what the journal says"));
+            return Err(format!("the checkpoint at {position} doesn't match the journal"));
         }
         let mut loader = evenkeel_ledger::CheckpointLoader::new();
         let mut open = balances::open(&balances_folder(data)).map_err(|e| e.to_string())?;
@@ -169,7 +171,7 @@ impl Replay {
     }
 }
 
-/// The first answers that a replay asks for: nearly always recent ones.
+/// Looks up the first answers that a replay needs: nearly always recent ones.
 struct ReplayedRecords {
     folder: PathBuf,
     cluster: ClusterId,
@@ -193,7 +195,7 @@ impl ReplayedRecords {
         if let Ok(at) = self.records.binary_search_by_key(&position, |record| record.position) {
             return Ok(self.records[at].clone());
         }
-        // Long gone: walk there again.
+        // Dropped from memory: read it again from the journal.
         let mut found = None;
         let _stopped_there =
             journal::verify(&RealDisk, &self.folder, Some(self.cluster), &mut |record| {
@@ -203,7 +205,7 @@ impl ReplayedRecords {
                 found = Some(record.clone());
                 Err("found".into())
             });
-        found.ok_or_else(|| format!("the record at {position} is gone"))
+        found.ok_or_else(|| format!("the record at {position} is missing"))
     }
 }
 
@@ -223,7 +225,7 @@ impl JournalLookup for ReplayedRecords {
     }
 
     fn find_sealed(&mut self, _id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
-        // Nothing was forgotten: every id is in the ledger's memory.
+        // Nothing is ever dropped: every id is in the ledger's memory.
         Ok(None)
     }
 }
@@ -234,8 +236,8 @@ mod tests {
 
     use super::*;
 
-    /// Every election leaves a position without commands. The records behind it were taken for one another then, and a sound
-    /// folder was called damaged.
+    /// Every election leaves a position without commands. Once, the records behind such a position
+    /// were confused with each other, and a good folder was reported as damaged.
     #[test]
     fn records_are_found_behind_positions_without_commands() {
         let nowhere = PathBuf::from("/nowhere");

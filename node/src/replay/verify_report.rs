@@ -1,10 +1,11 @@
-//! What a verification found, in the shape of the admin socket's JSON.
+//! The result of a verification, in the shape of the admin socket's JSON. It never verifies
+//! anything itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `POST /verify`, and what `evenkeel verify` says.
+/// `POST /verify`, and the output of `evenkeel verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
     pub first: Option<u64>,
@@ -14,7 +15,7 @@ pub struct VerifyReport {
     pub ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<DamageReport>,
-    /// The digest over the state that the journal rebuilds to; only where the balances were rebuilt.
+    /// The digest of the state that the journal rebuilds; only if the balances were rebuilt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

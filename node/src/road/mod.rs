@@ -1,8 +1,10 @@
-//! The one road that every request takes, whichever door it came through: to this node's batcher while it's the primary, to the
-//! primary's while it isn't, and for a moment into a waiting room while nobody is.
+//! The road of every request, from any door: to this node's batcher while this node is the primary,
+//! to the primary's while another node is, and into a waiting room for a moment while there's no
+//! primary. It never looks into a command.
 //!
-//! A request whose attempt broke off is tried again with the same ids; the ledger decides each id once. What may have
-//! reached a journal is never called failed: it ends as an outcome or as *unknown*.
+//! A request whose attempt broke off is retried with the same ids; the ledger decides each id once.
+//! A request that may have reached a journal is never called failed: it ends as an outcome or as
+//! *unknown*.
 
 mod waiter;
 use std::{
@@ -23,82 +25,84 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::limits::{PRIMARY_PATIENCE, QUEUED_REQUESTS_MAX};
 
-/// Who orders commands, as this node knows.
+/// The current primary, as this node sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lead {
-    /// Nobody that this node knows of.
+    /// No known primary.
     #[default]
     Nowhere,
-    /// This node, in this term; a majority answers it and its ledger has everything of earlier terms.
+    /// This node, in this term; a majority answers it and its ledger has applied every entry of
+    /// earlier terms.
     Here(u64),
     /// Another node.
     There(NodeId),
 }
 
-/// Whose request it is.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The key's number, which goes into the journal.
     pub key: KeyId,
-    /// blake3 of the key's text, by which the primary knows it.
+    /// The blake3 hash of the key's text, by which the primary identifies the key.
     pub hash: [u8; 32],
     /// What the key may do.
     pub role: Role,
-    /// Whose the key is: a merchant's account.
+    /// The account of a merchant's key.
     pub account: Option<AccountId>,
 }
 
 impl Caller {
-    /// A node, for itself or for its operator at the admin socket: what it may do is its own, whatever the role says.
+    /// A node, for itself or for its operator at the admin socket; its permissions don't depend on
+    /// the role.
     pub const NODE: Self =
         Self { key: NODES, hash: NODES_HASH, role: Role::Operator, account: None };
 
-    /// Whoever holds a key.
+    /// The holder of a key.
     pub fn with_key(view: &KeyView, hash: [u8; 32]) -> Self {
         Self { key: view.key, hash, role: view.role, account: view.account }
     }
 
-    /// Whether it's a node, and no client at all.
+    /// Whether the sender is a node rather than a client.
     pub fn is_node(&self) -> bool {
         self.key == NODES
     }
 }
 
-/// What stands for a key's hash where a node asks without one. No text has this blake3 that anybody could find.
+/// Stands for a key's hash in a node's own requests. No known text has this blake3 hash.
 pub const NODES_HASH: [u8; 32] = [0; 32];
 
-/// What is asked.
+/// The content of a request.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Decide these commands, already checked for form, in one entry; `atomic`: all of them or none.
+    /// Decide these commands, whose form is already checked, in one entry; `atomic`: all or none.
     Submit { count: u32, atomic: bool, commands: Bytes },
-    /// Read, after everything that was acknowledged before.
+    /// Read the state that includes everything acknowledged before.
     Read(Query),
 }
 
-/// What applying an entry gave.
+/// The result of applying an entry.
 #[derive(Clone, Debug)]
 pub struct DecidedEntry {
-    /// Where it was decided.
+    /// Where and when it was decided.
     pub stamp: Stamp,
     /// One for each command of the entry, in order.
     pub answers: Vec<Answer>,
 }
 
-/// What a request ends with.
+/// The end of a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// The outcomes of a submit: these of the entry's answers.
+    /// The outcomes of a submit: this range of the entry's answers.
     Decided(Arc<DecidedEntry>, Range<usize>),
     /// The answer to a read.
     View(Box<View>, Option<AsOf>),
-    /// Neither.
+    /// No outcome and no answer.
     Refused(Refusal),
 }
 
-/// Takes replies; called from any thread, never waits.
+/// Receives replies; called from any thread, never blocks.
 pub trait ReplySink: Send + Sync {
-    /// The request that was given this token has ended.
+    /// Delivers the end of the request with this token.
     fn deliver(&self, token: u64, reply: Reply);
 }
 
@@ -107,9 +111,9 @@ pub struct Ticket {
     pub caller: Caller,
     pub request: Request,
     pub deadline: Instant,
-    /// Since when no primary has been found for it.
+    /// When the search for a primary began, while none is known.
     pub waiting_since: Option<Instant>,
-    /// Some attempt may have reached a journal.
+    /// An attempt may have reached a journal.
     pub proposed: bool,
     pub sink: Arc<dyn ReplySink>,
     pub token: u64,
@@ -126,7 +130,7 @@ impl Ticket {
         self.reply(Reply::Refused(Refusal::new(code, detail)));
     }
 
-    /// Ends a request that this attempt certainly didn't decide; an earlier attempt may have.
+    /// Ends a request that this attempt didn't decide for certain; an earlier attempt may have.
     pub fn refuse_nothing_done(self, code: RefusalCode, detail: &str) {
         if self.proposed {
             self.give_up(detail);
@@ -139,22 +143,19 @@ impl Ticket {
         self.refuse_nothing_done(RefusalCode::Overloaded, "the queues are full; nothing was done");
     }
 
-    /// Ends a request that nobody decided: unknown if an attempt may have reached a journal.
+    /// Ends an undecided request: *unknown* if an attempt may have reached a journal.
     pub fn give_up(self, detail: &str) {
         if self.proposed {
-            self.refuse(
-                RefusalCode::OutcomeUnknown,
-                "it may yet commit; ask again with the same id",
-            );
+            self.refuse(RefusalCode::OutcomeUnknown, "it may yet commit; retry with the same id");
         } else {
             self.refuse(RefusalCode::NoPrimary, detail);
         }
     }
 }
 
-/// Where tickets go from here. The batcher and the forwarder are its two exits.
+/// An exit of the road: the batcher, or the forwarder.
 pub trait RoadExit: Send + Sync {
-    /// Takes a ticket, or gives it back when it's full.
+    /// Takes a ticket, or returns it when the exit is full.
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>>;
 }
 
@@ -175,12 +176,12 @@ impl Road {
         Self { lead, here, there, waiting: Mutex::default() }
     }
 
-    /// Who orders commands.
+    /// The current primary.
     pub fn lead(&self) -> Lead {
         *self.lead.borrow()
     }
 
-    /// Sends a request on its way, or on its way again.
+    /// Routes a request, for the first time or again.
     pub fn route(&self, ticket: Ticket) {
         let exit = match self.lead() {
             Lead::Here(_) => &self.here,
@@ -192,7 +193,8 @@ impl Road {
         }
     }
 
-    /// A request that another site forwarded: decided here or not at all, never sent on.
+    /// Routes a request that another site forwarded: it's decided here or not at all, and never
+    /// forwarded again.
     pub fn route_here(&self, ticket: Ticket) {
         if !matches!(self.lead(), Lead::Here(_)) {
             return ticket.refuse(RefusalCode::NoPrimary, "this site isn't the primary");
@@ -214,7 +216,8 @@ impl Road {
         }
     }
 
-    /// Sends waiting requests on their way when a primary is known, and ends those whose time is up. Runs for ever.
+    /// Routes waiting requests when a primary is known, and ends those whose time is up. Runs
+    /// forever.
     pub async fn drain_waiting(&self) {
         let mut lead = self.lead.clone();
         let mut tick = tokio::time::interval(Duration::from_millis(20));

@@ -1,4 +1,4 @@
-//! Asking and waiting: for whoever has one request and nothing else to do meanwhile.
+//! Sends one request and waits for its end. It never handles several requests at a time.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,20 +10,20 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Caller, Reply, ReplySink, Request, Road, Ticket};
 
-/// Takes the one reply.
+/// Receives the one reply.
 struct Waiter(Mutex<Option<oneshot::Sender<Reply>>>);
 
 impl ReplySink for Waiter {
     fn deliver(&self, _token: u64, reply: Reply) {
         if let Some(waiter) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             drop(waiter.send(reply));
         }
     }
 }
 
 impl Road {
-    /// Puts a request on the road and waits for its end.
+    /// Routes a request and waits for its end.
     pub async fn send_and_wait(
         &self,
         caller: Caller,
@@ -45,11 +45,11 @@ impl Road {
     }
 }
 
-/// The node stopped before the request ended.
+/// The refusal of a request that hadn't ended when the node stopped.
 fn stopped_refusal(is_read: bool) -> Refusal {
     if is_read {
         Refusal::new(RefusalCode::Stopping, "this site is shutting down; nothing was done")
     } else {
-        Refusal::new(RefusalCode::OutcomeUnknown, "it may yet commit; ask again with the same id")
+        Refusal::new(RefusalCode::OutcomeUnknown, "it may yet commit; retry with the same id")
     }
 }

@@ -1,21 +1,22 @@
-//! When a checkpoint of the ledger is begun, and what became of the last ones.
+//! When a checkpoint of the ledger begins, and how the last ones ended. It never writes one; the
+//! keeper does.
 
 use bytes::Bytes;
 
 use super::{AppliedState, Inner, LogPosition};
 use evenkeel_ledger::{CheckpointHead, EntryHead};
 
-/// What came of checkpoints, for whoever watches.
+/// The result of checkpoints, for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointStatus {
-    /// The newest that is finished, or that this start loaded.
+    /// The newest one that was finished, or that this start loaded.
     pub newest: Option<CheckpointPosition>,
     begun: Option<CheckpointPosition>,
-    /// How many were given up.
+    /// Abandoned checkpoints.
     pub failures: u64,
 }
 
-/// Where a checkpoint stands.
+/// The position and time of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointPosition {
     pub position: u64,
@@ -32,8 +33,8 @@ pub struct BegunCheckpoint {
 }
 
 impl AppliedState {
-    /// The state in front of a segment's first entry is what a checkpoint holds: then every entry after it is in a
-    /// segment that isn't sealed, and a start finds all outcomes either there or in an index.
+    /// A checkpoint holds the state before a segment's first entry: then every later entry is in a
+    /// segment that isn't sealed, and a start finds every outcome either there or in an index.
     pub(crate) fn begin_checkpoint_at_boundary(&self, inner: &mut Inner, head: &EntryHead) {
         if inner.checkpoint_busy || head.position == 0 || head.position < inner.checkpoint_from {
             return;
@@ -49,17 +50,18 @@ impl AppliedState {
         }
     }
 
-    /// No checkpoint of a state in front of this position is begun: while replaying, only the newest one is worth it.
+    /// Skips checkpoints before this position: while replaying, only the newest one is worth
+    /// writing.
     pub fn checkpoint_only_from(&self, position: u64) {
         self.lock_inner().checkpoint_from = position;
     }
 
-    /// A checkpoint that was begun and waits to be written.
+    /// Takes the checkpoint that was begun and waits to be written.
     pub fn take_begun_checkpoint(&self) -> Option<BegunCheckpoint> {
         self.lock_inner().begun.take()
     }
 
-    /// The checkpoint is written, or given up.
+    /// Records that the checkpoint was written or abandoned.
     pub fn end_checkpoint(&self, written: bool) {
         let mut inner = self.lock_inner();
         inner.ledger.checkpoint_end(written);
@@ -72,7 +74,7 @@ impl AppliedState {
         }
     }
 
-    /// The ledger is as a checkpoint held it: nothing was applied since.
+    /// Records that the ledger was loaded from a checkpoint and nothing was applied since.
     pub fn record_loaded_checkpoint(&self) {
         let mut inner = self.lock_inner();
         let time = inner.ledger.time();
@@ -80,7 +82,7 @@ impl AppliedState {
         inner.checkpoints.newest = position.map(|position| CheckpointPosition { position, time });
     }
 
-    /// What came of checkpoints so far.
+    /// The result of checkpoints so far.
     pub fn checkpoint_status(&self) -> CheckpointStatus {
         self.lock_inner().checkpoints
     }

@@ -1,4 +1,5 @@
-//! How old this node's view is: when it last knew that it had everything that was committed at the time.
+//! The age of this node's view: the time since it last had everything that was committed then. It
+//! never reads the ledger or the journal.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::limits::FRESHNESS_NOTES_MAX;
 
-/// A follower's memory of what its primary said was committed, and when.
+/// The commit positions that the primary reported, and when.
 #[derive(Debug, Default)]
 pub struct Freshness {
     state: Mutex<FreshnessState>,
@@ -18,20 +19,21 @@ pub struct Freshness {
 
 #[derive(Debug, Default)]
 struct FreshnessState {
-    /// Heard from the primary, but not applied up to there yet.
+    /// Reported by the primary, but not applied up to there yet.
     pending: VecDeque<(Instant, u64)>,
     current: Option<Instant>,
     heard: Option<Instant>,
     proven: Option<Instant>,
-    /// The primary and its term, and since when this node follows it.
+    /// The primary and its term, and when this node began to follow it.
     followed: Option<((u64, u64), Instant)>,
-    /// What was committed when a primary first said so.
+    /// The commit position in the first report of a primary since the start.
     first: Option<u64>,
 }
 
 impl Freshness {
-    /// The primary spoke, and said that everything up to `committed` is; `None`: it can't tell, because it's new or because no
-    /// majority answers it, and then it may be cut off together with this node.
+    /// Records a message from the primary, which reports that everything up to `committed` is
+    /// committed. `None`: it doesn't report a position, because it's new or no majority answers it;
+    /// then it may be cut off together with this node.
     pub fn record_contact(&self, now: Instant, committed: Option<u64>) {
         let mut state = self.state();
         state.heard = Some(now);
@@ -49,14 +51,15 @@ impl Freshness {
         }
     }
 
-    /// A primary that a majority answered at `now` has everything.
+    /// Records that a majority answered this primary at `now`: its view is current.
     pub fn record_quorum(&self, now: Instant) {
         let mut state = self.state();
         state.pending.clear();
         state.current = state.current.max(Some(now));
     }
 
-    /// How old the view is that has applied everything up to `applied`; `None`: never was current since start.
+    /// The age of a view that has applied everything up to `applied`; `None`: it was never current
+    /// since the start.
     pub fn age(&self, now: Instant, applied: Option<u64>) -> Option<Duration> {
         let mut state = self.state();
         while let Some((at, committed)) = state.pending.front().copied()
@@ -68,19 +71,21 @@ impl Freshness {
         state.current.map(|current| now.saturating_duration_since(current))
     }
 
-    /// Whether everything up to `durable` is all that a primary knew to be committed when it first spoke since this start. Asked
-    /// of what is on disk, so it must not be told by [`Self::age`], which remembers what was applied.
+    /// Whether the records up to `durable` include everything that a primary had committed in its
+    /// first report since this start. Callers pass the position on disk; [`Self::age`] can't decide
+    /// this, because it counts what is applied.
     pub fn has_caught_up(&self, durable: Option<u64>) -> bool {
         self.state().first.is_some_and(|first| Some(first) <= durable)
     }
 
-    /// When the primary last spoke.
+    /// The time of the primary's last message.
     pub fn last_contact(&self) -> Option<Instant> {
         self.state().heard
     }
 
-    /// Whether a primary, of a term, spoke within `patience`, and said what is committed: only one that a majority answers can.
-    /// A new one has as much time to prove itself.
+    /// Whether the primary of a term sent a message within `patience` and reported a commit
+    /// position in that time, which only a primary with a majority can. A new primary has the same
+    /// time to report one.
     pub fn is_led_by(&self, primary: (u64, u64), now: Instant, patience: Duration) -> bool {
         let mut state = self.state();
         let since = match state.followed {
@@ -119,33 +124,34 @@ mod tests {
         assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
     }
 
-    /// With five sites a primary may be cut off with one of its followers, and each would hear the other for ever.
+    /// With five sites a primary may be cut off with one of its followers, and the two would keep
+    /// contact forever.
     #[tokio::test(start_paused = true)]
     async fn a_primary_that_never_says_what_is_committed_leads_nobody_for_long() {
         let (start, patience) = (Instant::now(), Duration::from_secs(1));
         let at = |ms| start + Duration::from_millis(ms);
         let freshness = Freshness::default();
         let led = |term, ms| freshness.is_led_by((2, term), at(ms), patience);
-        assert!(!led(1, 0), "it hasn't spoken");
+        assert!(!led(1, 0), "no message yet");
         freshness.record_contact(at(10), None);
         assert!(led(1, 20), "it's new");
         freshness.record_contact(at(900), Some(5));
-        assert!(led(1, 1_900), "it proved itself 1 s ago");
+        assert!(led(1, 1_900), "its last report is 1 s old");
         freshness.record_contact(at(1_950), None);
-        assert!(!led(1, 1_951), "it speaks, and nobody answers it");
+        assert!(!led(1, 1_951), "it sends messages, but no majority answers it");
         assert_eq!(freshness.age(at(1_950), Some(5)), Some(Duration::from_millis(1_050)));
-        assert!(led(2, 1_960) && led(2, 2_900), "a majority has just elected it anew");
+        assert!(led(2, 1_960) && led(2, 2_900), "a majority has just re-elected it");
         assert!(!led(2, 2_961));
     }
 
-    /// Whoever asked for the age of what was applied made an empty copy count as full before it was on disk.
+    /// Taking the age of the applied state made an empty copy count as full before it was on disk.
     #[tokio::test(start_paused = true)]
     async fn what_is_applied_and_not_on_disk_is_not_caught_up_with() {
         let start = Instant::now();
         let freshness = Freshness::default();
-        assert!(!freshness.has_caught_up(Some(9)), "nobody spoke");
+        assert!(!freshness.has_caught_up(Some(9)), "no message yet");
         freshness.record_contact(start, None);
-        assert!(!freshness.has_caught_up(Some(9)), "nothing is said of what is committed");
+        assert!(!freshness.has_caught_up(Some(9)), "no commit position was reported");
         freshness.record_contact(start, Some(5));
         freshness.record_contact(start, Some(8));
         assert!(freshness.age(start, Some(8)).is_some());

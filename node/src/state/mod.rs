@@ -1,6 +1,7 @@
-//! What this node has applied: the ledger behind its lock, its digests, and who waits for it.
+//! The applied state: the ledger behind its lock, its digests, and notifications of progress. It
+//! never answers from a record or an index that wasn't checked.
 //!
-//! Apply and reads take the lock for one entry or one answer; checkpoints and audits for one slice.
+//! Apply and reads hold the lock for one entry or one answer, checkpoints and audits for one slice.
 
 mod checkpointing;
 pub mod freshness;
@@ -31,7 +32,7 @@ use evenkeel_ledger::{EntryHead, Ledger, LedgerFault};
 
 pub use checkpointing::{BegunCheckpoint, CheckpointPosition, CheckpointStatus};
 
-/// An entry's place: its term and position.
+/// A location in the journal: term and position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogPosition {
     pub term: u64,
@@ -53,7 +54,7 @@ pub struct AppliedState {
 pub(crate) struct Inner {
     ledger: Ledger,
     digests: VecDeque<(u64, [u8; 32])>,
-    /// A checkpoint that was begun and that the keeper hasn't taken over yet.
+    /// A checkpoint that was begun and that the keeper hasn't taken yet.
     begun: Option<BegunCheckpoint>,
     checkpoint_busy: bool,
     checkpoint_from: u64,
@@ -92,36 +93,36 @@ impl AppliedState {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was decided before.
+    /// The history of decided commands.
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
 
-    /// Looks at the ledger.
+    /// Calls `look` with the ledger, behind the lock.
     pub fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
         look(&mut self.lock_inner().ledger)
     }
 
-    /// Applies an entry of commands; one answer for each of them.
+    /// Applies an entry of commands and returns one answer for each of them.
     ///
     /// # Errors
-    /// When the ledger is unwell: the node must stop.
+    /// When the ledger is faulty: the node must stop.
     pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, LedgerFault> {
         let mut answers = Vec::new();
         let mut inner = self.lock_inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.lookup_before(head.position);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
-        // Still behind the lock: whoever finds the mark unchanged has seen nothing of what changed.
+        // Still behind the lock: a reader that finds the digest unchanged has seen no changed key.
         self.keys_digest.store(inner.ledger.keys_digest(), Ordering::Release);
         self.publish_applied(inner, head);
         Ok(answers)
     }
 
-    /// Passes over an entry that carries no commands.
+    /// Skips an entry that carries no commands.
     ///
     /// # Errors
-    /// When the ledger is unwell: the node must stop.
+    /// When the ledger is faulty: the node must stop.
     pub fn skip_entry(&self, head: &EntryHead) -> Result<(), LedgerFault> {
         let mut inner = self.lock_inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
@@ -138,17 +139,17 @@ impl AppliedState {
         self.applied.send_replace(Some(LogPosition { term: head.term, position: head.position }));
     }
 
-    /// The newest membership record: its place and payload.
+    /// The newest membership record: its position and payload.
     pub fn membership(&self) -> Option<(LogPosition, Bytes)> {
         self.lock_inner().membership.clone()
     }
 
-    /// Notes a membership record that is about to be passed.
+    /// Stores a membership record before its entry is skipped.
     pub fn set_membership(&self, place: LogPosition, payload: Bytes) {
         self.lock_inner().membership = Some((place, payload));
     }
 
-    /// Takes a digest of the state as it stands, once for each position.
+    /// Takes a digest of the current state, at most one for each position.
     pub fn digest_now(&self) {
         self.lock_inner().take_digest();
     }
@@ -158,12 +159,12 @@ impl AppliedState {
         self.lock_inner().digests.iter().copied().collect()
     }
 
-    /// Tells when an entry was applied.
+    /// Watches the newest applied entry.
     pub fn watch_applied(&self) -> watch::Receiver<Option<LogPosition>> {
         self.applied.subscribe()
     }
 
-    /// Waits until so much is applied; `false`: it isn't within that time.
+    /// Waits until `position` is applied; `false`: it isn't within `patience`.
     pub async fn wait_applied(&self, position: u64, patience: Duration) -> bool {
         let mut applied = self.watch_applied();
         let far =
@@ -191,27 +192,27 @@ impl AppliedState {
         self.lock_inner().ledger.genesis().is_some()
     }
 
-    /// The key whose text has this blake3, also when it's revoked.
+    /// The key whose text has this blake3 hash, even if it's revoked.
     pub fn key(&self, hash: &[u8; 32]) -> Option<KeyView> {
         self.lock_inner().ledger.key(hash)
     }
 
-    /// A number that is another one whenever the keys have changed: whoever remembers some knows when to ask again.
+    /// A number that changes whenever the keys change, for callers that cache keys.
     pub fn keys_digest(&self) -> u64 {
         self.keys_digest.load(Ordering::Acquire)
     }
 
-    /// A place among the pages of histories that are read at a time; `None`: all are taken.
+    /// A slot for a history page; `None`: all are taken.
     pub fn try_acquire_page_slot(&self) -> Option<OwnedSemaphorePermit> {
         self.pages.clone().try_acquire_owned().ok()
     }
 
-    /// The turn of a page to be read; given back when it's dropped.
+    /// The turn to read a history page; given back when it's dropped.
     pub async fn acquire_page_turn(&self) -> OwnedSemaphorePermit {
         self.page_turns.clone().acquire_owned().await.expect("it's never closed")
     }
 
-    /// The node can't go on; says why.
+    /// Records that the node can't go on, and why.
     pub fn fail(&self, why: &str) {
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
@@ -220,12 +221,12 @@ impl AppliedState {
         });
     }
 
-    /// Whether this copy's journal is damaged, as far as anybody has read it.
+    /// Whether a read has found damage in this copy's journal.
     pub fn is_damaged(&self) -> bool {
         self.journal.damage_found()
     }
 
-    /// Tells when the node can't go on.
+    /// Watches for the reason that the node can't go on.
     pub fn watch_failure(&self) -> watch::Receiver<Option<String>> {
         self.failed.subscribe()
     }

@@ -1,4 +1,5 @@
-//! What can be asked of the state: the ledger as it stands, and what was decided before.
+//! Queries to the state: the ledger, and the history of decided commands. They never change the
+//! ledger.
 
 use evenkeel_wire::{
     day::BusinessDate,
@@ -13,41 +14,43 @@ use crate::history::{EventCursor, EventPage, HistoryError, HistoryReader, ReadLe
 use evenkeel_ledger::{DecidedOutcome, OpenHold};
 
 impl AppliedState {
-    /// Everything that was decided, for one question.
+    /// A reader of everything that was decided, for one query.
     pub fn history_reader(&self) -> HistoryReader<'_> {
         HistoryReader::new(&self.history, self)
     }
 
-    /// Takes notes on recent entries for accounts' histories, about so many bytes of them. Says whether more are left.
+    /// Adds about `bytes_max` bytes of recent entries to the index of accounts' histories. Returns
+    /// whether more are left.
     ///
     /// # Errors
-    /// When something can't be had at the moment.
+    /// When an entry can't be read at the moment.
     pub fn update_recent_index(&self, bytes_max: usize) -> Result<bool, HistoryError> {
         self.history_reader().update_recent_index(bytes_max)
     }
 
-    /// The next events after a place, at most `max` of them; of what is applied. Reads files.
+    /// At most `max` applied events after a cursor. Reads files.
     ///
     /// # Errors
-    /// When they can't be had at the moment.
+    /// When they can't be read at the moment.
     pub fn events_after(&self, after: EventCursor, max: usize) -> Result<EventPage, Refusal> {
         Ok(self.history_reader().events_after(after, max)?)
     }
 
-    /// The settlement of a closed business day. Walks its part of the journal: seconds for millions of movements.
+    /// The settlement of a closed business day. Reads its part of the journal: seconds for millions
+    /// of movements.
     ///
     /// # Errors
-    /// When the day isn't closed, or something can't be had at the moment.
+    /// When the day isn't closed, or a record can't be read at the moment.
     pub fn compute_settlement(&self, date: BusinessDate) -> Result<Settlement, Refusal> {
         self.history_reader()
             .compute_settlement(date)?
             .ok_or_else(|| not_found(&format!("no closed day {date}")))
     }
 
-    /// Answers from what is applied. Reads files.
+    /// Answers a query from the applied state. Reads files.
     ///
     /// # Errors
-    /// When what is asked for isn't there or can't be read.
+    /// When the subject doesn't exist or can't be read.
     pub fn answer_query(&self, query: &Query) -> Result<View, Refusal> {
         match query {
             Query::Account(id) => ReadLedger::account(self, *id)

@@ -1,5 +1,5 @@
-//! Alarms: whatever evenkeel logs as an error goes into the timeline, too, whatever the log's filter says. What the libraries
-//! underneath call errors is in the log alone: the engine has one to say at every stop.
+//! Alarms: every error that evenkeel logs also goes into the timeline, regardless of the log's
+//! filter. Errors of libraries never do: the engine logs one at every stop.
 
 use std::{
     fmt,
@@ -15,12 +15,12 @@ use tracing_subscriber::{Layer, layer::Context};
 
 use super::timeline::Timeline;
 
-/// Alarms that wait for the timeline to be opened; those of a start are few.
+/// Alarms that wait until the timeline is opened; a start has few.
 const WAITING_MAX: usize = 64;
-/// What isn't recorded: that something can't be recorded.
+/// The target that isn't recorded: errors of the timeline itself.
 const TIMELINE_TARGET: &str = "evenkeel_node::timeline";
 
-/// Takes errors; clones lead to the same timeline.
+/// Collects errors; clones share one timeline.
 #[derive(Clone, Default)]
 pub(crate) struct Alarms(Arc<Mutex<AlarmSink>>);
 
@@ -31,7 +31,7 @@ struct AlarmSink {
 }
 
 impl Alarms {
-    /// From now on alarms are recorded there; those that waited are first.
+    /// Records alarms in this timeline from now on, beginning with those that waited.
     pub(crate) fn record_in(&self, timeline: Timeline) {
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for alarm in ends.waiting.drain(..) {

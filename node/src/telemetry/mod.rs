@@ -1,7 +1,8 @@
-//! The log: one line for each thing that an operator must know, on stderr, for people or as JSON. Never one per command.
+//! The log: one line for each event that an operator needs, on stderr, for people or as JSON. It
+//! never has a line per command.
 //!
-//! A filter is a level, or `TARGET=LEVEL` items with commas between them. A bare level is the level of evenkeel itself;
-//! the libraries underneath stay at warnings unless they're named.
+//! A filter is a level, or `TARGET=LEVEL` items separated by commas. A bare level applies to
+//! evenkeel itself; the libraries stay at warnings unless they're named.
 
 mod alarms;
 pub mod timeline;
@@ -20,18 +21,18 @@ pub(crate) use crate::config::{
 };
 use alarms::Alarms;
 
-/// Why there is no log as requested.
+/// Why the log can't be set up as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// Neither a level nor a target with one.
+    /// The text isn't a filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// Somebody else logs in this process.
-    #[error("the log is set up already")]
+    /// The process has a log already.
+    #[error("the log is already set up")]
     AlreadyStarted,
 }
 
-/// The running log; clones are handles to the same one.
+/// The running log; clones are handles to the same log.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     filter: reload::Handle<EnvFilter, Registry>,
@@ -39,10 +40,10 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts the log of this process.
+    /// Starts this process's log.
     ///
     /// # Errors
-    /// When the filter is none, or the process logs already.
+    /// When the filter is invalid, or the process has a log already.
     pub fn start(config: &LogConfig) -> Result<Self, TelemetryError> {
         let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -61,15 +62,15 @@ impl Telemetry {
         Ok(Self { filter: handle, alarms })
     }
 
-    /// Errors are recorded as alarms there, too.
+    /// Records errors as alarms in this timeline, too.
     pub fn record_alarms_in(&self, timeline: &Timeline) {
         self.alarms.record_in(timeline.clone());
     }
 
-    /// Another filter, from now on.
+    /// Sets another filter from now on.
     ///
     /// # Errors
-    /// When it's none; the old one stays.
+    /// When the filter is invalid; the old one stays.
     pub fn set_filter(&self, text: &str) -> Result<(), TelemetryError> {
         self.filter.reload(parse_filter(text)?).map_err(|_| TelemetryError::AlreadyStarted)
     }

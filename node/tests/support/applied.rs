@@ -1,4 +1,5 @@
-//! An applied state without a cluster: what entries of commands make of a ledger, on a disk in memory.
+//! An applied state without a cluster: entries of commands applied to a ledger, on a disk in
+//! memory.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::{path::Path, sync::Arc};
@@ -26,7 +27,7 @@ use evenkeel_wire::{
 /// The text of the operator's key.
 pub(crate) const OPERATOR: &str = "an operator";
 
-/// When the ledger is founded: 2026-11-26, 23:00 in Seoul, microseconds since the Unix epoch.
+/// The time of genesis: 2026-11-26, 23:00 in Seoul, microseconds since the Unix epoch.
 pub(crate) const FOUNDED: u64 = 1_795_701_600_000_000;
 
 pub(crate) struct Applied {
@@ -66,12 +67,12 @@ impl Applied {
         applied
     }
 
-    /// An entry's commands that came with the operator's key.
+    /// Applies an entry of commands with the operator's key.
     pub(crate) fn client(&mut self, commands: &[Command]) -> Vec<Outcome> {
         commands.chunks(COMMANDS_MAX).flat_map(|some| self.group(OPERATOR_KEY, some)).collect()
     }
 
-    /// An entry's commands that a node made.
+    /// Applies an entry of commands from a node.
     pub(crate) fn node(&mut self, commands: &[Command]) -> Vec<Outcome> {
         self.group(NODES, commands)
     }
@@ -83,15 +84,15 @@ impl Applied {
         self.apply(entry)
     }
 
-    /// An entry that somebody else filled.
+    /// Applies an entry that is already built.
     pub(crate) fn apply(&mut self, entry: EntryBuilder) -> Vec<Outcome> {
         let head = EntryHead { position: self.next, term: 1, time: self.time, link: [1; 32] };
         self.next += 1;
-        let answers = self.state.apply(&head, &entry.finish()).expect("the ledger is well");
+        let answers = self.state.apply(&head, &entry.finish()).expect("the ledger works");
         answers.iter().map(|answer| answer.outcome).collect()
     }
 
-    /// The time of the next entries.
+    /// Sets the time of the next entries.
     pub(crate) fn at(&mut self, time: u64) {
         self.time = time;
     }

@@ -1,12 +1,13 @@
-//! The checkpoint in sled, on a thread of its own.
+//! The checkpoint in sled, on its own thread.
 //!
-//! sled can panic, and it can wait for ever (an I/O thread that panics or meets a full disk leaves
+//! sled can panic, and it can block forever (an I/O thread that panics or meets a full disk leaves
 //! its waiters asleep). So every call runs on one thread that catches panics, and the caller waits
-//! a limited time. After an error that leaves the table in doubt the handle is closed for good.
+//! a limited time. After an error that leaves the state of the table unknown the handle is closed
+//! permanently.
 //!
-//! Dropping the handle waits until sled is gone and its file unlocked: the folder can then be
-//! renamed and opened anew in the same process. A thread that never ends is left behind, as are
-//! its files, by then in quarantine. A caught panic still prints through the panic hook.
+//! Dropping the handle waits until sled is closed and its file unlocked: the folder can then be
+//! renamed and opened again in the same process. A thread that never ends is left running with its
+//! open files, which are then in quarantine. The panic hook still prints a caught panic.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,16 +20,16 @@ use super::generations::Generations;
 use super::sled_table::{SledTable, wait_until_released};
 use super::{CheckpointError, Checkpoints, Marker, Row};
 
-/// How many rows `load` brings over from sled's thread at once.
+/// The number of rows that `load` receives from sled's thread at once.
 const LOAD_ROWS: usize = 1024;
 const LOAD_CHUNKS: usize = 4;
 
 type SledJob = Box<dyn FnOnce(&mut Generations<SledTable>) + Send>;
 
-/// How long sled may take before it counts as stuck.
+/// How long sled may take before it counts as stalled.
 #[derive(Clone, Copy, Debug)]
 pub struct SledTimeouts {
-    /// Opening: sled may walk its whole file.
+    /// Opening. sled may read its whole file.
     pub open: Duration,
     /// One call; in `load`, one chunk of rows.
     pub call: Duration,
@@ -51,9 +52,9 @@ impl Default for SledTimeouts {
 pub struct SledCheckpoints {
     folder: PathBuf,
     limits: SledTimeouts,
-    /// None once closed.
+    /// `None` once closed.
     jobs: Option<SyncSender<SledJob>>,
-    /// Disconnects when the thread is done with sled.
+    /// Disconnects when the thread has closed sled.
     ended: Receiver<()>,
     closed_by: String,
 }
@@ -64,7 +65,7 @@ enum Loading {
 }
 
 impl SledCheckpoints {
-    /// Opens with limits other than the usual ones.
+    /// Opens a checkpoint with other timeouts than the default ones.
     pub fn open(folder: &Path, limits: SledTimeouts) -> Result<Self, CheckpointError> {
         let (jobs, queue) = sync_channel::<SledJob>(1);
         let (opened, answer) = sync_channel(1);
@@ -94,7 +95,7 @@ impl SledCheckpoints {
         let (answer, answered) = sync_channel(1);
         let result = self
             .submit_job(Box::new(move |generations| {
-                // An answer nobody waits for any more is no loss.
+                // The caller may have timed out: then the answer is dropped.
                 let _ = answer.send(catch_panic(doing, || job(generations)));
             }))
             .and_then(|()| wait_for_answer(&answered, doing, self.limits.call)?);
@@ -119,7 +120,7 @@ impl SledCheckpoints {
             return;
         }
         if self.ended.recv_timeout(self.limits.close) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!(folder = %self.folder.display(), "sled does not end; left behind");
+            tracing::error!(folder = %self.folder.display(), "sled doesn't end; abandoned");
         }
     }
 }
@@ -153,7 +154,7 @@ impl Checkpoints for SledCheckpoints {
         let result = self
             .submit_job(Box::new(move |generations| {
                 let loaded = catch_panic("loading", || load_in_chunks(generations, &sender));
-                // An answer nobody waits for any more is no loss.
+                // The caller may have timed out: then the answer is dropped.
                 let _ = sender.send(Loading::Done(loaded));
             }))
             .and_then(|()| receive_rows(&receiver, limit, each));
@@ -161,7 +162,8 @@ impl Checkpoints for SledCheckpoints {
     }
 }
 
-/// The thread: opens sled, does one job after the other, and ends when the handle is gone.
+/// The thread's main function: opens sled, runs one job after the other, and ends when the handle
+/// is dropped.
 fn serve_jobs(
     folder: &Path,
     opened: &SyncSender<Result<(), CheckpointError>>,
@@ -171,7 +173,7 @@ fn serve_jobs(
         Ok(table) => table,
         Err(error) => {
             wait_until_released(folder);
-            // Nobody waits any more if opening took too long.
+            // The caller may have timed out.
             let _ = opened.send(Err(error));
             return;
         }
@@ -197,7 +199,7 @@ fn load_in_chunks(
     sender: &SyncSender<Loading>,
 ) -> Result<Option<Marker>, CheckpointError> {
     let hand_over = |rows| {
-        let refused = |_| CheckpointError::Refused("the load was given up".into());
+        let refused = |_| CheckpointError::Refused("the load was abandoned".into());
         sender.send(Loading::Rows(rows)).map_err(refused)
     };
     let mut chunk = Vec::with_capacity(LOAD_ROWS);
@@ -244,7 +246,7 @@ fn thread_gone() -> CheckpointError {
     CheckpointError::Damaged("sled's thread is gone".into())
 }
 
-/// Runs a part that calls sled; a panic becomes damage.
+/// Runs `part`, which calls sled, and converts a panic to damage.
 fn catch_panic<R>(
     doing: &str,
     part: impl FnOnce() -> Result<R, CheckpointError>,
@@ -279,7 +281,8 @@ mod tests {
         );
         assert!(matches!(checkpoints.begin(false), Err(CheckpointError::Closed(_))));
 
-        // The handle is still there, sled is gone: set aside and open anew at once.
+        // The handle still exists, but sled is closed: the folder can be set aside and opened again
+        // at once.
         quarantine(&folder).unwrap();
         assert_eq!(crate::balances::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
     }
@@ -302,7 +305,7 @@ mod tests {
         assert!(error.is_damage());
         drop(checkpoints);
 
-        // Its files are locked still, and out of the way once they are renamed.
+        // Its files are still locked, but no longer in the way once they are renamed.
         quarantine(&folder).unwrap();
         assert_eq!(crate::balances::open(&folder).unwrap().load(&mut |_| Ok(())).unwrap(), None);
         drop(release);

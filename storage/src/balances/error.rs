@@ -1,26 +1,26 @@
-//! What the checkpoint can say other than yes.
+//! Errors of a checkpoint.
 
 use std::io;
 
-/// Why a checkpoint was not read or written. The journal is untouched by all of these.
+/// Why a checkpoint can't be read or written. None of these affects the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// What is there cannot be trusted, or sled panicked over it. Set the folder aside and rebuild.
+    /// The content failed a check, or sled panicked. Set the folder aside and rebuild.
     #[error("balances are damaged: {0}")]
     Damaged(String),
-    /// The disk refused: full, failing, or the folder is in use by another process. The folder may
-    /// well be whole: open it again later.
-    #[error("balances cannot be read or written: {0}")]
+    /// A disk operation failed: the disk is full or failing, or another process uses the folder.
+    /// The folder may be intact: open it again later.
+    #[error("balances can't be read or written: {0}")]
     Io(#[from] io::Error),
-    /// No answer in time. The thread that waits is left behind; treat the folder as damaged.
+    /// No answer in time. The blocked thread is left running; treat the folder as damaged.
     #[error("balances gave no answer within {seconds} s while {doing}")]
     Stalled {
-        /// What was asked.
+        /// The operation.
         doing: &'static str,
-        /// How long was waited.
+        /// The timeout.
         seconds: u64,
     },
-    /// The marker does not describe the rows that were put: a row was forgotten or put wrongly.
+    /// The marker doesn't describe the rows that were put: a row is missing or wrong.
     #[error("balances disagree with the marker: {0}")]
     Disagrees(String),
     /// A row or marker is larger than its limit.
@@ -33,25 +33,25 @@ pub enum CheckpointError {
         /// The limit.
         max: usize,
     },
-    /// The caller of `load` refused a row.
+    /// The caller of `load` rejected a row.
     #[error("a row of the balances was refused: {0}")]
     Refused(String),
     /// `put` or `finish` without `begin`, or `finish` with another generation's marker.
     #[error("balances were written out of order: {0}")]
     OutOfOrder(String),
-    /// An earlier error ended the use of this handle.
+    /// An earlier error closed this handle.
     #[error("balances are closed since an earlier error: {0}")]
     Closed(String),
 }
 
 impl CheckpointError {
-    /// Whether the folder is to be set aside and rebuilt from the journal.
+    /// Whether the folder must be set aside and rebuilt from the journal.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Stalled { .. })
     }
 
-    /// Whether the table may no longer be what the handle believes it to be.
+    /// Whether the table's state may differ from the handle's.
     pub(crate) fn ends_use(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Io(_) | Self::Stalled { .. })
     }

@@ -1,8 +1,8 @@
-//! Writing a generation so that the one before survives a crash at any point.
+//! Writes a generation so that the one before survives a crash at any point.
 //!
-//! A row's two slots hold its two newest versions. A new version goes over the older of the two,
-//! or over what this same generation put before; the newest version of the finished generation is
-//! never touched. The removal of an entry is such a version too, until it is swept (removed.rs).
+//! A row's two slots hold its two newest versions. A new version overwrites the older of the two,
+//! or the one that the same generation put before; the newest version of the finished generation is
+//! never overwritten. The removal of an entry is such a version too, until it is swept (`removed`).
 
 use super::removed::RemovedKeys;
 use super::rows::marker::MarkerRow;
@@ -29,11 +29,11 @@ pub(crate) struct Draft {
     generation: u64,
     totals: Totals,
     removed: RemovedKeys,
-    /// Entries that it doesn't put are gone with it.
+    /// Entries that it doesn't put are removed.
     all: bool,
 }
 
-/// A row's version as it lies in one slot.
+/// A version of a row, in one slot.
 pub(crate) struct RowVersion {
     generation: u64,
     pub(crate) row: Row,
@@ -48,10 +48,11 @@ impl<T: Table> Generations<T> {
     pub(crate) fn begin(&mut self, all: bool) -> Result<u64, CheckpointError> {
         let finished = match self.finished.take() {
             Some(finished) if self.draft.is_none() => finished,
-            // Never loaded, or a draft was abandoned: its rows must go, or they would count.
+            // Never loaded, or a draft was abandoned: its rows must be removed, or they would
+            // count.
             _ => {
                 self.load(&mut |_| Ok(()))?;
-                self.finished.take().expect("load says what is finished")
+                self.finished.take().expect("load sets the finished generation")
             }
         };
         self.finished = Some(finished.clone());
@@ -68,7 +69,7 @@ impl<T: Table> Generations<T> {
         let Some(mut draft) = self.draft.take() else {
             return Err(CheckpointError::OutOfOrder("put without begin".into()));
         };
-        // In the order of keys, neighbours meet the same page. A stable sort: the last row wins.
+        // In key order, neighbours share pages. The sort is stable: the last row wins.
         let mut keyed: Vec<_> = rows.iter().map(|row| (row.key(), row)).collect();
         keyed.sort_by(|(left, _), (right, _)| left.cmp(right));
         let put = keyed.into_iter().try_for_each(|(key, row)| self.put_row(&mut draft, key, row));
@@ -119,7 +120,7 @@ impl<T: Table> Generations<T> {
         Ok(())
     }
 
-    /// Removes the entries that the generation of all rows didn't put.
+    /// Removes the entries that a generation of all rows didn't put.
     fn remove_all_others(&mut self) -> Result<(), CheckpointError> {
         while let Some(mut draft) = self.draft.take() {
             let others = self.entries_before(draft.generation);
@@ -139,7 +140,7 @@ impl<T: Table> Generations<T> {
         Ok(())
     }
 
-    /// Which slot holds the newest version of the row, and that version.
+    /// The slot with the newest version of the row, and that version.
     pub(crate) fn newest_version(
         &self,
         key: &mut [u8],
@@ -189,8 +190,8 @@ impl<T: Table> Generations<T> {
         self.table.insert(&MarkerRow::key(draft.generation), &row.encode_value())?;
         self.table.flush()?;
         self.table.write_finished(draft.generation)?;
-        let Draft { generation, totals, removed, .. } = self.draft.take().expect("looked at above");
-        // What is finished is known again when all is done; after an error the next `begin` loads.
+        let Draft { generation, totals, removed, .. } = self.draft.take().expect("checked above");
+        // Set again when the sweep is done; after an error the next `begin` loads.
         self.finished = None;
         self.sweep_removed(removed, generation)?;
         self.finished = Some(Finished { generation, totals });
@@ -198,8 +199,8 @@ impl<T: Table> Generations<T> {
     }
 }
 
-/// The slot with the newest version. None sorts below every generation: an empty slot is the older
-/// one.
+/// The slot with the newest version. `None` sorts below every generation, so an empty slot is the
+/// older one.
 fn newest_slot(generations: &[Option<u64>; 2]) -> usize {
     usize::from(generations[1] > generations[0])
 }

@@ -1,8 +1,8 @@
-//! Loading the newest finished generation, and removing what an unfinished one left behind.
+//! Loads the newest finished generation, and removes the rows of an unfinished one.
 //!
-//! Nothing is believed: each row's checksum, then the count, the sums and the digest of the living
-//! rows against the marker. Removes only rows newer than the marker and what is left of removed
-//! entries, and only after all the rest was found right.
+//! Everything is checked: each row's checksum, then the count, the sums and the digest of the live
+//! rows against the marker. Only rows newer than the marker and remains of removed entries are
+//! deleted, and only after all other checks passed.
 
 use super::generations::{Finished, Generations};
 use super::removed::RemovedKeys;
@@ -12,13 +12,13 @@ use super::rows::{self, KIND_MARKER, Row, RowHash};
 use super::table::Table;
 use super::{CheckpointError, Marker};
 
-/// How many keys of an unfinished generation are held at once; when there are more, the table is
-/// walked again.
+/// The most keys of an unfinished generation held in memory; if there are more, the table is walked
+/// again.
 const LEFTOVERS_MAX: usize = 1 << 16;
 
-/// What `load` does with each living row.
+/// Called by `load` with each live row.
 pub(crate) type RowVisitor<'a> = &'a mut dyn FnMut(Row) -> Result<(), CheckpointError>;
-/// The same, with the generation that the row is of.
+/// Called with each live row and its generation.
 type VersionVisitor<'a> = &'a mut dyn FnMut(Row, u64) -> Result<(), CheckpointError>;
 
 impl<T: Table> Generations<T> {
@@ -82,14 +82,14 @@ impl<T: Table> Generations<T> {
     }
 }
 
-/// A walk over all rows in the order of their keys: the versions of one row follow each other.
+/// A walk over all rows in key order: the versions of one row follow each other.
 pub(crate) struct RowWalk {
     generation: u64,
     totals: Totals,
     leftovers: Vec<Vec<u8>>,
     pub(crate) removed: RemovedKeys,
     last_key: Vec<u8>,
-    /// The newest version so far of the row being walked over.
+    /// The newest version so far of the current row.
     living: Option<LiveRow>,
 }
 
@@ -149,8 +149,8 @@ impl RowWalk {
         Ok(())
     }
 
-    /// A row of the unfinished generation: the one right after the finished one, or sled has lost
-    /// a marker.
+    /// Notes a row of the unfinished generation. It must be the generation right after the finished
+    /// one, or sled has lost a marker.
     fn add_leftover(&mut self, key: &[u8], generation: u64) -> Result<(), CheckpointError> {
         if generation - self.generation > 1 {
             return Err(CheckpointError::Damaged(format!(
@@ -164,7 +164,7 @@ impl RowWalk {
         Ok(())
     }
 
-    /// No further version of the row can come: the newest one lives.
+    /// Finishes the current row, of which no further version follows: its newest version counts.
     pub(crate) fn finish_row(&mut self, each: VersionVisitor<'_>) -> Result<(), CheckpointError> {
         let Some(living) = self.living.take() else {
             return Ok(());
@@ -180,7 +180,7 @@ impl RowWalk {
     }
 }
 
-/// Whether two keys differ in the slot only.
+/// Whether two keys differ only in the slot.
 fn is_same_row(left: &[u8], right: &[u8]) -> bool {
     match (left.split_last(), right.split_last()) {
         (Some((_, left)), Some((_, right))) => left == right,

@@ -1,7 +1,7 @@
-//! Checkpoints in memory, for the simulation: the same rows, the same generations, the same
-//! verification as over sled, and a crash that keeps any part of what was not flushed.
+//! Checkpoints in memory, for the simulation: the same rows, generations and verification as over
+//! sled, and crashes that keep any subset of the unflushed changes.
 //!
-//! Deterministic from its seed.
+//! Deterministic for a given seed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use super::generations::Generations;
 use super::table::{Table, Visit};
 use super::{CheckpointError, Checkpoints, Marker, Row};
 
-/// A checkpoint whose bytes outlive the handle: [`Self::reopen`] gives the next one.
+/// A checkpoint whose bytes outlive the handle: [`Self::reopen`] opens the next handle.
 pub struct MemoryCheckpoints {
     bytes: Arc<Mutex<MemoryRows>>,
     generations: Generations<MemoryTable>,
@@ -22,12 +22,12 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 struct MemoryRows {
     current: Rows,
     flushed: Rows,
-    /// What was done since the last flush: a key and its value, or its removal.
+    /// Changes since the last flush: a key with its value, or `None` for a removal.
     since_flush: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     finished_note: Option<u64>,
-    /// Handles opened before the last crash belong to a process that is gone.
+    /// The number of crashes. Handles opened before the last one are invalid.
     crashes: u64,
-    /// How many more writes and flushes succeed; None: all.
+    /// How many more writes and flushes succeed; `None` for all.
     writes_left: Option<u64>,
     random: u64,
 }
@@ -58,19 +58,19 @@ impl MemoryCheckpoints {
         Self { bytes, generations: Generations::new(table) }
     }
 
-    /// Opens the same bytes anew, as a restarted process would.
+    /// Opens the same bytes again, as a restarted process would.
     #[must_use]
     pub fn reopen(&self) -> Self {
         Self::with_rows(Arc::clone(&self.bytes))
     }
 
-    /// After so many more writes and flushes the disk refuses all others, until the next crash.
+    /// Lets this many more writes and flushes succeed; all later ones fail until the next crash.
     pub fn fail_after(&self, writes: u64) {
         lock(&self.bytes).writes_left = Some(writes);
     }
 
-    /// The power fails: of what was not flushed, any part stays. Older handles are of no use
-    /// afterwards.
+    /// Simulates a power cut: any subset of the unflushed changes stays. Older handles become
+    /// invalid.
     pub fn crash(&self) {
         let mut bytes = lock(&self.bytes);
         for (key, value) in std::mem::take(&mut bytes.since_flush) {
@@ -83,7 +83,7 @@ impl MemoryCheckpoints {
         bytes.crashes += 1;
     }
 
-    /// Flips one bit in one row or marker, if there is any. The next load finds it.
+    /// Flips one bit in one row or marker, if there is one. The next load detects it.
     pub fn flip_a_bit(&self) {
         let mut bytes = lock(&self.bytes);
         let (which, bit) = (bytes.next_random(), bytes.next_random());
@@ -98,7 +98,7 @@ impl MemoryCheckpoints {
         bytes.flushed.insert(key, value);
     }
 
-    /// What is kept of the row with this key.
+    /// The stored versions of the row with this key.
     #[cfg(test)]
     pub(crate) fn bytes_of(&self, key: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let name = &key[..key.len() - 1];
@@ -107,19 +107,19 @@ impl MemoryCheckpoints {
         versions.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// Puts back what was there once, behind everybody's back.
+    /// Restores earlier versions without the table's interface.
     #[cfg(test)]
     pub(crate) fn bring_back(&self, versions: Vec<(Vec<u8>, Vec<u8>)>) {
         lock(&self.bytes).current.extend(versions);
     }
 
-    /// How many versions of rows are kept, markers among them.
+    /// The number of stored versions of rows, markers included.
     #[cfg(test)]
     pub(crate) fn versions(&self) -> usize {
         lock(&self.bytes).current.len()
     }
 
-    /// Removes everything, as setting the folder aside does.
+    /// Removes everything, as setting the folder aside does. Older handles become invalid.
     pub fn remove_all(&self) {
         let mut bytes = lock(&self.bytes);
         bytes.current.clear();
@@ -217,7 +217,7 @@ impl MemoryRows {
         self.since_flush.push((key.to_vec(), value));
     }
 
-    /// splitmix64.
+    /// SplitMix64.
     fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
@@ -239,7 +239,7 @@ fn pick_index(random: u64, count: usize) -> Option<usize> {
     usize::try_from(random.checked_rem(count)?).ok()
 }
 
-/// A panic while the lock was held left whole rows behind; the load verifies them anyway.
+/// A poisoned lock is safe to use: rows are changed whole, and the load verifies them.
 fn lock(bytes: &Mutex<MemoryRows>) -> MutexGuard<'_, MemoryRows> {
     bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -249,8 +249,8 @@ mod tests {
     use super::*;
     use crate::balances::tests::samples::{Book, Random, read, write};
 
-    /// A store that forgets the newest version of a row brings its last one back. Counts and sums
-    /// agree when both sides of a transfer are forgotten; the digest does not.
+    /// A store that loses the newest version of a row restores the one before. Counts and sums
+    /// agree if both sides of a transfer are lost; the digest doesn't.
     #[test]
     fn a_row_that_came_back_from_the_past_is_damage() {
         let mut checkpoints = MemoryCheckpoints::new(1);
@@ -272,7 +272,7 @@ mod tests {
         for key in whole.keys().filter(has_both) {
             lock(&checkpoints.bytes).current.remove(key);
             match read(&mut checkpoints.reopen()) {
-                // It was the older version: no longer needed.
+                // This was the older version, which isn't needed.
                 Ok((_, found)) => assert_eq!(found, book),
                 Err(error) => {
                     assert!(error.is_damage(), "{error}");
@@ -283,7 +283,7 @@ mod tests {
         }
         assert!(tried > 3, "only {tried} rows had two versions");
 
-        // All of the newest generation's rows at once: money is conserved, the rows are old.
+        // All rows of the newest generation at once: the sums agree, but the rows are old.
         let generation = |value: &[u8]| u64::from_le_bytes(*value[1..].first_chunk().unwrap());
         let is_old =
             |key: &Vec<u8>| key[0] == crate::balances::rows::KIND_MARKER || !has_both(&key);

@@ -1,12 +1,12 @@
-//! Setting a damaged checkpoint aside. Never deletes: somebody may want to look at it.
+//! Sets a damaged checkpoint aside. It never deletes one, so that it can be inspected.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Renames the folder to `<folder>.damaged.N`, N being the first number that is free, and says
-/// where it went. Drop what was opened in it before.
+/// Durably renames the folder to `<folder>.damaged.N`, where N is the first free number from 1 on,
+/// and returns the new path. Drop all handles opened in the folder before.
 pub fn quarantine(folder: &Path) -> io::Result<PathBuf> {
     let name = folder.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the balances' folder has no name")

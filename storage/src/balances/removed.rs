@@ -1,8 +1,8 @@
-//! Sweeping entries that were removed.
+//! Sweeps removed entries.
 //!
-//! A removal is first a version like any other, one with nothing in it: until its marker is written
-//! the version before is the one that counts. Afterwards neither is needed and both go. The older
-//! one goes first and durably: alone after a crash, it would be alive again.
+//! A removal is first a version like any other, with an empty value: until its generation's marker
+//! is written, the version before counts. Afterwards neither is needed and both are removed, the
+//! older one first and durably: if a crash left it alone, it would be live again.
 
 use super::CheckpointError;
 use super::generations::{Generations, set_slot};
@@ -10,11 +10,11 @@ use super::load::RowWalk;
 use super::rows::{KIND_ENTRY, Row};
 use super::table::Table;
 
-/// How many keys are held at once; when there are more, the entries are walked over again.
+/// The most keys held in memory; if there are more, the entries are walked again.
 const REMOVED_MAX: usize = 1 << 16;
 
-/// Keys of entries that may be swept once the generation is finished. A hint: whether an entry is
-/// gone is looked up again, for it may have been put again since.
+/// Keys of entries that may be swept once the generation is finished. Only a hint: each entry is
+/// looked up again, since it may have been put again.
 #[derive(Default)]
 pub(crate) struct RemovedKeys(Vec<Vec<u8>>);
 
@@ -31,8 +31,8 @@ impl RemovedKeys {
 }
 
 impl<T: Table> Generations<T> {
-    /// Sweeps what was removed up to this generation, the newest finished one. Nothing newer may be
-    /// there.
+    /// Sweeps the entries removed up to this generation, the newest finished one. There must be no
+    /// newer versions.
     pub(crate) fn sweep_removed(
         &mut self,
         mut removed: RemovedKeys,
@@ -60,8 +60,8 @@ impl<T: Table> Generations<T> {
         Ok(())
     }
 
-    /// Some of the entries that are there and have no version of this generation, the draft's; none:
-    /// there are no more.
+    /// Some of the live entries without a version of this generation, the draft's; empty if there
+    /// are no more.
     pub(crate) fn entries_before(
         &self,
         generation: u64,

@@ -1,11 +1,13 @@
-//! sled 0.34.7 as a table, and what has to be done around it.
+//! sled 0.34.7 as a table, and the workarounds it needs.
 //!
-//! - A crash while sled writes `snap.N.generating` makes it refuse to open: such files go first.
+//! - After a crash while sled writes `snap.N.generating` it refuses to open (spacejam/sled#1527):
+//!   such files are removed first.
 //! - `flush` writes with `sync_file_range`: neither the file's length nor the disk's own cache is
 //!   synced, and files in `blobs/` are never synced at all. We sync all of these ourselves.
-//! - sled's I/O threads may hold the file, and so its lock, a moment longer than the database:
-//!   [`wait_until_released`].
-//! - It may panic, or wait for ever, on damaged files: callers catch and limit (checkpoint.rs).
+//! - sled's I/O threads may hold the file, and so its lock, for a moment longer than the database
+//!   exists: [`wait_until_released`].
+//! - It may panic or block forever on damaged files: callers catch panics and limit the wait
+//!   (`checkpoint`).
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -27,8 +29,8 @@ const FINISHED_FILE_NEW: &str = "finished.new";
 
 pub(crate) struct SledTable {
     db: sled::Db,
-    /// Our own view of sled's file, opened before anything is written, so that no write error is
-    /// reported to somebody else.
+    /// Our own handle on sled's file, opened before anything is written, so that every write error
+    /// is reported to this handle too.
     file: File,
     folder: PathBuf,
 }
@@ -114,7 +116,7 @@ impl Table for SledTable {
     }
 }
 
-/// Returns when nobody holds the lock on sled's file any more, or after five seconds.
+/// Returns when the lock on sled's file is free, or after five seconds.
 pub(crate) fn wait_until_released(folder: &Path) {
     let Ok(file) = File::open(folder.join("db")) else {
         return;
@@ -127,7 +129,7 @@ pub(crate) fn wait_until_released(folder: &Path) {
             _ => return,
         }
     }
-    tracing::warn!(folder = %folder.display(), "sled did not let go of its file");
+    tracing::warn!(folder = %folder.display(), "sled didn't release its file");
 }
 
 fn finished_note(generation: u64) -> [u8; 16] {
@@ -155,7 +157,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 impl From<sled::Error> for CheckpointError {
-    /// A file that ends too early or misses is damage; any other refusal of the disk is not.
+    /// A missing file or one that ends too early is damage; other I/O errors aren't.
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error)

@@ -1,9 +1,10 @@
-//! The seam between storage and the file system: real files, or ones that crash on purpose.
+//! The seam between storage and the file system: real files, or files in memory with simulated
+//! crashes.
 //!
-//! What storage asks of a disk, and no more: bytes that were written and then synced are still there
-//! after a power cut, and so is a name (create, rename, remove) after its folder was synced. Nothing
-//! is assumed of anything not yet synced. A short write is an error, a failed sync is final: callers
-//! stop and never try again.
+//! What storage requires of a disk, and no more: bytes that were written and then synced survive a
+//! power cut, and so does a name (create, rename, remove) once its folder was synced. Nothing is
+//! assumed about unsynced data. A short write is an error. A failed sync is final: callers stop and
+//! never retry it.
 
 mod memory;
 
@@ -15,11 +16,12 @@ use std::sync::Arc;
 
 pub use memory::MemoryDisk;
 
-/// Folders and names. Every method blocks.
+/// Operations on folders and file names. Every method blocks.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes a new file for reading and writing, mode 0600; `AlreadyExists` if there is one.
+    /// Creates a file for reading and writing, mode 0600; fails with `AlreadyExists` if the name is
+    /// taken.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
-    /// Opens an existing file for reading and writing.
+    /// Opens an existing file for reading and writing; fails with `NotFound` if there is none.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Renames a file within a folder, replacing `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -27,33 +29,34 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// The names of the files (not folders) in a folder, sorted.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
-    /// Makes a folder with its parents, mode 0700; fine if it is there.
+    /// Creates a folder and its missing parents, mode 0700. An existing folder isn't an error.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
-    /// Makes the names in a folder durable.
+    /// Makes the names in a folder durable (fsync of the folder).
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// One open file. Reads and writes name their offset: there is no cursor to share.
+/// One open file. Every read and write takes a byte offset: there is no shared cursor.
 pub trait File: Send + Sync {
-    /// Reads into `buffer`; short only at the end of the file.
+    /// Reads into `buffer` and returns the number of bytes; short only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes`, or fails.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes the content and the length durable.
+    /// Makes the content and the length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
-    /// Reserves room from the start for `bytes` and extends the length to it; new bytes read as zero.
+    /// Reserves space from offset 0 up to `bytes` and extends the length to it; never shortens. New
+    /// bytes read as zero.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
-    /// Cuts the file, or extends it with zeros that take no room.
+    /// Truncates the file to `bytes`, or extends it with zeros without reserving space.
     fn set_len(&self, bytes: u64) -> io::Result<()>;
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Whether there is not a single byte.
+    /// Whether the length is 0.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 }
 
-/// The file system of the machine.
+/// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
@@ -87,7 +90,7 @@ impl Disk for RealDisk {
                 continue;
             }
             let name = entry.file_name().into_string().map_err(|name| {
-                let text = format!("file name {} is not text", name.display());
+                let text = format!("file name {} isn't text", name.display());
                 io::Error::new(io::ErrorKind::InvalidData, text)
             })?;
             names.push(name);
@@ -130,8 +133,8 @@ impl File for RealFile {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
-            // A file system that cannot reserve still gets its length; a full disk then shows at a
-            // write, which poisons, instead of ahead of need.
+            // A file system without fallocate still gets the length. A full disk then fails a
+            // write, which poisons the journal, instead of a reservation ahead of need.
             Err(rustix::io::Errno::OPNOTSUPP) if self.0.metadata()?.len() < bytes => {
                 self.0.set_len(bytes)
             }
@@ -149,23 +152,23 @@ impl File for RealFile {
     }
 }
 
-/// A length in memory as an offset in a file.
+/// Converts a length in memory to a file offset.
 pub(crate) fn bytes_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a length in memory fits 64 bits")
 }
 
-/// Whether an error says that there is no room, which may come back.
+/// Whether an error reports a lack of space (full disk or quota), which may end later.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Fills `buffer` from `offset`; a file that ends before is `UnexpectedEof`.
+/// Fills `buffer` from `offset`; fails with `UnexpectedEof` if the file ends earlier.
 pub(crate) fn read_exact_at(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     let count = file.read_at(buffer, offset)?;
     if count == buffer.len() {
         return Ok(());
     }
-    let text = format!("{count} bytes at offset {offset} where {} were expected", buffer.len());
+    let text = format!("{count} bytes at offset {offset}, expected {}", buffer.len());
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }
 

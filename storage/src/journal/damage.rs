@@ -1,21 +1,21 @@
-//! What is wrong with a journal: said once, with the place, and never repaired here.
+//! Damage found in a journal, with its location. Nothing here repairs it.
 
 use std::io;
 use std::path::Path;
 
 use crate::Position;
 
-/// Bytes that are not what was written, or not what belongs there.
+/// Bytes that differ from what was written, or that don't belong at their offset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file} is damaged at offset {offset}, position {position}: {what}")]
 pub struct Damage {
     /// The file's path.
     pub file: String,
-    /// Where in the file the frame, header or footer with the damage begins.
+    /// The byte offset at which the damaged frame, header or footer begins.
     pub offset: u64,
-    /// The record that is damaged, or the first one behind the damage.
+    /// The damaged record, or the first one after the damage.
     pub position: Position,
-    /// Which rule it breaks.
+    /// The rule that is broken.
     pub what: String,
 }
 
@@ -30,7 +30,7 @@ impl Damage {
     }
 }
 
-/// Damage, or a disk that does not answer.
+/// Damage, or a failed disk operation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error(transparent)]
@@ -40,11 +40,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// For reports in which a file that cannot be read is damage like any other.
+    /// Converts to damage, for reports that treat an unreadable file as damaged.
     pub(crate) fn into_damage(self, path: &Path, position: Position) -> Damage {
         match self {
             Self::Damaged(damage) => damage,
-            Self::Io(error) => Damage::new(path, 0, position, format!("cannot be read: {error}")),
+            Self::Io(error) => Damage::new(path, 0, position, format!("can't be read: {error}")),
         }
     }
 }

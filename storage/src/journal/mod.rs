@@ -1,21 +1,30 @@
-//! The journal: the truth of a node. Records in order, each linked to the one before, kept whole.
+//! The journal: the source of truth of a node. Records in order, each linked to the one before.
 //!
 //! ```text
 //!  Journal (handles)                      Writer (one thread, or one task of a simulation)
-//!  append ──┐ links computed, readable    step: takes what waits, writes it, ONE fdatasync,
-//!  truncate ├─▶ tail in memory ─▶ queue ─▶      then tells everyone in the order they asked
+//!  append ──┐ links computed, readable    step: take the queued jobs, write, ONE fdatasync,
+//!  truncate ├─▶ tail in memory ─▶ queue ─▶      then call the completions in queue order
 //!  vote  ───┘                                   │
 //!  read ◀── tail, or ◀───────────────────────── segments on disk
 //! ```
 //!
-//! Positions start at 0 and have no gaps. A folder `journal/` holds one file per segment, named by its
-//! first position in 20 digits: `.open` while it is written or waits, `.sealing` while its footer is
-//! written, `.sealed` for ever after. `spare` is the next segment, reserved ahead of need; `cut/` keeps torn bytes that recovery
-//! cut off.
+//! Positions start at 0 and have no gaps. The folder `journal/` holds one file per segment, named
+//! by its first position in 20 digits: `.open` while it is written or rolled, `.sealing` while its
+//! footer is written, `.sealed` after that. `spare` is the next segment, reserved ahead of need.
+//! `cut/` keeps the torn bytes that recovery removed.
 //!
-//! Errors: [`OpenError`] refuses to start, [`ReadError`] and [`Damage`] name file, offset and position,
-//! [`Poisoned`] is final. It never purges, never truncates a sealed segment or below the committed
-//! position, and never tries a failed write again.
+//! - `format`: the bytes on disk: records, links, marks, segment headers, footers.
+//! - `shared`: the state in memory that handles and writer share, and the queue between them.
+//! - `writing`: the writer, group commit, reservation, truncation, sealing.
+//! - `reading`: records, tips and parts of records, read while the writer writes.
+//! - `recovery`: opening after a crash, by the recovery table.
+//! - `verification`: reads everything back, on a stopped node or beside the writer.
+//! - [`index`]: index files of sealed segments.
+//! - `damage`: how damage is reported.
+//!
+//! Errors: [`OpenError`] stops a start; [`ReadError`] and [`Damage`] name file, offset and
+//! position; [`Poisoned`] is final. The journal never purges, never truncates a sealed segment or
+//! below the committed position, and never retries a failed write.
 
 pub(crate) mod format;
 pub mod index;
@@ -47,39 +56,40 @@ use crate::vote::StoredVote;
 use crate::{ClusterId, Position};
 use shared::{Shared, Wake, WriterJob};
 
-/// How a journal is kept.
+/// Settings of a journal.
 #[derive(Clone, Debug)]
 pub struct JournalOptions {
-    /// Hashed into every link.
+    /// The cluster's id, hashed into every link.
     pub cluster: ClusterId,
-    /// The size at which a segment is rolled. A larger record gets a segment of its own.
+    /// The size in bytes at which a segment is rolled. A larger record gets its own segment.
     pub segment_bytes: u64,
-    /// How much of durable records stays in memory.
+    /// How many bytes of records stay in memory. Records that aren't durable always stay.
     pub tail_bytes_max: usize,
 }
 
 impl JournalOptions {
-    /// What production uses: segments of 64 MiB, 32 MiB of tail.
+    /// The production settings: segments of 64 MiB, a tail of 32 MiB.
     pub fn new(cluster: ClusterId) -> Self {
         Self { cluster, segment_bytes: 64 << 20, tail_bytes_max: 32 << 20 }
     }
 }
 
-/// Called on the writer's thread when the work is durable, in the order it was asked for.
+/// Called by the writer, in queue order, when a job is durable, or when the journal is poisoned.
 pub type Completion = Box<dyn FnOnce(Result<(), Poisoned>) + Send>;
 
-/// A handle on the journal. Clones are cheap and see the same.
+/// A handle on the journal. Clones are cheap and share all state.
 ///
-/// Effects on memory are seen at once, effects on disk when the [`Writer`] gets there. The queue
-/// between them is bounded by whoever appends. Where a method answers `Err`, its completion is never
-/// called.
+/// Effects in memory are visible at once; the [`Writer`] makes them durable later. The queue
+/// between them has no bound here: callers bound it. Where a method returns `Err`, its completion
+/// is never called.
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
 }
 
 impl Journal {
-    /// Appends records, which can be read when this returns. Panics unless positions go on by one.
+    /// Appends records; they are readable when this returns. Fails if the journal is poisoned or
+    /// closed. Panics unless the positions continue the journal without a gap.
     pub fn append(&self, records: Vec<NewRecord>, done: Completion) -> Result<(), Poisoned> {
         let mut head = self.shared.lock_head();
         self.shared.lock_memory().check_writable()?;
@@ -105,17 +115,18 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets every record after `last`, or all. Panics below the committed position and below the
-    /// end of the last sealed segment: what was decided is never undone.
+    /// Removes every record after `last`, or all if it is `None`. Fails if the journal is poisoned
+    /// or closed. Panics below the committed position and below the end of the last sealed segment:
+    /// committed records are never removed.
     pub fn truncate_after(&self, last: Option<Position>, done: Completion) -> Result<(), Poisoned> {
         let mut head = self.shared.lock_head();
         let tip = match last {
             None => None,
             Some(position) => match self.tip_at(position) {
                 Ok(Some(tip)) => Some(tip),
-                Ok(None) => panic!("truncation after {position}, which is not in the journal"),
+                Ok(None) => panic!("truncation after {position}, which isn't in the journal"),
                 Err(error) => {
-                    let reason = format!("truncation after {position} cannot read it: {error}");
+                    let reason = format!("truncation after {position} can't read it: {error}");
                     return Err(self.shared.poison(&reason));
                 }
             },
@@ -135,7 +146,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Saves the vote, after everything queued before and ahead of everything queued later.
+    /// Saves the vote, after all jobs queued before and ahead of all queued later. Fails if the
+    /// journal is poisoned or closed.
     pub fn save_vote(&self, vote: StoredVote, done: Completion) -> Result<(), Poisoned> {
         let memory = self.shared.lock_memory();
         memory.check_writable()?;
@@ -143,7 +155,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that all up to `position` is committed. Written with a later mark; never goes back.
+    /// Notes that all records up to `position` are committed. Never decreases. A later mark writes
+    /// it to disk.
     pub fn set_committed(&self, position: Position) {
         let mut memory = self.shared.lock_memory();
         memory.committed = memory.committed.max(Some(position));
@@ -154,7 +167,7 @@ impl Journal {
         self.shared.lock_memory().last
     }
 
-    /// The newest position known to be synced on this disk.
+    /// The newest position known to be synced on this node's disk.
     pub fn durable_position(&self) -> Option<Position> {
         self.shared.lock_memory().durable
     }
@@ -170,13 +183,13 @@ impl Journal {
         memory.segments.iter().map(|segment| segment.info(&self.shared.folder)).collect()
     }
 
-    /// Whether a segment that isn't sealed begins with the record at this position. Cheap: asked for
-    /// every entry that is applied.
+    /// Whether an unsealed segment begins with the record at this position. Cheap: it is called for
+    /// every applied entry.
     pub fn begins_segment(&self, position: Position) -> bool {
         self.shared.lock_memory().begins_segment(position)
     }
 
-    /// The oldest segment that is full and not sealed.
+    /// The oldest rolled segment.
     pub fn oldest_rolled(&self) -> Option<SegmentInfo> {
         let memory = self.shared.lock_memory();
         let rolled =
@@ -184,41 +197,42 @@ impl Journal {
         Some(rolled.info(&self.shared.folder))
     }
 
-    /// Why the journal has stopped, if it has.
+    /// The reason why the journal is poisoned, if it is.
     pub fn poison_reason(&self) -> Option<String> {
         self.shared.lock_memory().poisoned.as_ref().map(|poisoned| poisoned.reason.to_string())
     }
 
-    /// Whether there was no room for the next segment, the rest of the open one, or a footer: take no new commands. What is under way
-    /// still has the rest of the open segment, and votes have room of their own.
+    /// Whether space is missing for the next segment, the rest of the open one, or a footer: accept
+    /// no new commands then. Queued appends still fit the rest of the open segment, and votes need
+    /// no new space.
     pub fn is_disk_full(&self) -> bool {
         self.shared.lacks_any_space()
     }
 
-    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` when all are. A number that
-    /// stays while time passes is a disk that hangs: time is the caller's.
+    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` if all
+    /// are. If the number stays the same for long, the disk hangs. The caller measures the time.
     pub fn oldest_pending(&self) -> Option<u64> {
         self.shared.oldest_pending()
     }
 
-    /// What to call whenever a job is queued. [`Writer::run`] needs none.
+    /// Sets the function that is called whenever a job is queued. [`Writer::run`] doesn't need it.
     pub fn set_wake(&self, wake: Wake) {
         let mut slot = self.shared.wake.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *slot = Some(wake);
     }
 
-    /// Tells of every sync from now on. Panics when somebody is told already.
+    /// Reports every sync to `watch` from now on. Panics if a watch is set already.
     pub fn watch_syncs(&self, watch: Arc<dyn SyncWatch>) {
-        assert!(self.shared.sync_watch.set(watch).is_ok(), "syncs are watched once");
+        assert!(self.shared.sync_watch.set(watch).is_ok(), "there is at most one watch of syncs");
     }
 
-    /// Takes no more work; [`Writer::run`] finishes what is queued and returns.
+    /// Closes the journal to new jobs; [`Writer::run`] finishes the queued ones and returns.
     pub fn close(&self) {
         self.shared.lock_memory().closed = true;
         self.shared.notify();
     }
 
-    /// The folder of the segments and of what is derived from them.
+    /// The folder of the segments and their index files.
     pub fn folder(&self) -> PathBuf {
         self.shared.folder.clone()
     }

@@ -1,8 +1,9 @@
-//! What the handles and the writer share: the journal as memory sees it, and the queue between them.
+//! State that the handles and the writer share: the journal as seen in memory, and the queue of
+//! jobs.
 //!
-//! Memory runs ahead of the disk. A record is readable from the tail as soon as it was appended; the
-//! writer makes it durable later, in order. Two locks, always taken in this order: `head`, held while
-//! links are computed, so that appends stay in sequence; `memory`, held for moments only.
+//! Memory is ahead of the disk. A record is readable from the tail as soon as it is appended; the
+//! writer makes records durable later, in order. There are two locks, always taken in this order:
+//! `head`, held while links are computed, so that appends stay in sequence; `memory`, held briefly.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -27,13 +28,13 @@ pub(crate) struct Shared {
     pub(crate) options: JournalOptions,
     head: Mutex<Option<Tip>>,
     memory: Mutex<Memory>,
-    /// Told whenever a job is queued, for a writer on its own thread.
+    /// Notified whenever a job is queued, for a writer on its own thread.
     pub(crate) queued: Condvar,
     pub(crate) wake: RwLock<Option<Wake>>,
     pub(crate) sync_watch: OnceLock<Arc<dyn SyncWatch>>,
     lacking: AtomicU8,
     damaged: AtomicBool,
-    /// How many jobs were queued, and how many of them are done and told.
+    /// The number of jobs queued, and of jobs finished with their completions called.
     jobs_queued: AtomicU64,
     jobs_finished: AtomicU64,
 }
@@ -43,12 +44,14 @@ pub(crate) struct Memory {
     pub(crate) last: Option<Tip>,
     pub(crate) durable: Option<Position>,
     pub(crate) committed: Option<Position>,
-    /// Counts truncations: what was queued before one says nothing about what came after.
+    /// Counts truncations: jobs queued before a truncation don't determine what is durable after
+    /// it.
     pub(crate) truncations: u64,
-    /// The journal is to end here, and the writer hasn't cut the files yet: segments behind it are none any more.
+    /// The last position that a queued truncation keeps, until the writer has cut the files.
+    /// Segments after it no longer count.
     pub(crate) cut: Option<Option<Position>>,
     pub(crate) jobs: VecDeque<Queued>,
-    /// Where a segment begins that has no name yet.
+    /// The first position of a new segment whose file isn't renamed from `spare` yet.
     pub(crate) rolling: Option<Position>,
     /// All segments, in order; the last one is open.
     pub(crate) segments: Vec<Segment>,
@@ -56,18 +59,18 @@ pub(crate) struct Memory {
     pub(crate) closed: bool,
 }
 
-/// What a full disk leaves no room for. Each comes back by itself.
+/// What a full disk has no space for. Each need is cleared when space is found again.
 #[derive(Clone, Copy)]
 pub(crate) enum SpaceNeed {
     /// The next segment.
     Next = 1,
-    /// The rest of the open segment, after a truncation gave its room away.
+    /// The rest of the open segment, whose reservation a truncation released.
     Rest = 2,
     /// The footer of a rolled segment.
     Footer = 4,
 }
 
-/// One thing for the writer to do.
+/// One job of the writer.
 pub(crate) enum WriterJob {
     Append(Vec<Arc<Record>>),
     Truncate(Option<Tip>),
@@ -76,7 +79,7 @@ pub(crate) enum WriterJob {
 
 pub(crate) struct Queued {
     pub(crate) job: WriterJob,
-    /// The number of truncations asked for when it was queued, its own included.
+    /// The number of truncations queued when this job was queued, its own included.
     pub(crate) truncations: u64,
     pub(crate) done: Completion,
 }
@@ -104,7 +107,7 @@ impl Shared {
         }
     }
 
-    /// Notes whether there's room for something.
+    /// Records whether there is space for a need.
     pub(crate) fn set_space(&self, room: SpaceNeed, has: bool) {
         let bit = room as u8;
         if has {
@@ -122,7 +125,7 @@ impl Shared {
         self.lacking.load(Ordering::Relaxed) != 0
     }
 
-    /// Remembers that something was read that isn't what was written.
+    /// Records that damage was read.
     pub(crate) fn mark_damaged(&self) {
         self.damaged.store(true, Ordering::Release);
     }
@@ -131,7 +134,7 @@ impl Shared {
         self.damaged.load(Ordering::Acquire)
     }
 
-    /// The newest record's tip, locked: whoever holds it decides what comes next.
+    /// The newest record's tip, locked: the holder of the lock decides the next record.
     pub(crate) fn lock_head(&self) -> MutexGuard<'_, Option<Tip>> {
         self.head.lock().expect("a panic while appending ends the node")
     }
@@ -144,7 +147,8 @@ impl Shared {
         chain::genesis_link(&self.options.cluster)
     }
 
-    /// Queues a job while `memory` is held, so that the queue has the order of the effects.
+    /// Queues a job while `memory` is locked, so that the queue has the order of the effects in
+    /// memory.
     pub(crate) fn queue(
         &self,
         mut memory: MutexGuard<'_, Memory>,
@@ -158,14 +162,14 @@ impl Shared {
         self.notify();
     }
 
-    /// Jobs were done, and whoever asked was told.
+    /// Counts jobs as finished, after their completions were called.
     pub(crate) fn count_finished(&self, jobs: usize) {
         self.jobs_finished.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
     }
 
-    /// The number of the oldest job that isn't done.
+    /// The number of the oldest unfinished job.
     pub(crate) fn oldest_pending(&self) -> Option<u64> {
-        // In this order: what is queued in between isn't taken for undone.
+        // Loaded in this order: a job queued in between doesn't count as unfinished.
         let asked = self.jobs_queued.load(Ordering::Relaxed);
         let told = self.jobs_finished.load(Ordering::Relaxed);
         (told < asked).then_some(told)
@@ -179,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Stops the journal. The first reason stays.
+    /// Poisons the journal. The first reason is kept.
     pub(crate) fn poison(&self, reason: &str) -> Poisoned {
         let mut memory = self.lock_memory();
         let poisoned = memory.poisoned.get_or_insert_with(|| Poisoned::new(reason)).clone();
@@ -207,8 +211,9 @@ impl Memory {
         (position - segment.first < segment.count).then_some(segment)
     }
 
-    /// Whether a segment that isn't sealed begins at this position. Those are few and the newest. One counts as soon as it's
-    /// begun: its first record may be applied before it's on disk here.
+    /// Whether an unsealed segment begins at this position. Unsealed segments are few and the
+    /// newest. A new segment counts as soon as it is begun: its first record may be applied before
+    /// it is on this node's disk.
     pub(crate) fn begins_segment(&self, position: Position) -> bool {
         if self.cut.is_some_and(|last| Some(position) > last) {
             return false;

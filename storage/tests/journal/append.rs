@@ -1,4 +1,4 @@
-//! What is appended can be read, at once and for ever, across segments, restarts and truncations.
+//! Appended records can be read, at once and later, across segments, restarts and truncations.
 
 use evenkeel_storage::disk::Disk;
 use evenkeel_storage::journal::{SegmentState, genesis_link};
@@ -15,7 +15,7 @@ fn records_are_readable_at_once_and_durable_after_a_step() {
     let syncs = rig.disk.sync_count();
     rig.append(1, &[20]);
     rig.settle();
-    assert_eq!(rig.disk.sync_count(), syncs + 1, "one sync for all that waits");
+    assert_eq!(rig.disk.sync_count(), syncs + 1, "one sync for all waiting appends");
     assert_eq!((rig.acknowledged(), rig.journal.durable_position()), (4, Some(3)));
     assert_eq!(rig.journal.read(1, 3, usize::MAX).unwrap().len(), 2);
     assert_eq!(rig.journal.read(2, 9, 0).unwrap().len(), 1, "at least one");
@@ -102,7 +102,8 @@ fn truncation_rewinds_the_chain_in_memory_at_once_and_on_disk_in_order() {
     assert_eq!(rig.reopen().unwrap().terms(), [3]);
 }
 
-/// What replaces a dead segment's first record may be applied before the writer comes to the truncation.
+/// The record that replaces the first record of a truncated segment may be applied before the
+/// writer performs the truncation.
 #[test]
 fn a_segment_that_is_to_be_cut_away_begins_nowhere() {
     let mut rig = Rig::new(4);
@@ -114,9 +115,9 @@ fn a_segment_that_is_to_be_cut_away_begins_nowhere() {
     rig.truncate_after(Some(first - 2));
     rig.append(2, &[10, 10]);
     assert_eq!(rig.journal.newest_tip().unwrap().position, first);
-    assert!(!rig.journal.begins_segment(first), "its segment is dead");
+    assert!(!rig.journal.begins_segment(first), "its segment is truncated");
     rig.settle();
-    assert!(!rig.journal.begins_segment(first), "it's in the one before");
+    assert!(!rig.journal.begins_segment(first), "it's in the segment before");
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn two_truncations_in_the_queue_leave_the_right_durable_position() {
     rig.append(3, &[10; 2]);
     assert_eq!(rig.journal.durable_position(), None);
     rig.writer.step(1);
-    assert_eq!(rig.journal.durable_position(), None, "what is durable may be dead");
+    assert_eq!(rig.journal.durable_position(), None, "durable records may be truncated");
     rig.settle();
     assert_eq!(rig.journal.durable_position(), Some(5));
     assert_eq!(rig.terms(), [1, 1, 1, 1, 3, 3]);
@@ -186,9 +187,10 @@ fn a_writer_on_its_own_thread_finishes_and_returns_when_closed() {
     assert!(journal.append(Vec::new(), ignore()).is_err());
 }
 
-/// A node restarts with an uncommitted record at its end, and a new primary replaces that record. Until the writer comes to the
-/// truncation the disk still holds the dead record, behind a live one that is read from the disk: reading on must not bring it
-/// back. It did, and a follower applied a transfer that was never committed.
+/// A node restarts with an uncommitted record at its end, and a new primary replaces that record.
+/// Until the writer performs the truncation the disk still holds the old record, after a valid one
+/// that is read from the disk: reading on must not return it. It once did, and a follower applied a
+/// transfer that was never committed.
 #[test]
 fn a_truncated_record_is_never_read_again_while_the_writer_is_behind() {
     let mut rig = Rig::new(4);

@@ -1,5 +1,5 @@
-//! Crashes at any moment, many times over: what was acknowledged survives, what was truncated never
-//! comes back, the chain holds, and nothing is taken for damage.
+//! Crashes at any moment, many times: acknowledged records survive, truncated ones never come back,
+//! the chain holds, and nothing is taken for damage.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use evenkeel_storage::vote::StoredVote;
 use crate::random::Random;
 use crate::rig::{Rig, contents, folder, record, segment_path};
 
-/// A record as the story knows it.
+/// A record as the model has it: term and size.
 type Told = (u64, usize);
 
 #[derive(Clone)]
@@ -25,10 +25,10 @@ struct Story {
     rig: Rig,
     random: Random,
     term: u64,
-    /// The journal as it should be after each change since the last start, that start's first.
+    /// The expected journal after each change since the last start, beginning with that start's.
     states: Vec<Vec<Told>>,
     changes: Vec<Change>,
-    /// How many changes were acknowledged.
+    /// The number of acknowledged changes.
     acknowledged: Arc<AtomicUsize>,
     vote: Option<StoredVote>,
     committed: u64,
@@ -145,7 +145,8 @@ impl Story {
         }
     }
 
-    /// What a crash may leave: the last acknowledged state, or any point on the way to a later one.
+    /// Whether a crash may leave this: the last acknowledged state, or any step towards a later
+    /// one.
     fn may_be(&self, found: &[Told]) -> bool {
         let acknowledged = self.acknowledged.load(Ordering::SeqCst);
         if found == self.states[acknowledged] {
@@ -172,7 +173,7 @@ impl Story {
                 allowed.push(Some(*vote));
             }
         }
-        assert!(allowed.contains(&found), "{found:?} is not one of {allowed:?}");
+        assert!(allowed.contains(&found), "{found:?} isn't one of {allowed:?}");
         self.vote = found;
     }
 
@@ -202,7 +203,7 @@ impl Story {
         })
         .unwrap();
         assert_eq!(self.rig.terms().len(), found.len());
-        assert!(self.may_be(&found), "acknowledged records were lost or dead ones came back");
+        assert!(self.may_be(&found), "acknowledged records were lost or truncated ones came back");
         self.check_vote(self.rig.recovery.vote);
         let length = u64::try_from(found.len()).unwrap();
         assert!(self.rig.recovery.committed.is_none_or(|position| position < length));
@@ -213,7 +214,7 @@ impl Story {
         self.commit_again();
     }
 
-    /// Consensus would tell again what is committed.
+    /// Sets the committed position again, as consensus would.
     fn commit_again(&mut self) {
         if let Some(position) = self.committed.checked_sub(1) {
             self.rig.journal.set_committed(position);
@@ -236,14 +237,15 @@ fn acknowledged_records_survive_and_truncated_ones_never_come_back() {
     }
 }
 
-/// A mark written while idle is not synced. When its segment is full next, a crash must not find it
-/// torn in a segment that others follow: there, torn and rotten could not be told apart.
+/// A mark written while idle isn't synced. When its segment fills up next, a crash must not leave
+/// it torn in a segment that others follow: there a torn mark and a damaged one couldn't be
+/// distinguished.
 #[test]
 fn a_full_segment_has_no_unsynced_mark() {
     for seed in 0..300 {
         let mut rig = Rig::new(seed);
         let mut random = Random(seed);
-        // So that the mark lies across the border of two sectors.
+        // So that the mark crosses the border of two sectors.
         let size = 272 + 512 * random.below(7) + 8 * random.below(2);
         rig.write(1, &[usize::try_from(size).unwrap()]);
         rig.writer.handle_idle();
@@ -255,8 +257,9 @@ fn a_full_segment_has_no_unsynced_mark() {
     }
 }
 
-/// Memory had taken other records in and known them committed, while the old ones were still on disk and their truncation in
-/// the queue. A mark written just then called the old ones committed, and a start after a kill applied them.
+/// Memory held newer records and their committed position, while the old ones were still on disk
+/// and their truncation was queued. A mark written at that moment claimed the old ones as
+/// committed, and a start after a kill applied them.
 #[test]
 fn a_mark_says_nothing_of_records_that_are_about_to_go() {
     let mut rig = Rig::new(1);
@@ -267,7 +270,7 @@ fn a_mark_says_nothing_of_records_that_are_about_to_go() {
     rig.append(2, &[8; 3]);
     rig.journal.set_committed(18);
     rig.writer.handle_idle();
-    // A kill: what was written stays, synced or not.
+    // A kill: written bytes stay, synced or not.
     let mut rig = rig.reopen().unwrap();
     assert_eq!((rig.recovery.committed, rig.terms()), (Some(15), vec![1; 21]));
     rig.truncate_after(Some(15));

@@ -1,5 +1,5 @@
-//! Files that were cut, rotted, swapped, lost or borrowed: refused with the exact reason, or torn and
-//! cut, and never the one for the other.
+//! Files that were cut, damaged, swapped, lost or taken from another cluster: either refused with
+//! the exact reason, or torn and cut, and never confused.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::rig::{CLUSTER, Rig, contents, folder, ignore, options, put, segment_p
 
 const FIRST: &str = "00000000000000000000.open";
 
-/// The message with which opening refuses, which says it is damage.
+/// The message of a failed open, which must report damage.
 fn refusal(disk: &MemoryDisk) -> String {
     match Rig::open(disk.clone()) {
         Ok(rig) => panic!("opened with {} records", rig.next()),
@@ -24,12 +24,12 @@ fn refusal(disk: &MemoryDisk) -> String {
 
 fn check_refused(disk: &MemoryDisk, reason: &str) {
     let message = refusal(disk);
-    assert!(message.contains(reason), "{message:?} does not say {reason:?}");
+    assert!(message.contains(reason), "{message:?} doesn't say {reason:?}");
     let damage = verify(disk, folder(), None, &mut |_| Ok(())).unwrap_err().to_string();
-    assert!(damage.contains(reason), "verify: {damage:?} does not say {reason:?}");
+    assert!(damage.contains(reason), "verify: {damage:?} doesn't say {reason:?}");
 }
 
-/// Ten segments or so: the older ones sealed, one rolled, one open.
+/// About ten segments: the older ones sealed, one rolled, one open.
 fn long_journal(seed: u64) -> MemoryDisk {
     let mut rig = Rig::new(seed);
     for _ in 0..60 {
@@ -106,7 +106,7 @@ fn a_broken_record_with_a_later_batch_behind_it_is_damage_not_a_tear() {
         let mut bytes = whole.clone();
         bytes[record_at(index) + 80] ^= 4;
         put(&rig.disk, &segment_path(FIRST), &bytes);
-        check_refused(&rig.disk, &format!("position {index}: record checksum does not match"));
+        check_refused(&rig.disk, &format!("position {index}: record checksum doesn't match"));
         check_refused(&rig.disk, "were durable here");
     }
     put(&rig.disk, &segment_path(FIRST), &whole);
@@ -122,10 +122,13 @@ fn after_a_quiet_moment_the_newest_record_is_covered_too() {
     let mut bytes = whole.clone();
     bytes[128 + 24 + 176 + 80] ^= 4;
     put(&rig.disk, &segment_path(FIRST), &bytes);
-    check_refused(&rig.disk, "position 1: record checksum does not match");
+    check_refused(&rig.disk, "position 1: record checksum doesn't match");
     bytes[128 + 24 + 176..128 + 24 + 352].fill(0);
     put(&rig.disk, &segment_path(FIRST), &bytes);
-    check_refused(&rig.disk, "nothing where a record is due, yet records up to 1 were durable");
+    check_refused(
+        &rig.disk,
+        "nothing where a record is expected, yet records up to 1 were durable",
+    );
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn segments_that_are_missing_swapped_doubled_or_blank_are_refused() {
     put(&disk, &third, &[]);
     check_refused(&disk, "segment header is all zero");
     put(&disk, &third, &bytes[2][..bytes[2].len() - 8]);
-    check_refused(&disk, "footer has another magic");
+    check_refused(&disk, "footer has the wrong magic");
     put(&disk, &third, &bytes[2]);
     let double = segment_path(&names[1].replace("sealed", "open"));
     put(&disk, &double, &bytes[1]);
@@ -257,7 +260,7 @@ fn one_bad_copy_of_the_vote_is_mended_and_two_are_refused() {
     put(&rig.disk, &a, &[0; 48]);
     put(&rig.disk, &b, &whole[..47]);
     let message = refusal(&rig.disk);
-    assert!(message.contains("vote.a: another magic; vote.b: 47 bytes"), "{message}");
+    assert!(message.contains("vote.a: wrong magic; vote.b: 47 bytes"), "{message}");
     rig.disk.remove(&a).unwrap();
     rig.disk.remove(&b).unwrap();
     assert!(refusal(&rig.disk).contains("missing"));
@@ -278,7 +281,7 @@ fn every_flipped_byte_is_found_and_placed() {
     for segment in picked {
         let whole = contents(&disk, &segment.path);
         let is_newest = segment.path == segments.last().unwrap().path;
-        // The newest ends with a mark and zeros, which prove nothing yet.
+        // The newest segment ends with a mark and zeros, in which damage can't be detected yet.
         let end = if is_newest { usize::try_from(newest_bytes).unwrap() - 24 } else { whole.len() };
         let all = (0..end).filter(|at| *at < 160 || at + 140 > end || at % 11 == 0);
         for at in all {
@@ -319,10 +322,10 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     assert!(rig.journal.damage_found());
     assert_eq!(rig.journal.verify(&mut |_| Ok(())).unwrap_err(), damage);
     let error = rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap_err().to_string();
-    assert!(error.contains("record checksum does not match"), "{error}");
+    assert!(error.contains("record checksum doesn't match"), "{error}");
     assert!(rig.journal.scrub(segments[2].first).is_ok());
     put(&rig.disk, &rotten.path, &whole);
-    // What is queued and not durable is not walked.
+    // Queued records that aren't durable aren't walked.
     rig.append(1, &[10, 10]);
     assert_eq!(rig.journal.verify(&mut |_| Ok(())).unwrap().records, 121);
     rig.settle();
@@ -334,7 +337,8 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     assert_eq!((damage.position, damage.what.as_str()), (122, "the sum is off by one"));
 }
 
-/// The road reads records for peers and for apply: what ends the node then must be told apart from a fault of the moment.
+/// Peers and apply read records too: damage that ends the node must be distinguishable from a
+/// temporary fault.
 #[test]
 fn a_read_that_meets_damage_is_remembered() {
     let rig = Rig::open(long_journal(12)).unwrap();
@@ -361,7 +365,7 @@ fn an_unfinished_footer_is_cut_off_and_sealed_again() {
     let end = usize::try_from(end).unwrap();
     bytes[end..end + 13].copy_from_slice(b"EKF\x01 unfinish");
     put(&disk, &rolled, &bytes);
-    check_refused(&disk, "a footer in a segment that is not being sealed");
+    check_refused(&disk, "a footer in a segment that isn't being sealed");
     let sealing = rolled.with_extension("sealing");
     disk.rename(&rolled, &sealing).unwrap();
     verify(&disk, folder(), None, &mut |_| Ok(())).unwrap();

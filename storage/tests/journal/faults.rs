@@ -1,4 +1,5 @@
-//! Disks that fail while the journal runs: the first failure is the last, and a full disk is foreseen.
+//! Disks that fail while the journal runs: the first failure is final, and a full disk is detected
+//! ahead of need.
 
 use std::sync::{Arc, Mutex};
 
@@ -29,12 +30,13 @@ fn a_failed_sync_poisons_for_ever_and_everyone_who_waits_is_told_in_order() {
     assert!(rig.journal.save_vote(vote, ignore()).is_err());
     assert_eq!(rig.writer.step(2), WriterStep::Poisoned);
     assert_eq!(rig.journal.durable_position(), Some(0));
-    // Killed and started again without a power cut, the page cache still shows the unsynced records.
+    // Killed and started again without a power cut, the page cache still shows the unsynced
+    // records.
     let disk = rig.disk.clone();
     let again = rig.reopen().unwrap();
     assert_eq!(again.journal.durable_position(), Some(2), "the third was never written");
     disk.crash();
-    assert_eq!(again.reopen().unwrap().terms().len(), 3, "what opening answers for is durable");
+    assert_eq!(again.reopen().unwrap().terms().len(), 3, "all recovered records are durable");
 }
 
 #[test]
@@ -56,7 +58,7 @@ fn a_full_disk_is_noticed_ahead_of_need_and_votes_still_go_through() {
     rig.write(1, &[300]);
     rig.disk.set_full(true);
     while !rig.journal.is_disk_full() {
-        assert_eq!(rig.journal.segments().len(), 2, "said before the open segment is full");
+        assert_eq!(rig.journal.segments().len(), 2, "reported before the open segment is full");
         rig.write(1, &[300]);
         rig.writer.handle_idle();
     }
@@ -101,7 +103,7 @@ fn a_disk_that_stays_full_stops_the_journal_without_losing_anything() {
 #[test]
 fn sealing_on_a_full_disk_can_be_tried_again() {
     let mut rig = Rig::new(5);
-    // A record larger than a segment: its footer lies beyond what was reserved.
+    // A record larger than a segment: its footer lies beyond the reserved space.
     rig.write(1, &[9000]);
     rig.write(1, &[10]);
     rig.writer.handle_idle();
@@ -117,14 +119,16 @@ fn sealing_on_a_full_disk_can_be_tried_again() {
     );
     rig.disk.set_full(false);
     rig.journal.seal(0).unwrap();
-    // It used to stay: nothing reserved a segment that was there, and without commands none was used up.
+    // It used to stay set: an existing spare wasn't reserved again, and without commands none was
+    // used up.
     assert!(!rig.journal.is_disk_full());
     assert!(matches!(rig.journal.seal(0), Err(SealError::NotRolled(0))));
     assert_eq!(rig.reopen().unwrap().terms().len(), 2);
 }
 
-/// A truncation gives the room behind the cut away for a moment. On a full disk somebody else may take it; the journal used
-/// to say so for ever, since the next segment was reserved already.
+/// A truncation releases the space after the cut for a moment. On a full disk another writer may
+/// take it. The journal used to report a full disk forever, since the next segment was reserved
+/// already.
 #[test]
 fn room_lost_by_a_truncation_comes_back_by_itself() {
     let mut rig = Rig::new(7);
@@ -136,11 +140,7 @@ fn room_lost_by_a_truncation_comes_back_by_itself() {
     assert!(rig.journal.is_disk_full());
     rig.writer.handle_idle();
     assert!(rig.journal.is_disk_full());
-    assert_eq!(
-        rig.journal.poison_reason(),
-        None,
-        "a mark that nobody waits for isn't worth a stop"
-    );
+    assert_eq!(rig.journal.poison_reason(), None, "an idle mark must not stop the journal");
     rig.disk.set_full(false);
     rig.writer.handle_idle();
     assert!(!rig.journal.is_disk_full());
@@ -167,11 +167,11 @@ struct Told(Mutex<Vec<&'static str>>);
 
 impl SyncWatch for Told {
     fn sync_begins(&self) {
-        self.0.lock().unwrap().push("sync_begins");
+        self.0.lock().unwrap().push("begins");
     }
 
     fn sync_ends(&self) {
-        self.0.lock().unwrap().push("sync_ends");
+        self.0.lock().unwrap().push("ends");
     }
 }
 
@@ -183,13 +183,10 @@ fn every_sync_that_appends_wait_for_is_told_and_one_that_fails_never_ends() {
     rig.append(1, &[10, 20]);
     rig.append(1, &[30]);
     rig.settle();
-    assert_eq!(*told.0.lock().unwrap(), ["sync_begins", "sync_ends"], "one for all that waited");
+    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends"], "one sync for all waiting appends");
     rig.write(1, &[40]);
     rig.append(1, &[50]);
     rig.disk.fail_next_sync();
     assert_eq!(rig.writer.step(9), WriterStep::Poisoned);
-    assert_eq!(
-        *told.0.lock().unwrap(),
-        ["sync_begins", "sync_ends", "sync_begins", "sync_ends", "sync_begins"]
-    );
+    assert_eq!(*told.0.lock().unwrap(), ["begins", "ends", "begins", "ends", "begins"]);
 }

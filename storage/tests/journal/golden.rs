@@ -1,5 +1,6 @@
-//! The bytes that outlive a process, frozen. A changed file here is a changed format: give it a new
-//! version, keep reading the old one, and draw it in docs/STORAGE.md. `EVENKEEL_GOLDEN=write` writes the files.
+//! The frozen bytes that outlive a process. A changed file here is a changed format: give it a new
+//! version, keep reading the old one, and draw it in docs/STORAGE.md. `EVENKEEL_GOLDEN=write`
+//! writes the files.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journal/golden").join(name)
 }
 
-/// Sixteen bytes a line, with runs of zero lines counted.
+/// Sixteen bytes per line; runs of zero lines are counted.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut blank = 0;

@@ -1,5 +1,5 @@
-//! The journal against a disk that crashes, loses and rots.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! The journal on a disk with crashes, lost writes and damage.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod random;
 mod rig;

@@ -1,4 +1,4 @@
-//! A part of a record is what was noted of it, wherever the record lies, or an error.
+//! A part of a record is read exactly as it was noted, wherever the record lies, or the read fails.
 
 use bytes::Bytes;
 use evenkeel_storage::disk::Disk;
@@ -8,7 +8,7 @@ use crate::rig::{Rig, contents, ignore, put, segment_path};
 
 const RECORDS: u64 = 60;
 
-/// Records of a few hundred bytes, each with another content, and the third part of each.
+/// Records of a few hundred bytes with different contents, and the third part of each.
 fn written() -> (Rig, Vec<Part>) {
     let mut rig = Rig::new(1);
     for position in 0..RECORDS {
@@ -89,14 +89,14 @@ fn a_flipped_bit_under_a_part_is_an_error_and_elsewhere_it_is_not_seen() {
         bytes[at] ^= 4;
         put(&rig.disk, &path, &bytes);
         let read = rig.journal.part_reader().read(2, &part);
-        // Checksum, kind and what lies around the part are the whole record's affair; magic and
-        // length are looked at, as far as a wrong one could mislead.
+        // Checksum, kind and the bytes around the part are verified with the whole record only.
+        // Magic and length are checked as far as a wrong one could mislead.
         let covered =
             (place - 56..place).contains(&at) || (place + third..place + 2 * third).contains(&at);
         match read {
             Ok(read) => assert!(
                 !covered && read.payload == record.payload.slice(third..2 * third),
-                "byte {at} behind {place}"
+                "byte {at} after {place}"
             ),
             Err(error) => assert!(error.to_string().contains(".sealed"), "{error}"),
         }

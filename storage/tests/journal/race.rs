@@ -1,4 +1,4 @@
-//! A cut that lands between looking up a record's place and reading it.
+//! A truncation between locating a record and reading it.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::rig::{folder, ignore, options, record};
 
 type Interruption = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
-/// A disk that lets something else happen in front of a read.
+/// A disk that runs an action before a read.
 struct Interrupted {
     disk: MemoryDisk,
     before_read: Interruption,

@@ -1,4 +1,4 @@
-//! Seeded numbers for stories that must be told the same way twice.
+//! Seeded random numbers, so that a run can be repeated.
 
 pub(crate) struct Random(pub(crate) u64);
 

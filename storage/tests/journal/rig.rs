@@ -1,4 +1,4 @@
-//! A journal on a disk in memory, and the few steps all tests are made of.
+//! A journal on a disk in memory, and the steps that the tests share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct Rig {
     pub(crate) journal: Journal,
     pub(crate) writer: Writer,
     pub(crate) recovery: JournalRecovery,
-    /// Records acknowledged as durable: positions below it.
+    /// The number of records acknowledged as durable.
     pub(crate) acknowledged: Arc<AtomicU64>,
 }
 
@@ -98,7 +98,7 @@ impl Rig {
         assert_eq!(self.journal.poison_reason(), None);
     }
 
-    /// One batch, durable on return.
+    /// Appends one batch, durable on return.
     pub(crate) fn write(&mut self, term: u64, sizes: &[usize]) {
         self.append(term, sizes);
         self.settle();
@@ -108,7 +108,7 @@ impl Rig {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Every record, in reads of a random-looking size, with the terms they have.
+    /// Reads every record, in reads of varying size, and returns their terms.
     pub(crate) fn terms(&self) -> Vec<u64> {
         let mut terms = Vec::new();
         let mut from = 0;
@@ -129,7 +129,7 @@ impl Rig {
     }
 }
 
-/// A record whose content follows from its position, term and size.
+/// A record whose content is derived from its position, term and size.
 pub(crate) fn record(position: Position, term: u64, size: usize) -> NewRecord {
     let byte = u8::try_from((position * 7 + term * 31) % 251).unwrap();
     NewRecord {

@@ -1,5 +1,5 @@
-//! Readers, a sealer and an online verify beside the writer's thread, on real files, while the
-//! tail is rewritten under them.
+//! Readers, a sealer and an online verify beside the writer's thread, on real files, while the tail
+//! is truncated and rewritten.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ fn options() -> JournalOptions {
     JournalOptions { segment_bytes: 16 << 10, tail_bytes_max: 2000, ..JournalOptions::new(CLUSTER) }
 }
 
-/// Reads all over the journal. What is read is never damaged, and in one answer the terms never fall.
+/// Reads at random positions. Reads never report damage, and within one result the terms never
+/// decrease.
 fn read_about(journal: &Journal, seed: u64, stop: &AtomicBool) -> u64 {
     let mut random = Random(seed);
     let mut records = 0;
     while !stop.load(Ordering::Relaxed) {
         let Some(last) = journal.newest_tip() else { continue };
-        // Mostly near the end, where cuts are made.
+        // Mostly near the end, where truncations happen.
         let back = [last.position + 1, 40, 25, 15][usize::try_from(random.below(4)).unwrap()];
         let from = last.position - random.below(back.min(last.position + 1));
         let found = journal.read(from, from + 1 + random.below(200), 8000).unwrap();
@@ -48,7 +49,7 @@ fn verify_and_seal(journal: &Journal, stop: &AtomicBool) {
     }
 }
 
-/// Appends, commits up to some way back, and now and then cuts what is not committed.
+/// Appends, commits up to a position some way back, and sometimes truncates uncommitted records.
 fn write_and_rewind(journal: &Journal) -> u64 {
     let mut random = Random(5);
     let durable = Arc::new(AtomicU64::new(0));
@@ -78,7 +79,8 @@ fn write_and_rewind(journal: &Journal) -> u64 {
             let done = Box::new(move |_| told.store(end, Ordering::SeqCst));
             durable.store(durable.load(Ordering::SeqCst).min(next), Ordering::SeqCst);
             journal.truncate_after(next.checked_sub(1), done).unwrap();
-            // What was told before may be of records cut since: wait until the cut is told too.
+            // Earlier completions may be of records truncated since: wait for the truncation's
+            // completion too.
             let (tell, told) = mpsc::channel();
             journal.append(Vec::new(), Box::new(move |_| tell.send(()).unwrap())).unwrap();
             told.recv().unwrap();

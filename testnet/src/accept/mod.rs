@@ -1,6 +1,7 @@
-//! `accept main.g`: one row of what must be seen to hold, on real processes.
+//! `accept main.g`: runs one acceptance row on real processes.
 //!
-//! Each row prints its figures beside their bounds, then pass or FAIL. Rows wipe the testnet first.
+//! Each row prints its figures with their bounds, then pass or FAIL. Every row wipes the testnet
+//! first. Rows never report a result that wasn't observed.
 
 pub(crate) mod main;
 mod sheet;
@@ -15,7 +16,7 @@ use crate::{
 };
 use sheet::ResultSheet;
 
-/// Every row: its name and what it shows.
+/// All rows: name and title.
 const ROWS: [(&str, &str); 27] = [
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
@@ -41,28 +42,30 @@ const ROWS: [(&str, &str); 27] = [
     ("wallet.e", "events from three nodes across two failovers: one sequence"),
     ("wallet.f", "roles, revoked keys, foreign keys"),
     ("wallet.g", "single transfers over HTTP from 64 connections"),
-    ("wallet.h", "bodies that are no commands"),
+    ("wallet.h", "malformed bodies"),
     ("wallet.history", "a million entries of one account, page by page"),
-    ("wallet.pages", "the shell blocks of README and docs/API.md, as they stand"),
+    ("wallet.pages", "the shell blocks of README and docs/API.md, unchanged"),
 ];
 
-/// Runs a row and prints it.
+/// Runs a row and prints its results.
 ///
 /// # Errors
-/// When the row can't be run to its end, or doesn't hold.
+/// When the row can't be completed, or a claim doesn't hold.
 pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
     let Some((name, what)) = ROWS.iter().find(|(name, _)| *name == row) else {
         let names: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
-        return Err(
-            UsageError(format!("no row is called {row}; there are {}", names.join(" "))).into()
-        );
+        return Err(UsageError(format!(
+            "no row is called {row}; the rows are {}",
+            names.join(" ")
+        ))
+        .into());
     };
     print_line(&format!("{name}  {what}"));
     print_progress(&format!("{name}: {what}"));
     let mut sheet = ResultSheet::default();
     let ended = Box::pin(dispatch_row(testnet, row, &mut sheet)).await;
     if let Err(error) = &ended {
-        sheet.record_claim(format!("could not go on: {error:#}"), false);
+        sheet.record_claim(format!("aborted: {error:#}"), false);
     }
     if !sheet.print(name) {
         bail!("{name} doesn't hold");

@@ -1,4 +1,4 @@
-//! What a row of the table found: figures beside their bounds, each of which holds or doesn't.
+//! The results of a row: claims, and figures with their bounds, each of which holds or doesn't.
 
 use std::{fmt::Display, process::Output, time::Duration};
 
@@ -7,21 +7,21 @@ use serde_json::Value;
 
 use crate::output::{print_line, print_progress};
 
-/// See the module.
+/// The claims of one row.
 #[derive(Debug, Default)]
 pub(crate) struct ResultSheet {
     lines: Vec<(String, bool)>,
 }
 
 impl ResultSheet {
-    /// Notes a claim and whether it holds.
+    /// Records a claim and whether it holds.
     pub(crate) fn record_claim(&mut self, claim: impl Into<String>, holds: bool) {
         let claim = claim.into();
         print_progress(&format!("  {} {claim}", if holds { "ok  " } else { "FAIL" }));
         self.lines.push((claim, holds));
     }
 
-    /// A figure that must not be over its bound.
+    /// Records a figure with its upper bound.
     pub(crate) fn at_most<T: PartialOrd + Display>(
         &mut self,
         what: &str,
@@ -33,7 +33,7 @@ impl ResultSheet {
         self.record_claim(format!("{what}: {figure:.2}{unit} (at most {bound:.2}{unit})"), holds);
     }
 
-    /// A figure that must not be under its bound.
+    /// Records a figure with its lower bound.
     pub(crate) fn at_least<T: PartialOrd + Display>(
         &mut self,
         what: &str,
@@ -45,7 +45,7 @@ impl ResultSheet {
         self.record_claim(format!("{what}: {figure:.2}{unit} (at least {bound:.2}{unit})"), holds);
     }
 
-    /// A time that must not be over its bound.
+    /// Records a duration with its upper bound.
     pub(crate) fn takes_at_most(&mut self, what: &str, time: Duration, bound: Duration) {
         self.at_most(
             what,
@@ -55,7 +55,7 @@ impl ResultSheet {
         );
     }
 
-    /// Prints all lines; whether all hold.
+    /// Prints all claims; returns whether all hold.
     pub(crate) fn print(&self, row: &str) -> bool {
         let passes = !self.lines.is_empty() && self.lines.iter().all(|(_, holds)| *holds);
         for (claim, holds) in &self.lines {
@@ -66,7 +66,7 @@ impl ResultSheet {
     }
 }
 
-/// A program's stdout as JSON.
+/// Parses a program's stdout as JSON.
 pub(crate) fn json_of(output: &Output) -> anyhow::Result<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
@@ -75,7 +75,7 @@ pub(crate) fn json_of(output: &Output) -> anyhow::Result<Value> {
     serde_json::from_str(text.trim()).with_context(|| text.into_owned())
 }
 
-/// All that a program printed, in one line.
+/// A program's complete output, in one line.
 pub(crate) fn output_text(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! What the rows have in common: sites up and under load, and the node's program run by hand.
+//! Shared by the rows: starting sites and load, and running the node's program.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,13 +20,13 @@ use crate::{
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// New sites with the relay between them, and load on them.
+/// Starts new sites with the relay, and load on them.
 pub(crate) async fn under_load(testnet: &Testnet) -> anyhow::Result<Load> {
     up::up(testnet, true, false).await?;
     begin_load(testnet).await
 }
 
-/// Load on the sites as they are; returns when it flows.
+/// Starts load on the running sites; returns when commands are acknowledged.
 pub(crate) async fn begin_load(testnet: &Testnet) -> anyhow::Result<Load> {
     let load = Load::start(client_config(testnet)?, LoadPlan::default()).await?;
     load.await_acknowledged(2_000, PATIENCE).await?;
@@ -37,19 +37,20 @@ pub(crate) fn client_config(testnet: &Testnet) -> anyhow::Result<ClientConfig> {
     Ok(ClientConfig::load(&testnet.client_config())?)
 }
 
-/// A client's view of one site alone.
+/// A client configuration with one site only.
 pub(crate) fn config_of_site(testnet: &Testnet, site: &Site) -> anyhow::Result<ClientConfig> {
     let mut config = client_config(testnet)?;
     config.sites.retain(|known| known.node == site.node);
     Ok(config)
 }
 
-/// Where a node keeps its checkpoints.
+/// The folder of a node's checkpoints.
 pub(crate) fn balances_folder(site: &Site) -> PathBuf {
     site.data().join("balances")
 }
 
-/// Transfers until a site has written a checkpoint of what it knows now: that is when a segment is full.
+/// Submits transfers until a site has written a checkpoint of its current state, which happens when
+/// a segment is full.
 pub(crate) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let before = checkpoint_position(site).await?;
     for _ in 0..4 {
@@ -70,11 +71,11 @@ async fn checkpoint_position(site: &Site) -> anyhow::Result<u64> {
     let answer = Door::new(site.http_address(), None).get("/metrics").await?;
     let text = std::str::from_utf8(&answer.body)?;
     let position = text.lines().find_map(|line| line.strip_prefix(NAME));
-    let position = position.with_context(|| format!("{} tells no {NAME}", site.name))?;
+    let position = position.with_context(|| format!("{} exports no {NAME}", site.name))?;
     Ok(position.parse()?)
 }
 
-/// Ends the load and checks all that it knows.
+/// Stops the load and checks all its acknowledgements.
 pub(crate) async fn finish_and_audit(
     testnet: &Testnet,
     load: Load,
@@ -94,17 +95,17 @@ pub(crate) async fn finish_and_audit(
     Ok(())
 }
 
-/// Runs the node's program to its end, without holding up anything else.
+/// Runs the node's program to its end without blocking the runtime.
 pub(crate) async fn run_evenkeel(testnet: &Testnet, arguments: &[&str]) -> anyhow::Result<Output> {
     run(&testnet.evenkeel, arguments).await
 }
 
-/// Runs a program to its end, without holding up anything else.
+/// Runs a program to its end without blocking the runtime.
 pub(crate) async fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
     run_within(program, arguments, Duration::MAX).await
 }
 
-/// The same; a program that takes longer is killed, and its exit code is none.
+/// The same with a time limit; a program that exceeds it is killed and has no exit code.
 pub(crate) async fn run_within(
     program: &Path,
     arguments: &[&str],
@@ -133,12 +134,12 @@ pub(crate) fn path_text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
 }
 
-/// All nodes' processes, by site.
+/// The processes of all nodes, ordered by site.
 pub(crate) fn processes(testnet: &Testnet) -> anyhow::Result<Vec<Process>> {
     testnet.sites.iter().map(|site| testnet.demand_process(site)).collect()
 }
 
-/// A site that isn't primary; of several, the last.
+/// The last of the sites that aren't primary.
 pub(crate) async fn follower(testnet: &Testnet) -> anyhow::Result<&Site> {
     let primary = testnet.primary().await?;
     let mut others = testnet.sites.iter().filter(|site| site.node != primary.node);

@@ -1,4 +1,4 @@
-//! `simulate`: the seeded simulation alone.
+//! `simulate`: only the seeded simulation.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The testnet's files: made by `evenkeel cluster new`, then pointed at the relay.
+//! The testnet's files: made by `evenkeel cluster new`, then changed to use the relay's ports.
 
 use std::{fs, io, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, process::Command};
 
@@ -12,12 +12,12 @@ use super::{
 
 const ASSETS: [&str; 2] = ["KRW", "POINT"];
 const HEAD: &str = "# Made by `evenkeel cluster new` and changed by `scripts/testnet.sh up`: the assets, the\n\
-                    # operator's rate, and the members' peer addresses, which are the relay's unless the testnet is up with --direct.\n\n";
+                    # operator's rate limit, and the members' peer addresses (the relay's unless up with --direct).\n\n";
 
-/// Makes all files anew; what was there is gone.
+/// Makes all files anew and deletes the old ones.
 ///
 /// # Errors
-/// When a file can't be written or `cluster new` fails; the remains are made anew the next time.
+/// When a file can't be written or `cluster new` fails; the next call makes all files anew.
 pub fn make(testnet: &Testnet, direct: bool) -> anyhow::Result<()> {
     wipe(testnet)?;
     let run = testnet.run_folder();
@@ -41,10 +41,10 @@ pub fn make(testnet: &Testnet, direct: bool) -> anyhow::Result<()> {
     set_peer_addresses(testnet, direct)
 }
 
-/// Removes everything that was made.
+/// Removes all files.
 ///
 /// # Errors
-/// When something can't be removed.
+/// When a file can't be removed.
 pub fn wipe(testnet: &Testnet) -> anyhow::Result<()> {
     let run = testnet.run_folder();
     match fs::remove_dir_all(&run) {
@@ -55,7 +55,8 @@ pub fn wipe(testnet: &Testnet) -> anyhow::Result<()> {
     }
 }
 
-/// Points every node's members at the relay's ports or at each other's own. Only while no node runs.
+/// Sets the peer addresses of every node's members to the relay's ports, or to the sites' own. Only
+/// while no node runs.
 ///
 /// # Errors
 /// When a file can't be changed.
@@ -66,7 +67,7 @@ pub fn set_peer_addresses(testnet: &Testnet, direct: bool) -> anyhow::Result<()>
                 let node = member.get("node").and_then(Value::as_integer).context("no node")?;
                 let site = testnet.sites.iter().find(|site| i64::try_from(site.node) == Ok(node));
                 let address =
-                    member_address(own, site.context("a member that is no site")?, direct);
+                    member_address(own, site.context("a member that isn't a site")?, direct);
                 member.insert("peer".into(), Value::String(address.to_string()));
             }
             Ok(())
@@ -95,7 +96,7 @@ fn name_assets(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whoever drives the testnet drives it as hard as they like.
+/// The operator's key isn't rate-limited, so that tests can send any load.
 fn exempt_operator(table: &mut Table) -> anyhow::Result<()> {
     let limits = table.get_mut("limits").and_then(Value::as_table_mut).context("no limits")?;
     limits.insert("operator_exempt".into(), Value::Boolean(true));

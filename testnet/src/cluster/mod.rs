@@ -1,4 +1,5 @@
-//! Three sites as real processes: their files, ports and processes, and what is asked of them.
+//! The three sites as real processes: files, ports, processes, admin calls and HTTP. Never ends a
+//! process that isn't identified by its pid file or command line.
 
 pub mod admin;
 pub mod files;

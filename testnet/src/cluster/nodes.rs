@@ -1,4 +1,4 @@
-//! Starting and ending the sites' nodes and the relay.
+//! Starts and stops the sites' nodes and the relay.
 
 use std::{fs, io, thread, time::Duration};
 
@@ -16,22 +16,24 @@ use super::{
 };
 use crate::relay::{self, Control, Order};
 
-/// How long a node may take until its admin socket answers.
+/// Time limit for a node's admin socket to answer after a start.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a node may take to hand over and stop.
+/// Time limit for a node to hand over and stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const LOG_LINES: usize = 8;
 
-/// Starts a site's node, and the relay where it's needed and gone. Returns when the admin socket answers, ready or not.
+/// Starts a site's node, and the relay if it's needed and not running. Returns when the admin
+/// socket answers, whether or not the node is ready.
 ///
 /// # Errors
-/// When a port is taken, or the node ends or stays silent.
+/// When a port is taken, or the node exits or doesn't answer.
 pub async fn start(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let launched = launch(testnet, site)?;
     await_launched(testnet, site, launched).await
 }
 
-/// Waits for what [`launch`] started. What ran already may have been dying: then it's started after all.
+/// Waits for the node after [`launch`]. A node that was already running may have been exiting; it's
+/// started again in this case.
 ///
 /// # Errors
 /// See [`start`].
@@ -45,7 +47,7 @@ pub async fn await_launched(testnet: &Testnet, site: &Site, launched: bool) -> a
     }
 }
 
-/// Starts a site's node without waiting for it; `false`: it ran already.
+/// Starts a site's node without waiting for it; `false` if it was already running.
 ///
 /// # Errors
 /// When a port is taken or the program doesn't start.
@@ -77,14 +79,14 @@ pub fn launch(testnet: &Testnet, site: &Site) -> anyhow::Result<bool> {
 /// Waits until a node's admin socket answers.
 ///
 /// # Errors
-/// When the node ends or stays silent; its log's end is in the text.
+/// When the node exits or doesn't answer; the error includes the end of its log.
 pub async fn await_answer(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     loop {
         let Err(silent) = admin::status(&site.admin_socket()).await else { return Ok(()) };
         let seen = start.elapsed();
         if testnet.node_process(site).is_none() && seen > Duration::from_millis(200) {
-            bail!("{} ended at its start:\n{}", site.name, site.log_tail(LOG_LINES));
+            bail!("{} exited while starting:\n{}", site.name, site.log_tail(LOG_LINES));
         }
         if seen > ANSWER_PATIENCE {
             bail!("{} doesn't answer ({silent}):\n{}", site.name, site.log_tail(LOG_LINES));
@@ -100,7 +102,7 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
         if control.order(Order::Tell).is_ok() {
             return Ok(());
         }
-        // On its way out, or stuck.
+        // The relay is exiting or stuck.
         running.signal(Signal::KILL)?;
         while !running.is_gone() {
             thread::sleep(Duration::from_millis(1));
@@ -113,7 +115,7 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
     }
     let root = testnet.root().to_str().context("the path isn't UTF-8")?;
     let [verb, flag] = RELAY_WORDS;
-    // This very program, even when it was built anew in the meantime.
+    // The running program itself, even if the file was rebuilt in the meantime.
     let program = "/proc/self/exe".as_ref();
     let log = folder.join("relay.log");
     let pid = process::start(program, &[verb, flag, root], &log)?;
@@ -125,10 +127,10 @@ fn start_relay(testnet: &Testnet) -> anyhow::Result<()> {
         thread::sleep(Duration::from_millis(2));
     }
     let said = fs::read_to_string(&log).unwrap_or_default();
-    bail!("the relay doesn't start: {}", said.lines().last().unwrap_or("it says nothing"));
+    bail!("the relay doesn't start: {}", said.lines().last().unwrap_or("its log is empty"));
 }
 
-/// All ways between the sites.
+/// The routes between all sites.
 #[must_use]
 pub fn route_plans(testnet: &Testnet) -> Vec<relay::RoutePlan> {
     let mut plans = Vec::new();
@@ -141,36 +143,36 @@ pub fn route_plans(testnet: &Testnet) -> Vec<relay::RoutePlan> {
     plans
 }
 
-/// SIGKILL; returns when the process is gone.
+/// Sends SIGKILL and returns when the process is gone.
 ///
 /// # Errors
-/// When the node doesn't run.
+/// When the node isn't running.
 pub async fn kill(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let process = testnet.demand_process(site)?;
     process.signal(Signal::KILL)?;
     await_end(site, &process, Duration::from_secs(5)).await
 }
 
-/// SIGTERM; returns when the process is gone.
+/// Sends SIGTERM and returns when the process is gone.
 ///
 /// # Errors
-/// When the node doesn't run or doesn't stop.
+/// When the node isn't running or doesn't stop.
 pub async fn stop(testnet: &Testnet, site: &Site) -> anyhow::Result<()> {
     let process = testnet.demand_process(site)?;
     process.signal(Signal::TERM)?;
-    // A paused one takes the signal when it goes on.
+    // A paused process handles SIGTERM only after SIGCONT.
     process.signal(Signal::CONT)?;
     await_end(site, &process, STOP_PATIENCE).await
 }
 
 async fn await_end(site: &Site, process: &Process, patience: Duration) -> anyhow::Result<()> {
     if !process.await_gone(patience).await {
-        bail!("{} (process {}) doesn't end", site.name, process.pid());
+        bail!("{} (process {}) doesn't exit", site.name, process.pid());
     }
     match fs::read_to_string(site.pid_file()) {
         Ok(noted) if noted.trim() == process.pid().to_string() => {
             match fs::remove_file(site.pid_file()) {
-                // Another verb waited for the same end.
+                // Another verb waited for the same process and removed the file.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 removed => removed.with_context(|| site.pid_file().display().to_string()),
             }
@@ -179,10 +181,10 @@ async fn await_end(site: &Site, process: &Process, patience: Duration) -> anyhow
     }
 }
 
-/// Ends all nodes at once, gracefully, then the relay.
+/// Stops all nodes at once, gracefully, then the relay.
 ///
 /// # Errors
-/// When a node had to be killed: it's gone then, but not gracefully.
+/// When a node had to be killed: it's gone, but wasn't stopped gracefully.
 pub async fn stop_all(testnet: &Testnet) -> anyhow::Result<()> {
     let running: Vec<_> =
         testnet.sites.iter().filter(|site| testnet.node_process(site).is_some()).collect();
@@ -201,10 +203,10 @@ pub async fn stop_all(testnet: &Testnet) -> anyhow::Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-/// Ends everything at once, not gracefully: for wiping.
+/// Kills all processes, before wiping.
 ///
 /// # Errors
-/// When a process doesn't end.
+/// When a process doesn't exit.
 pub async fn kill_all(testnet: &Testnet) -> anyhow::Result<()> {
     let running: Vec<_> =
         testnet.sites.iter().filter(|site| testnet.node_process(site).is_some()).collect();
@@ -218,7 +220,7 @@ async fn end_relay(testnet: &Testnet) -> anyhow::Result<()> {
     let Some(relay) = testnet.relay_process() else { return Ok(()) };
     relay.signal(Signal::KILL)?;
     if !relay.await_gone(Duration::from_secs(5)).await {
-        bail!("the relay (process {}) doesn't end", relay.pid());
+        bail!("the relay (process {}) doesn't exit", relay.pid());
     }
     Ok(())
 }

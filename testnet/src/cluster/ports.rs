@@ -1,4 +1,4 @@
-//! Whether the ports that are needed are free, and who has them if not.
+//! Checks whether the required ports are free, and which processes occupy them.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
 };
 
-/// A port to be had.
+/// A port that the testnet needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     Udp(SocketAddr),
@@ -14,7 +14,8 @@ pub enum Port {
 }
 
 impl Port {
-    /// `None`: free. Else a sentence that says which it is and who has it.
+    /// `None` when the port is free; otherwise a sentence with the port and the process that has
+    /// it.
     #[must_use]
     pub fn describe_conflict(self) -> Option<String> {
         let (name, address, error) = match self {
@@ -26,7 +27,7 @@ impl Port {
     }
 }
 
-/// The process with a socket on this port, as far as /proc tells.
+/// The process with a socket on this port, as far as /proc shows it.
 fn owner(protocol: &str, port: u16) -> Option<String> {
     let mut inodes = BTreeSet::new();
     for table in [format!("/proc/net/{protocol}"), format!("/proc/net/{protocol}6")] {
@@ -52,7 +53,7 @@ fn owner(protocol: &str, port: u16) -> Option<String> {
     None
 }
 
-/// The inodes of the sockets on a port, from a table like `/proc/net/udp`.
+/// The inodes of the sockets on a port, from a table such as `/proc/net/udp`.
 fn sockets_on(table: &str, port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
     let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -1,7 +1,7 @@
 //! Processes that outlive the verb that started them: found again, signalled, waited for.
 //!
-//! A pid file alone proves nothing, since numbers are used again: a process counts as ours only when its command
-//! line says so, and it's held by a pidfd from then on. Every process lives in a session of its own.
+//! A pid file alone proves nothing, since pids are reused: a process is identified by its command
+//! line, too, and then held by a pidfd. Every process runs in its own session.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,10 +21,10 @@ use rustix::{
 };
 use tokio::time::{Instant, sleep};
 
-/// The verb by which this program becomes another: see [`detach`].
+/// The verb by which this program execs another one: see [`detach`].
 const DETACH: &str = "detach";
 
-/// A running process, held so that its number can't come to mean another.
+/// A running process, held by a pidfd so that a reused pid isn't mistaken for it.
 #[derive(Debug)]
 pub struct Process {
     pid: Pid,
@@ -32,8 +32,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process whose command line has these words after the program's name: the one that the pid file names, else
-    /// (the file was never written) any.
+    /// Finds the process whose command line has these words after the program's name: first the one
+    /// in the pid file; if that fails (the file may never have been written), any process.
     #[must_use]
     pub fn find(pid_file: &Path, words: &[&str]) -> Option<Self> {
         let noted = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok());
@@ -51,7 +51,8 @@ impl Process {
             return None;
         }
         let handle = pidfd_open(number, PidfdFlags::empty()).ok()?;
-        // It may have gone, and its number to another, before the handle was there.
+        // Checks again: before the pidfd was open the process may have exited and its pid been
+        // reused.
         command_line_has(pid, words).then_some(Self { pid: number, handle })
     }
 
@@ -60,7 +61,7 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal; to one that is gone, nothing.
+    /// Sends a signal; does nothing when the process is gone.
     ///
     /// # Errors
     /// When the kernel forbids it.
@@ -78,7 +79,7 @@ impl Process {
         matches!(poll(&mut handles, Some(&at_once)), Ok(ready) if ready > 0)
     }
 
-    /// Waits for its end; `false`: it still runs.
+    /// Waits for the process to exit; `false` if it's still running.
     pub async fn await_gone(&self, patience: Duration) -> bool {
         let start = Instant::now();
         while !self.is_gone() {
@@ -90,15 +91,15 @@ impl Process {
         true
     }
 
-    /// Whether SIGSTOP holds it.
+    /// Whether the process is stopped by SIGSTOP.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        // The name in front may contain anything, but the last parenthesis ends it.
+        // The program's name may contain anything; the last parenthesis ends it.
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
     }
 
-    /// Resident memory, bytes.
+    /// Resident memory, in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
@@ -112,19 +113,20 @@ fn command_line_has(pid: i32, words: &[&str]) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut said = line.split(|byte| *byte == 0).skip(1).peekable();
     if said.next_if_eq(&DETACH.as_bytes()).is_some() {
-        // About to become the other: its name comes next.
+        // Before its exec, a process in [`detach`] has this program's name; the target's name
+        // follows.
         said.next();
     }
     said.take(words.len()).eq(words.iter().map(|word| word.as_bytes()))
 }
 
-/// Starts a program that outlives this one; its output is appended to the log. Gives its process number.
+/// Starts a program that outlives this one; its output is appended to the log. Returns its pid.
 ///
 /// # Errors
-/// When the log can't be opened or the program not be started.
+/// When the log can't be opened or the program can't be started.
 pub fn start(program: &Path, arguments: &[&str], log: &Path) -> io::Result<u32> {
     let log = OpenOptions::new().append(true).create(true).open(log)?;
-    // This program again, which leaves the session before it becomes the other: see `detach`.
+    // Runs this program, which leaves the session before it execs the other one: see `detach`.
     let mut child = Command::new("/proc/self/exe")
         .arg(DETACH)
         .arg(program)
@@ -134,12 +136,12 @@ pub fn start(program: &Path, arguments: &[&str], log: &Path) -> io::Result<u32> 
         .stderr(log)
         .spawn()?;
     let pid = child.id();
-    // While this program runs, the other's remains must not look like a process that is still there.
+    // While this program runs, the child must be reaped, or it would look like a live process.
     thread::Builder::new().name("reaper".into()).spawn(move || child.wait())?;
     Ok(pid)
 }
 
-/// Becomes another program in a session of its own, so that no terminal's end reaches it.
+/// Execs another program in a new session, so that closing a terminal doesn't end it.
 pub fn detach(program: &str, arguments: &[String]) -> io::Error {
     match setsid() {
         Ok(_) => Command::new(program).args(arguments).exec(),
@@ -147,7 +149,7 @@ pub fn detach(program: &str, arguments: &[String]) -> io::Error {
     }
 }
 
-/// Writes a pid file whole or not at all.
+/// Writes a pid file atomically.
 ///
 /// # Errors
 /// When it can't be written.
@@ -157,14 +159,15 @@ pub fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
     fs::rename(new, path)
 }
 
-/// Holds a folder for one verb that changes processes or files; others wait. Ends with the process, however it ends.
+/// Locks a folder for one verb that changes processes or files; other verbs wait. The kernel
+/// releases the lock when the process ends, even after a crash.
 #[derive(Debug)]
 pub struct FolderLock {
     _folder: File,
 }
 
 impl FolderLock {
-    /// Waits for its turn.
+    /// Waits for the lock.
     ///
     /// # Errors
     /// When the folder can't be opened.

@@ -1,4 +1,4 @@
-//! A site: its name, its node's number and its ports, from a file in `testnet/sites/`, and where its files are.
+//! A site: name, node number and ports from a file in `testnet/sites/`, and the paths of its files.
 
 use std::{
     fs, io,
@@ -10,17 +10,17 @@ use anyhow::{Context, bail};
 use evenkeel_wire::id::NodeId;
 use serde::Deserialize;
 
-/// A site's file.
+/// A file in `testnet/sites/`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteFile {
     pub name: String,
     pub node: NodeId,
-    /// Peers talk to this port, clients to the next, HTTP to the one after.
+    /// The base port: peers use it, clients the next one, HTTP the one after that.
     pub port: u16,
 }
 
-/// A site of the running testnet.
+/// A site of the testnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     pub name: String,
@@ -36,7 +36,7 @@ impl Site {
         Self { name: plan.name, node: plan.node, port: plan.port, folder }
     }
 
-    /// What `cluster new` is told.
+    /// The site's argument for `cluster new`.
     #[must_use]
     pub fn argument(&self) -> String {
         format!("{}={}:{}", self.name, Ipv4Addr::LOCALHOST, self.port)
@@ -57,7 +57,7 @@ impl Site {
         (Ipv4Addr::LOCALHOST, self.port + 2).into()
     }
 
-    /// Where another site reaches this one through the relay.
+    /// The relay's address at which another site reaches this one.
     #[must_use]
     pub fn relayed_address(&self, from: NodeId) -> SocketAddr {
         let above = u16::try_from(from).expect("a testnet has a handful of sites");
@@ -94,7 +94,7 @@ impl Site {
         self.folder.join("pid")
     }
 
-    /// The last lines of the node's log, for when it doesn't start.
+    /// The last lines of the node's log, for reports of failed starts.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {
         let text = fs::read(self.log()).unwrap_or_default();
@@ -103,13 +103,13 @@ impl Site {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    /// How long the log is now, so that [`Self::log_since`] can tell what came later.
+    /// The current length of the log, for a later [`Self::log_since`].
     #[must_use]
     pub fn log_length(&self) -> u64 {
         fs::metadata(self.log()).map_or(0, |metadata| metadata.len())
     }
 
-    /// What came into the log since it had this length.
+    /// The part of the log written since it had this length.
     #[must_use]
     pub fn log_since(&self, length: u64) -> String {
         let text = fs::read(self.log()).unwrap_or_default();
@@ -118,10 +118,10 @@ impl Site {
     }
 }
 
-/// All sites of a folder of site files, by node number.
+/// Loads all site files of a folder, ordered by node number.
 ///
 /// # Errors
-/// When the folder or a file can't be read, or two sites want the same.
+/// When the folder or a file can't be read, or two sites conflict.
 pub fn load_all(sites_folder: &Path, run_folder: &Path) -> anyhow::Result<Vec<Site>> {
     let mut sites = Vec::new();
     for path in files_of(sites_folder).with_context(|| sites_folder.display().to_string())? {
@@ -131,7 +131,7 @@ pub fn load_all(sites_folder: &Path, run_folder: &Path) -> anyhow::Result<Vec<Si
     }
     sites.sort_by_key(|site| site.node);
     for (number, site) in sites.iter().enumerate() {
-        // `cluster new` numbers the nodes in the order in which it is told the sites.
+        // `cluster new` numbers the nodes in the order of its --site arguments.
         if usize::try_from(site.node).is_ok_and(|node| node != number + 1) {
             bail!("{}: nodes are numbered from 1 without gaps", sites_folder.display());
         }

@@ -1,4 +1,4 @@
-//! `status`: a table of all sites, from their admin sockets, their processes and the relay.
+//! `status`: a table of all sites, from their admin sockets, processes and the relay.
 
 use evenkeel_node::operator::status::Status;
 
@@ -24,7 +24,7 @@ const HEAD: [&str; 10] = [
 /// Prints the table.
 ///
 /// # Errors
-/// When there is no testnet.
+/// When the testnet isn't set up.
 pub async fn print(testnet: &Testnet) -> anyhow::Result<()> {
     let made = testnet.demand_setup_marker()?;
     let relay = testnet.relay_state();
@@ -77,7 +77,7 @@ fn links(testnet: &Testnet, state: &RelayState) -> String {
     );
     for (node, cut) in &state.rules.cuts {
         let site = testnet.sites.iter().find(|site| site.node == *node);
-        let name = site.map_or("a stranger", |site| site.name.as_str());
+        let name = site.map_or("an unknown node", |site| site.name.as_str());
         let how = match cut {
             Cut { incoming: true, outgoing: true } => "both ways",
             Cut { incoming: true, .. } => "in",

@@ -1,4 +1,4 @@
-//! The testnet as a whole: where its files are, which of its processes run, and how its sites are at the moment.
+//! The testnet as a whole: paths of its files, running processes, current state of its sites.
 
 use std::{
     fs, io,
@@ -17,22 +17,22 @@ use super::{
 };
 use crate::relay::{self, Control, RelayState};
 
-/// The words after the program's name by which a relay is known.
+/// The command-line words after the program's name that identify a relay.
 pub const RELAY_WORDS: [&str; 2] = ["relay", "--root"];
 
-/// A wrong argument, which ends a verb with 2.
+/// A wrong argument; the verb exits with code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// What was written last when the files were made; without it, they are the remains of a verb that was killed.
+/// Written last when the files are made; without it the files are leftovers of a killed verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupMarker {
-    /// Without the relay.
+    /// Whether the testnet runs without the relay.
     pub direct: bool,
 }
 
-/// See the module.
+/// The testnet below one root folder.
 #[derive(Clone, Debug)]
 pub struct Testnet {
     root: PathBuf,
@@ -45,7 +45,7 @@ impl Testnet {
     /// Reads the site files below the root.
     ///
     /// # Errors
-    /// When they aren't there or don't fit together.
+    /// When they are missing or inconsistent.
     pub fn open(root: &Path, evenkeel: Option<PathBuf>) -> anyhow::Result<Self> {
         let root = root.canonicalize().with_context(|| root.display().to_string())?;
         let evenkeel = match evenkeel {
@@ -93,7 +93,7 @@ impl Testnet {
     /// Waits until no other verb changes processes or files.
     ///
     /// # Errors
-    /// When the folder to lock is gone.
+    /// When the folder to lock doesn't exist.
     pub fn acquire_lock(&self) -> anyhow::Result<FolderLock> {
         let folder = self.root.join("testnet/sites");
         FolderLock::acquire(&folder).with_context(|| folder.display().to_string())
@@ -106,21 +106,21 @@ impl Testnet {
     pub fn site(&self, name: &str) -> Result<&Site, UsageError> {
         self.sites.iter().find(|site| site.name == name).ok_or_else(|| {
             let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
-            UsageError(format!("no site is called {name}; there are {}", names.join(", ")))
+            UsageError(format!("no site is called {name}; the sites are {}", names.join(", ")))
         })
     }
 
-    /// How the files were made; `None`: not, or not to the end.
+    /// How the files were made; `None` when they are missing or incomplete.
     #[must_use]
     pub fn read_setup_marker(&self) -> Option<SetupMarker> {
         let text = fs::read_to_string(self.setup_marker_file()).ok()?;
         serde_json::from_str(&text).ok()
     }
 
-    /// Notes that the files are whole.
+    /// Marks the files as complete.
     ///
     /// # Errors
-    /// When the note can't be written.
+    /// When the marker can't be written.
     pub fn write_setup_marker(&self, made: SetupMarker) -> io::Result<()> {
         let new = self.setup_marker_file().with_extension("new");
         fs::write(&new, serde_json::to_string(&made)?)?;
@@ -130,9 +130,9 @@ impl Testnet {
     /// How the files were made.
     ///
     /// # Errors
-    /// When they weren't.
+    /// When they are missing or incomplete.
     pub fn demand_setup_marker(&self) -> anyhow::Result<SetupMarker> {
-        self.read_setup_marker().context("there is no testnet yet: say `scripts/testnet.sh up`")
+        self.read_setup_marker().context("there is no testnet yet: run `scripts/testnet.sh up`")
     }
 
     #[must_use]
@@ -141,10 +141,10 @@ impl Testnet {
         Process::find(&site.pid_file(), &["run", "--config", config.to_str()?])
     }
 
-    /// A site's node.
+    /// The process of a site's node.
     ///
     /// # Errors
-    /// When it doesn't run.
+    /// When it isn't running.
     pub fn demand_process(&self, site: &Site) -> anyhow::Result<Process> {
         self.node_process(site).with_context(|| format!("{} isn't running", site.name))
     }
@@ -155,36 +155,37 @@ impl Testnet {
         Process::find(&self.relay_folder().join("pid"), &[verb, flag, self.root.to_str()?])
     }
 
-    /// Talks to the relay.
+    /// A connection to the relay's control socket.
     ///
     /// # Errors
-    /// When the testnet runs without one.
+    /// When the testnet runs without the relay.
     pub fn relay_control(&self) -> anyhow::Result<Control> {
         if self.demand_setup_marker()?.direct {
             bail!(
-                "the testnet is up with --direct, so nothing stands between the sites: `down`, then `up`"
+                "the testnet runs with --direct, so there is no relay between the sites: run `down`, then `up`"
             );
         }
         Ok(Control::new(self.relay_folder().join("control.sock")))
     }
 
-    /// What the relay does at the moment, where there is one.
+    /// The relay's current state; `None` without a relay.
     #[must_use]
     pub fn relay_state(&self) -> Option<RelayState> {
         self.relay_control().ok()?.order(relay::Order::Tell).ok()
     }
 
-    /// Asks all nodes at once, by site.
+    /// Asks all nodes concurrently; the results are ordered by site.
     pub async fn statuses(&self) -> Vec<Result<Status, admin::AdminCallError>> {
         let asked =
             self.sites.iter().map(|site| async { admin::status(&site.admin_socket()).await });
         join_all(asked).await
     }
 
-    /// The site that says of itself that it is the primary; of several the one with the highest term.
+    /// The site that reports itself as primary; if there are several, the one with the highest
+    /// term.
     ///
     /// # Errors
-    /// When none does.
+    /// When no site does.
     pub async fn primary(&self) -> anyhow::Result<&Site> {
         let statuses = self.statuses().await;
         let both = self.sites.iter().zip(&statuses);
@@ -195,9 +196,9 @@ impl Testnet {
     }
 }
 
-/// A program that was built together with this one.
+/// The path of a program that was built together with this one.
 fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
     let own = fs::read_link("/proc/self/exe").context("/proc/self/exe")?;
-    let folder = own.parent().context("this program lies in no folder")?;
+    let folder = own.parent().context("this program's path has no folder")?;
     Ok(folder.join(name))
 }

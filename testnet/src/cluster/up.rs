@@ -1,4 +1,5 @@
-//! `up` and `down`: from nothing, from a stop or from a crash to three sites of which one is primary; and back.
+//! `up` and `down`: start three sites with one primary, from nothing, after a stop or after a
+//! crash; and stop them.
 
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use tokio::time::{Instant, sleep};
 use super::{files, nodes, site::Site, testnet::Testnet};
 use crate::output::{print_line, print_progress};
 
-/// How long three sites may take to agree on a primary and to catch up.
+/// Time limit for three sites to elect a primary and to catch up.
 pub const READY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts what doesn't run yet, and waits until one is primary and all are caught up.
+/// Starts all processes that aren't running, and waits until one site is primary and all are caught
+/// up.
 ///
 /// # Errors
-/// When that doesn't come about; the text says why.
+/// When this state isn't reached; the error says why.
 pub async fn up(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
     prepare(testnet, fresh, direct).await?;
     let mut launched = Vec::new();
@@ -33,7 +35,7 @@ pub async fn up(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<
     Ok(())
 }
 
-/// `up`, then prints where the sites listen.
+/// Runs `up`, then prints the sites' addresses.
 ///
 /// # Errors
 /// See [`up`].
@@ -54,13 +56,14 @@ pub async fn up_and_print(testnet: &Testnet, fresh: bool, direct: bool) -> anyho
 }
 
 async fn prepare(testnet: &Testnet, fresh: bool, direct: bool) -> anyhow::Result<()> {
-    // Held to the end, so that nobody starts a node on files that are about to go.
+    // Held until the function returns, so that no other verb starts a node on files that are being
+    // deleted.
     let _turn = testnet.acquire_lock()?;
     match testnet.read_setup_marker() {
         Some(made) if !fresh => repoint(testnet, made.direct, direct),
         _ => {
             nodes::kill_all(testnet).await?;
-            print_progress("making the files of a new cluster");
+            print_progress("creating the files of a new cluster");
             files::make(testnet, direct)
         }
     }
@@ -72,15 +75,15 @@ fn repoint(testnet: &Testnet, was_direct: bool, direct: bool) -> anyhow::Result<
     }
     if testnet.sites.iter().any(|site| testnet.node_process(site).is_some()) {
         let other = if direct { "with the relay" } else { "with --direct" };
-        bail!("the testnet is up {other}: say `down` first");
+        bail!("the testnet is up {other}: run `down` first");
     }
     files::set_peer_addresses(testnet, direct)
 }
 
-/// Waits until one site is primary and all others have what it had committed.
+/// Waits until one site is primary and all others have applied its committed entries.
 ///
 /// # Errors
-/// When that takes longer than it may; the text says what is missing.
+/// When the time limit passes; the error says what is missing.
 pub async fn await_caught_up(testnet: &Testnet, patience: Duration) -> anyhow::Result<&Site> {
     let start = Instant::now();
     let mut reached = None;
@@ -93,7 +96,7 @@ pub async fn await_caught_up(testnet: &Testnet, patience: Duration) -> anyhow::R
         let known = statuses.iter().flatten();
         reached = known.filter(|status| status.is_primary()).filter_map(|s| s.committed).max();
         if let Some(dead) = testnet.sites.iter().find(|site| testnet.node_process(site).is_none()) {
-            bail!("{} has ended:\n{}", dead.name, dead.log_tail(8));
+            bail!("{} has exited:\n{}", dead.name, dead.log_tail(8));
         }
         if start.elapsed() > patience {
             bail!("not caught up within {} s: {missing}", patience.as_secs());
@@ -102,7 +105,8 @@ pub async fn await_caught_up(testnet: &Testnet, patience: Duration) -> anyhow::R
     }
 }
 
-/// The primary's place, when all sites agree on it and have applied `reached`; else what is missing.
+/// The primary's index, when all sites agree on it and have applied `reached`; otherwise the
+/// reason.
 fn find_caught_up_primary<E: std::fmt::Display>(
     testnet: &Testnet,
     statuses: &[Result<Status, E>],
@@ -133,7 +137,7 @@ fn find_caught_up_primary<E: std::fmt::Display>(
     Ok(number)
 }
 
-/// Stops everything, gracefully.
+/// Stops everything gracefully.
 ///
 /// # Errors
 /// When a node had to be killed.

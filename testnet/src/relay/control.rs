@@ -1,4 +1,4 @@
-//! How the relay is told what to do: one JSON line in, one out, over a unix socket in the run folder.
+//! The relay's control socket: one JSON line in, one out, over a unix socket in the run folder.
 
 use std::{
     fs,
@@ -20,21 +20,21 @@ use super::{
 const LINE_BYTES_MAX: u64 = 4_096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the relay can be told.
+/// A request to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
-    /// Drop these directions of a site, from the answer on.
+    /// Drop these directions of a site's traffic, from the reply on.
     Cut { node: NodeId, cut: Cut },
-    /// Let them flow again.
+    /// Restore these directions.
     Heal { node: NodeId, cut: Cut },
-    /// All links are like this from now on.
+    /// Set the conditions of all links.
     Link(LinkConditions),
-    /// Change nothing.
+    /// Only report the state.
     Tell,
 }
 
-/// The rules that hold now, and what became of the datagrams.
+/// The current rules, and the datagram counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayState {
     pub rules: Rules,
@@ -48,15 +48,15 @@ enum OrderReply {
     Refused(String),
 }
 
-/// Listens for orders until the process ends.
+/// Serves orders until the process ends.
 pub(crate) fn serve(listener: &UnixListener, shared: &Mutex<Shared>) {
     for stream in listener.incoming().filter_map(Result::ok) {
-        // One that hangs up in the middle has only itself to blame.
+        // A client that disconnects early gets no reply.
         let _ = answer(&stream, shared);
     }
 }
 
-/// Binds the control socket; one that a dead relay left behind makes room.
+/// Binds the control socket; replaces the file of a dead relay.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         let text = format!("another relay answers at {}", path.display());
@@ -99,7 +99,7 @@ fn apply_order(order: Order, shared: &Mutex<Shared>) -> OrderReply {
     OrderReply::Done(RelayState { rules: shared.rules.clone(), counts: shared.counts })
 }
 
-/// Talks to a running relay.
+/// A client of a running relay.
 #[derive(Clone, Debug)]
 pub struct Control {
     path: PathBuf,
@@ -111,10 +111,10 @@ impl Control {
         Self { path }
     }
 
-    /// Gives an order; when this returns, it holds for every datagram.
+    /// Sends an order; when this returns, the order applies to every datagram.
     ///
     /// # Errors
-    /// When no relay answers, or it refuses.
+    /// When no relay answers, or it refuses the order.
     pub fn order(&self, order: Order) -> io::Result<RelayState> {
         let stream = UnixStream::connect(&self.path)
             .map_err(|error| with_socket_path(&error, &self.path))?;
@@ -142,7 +142,7 @@ fn write_line(mut stream: &UnixStream, line: &str) -> io::Result<()> {
     stream.write_all(format!("{line}\n").as_bytes())
 }
 
-/// Shared between [`serve`] and the forwarding thread.
+/// Creates the state shared by [`serve`] and the forwarding thread.
 #[must_use]
 pub(crate) fn new_shared() -> Arc<Mutex<Shared>> {
     Arc::default()

@@ -1,7 +1,7 @@
-//! The relay's one thread: takes datagrams from where they come, and hands them on when the rules say so.
+//! The relay's forwarding thread: receives datagrams and sends them on as the rules say.
 //!
-//! The rules are locked while a turn is made, so that a cut holds for every datagram from its answer on.
-//! A site that is cut loses what is on the way, too.
+//! The rules stay locked during one turn of the loop, so that a cut applies to every datagram from
+//! the order's reply on. A cut also drops the site's datagrams in flight.
 
 use std::{
     io,
@@ -25,33 +25,33 @@ use super::{
     rules::{Chance, Rules},
 };
 
-/// The most addresses served at once; the one that was quiet for longest makes room.
+/// The most source addresses served at once; a new one replaces the one idle for longest.
 const SOURCES_MAX: usize = 64;
-/// The most datagrams taken from one socket before the next has its turn.
+/// The most datagrams received from one socket before the next one's turn.
 const TURN_DATAGRAMS_MAX: usize = 64;
 const DATAGRAM_BYTES_MAX: usize = 65_536;
 const BACK: u64 = 1 << 32;
 
-/// What became of all datagrams so far.
+/// Counts of all datagrams so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatagramCounts {
     pub forwarded: u64,
-    /// By the link's loss.
+    /// Dropped by the link's loss.
     pub lost: u64,
-    /// On a direction that is cut.
+    /// Dropped in a cut direction.
     pub cut: u64,
-    /// For want of room, or refused by the kernel.
+    /// Dropped because a lane was full or the kernel refused the send.
     pub overflowed: u64,
 }
 
-/// What the control socket and the thread share.
+/// State shared by the control socket and the forwarding thread.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) counts: DatagramCounts,
 }
 
-/// See the module.
+/// The state of the forwarding thread.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     epoll: OwnedFd,
@@ -76,7 +76,7 @@ impl Forwarder {
         Ok(Self { epoll, routes, sources: Vec::new(), chance: Chance::new(seed), shared })
     }
 
-    /// Runs until the process ends or the kernel refuses to wait.
+    /// Runs until the process ends or polling fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(SOURCES_MAX);
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
@@ -112,7 +112,7 @@ impl Forwarder {
         lanes.filter_map(Lane::due_at).min()
     }
 
-    /// Datagrams of the site that sends to this route's port.
+    /// Receives datagrams that a site sent to this route's port.
     fn receive_requests(&mut self, route: usize, buffer: &mut [u8], shared: &mut Shared) {
         for _ in 0..TURN_DATAGRAMS_MAX {
             let Ok((bytes, address)) = self.routes[route].front.recv_from(buffer) else { return };
@@ -137,7 +137,7 @@ impl Forwarder {
         }
     }
 
-    /// Replies to one of the addresses.
+    /// Receives replies to one of the source addresses.
     fn receive_replies(&mut self, number: usize, buffer: &mut [u8], shared: &mut Shared) {
         let Some(source) = self.sources.get_mut(number) else { return };
         let route = &self.routes[source.route];
@@ -174,14 +174,14 @@ impl Forwarder {
             return Ok(number);
         }
         let quiet = self.sources.iter().enumerate().min_by_key(|(_, source)| source.used);
-        let (number, _) = quiet.expect("there are as many as there can be");
+        let (number, _) = quiet.expect("the table is full");
         watch(&self.epoll, &source.back, encode_token(number, true))?;
-        // Closing the old socket ends its watch.
+        // Closing the old socket also removes it from epoll.
         self.sources[number] = source;
         Ok(number)
     }
 
-    /// Hands on what has arrived at the end of its way.
+    /// Sends the datagrams that are due.
     fn deliver(&mut self, shared: &mut Shared) {
         let now = Instant::now();
         for source in &mut self.sources {
@@ -198,7 +198,7 @@ impl Forwarder {
     }
 }
 
-/// From where to where a datagram goes.
+/// The ends of a datagram's path.
 struct DatagramPath {
     from: NodeId,
     to: NodeId,
@@ -217,7 +217,7 @@ impl DatagramPath {
     }
 }
 
-/// A datagram that has come: gone, on its way, or handed on at once.
+/// Handles a received datagram: drops it, queues it, or sends it immediately.
 fn handle_datagram(
     way: &DatagramPath,
     socket: &UdpSocket,
@@ -249,10 +249,10 @@ fn watch(epoll: &OwnedFd, socket: impl AsFd, token: u64) -> io::Result<()> {
 }
 
 fn encode_token(number: usize, back: bool) -> u64 {
-    let number = u64::try_from(number).expect("a handful");
+    let number = u64::try_from(number).expect("a small number");
     if back { number | BACK } else { number }
 }
 
 fn decode_token(number: u64) -> usize {
-    usize::try_from(number).expect("made from a place")
+    usize::try_from(number).expect("made from an index")
 }

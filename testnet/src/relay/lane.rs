@@ -1,15 +1,15 @@
-//! One direction between two sites: datagrams on their way, in the order in which they came.
+//! One direction between two sites: datagrams in flight, in the order of their arrival.
 //!
-//! Bounded in bytes: what finds the lane full is dropped, as a router drops it.
+//! Bounded in bytes: a datagram that finds the lane full is dropped, as in a router.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// The most bytes that one lane holds: 300 MB/s for a fifth of a second.
+/// The most bytes in one lane: 300 MB/s for a fifth of a second.
 pub(crate) const LANE_BYTES_MAX: usize = 64 << 20;
 
-/// See the module.
+/// A queue of datagrams in flight.
 #[derive(Debug)]
 pub(crate) struct Lane {
     waiting: VecDeque<(Instant, Vec<u8>)>,
@@ -22,17 +22,17 @@ impl Lane {
         Self { waiting: VecDeque::new(), bytes: 0, last_due: now }
     }
 
-    /// Whether a datagram that needs no time may overtake nothing by going at once.
+    /// Whether a datagram without delay can be sent immediately without overtaking another one.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Sends a datagram on its way; `false`: the lane is full.
+    /// Queues a datagram; `false` when the lane is full.
     pub(crate) fn push(&mut self, now: Instant, delay: Duration, datagram: &[u8]) -> bool {
         if self.bytes + datagram.len() > LANE_BYTES_MAX {
             return false;
         }
-        // Never before the one in front: jitter must not reorder.
+        // Never due before the previous datagram: jitter must not reorder.
         let due = (now + delay).max(self.last_due);
         self.last_due = due;
         self.bytes += datagram.len();
@@ -40,12 +40,12 @@ impl Lane {
         true
     }
 
-    /// When the next one arrives.
+    /// When the next datagram is due.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         self.waiting.front().map(|(due, _)| *due)
     }
 
-    /// The next one, when it has arrived.
+    /// The next datagram, if it's due.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Vec<u8>> {
         let (due, _) = self.waiting.front()?;
         if *due > now {

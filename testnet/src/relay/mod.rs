@@ -1,11 +1,12 @@
-//! The relay between the sites: datagrams pass through it, so that it can delay, lose and cut them.
+//! The relay between the sites: it forwards datagrams, and can delay, lose and cut them.
 //!
 //! ```text
 //! site A ─▶ port of (A→B) ─▶ lane there ─▶ socket for A's address ─▶ site B's own port
 //! site A ◀─ port of (A→B) ◀─ lane home ◀─ socket for A's address ◀─ site B
 //! ```
-//! One process, one forwarding thread, one thread for orders. It knows nothing of what it carries, remembers
-//! nothing over a restart (a new relay is open), and never passes on a refusal: a burning site sends none.
+//! One process with one forwarding thread and one control thread. It never reads a datagram's
+//! content, keeps nothing over a restart (a new relay has no cuts), and never passes on an ICMP
+//! port-unreachable: a dead site sends none.
 
 pub mod control;
 mod forward;
@@ -20,10 +21,10 @@ pub use forward::DatagramCounts;
 pub use route::RoutePlan;
 pub use rules::{Cut, LinkConditions};
 
-/// Carries datagrams between the sites until the process ends.
+/// Forwards datagrams between the sites until the process ends.
 ///
 /// # Errors
-/// When a port or the control socket is taken, or the kernel fails.
+/// When a port or the control socket is taken, or a system call fails.
 pub fn run(plans: &[RoutePlan], control_socket: &Path, seed: u64) -> io::Result<()> {
     let shared = control::new_shared();
     let forwarder = forward::Forwarder::open(plans, seed, Arc::clone(&shared))?;

@@ -1,7 +1,9 @@
-//! The sockets between two sites: the port on which one reaches the other, and one socket per address that came there.
+//! The sockets between two sites: the port at which one reaches the other, and one socket per
+//! source address.
 //!
-//! A socket of its own for every source, so that the replies find their way back. None is connected: the kernel
-//! then reports no refusals, and none are passed on. A site that burns sends none either.
+//! Each source has its own socket, so that replies can be routed back to it. No socket is
+//! connected: the kernel then reports no ICMP port-unreachable, and none is passed on. A dead site
+//! sends none either.
 
 use std::{
     io,
@@ -14,10 +16,10 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 
-/// What the kernel is asked to hold for each socket; it may give less.
+/// The buffer size requested for each socket; the kernel may grant less.
 const SOCKET_BYTES: usize = 8 << 20;
 
-/// From one site to another: `from` sends to `listen`, and the relay sends on to `target`.
+/// One direction between two sites: `from` sends to `listen`, and the relay forwards to `target`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoutePlan {
     pub from: NodeId,
@@ -26,7 +28,7 @@ pub struct RoutePlan {
     pub target: SocketAddr,
 }
 
-/// The port of a plan, open.
+/// The open port of a plan.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) plan: RoutePlan,
@@ -39,16 +41,16 @@ impl Route {
     }
 }
 
-/// One address that came to a route, and what is on the way for it.
+/// One source address of a route, and its datagrams in flight.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Which route, by its place.
+    /// The route's index.
     pub(crate) route: usize,
     pub(crate) address: SocketAddr,
     pub(crate) back: UdpSocket,
     /// Towards the route's target.
     pub(crate) there: Lane,
-    /// Towards the address.
+    /// Towards the source address.
     pub(crate) home: Lane,
     pub(crate) used: Instant,
 }
@@ -65,7 +67,8 @@ fn bind_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)
         .map_err(|error| io::Error::new(error.kind(), format!("udp {address}: {error}")))?;
     socket.set_nonblocking(true)?;
-    // Over the system's limit where that is allowed, else up to it; less only costs datagrams.
+    // Beyond the system's limit if permitted, otherwise up to it; a smaller buffer only costs
+    // datagrams.
     if sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BYTES).is_err() {
         sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BYTES)?;
     }

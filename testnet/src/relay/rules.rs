@@ -1,41 +1,42 @@
-//! What the relay does to a datagram: loses it, delays it, or lets no more through.
+//! The rules for datagrams: loss, delay and cuts.
 //!
-//! Times in microseconds, loss in parts per million. Never blocks and never asks a clock: time is handed in.
+//! Times are in microseconds, loss in parts per million. Never blocks and never reads a clock: the
+//! caller passes the time.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use evenkeel_wire::id::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// The longest round trip and the widest jitter that a link can be given, milliseconds.
+/// The longest round trip and the largest jitter of a link, in milliseconds.
 pub const LINK_MS_MAX: u64 = 60_000;
-/// All of them are lost.
+/// All datagrams are lost.
 pub const LOSS_PPM_MAX: u32 = 1_000_000;
 
-/// How the links between all sites are.
+/// The conditions of the links between all sites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkConditions {
-    /// The round trip that the relay adds; half of it each way.
+    /// The round trip that the relay adds, half of it each way.
     pub rtt_ms: u64,
-    /// Added one way, evenly spread from nothing to this. Datagrams stay in order.
+    /// Added one way, uniformly distributed from 0 to this. Datagrams stay in order.
     pub jitter_ms: u64,
-    /// Lost, of a million.
+    /// Lost datagrams per million.
     pub loss_ppm: u32,
 }
 
-/// Which directions of a site's peer traffic are dropped.
+/// The directions of a site's peer traffic that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// Nothing reaches the site.
+    /// Traffic to the site.
     pub incoming: bool,
-    /// Nothing leaves it.
+    /// Traffic from the site.
     pub outgoing: bool,
 }
 
 impl Cut {
-    /// The directions that a verb names: neither flag means both.
+    /// The directions given by a verb's flags: neither flag means both.
     #[must_use]
     pub fn from_flags(incoming: bool, outgoing: bool) -> Self {
         let both = incoming == outgoing;
@@ -43,24 +44,24 @@ impl Cut {
     }
 }
 
-/// All rules that hold at the moment.
+/// All current rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
-    /// All links.
+    /// The conditions of all links.
     pub link: LinkConditions,
     /// Sites with at least one direction cut.
     pub cuts: BTreeMap<NodeId, Cut>,
 }
 
 impl Rules {
-    /// Cuts directions in addition to those that are cut already.
+    /// Cuts directions in addition to those already cut.
     pub fn cut(&mut self, node: NodeId, cut: Cut) {
         let now = self.cuts.entry(node).or_default();
         now.incoming |= cut.incoming;
         now.outgoing |= cut.outgoing;
     }
 
-    /// Opens directions; the others stay as they are.
+    /// Restores directions; the others are unchanged.
     pub fn heal(&mut self, node: NodeId, cut: Cut) {
         if let Some(now) = self.cuts.get_mut(&node) {
             now.incoming &= !cut.incoming;
@@ -69,7 +70,7 @@ impl Rules {
         self.cuts.retain(|_, cut| *cut != Cut::default());
     }
 
-    /// Whether anything gets from one site to the other.
+    /// Whether datagrams pass from one site to the other.
     #[must_use]
     pub fn is_open(&self, from: NodeId, to: NodeId) -> bool {
         let leaves = !self.cuts.get(&from).is_some_and(|cut| cut.outgoing);
@@ -83,7 +84,7 @@ impl Rules {
             && chance.below(u64::from(LOSS_PPM_MAX)) < u64::from(self.link.loss_ppm)
     }
 
-    /// How long a datagram is on the way.
+    /// The delay of a datagram.
     pub fn delay(&self, chance: &mut Chance) -> Duration {
         let jitter_us = self.link.jitter_ms * 1_000;
         let added_us = if jitter_us > 0 { chance.below(jitter_us + 1) } else { 0 };
@@ -91,12 +92,12 @@ impl Rules {
     }
 }
 
-/// Chance from a seed (xorshift64*): the same seed loses the same datagrams.
+/// Pseudorandom numbers (xorshift64*): the same seed loses the same datagrams.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// From a seed.
+    /// Starts from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed ^ 0x9e37_79b9_7f4a_7c15 | 1)

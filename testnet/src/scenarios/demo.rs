@@ -1,7 +1,7 @@
-//! `demo`: the story of the fire. Money moves, the primary's site burns, a peer is promoted, money moves on; then the
-//! burnt site comes back, and everything that was acknowledged is checked.
+//! `demo`: transfers run, the primary's site burns, another site is elected, transfers continue;
+//! then the burnt site returns, and everything acknowledged is checked.
 //!
-//! Every step says what happened, not what should have: a step that fails ends the demo.
+//! A step reports only what was observed; a failed step ends the demo.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     output::{print_json, print_line, print_progress},
 };
 
-/// How long money moves before the fire, after it, and after the site is back.
+/// How long transfers run before the fire, after it, and after the site's return.
 const ACT: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What `demo --json` prints.
+/// The output of `demo --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct DemoReport {
     pub rto_ms: u64,
@@ -37,15 +37,15 @@ pub struct DemoReport {
     pub steps: Vec<DemoStep>,
 }
 
-/// One thing that happened.
+/// One observed step.
 #[derive(Clone, Debug, Serialize)]
 pub struct DemoStep {
-    /// Since the demo began.
+    /// Time since the start of the demo.
     pub at_ms: u64,
     pub what: String,
 }
 
-/// Tells while it happens.
+/// Prints the steps as they happen.
 struct Story {
     start: Instant,
     steps: Vec<DemoStep>,
@@ -59,10 +59,10 @@ impl Story {
     }
 }
 
-/// Plays it and prints the report.
+/// Runs the demo and prints the report.
 ///
 /// # Errors
-/// When anything in it didn't happen, or something acknowledged is lost.
+/// When a step fails, or something acknowledged is lost.
 pub async fn run_and_print(testnet: &Testnet, as_json: bool) -> anyhow::Result<()> {
     let report = play(testnet).await?;
     if as_json {
@@ -100,9 +100,9 @@ async fn play(testnet: &Testnet) -> anyhow::Result<DemoReport> {
     move_money(&load, &mut story, "transfers, payments and cash-outs under way").await?;
 
     let rto = kill_primary(testnet, &load, &mut story).await?;
-    move_money(&load, &mut story, "two sites carry on").await?;
+    move_money(&load, &mut story, "two sites continue").await?;
 
-    // `burn` left exactly one site without a process: the one that was primary.
+    // `kill_primary` left exactly one site without a process: the former primary.
     story.add_step(format!(
         "power is back at {}: its node starts on what its disk holds",
         primary.name
@@ -115,13 +115,13 @@ async fn play(testnet: &Testnet) -> anyhow::Result<DemoReport> {
     let counts = load.monitor().counts();
     let history = load.finish().await?;
     story.add_step(format!(
-        "clients hold {} acknowledgements ({} of them rejections) and {} commands without an answer",
+        "clients have {} acknowledgements ({} of them rejections) and {} commands without an answer",
         counts.acknowledged, counts.rejected, counts.unknown
     ));
     let verdict = audit::audit(testnet, history).await?;
     verdict.demand_clean()?;
     story.add_step(format!(
-        "each was asked for again and every balance read: {} lost; sums zero, digests and heads equal",
+        "all were sent again and every balance was read: {} lost; sums zero, digests and heads equal",
         verdict.lost
     ));
     Ok(DemoReport {
@@ -140,7 +140,7 @@ async fn move_money(load: &Load, story: &mut Story, what: &str) -> anyhow::Resul
     let before = load.monitor().counts().acknowledged;
     sleep(ACT).await;
     let moved = load.monitor().counts().acknowledged - before;
-    ensure!(moved > 0, "no money moves");
+    ensure!(moved > 0, "no transfer is acknowledged");
     story.add_step(format!("{what}: {moved} movements acknowledged in {} s", ACT.as_secs()));
     Ok(())
 }
@@ -153,11 +153,13 @@ async fn kill_primary(
     let primary = testnet.primary().await?;
     let process = testnet.demand_process(primary)?;
     load.monitor().inject_fault(|| process.signal(Signal::KILL))?;
-    story
-        .add_step(format!("fire at {}: the primary's power is gone, without a word", primary.name));
+    story.add_step(format!(
+        "fire at {}: the primary's power is gone, without a shutdown",
+        primary.name
+    ));
     let rto = load.await_first_after_fault(PATIENCE).await?;
     let promoted =
-        testnet.primary().await.context("somebody acknowledges, but nobody is primary")?;
+        testnet.primary().await.context("commands are acknowledged, but no site is primary")?;
     ensure!(promoted.name != primary.name, "{} is still primary", primary.name);
     story.add_step(format!(
         "{} was promoted by a majority of sites: the first new movement is acknowledged {} ms after the fire",

@@ -1,4 +1,5 @@
-//! `failover --rounds N`: kill the primary under load, again and again; how long until the next commit, and is all there?
+//! `failover --rounds N`: kills the primary under load repeatedly, measures the time to the next
+//! commit, and checks that nothing acknowledged is lost.
 //!
 //! RTO: t0 just before the kill, t1 the first acknowledgement of a command that was sent after t0.
 
@@ -16,9 +17,9 @@ use crate::{
     output::{print_json, print_progress},
 };
 
-/// What must be acknowledged in each round before the kill.
+/// Acknowledgements in each round before the kill.
 const WARM_UP: u64 = 2_000;
-/// What must be acknowledged after it before the round is over.
+/// Acknowledgements after the kill before the round ends.
 const AFTERMATH: u64 = 2_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,7 +32,7 @@ pub struct RtoMs {
     pub max: u64,
 }
 
-/// What `failover --json` prints.
+/// The output of `failover --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailoverReport {
     pub rounds: usize,
@@ -43,7 +44,7 @@ pub struct FailoverReport {
     pub sums_zero: bool,
 }
 
-/// Runs it and prints the report.
+/// Runs the rounds and prints the report.
 ///
 /// # Errors
 /// When a round doesn't end, or anything acknowledged is lost.
@@ -61,7 +62,7 @@ pub async fn run_and_print(testnet: &Testnet, rounds: usize, as_json: bool) -> a
     Ok(())
 }
 
-/// Brings the sites up where they aren't, and kills the primary in every round.
+/// Starts the sites that aren't running, and kills the primary in every round.
 ///
 /// # Errors
 /// See [`run_and_print()`].
@@ -92,21 +93,21 @@ pub async fn run(testnet: &Testnet, rounds: usize) -> anyhow::Result<FailoverRep
     })
 }
 
-/// The relay must stand between the sites: over `--direct`, the kernel would tell of a dead process at once.
+/// The sites must be connected through the relay: with `--direct` the kernel would report a dead
+/// process immediately.
 ///
 /// # Errors
-/// When the sites don't come up.
+/// When the sites don't start.
 pub async fn up_with_relay(testnet: &Testnet) -> anyhow::Result<()> {
     if testnet.read_setup_marker().is_some_and(|made| made.direct) {
-        print_progress(
-            "the testnet is set up without the relay: stopping it, to start it with the relay",
-        );
+        print_progress("the testnet is set up without the relay: restarting it with the relay");
         up::down(testnet).await?;
     }
     up::up(testnet, false, false).await
 }
 
-/// One round: all caught up, load, kill, wait for the next commit, start again. Gives the killed site and the RTO.
+/// One round: wait for catch-up, load, kill, wait for the next commit, start again. Returns the
+/// killed site and the RTO.
 async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Duration)> {
     load.resume();
     load.await_acknowledged(WARM_UP, PATIENCE).await?;
@@ -120,7 +121,7 @@ async fn kill_once(testnet: &Testnet, load: &Load) -> anyhow::Result<(String, Du
     nodes::start(testnet, primary).await?;
     up::await_caught_up(testnet, up::READY_PATIENCE).await?;
     load.pause().await;
-    // A node is back in every respect only when its peers have seen it for a while.
+    // A node counts as fully back only after its peers have been connected to it for a while.
     sleep(Duration::from_millis(200)).await;
     Ok((primary.name.clone(), rto))
 }
@@ -131,7 +132,7 @@ pub fn millis_rounded_up(time: Duration) -> u64 {
     u64::try_from(time.as_micros().div_ceil(1_000)).expect("no wait lasts that long")
 }
 
-/// By nearest rank.
+/// Percentiles by nearest rank.
 #[must_use]
 pub fn summary(mut times: Vec<Duration>) -> RtoMs {
     times.sort_unstable();

@@ -1,4 +1,5 @@
-//! Scenarios on real processes. They never claim what they did not see.
+//! Scenarios on real processes: the demo and the failover measurement. They never report a result
+//! that wasn't observed.
 
 pub mod demo;
 pub mod failover;

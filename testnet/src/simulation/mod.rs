@@ -1,13 +1,15 @@
-//! The whole cluster as one seeded program: journal, engine, batcher, road, ledger, recovery and keeper as in production, over a
-//! simulated network, disk and clock. The same seed gives the same run, byte for byte.
+//! The whole cluster as one seeded program: journal, engine, batcher, road, ledger, recovery and
+//! keeper as in production, over a simulated network, disk and clock. The same seed gives the same
+//! run, byte for byte.
 //!
 //! ```text
 //! runner ─▶ world ─▶ sites ─▶ lives (production code)      plan ─▶ faults
 //!              └───▶ clients            │ network, disk, clock
 //!                       └────▶ watch ◀──┘ ─▶ invariants/*
 //! ```
-//! Needs a build with `RUSTFLAGS="--cfg evenkeel_simulation --cfg tokio_unstable"`: `scripts/testnet.sh simulate` makes it.
-//! Not simulated: QUIC, threads, sled. They are tested with real processes.
+//! Needs a build with `RUSTFLAGS="--cfg evenkeel_simulation --cfg tokio_unstable"`, which
+//! `scripts/testnet.sh simulate` makes. Not simulated: QUIC, threads, sled; these are tested with
+//! real processes. Nothing in it waits for real time.
 
 pub mod checks;
 pub mod faults;
@@ -26,7 +28,7 @@ pub mod world;
 
 use std::process::ExitCode;
 
-/// What to simulate.
+/// Options of a simulation.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SimulateArgs {
     /// The first seed.
@@ -35,27 +37,28 @@ pub struct SimulateArgs {
     /// How many seeds, counting up from the first.
     #[arg(long, default_value_t = 1)]
     pub runs: u64,
-    /// A case with a script of its own instead of the swarm: 1 2 3 6 7 9 10 11 20 22 24 30 32.
+    /// Run a case with its own plan instead of the swarm: 1 2 3 6 7 9 10 11 20 22 24 30 32.
     #[arg(long)]
     pub case: Option<u32>,
-    /// Run every seed twice and demand the same trace.
+    /// Run every seed twice and compare the traces.
     #[arg(long)]
     pub twice: bool,
-    /// Tell the story of every run.
+    /// Print the events of every run.
     #[arg(long)]
     pub story: bool,
-    /// How many seeds at a time; all cores without it.
+    /// How many seeds run in parallel [default: all cores].
     #[arg(long)]
     pub jobs: Option<usize>,
 }
 
-/// Simulates. 0: every promise held; 1: one was broken, and the last lines say which and how to see it again.
+/// Simulates. Exit code 0: all invariants hold; 1: one is broken, and the last lines name it and
+/// the command that reproduces it.
 #[cfg(evenkeel_simulation)]
 pub fn run(args: &SimulateArgs) -> ExitCode {
     runner::run(args)
 }
 
-/// This build can't: says which one can.
+/// Without the simulation flags: prints how to build it.
 #[cfg(not(evenkeel_simulation))]
 pub fn run(_args: &SimulateArgs) -> ExitCode {
     output::print_line(

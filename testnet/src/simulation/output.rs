@@ -1,8 +1,8 @@
-//! Where the simulation speaks.
+//! The simulation's output.
 
 use std::io::{self, Write};
 
-/// One line on stdout. A reader that has gone away is no failure.
+/// Prints one line to stdout. A closed pipe isn't a failure.
 pub fn print_line(text: &str) {
     let _nobody_reads = writeln!(io::stdout().lock(), "{text}");
 }

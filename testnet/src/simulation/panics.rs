@@ -1,4 +1,4 @@
-//! Panics on this thread, remembered: a task that panics ends quietly, and a run must not.
+//! Records panics on this thread: a panicking task ends silently, but the run must fail.
 
 use std::{cell::RefCell, panic, sync::Once};
 
@@ -6,7 +6,7 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// From now on panics are remembered.
+/// Installs the panic hook.
 pub fn remember() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -25,7 +25,7 @@ pub fn remember() {
     });
 }
 
-/// The first panic since the last question.
+/// Takes the first panic since the last call.
 pub fn take_panic() -> Option<String> {
     PANIC.with(|slot| slot.borrow_mut().take())
 }

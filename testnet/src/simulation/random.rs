@@ -1,4 +1,4 @@
-//! Chance, the same on every machine for the same seed.
+//! Pseudorandom numbers, the same on every machine for the same seed.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    /// A stream of its own for each purpose, so that a new question somewhere doesn't change all others.
+    /// A separate stream for each purpose, so that one more draw somewhere doesn't change all the
+    /// others.
     #[must_use]
     pub fn for_purpose(seed: u64, purpose: u64) -> Self {
         let mut own = Self(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95));
@@ -23,12 +24,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// 0 to `bound` − 1.
+    /// Uniform in 0 to `bound` − 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next_u64() % bound.max(1)
     }
 
-    /// Both inclusive.
+    /// Uniform, both bounds inclusive.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
@@ -37,7 +38,7 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// Both inclusive, microseconds apart.
+    /// Uniform, both bounds inclusive, in steps of one microsecond.
     pub fn millis(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_micros(self.between(low * 1_000, high * 1_000))
     }

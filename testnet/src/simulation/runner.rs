@@ -1,4 +1,5 @@
-//! Many seeds: each on its own runtime and thread, told in order, the first failure last of all.
+//! Runs many seeds, each on its own thread and runtime; reports them in order, and the first
+//! failure last.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,7 @@ use super::{
     world::{self, RunVerdict},
 };
 
-/// What a seed came to.
+/// The result of one seed.
 struct SeedRun {
     seed: u64,
     verdict: RunVerdict,
@@ -31,24 +32,25 @@ pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     if let Some(case) = args.case
         && !CASES.contains(&case)
     {
-        output::print_line(&format!("there is no case {case}; there are {CASES:?}"));
+        output::print_line(&format!("there is no case {case}; the cases are {CASES:?}"));
         return ExitCode::from(2);
     }
     panics::remember();
     let (runs, failed) = run_all(args);
     let count = runs.len();
     let Some(failed) = failed else {
-        output::print_line(&format!("{count} runs, every promise held"));
+        output::print_line(&format!("{count} runs, all invariants held"));
         return ExitCode::SUCCESS;
     };
     if !args.story {
         failed.verdict.story.iter().for_each(|line| output::print_line(line));
     }
     let case = args.case.map(|case| format!(" --case {case}")).unwrap_or_default();
-    let broken = failed.verdict.broken.as_deref().unwrap_or("it was another run the second time");
+    let broken =
+        failed.verdict.broken.as_deref().unwrap_or("the second run differs from the first");
     output::print_line(&format!("seed {}: {broken}", failed.seed));
     output::print_line(&format!(
-        "again: scripts/testnet.sh simulate --seed {}{case} --story",
+        "reproduce with: scripts/testnet.sh simulate --seed {}{case} --story",
         failed.seed
     ));
     ExitCode::FAILURE
@@ -84,7 +86,7 @@ fn run_all(args: &SimulateArgs) -> (Vec<SeedRun>, Option<SeedRun>) {
     (held, broken.into_iter().next())
 }
 
-/// One seed, twice where that is asked for.
+/// Runs one seed; twice with `--twice`.
 fn run_seed(seed: u64, args: &SimulateArgs) -> SeedRun {
     let mut verdict = simulate(seed, args.case, args.story);
     let twice = args.twice || args.case == Some(20);
@@ -93,7 +95,7 @@ fn run_seed(seed: u64, args: &SimulateArgs) -> SeedRun {
         if (&again.trace, again.events) != (&verdict.trace, verdict.events) {
             let differ = verdict.story.iter().zip(&again.story).find(|(one, two)| one != two);
             verdict.broken = Some(format!(
-                "repeatable: trace {} of {} events, then {} of {}; first difference told: {differ:?}",
+                "repeatable: trace {} of {} events, then {} of {}; first difference: {differ:?}",
                 verdict.trace, verdict.events, again.trace, again.events
             ));
         }
@@ -118,7 +120,7 @@ fn describe_run(run: &SeedRun) -> String {
     )
 }
 
-/// One run of a seed, on this thread.
+/// Runs one seed on this thread.
 pub(crate) fn simulate(seed: u64, case: Option<u32>, aloud: bool) -> RunVerdict {
     let plan = case.map_or_else(
         || RunPlan::swarm(seed),

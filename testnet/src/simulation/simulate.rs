@@ -1,5 +1,5 @@
-//! The seeded simulation behind its verb: it needs a build of its own (simulated time, every assertion on), so it's built in a
-//! folder of its own and takes over from this process.
+//! The `simulate` verb. The simulation needs its own build (simulated time, all assertions), so it
+//! is built in a separate target folder and replaces this process.
 
 use std::{os::unix::process::CommandExt, path::Path, process::Command};
 
@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 
 use crate::output::print_progress;
 
-/// What the simulation's build differs in.
+/// The compiler flags of the simulation's build.
 const FLAGS: &str = "--cfg evenkeel_simulation --cfg tokio_unstable";
 
-/// Builds the simulation and becomes it. Returns only when that fails.
+/// Builds the simulation and execs it. Returns only on failure.
 ///
 /// # Errors
 /// When cargo is missing or the build fails.
@@ -18,7 +18,7 @@ pub fn become_simulation(root: &Path, arguments: &[String]) -> anyhow::Result<()
     let target = root.join("target/simulation");
     let program = target.join("simulation/simulate");
     if !program.exists() {
-        print_progress("building the simulation (the first time takes some minutes)");
+        print_progress("building the simulation (the first build takes some minutes)");
     }
     let built = Command::new("cargo")
         .current_dir(root)

@@ -1,4 +1,4 @@
-//! Every case for a few seeds, the swarm for a few more, and a run twice.
+//! Every case for a few seeds, the swarm for a few more, and one run twice.
 
 use super::{faults::plan::CASES, runner::simulate};
 

@@ -1,5 +1,6 @@
-//! Lets others in: proves their address, bounds their number, gives each handshake its time, and hands over only those
-//! that were checked. Everybody else is counted and named at debug level, never handed over.
+//! Accepts connections: validates addresses, bounds their number, limits the time of each
+//! handshake, and hands over only checked connections. All others are counted and logged at debug
+//! level.
 
 use std::{
     net::SocketAddr,
@@ -18,21 +19,22 @@ use super::{
     slots::{Slot, SlotPool},
 };
 
-/// Links that were let in but not yet fetched.
+/// The most accepted links that aren't fetched yet.
 const ARRIVED_MAX: usize = 64;
 const REFUSED: VarInt = VarInt::from_u32(1);
 
-/// What is checked after the handshake; gives what is known of the other side, or why it's refused.
+/// The check after the handshake; returns a description of the other side, or the reason of a
+/// refusal.
 pub(crate) type Check<W> = fn(&Connection) -> Result<W, String>;
 
-/// Who may be inside.
+/// The bounds of an acceptor.
 pub(crate) struct Bounds {
     pub(crate) handshake: Duration,
     pub(crate) handshakes: SlotPool,
     pub(crate) connections: SlotPool,
 }
 
-/// The end where links come out.
+/// Accepts connections in the background and hands them over as links.
 #[derive(Debug)]
 pub(crate) struct Acceptor<W> {
     arrived: Mutex<mpsc::Receiver<(W, Link)>>,
@@ -40,7 +42,7 @@ pub(crate) struct Acceptor<W> {
 }
 
 impl<W: Send + 'static> Acceptor<W> {
-    /// Starts letting others in; ends when the endpoint closes.
+    /// Starts accepting; ends when the endpoint closes.
     pub(crate) fn start(endpoint: Endpoint, bounds: Bounds, check: Check<W>) -> Self {
         let (arrivals, arrived) = mpsc::channel(ARRIVED_MAX);
         let refused = Arc::new(AtomicU64::new(0));
@@ -69,7 +71,8 @@ impl<W: Send + 'static> Door<W> {
     async fn accept_incoming(self: Arc<Self>, endpoint: Endpoint) {
         while let Some(incoming) = endpoint.accept().await {
             if !incoming.remote_address_validated() {
-                // Costs the sender one more round, us no memory. May fail only for addresses that are proven.
+                // Costs the sender one more round trip and this node no memory. Fails only for
+                // validated addresses.
                 let _ = incoming.retry();
                 continue;
             }
@@ -79,7 +82,7 @@ impl<W: Send + 'static> Door<W> {
                 self.bounds.connections.take_slot(address.ip()),
             );
             let (Some(handshake), Some(place)) = (handshake, place) else {
-                self.count_refusal(address, "no place is free");
+                self.count_refusal(address, "no slot is free");
                 incoming.refuse();
                 continue;
             };
@@ -107,7 +110,7 @@ impl<W: Send + 'static> Door<W> {
         let who = (self.check)(&connection).inspect_err(|reason| {
             connection.close(REFUSED, reason.as_bytes());
         })?;
-        // Fails only when nobody fetches links any more; the link then closes.
+        // Fails only if links are no longer fetched; then the link closes.
         let _ = self.arrivals.send((who, Link::new(connection, Some(place)))).await;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The port where clients enter.
+//! The port for clients.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -24,10 +24,10 @@ pub struct ClientEndpoint {
 }
 
 impl ClientEndpoint {
-    /// Opens the port. Needs tokio's runtime, on which all of its work is done.
+    /// Opens the port. Requires tokio's runtime, on which all its tasks run.
     ///
     /// # Errors
-    /// When the port is taken or can't be opened, or the certificate can't be used.
+    /// If the port is in use or can't be opened, or the certificate can't be used.
     pub fn bind(
         listen: SocketAddr,
         identity: Identity,
@@ -49,27 +49,28 @@ impl ClientEndpoint {
         Ok(Self { endpoint, acceptor, connections })
     }
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
-    /// When the system can't say.
+    /// If the system doesn't report it.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
     }
 
-    /// The next connection. Who it is isn't known yet. `None` when the port is closed.
+    /// Returns the next connection; the client isn't authenticated yet. `None` when the port is
+    /// closed.
     pub async fn accept(&self) -> Option<ClientLink> {
         let ((), link) = self.acceptor.next().await?;
         Some(ClientLink { link: Arc::new(link) })
     }
 
-    /// How many were refused so far.
+    /// The number of refused connections so far.
     #[must_use]
     pub fn refused_count(&self) -> u64 {
         self.acceptor.refused_count()
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.connections.taken_count()
@@ -80,7 +81,7 @@ impl ClientEndpoint {
         self.endpoint.close(VarInt::from_u32(0), b"the node is shutting down");
     }
 
-    /// Waits until the clients were told; bound it.
+    /// Waits until all connections are closed. The caller must bound the wait.
     pub async fn wait_closed(&self) {
         self.endpoint.wait_idle().await;
     }
@@ -92,23 +93,24 @@ impl Drop for ClientEndpoint {
     }
 }
 
-/// A client's connection. Closes when the last of its clones is dropped, its streams with it.
+/// A client's connection. It closes, with its streams, when the last of its clones is dropped.
 #[derive(Clone, Debug)]
 pub struct ClientLink {
     link: Arc<Link>,
 }
 
 impl ClientLink {
-    /// The next stream that the client opened.
+    /// Returns the next stream opened by the client.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is closed.
     pub async fn accept_lane(&self) -> io::Result<(FrameSender, FrameReceiver)> {
         let (send, receive) = self.link.connection.accept_bi().await?;
         Ok((FrameSender::new(send), FrameReceiver::new(receive)))
     }
 
-    /// The client's key is good: from now on it may have as much unread as requests take. Until then it's 64 KiB.
+    /// Widens the receive window after the client's key was accepted, from 64 KiB to a size
+    /// sufficient for its requests.
     pub fn widen_window(&self) {
         self.link.connection.set_receive_window(VarInt::from_u32(CLIENT_WINDOW));
     }
@@ -119,17 +121,17 @@ impl ClientLink {
         self.link.remote_address()
     }
 
-    /// Closes it; the client is told why.
+    /// Closes the connection and sends the reason to the client.
     pub fn close(&self, why: &str) {
         self.link.close(why);
     }
 
-    /// Waits for its end; says why.
+    /// Waits until the connection is closed; returns the reason.
     pub async fn wait_closed(&self) -> String {
         self.link.wait_closed().await
     }
 
-    /// Whether it has ended.
+    /// Whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.link.is_closed()

@@ -1,4 +1,4 @@
-//! Reaching a node: the handshake, and the proof that it's the node that was meant.
+//! Connects to a node: the handshake, and the check of its identity.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -23,33 +23,33 @@ use crate::{
     version::ALPN_CLIENT,
 };
 
-/// Why a node wasn't reached.
+/// Why a node can't be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// Nobody answered in time.
+    /// No answer in time.
     #[error("{0} doesn't answer")]
     Silent(SocketAddr),
     /// The handshake failed: the reason names certificate, protocol or network.
     #[error("{address}: {reason}")]
     Failed {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Another node of the cluster answered.
     #[error("{address} is node {found}, not node {dialled}")]
     OtherNode {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// The node that was meant.
+        /// The node that was dialled.
         dialled: NodeId,
         /// The node that answered.
         found: NodeId,
     },
 }
 
-/// Dials from one endpoint with one set of settings.
+/// Dials from one endpoint, with fixed settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
     endpoint: Endpoint,
@@ -70,7 +70,8 @@ impl Dialler {
         Self { endpoint, config, handshake }
     }
 
-    /// For a client of the cluster: a port of its own, chosen by the system, that nobody can connect to.
+    /// A dialler for a client of the cluster, on its own port, chosen by the system, that accepts
+    /// no connections.
     pub(crate) fn for_client(
         trust: &Trust,
         ipv6: bool,
@@ -88,7 +89,7 @@ impl Dialler {
         Ok(Self::new(endpoint, tls, transport, handshake))
     }
 
-    /// Connects, and proves that it's this node.
+    /// Connects, and checks that the other end is this node.
     pub(crate) async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<Link, DialError> {
         let failed = |reason: String| DialError::Failed { address, reason };
         let connecting = self
@@ -116,7 +117,7 @@ impl Dialler {
     }
 }
 
-/// Whom the other side's certificate names; the handshake has checked that it's genuine.
+/// The subject of the other side's certificate, which was verified during the handshake.
 pub(crate) fn subject_of(connection: &Connection) -> Result<Subject, String> {
     let chain = connection
         .peer_identity()

@@ -7,13 +7,15 @@ use quinn::{RecvStream, SendStream};
 
 use crate::frame::{self, Frame};
 
-/// Pieces of a stream taken per read: each is what one datagram brought, so about 80 kB in all.
+/// The pieces of a stream taken per read. A piece is the content of one datagram, so this is about
+/// 80 kB in total.
 const PIECES_MAX: usize = 64;
 
-/// Writes frames. Dropping it ends the stream cleanly; what was written is still sent while the connection lives.
+/// Writes frames to a stream. Dropping it ends the stream cleanly; written data is still sent while
+/// the connection exists.
 ///
-/// Write many small frames together: quinn keeps each write as a piece of its own until it's acknowledged, and walks
-/// over those pieces for every datagram.
+/// Write many small frames together: quinn keeps each write as a separate piece until it's
+/// acknowledged, and iterates over those pieces for every datagram.
 #[derive(Debug)]
 pub struct FrameSender {
     stream: SendStream,
@@ -28,17 +30,18 @@ impl FrameSender {
         self.stream.set_priority(priority).map_err(io::Error::other)
     }
 
-    /// Writes whole frames, as many as there are. Waits while the receiver or the network is behind.
-    /// Giving up the wait leaves the stream cut within a frame: it must not be used any further.
+    /// Writes any number of whole frames. Waits while the receiver or the network is behind
+    /// (back-pressure). Cancelling the wait leaves the stream cut within a frame: it must not be
+    /// used any further.
     ///
     /// # Errors
-    /// When the stream or its connection is gone.
+    /// If the stream or its connection is closed.
     pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
         let_others_run().await;
         Ok(self.stream.write_all(frames).await?)
     }
 
-    /// The same without a copy.
+    /// Like [`Self::send`], without a copy.
     ///
     /// # Errors
     /// See [`Self::send`].
@@ -47,10 +50,11 @@ impl FrameSender {
         Ok(self.stream.write_chunk(frames).await?)
     }
 
-    /// Ends the stream and waits until the other side has all of it: for a last word before closing.
+    /// Ends the stream and waits until the other side has received all of it, for a last message
+    /// before closing.
     ///
     /// # Errors
-    /// When the stream or its connection is gone, or the other side wants no more.
+    /// If the stream or its connection is closed, or the other side stopped the stream.
     pub async fn finish(mut self) -> io::Result<()> {
         self.stream.finish().map_err(io::Error::other)?;
         match self.stream.stopped().await {
@@ -61,15 +65,16 @@ impl FrameSender {
     }
 }
 
-/// As long as the window has room a write never waits; without this a busy writer on a runtime of one thread would keep
-/// the connection itself from being driven, until it times out.
+/// While the window has space a write never waits; without this a busy writer on a single-threaded
+/// runtime would starve the connection's own task until the connection times out.
 async fn let_others_run() {
     tokio::task::consume_budget().await;
 }
 
-/// Reads frames. Dropping it tells the sender to stop.
+/// Reads frames from a stream. Dropping it makes the sender stop.
 ///
-/// A frame's body is a slice of the buffer that it was read with (64 KiB and more): copy what is kept for long.
+/// A frame's body is a slice of the buffer with which it was read (64 KiB and more): copy bodies
+/// that are kept for long.
 #[derive(Debug)]
 pub struct FrameReceiver {
     stream: RecvStream,
@@ -82,11 +87,12 @@ impl FrameReceiver {
         Self { stream, buffer: BytesMut::new(), pieces: vec![Bytes::new(); PIECES_MAX] }
     }
 
-    /// The next frame, or `None` at the stream's clean end. Nothing is lost when the wait is given up.
+    /// Returns the next frame, or `None` at the stream's clean end. Cancelling the wait loses
+    /// nothing.
     ///
     /// # Errors
-    /// `InvalidData` for a frame that can't be accepted, `UnexpectedEof` for an end within a frame, else what the
-    /// connection ended with. The stream can't be read any further.
+    /// `InvalidData` for an invalid frame, `UnexpectedEof` for an end within a frame, else the
+    /// error that ended the connection. The stream can't be read any further.
     pub async fn receive(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(frame) = self.try_receive()? {
@@ -99,10 +105,10 @@ impl FrameReceiver {
         }
     }
 
-    /// The next frame of those that were read already; never waits, never reads.
+    /// Returns the next frame that is already buffered; never waits, never reads.
     ///
     /// # Errors
-    /// `InvalidData` for a frame that can't be accepted.
+    /// `InvalidData` for an invalid frame.
     pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
         frame::take_frame(&mut self.buffer)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))

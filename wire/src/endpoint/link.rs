@@ -1,4 +1,4 @@
-//! One connection, seen from either end and either port.
+//! One QUIC connection, at either end of either port.
 
 use std::{io, net::SocketAddr};
 
@@ -9,12 +9,12 @@ use super::{
     slots::Slot,
 };
 
-/// Closed in the course of things.
+/// The close code of a normal close.
 const DONE: VarInt = VarInt::from_u32(0);
-/// What another's reason for closing may take up in our log.
+/// The most bytes of the other side's close reason that are logged.
 const REASON_BYTES_MAX: usize = 200;
 
-/// A connection that closes, and gives its place back, when nobody holds it any more.
+/// A connection that closes, and frees its slot, on drop.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
@@ -55,17 +55,18 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Does nothing when it's closed already.
+        // No effect if it is already closed.
         self.close("");
     }
 }
 
-/// Why a connection ended, for people. The other side's own words are cut and stripped: they may be hostile.
+/// Describes for people why a connection ended. The other side's own text is truncated and stripped
+/// of control characters, since it may be hostile.
 pub(crate) fn explain_close(error: &ConnectionError) -> String {
     match error {
-        ConnectionError::TimedOut => "no sign of life for the idle time".into(),
+        ConnectionError::TimedOut => "nothing received for the idle time".into(),
         ConnectionError::LocallyClosed => "closed by this side".into(),
-        ConnectionError::Reset => "the other side has started anew".into(),
+        ConnectionError::Reset => "the other side has restarted".into(),
         ConnectionError::ApplicationClosed(close) => {
             format!("closed by the other side: {}", printable_reason(&close.reason))
         }
@@ -89,7 +90,7 @@ pub(crate) fn explain_close(error: &ConnectionError) -> String {
     }
 }
 
-/// What a TLS alert (RFC 8446 §6) means between us, carried in QUIC's error codes (RFC 9001 §4.8).
+/// Describes a TLS alert (RFC 8446 §6), which is carried in QUIC's error codes (RFC 9001 §4.8).
 fn explain_alert(code: TransportErrorCode) -> Option<String> {
     let number = u64::from(code).checked_sub(0x100).filter(|number| *number <= 0xff)?;
     let text = match number {
@@ -97,13 +98,13 @@ fn explain_alert(code: TransportErrorCode) -> Option<String> {
         45 => "our certificate has expired, or isn't valid yet",
         48 => "our certificate is signed by an authority that isn't trusted there",
         116 => "a certificate is needed there",
-        120 => "another protocol is spoken there",
+        120 => "another protocol is expected there",
         other => return Some(format!("tls alert {other}")),
     };
     Some(text.into())
 }
 
-/// What rustls says of a certificate, without its types' names around it.
+/// Describes an error text of rustls about a certificate, without the names of its types.
 fn handshake_error(reason: &str) -> &str {
     let certificate = reason.strip_prefix("invalid peer certificate: ").unwrap_or(reason);
     let ours = certificate.strip_prefix("Other(OtherError(").and_then(|own| own.strip_suffix("))"));

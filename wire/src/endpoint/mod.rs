@@ -1,11 +1,19 @@
-//! The two QUIC ports of a node, and the frames that cross them.
+//! The two QUIC ports of a node (RFC 9000), and frames on their streams.
 //!
-//! [`PeerEndpoint`] is where sites talk to each other: both ends show a certificate of the cluster before a single byte
-//! of a message is read. [`ClientEndpoint`] is where clients enter: the node shows its certificate, the client its key
-//! in the first frame. Handshakes, connections and buffers are bounded before anybody is known (`places`, `transport`).
+//! [`PeerEndpoint`] is the port between sites: both ends show a certificate of the cluster before
+//! any byte of a message is read. [`ClientEndpoint`] is the port for clients: the node shows its
+//! certificate, the client its key in the first frame. Handshakes, connections and buffers are
+//! bounded before the other end is authenticated (`slots`, `transport`).
 //!
-//! Nothing here decides anything: what a frame means is the business of whoever reads it. Connections never move to
-//! another address, and nothing is sent before the handshake is over.
+//! Frames aren't interpreted here; their readers do that. Connections never migrate to another
+//! address, and no data is sent before the handshake is complete.
+//!
+//! - `peer_port`, `client_port`: the two ports.
+//! - `acceptor`: accepts connections; `slots` bounds their number.
+//! - `dial`: connects to a node.
+//! - `link`: a connection; `frames`: frames on one of its streams.
+//! - `reset`: stateless resets after a restart.
+//! - `socket`, `transport`: settings of UDP and QUIC.
 
 mod acceptor;
 mod client_port;

@@ -1,4 +1,4 @@
-//! The port where sites talk to each other.
+//! The port between sites.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     version::ALPN_PEER,
 };
 
-/// How long a lane's first frame may take: it's sent together with the stream.
+/// The time limit for a lane's first frame, which is sent together with the stream.
 const LANE_HELLO_MAX: Duration = Duration::from_secs(5);
 
-/// A node's port for other nodes, in both directions.
+/// A node's port for other nodes: it accepts and dials.
 #[derive(Debug)]
 pub struct PeerEndpoint {
     dialler: Dialler,
@@ -33,10 +33,10 @@ pub struct PeerEndpoint {
 }
 
 impl PeerEndpoint {
-    /// Opens the port. Needs tokio's runtime, on which all of its work is done.
+    /// Opens the port. Requires tokio's runtime, on which all its tasks run.
     ///
     /// # Errors
-    /// When the port is taken or can't be opened, or the certificate can't be used.
+    /// If the port is in use or can't be opened, or the certificate can't be used.
     pub fn bind(
         listen: SocketAddr,
         identity: Identity,
@@ -62,31 +62,32 @@ impl PeerEndpoint {
         Ok(Self { dialler, acceptor })
     }
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
-    /// When the system can't say.
+    /// If the system doesn't report it.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.dialler.endpoint().local_addr()
     }
 
-    /// Connects to a node and proves that it's this one. The other side judges our certificate a moment later: where it
-    /// refuses, the link is closed soon after it was given.
+    /// Connects to a node and verifies its identity. The other side verifies our certificate
+    /// slightly later: if it refuses, the link closes soon after it was returned.
     ///
     /// # Errors
-    /// When the node isn't reached, or another one was.
+    /// If the node isn't reached, or another node answers.
     pub async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<PeerLink, DialError> {
         let link = self.dialler.dial(node, address).await?;
         Ok(PeerLink { node, link: Arc::new(link) })
     }
 
-    /// The next link that another node opened; its certificate is checked. `None` when the port is closed.
+    /// Returns the next link opened by another node, whose certificate was checked; `None` when the
+    /// port is closed.
     pub async fn accept(&self) -> Option<PeerLink> {
         let (node, link) = self.acceptor.next().await?;
         Some(PeerLink { node, link: Arc::new(link) })
     }
 
-    /// How many were refused so far.
+    /// The number of refused connections so far.
     #[must_use]
     pub fn refused_count(&self) -> u64 {
         self.acceptor.refused_count()
@@ -97,7 +98,7 @@ impl PeerEndpoint {
         self.dialler.endpoint().close(quinn::VarInt::from_u32(0), b"the node is shutting down");
     }
 
-    /// Waits until the other sides were told; bound it.
+    /// Waits until all connections are closed. The caller must bound the wait.
     pub async fn wait_closed(&self) {
         self.dialler.endpoint().wait_idle().await;
     }
@@ -109,7 +110,8 @@ impl Drop for PeerEndpoint {
     }
 }
 
-/// A connection with another node. Closes when the last of its clones is dropped, its lanes with it.
+/// A connection with another node. It closes, with its lanes, when the last of its clones is
+/// dropped.
 #[derive(Clone, Debug)]
 pub struct PeerLink {
     node: NodeId,
@@ -117,16 +119,16 @@ pub struct PeerLink {
 }
 
 impl PeerLink {
-    /// Who is at the other end.
+    /// The node at the other end.
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Opens a lane. Waits while too many are open.
+    /// Opens a lane. Waits while the largest number of lanes is open.
     ///
     /// # Errors
-    /// When the link is gone.
+    /// If the link is closed.
     pub async fn open_lane(&self, lane: Lane) -> io::Result<(FrameSender, FrameReceiver)> {
         let (mut sender, receiver) = self.link.open_stream().await?;
         sender.set_priority(lane_priority(lane))?;
@@ -134,10 +136,10 @@ impl PeerLink {
         Ok((sender, receiver))
     }
 
-    /// The next lane that the other side opened. Giving up the wait may lose a lane.
+    /// Returns the next lane opened by the other side. Cancelling the wait may lose a lane.
     ///
     /// # Errors
-    /// When the link is gone, or a stream doesn't begin like a lane: then close the link.
+    /// If the link is closed, or a stream doesn't begin like a lane; then close the link.
     pub async fn accept_lane(&self) -> io::Result<(Lane, FrameSender, FrameReceiver)> {
         let (send, receive) = self.link.connection.accept_bi().await?;
         let (sender, mut receiver) = (FrameSender::new(send), FrameReceiver::new(receive));
@@ -155,23 +157,23 @@ impl PeerLink {
         Ok((lane, sender, receiver))
     }
 
-    /// Closes it; the other side is told why.
+    /// Closes the link and sends the reason to the other side.
     pub fn close(&self, why: &str) {
         self.link.close(why);
     }
 
-    /// The time that a datagram and its answer take at the moment.
+    /// The current estimate of the round-trip time.
     #[must_use]
     pub fn round_trip_time(&self) -> Duration {
         self.link.connection.rtt()
     }
 
-    /// Waits for its end; says why.
+    /// Waits until the link is closed; returns the reason.
     pub async fn wait_closed(&self) -> String {
         self.link.wait_closed().await
     }
 
-    /// Whether it has ended.
+    /// Whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.link.is_closed()
@@ -183,7 +185,7 @@ impl PeerLink {
         self.link.remote_address()
     }
 
-    /// Tells this link from every other one of the process.
+    /// An id of this link, unique within the process.
     #[must_use]
     pub fn stable_id(&self) -> usize {
         self.link.connection.stable_id()
@@ -202,7 +204,7 @@ pub(crate) fn three_quarters(all: usize) -> usize {
     (all - all / 4).max(1)
 }
 
-/// Opens a node's port.
+/// Opens the QUIC endpoint of a node's port.
 pub(crate) fn open_port(
     listen: SocketAddr,
     identity: &Identity,

@@ -1,6 +1,7 @@
-//! Lets a restarted node tell the others at once that it has forgotten their connections (RFC 9000 §10.3), instead of
-//! leaving them to wait for the idle time. For this the reset key must outlive the process: it's derived from the node's
-//! private key. And the node must answer for connection ids that it doesn't know, so ids are plain random numbers.
+//! Stateless resets (RFC 9000 §10.3): a restarted node reports at once that it has lost its
+//! connections, so that the others don't wait for the idle timeout. For this the reset key must
+//! outlive the process: it is derived from the node's private key. And the node must answer unknown
+//! connection ids, so ids are plain random numbers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +12,10 @@ use quinn::{
 
 use crate::identity::Identity;
 
-/// One answer to strangers in this time, so that two such nodes can't keep each other busy.
+/// The least time between two resets, so that two such nodes can't keep each other busy.
 const RESET_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The settings of an endpoint; `port` keeps the keys of a node's two ports apart.
+/// The settings of an endpoint; `port` makes the keys of a node's two ports different.
 pub(crate) fn endpoint_config(identity: &Identity, port: &str) -> EndpointConfig {
     let key = identity.derived_secret(&format!("stateless reset, {port} port"));
     let mut config = EndpointConfig::new(Arc::new(ResetKey(key)));
@@ -54,7 +55,7 @@ impl HmacKey for ResetKey {
     }
 
     fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        // blake3's own comparison takes the same time wherever the first difference is.
+        // blake3's comparison is constant-time.
         let expected = blake3::keyed_hash(&self.0, data);
         if expected == *signature { Ok(()) } else { Err(CryptoError) }
     }

@@ -1,4 +1,5 @@
-//! How many may be inside at a time, in all and from one address, so that a flood from one place leaves room for others.
+//! Bounds the number of concurrent connections, in total and per address, so that a flood from one
+//! address leaves slots for others.
 
 use std::{
     collections::HashMap,
@@ -6,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A bounded number of places.
+/// A bounded number of slots.
 #[derive(Clone, Debug)]
 pub(crate) struct SlotPool(Arc<SharedPool>);
 
@@ -24,12 +25,12 @@ struct TakenSlots {
 }
 
 impl SlotPool {
-    /// So many in all, and so many from one address.
+    /// Creates a pool with at most `all_max` slots, at most `address_max` of them per address.
     pub(crate) fn new(all_max: usize, address_max: usize) -> Self {
         Self(Arc::new(SharedPool { taken: Mutex::default(), all_max, address_max }))
     }
 
-    /// A place, if one is free.
+    /// Takes a slot, if one is free.
     pub(crate) fn take_slot(&self, address: IpAddr) -> Option<Slot> {
         let address = network_of(address);
         let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,13 +43,13 @@ impl SlotPool {
         Some(Slot { room: self.0.clone(), address })
     }
 
-    /// How many are taken.
+    /// The number of slots taken.
     pub(crate) fn taken_count(&self) -> usize {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).all
     }
 }
 
-/// One place; free again when it's dropped.
+/// One slot, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Slot {
     room: Arc<SharedPool>,
@@ -59,7 +60,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.room.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
-        let own = taken.by_address.get_mut(&self.address).expect("a place is counted");
+        let own = taken.by_address.get_mut(&self.address).expect("a taken slot is counted");
         *own -= 1;
         if *own == 0 {
             taken.by_address.remove(&self.address);
@@ -67,7 +68,7 @@ impl Drop for Slot {
     }
 }
 
-/// Whoever has one IPv6 address has all of its network.
+/// Maps an IPv6 address to its /64 network, since one host has all addresses of its network.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

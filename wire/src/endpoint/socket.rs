@@ -1,4 +1,4 @@
-//! The UDP socket under a port, with buffers that a burst of datagrams fits in.
+//! The UDP socket of a port, with buffers large enough for bursts of datagrams.
 
 use std::{
     io,
@@ -7,24 +7,25 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What both of the kernel's buffers should hold. Losses on fast lines are mostly these two being too small.
+/// The requested size of each of the kernel's two buffers. Most losses on fast networks are due to
+/// small buffers.
 const BUFFER_BYTES: usize = 8 << 20;
 
 /// Why a port can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another program listens there.
+    /// Another socket is bound to the address.
     #[error("udp {0} is in use: another program, or this node a second time, listens there")]
     InUse(SocketAddr),
-    /// The system refuses.
+    /// The system rejects the operation.
     #[error("udp {address} can't be opened: {error}")]
     Refused {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The identity can't be used.
+    /// The TLS settings can't be made from the identity.
     #[error("the certificate can't be used: {0}")]
     Tls(String),
 }
@@ -39,7 +40,7 @@ impl BindError {
     }
 }
 
-/// Opens a socket; says in the log where the kernel gives less than asked for.
+/// Opens a socket; logs a warning if the kernel grants smaller buffers than requested.
 pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
     let refused = |error| BindError::new(address, error);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
@@ -51,7 +52,7 @@ pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
         .set_recv_buffer_size(BUFFER_BYTES)
         .and_then(|()| socket.set_send_buffer_size(BUFFER_BYTES));
     if let Err(error) = asked {
-        tracing::debug!(%address, %error, "the socket's buffers stay as the system made them");
+        tracing::debug!(%address, %error, "the socket's buffers can't be resized");
     }
     socket.bind(&address.into()).map_err(refused)?;
     let receive = granted_bytes(socket.recv_buffer_size());
@@ -70,6 +71,6 @@ pub(crate) fn open(address: SocketAddr) -> Result<UdpSocket, BindError> {
 
 fn granted_bytes(size: io::Result<usize>) -> usize {
     let size = size.unwrap_or(0);
-    // Linux reports the double, half of it for its own books.
+    // Linux reports twice the size, half of it for its own bookkeeping.
     if cfg!(target_os = "linux") { size / 2 } else { size }
 }

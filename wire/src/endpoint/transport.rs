@@ -1,21 +1,22 @@
-//! QUIC's settings: one place for every number that isn't quinn's default, with its reason.
+//! All QUIC settings that differ from quinn's defaults, with the reasons.
 
 use std::{sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, TransportConfig, VarInt, congestion::CubicConfig};
 
-/// How the port between sites behaves.
+/// Settings of the port between sites.
 #[derive(Clone, Debug)]
 pub struct PeerSettings {
-    /// A link without any sign of life for this long is closed. Reasonable: max(2 s, 2 × longest election timeout).
+    /// Idle timeout of a link. Reasonable: max(2 s, 2 × longest election timeout).
     pub idle: Duration,
-    /// How long a handshake may take.
+    /// Time limit of a handshake.
     pub handshake: Duration,
-    /// The most links that others may have open to this node.
+    /// The most links opened by other nodes.
     pub links_max: usize,
-    /// The most handshakes at a time.
+    /// The most concurrent handshakes.
     pub handshakes_max: usize,
-    /// Hand the kernel many datagrams at once. Off only for network cards that can't.
+    /// Whether to pass many datagrams to the kernel at once (UDP segmentation offload). Turn it
+    /// off only for network cards without support.
     pub segmentation_offload: bool,
 }
 
@@ -31,20 +32,21 @@ impl Default for PeerSettings {
     }
 }
 
-/// How the port for clients behaves.
+/// Settings of the port for clients.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// A connection without any sign of life for this long is closed.
+    /// Idle timeout of a connection.
     pub idle: Duration,
-    /// How long a handshake may take.
+    /// Time limit of a handshake.
     pub handshake: Duration,
-    /// The most connections at a time; one address may hold three quarters of them.
+    /// The most concurrent connections; one address may hold three quarters of them.
     pub connections_max: usize,
-    /// The most handshakes at a time; one address may hold three quarters of them.
+    /// The most concurrent handshakes; one address may hold three quarters of them.
     pub handshakes_max: usize,
-    /// The most streams of one connection at a time.
+    /// The most concurrent streams of one connection.
     pub streams_max: u32,
-    /// Hand the kernel many datagrams at once. Off only for network cards that can't.
+    /// Whether to pass many datagrams to the kernel at once (UDP segmentation offload). Turn it
+    /// off only for network cards without support.
     pub segmentation_offload: bool,
 }
 
@@ -61,23 +63,25 @@ impl Default for ClientSettings {
     }
 }
 
-/// Connection attempts that wait for a decision; more are refused by quinn itself.
+/// The most pending connection attempts; quinn refuses further ones.
 pub(crate) const INCOMING_MAX: usize = 64;
-/// Bytes that attempts may leave behind while they wait.
+/// The most bytes buffered for pending connection attempts.
 pub(crate) const INCOMING_BYTES_MAX: u64 = 1 << 20;
-/// Bytes that a client may have unread on all of its streams before its key is accepted.
+/// The receive window, in bytes, of all streams of a client whose key isn't accepted yet.
 const STRANGER_WINDOW: u32 = 64 << 10;
-/// The same for a client whose key was accepted.
+/// The receive window, in bytes, of a client whose key was accepted.
 pub(crate) const CLIENT_WINDOW: u32 = 8 << 20;
-/// Bytes on the way to a client that it hasn't acknowledged; more, and the sender waits.
+/// The most unacknowledged bytes sent to a client; then the sender waits.
 const CLIENT_SEND_WINDOW: u64 = 8 << 20;
 const PEER_STREAM_WINDOW: u32 = 16 << 20;
 const PEER_WINDOW: u32 = 64 << 20;
-/// Lanes that one side may have open.
+/// The most lanes opened by one side.
 const LANES_MAX: u32 = 8;
-/// Sites are few, known, and joined by lines made for them: no need to feel the way from ten packets up.
+/// The initial congestion window, in bytes. Sites are few, known, and connected by dedicated lines,
+/// so probing up from ten packets isn't needed.
 const INITIAL_WINDOW: u64 = 1 << 20;
-/// Before the first answer. QUIC's own 333 ms make a lost first packet cost a second.
+/// The round-trip time assumed before the first answer. With QUIC's default of 333 ms (RFC 9002
+/// §6.2.2) a lost first packet costs a second.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
 fn common_config(idle: Duration, segmentation_offload: bool) -> TransportConfig {
@@ -96,7 +100,7 @@ fn common_config(idle: Duration, segmentation_offload: bool) -> TransportConfig 
     transport
 }
 
-/// Between sites, both ends.
+/// Settings of both ends of a connection between sites.
 pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
     let mut transport = common_config(settings.idle, settings.segmentation_offload);
     transport
@@ -108,7 +112,8 @@ pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-/// The node's end of a client's connection. The window is a stranger's until the key is accepted.
+/// Settings of the node's end of a client's connection. The window is small until the key is
+/// accepted.
 pub(crate) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
     let mut transport = common_config(settings.idle, settings.segmentation_offload);
     transport
@@ -119,7 +124,7 @@ pub(crate) fn to_clients(settings: &ClientSettings) -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-/// The client's end. It opens all streams and keeps the connection alive.
+/// Settings of the client's end, which opens all streams and sends keepalives.
 pub(crate) fn to_node(idle: Duration, keep_alive: Duration) -> Arc<TransportConfig> {
     let mut transport = common_config(idle, true);
     transport

@@ -1,4 +1,4 @@
-//! PEM files with certificates and keys. A key that others can read isn't taken.
+//! Reads PEM files with certificates and keys (RFC 7468). A key that others can read is rejected.
 
 use std::{fs, path::Path};
 

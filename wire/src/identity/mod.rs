@@ -1,9 +1,14 @@
-//! Who is at the other end: a site's certificate and key, the authority that everybody trusts, and the TLS settings.
+//! Identities: a site's certificate and key, the trusted authority, and the TLS settings.
 //!
-//! A node's certificate names cluster and node in a URI, `evenkeel://<cluster>/node/<id>`; that, and nothing else, says
-//! who it is. TLS 1.3 only, no early data (it could be replayed), no resumption.
+//! A node's certificate names cluster and node in a URI, `evenkeel://<cluster>/node/<id>`; only
+//! this URI identifies the node. TLS 1.3 only (RFC 8446), no early data (it could be replayed), no
+//! resumption.
 //!
-//! Errors name the file and what is wrong with it. Keys are never printed and never logged.
+//! Errors name the file and the reason. Keys are never printed and never logged.
+//!
+//! - `files`: reads PEM files.
+//! - `subject`: the cluster and node in a certificate.
+//! - `verifier`: checks certificates during handshakes.
 
 mod files;
 mod subject;
@@ -29,10 +34,10 @@ use subject::expiry;
 pub use subject::{Subject, SubjectError};
 use verifier::{ClientVerifier, ServerVerifier};
 
-/// The name that a dialler asks for; who answers is judged by its certificate's URI.
+/// The TLS server name that a dialler sends; the node is identified by its certificate's URI.
 pub(crate) const SERVER_NAME: &str = "evenkeel";
 
-/// Why an identity can't be taken from its files.
+/// Why an identity can't be loaded from its files.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The file can't be read.
@@ -40,10 +45,10 @@ pub enum IdentityError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// Others than its owner can read the key.
+    /// The key's file is readable by others than its owner.
     #[error("{}: a private key that others can read (mode {mode:03o}); make it 600", path.display())]
     KeyReadable {
         /// The key's file.
@@ -51,32 +56,32 @@ pub enum IdentityError {
         /// Its permissions.
         mode: u32,
     },
-    /// The file's content isn't what it should be.
+    /// The file's content is invalid.
     #[error("{}: {what}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         what: String,
     },
-    /// The certificate can't be used at this time or under this authority.
+    /// The certificate isn't valid now, or isn't signed by this authority.
     #[error("{}: not valid under {}: {reason}", path.display(), ca.display())]
     NotValid {
         /// The certificate's file.
         path: PathBuf,
         /// The authority's file.
         ca: PathBuf,
-        /// Expired, not yet valid, signed by another …
+        /// The reason: expired, not yet valid, signed by another authority …
         reason: String,
     },
-    /// The certificate is somebody else's.
+    /// The certificate is for another node or cluster.
     #[error("{}: it's for {found}, not for {expected}", path.display())]
     Other {
         /// The certificate's file.
         path: PathBuf,
-        /// Whom it names.
+        /// The subject in the certificate.
         found: Subject,
-        /// Whom it should name.
+        /// The expected subject.
         expected: Subject,
     },
 }
@@ -87,7 +92,7 @@ impl IdentityError {
     }
 }
 
-/// What a client believes: the authority, and the cluster that it means to talk to.
+/// What a client trusts: the authority, and the cluster to connect to.
 #[derive(Clone)]
 pub struct Trust {
     roots: Arc<RootCertStore>,
@@ -96,10 +101,11 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Takes the authority's certificates (one or, while they change, several) from a PEM file.
+    /// Loads the authority's certificates (one or, during a change of authority, several) from a
+    /// PEM file.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// Names the file and the reason.
     pub fn load(ca: &Path, cluster: ClusterId) -> Result<Self, IdentityError> {
         let mut roots = RootCertStore::empty();
         for certificate in read_certificates(ca)? {
@@ -136,7 +142,7 @@ impl Trust {
         )
     }
 
-    /// TLS for a client that has no certificate.
+    /// TLS settings for a client without a certificate.
     pub(crate) fn client_tls(&self, alpn: &[u8]) -> rustls::ClientConfig {
         let mut tls = client_builder(&self.provider, self.server_verifier()).with_no_client_auth();
         tls.alpn_protocols = vec![alpn.to_vec()];
@@ -151,7 +157,7 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// A node's own certificate and key, and whom it trusts.
+/// A node's own certificate and key, and the trusted authority.
 #[derive(Clone)]
 pub struct Identity {
     subject: Subject,
@@ -163,10 +169,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes a node's identity from its PEM files and checks that they belong together and are valid now.
+    /// Loads a node's identity from its PEM files and checks that they belong together and are
+    /// valid now.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// Names the file and the reason.
     pub fn load_node(ca: &Path, cert: &Path, key: &Path) -> Result<Self, IdentityError> {
         let chain = read_certificates(cert)?;
         let own = chain.first().expect("certificates() gives at least one");
@@ -188,7 +195,8 @@ impl Identity {
             expires_at: expiry(own).unwrap_or(i64::MAX),
             chain,
         };
-        // Whoever the key belongs to shows here, at the start, instead of at the first handshake.
+        // Detects a key that doesn't belong to the certificate at the start, and not at the first
+        // handshake.
         let made = client_builder(&identity.trust.provider, identity.trust.server_verifier())
             .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key());
         made.map_err(|error| {
@@ -201,7 +209,7 @@ impl Identity {
     /// Checks that the certificate is for this node of this cluster.
     ///
     /// # Errors
-    /// When it's for another.
+    /// If it's for another node or cluster.
     pub fn check_subject(&self, cluster: ClusterId, node: NodeId) -> Result<(), IdentityError> {
         let expected = Subject { cluster, node };
         if self.subject == expected {
@@ -223,18 +231,19 @@ impl Identity {
         self.subject.node
     }
 
-    /// When the certificate ends, seconds since the Unix epoch.
+    /// The end of the certificate's validity, seconds since the Unix epoch.
     #[must_use]
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
 
-    /// The same secret after every start, another for every purpose.
+    /// Derives a secret from the private key (blake3's key derivation): the same after every start,
+    /// different for every purpose.
     pub(crate) fn derived_secret(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(&format!("evenkeel 1 {purpose}"), self.key.secret_der())
     }
 
-    /// TLS for dialling another site.
+    /// TLS settings for dialling another site.
     pub(crate) fn dialler_tls(&self, alpn: &[u8]) -> Result<rustls::ClientConfig, rustls::Error> {
         let mut tls = client_builder(&self.trust.provider, self.trust.server_verifier())
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())?;
@@ -243,13 +252,13 @@ impl Identity {
         Ok(tls)
     }
 
-    /// TLS for a port where only nodes of this cluster may enter.
+    /// TLS settings for a port that accepts only nodes of this cluster.
     pub(crate) fn peer_port_tls(&self, alpn: &[u8]) -> Result<rustls::ServerConfig, rustls::Error> {
         let verifier: Arc<dyn ClientCertVerifier> = Arc::new(ClientVerifier::new(&self.trust)?);
         self.port_tls(alpn, Some(verifier))
     }
 
-    /// TLS for a port where clients enter; their key comes later, in HELLO.
+    /// TLS settings for the clients' port; a client's key follows in HELLO.
     pub(crate) fn client_port_tls(
         &self,
         alpn: &[u8],
@@ -288,12 +297,12 @@ fn client_builder(
 ) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
     rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("ring speaks TLS 1.3")
+        .expect("ring supports TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
 }
 
-/// What rustls says of a certificate, without its type's name in front.
+/// Describes an error of rustls about a certificate, without the name of its type.
 pub(crate) fn describe_error(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Certificate, Error};
     match error {

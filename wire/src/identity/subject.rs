@@ -1,4 +1,4 @@
-//! Whom a certificate names, and until when.
+//! The subject and the end of validity of a certificate.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
 use crate::id::{ClusterId, NodeId};
 
-/// Whom a certificate names.
+/// The cluster and node named in a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The cluster that it belongs to.
+    /// The cluster.
     pub cluster: ClusterId,
-    /// The node that it's for.
+    /// The node's number in the cluster.
     pub node: NodeId,
 }
 
@@ -21,25 +21,25 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Why a certificate names nobody.
+/// Why a certificate doesn't name a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
     /// Not an X.509 certificate.
     #[error("not a certificate: {0}")]
     NotACertificate(String),
-    /// No URI of ours, or more than one.
+    /// It has no URI of evenkeel, or more than one.
     #[error("it names {0} nodes (a URI evenkeel://CLUSTER/node/ID), where exactly one is needed")]
     NotOneNode(usize),
-    /// The URI can't be read.
+    /// The URI is malformed.
     #[error("{0:?} isn't of the form evenkeel://CLUSTER/node/ID")]
     Malformed(String),
 }
 
 impl Subject {
-    /// The node that a certificate names.
+    /// Reads the subject from a DER-encoded certificate.
     ///
     /// # Errors
-    /// When it doesn't name exactly one.
+    /// If it doesn't name exactly one node.
     pub fn from_certificate(certificate: &[u8]) -> Result<Self, SubjectError> {
         let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate)
             .map_err(|error| SubjectError::NotACertificate(error.to_string()))?;
@@ -63,12 +63,12 @@ impl Subject {
     fn parse(uri: &str) -> Option<Self> {
         let (cluster, node) = uri.strip_prefix("evenkeel://")?.split_once("/node/")?;
         let subject = Self { cluster: ClusterId::parse(cluster).ok()?, node: node.parse().ok()? };
-        // One node, one spelling: no leading zeros, no plus sign, no capital letters.
+        // Each node has one spelling: no leading zeros, no plus sign, no capital letters.
         (subject.node > 0 && subject.to_string() == uri).then_some(subject)
     }
 }
 
-/// When a certificate ends, seconds since 1970.
+/// The end of a certificate's validity, seconds since 1970.
 pub(crate) fn expiry(certificate: &[u8]) -> Option<i64> {
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())

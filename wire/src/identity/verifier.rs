@@ -1,6 +1,7 @@
-//! What both ends of a handshake demand of a certificate: signed by the authority, valid now, and of this cluster.
+//! The checks of a certificate at both ends of a handshake: signed by the authority, valid now, and
+//! of this cluster.
 //!
-//! Which node it is isn't judged here: a dialler compares it with the node that it meant to reach.
+//! The node isn't checked here: a dialler compares it with the node that it meant to reach.
 
 use std::{fmt, sync::Arc};
 
@@ -17,7 +18,8 @@ use rustls::{
 use super::{Subject, Trust};
 use crate::id::ClusterId;
 
-/// Why a genuine certificate isn't accepted. rustls prints it with Debug, so that has to be for people too.
+/// Why a genuine certificate isn't accepted. rustls prints it with Debug, so Debug is written for
+/// people too.
 struct ForeignCertificate(String);
 
 impl fmt::Display for ForeignCertificate {
@@ -49,7 +51,7 @@ fn check_cluster(cluster: ClusterId, certificate: &CertificateDer<'_>) -> Result
 
 const TLS13_ONLY: Error = Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic);
 
-/// A dialler's view of whom it reached.
+/// Verifies the certificate of a dialled node.
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
     trust: Trust,
@@ -99,7 +101,7 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// The peer port's view of who wants in.
+/// Verifies the certificates of nodes that connect to the peer port.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     chain: Arc<dyn ClientCertVerifier>,
@@ -118,7 +120,7 @@ impl ClientVerifier {
 
 impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // Strangers needn't learn the authority's name.
+        // The authority's name isn't revealed to unknown peers.
         &[]
     }
 

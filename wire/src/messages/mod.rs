@@ -1,4 +1,7 @@
-//! Who says what to whom: requests and replies between clients and sites, and what sites say to each other.
+//! The messages. They hold data and encoding, never behaviour.
+//!
+//! - `request`, `reply`: between clients and sites.
+//! - `peer`: between sites.
 
 pub mod peer;
 pub mod reply;

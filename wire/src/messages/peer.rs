@@ -1,12 +1,14 @@
-//! What sites say to each other. Each lane is a stream of its own, so that a heartbeat never waits behind a megabyte.
+//! Messages between sites. Each lane is a separate stream, so that a heartbeat never waits behind a
+//! megabyte.
 //!
 //! ```text
-//! APPEND         bincode of AppendHead, then each record: 0 u64 position  8 u64 term  16 u64 time  24 u8 kind
-//!                25 [u8; 3] zero  28 u32 bytes  32 the payload
+//! APPEND         bincode of AppendHead, then each record: 0 u64 position  8 u64 term
+//!                16 u64 time  24 u8 kind  25 [u8; 3] zero  28 u32 bytes  32 the payload
 //! APPENDED       bincode of AppendReply
 //! VOTE, VOTED    bincode of VoteRequest, VoteReply (pre-votes too)
-//! TRANSFER …     bincode of TransferLeader, TransferReply
-//! FORWARD_…      what a client sent to a follower, with the hash of its key: answered like the client's own request
+//! TRANSFER …     bincode of HandoverRequest, HandoverReply
+//! FORWARD_…      a client's request to a follower, with the hash of its key; answered like the
+//!                client's own request
 //! ```
 
 use bincode::{Decode, Encode};
@@ -30,99 +32,102 @@ pub const TRANSFERRED: u8 = 134;
 pub const FORWARD_SUBMIT: u8 = 135;
 /// Frame type: [`ForwardRead`].
 pub const FORWARD_READ: u8 = 136;
-/// Frame type: [`LaneHello`]: the first frame of every lane.
+/// Frame type: [`LaneHello`], the first frame of every lane.
 pub const LANE: u8 = 137;
-/// Frame type: [`DigestNotice`]; answered with the receiver's own.
+/// Frame type: [`DigestNotice`]; answered with the receiver's own notice.
 pub const DIGEST: u8 = 138;
-/// Frame type: [`DigestNotice`] that a majority agrees with: a receiver that differs is broken.
+/// Frame type: [`DigestNotice`] with a majority's digest: a receiver with another digest is faulty.
 pub const DIGEST_AGREED: u8 = 139;
 
-/// What a stream between sites is for.
+/// The purpose of a stream between sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Lane {
-    /// Heartbeats, votes, hand-overs: small, answered one by one, before everything else.
+    /// Heartbeats, votes, handovers: small, answered one by one, with the highest priority.
     Control,
     /// The live tail of the journal, pipelined.
     Append,
-    /// Commands and reads that clients gave to a follower.
+    /// Commands and reads that clients sent to a follower.
     Forward,
 }
 
-/// Opens a lane.
+/// The first message of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct LaneHello {
-    /// What it's for.
+    /// The lane's purpose.
     pub lane: Lane,
 }
 
-/// A record's name: its position and the term of the primary that made it.
+/// A record's id: its position and the term of the primary that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PeerLogId {
-    /// The primary's election number.
+    /// The primary's term.
     pub term: u64,
-    /// The record's number.
+    /// The record's position.
     pub position: u64,
 }
 
-/// Whom a node follows.
+/// A vote, or a leadership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PeerVote {
-    /// The election number.
+    /// The term.
     pub term: u64,
     /// The candidate or primary.
     pub node: NodeId,
-    /// Whether a majority has elected it.
+    /// Whether a majority granted it.
     pub committed: bool,
 }
 
-/// Records to append, or a heartbeat when none follow.
+/// Records to append; without records, a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AppendHead {
     /// The sender's leadership.
     pub vote: PeerVote,
-    /// The record in front of the first one; `None` at the journal's start.
+    /// The record before the first one; `None` at the journal's start.
     pub previous: Option<PeerLogId>,
-    /// That record's link: a diverged or damaged copy is found here, not at the next audit.
+    /// That record's link, so that a diverged or damaged copy is detected here and not at the next
+    /// audit.
     pub previous_link: Option<[u8; 32]>,
-    /// What the primary knows to be committed; `None` also while no majority has answered it within its lease, because then
-    /// others may have elected another and committed more.
+    /// The newest record that the primary knows to be committed. Also `None` while no majority has
+    /// answered it within its lease, because another primary may have been elected and committed
+    /// more.
     pub committed: Option<PeerLogId>,
-    /// The receiver is a copy that began empty, and the sender has proved itself to it.
+    /// Present if the receiver is an empty copy to which the sender has proved itself.
     pub admittance: Option<Admittance>,
-    /// How many records follow.
+    /// The number of records that follow.
     pub records: u32,
 }
 
-/// A primary's word to a copy that began empty: its records may be taken and count.
+/// A primary's admittance of an empty copy: the records sent may be accepted and count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Admittance {
-    /// The number that the copy drew when it began: a word to an earlier copy of the same site isn't meant for this one.
+    /// The number drawn by the copy when it was created: an admittance of an earlier copy of the
+    /// same site isn't valid for this one.
     pub copy: u64,
-    /// The copy took part in the cluster's first election, and has forgotten nothing since.
+    /// Whether the copy took part in the cluster's first election and has lost nothing since.
     pub founder: bool,
 }
 
-/// One record as it crosses the network. The link isn't sent: the receiver computes it.
+/// One record as sent to a peer. The link isn't sent: the receiver computes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRecord {
-    /// Its number.
+    /// Its position.
     pub position: u64,
-    /// Its primary's election number.
+    /// Its primary's term.
     pub term: u64,
-    /// Its time, microseconds since the Unix epoch; 0 where it carries no commands.
+    /// Its time, microseconds since the Unix epoch; 0 if it has no commands.
     pub time: u64,
-    /// What its payload is; see the node's journal kinds.
+    /// The kind of payload, defined by the node.
     pub kind: u8,
-    /// The payload, as it's hashed and stored.
+    /// The payload, as it is hashed and stored.
     pub payload: Bytes,
 }
 
 const RECORD_HEAD_BYTES: usize = 32;
 
-/// Puts an APPEND frame behind what `buffer` holds.
+/// Appends an APPEND frame to `buffer`.
 ///
 /// # Panics
-/// When it's larger than a frame: the caller bounds the records by bytes.
+/// If it's larger than a frame: callers must bound the records by bytes.
 pub fn write_append<'a>(
     head: &AppendHead,
     records: impl Iterator<Item = &'a PeerRecord>,
@@ -142,16 +147,16 @@ pub fn write_append<'a>(
     frame::finish(buffer, at);
 }
 
-/// How many bytes a record takes up in an APPEND frame.
+/// The size in an APPEND frame of a record with this many payload bytes.
 #[must_use]
 pub fn record_bytes(payload: usize) -> usize {
     RECORD_HEAD_BYTES + payload
 }
 
-/// Reads an APPEND frame's body. Payloads are slices of it: nothing is copied.
+/// Decodes an APPEND frame's body. Payloads are slices of it; nothing is copied.
 ///
 /// # Errors
-/// When it's malformed.
+/// If it's malformed.
 pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), codec::CodecError> {
     let (head, used) = codec::decode_prefix::<AppendHead>(&body)?;
     body.advance(used);
@@ -167,7 +172,9 @@ pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), cod
         let kind = body.get_u8();
         let spare = [body.get_u8(), body.get_u8(), body.get_u8()];
         if spare != [0; 3] {
-            return Err(codec::CodecError::Malformed("a record's spare bytes aren't zero".into()));
+            return Err(codec::CodecError::Malformed(
+                "a record's reserved bytes aren't zero".into(),
+            ));
         }
         let length = usize::try_from(body.get_u32_le()).map_err(|_| cut_short())?;
         if body.len() < length {
@@ -179,105 +186,112 @@ pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), cod
     if body.is_empty() { Ok((head, records)) } else { Err(codec::CodecError::Trailing(body.len())) }
 }
 
-/// What became of an APPEND.
+/// The reply to an APPEND.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AppendReply {
     /// The verdict.
     pub result: AppendResult,
-    /// The follower's clock, microseconds since the Unix epoch: large steps of time need a majority's agreement.
+    /// The follower's clock, microseconds since the Unix epoch: large steps of time need a
+    /// majority's agreement.
     pub clock: u64,
-    /// The follower has no room for its next segment: nobody to hand the primary role to.
+    /// Whether the follower has no space for its next segment: then it can't take over the primary
+    /// role.
     pub disk_full: bool,
-    /// The follower began empty and hasn't caught up: it can't be elected.
+    /// Whether the follower is an empty copy that hasn't caught up: then it can't be elected.
     pub joining: bool,
 }
 
 /// The verdict on an APPEND.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum AppendResult {
-    /// Durable up to here.
+    /// All records up to this one are durable.
     Durable(Option<PeerLogId>),
     /// The follower has another record, or none, at this position.
     Conflict(PeerLogId),
-    /// The follower follows somebody newer.
+    /// The follower has a newer vote.
     HigherVote(PeerVote),
-    /// Same record at `previous`, other link: one of the two copies is damaged. The follower takes no more.
+    /// The record at `previous` is the same but its link differs: one of the two copies is damaged.
+    /// The follower accepts no more records.
     LinkMismatch(PeerLogId),
-    /// The follower is a copy that began empty, under this number, and the head didn't welcome it: nothing was taken.
+    /// The follower is an empty copy with this number, and the head didn't admit it: nothing was
+    /// accepted.
     Unwelcome(u64),
 }
 
-/// Asks for a vote, or whether one would be given.
+/// A request for a vote, or a pre-vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct VoteRequest {
-    /// Only asks; changes nothing at the receiver.
+    /// Whether this is a pre-vote, which changes nothing at the receiver.
     pub pre_vote: bool,
     /// The candidacy.
     pub vote: PeerVote,
     /// The candidate's newest record.
     pub last: Option<PeerLogId>,
-    /// The primary itself asked for the hand-over, so its lease doesn't stand in the way.
+    /// Whether the primary itself requested the handover, so that its lease doesn't block the vote.
     pub is_handover: bool,
-    /// The candidate began empty and hasn't caught up: only a cluster where everybody did elects it.
+    /// Whether the candidate is an empty copy that hasn't caught up: it is elected only in a
+    /// cluster where all copies are.
     pub joining: bool,
 }
 
 /// The answer to a [`VoteRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct VoteReply {
-    /// Whom the receiver follows now.
+    /// The receiver's vote now.
     pub vote: PeerVote,
-    /// Whether it gave, or would give, its vote.
+    /// Whether the vote is granted; in a pre-vote, whether it would be.
     pub granted: bool,
     /// The receiver's newest record.
     pub last: Option<PeerLogId>,
-    /// The number of a receiver that began empty and hasn't caught up: its vote counts only where everybody's is such a one.
+    /// The number of a receiver that is an empty copy and hasn't caught up: its vote counts only
+    /// where all votes are of such copies.
     pub joining: Option<u64>,
 }
 
-/// Asks a follower to take over.
+/// A request to a follower to take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct HandoverRequest {
     /// The primary's leadership.
     pub from: PeerVote,
-    /// The follower that is to take over.
+    /// The follower to take over.
     pub to: NodeId,
-    /// What the follower must have durable first.
+    /// The newest record that the follower must have durable first.
     pub last: Option<PeerLogId>,
 }
 
 /// The answer to a [`HandoverRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum HandoverReply {
-    /// An election is on its way.
+    /// An election was started.
     Accepted,
-    /// The leadership has changed meanwhile.
+    /// The leadership has changed.
     VoteChanged {
-        /// What the request named.
+        /// The leadership in the request.
         expected: PeerVote,
-        /// What holds.
+        /// The current one.
         actual: PeerVote,
     },
     /// The follower lacks records.
     LogNotFlushed {
-        /// What the request named.
+        /// The record in the request.
         expected: Option<PeerLogId>,
-        /// What is durable.
+        /// The newest durable record.
         actual: Option<PeerLogId>,
     },
 }
 
-/// Commands that a client gave to a follower.
+/// Commands that a client sent to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardSubmit {
-    /// blake3 of the key's text; the primary looks it up itself. All zeros: the node asks for itself or for its operator.
+    /// blake3 of the key's text; the primary looks it up itself. All zeros if the node sends the
+    /// request for itself or for its operator.
     pub key: [u8; 32],
-    /// As the client sent it, with the follower's own number.
+    /// The client's request, with the follower's own number.
     pub submit: crate::request::Submit,
 }
 
 impl ForwardSubmit {
-    /// Puts the frame behind what `buffer` holds.
+    /// Appends the frame to `buffer`.
     pub fn write(&self, buffer: &mut Vec<u8>) {
         let at = frame::start(buffer, FORWARD_SUBMIT);
         buffer.extend_from_slice(&self.key);
@@ -288,10 +302,10 @@ impl ForwardSubmit {
         frame::finish(buffer, at);
     }
 
-    /// Reads a frame's body.
+    /// Decodes a frame's body.
     ///
     /// # Errors
-    /// When it's shorter than its head.
+    /// If it's shorter than its head.
     pub fn read(mut body: Bytes) -> Result<Self, codec::CodecError> {
         let Some(key) = body.first_chunk::<32>().copied() else {
             return Err(codec::CodecError::Malformed("a forward shorter than its head".into()));
@@ -301,22 +315,23 @@ impl ForwardSubmit {
     }
 }
 
-/// A read that a client gave to a follower.
+/// A read that a client sent to a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ForwardRead {
     /// See [`ForwardSubmit::key`].
     pub key: [u8; 32],
-    /// As the client sent it, with the follower's own number.
+    /// The client's request, with the follower's own number.
     pub read: ReadRequest,
 }
 
-/// What a node's whole state hashes to at a position: nodes that name the same position must name the same digest.
+/// The digest of a node's whole state at a position: all nodes must have the same digest at the
+/// same position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DigestNotice {
-    /// The newest entry that the state contains.
+    /// The position of the newest entry included in the state.
     pub position: u64,
-    /// Zeros; kept for that entry's link.
+    /// Zeros; reserved for that entry's link.
     pub link: [u8; 32],
-    /// The digest; zeros: the sender has none of that position.
+    /// The digest; zeros if the sender has none for that position.
     pub digest: [u8; 32],
 }

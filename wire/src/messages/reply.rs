@@ -1,4 +1,4 @@
-//! What a site says to a client.
+//! Messages from a site to a client.
 //!
 //! ```text
 //! WELCOME   bincode of Welcome; answers HELLO
@@ -32,7 +32,7 @@ pub const VIEW: u8 = 67;
 /// Frame type: [`Refused`].
 pub const REFUSED: u8 = 68;
 
-/// The key is good; this is who you talk to.
+/// The key was accepted; describes the site.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Welcome {
     /// The cluster.
@@ -41,41 +41,42 @@ pub struct Welcome {
     pub node: NodeId,
     /// The site's name.
     pub site: Text<NAME_BYTES_MAX>,
-    /// The primary, where this node knows one: talk to it to save a hop.
+    /// The primary, if this node knows it; requests sent to it save a hop.
     pub primary: Option<NodeId>,
-    /// The node's data folder is on a file system in memory: nothing it acknowledges survives a power cut.
+    /// Whether the node's data folder is on a file system in memory: nothing it acknowledges
+    /// survives a power cut.
     pub volatile: bool,
 }
 
-/// The outcomes of a SUBMIT, one for each command, in order.
+/// The outcomes of a SUBMIT, one per command, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Outcomes {
-    /// The request's.
+    /// The request's number.
     pub number: u64,
-    /// The entry that the request was decided in.
+    /// The entry in which the request was decided.
     pub stamp: Stamp,
-    /// One for each command.
+    /// One answer per command.
     pub answers: Vec<Answer>,
 }
 
 /// Why a request got no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RefusalCode {
-    /// The bytes aren't a request; the detail names what is wrong.
+    /// The bytes aren't a valid request; the detail names the reason.
     Malformed,
     /// A command's id isn't a UUID of version 7.
     IdNotUuidV7,
     /// The key is unknown.
     Unauthorized,
-    /// The key may not do this.
+    /// The key's role doesn't allow the request.
     Forbidden,
-    /// What was asked for isn't there.
+    /// The object doesn't exist.
     NotFound,
-    /// Over a limit of size.
+    /// The request is over a size limit.
     TooLarge,
     /// Too many requests with this key.
     RateLimited,
-    /// No site can decide at the moment. Nothing was done.
+    /// No site can decide now. Nothing was done.
     NoPrimary,
     /// The queues are full. Nothing was done.
     Overloaded,
@@ -83,7 +84,8 @@ pub enum RefusalCode {
     Stopping,
     /// The node is still reading its journal. Nothing was done.
     Recovering,
-    /// The command was proposed and its fate isn't known: it may yet commit. Ask again with the same id.
+    /// The command was proposed and its outcome isn't known: it may still commit. Repeat it with
+    /// the same id.
     OutcomeUnknown,
 }
 byte_enum!(RefusalCode {
@@ -102,7 +104,7 @@ byte_enum!(RefusalCode {
 });
 
 impl RefusalCode {
-    /// Whether the same request may succeed later. With the same id it's always safe to ask again.
+    /// Whether the same request may succeed later. Repeating it with the same id is always safe.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(
@@ -118,19 +120,19 @@ impl RefusalCode {
 }
 
 impl RefusalCode {
-    /// Whether the request has certainly had no effect and may be tried elsewhere at once.
+    /// Whether the request certainly had no effect and may be sent to another site at once.
     #[must_use]
     pub fn says_nothing_was_done(self) -> bool {
         matches!(self, Self::NoPrimary | Self::Overloaded | Self::Stopping | Self::Recovering)
     }
 }
 
-/// A request got no outcome.
+/// The reply to a request without an outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Refused {
-    /// The request's.
+    /// The request's number.
     pub number: u64,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
@@ -138,14 +140,14 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Refusal {
-    /// For programs.
+    /// The code, for programs.
     pub code: RefusalCode,
-    /// For people: what is wrong, by name.
+    /// The reason in words, for people.
     pub detail: Text<DETAIL_BYTES_MAX>,
 }
 
 impl Refusal {
-    /// With a detail, shortened to what fits.
+    /// Creates a refusal; a detail that is too long is cut at a character boundary.
     #[must_use]
     pub fn new(code: RefusalCode, detail: &str) -> Self {
         let mut end = detail.len().min(DETAIL_BYTES_MAX);
@@ -160,24 +162,24 @@ impl Refusal {
 /// The answer to a read.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ViewReply {
-    /// The request's.
+    /// The request's number.
     pub number: u64,
-    /// For a local read: how old it may be.
+    /// For a local read, its age.
     pub as_of: Option<AsOf>,
     /// The answer.
     pub view: View,
 }
 
-/// How old a local read may be.
+/// The age of a local read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AsOf {
-    /// The newest entry that the answer contains.
+    /// The position of the newest entry included.
     pub position: u64,
-    /// Milliseconds since this node last knew itself current with a majority.
+    /// Milliseconds since this node was last confirmed current by a majority.
     pub age_ms: u64,
 }
 
-/// What was asked for.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum View {
     /// One account.
@@ -186,79 +188,79 @@ pub enum View {
     Transfer(Box<TransferView>),
     /// A page of a history.
     History(HistoryPage),
-    /// The sums.
+    /// The sums of all accounts.
     Totals(Totals),
     /// One hold.
     Hold(Box<HoldView>),
     /// A closed business day.
     Day(Box<DayView>),
-    /// Keys: all of them, or the one that was asked for.
+    /// All keys, or the requested one.
     Keys(Vec<KeyView>),
-    /// The newest position that the answering site has applied.
+    /// The newest position applied by the answering site.
     Position(u64),
 }
 
-/// An account as it stands.
+/// The current state of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AccountView {
     /// Its id.
     pub id: AccountId,
-    /// What it is.
+    /// Its kind.
     pub kind: AccountKind,
-    /// What it holds.
+    /// Its asset.
     pub asset: Asset,
-    /// For people.
+    /// Its label, for people.
     pub label: Text<LABEL_BYTES_MAX>,
-    /// What can be done with it.
+    /// Its status.
     pub status: AccountStatus,
-    /// The settled balance.
+    /// The settled balance, in minor units, like all amounts here.
     pub posted: i64,
-    /// What its own open holds have set aside; never below 0. What is available is `posted - held`.
+    /// The sum of its own open holds; never below 0. The available balance is `posted - held`.
     pub held: i64,
-    /// The most that it may hold, where there's a limit.
+    /// The largest posted balance, if limited.
     pub max_balance: Option<u64>,
-    /// The most that one debit may take, where there's a limit.
+    /// The largest amount of one debit, if limited.
     pub per_transfer: Option<u64>,
-    /// The most that a day's debits may take, where there's a limit.
+    /// The largest sum of debits per business day, if limited.
     pub daily_debit: Option<u64>,
-    /// What the debits that count have taken in the current business day.
+    /// The sum of the debits that count for the daily limit in the current business day.
     pub debited_today: u64,
     /// When it was opened, microseconds since the Unix epoch.
     pub opened_at: u64,
-    /// The newest entry that the answer contains.
+    /// The position of the newest entry included.
     pub position: u64,
 }
 
-/// A transfer that was committed.
+/// A committed transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct TransferView {
-    /// What moved. A capture shows as a payment; a refund and a reversal as movements of those kinds, with the amount that
-    /// moved, and a reversal's reason as its memo.
+    /// The movement. A capture is shown as a payment; refunds and reversals as movements of those
+    /// kinds with the amount moved, and a reversal's reason as its memo.
     pub transfer: Transfer,
-    /// For a payment: what its refunds have paid back so far.
+    /// For a payment, the sum of its refunds so far.
     pub refunded: Option<u64>,
-    /// The reversal that undid it.
+    /// The reversal of this transfer, if there is one.
     pub reversed_by: Option<CommandId>,
-    /// Where and when it was decided.
+    /// The entry in which it was decided.
     pub stamp: Stamp,
     /// Its number among the outcomes of its entry.
     pub index: u16,
 }
 
-/// A hold that was taken up, as it stands.
+/// The current state of a committed hold.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct HoldView {
-    /// What was asked for.
+    /// The hold as requested.
     pub hold: Hold,
-    /// What became of it.
+    /// Its status.
     pub status: HoldStatus,
-    /// When its time is up, microseconds since the Unix epoch.
+    /// The time of its expiry, microseconds since the Unix epoch.
     pub expires_at: u64,
-    /// The capture or void that closed it; `None` while it's open, and when its time was up.
+    /// The capture or void that closed it; `None` while it is open, and if it expired.
     pub closed_by: Option<CommandId>,
-    /// What was taken of it; 0 unless it was captured.
+    /// The amount captured; 0 unless it was captured.
     pub captured: u64,
-    /// Where and when it was decided.
+    /// The entry in which it was decided.
     pub stamp: Stamp,
     /// Its number among the outcomes of its entry.
     pub index: u16,
@@ -267,84 +269,85 @@ pub struct HoldView {
 /// A closed business day.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DayView {
-    /// Which day.
+    /// The date.
     pub date: BusinessDate,
-    /// One row for each asset, in the order of genesis.
+    /// One row per asset, in the order of genesis.
     pub assets: Vec<DayAsset>,
-    /// The first entry that counts for it.
+    /// The position of the first entry of the day.
     pub first_position: u64,
-    /// Its marker's entry.
+    /// The position of its marker's entry.
     pub last_position: u64,
-    /// That entry's link.
+    /// The link of the marker's entry.
     pub link: [u8; 32],
 }
 
-/// One asset's day. For each kind of account, opening and movements make closing.
+/// One asset's day. For each kind of account, opening plus movements equals closing.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DayAsset {
     /// The sums when the day began.
     pub opening: AssetTotals,
     /// The sums when it ended.
     pub closing: AssetTotals,
-    /// What moved, one row for each kind that did, in the order of the kinds' numbers.
+    /// The movements, one row per kind that occurred, in the order of the kinds' numbers.
     pub movements: Vec<DayMovements>,
 }
 
 /// The movements of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DayMovements {
-    /// Which kind. A capture counts as a payment.
+    /// The kind. A capture counts as a payment.
     pub kind: TransferKind,
-    /// How many.
+    /// The number of movements.
     pub count: u64,
-    /// How much in all, minor units. A sum that no u64 holds shows as the nearest.
+    /// The sum of their amounts, in minor units; saturates at the largest `u64`.
     pub sum: u64,
 }
 
-/// A key, without anything that could be used as one.
+/// A key, without its text or hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct KeyView {
     /// Its number.
     pub key: KeyId,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// Whose it is.
+    /// The merchant's account, for a merchant's key.
     pub account: Option<AccountId>,
-    /// It's refused since.
+    /// Whether it was revoked.
     pub revoked: bool,
 }
 
-/// A part of an account's history, newest first.
+/// A page of an account's history, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct HistoryPage {
     /// The transfers.
     pub items: Vec<TransferView>,
-    /// Where the next page begins; `None`: this was the last.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
 /// The sums of all accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Totals {
-    /// The newest entry that they contain.
+    /// The position of the newest entry included.
     pub position: u64,
-    /// One row for each asset, in the order of genesis.
+    /// One row per asset, in the order of genesis.
     pub assets: Vec<AssetTotals>,
 }
 
-/// One asset's sums. They always add up to zero.
+/// One asset's sums of posted balances per kind of account, in minor units. They always add up to
+/// zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AssetTotals {
-    /// Which asset.
+    /// The asset.
     pub asset: Asset,
-    /// All wallets.
+    /// The sum of all wallets.
     pub wallet: i64,
-    /// All merchants.
+    /// The sum of all merchants.
     pub merchant: i64,
-    /// All banks.
+    /// The sum of all banks.
     pub bank: i64,
-    /// All fee accounts.
+    /// The sum of all fee accounts.
     pub fee: i64,
-    /// All issuers.
+    /// The sum of all issuers.
     pub issuer: i64,
 }

@@ -1,11 +1,13 @@
-//! What a client says to a site. One bi-directional stream carries all of a client's requests, each with its own number.
+//! Messages from a client to a site. One bi-directional stream carries all requests of a client,
+//! each with its own number.
 //!
 //! ```text
 //! HELLO   bincode of Hello; the first frame of the stream
-//! SUBMIT  0 u64 number   8 u32 deadline ms   12 u16 commands   14 u16 flags: 1 atomic   16 the commands
+//! SUBMIT  0 u64 number   8 u32 deadline ms   12 u16 commands   14 u16 flags: 1 atomic
+//!         16 the commands
 //! READ    bincode of ReadRequest
 //! ```
-//! The commands of a SUBMIT go into the journal as they stand here: nothing re-encodes them.
+//! The commands of a SUBMIT go into the journal unchanged: nothing re-encodes them.
 
 use bincode::{Decode, Encode};
 use bytes::{Buf, Bytes};
@@ -25,25 +27,25 @@ pub const SUBMIT: u8 = 2;
 /// Frame type: [`ReadRequest`].
 pub const READ: u8 = 3;
 
-/// Opens a client's stream: the key that every request on it comes with.
+/// The first message of a client's stream: the key for all its requests.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Hello {
-    /// The key's text, as `operator.key` holds it.
+    /// The key's text, as in `operator.key`.
     pub key: Text<128>,
 }
 
-/// Commands to decide, in order, in one entry; each for itself, or all of them or none.
+/// Commands to decide in order in one entry, each independently, or all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// Chosen by the client; the reply carries it.
+    /// The request's number, chosen by the client and repeated in the reply.
     pub number: u64,
-    /// How long the client waits, milliseconds.
+    /// How long the client waits for the reply, milliseconds.
     pub deadline_ms: u32,
-    /// How many commands follow; at most 65,535 can be said.
+    /// The number of commands; at most 65,535 can be encoded.
     pub count: u32,
-    /// All of them are committed, or none.
+    /// Whether all of them are committed or none.
     pub atomic: bool,
-    /// The commands, encoded one behind the other.
+    /// The encoded commands, concatenated.
     pub commands: Bytes,
 }
 
@@ -51,15 +53,15 @@ impl Submit {
     const HEAD_BYTES: usize = 16;
     const ATOMIC: u16 = 1;
 
-    /// Puts the frame behind what `buffer` holds.
+    /// Appends the frame to `buffer`.
     pub fn write(&self, buffer: &mut Vec<u8>) {
         let at = Self::start(self.number, self.deadline_ms, self.count, self.atomic, buffer);
         buffer.extend_from_slice(&self.commands);
         frame::finish(buffer, at);
     }
 
-    /// Starts the frame; commands are encoded straight behind it, then [`frame::finish`] completes it. Gives the place
-    /// where it starts.
+    /// Starts the frame and returns its offset; commands are encoded directly after it, then
+    /// [`frame::finish`] completes it.
     pub fn start(
         number: u64,
         deadline_ms: u32,
@@ -72,7 +74,7 @@ impl Submit {
         at
     }
 
-    /// Puts a submit's head behind what `buffer` holds; the commands follow it.
+    /// Appends a submit's head to `buffer`; the commands follow it.
     pub(crate) fn put_head(
         number: u64,
         deadline_ms: u32,
@@ -80,7 +82,8 @@ impl Submit {
         atomic: bool,
         buffer: &mut Vec<u8>,
     ) {
-        // More than can be said is more than is allowed: whoever reads it refuses the largest number too.
+        // A count that doesn't fit is over the limit anyway: the receiver rejects the largest
+        // number too.
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         buffer.extend_from_slice(&number.to_le_bytes());
         buffer.extend_from_slice(&deadline_ms.to_le_bytes());
@@ -88,10 +91,10 @@ impl Submit {
         buffer.extend_from_slice(&(if atomic { Self::ATOMIC } else { 0 }).to_le_bytes());
     }
 
-    /// Reads a frame's body; the commands are judged later.
+    /// Decodes a frame's body; the commands are decoded later.
     ///
     /// # Errors
-    /// When it's shorter than its head, or has flags that this program doesn't know.
+    /// If it's shorter than its head, or has flags that this program doesn't know.
     pub fn read(mut body: Bytes) -> Result<Self, codec::CodecError> {
         if body.len() < Self::HEAD_BYTES {
             return Err(codec::CodecError::Malformed("a submit shorter than its head".into()));
@@ -112,29 +115,29 @@ impl Submit {
     }
 }
 
-/// Asks for what the ledger holds.
+/// A read of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ReadRequest {
-    /// Chosen by the client; the reply carries it.
+    /// The request's number, chosen by the client and repeated in the reply.
     pub number: u64,
-    /// How long the client waits, milliseconds.
+    /// How long the client waits for the reply, milliseconds.
     pub deadline_ms: u32,
-    /// How fresh the answer has to be.
+    /// How fresh the answer must be.
     pub consistency: Consistency,
-    /// What is asked.
+    /// The query.
     pub query: Query,
 }
 
-/// How fresh a read is.
+/// The consistency of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Consistency {
-    /// Sees everything that was acknowledged before the read began.
+    /// Includes everything that was acknowledged before the read began.
     Linearizable,
-    /// What the asked site knows, labelled with position and age.
+    /// The state of the answering site, labelled with position and age.
     Local,
 }
 
-/// What can be asked.
+/// The query of a read.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Query {
     /// One account.
@@ -143,11 +146,11 @@ pub enum Query {
     Transfer(CommandId),
     /// An account's transfers, newest first.
     History {
-        /// Whose.
+        /// The account's id.
         account: AccountId,
-        /// The most that one page holds.
+        /// The most transfers on the page.
         limit: u32,
-        /// Only older ones than this.
+        /// Only transfers before this one.
         before: Option<Cursor>,
     },
     /// The sums by kind of account.
@@ -156,15 +159,15 @@ pub enum Query {
     Hold(CommandId),
     /// A closed business day.
     Day(BusinessDate),
-    /// All keys; only nodes ask, for their operators at the admin socket.
+    /// All keys. Only nodes send it, for the admin socket.
     Keys,
-    /// Whether a key is known, by the blake3 of its text; only nodes ask, for keys that are new to them.
+    /// One key, by the blake3 of its text. Only nodes send it, for keys that they don't know.
     Key([u8; 32]),
-    /// Nothing but the newest position: whoever has seen it can read what is older for itself.
+    /// Only the newest applied position: a site that has applied up to it can answer by itself.
     Position,
 }
 
-/// A place in an account's history: an entry and a command in it.
+/// A location in an account's history: an entry and a command in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Cursor {
     /// The entry's position.

@@ -1,4 +1,4 @@
-//! Accounts: what they can be, and how one is opened.
+//! Accounts: kinds, statuses, limits, and the commands that open and change them.
 
 use bincode::{Decode, Encode};
 
@@ -10,18 +10,18 @@ use crate::{
     transfer::Text,
 };
 
-/// What an account is, which decides who may pay whom.
+/// The kind of an account, which determines the allowed kinds of transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountKind {
     /// A person's prepaid money.
     Wallet,
-    /// A shop's takings.
+    /// A merchant's revenue.
     Merchant,
-    /// The outside world's money: top-ups come from here, cash-outs go here. May go below zero.
+    /// Money outside the system: top-ups come from here, cash-outs go here. May go below zero.
     Bank,
     /// The company's fees.
     Fee,
-    /// Where points come from. May go below zero.
+    /// The source of points. May go below zero.
     Issuer,
 }
 byte_enum!(AccountKind {
@@ -32,64 +32,66 @@ byte_enum!(AccountKind {
     Issuer = 5 "issuer",
 });
 
-/// Opens an account. Its id is the idempotency key: the same again replays, other content is `account_exists`.
+/// Opens an account. Its id is the idempotency key: the same command again replays; the id with
+/// other content is rejected with `account_exists`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct OpenAccount {
-    /// Chosen by the client; any UUID.
+    /// The account's id, chosen by the client; any UUID.
     pub id: AccountId,
-    /// What it is.
+    /// The kind of account.
     pub kind: AccountKind,
-    /// The one asset that it holds.
+    /// The account's only asset.
     pub asset: Asset,
-    /// For people; at most 64 bytes.
+    /// A text for people, at most 64 bytes.
     pub label: Text<LABEL_BYTES_MAX>,
-    /// What differs from the limits of its kind.
+    /// Changes to the limits of its kind.
     pub limits: Limits,
 }
 
-/// What an account may hold and pay. A wallet's own `max_balance` is the genesis's unless something else is said here; all
-/// others have no limits of their own.
+/// Changes of an account's limits. Without a change a wallet's `max_balance` is the one in genesis,
+/// and all other limits are unset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Limits {
-    /// The most that it may hold, posted; checked whenever it is credited.
+    /// The largest posted balance, checked at every credit.
     pub max_balance: LimitChange,
-    /// The most that one transfer, payment, cash-out, fee or hold may take from it.
+    /// The largest amount of one transfer, payment, cash-out, fee or hold debited from it.
     pub per_transfer: LimitChange,
-    /// The most that all of those together may take from it in one business day.
+    /// The largest sum of all of those in one business day.
     pub daily_debit: LimitChange,
 }
 
-/// What is to become of a limit.
+/// A change of one limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum LimitChange {
-    /// It stays; at an opening: what its kind of account begins with.
+    /// Unchanged; when an account is opened, the default of its kind.
     #[default]
     Keep,
-    /// There is none any more.
+    /// The limit is removed.
     Clear,
-    /// This much, minor units; above 2^53−1 it's `amount_invalid`. 0 lets nothing pass.
+    /// The new limit, in minor units; above 2^53−1 it is rejected with `amount_invalid`. 0 allows
+    /// nothing.
     Set(Amount),
 }
 
-/// Changes an account's limits, all or none of them.
+/// Changes an account's limits, all or none of them. Affects later commands only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SetLimits {
     /// The idempotency key.
     pub id: CommandId,
-    /// Whose.
+    /// The account's id.
     pub account: AccountId,
-    /// What changes.
+    /// The changes.
     pub limits: Limits,
 }
 
-/// What can be done with an account.
+/// The status of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountStatus {
-    /// Money goes in and out.
+    /// It can be debited and credited.
     Open,
-    /// Nothing goes out; money may still come in.
+    /// It can be credited only.
     Frozen,
-    /// Nothing goes in or out, forever.
+    /// It can't be debited or credited, permanently.
     Closed,
 }
 byte_enum!(AccountStatus {
@@ -98,13 +100,14 @@ byte_enum!(AccountStatus {
     Closed = 3 "closed",
 });
 
-/// Freezes, unfreezes or closes an account. Closing takes an account with nothing posted, held, or held for it.
+/// Freezes, unfreezes or closes an account. Closing requires that nothing is posted, held, or held
+/// for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SetStatus {
     /// The idempotency key.
     pub id: CommandId,
-    /// Which account.
+    /// The account's id.
     pub account: AccountId,
-    /// What it's to be.
+    /// The new status.
     pub status: AccountStatus,
 }

@@ -1,4 +1,4 @@
-//! Money: an amount in an asset's minor unit, and the asset's name.
+//! Money: amounts in an asset's minor unit, and names of assets.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 
 use crate::limits::AMOUNT_MAX;
 
-/// An amount in the asset's minor unit, as the client wrote it. Any 64-bit number: the ledger judges it, so that the
-/// judgement is journaled and replayed.
+/// An amount in the asset's minor unit, as sent by the client. Any 64-bit number is decoded: the
+/// ledger judges it, so that the rejection is journaled and replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Amount(pub u64);
 
 impl Amount {
-    /// The amount as a change of balance, when it lies within 1 and 2^53−1.
+    /// The amount as a change of balance; `None` unless it lies between 1 and 2^53−1.
     #[must_use]
     #[inline]
     pub fn to_balance_change(self) -> Option<i64> {
@@ -26,20 +26,20 @@ impl fmt::Display for Amount {
     }
 }
 
-/// An asset's name: 1 to 8 capital letters and digits, `KRW` or `POINT`.
+/// An asset's name: 1 to 8 capital letters and digits, such as `KRW` or `POINT`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct Asset([u8; 8]);
 
-/// Why a text names no asset.
+/// The text or bytes aren't an asset's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an asset is 1 to 8 capital letters and digits")]
 pub struct AssetError;
 
 impl Asset {
-    /// From its name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// When the name isn't 1 to 8 capital letters and digits.
+    /// If the name isn't 1 to 8 capital letters and digits.
     pub fn parse(text: &str) -> Result<Self, AssetError> {
         let mut bytes = [0; 8];
         let name = bytes.get_mut(..text.len()).ok_or(AssetError)?;
@@ -47,10 +47,10 @@ impl Asset {
         Self::from_bytes(bytes)
     }
 
-    /// From its eight bytes, padded with zeros.
+    /// Decodes eight bytes: the name, padded with zeros.
     ///
     /// # Errors
-    /// When they aren't a name and its padding.
+    /// If they aren't a name and its padding.
     pub fn from_bytes(bytes: [u8; 8]) -> Result<Self, AssetError> {
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         let (name, padding) = bytes.split_at(length);
@@ -62,7 +62,7 @@ impl Asset {
         }
     }
 
-    /// Its eight bytes as a number, first letter lowest: how rows on disk hold it.
+    /// Its eight bytes as a number, the first letter in the lowest byte, as in rows on disk.
     #[must_use]
     pub const fn number(self) -> u64 {
         u64::from_le_bytes(self.0)

@@ -1,6 +1,7 @@
-//! Commands: what a client can ask of the ledger. The same bytes go from the client to the journal, to the peers and to apply.
+//! Commands: requests to change the ledger. The same bytes go from the client to the journal, to
+//! the peers and to apply.
 //!
-//! One byte says which command follows; numbers are never used again.
+//! The first byte is the command's number. Numbers are never reused.
 
 use bincode::{
     Decode, Encode,
@@ -22,11 +23,11 @@ use crate::{
     transfer::Transfer,
 };
 
-/// Writes down the list of commands once: the enum, its numbers, and both directions of the codec. The first is decoded
-/// first: it's the hot one.
+/// Defines the list of commands once: the enum, its numbers, and both directions of the codec. The
+/// first one is matched first when decoding: it is the most frequent.
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident($body:ty) = $number:literal),+ $(,)?) => {
-        /// What the ledger is asked.
+        /// A request to change the ledger.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Command {
             $($(#[$doc])* $name($body)),+
@@ -49,7 +50,9 @@ macro_rules! commands {
             fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
                 match u8::decode(decoder)? {
                     $($number => Decode::decode(decoder).map(Self::$name),)+
-                    other => Err(DecodeError::OtherString(format!("{other} is no command"))),
+                    other => {
+                        Err(DecodeError::OtherString(format!("{other} isn't a valid command")))
+                    }
                 }
             }
         }
@@ -61,35 +64,36 @@ commands! {
     Transfer(Transfer) = 2,
     /// Opens an account.
     OpenAccount(OpenAccount) = 1,
-    /// Founds the ledger: the first command, made by the first primary. No door takes it.
+    /// Bootstraps the ledger: the first command, created by the first primary. Clients' doors
+    /// reject it.
     Genesis(Box<Genesis>) = 0,
     /// Pays a payment back.
     Refund(Refund) = 3,
-    /// Undoes a wrong movement.
+    /// Reverses a wrong movement.
     Reversal(Reversal) = 4,
-    /// Sets money aside.
+    /// Reserves money for a merchant.
     Hold(Hold) = 5,
-    /// Takes what was set aside.
+    /// Captures a hold.
     Capture(Capture) = 6,
-    /// Gives back what was set aside.
+    /// Releases a hold.
     Void(Void) = 7,
     /// Freezes, unfreezes or closes an account.
     SetStatus(SetStatus) = 8,
     /// Changes an account's limits.
     SetLimits(SetLimits) = 9,
-    /// Releases a hold whose time is up. The primary makes it.
+    /// Releases an expired hold. Created by the primary.
     ExpireHold(ExpireHold) = 10,
-    /// Ends a business day. The primary makes it.
+    /// Ends a business day. Created by the primary.
     CloseDay(CloseDay) = 11,
-    /// Makes a key known. The admin socket makes it.
+    /// Creates a key. Created by the admin socket.
     CreateKey(CreateKey) = 12,
-    /// Ends a key. The admin socket makes it.
+    /// Revokes a key. Created by the admin socket.
     RevokeKey(RevokeKey) = 13,
 }
 
 impl Command {
-    /// The idempotency key, for those that have one of their own. An account's opening has the account's id, which may be
-    /// any UUID; what nodes make for themselves has none.
+    /// The command's own idempotency key. `None` for `OpenAccount`, whose key is the account's id,
+    /// which may be any UUID, and for commands that nodes create, which have none.
     #[must_use]
     #[inline]
     pub fn id(&self) -> Option<CommandId> {
@@ -111,7 +115,8 @@ impl Command {
         }
     }
 
-    /// Whether only nodes make it: for the ledger's own upkeep or for the admin socket. Clients' doors refuse it.
+    /// Whether only nodes create it, for the ledger's upkeep or for the admin socket. Clients'
+    /// doors reject it.
     #[must_use]
     pub fn is_made_by_nodes(&self) -> bool {
         matches!(
@@ -125,14 +130,15 @@ impl Command {
     }
 }
 
-/// Walks over commands that stand one behind the other, each with its bytes.
+/// An iterator over concatenated commands; yields each command with its bytes. Ends after the first
+/// error.
 #[derive(Clone, Debug)]
 pub struct Commands<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Commands<'a> {
-    /// Over these bytes.
+    /// Iterates over these bytes.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }

@@ -1,14 +1,15 @@
-//! Business days: dates, and the marker that ends one.
+//! Business days: dates, and the marker that ends a day.
 
 use std::{fmt, ops::Range};
 
 use bincode::{Decode, Encode, de::Decoder, error::DecodeError};
 
-/// A date of the business calendar, as the number `YYYYMMDD`: later dates are larger numbers.
+/// A date of the business calendar, stored as the number `YYYYMMDD`, so that later dates are larger
+/// numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct BusinessDate(u32);
 
-/// Why a text is no date.
+/// The text or number isn't a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a date is written YYYY-MM-DD, from 1970-01-01 to 9999-12-31")]
 pub struct DateError;
@@ -17,10 +18,10 @@ impl BusinessDate {
     /// The first day of the calendar: 1970-01-01.
     pub const FIRST: Self = Self(19_700_101);
 
-    /// From year, month and day of the Gregorian calendar.
+    /// Creates a date from year, month and day of the Gregorian calendar.
     ///
     /// # Errors
-    /// When there is no such day, or its year isn't within 1970 and 9999.
+    /// If there is no such day, or its year isn't between 1970 and 9999.
     pub fn new(year: u32, month: u32, day: u32) -> Result<Self, DateError> {
         let leap =
             year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -37,7 +38,7 @@ impl BusinessDate {
         Ok(Self(year * 10_000 + month * 100 + day))
     }
 
-    /// From the number `YYYYMMDD`.
+    /// Creates a date from the number `YYYYMMDD`.
     ///
     /// # Errors
     /// See [`Self::new`].
@@ -45,10 +46,10 @@ impl BusinessDate {
         Self::new(number / 10_000, number / 100 % 100, number % 100)
     }
 
-    /// From `YYYY-MM-DD`.
+    /// Parses `YYYY-MM-DD`.
     ///
     /// # Errors
-    /// When it isn't written so, or there is no such day.
+    /// If the text has another form, or there is no such day.
     pub fn parse(text: &str) -> Result<Self, DateError> {
         let bytes = text.as_bytes();
         let shaped = bytes.len() == 10
@@ -71,7 +72,7 @@ impl BusinessDate {
         self.0
     }
 
-    /// The day after; the calendar ends with 9999-12-31, which follows itself.
+    /// The next day. The calendar ends with 9999-12-31, whose next day is itself.
     #[must_use]
     pub fn next(self) -> Self {
         let (year, month, day) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
@@ -88,7 +89,7 @@ impl<C> Decode<C> for BusinessDate {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let number = u32::decode(decoder)?;
         Self::from_number(number)
-            .map_err(|_| DecodeError::OtherString(format!("{number} is no date (YYYYMMDD)")))
+            .map_err(|_| DecodeError::OtherString(format!("{number} isn't a date (YYYYMMDD)")))
     }
 }
 
@@ -104,13 +105,14 @@ impl fmt::Debug for BusinessDate {
     }
 }
 
-/// Ends a business day; what comes after it in the journal counts for the next one. The primary makes it, alone in an
-/// entry of its own; no door takes it.
+/// Ends a business day: later entries in the journal count for the next one. The primary creates
+/// it, alone in an entry; clients' doors reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CloseDay {
-    /// The day that ends: the ledger's business date, or the marker is `day_not_open`.
+    /// The day that ends. It must be the ledger's business date, else the command is rejected with
+    /// `day_not_open`.
     pub closed: BusinessDate,
-    /// The day that begins: later than `closed`. Days in between had nothing in them and are closed by it too.
+    /// The day that begins, later than `closed`. Days in between had no entries and are closed too.
     pub next: BusinessDate,
 }
 

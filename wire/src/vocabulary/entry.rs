@@ -1,10 +1,13 @@
-//! The body of a journal entry that carries commands: groups as they came from the doors, bytes untouched.
+//! The body of a journal entry with commands: groups of commands as they came from the doors, with
+//! their bytes unchanged.
 //!
 //! ```text
 //! 0 u16 rules version   2 u16 zero   4 u32 groups, then for each:
-//!   0 u32 key   4 u16 commands   6 u16 flags: 1 atomic   8 u32 bytes   12 the commands, one behind the other
+//!   0 u32 key   4 u16 commands   6 u16 flags: 1 atomic   8 u32 bytes
+//!   12 the commands, concatenated
 //! ```
-//! An atomic group is decided as one: when one of its commands is rejected, none of them changes anything.
+//! An atomic group is decided as a whole: if one of its commands is rejected, none of them changes
+//! anything.
 
 use crate::{
     id::KeyId,
@@ -14,12 +17,12 @@ use crate::{
 
 const ATOMIC: u16 = 1;
 
-/// Why bytes are no entry body: a broken belief, since only a primary makes them.
+/// The bytes aren't an entry's body. This is a broken invariant, since only primaries make entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an entry body: {0}")]
 pub struct EntryError(&'static str);
 
-/// Fills one entry.
+/// Builds the body of one entry.
 #[derive(Debug)]
 pub struct EntryBuilder {
     bytes: Vec<u8>,
@@ -34,7 +37,7 @@ impl Default for EntryBuilder {
 }
 
 impl EntryBuilder {
-    /// An empty one, under the newest rules.
+    /// An empty entry with the newest rules version.
     #[must_use]
     pub fn new() -> Self {
         let mut bytes = Vec::with_capacity(4096);
@@ -43,7 +46,7 @@ impl EntryBuilder {
         Self { bytes, groups: 0, commands: 0 }
     }
 
-    /// Whether one more group still fits.
+    /// Whether another group with this many commands and bytes fits.
     #[must_use]
     pub fn fits(&self, commands: u32, bytes: usize) -> bool {
         let commands_after =
@@ -53,10 +56,10 @@ impl EntryBuilder {
                 <= ENTRY_BYTES_MAX
     }
 
-    /// Adds a group of commands that came with one key.
+    /// Adds a group of commands sent with one key.
     ///
     /// # Panics
-    /// When it doesn't fit: ask [`Self::fits`] first.
+    /// If it doesn't fit: call [`Self::fits`] first.
     pub fn push(&mut self, key: KeyId, atomic: bool, commands: u32, bytes: &[u8]) {
         assert!(self.fits(commands, bytes.len()), "a group is added only when it fits");
         let length = u32::try_from(bytes.len()).expect("it fits in an entry");
@@ -70,13 +73,13 @@ impl EntryBuilder {
         self.commands += usize::try_from(commands).expect("a u32 fits in usize");
     }
 
-    /// How many commands are in it.
+    /// The number of commands in the entry.
     #[must_use]
     pub fn command_count(&self) -> usize {
         self.commands
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.bytes[4..HEAD_BYTES].copy_from_slice(&self.groups.to_le_bytes());
@@ -87,30 +90,30 @@ impl EntryBuilder {
 /// One group of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group<'a> {
-    /// The key that its commands came with.
+    /// The key with which its commands were sent.
     pub key: KeyId,
-    /// All of its commands are committed, or none.
+    /// Whether all of its commands are committed or none.
     pub atomic: bool,
-    /// How many commands it holds.
+    /// The number of commands.
     pub commands: u32,
-    /// The commands, one behind the other.
+    /// The concatenated commands.
     pub bytes: &'a [u8],
 }
 
-/// Reads an entry's body.
+/// A reader of an entry's body.
 #[derive(Clone, Debug)]
 pub struct EntryBody<'a> {
-    /// The rules by which it's judged.
+    /// The version of the rules by which it is judged.
     pub rules_version: u16,
     groups: u32,
     rest: &'a [u8],
 }
 
 impl<'a> EntryBody<'a> {
-    /// Opens a body.
+    /// Opens a body and checks its head.
     ///
     /// # Errors
-    /// When the head is no entry head or names rules that this program doesn't know.
+    /// If the head is invalid or names rules that this program doesn't know.
     pub fn open(bytes: &'a [u8]) -> Result<Self, EntryError> {
         let (head, rest) =
             bytes.split_first_chunk::<HEAD_BYTES>().ok_or(EntryError("shorter than its head"))?;
@@ -119,16 +122,16 @@ impl<'a> EntryBody<'a> {
             return Err(EntryError("made under rules that this program doesn't know"));
         }
         if head[2] != 0 || head[3] != 0 {
-            return Err(EntryError("its spare bytes aren't zero"));
+            return Err(EntryError("its reserved bytes aren't zero"));
         }
         let groups = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         Ok(Self { rules_version, groups, rest })
     }
 
-    /// The next group, or `None` at the end.
+    /// Returns the next group, or `None` at the end.
     ///
     /// # Errors
-    /// When what follows is no group.
+    /// If the next bytes aren't a group.
     pub fn next_group(&mut self) -> Result<Option<Group<'a>>, EntryError> {
         if self.groups == 0 {
             return if self.rest.is_empty() {

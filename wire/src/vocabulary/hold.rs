@@ -1,4 +1,4 @@
-//! Holds: money set aside for a merchant, taken once or given back.
+//! Holds: money reserved for a merchant, then captured once or released.
 
 use bincode::{Decode, Encode};
 
@@ -10,63 +10,65 @@ use crate::{
     transfer::Text,
 };
 
-/// Sets an amount of a wallet aside for a merchant: it stays posted and is no longer available.
+/// Reserves an amount of a wallet for a merchant: it stays posted but is no longer available.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Hold {
     /// The idempotency key, and the hold's id.
     pub id: CommandId,
     /// The wallet that pays.
     pub debit: AccountId,
-    /// The merchant that may be paid.
+    /// The merchant that may capture.
     pub credit: AccountId,
     /// The most that can be captured, in the asset's minor unit.
     pub amount: Amount,
-    /// Must be the asset of both accounts.
+    /// The asset, which must be that of both accounts.
     pub asset: Asset,
-    /// How long it stands, milliseconds from the time of the entry that takes it up; 1 to [`crate::limits::HOLD_MS_MAX`].
+    /// The hold's lifetime, milliseconds from the time of the entry that opens it; 1 to
+    /// [`crate::limits::HOLD_MS_MAX`].
     pub expires_in_ms: u64,
-    /// For people; at most 140 bytes.
+    /// A text for people, at most 140 bytes.
     pub memo: Text<MEMO_BYTES_MAX>,
 }
 
-/// Takes a hold's money, once: what isn't taken is released. Makes a payment whose id is this command's.
+/// Captures a hold, once; the rest is released. Creates a payment with this command's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Capture {
     /// The idempotency key, and the payment's id.
     pub id: CommandId,
-    /// Which hold.
+    /// The hold's id.
     pub hold: CommandId,
-    /// At most what is held; `None`: all of it.
+    /// The amount, at most the amount held; `None` for all of it.
     pub amount: Option<Amount>,
 }
 
-/// Gives a hold's money back.
+/// Releases a hold's money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Void {
     /// The idempotency key.
     pub id: CommandId,
-    /// Which hold.
+    /// The hold's id.
     pub hold: CommandId,
 }
 
-/// Releases a hold whose time is up. The primary makes it; no door takes it. Judged by the entry's time, so that a primary
-/// with a wrong list releases nothing; a hold that is closed already, or not yet due, is passed over without an outcome.
+/// Releases an expired hold. The primary creates it; clients' doors reject it. It is judged by the
+/// entry's time, so that a primary with a wrong list releases nothing; a hold that is already
+/// closed, or not yet expired, is ignored without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ExpireHold {
-    /// Which hold.
+    /// The hold's id.
     pub hold: CommandId,
 }
 
-/// What became of a hold.
+/// The status of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HoldStatus {
     /// It can be captured or voided.
     Open,
-    /// Its money, or a part of it, was taken.
+    /// All or a part of its money was captured.
     Captured,
-    /// It was given back.
+    /// It was voided.
     Voided,
-    /// Its time was up. Also told of a hold whose release isn't written yet.
+    /// It has expired. Also reported for a hold whose release isn't written yet.
     Expired,
 }
 byte_enum!(HoldStatus {

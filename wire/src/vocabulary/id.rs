@@ -1,4 +1,5 @@
-//! Ids: of accounts, of commands, of keys, of clusters. Parsed at the door, so that everything behind it can trust them.
+//! Ids of accounts, commands, keys and clusters. They are parsed at the door, so that later code
+//! can trust them.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use crate::codec::ID_NOT_UUID_V7;
 
-/// Why a text is no id.
+/// Why a text or number isn't an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not the text form of a UUID.
@@ -23,36 +24,37 @@ pub enum IdError {
 pub struct AccountId(u128);
 
 impl AccountId {
-    /// From the number that a UUID is.
+    /// Creates an id from a UUID's number.
     #[must_use]
     pub const fn new(number: u128) -> Self {
         Self(number)
     }
 
-    /// From text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// When the text isn't a UUID.
+    /// If the text isn't a UUID.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse(text).map(Self)
     }
 
-    /// The UUID as a number, most significant byte first.
+    /// The UUID as a number; its first byte is the most significant one.
     #[must_use]
     pub const fn number(self) -> u128 {
         self.0
     }
 }
 
-/// The id of a command and its idempotency key forever: a UUIDv7 (RFC 9562 §5.7), which carries its own time.
+/// The id of a command, and its permanent idempotency key: a UUIDv7 (RFC 9562 §5.7), which contains
+/// its own time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct CommandId(u128);
 
 impl CommandId {
-    /// From the number that a UUID is.
+    /// Creates an id from a UUID's number.
     ///
     /// # Errors
-    /// When the UUID isn't of version 7.
+    /// If the UUID isn't of version 7.
     #[inline]
     pub fn new(number: u128) -> Result<Self, IdError> {
         let version = (number >> 76) & 0xf;
@@ -60,15 +62,15 @@ impl CommandId {
         if version == 7 && variant == 0b10 { Ok(Self(number)) } else { Err(IdError::NotVersion7) }
     }
 
-    /// From text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// When the text isn't a UUID of version 7.
+    /// If the text isn't a UUID of version 7.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         Self::new(parse(text)?)
     }
 
-    /// A new id for this time (milliseconds since the Unix epoch) from 74 bits of randomness.
+    /// Creates an id from this time (milliseconds since the Unix epoch) and 74 bits of randomness.
     #[must_use]
     pub fn from_parts(milliseconds: u64, random: u128) -> Self {
         let time = (u128::from(milliseconds) & 0xffff_ffff_ffff) << 80;
@@ -77,14 +79,14 @@ impl CommandId {
         Self(time | (7 << 76) | (high << 64) | (0b10 << 62) | low)
     }
 
-    /// When the id was made, by its maker's clock: milliseconds since the Unix epoch.
+    /// The time in the id, by its creator's clock: milliseconds since the Unix epoch.
     #[must_use]
     #[inline]
     pub fn timestamp_ms(self) -> u64 {
         u64::try_from(self.0 >> 80).expect("48 bits fit in 64")
     }
 
-    /// The UUID as a number, most significant byte first.
+    /// The UUID as a number; its first byte is the most significant one.
     #[must_use]
     #[inline]
     pub const fn number(self) -> u128 {
@@ -101,35 +103,37 @@ impl<C> Decode<C> for CommandId {
     }
 }
 
-/// The number of a key: 1 is the operator key of genesis.
+/// The number of a key; 1 is the operator key of genesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct KeyId(pub u32);
 
-/// No key at all: what nodes make for themselves and for the admin socket comes with it.
+/// Stands for no key: used for commands that nodes create for themselves and for the admin socket.
 pub const NODES: KeyId = KeyId(0);
 
-/// The operator key that genesis brings.
+/// The operator key of genesis.
 pub const OPERATOR_KEY: KeyId = KeyId(1);
 
-/// A cluster's id: drawn at random by `cluster new`, in every certificate, segment and link.
+/// A cluster's id: a random UUID drawn by `cluster new`, contained in every certificate, segment
+/// and link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct ClusterId(pub [u8; 16]);
 
 impl ClusterId {
-    /// From text form.
+    /// Parses the text form.
     ///
     /// # Errors
-    /// When the text isn't a UUID.
+    /// If the text isn't a UUID.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         parse(text).map(|number| Self(number.to_be_bytes()))
     }
 }
 
-/// A node's number: at least 1, never used again for another.
+/// A node's number: at least 1, never reused for another node.
 pub type NodeId = u64;
 
 fn parse(text: &str) -> Result<u128, IdError> {
-    // Only the text form with hyphens: one id, one spelling (letters of either case).
+    // Only the form with hyphens is accepted, in letters of either case, so that other spellings of
+    // an id are rejected.
     if text.len() != 36 {
         return Err(IdError::NotUuid);
     }

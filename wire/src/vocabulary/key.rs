@@ -1,4 +1,5 @@
-//! Keys: who may ask for what. Their texts never enter the journal, only their hashes.
+//! Keys: the credentials of clients, each with a role. The journal holds only the hashes of their
+//! texts, never the texts.
 
 use bincode::{Decode, Encode};
 
@@ -7,7 +8,7 @@ use crate::{
     id::{AccountId, KeyId},
 };
 
-/// What a key may do; the table of roles and routes is in docs/API.md.
+/// The role of a key; docs/API.md has the table of roles and routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Everything.
@@ -29,21 +30,22 @@ byte_enum!(Role {
     Auditor = 5 "auditor",
 });
 
-/// Makes a key known. The ledger gives it the next number; the same hash again replays. No door takes it but the admin
-/// socket's.
+/// Creates a key. The ledger assigns the next number; the same hash again replays. Only the admin
+/// socket accepts it; clients' doors reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CreateKey {
     /// blake3 of the key's text.
     pub hash: [u8; 32],
-    /// What it may do.
+    /// The key's role.
     pub role: Role,
-    /// Whose it is: a merchant's account, for [`Role::Merchant`] alone.
+    /// The merchant's account, for [`Role::Merchant`] only.
     pub account: Option<AccountId>,
 }
 
-/// Ends a key, forever. Again it's committed too. No door takes it but the admin socket's.
+/// Revokes a key permanently. Repeating it is committed too. Only the admin socket accepts it;
+/// clients' doors reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RevokeKey {
-    /// Which one.
+    /// The key's number.
     pub key: KeyId,
 }

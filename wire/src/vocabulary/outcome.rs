@@ -1,71 +1,74 @@
-//! Outcomes: what the ledger answers. A rejection is an answer like any other: replicated, numbered, replayed.
+//! Outcomes: the ledger's answers. A rejection is an answer like any other: replicated, numbered,
+//! replayed.
 
 use bincode::{Decode, Encode};
 
 use crate::codec::byte_enum;
 
-/// Why a command changed nothing. Numbered in the order of precedence: where several rules are broken, the lowest is the answer.
+/// Why a command changed nothing. The numbers are the order of precedence: if several rules are
+/// broken, the lowest number is the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// The id is known with other content. Never recorded under the id.
     IdReused,
     /// The id is further ahead of the entry's time than the tolerance. Never recorded under the id.
     IdInFuture,
-    /// The id is found nowhere and is older than the horizon. Never recorded under the id.
+    /// The id is unknown and older than the horizon. Never recorded under the id.
     IdExpired,
-    /// Not within 1 and 2^53−1.
+    /// The amount isn't between 1 and 2^53−1.
     AmountInvalid,
-    /// Debit and credit are one account.
+    /// Debit and credit are the same account.
     SameAccount,
-    /// No account of this id.
+    /// There is no account with this id.
     AccountNotFound,
-    /// The account is there already, with other content.
+    /// The account exists with other content.
     AccountExists,
-    /// No hold of this id.
+    /// There is no hold with this id.
     HoldNotFound,
-    /// No payment of this id.
+    /// There is no payment with this id.
     PaymentNotFound,
-    /// No transfer of this id.
+    /// There is no transfer with this id.
     TransferNotFound,
     /// This kind of transfer isn't allowed between these kinds of accounts.
     KindNotAllowed,
     /// Only a top-up, cash-out, fee or grant can be reversed.
     ReversalNotAllowed,
-    /// The asset isn't both accounts' asset, or the ledger doesn't know it.
+    /// The asset isn't that of both accounts, or the ledger doesn't have it.
     AssetMismatch,
-    /// An account that takes part is closed.
+    /// An account of the command is closed.
     AccountClosed,
-    /// The account that pays is frozen.
+    /// The debit account is frozen.
     AccountFrozen,
-    /// The hold was captured or voided, or its time is up.
+    /// The hold was captured or voided, or has expired.
     HoldNotOpen,
-    /// The movement was reversed before.
+    /// The movement was already reversed.
     AlreadyReversed,
-    /// Something is posted, held, or held for the account that is to be closed.
+    /// The account can't be closed: something is posted, held, or held for it.
     AccountNotEmpty,
-    /// More than the hold has.
+    /// The amount exceeds the hold.
     CaptureExceedsHold,
-    /// More than what is left of the payment, or nothing is left.
+    /// The amount exceeds the rest of the payment, or nothing is left.
     RefundExceedsPayment,
-    /// More than the debit account may pay at once.
+    /// The amount exceeds the debit account's limit per transfer.
     PerTransferLimitExceeded,
-    /// More than the debit account may pay in a day.
+    /// The amount exceeds the debit account's daily limit.
     DailyLimitExceeded,
-    /// The debit account has less available.
+    /// The amount exceeds the debit account's available balance.
     InsufficientFunds,
-    /// The credit account would hold more than its limit.
+    /// The credit account's balance would exceed its limit.
     MaxBalanceExceeded,
-    /// A balance would leave ±(2^53−1).
+    /// A balance would exceed ±(2^53−1).
     Overflow,
     /// Another command of its atomic batch was rejected. Never recorded under the id.
     BatchFailed,
-    /// The business date is another one. Only nodes meet it.
+    /// The day to close isn't the business date. Only nodes get it.
     DayNotOpen,
-    /// No key of this number. Only the admin socket meets it.
+    /// There is no key with this number. Only the admin socket gets it.
     KeyNotFound,
-    /// A merchant's key names no merchant's account, or another key names an account. Only the admin socket meets it.
+    /// A merchant's key doesn't name a merchant's account, or another key names an account. Only
+    /// the admin socket gets it.
     KeyAccountInvalid,
-    /// There are as many keys as there can be. Only the admin socket meets it.
+    /// The ledger has the largest number of keys. Only the admin socket gets it.
     TooManyKeys,
 }
 byte_enum!(Rejection {
@@ -102,53 +105,54 @@ byte_enum!(Rejection {
 });
 
 impl Rejection {
-    /// Whether the rejection becomes the id's first answer. The three that judge the id itself don't, and nothing in an
-    /// atomic batch that failed does.
+    /// Whether the rejection is recorded as the id's first answer. The three that judge the id
+    /// itself aren't, nor is anything in a failed atomic batch.
     #[must_use]
     pub fn is_recorded(self) -> bool {
         !matches!(self, Self::IdReused | Self::IdInFuture | Self::IdExpired | Self::BatchFailed)
     }
 }
 
-/// Where and when an outcome was decided.
+/// The entry in which an outcome was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Stamp {
-    /// The entry's number in the journal.
+    /// The entry's position in the journal.
     pub position: u64,
-    /// The election number of the primary that made the entry.
+    /// The term of the primary that made the entry.
     pub term: u64,
     /// The entry's time, microseconds since the Unix epoch.
     pub recorded_at: u64,
-    /// The entry's link: blake3 over everything up to and including it.
+    /// The entry's link: a blake3 hash over everything up to and including it.
     pub link: [u8; 32],
 }
 
 /// The ledger's answer to one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Outcome {
-    /// Its number among the new outcomes of its entry; [`Self::NO_INDEX`] where it's none.
+    /// Its number among the new outcomes of its entry; [`Self::NO_INDEX`] if it has none.
     pub index: u16,
-    /// `None`: committed.
+    /// The reason of a rejection; `None` if committed.
     pub rejection: Option<Rejection>,
-    /// What it was about, in the asset's minor unit: what moved, was held, or was released; 0 where nothing was.
+    /// The amount that was moved, held or released, in the asset's minor unit; 0 if there is none.
     pub amount: u64,
-    /// The debit account's posted balance after it; 0 where nothing moved.
+    /// The debit account's posted balance afterwards, in minor units; 0 if nothing moved.
     pub debit_after: i64,
-    /// The credit account's posted balance after it; 0 where nothing moved.
+    /// The credit account's posted balance afterwards, in minor units; 0 if nothing moved.
     pub credit_after: i64,
 }
 
 impl Outcome {
-    /// The index of what counts as no outcome: every command of an atomic batch that failed, and a release that came too
-    /// late or too early. No event tells of it.
+    /// The index of results that don't count as outcomes: every command of a failed atomic batch,
+    /// and a release that came too late or too early. They appear in no event.
     pub const NO_INDEX: u16 = u16::MAX;
 }
 
-/// An outcome as a client gets it: new, or the first answer again.
+/// An outcome as returned to a client: a new one, or a replay of the first answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Answer {
     /// The ledger's answer.
     pub outcome: Outcome,
-    /// For a replay: where the first answer was decided. `None`: in the entry that the reply names.
+    /// For a replay, where the first answer was decided; `None` if it was decided in the entry that
+    /// the reply names.
     pub first: Option<Stamp>,
 }

@@ -1,4 +1,4 @@
-//! Transfers: money from one account to another.
+//! Transfers: movements of money from one account to another.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
     limits::{MEMO_BYTES_MAX, REFERENCE_BYTES_MAX},
 };
 
-/// Why money moves, which decides who may pay whom.
+/// The kind of a movement, which determines the allowed kinds of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransferKind {
     /// Bank to wallet.
@@ -31,9 +31,11 @@ pub enum TransferKind {
     Fee,
     /// Issuer to wallet.
     Grant,
-    /// Merchant to wallet: comes about only by refunding a payment; asked for as a transfer it's `kind_not_allowed`.
+    /// Merchant to wallet. Created only by a [`Refund`](crate::refund::Refund); requested as a
+    /// transfer it is rejected with `kind_not_allowed`.
     Refund,
-    /// The other way of a wrong movement: comes about only by reversing it; asked for as a transfer it's `kind_not_allowed`.
+    /// The opposite of a wrong movement. Created only by a [`Reversal`](crate::reversal::Reversal);
+    /// requested as a transfer it is rejected with `kind_not_allowed`.
     Reversal,
 }
 byte_enum!(TransferKind {
@@ -56,24 +58,26 @@ pub struct Transfer {
     pub debit: AccountId,
     /// The account that is paid.
     pub credit: AccountId,
-    /// In the asset's minor unit.
+    /// The amount, in the asset's minor unit.
     pub amount: Amount,
-    /// Must be the asset of both accounts.
+    /// The asset, which must be that of both accounts.
     pub asset: Asset,
-    /// Why the money moves.
+    /// The kind of movement.
     pub kind: TransferKind,
-    /// The client's own reference; at most 64 bytes.
+    /// The client's own reference, at most 64 bytes.
     pub reference: Text<REFERENCE_BYTES_MAX>,
-    /// For people; at most 140 bytes.
+    /// A text for people, at most 140 bytes.
     pub memo: Text<MEMO_BYTES_MAX>,
 }
 
 bincode::impl_borrow_decode!(Transfer);
 
-/// By hand, because it's the hot spot of apply: everything in front of the texts is read at once.
+/// Written by hand, because decoding transfers is the hot path of apply: all fixed-width fields are
+/// read at once.
 ///
 /// ```text
-/// 0 u128 id   16 u128 debit   32 u128 credit   48 u64 amount   56 [8] asset   64 u8 kind   65 reference, memo
+/// 0 u128 id   16 u128 debit   32 u128 credit   48 u64 amount   56 [8] asset   64 u8 kind
+/// 65 reference, memo
 /// ```
 impl<C> Decode<C> for Transfer {
     #[inline]
@@ -95,19 +99,21 @@ impl<C> Decode<C> for Transfer {
             amount: Amount(u64::from_le_bytes(words[0])),
             asset: Asset::from_bytes(words[1])
                 .map_err(|_| DecodeError::Other("an asset is 1 to 8 capital letters and digits"))?,
-            kind: TransferKind::from_byte(kind)
-                .ok_or_else(|| DecodeError::OtherString(format!("{kind} is no TransferKind")))?,
+            kind: TransferKind::from_byte(kind).ok_or_else(|| {
+                DecodeError::OtherString(format!("{kind} isn't a valid TransferKind"))
+            })?,
             reference: Text::decode(decoder)?,
             memo: Text::decode(decoder)?,
         })
     }
 }
 
-/// A short text of at most `MAX` bytes of UTF-8; empty means absent. One length byte, then the text.
+/// A short text of at most `MAX` bytes of UTF-8; the empty text stands for absence. Encoded as one
+/// length byte, then the text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(Box<str>);
 
-/// Why a text can't be taken.
+/// The text is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("longer than {0} bytes")]
 pub struct TextTooLong(pub usize);
@@ -115,10 +121,10 @@ pub struct TextTooLong(pub usize);
 impl<const MAX: usize> Text<MAX> {
     const FITS: () = assert!(MAX <= 255, "the length is one byte");
 
-    /// Takes a text.
+    /// Creates a text.
     ///
     /// # Errors
-    /// When it's longer than `MAX` bytes.
+    /// If it's longer than `MAX` bytes.
     pub fn new(text: &str) -> Result<Self, TextTooLong> {
         if text.len() <= MAX { Ok(Self(text.into())) } else { Err(TextTooLong(MAX)) }
     }
@@ -147,7 +153,7 @@ impl<C, const MAX: usize> Decode<C> for Text<MAX> {
         }
         if length > MAX {
             return Err(DecodeError::OtherString(format!(
-                "a text of {length} bytes, {MAX} at most"
+                "a text of {length} bytes; at most {MAX} are allowed"
             )));
         }
         decoder.claim_bytes_read(length)?;
@@ -185,7 +191,7 @@ mod tests {
     use crate::codec;
     use crate::transfer::*;
 
-    /// What the derived decoder would read: the same fields in the same order.
+    /// The same fields in the same order, with a derived decoder.
     #[derive(Debug, PartialEq, Decode)]
     struct Fields {
         id: CommandId,

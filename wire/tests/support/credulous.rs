@@ -1,4 +1,4 @@
-//! A dialler that believes everything it's shown, so that the other side's checks are all that count.
+//! A dialler that accepts every certificate, so that only the other side's checks count.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -47,7 +47,7 @@ impl ServerCertVerifier for BelievesEverything {
     }
 }
 
-/// Shows this certificate (its file and its key's), or none, and asks for this protocol, or none.
+/// Presents this certificate (its file and its key's), or none, and offers this protocol, or none.
 pub(crate) fn config(paper: Option<&(PathBuf, PathBuf)>, alpn: &[u8]) -> quinn::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)

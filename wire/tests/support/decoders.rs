@@ -1,4 +1,5 @@
-//! Every decoder that bytes from outside can reach. Each gives, for bytes that it takes, what encoding them again gives.
+//! Every decoder that bytes from outside can reach. For accepted bytes, each returns the result of
+//! encoding the value again.
 
 use bytes::{Bytes, BytesMut};
 use evenkeel_wire::{
@@ -24,7 +25,7 @@ fn body(frame: &[u8]) -> Vec<u8> {
     frame[frame::HEAD_BYTES..].to_vec()
 }
 
-/// Decodes a frame's body and encodes what was found; `None` when it's refused.
+/// Decodes a frame's body and encodes the value again; `None` if it is rejected.
 pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     let shared = || Bytes::copy_from_slice(bytes);
     let mut frame = Vec::new();
@@ -82,10 +83,10 @@ pub(crate) const KINDS: [u8; 18] = [
     DIGEST_AGREED,
 ];
 
-/// The commands that bytes begin with.
+/// The commands at the start of the bytes.
 pub(crate) fn commands(bytes: &[u8]) -> Vec<Command> {
     let whole = Commands::new(bytes).map_while(Result::ok).map(|(command, own)| {
-        assert_eq!(codec::encode(&command), own, "one command, one spelling");
+        assert_eq!(codec::encode(&command), own, "each command has one encoding");
         command
     });
     whole.collect()
@@ -104,7 +105,7 @@ pub(crate) fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(again.finish())
 }
 
-/// The frames that a stream begins with.
+/// The number of whole frames at the start of a stream.
 pub(crate) fn frames(bytes: &[u8]) -> usize {
     let mut buffer = BytesMut::from(bytes);
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! An authority that makes certificates of every kind, and ports on 127.0.0.1.
+//! An authority that issues certificates of every kind, and ports on 127.0.0.1.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod credulous;
@@ -33,7 +33,7 @@ pub(crate) fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// What a certificate says.
+/// The content of a certificate.
 pub(crate) struct Paper {
     pub(crate) uris: Vec<String>,
     pub(crate) years: (i32, i32),
@@ -73,7 +73,7 @@ impl Authority {
         self.folder.path()
     }
 
-    /// Makes a certificate; gives its file and its key's.
+    /// Issues a certificate; returns its file and its key's.
     pub(crate) fn issue(&self, name: &str, paper: &Paper) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -119,7 +119,7 @@ pub(crate) fn peer(identity: Identity) -> (PeerEndpoint, SocketAddr) {
     (endpoint, address)
 }
 
-/// Waits long enough for a machine that is busy: a test that hangs says where.
+/// Waits long enough for a busy machine; a test that hangs names the step.
 pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(20), work).await;
     waited.unwrap_or_else(|_| panic!("{what}: nothing in twenty seconds"))

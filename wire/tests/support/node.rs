@@ -1,5 +1,5 @@
-//! A site that answers clients like a node would, as well or as badly as a test wants. It decides nothing: each command
-//! is committed when it's first seen, by any of the sites that share a book.
+//! A site that answers clients like a node, with behaviour that a test chooses. It has no rules:
+//! each command is committed when it first arrives at any of the sites that share a book.
 
 use std::{
     collections::HashMap,
@@ -34,26 +34,26 @@ pub(crate) enum Mood {
     Answers,
     /// Answers this many frames at a time, the newest first.
     Backwards(usize),
-    /// Reads and says nothing.
+    /// Reads and doesn't answer.
     Mute,
     Refuses(RefusalCode),
-    /// Decides, then says that it doesn't know.
+    /// Decides, then answers that the outcome is unknown.
     DecidesButForgets,
     /// Reads a request and closes the connection.
     Dies,
-    /// Sends bytes that are no frame.
+    /// Sends bytes that aren't a frame.
     Babbles,
-    /// Doesn't let anybody in.
+    /// Refuses every client.
     Unwelcoming(RefusalCode),
 }
 
-/// What the sites have decided and seen.
+/// The commands that the sites have decided and received.
 #[derive(Default)]
 pub(crate) struct Book {
     decided: HashMap<u128, Stamp>,
     /// Every request: the site and the ids in it.
     pub(crate) seen: Vec<(NodeId, Vec<u128>)>,
-    /// Whether each of them was to be decided as one.
+    /// Whether each of them was an atomic batch.
     pub(crate) atomic: Vec<bool>,
 }
 
@@ -169,7 +169,7 @@ async fn serve(
             }
         }
     }
-    // Let what was written be read.
+    // Time for the client to read the answer.
     tokio::time::sleep(Duration::from_millis(100)).await;
     Some(())
 }
@@ -229,7 +229,7 @@ impl State {
         let answers = ids.iter().map(|id| {
             let first = book.decided.get(id).copied();
             book.decided.entry(*id).or_insert(stamp);
-            // The balance says which command this is the answer to.
+            // The balance identifies the answered command.
             let debit_after = i64::try_from(id & 0xffff_ffff).unwrap();
             let outcome =
                 Outcome { index: 0, rejection: None, amount: 0, debit_after, credit_after: 0 };

@@ -1,4 +1,4 @@
-//! Any command, any question and any answer, as proptest makes them.
+//! Proptest strategies for all commands, queries and views.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount, SetLimits, SetStatus},

@@ -1,4 +1,5 @@
-//! `evenkeel admin keys`: makes, lists and revokes keys. A new key's text goes to stdout, once, and nowhere else.
+//! `evenkeel admin keys`: creates, lists and revokes keys. The text of a new key is printed to
+//! stdout once and stored nowhere.
 
 use clap::Subcommand;
 use evenkeel_wire::{id::AccountId, key::Role};
@@ -14,27 +15,27 @@ use evenkeel_node::operator::status::{CreatedKey, KnownKey};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysVerb {
-    /// Make a key; its text is shown this once
+    /// Create a key; its text is shown only once
     Create {
-        /// operator, teller, app, merchant or auditor
+        /// Role: operator, teller, app, merchant or auditor
         #[arg(long, value_name = "R", value_parser = parse_role)]
         role: Role,
-        /// A merchant's account, for role merchant
+        /// The merchant's account, required for role merchant
         #[arg(long, value_name = "ID", value_parser = parse_account)]
         account: Option<AccountId>,
     },
-    /// All keys, revoked ones too, without their texts
+    /// List all keys, including revoked ones, without their texts
     List,
-    /// End a key, forever
+    /// Revoke a key permanently
     Revoke {
-        /// Its number, as the list has it
+        /// The key's number, as shown by `list`
         id: u32,
     },
 }
 
 fn parse_role(name: &str) -> Result<Role, String> {
     let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-    Role::from_name(name).ok_or_else(|| format!("there are {}", names.join(", ")))
+    Role::from_name(name).ok_or_else(|| format!("the roles are {}", names.join(", ")))
 }
 
 fn parse_account(text: &str) -> Result<AccountId, String> {
@@ -62,7 +63,7 @@ impl KeysVerb {
                 let CreatedKey { id, role, account, .. } = &made;
                 let whose = account.as_ref().map(|account| format!(" for {account}"));
                 output::print_note(&format!(
-                    "key {id}, role {role}{}; its text is kept nowhere, so this is the one time to take it",
+                    "key {id}, role {role}{}; its text isn't stored and is shown only once",
                     whose.unwrap_or_default()
                 ));
                 output::print(&made.key)

@@ -1,4 +1,5 @@
-//! `evenkeel admin`: the admin socket for people. What curl gets, in words and tables; `--json` gives it as it came.
+//! `evenkeel admin`: the admin socket for people. Shows the socket's answers as text and tables;
+//! `--json` prints them unchanged.
 
 mod call;
 mod keys;
@@ -23,7 +24,7 @@ pub(crate) struct AdminArgs {
     /// The node's node.toml, which names the socket
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// As JSON
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -32,60 +33,61 @@ pub(crate) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum AdminVerb {
-    /// What the node is, knows and lacks
+    /// Show the node's state
     Status,
-    /// Hand the primary role to another site, as planned
+    /// Planned switchover of the primary role to another site
     Switchover {
-        /// The site that is to be primary
+        /// The site that becomes primary
         #[arg(long, value_name = "SITE")]
         to: String,
     },
-    /// The other nodes, as this one sees them
+    /// The other nodes, as seen by this one
     Peers,
-    /// Entries of the journal
+    /// List journal entries
     Journal {
-        /// The first position; the newest entries without it
+        /// The first position [default: the newest entries]
         #[arg(long, value_name = "P")]
         from: Option<u64>,
-        /// How many, 1 to 1000
+        /// Number of entries, 1 to 1000
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
         limit: u64,
     },
-    /// Walk this node's journal while it runs
+    /// Verify this node's journal while the node runs
     Verify,
-    /// What this node saw and did
+    /// Events recorded by this node
     Timeline {
-        /// 2026-10-15T15:19:00Z, or 90m for the last hour and a half
+        /// Start: a time such as 2026-10-15T15:19:00Z, or a span such as 90m for the last 90
+        /// minutes
         #[arg(long, value_name = "T")]
         since: Option<String>,
-        /// The same
+        /// End, in the same formats
         #[arg(long, value_name = "T")]
         until: Option<String>,
     },
-    /// Keys: who may ask for what
+    /// Manage keys and their roles
     Keys {
         #[command(subcommand)]
         verb: keys::KeysVerb,
     },
-    /// The business day
+    /// Manage the business day
     Day {
         #[command(subcommand)]
         verb: DayVerb,
     },
-    /// Another filter for the log, from now on
+    /// Change the log filter of the running node
     LogLevel {
-        /// A level, or items as openraft=debug with commas between them
+        /// A level, or comma-separated directives such as openraft=debug
         filter: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 enum DayVerb {
-    /// End it now; the next date is the day after
+    /// Close the current business day; the next date is the following day
     Close,
 }
 
-/// What to ask: a method, a route with its query, a body.
+/// A request to the admin socket: method, route with its query, body.
 struct AdminRequest {
     method: Method,
     route: String,
@@ -99,7 +101,7 @@ pub(crate) fn run(args: &AdminArgs) -> Result<(), Failure> {
             ConfigSource { config: config.clone(), settings: Vec::new() }.load()?.socket
         }
         (None, None) => {
-            return Err(Failure::usage("which node? say --socket PATH or --config FILE"));
+            return Err(Failure::usage("no node given: use --socket PATH or --config FILE"));
         }
     };
     let answer = call::send_request(&socket, args.verb.to_request())?;
@@ -144,7 +146,7 @@ impl AdminVerb {
         }
     }
 
-    /// Shows the answer, and judges it: damage has its own exit code.
+    /// Prints the answer. A damage report maps to its own exit code.
     fn show_answer(&self, answer: &str, json: bool) -> Result<(), Failure> {
         if let Self::Verify = self {
             return verdict::report_verdict(&call::read::<VerifyReport>(answer)?, json);
@@ -160,13 +162,13 @@ impl AdminVerb {
             Self::Switchover { .. } => show::switchover(&call::read::<Switchover>(answer)?),
             Self::Keys { verb } => return verb.show_answer(answer),
             Self::Day { verb: DayVerb::Close } => show::closed(&call::read::<ClosedDay>(answer)?),
-            Self::LogLevel { filter } => format!("the log's filter is {filter} from now on"),
-            Self::Verify => unreachable!("shown above"),
+            Self::LogLevel { filter } => format!("the log filter is now {filter}"),
+            Self::Verify => unreachable!("returned above"),
         })
     }
 }
 
-/// The exit code for what the socket answered.
+/// The exit code for the socket's HTTP status.
 fn exit_for(status: u16) -> Exit {
     match status {
         400 | 404 | 405 | 413 | 422 => Exit::Usage,

@@ -1,4 +1,4 @@
-//! The admin socket's answers for people.
+//! Text and tables of the admin socket's answers.
 
 use std::fmt::Write;
 
@@ -103,10 +103,12 @@ pub(crate) fn timeline(events: &[TimelineEvent]) -> String {
 
 pub(crate) fn switchover(done: &Switchover) -> String {
     let Switchover { from, to, term, pause_ms } = done;
-    format!("{to} is primary in term {term}, {from} no longer; commits paused for {pause_ms:.1} ms")
+    format!(
+        "{to} is primary in term {term} in place of {from}; commits paused for {pause_ms:.1} ms"
+    )
 }
 
 pub(crate) fn closed(day: &ClosedDay) -> String {
     let ClosedDay { date, next, position, .. } = day;
-    format!("{date} is over, {next} has begun; its marker is at position {position}")
+    format!("{date} is closed and {next} is open; the day marker is at position {position}")
 }

@@ -1,4 +1,4 @@
-//! The accounts of one run: a bank and wallets with money, all of them new.
+//! The accounts of one run: a bank and funded wallets, all newly opened.
 
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
@@ -16,7 +16,8 @@ use crate::{
 };
 use evenkeel_node::clock::{Clock, SystemClock};
 
-/// What every wallet begins with: half of what a wallet may hold by default, so that neither end is near.
+/// Opening balance of every wallet: half of the default balance limit, so that neither bound is
+/// near.
 pub(crate) const OPENING_BALANCE: u64 = 1_000_000;
 
 pub(crate) struct BenchAccounts {
@@ -54,7 +55,7 @@ impl BenchAccounts {
     }
 }
 
-/// Has all of them decided, and takes nothing but yes for an answer.
+/// Submits all commands and fails unless every one is committed.
 async fn submit(door: &Door, commands: impl Iterator<Item = Command>) -> Result<(), Failure> {
     let mut commands = commands.peekable();
     while commands.peek().is_some() {
@@ -64,7 +65,7 @@ async fn submit(door: &Door, commands: impl Iterator<Item = Command>) -> Result<
             return Err(Failure::new(
                 Exit::Rejected,
                 format!(
-                    "the accounts can't be made ready: {code}; is --asset one of the cluster's?"
+                    "the accounts can't be prepared: {code}; check that the cluster has this --asset"
                 ),
             ));
         }

@@ -1,5 +1,5 @@
-//! Batches of random transfers, encoded straight into what is sent. A batch remembers enough to be encoded again, with
-//! the same ids.
+//! Batches of random transfers, encoded straight into the send buffer. A batch keeps enough data to
+//! be encoded again with the same ids.
 
 use std::sync::atomic::Ordering;
 
@@ -16,10 +16,10 @@ use super::BenchPlan;
 use crate::Failure;
 use evenkeel_node::clock::{Clock, SystemClock};
 
-/// Small against what wallets hold, so that hardly any transfer is rejected.
+/// Small compared with the wallets' balances, so that few transfers are rejected.
 const AMOUNT_MAX: u64 = 100;
 
-/// One transfer: ids of accounts as places in the list.
+/// One transfer; the accounts are indexes into the account list.
 pub(crate) struct Move {
     pub(crate) id: CommandId,
     pub(crate) debit: usize,
@@ -27,14 +27,14 @@ pub(crate) struct Move {
     pub(crate) amount: u64,
 }
 
-/// What a caller has in flight.
+/// The batch that a caller has in flight.
 pub(crate) struct TransferBatch {
     pub(crate) moves: Vec<Move>,
     pub(crate) started: Instant,
 }
 
 impl TransferBatch {
-    /// The next batch of the plan, or `None` when everything is taken on.
+    /// The next batch of the plan, or `None` when all transfers are issued.
     pub(crate) fn next(plan: &BenchPlan, random: &mut Random) -> Option<Self> {
         let taken = plan.issued.fetch_add(u64::from(plan.batch), Ordering::Relaxed);
         let left = plan.transfers.saturating_sub(taken);
@@ -46,7 +46,7 @@ impl TransferBatch {
         let wallets = plan.accounts.wallets.len();
         let moves = (0..count).map(|_| {
             let debit = random.next_below(wallets);
-            // Any other one, each as likely.
+            // Any other wallet, uniformly distributed.
             let credit = (debit + 1 + random.next_below(wallets - 1)) % wallets;
             let amount = 1 + random.next_u64() % AMOUNT_MAX;
             Move { id: random.command_id(now), debit, credit, amount }
@@ -58,7 +58,7 @@ impl TransferBatch {
         u32::try_from(self.moves.len()).expect("at most a batch")
     }
 
-    /// The commands, the same every time.
+    /// The commands; every call yields the same ones.
     pub(crate) fn commands(&self, plan: &BenchPlan) -> impl Iterator<Item = Command> {
         let accounts = &plan.accounts;
         self.moves.iter().map(|made| {
@@ -75,7 +75,7 @@ impl TransferBatch {
         })
     }
 
-    /// Puts the commands behind what `buffer` holds.
+    /// Appends the commands to `buffer`.
     pub(crate) fn encode_into(&self, plan: &BenchPlan, buffer: &mut Vec<u8>) {
         for command in self.commands(plan) {
             codec::encode_into(&command, buffer);
@@ -83,14 +83,16 @@ impl TransferBatch {
     }
 }
 
-/// A small fast generator (splitmix64), seeded by the machine: ids must not meet those of another run.
+/// A small fast generator (splitmix64), seeded by the operating system: ids must differ from those
+/// of other runs.
 pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new() -> Result<Self, Failure> {
         let mut seed = [0; 8];
-        getrandom::fill(&mut seed)
-            .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
+        getrandom::fill(&mut seed).map_err(|error| {
+            Failure::failed(format!("the system's random source failed: {error}"))
+        })?;
         Ok(Self(u64::from_le_bytes(seed)))
     }
 
@@ -106,7 +108,7 @@ impl Random {
         u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
     }
 
-    /// At least 0, less than `bound`.
+    /// Uniform in `0..bound`.
     pub(crate) fn next_below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("a length fits");
         usize::try_from(self.next_u64() % bound).expect("less than a length")

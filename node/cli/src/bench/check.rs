@@ -1,4 +1,5 @@
-//! After the load: every wallet must hold what was acknowledged, the bank must lack it, and all sums must be zero.
+//! The check after the load: each wallet's balance must match the acknowledged transfers, the
+//! bank's balance must be the negative of the wallets' sum, and every asset must sum to zero.
 
 use evenkeel_wire::id::AccountId;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,11 +16,11 @@ use crate::{
     door::{Door, ReadSource, no_answer},
 };
 
-/// Reads at a time.
+/// Concurrent reads.
 const READS_MAX: usize = 256;
-/// A follower that lags is asked again after this.
+/// Pause before a lagging follower is read again.
 const TOO_OLD_PAUSE: Duration = Duration::from_millis(20);
-/// Accounts that are named when they are wrong; the others are counted.
+/// Wrong accounts listed by name; the rest are only counted.
 const NAMED_MAX: usize = 5;
 
 pub(crate) async fn balances(
@@ -49,7 +50,7 @@ pub(crate) async fn balances(
         return Err(Failure::new(
             Exit::Unavailable,
             format!(
-                "the outcome of {} transfers is unknown, so balances can't be compared",
+                "the outcome of {} transfers is unknown, so the balances can't be compared",
                 tally.unknown
             ),
         ));
@@ -59,13 +60,14 @@ pub(crate) async fn balances(
     }
     let named: Vec<&str> = wrong.iter().take(NAMED_MAX).map(String::as_str).collect();
     Err(Failure::failed(format!(
-        "{} accounts don't hold what was acknowledged: {}",
+        "{} accounts differ from the acknowledged transfers: {}",
         wrong.len(),
         named.join("; ")
     )))
 }
 
-/// Checks that every asset sums to zero; gives the site that said so, and the position at which everything is done.
+/// Checks that every asset sums to zero; returns the answering site and a position at which the
+/// whole load is applied.
 async fn sums(door: &Door) -> Result<(Option<String>, u64), Failure> {
     let totals = door.totals().await.map_err(|error| no_answer(&error))?;
     if let Some((asset, sum)) = totals.sums.iter().find(|(_, sum)| *sum != 0) {
@@ -74,7 +76,8 @@ async fn sums(door: &Door) -> Result<(Option<String>, u64), Failure> {
     Ok((door.last_site(), totals.position))
 }
 
-/// What an account holds once all of the load is applied: local reads cost the primary nothing, but may be too old.
+/// An account's balance once the whole load is applied. Local reads don't load the primary, but may
+/// be too old.
 async fn posted(
     door: &Door,
     site: Option<&str>,
@@ -90,7 +93,7 @@ async fn posted(
         }
         if Instant::now() >= give_up {
             return Err(Failure::failed(format!(
-                "{} stays at position {}, behind {floor}",
+                "{} remains at position {}, behind {floor}",
                 site.unwrap_or("the site"),
                 seen.position
             )));

@@ -1,4 +1,4 @@
-//! What came of it: counts, latencies, what the balances must be.
+//! The results of a run: counts, latencies and the expected balances.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,12 +11,12 @@ use super::{BenchArgs, batch::TransferBatch};
 use crate::{Failure, output};
 use evenkeel_node::operator::status::milliseconds;
 
-/// Latencies are kept in microseconds, to three digits, up to two minutes.
+/// Latencies are recorded in microseconds with three significant digits, up to two minutes.
 const LATENCY_US_MAX: u64 = 120_000_000;
 
 pub(crate) struct Tally {
     latencies: Histogram<u64>,
-    /// What acknowledged transfers did to each wallet.
+    /// The net change of each wallet from acknowledged transfers.
     pub(crate) changes: Vec<i64>,
     committed: u64,
     rejected: BTreeMap<Rejection, u64>,
@@ -35,7 +35,7 @@ impl Tally {
         }
     }
 
-    /// A batch has its answers, in order.
+    /// Records the answers of a batch, in order.
     pub(crate) fn record_batch(
         &mut self,
         batch: &TransferBatch,
@@ -97,7 +97,7 @@ pub(crate) fn report(args: &BenchArgs, tally: &Tally, took: Duration) -> Result<
     ))
 }
 
-#[expect(clippy::float_arithmetic, reason = "a rate for people")]
+#[expect(clippy::float_arithmetic, reason = "a rate shown to people")]
 fn per_second(count: u64, seconds: f64) -> f64 {
     let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     if seconds > 0.0 { (count / seconds).round() } else { 0.0 }

@@ -1,7 +1,8 @@
-//! The connections of one thread: requests out, replies in, each as many at a time as there are.
+//! The connections of one thread. Requests and replies are pipelined and handled in groups.
 //!
-//! The fast road is one connection to the primary. Whatever goes wrong on it (refused for now, connection lost) is asked
-//! for again by the patient client, which follows the primary: with the same ids, so that nothing happens twice.
+//! The fast road is one connection to the primary. When a request fails there (temporary refusal,
+//! lost connection), the retrying client, which follows the primary, sends it again with the same
+//! ids, so that no transfer is made twice.
 
 use std::{cell::RefCell, io, mem};
 
@@ -30,7 +31,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 type Retries<'a> =
     FuturesUnordered<LocalBoxFuture<'a, (usize, TransferBatch, Result<Outcomes, ClientError>)>>;
 
-/// Drives as many connections as there are numbers of callers.
+/// Drives one connection per entry of `callers`.
 pub(crate) async fn drive_connections(
     plan: &BenchPlan,
     callers: &[usize],
@@ -61,7 +62,7 @@ impl<'a> Driver<'a> {
             let connection = self.connect().await?;
             let lost = self.run_connection(connection, &mut table, &mut again).await?;
             let Some(error) = lost else { break };
-            print_note(&format!("a connection was lost: {error}; asking again"));
+            print_note(&format!("a connection was lost: {error}; retrying"));
             for (caller, batch) in table.take_all() {
                 again.push(self.retry_batch(caller, batch));
             }
@@ -72,7 +73,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// A connection to the primary, or to whoever answers while it isn't known.
+    /// Connects to the primary, or to any answering site while the primary is unknown.
     async fn connect(&self) -> Result<RawConnection, Failure> {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -90,7 +91,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The same, or one to the primary that it names.
+    /// Replaces the connection by one to the primary that it names, if that differs.
     async fn prefer_primary(&self, connection: RawConnection) -> RawConnection {
         let welcome = connection.welcome();
         let primary: Option<&SiteAddress> = welcome
@@ -103,7 +104,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Keeps every caller busy. Comes back with `None` when all is done, or with how the connection was lost.
+    /// Keeps every caller busy. Returns `None` when all work is done, otherwise the reason for the
+    /// lost connection.
     async fn run_connection(
         &self,
         connection: RawConnection,
@@ -136,7 +138,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// This reply and all others that have been read with it.
+    /// Handles this reply and all others already received with it.
     fn handle_replies(
         &self,
         first: Frame,
@@ -172,7 +174,7 @@ impl<'a> Driver<'a> {
                 Ok(())
             }
             Reply::Refused(refused) => Err(refusal_failure(&refused.refusal)),
-            Reply::View(_) => Err(Failure::failed("the site answered a question nobody asked")),
+            Reply::View(_) => Err(Failure::failed("the site sent a view without a query")),
         }
     }
 
@@ -201,7 +203,7 @@ impl<'a> Driver<'a> {
                 table.settle_batch(caller, &batch, &outcomes.answers, Instant::now(), &mut tally)
             }
             Err(ClientError::Refused(refused)) => Err(refusal_failure(&refused)),
-            // Even if this try certainly did nothing: an earlier one may have.
+            // Even if this attempt certainly had no effect, an earlier one may have had one.
             Err(ClientError::Unavailable(why) | ClientError::Unknown(why)) => {
                 print_note(&format!(
                     "the outcome of {} transfers is unknown: {why}",
@@ -219,7 +221,7 @@ fn refusal_failure(refusal: &Refusal) -> Failure {
     Failure::failed(format!("the site refused a batch: {refusal}"))
 }
 
-/// Sends what has gathered, until the connection fails.
+/// Sends the gathered frames until the connection fails.
 async fn write(outgoing: &RefCell<Vec<u8>>, wake: &Notify, mut sender: RawSender) -> io::Error {
     loop {
         wake.notified().await;

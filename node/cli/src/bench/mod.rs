@@ -1,7 +1,9 @@
-//! `evenkeel bench`: drives a running cluster, measures, and checks afterwards that every balance is what was acknowledged.
+//! `evenkeel bench`: drives a running cluster, measures it, and then checks that every balance
+//! matches the acknowledged transfers.
 //!
-//! It opens accounts of its own, so it may run against any cluster, again and again. A caller has one batch in flight. Over
-//! QUIC callers share a few connections, as they would behind any real gateway; over HTTP each has its own.
+//! It opens its own accounts, so it can run repeatedly against any cluster. A caller has one batch
+//! in flight. Over QUIC callers share a few connections, as they would behind a real gateway; over
+//! HTTP each caller has its own.
 
 mod accounts;
 mod batch;
@@ -28,36 +30,38 @@ use crate::{
     output::print_note,
 };
 
-/// The most connections: each one costs the site more than the callers on it.
+/// The most connections: a connection costs the site more than its callers do.
 const CONNECTIONS_MAX: usize = 8;
-/// The most callers over HTTP: each has a connection, and that a file descriptor, of which 1,024 are usual.
+/// The most callers over HTTP: each needs a connection and thus a file descriptor, and 1,024
+/// descriptors are a common limit.
 const HTTP_CALLERS_MAX: usize = 1_000;
-/// How long a batch is asked for again before its outcome counts as unknown.
+/// How long a batch is retried before its outcome counts as unknown.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     file: ClientFile,
-    /// Transfers to make
+    /// Number of transfers
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     transfers: u64,
-    /// Wallets to make them between
+    /// Number of wallets that take part
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..))]
     accounts: u32,
-    /// Transfers in one request, 1 to 8192
+    /// Transfers per request, 1 to 8192
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8192))]
     batch: u32,
     /// Callers, each with one request in flight
     #[arg(long, value_name = "C", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=32_768))]
     callers: u32,
-    /// Connections that the callers share, 1 to 8 [default: 8, or as many as callers]; over HTTP each has its own
+    /// Connections shared by the callers, 1 to 8 [default: 8, at most one per caller]; not with
+    /// --http, where each caller has its own
     #[arg(long, value_name = "N", conflicts_with = "http", value_parser = clap::value_parser!(u32).range(1..=8))]
     connections: Option<u32>,
-    /// The asset that is moved
+    /// The asset to transfer
     #[arg(long, default_value = "KRW", value_parser = parse_asset)]
     asset: Asset,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -68,19 +72,19 @@ fn parse_asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
-/// What every connection needs to know.
+/// What every connection needs.
 struct BenchPlan {
     config: ClientConfig,
     http: bool,
     accounts: BenchAccounts,
     batch: u32,
     transfers: u64,
-    /// Transfers that somebody has taken on.
+    /// Transfers already assigned to a caller.
     issued: AtomicU64,
 }
 
 impl BenchPlan {
-    /// A door that asks until there's an answer.
+    /// A door that retries until it has an answer.
     fn door(&self) -> Result<Door, Failure> {
         Door::new(&self.config, patient_options(), self.http)
     }
@@ -100,7 +104,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let plan = BenchPlan { config, http, accounts, batch, transfers, issued };
 
     print_note(&format!(
-        "{transfers} transfers in batches of {batch} by {callers} callers on {connections} connections"
+        "{transfers} transfers in batches of {batch} from {callers} callers on {connections} connections"
     ));
     let started = Instant::now();
     let tally = drive(&plan, callers, connections)?;
@@ -112,12 +116,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     checked
 }
 
-/// On how many connections so many callers ask.
+/// The number of connections for this number of callers.
 fn count_connections(args: &BenchArgs, callers: usize) -> Result<usize, Failure> {
     if args.file.http {
         if callers > HTTP_CALLERS_MAX {
             return Err(Failure::usage(format!(
-                "{callers} callers over HTTP, each with a connection: at most {HTTP_CALLERS_MAX}"
+                "{callers} callers over HTTP, each with its own connection: at most {HTTP_CALLERS_MAX}"
             )));
         }
         return Ok(callers);
@@ -139,8 +143,8 @@ fn to_usize(number: u32) -> usize {
     usize::try_from(number).expect("a u32 fits in usize")
 }
 
-/// Connections are spread over a few threads, each with a runtime of its own: on a small machine one, so that the load
-/// doesn't take the cores of what it measures.
+/// Spreads the connections over a few threads, each with its own runtime. A small machine gets one
+/// thread, so that the load generator doesn't take the cores of the measured nodes.
 fn drive(plan: &BenchPlan, callers: usize, connections: usize) -> Result<Tally, Failure> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = (cores / 4).clamp(1, connections);

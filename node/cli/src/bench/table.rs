@@ -1,4 +1,5 @@
-//! The callers of one connection as rows of a table: a task for each would cost more than what is measured.
+//! The callers of one connection as rows of a table: a task per caller would cost more than the
+//! measured work.
 
 use evenkeel_wire::{frame, outcome::Answer, request::Submit};
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::Failure;
 
-/// A request is given this long on the fast road; then it's asked for again, with the same ids.
+/// The deadline on the fast road; after it the request is retried with the same ids.
 const DEADLINE_MS: u32 = 20_000;
 
 pub(crate) struct CallerTable<'a> {
@@ -22,11 +23,11 @@ pub(crate) struct CallerTable<'a> {
 
 enum CallerState {
     Idle,
-    /// Its batch is on the connection.
+    /// The batch is in flight on the connection.
     Waits(TransferBatch),
-    /// Its batch is being asked for again elsewhere.
+    /// The batch is being retried outside the connection.
     Elsewhere,
-    /// There was nothing left to do.
+    /// No work is left.
     Done,
 }
 
@@ -36,12 +37,12 @@ impl<'a> CallerTable<'a> {
         Ok(Self { plan, random: Random::new()?, callers, busy: 0 })
     }
 
-    /// Whether every caller has nothing in flight and nothing left to do.
+    /// Whether no caller has a batch in flight or work left.
     pub(crate) fn is_done(&self) -> bool {
         self.busy == 0 && self.callers.iter().all(|caller| matches!(caller, CallerState::Done))
     }
 
-    /// Gives every idle caller its next batch.
+    /// Gives each idle caller its next batch.
     pub(crate) fn start_idle(&mut self, outgoing: &mut Vec<u8>) {
         for caller in 0..self.callers.len() {
             if matches!(self.callers[caller], CallerState::Idle) {
@@ -58,13 +59,13 @@ impl<'a> CallerTable<'a> {
         let at = Submit::start(number_of(caller), DEADLINE_MS, batch.count(), false, outgoing);
         batch.encode_into(self.plan, outgoing);
         frame::finish(outgoing, at);
-        // What is measured begins when the request is ready to go.
+        // The latency measurement starts when the request is ready to send.
         batch.started = Instant::now();
         self.callers[caller] = CallerState::Waits(batch);
         self.busy += 1;
     }
 
-    /// Takes the batch that a reply is about.
+    /// Takes the batch that this reply answers.
     pub(crate) fn take_batch(&mut self, number: u64) -> Result<(usize, TransferBatch), Failure> {
         let caller = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let known = caller.filter(|caller| {
@@ -72,16 +73,16 @@ impl<'a> CallerTable<'a> {
         });
         let Some(caller) = known else {
             return Err(Failure::failed(format!(
-                "the site answered request {number}, which waits for nothing"
+                "the site answered request {number}, which isn't in flight"
             )));
         };
         match std::mem::replace(&mut self.callers[caller], CallerState::Elsewhere) {
             CallerState::Waits(batch) => Ok((caller, batch)),
-            _ => unreachable!("looked at above"),
+            _ => unreachable!("checked above"),
         }
     }
 
-    /// All batches whose replies won't come any more.
+    /// Takes all batches in flight: their replies won't arrive.
     pub(crate) fn take_all(&mut self) -> Vec<(usize, TransferBatch)> {
         let waiting = self.callers.iter_mut().enumerate().filter_map(|(number, caller)| {
             match std::mem::replace(caller, CallerState::Elsewhere) {
@@ -95,7 +96,7 @@ impl<'a> CallerTable<'a> {
         waiting.collect()
     }
 
-    /// A caller's batch has its answers; the caller is free.
+    /// Records the answers of a caller's batch and frees the caller.
     pub(crate) fn settle_batch(
         &mut self,
         caller: usize,
@@ -116,14 +117,14 @@ impl<'a> CallerTable<'a> {
         Ok(())
     }
 
-    /// A caller's batch was given up; the caller is free.
+    /// Frees the caller of a batch that is given up.
     pub(crate) fn free(&mut self, caller: usize) {
         self.callers[caller] = CallerState::Idle;
         self.busy -= 1;
     }
 }
 
-/// 0 is HELLO's.
+/// Request number 0 belongs to HELLO.
 fn number_of(caller: usize) -> u64 {
     u64::try_from(caller).expect("a small number") + 1
 }

@@ -1,4 +1,5 @@
-//! Whether a site keeps its data in memory: it acknowledges what no power cut would leave, so its figures are worth nothing.
+//! Whether a site keeps its data in memory: such a site acknowledges commands that a power cut
+//! would lose, so its figures are worthless.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a site says of itself: its name, and whether its data is in memory.
+/// One site's name and whether its data is in memory.
 type SiteReport = Result<(String, bool), String>;
 
-/// Fails when one of the sites is volatile, or none answers.
+/// Fails when any site is volatile, or when no site answers.
 pub(crate) async fn refuse(config: &ClientConfig, http: bool) -> Result<(), Failure> {
     let said = if http { over_http(config).await? } else { over_quic(config).await? };
     let mut reached = false;
@@ -24,7 +25,7 @@ pub(crate) async fn refuse(config: &ClientConfig, http: bool) -> Result<(), Fail
         match said {
             Ok((site, true)) => {
                 return Err(Failure::failed(format!(
-                    "{site} keeps its data in memory (tmpfs), so its figures mean nothing: put node.data on a disk"
+                    "{site} keeps its data in memory (tmpfs), so its figures are worthless: put node.data on a disk"
                 )));
             }
             Ok(_) => reached = true,

@@ -1,7 +1,8 @@
-//! The cluster's certificate authority: who may call itself a node of this cluster.
+//! The cluster's certificate authority, which certifies the nodes of this cluster.
 //!
-//! A node's certificate names the cluster and the node in a URI, `evenkeel://<cluster>/node/<id>`: that is what peers and
-//! clients check. Keys are Ed25519. The CA's key is needed to make certificates and for nothing else: keep it off the sites.
+//! A node's certificate names the cluster and the node in a URI, `evenkeel://<cluster>/node/<id>`,
+//! which peers and clients check. Keys are Ed25519. The CA's key is needed only to issue
+//! certificates: keep it off the sites.
 
 use std::{fs, net::IpAddr, path::Path};
 
@@ -19,7 +20,7 @@ use evenkeel_node::{
     config::Address,
 };
 
-/// What every node's certificate is called for TLS; which node it is stands in the URI.
+/// The DNS name in every node's certificate; the URI identifies the node.
 const SERVER_NAME: &str = "evenkeel";
 const AUTHORITY_YEARS: i16 = 20;
 const NODE_YEARS: i16 = 5;
@@ -33,14 +34,14 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, PEM.
+/// A certificate and its key, in PEM.
 pub(crate) struct NodeIdentity {
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
 impl Authority {
-    /// A new one; gives its key, PEM, too.
+    /// Creates a CA; returns its key, too, in PEM.
     pub(crate) fn generate(cluster: ClusterId, name: &str) -> Result<(Self, String), Failure> {
         let key = KeyPair::generate_for(&PKCS_ED25519).map_err(creation_failed)?;
         let mut params = certificate_params(AUTHORITY_YEARS)?;
@@ -56,7 +57,7 @@ impl Authority {
         Ok((authority, key_pem))
     }
 
-    /// The one whose files are in this folder.
+    /// Loads the CA from a folder.
     pub(crate) fn load(folder: &Path) -> Result<Self, Failure> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -64,7 +65,7 @@ impl Authority {
                 .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
         };
         Self::from_pem(&read(CERTIFICATE_FILE)?, &read(KEY_FILE)?).map_err(|problem| {
-            Failure::failed(format!("{} holds no CA of evenkeel: {problem}", folder.display()))
+            Failure::failed(format!("{} holds no evenkeel CA: {problem}", folder.display()))
         })
     }
 
@@ -72,14 +73,14 @@ impl Authority {
         let cluster = cluster_of(certificate)?;
         let key = KeyPair::from_pem(key).map_err(|error| format!("{KEY_FILE}: {error}"))?;
         if !holds_key(certificate, &key)? {
-            return Err(format!("{KEY_FILE} is not the key of {CERTIFICATE_FILE}"));
+            return Err(format!("{KEY_FILE} isn't the key of {CERTIFICATE_FILE}"));
         }
         let issuer = Issuer::from_ca_cert_pem(certificate, key)
             .map_err(|error| format!("{CERTIFICATE_FILE}: {error}"))?;
         Ok(Self { cluster, certificate: certificate.to_owned(), issuer })
     }
 
-    /// A new key and certificate for a node.
+    /// Issues a new key and certificate for a node.
     pub(crate) fn issue(
         &self,
         node: NodeId,
@@ -120,7 +121,8 @@ fn host(address: &Address) -> Result<SanType, Failure> {
     })
 }
 
-/// Valid from yesterday, so that a site whose clock is a little behind takes it, for so many years.
+/// Valid for `years` years, starting yesterday, so that a site whose clock is slightly behind
+/// accepts it.
 fn certificate_params(years: i16) -> Result<CertificateParams, Failure> {
     let micros = i64::try_from(SystemClock.wall_micros()).map_err(creation_failed)?;
     let now = Timestamp::from_microsecond(micros).map_err(creation_failed)?;
@@ -131,7 +133,7 @@ fn certificate_params(years: i16) -> Result<CertificateParams, Failure> {
     let (year, month, day) =
         date_parts(today.checked_add(years.years()).map_err(creation_failed)?)?;
     params.not_after = date_time_ymd(year, month, day);
-    // The library fills in a name of its own.
+    // Replaces the library's default name.
     params.distinguished_name = rcgen::DistinguishedName::new();
     Ok(params)
 }
@@ -170,5 +172,5 @@ fn holds_key(certificate: &str, key: &KeyPair) -> Result<bool, String> {
 }
 
 fn creation_failed(error: impl std::fmt::Display) -> Failure {
-    Failure::failed(format!("the certificate can't be made: {error}"))
+    Failure::failed(format!("the certificate can't be created: {error}"))
 }

@@ -1,4 +1,4 @@
-//! `evenkeel cluster cert`: a certificate for one node, from the CA's folder.
+//! `evenkeel cluster cert`: issues a certificate for one node from the CA's folder.
 
 use std::path::PathBuf;
 
@@ -22,13 +22,13 @@ pub(crate) struct CertArgs {
     /// The node's site
     #[arg(long, value_name = "NAME=HOST:PORT")]
     site: Site,
-    /// The node's number; a number is never used again for another node
+    /// The node's number; never reuse a number for another node
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     node: u64,
-    /// Where to put ca.pem, node.pem and node.key
+    /// The folder to create, with ca.pem, node.pem and node.key
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CertArgs) -> Result<(), Failure> {
     ))
 }
 
-/// The three files that a node shows and trusts.
+/// The node's certificate and key, and the CA certificate it trusts.
 pub(crate) fn write(
     making: &mut PendingFiles,
     folder: &std::path::Path,

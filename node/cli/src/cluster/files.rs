@@ -1,4 +1,4 @@
-//! Files that nobody else may read, made all or not at all.
+//! Files that only their owner can read, created all or none.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::Failure;
 
-/// What was made so far. Unless it's kept, all of it is taken away again.
+/// The files and folders created so far. Without `commit`, all of them are removed again.
 #[derive(Debug, Default)]
 pub(crate) struct PendingFiles {
     files: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub(crate) struct PendingFiles {
 }
 
 impl PendingFiles {
-    /// A folder of mode 0700, with those above it. One that's there already stays as it is.
+    /// Creates a folder of mode 0700, with its parents. An existing folder is left as it is.
     pub(crate) fn create_folder(&mut self, path: &Path) -> Result<(), Failure> {
         if path.as_os_str().is_empty() || path.is_dir() {
             return Ok(());
@@ -33,7 +33,7 @@ impl PendingFiles {
         Ok(())
     }
 
-    /// A new file of mode 0600, on disk when this returns. Never over another one.
+    /// Creates a file of mode 0600 and syncs it before returning. Never overwrites a file.
     pub(crate) fn create_file(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -47,7 +47,7 @@ impl PendingFiles {
             .map_err(|error| creation_failed(path, &error))
     }
 
-    /// Everything is there: keeps it, and makes the names durable.
+    /// Keeps everything and makes the names durable.
     pub(crate) fn commit(mut self) -> Result<(), Failure> {
         let mut folders = self.folders.clone();
         folders.extend(self.files.iter().chain(&self.folders).filter_map(|path| {
@@ -68,7 +68,7 @@ impl PendingFiles {
 
 impl Drop for PendingFiles {
     fn drop(&mut self) {
-        // The failure that led here is told; what can't be taken away is seen.
+        // The failure that led here is reported; files that can't be removed stay visible.
         for file in self.files.drain(..).rev() {
             let _ = fs::remove_file(file);
         }
@@ -79,7 +79,7 @@ impl Drop for PendingFiles {
 }
 
 fn creation_failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("{} can't be made: {error}", path.display()))
+    Failure::failed(format!("{} can't be created: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
         let mut making = PendingFiles::default();
         making.create_folder(&folder.path().join("a/b")).expect("made");
         making.create_file(&folder.path().join("a/b/c"), "text").expect("made");
-        assert!(making.create_file(&taken, "other").is_err(), "never over another file");
+        assert!(making.create_file(&taken, "other").is_err(), "never overwrites a file");
         drop(making);
         assert!(!folder.path().join("a").exists());
         assert_eq!(fs::read_to_string(&taken).expect("still there"), "precious");

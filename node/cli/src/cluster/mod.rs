@@ -1,4 +1,5 @@
-//! `evenkeel cluster`: the files of a new cluster, and certificates for its nodes. Nothing here talks to anybody.
+//! `evenkeel cluster`: the files of a new cluster, and certificates for its nodes. It never uses
+//! the network.
 
 mod authority;
 mod cert;
@@ -18,9 +19,10 @@ pub(crate) struct ClusterArgs {
 
 #[derive(Debug, Subcommand)]
 enum ClusterVerb {
-    /// Make the files of a new cluster: one folder for each site, the CA, the operator's key, client.toml
+    /// Create the files of a new cluster: one folder per site, the CA, the operator's key,
+    /// client.toml
     New(new_cluster::NewClusterArgs),
-    /// Make a certificate for a node: one that joins, or one whose certificate runs out
+    /// Issue a certificate for a joining node, or for one whose certificate expires
     Cert(cert::CertArgs),
 }
 

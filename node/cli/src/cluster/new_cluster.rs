@@ -1,4 +1,4 @@
-//! `evenkeel cluster new`: everything that the sites of a new cluster need, and the operator's own key.
+//! `evenkeel cluster new`: the files that the sites of a new cluster need, and the operator's key.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,31 +23,32 @@ use evenkeel_node::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewClusterArgs {
-    /// Where to put the files
+    /// The folder for the files
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// A site and its base port: peers use PORT, clients PORT+1, HTTP PORT+2
     #[arg(long = "site", value_name = "NAME=HOST:PORT", required = true)]
     sites: Vec<Site>,
-    /// The cluster's name, for people
+    /// The cluster's name, shown to people
     #[arg(long, value_name = "CLUSTER", default_value = "evenkeel")]
     name: String,
-    /// How far the sites are apart: round trips up to 10, 50 or 150 ms
+    /// Distance between the sites: round trips up to 10 (metro), 50 (region) or 150 ms (world)
     #[arg(long, default_value = "metro", value_parser = parse_profile)]
     profile: Profile,
-    /// An asset of the ledger; again for each one more
+    /// An asset of the ledger; may be repeated
     #[arg(long = "asset", value_name = "ASSET", default_value = "KRW", value_parser = parse_asset)]
     assets: Vec<Asset>,
-    /// Two sites can't tell a fire from a cut: make them all the same, and stop when either is lost
+    /// Allow two sites: they can't tell a lost site from a cut link, so both must run, and the
+    /// cluster stops when either is lost
     #[arg(long)]
     no_failover: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 fn parse_profile(name: &str) -> Result<Profile, String> {
-    Profile::from_name(name).ok_or_else(|| "there are metro, region and world".to_owned())
+    Profile::from_name(name).ok_or_else(|| "the profiles are metro, region and world".to_owned())
 }
 
 fn parse_asset(name: &str) -> Result<Asset, String> {
@@ -84,12 +85,12 @@ pub(crate) fn run(args: &NewClusterArgs) -> Result<(), Failure> {
 
 fn check(args: &NewClusterArgs) -> Result<(), Failure> {
     if args.name.is_empty() || args.name.len() > 64 || args.name.chars().any(char::is_control) {
-        return Err(Failure::usage("--name: 1 to 64 bytes, none of them control"));
+        return Err(Failure::usage("--name: 1 to 64 bytes without control characters"));
     }
     match args.sites.len() {
         2 if !args.no_failover => {
             return Err(Failure::usage(
-                "two sites can't tell a fire from a cut, so neither could take over: name a third one (a small machine is enough), or say --no-failover",
+                "two sites can't tell a lost site from a cut link, so neither could take over: add a third site (a small machine is enough), or use --no-failover",
             ));
         }
         sites if sites > MEMBERS_MAX => {
@@ -102,7 +103,7 @@ fn check(args: &NewClusterArgs) -> Result<(), Failure> {
         for address in site.addresses() {
             if let Some(other) = taken.insert(address, &site.name) {
                 return Err(Failure::usage(format!(
-                    "{other} and {} both need {address}: each site takes its base port and the two above",
+                    "{other} and {} both need {address}: each site uses its base port and the next two",
                     site.name
                 )));
             }
@@ -114,15 +115,15 @@ fn check(args: &NewClusterArgs) -> Result<(), Failure> {
     }
     let assets: BTreeSet<_> = args.assets.iter().collect();
     if assets.len() < args.assets.len() {
-        return Err(Failure::usage("an asset is there twice"));
+        return Err(Failure::usage("an asset is given twice"));
     }
-    // What is there may be the keys of a cluster with money in it.
+    // Existing files may include the keys of a cluster with money in it.
     let mut paths = vec!["ca", "operator.key", "client.toml"];
     paths.extend(args.sites.iter().map(|site| site.name.as_str()));
     match paths.iter().map(|name| args.out.join(name)).find(|path| path.symlink_metadata().is_ok())
     {
         Some(path) => Err(Failure::usage(format!(
-            "{} is there already: nothing is ever overwritten; name another --out, or move it away",
+            "{} exists and is never overwritten: choose another --out, or move it away",
             path.display()
         ))),
         None => Ok(()),
@@ -140,7 +141,7 @@ fn node_toml(
     let assets: Vec<String> = args.assets.iter().map(|asset| quoted(asset.name())).collect();
     let mut text = format!(
         r#"# One node of the cluster. Relative paths are relative to this file.
-# The environment (EVENKEEL_<SECTION>_<KEY>) goes over it, flags (--set SECTION.KEY=VALUE) over both.
+# EVENKEEL_<SECTION>_<KEY> in the environment overrides it; --set SECTION.KEY=VALUE overrides both.
 
 [cluster]
 id = "{cluster}"
@@ -166,21 +167,21 @@ key = "tls/{node_key}"
 socket = "admin.sock"
 
 [log]
-format = "readable"          # or json
+format = "readable"          # readable or json
 filter = "info"
 
-# TLS for the HTTP port. Without a certificate the port is plain, which takes a loopback address, or plain = true where
-# something in front of it speaks TLS.
+# TLS for the HTTP port. Without a certificate the port speaks plain HTTP, which requires a loopback
+# address, or plain = true behind a proxy that terminates TLS.
 [http]
 {http_tls}
 
-# How often a key may ask over HTTP.
+# Request rate limit per key over HTTP.
 [limits]
 requests_per_second = 5000
 burst = 10000
-operator_exempt = false      # operators' keys are counted too
+operator_exempt = false      # the limit applies to operators' keys, too
 
-# Read once, when the cluster is founded; from then on the journal has the word. The same on every node.
+# Read once, at bootstrap; afterwards the journal's values apply. The same on every node.
 [genesis]
 assets = [{assets}]
 wallet_max_balance = 2000000
@@ -201,7 +202,9 @@ operator_key = "{key_hash}"
         assets = assets.join(", "),
         key_hash = blake3::hash(operator_key.as_bytes()).to_hex(),
     );
-    text.push_str("\n# All nodes, as this one reaches them; itself included.\n");
+    text.push_str(
+        "\n# All nodes, including this one, at the addresses where this node reaches them.\n",
+    );
     for (site, node) in args.sites.iter().zip(1..) {
         let Site { name, peer, client, .. } = site;
         write!(
@@ -214,7 +217,8 @@ operator_key = "{key_hash}"
     text
 }
 
-/// The node's own certificate names its host too: it serves until the site has one that browsers believe.
+/// The node's own certificate also names its host: it's used until the site has a certificate that
+/// browsers trust.
 fn http_tls(own: &Site) -> String {
     let lines = format!(
         "cert = \"tls/{}\"\nkey = \"tls/{}\"",
@@ -275,19 +279,19 @@ fn report(args: &NewClusterArgs, cluster: ClusterId) -> Result<(), Failure> {
     for site in &args.sites {
         write!(
             text,
-            "\n  {}: take {out}/{}/ there, then evenkeel run --config node.toml",
+            "\n  {}: copy {out}/{}/ there, then run evenkeel run --config node.toml",
             site.name, site.name
         )
         .expect("writing to memory can't fail");
     }
     output::print(&text)?;
     output::print_note(&format!(
-        "keep {out}/ca/{KEY_FILE} and {out}/operator.key secret, and off the sites"
+        "keep {out}/ca/{KEY_FILE} and {out}/operator.key secret and off the sites"
     ));
     if args.sites.len() < 3 {
-        output::print_note("with fewer than three sites nothing takes over when one is lost");
+        output::print_note("with fewer than three sites there is no failover when one is lost");
     } else if args.sites.len().is_multiple_of(2) {
-        output::print_note("an even number of sites survives no more losses than one site less");
+        output::print_note("an even number of sites tolerates no more losses than one site fewer");
     }
     Ok(())
 }
@@ -299,5 +303,5 @@ fn random() -> Result<[u8; 16], Failure> {
 }
 
 fn no_randomness(error: getrandom::Error) -> Failure {
-    Failure::failed(format!("the machine has no randomness: {error}"))
+    Failure::failed(format!("the system's random source failed: {error}"))
 }

@@ -1,4 +1,5 @@
-//! `--site NAME=HOST:PORT`: a site's name and its base port, from which the other ports follow.
+//! `--site NAME=HOST:PORT`: a site's name and its base port, from which its other ports are
+//! derived.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -7,7 +8,7 @@ use std::{
 
 use evenkeel_node::config::{Address, check_site_name};
 
-/// Peers talk to the base port, clients to the next, HTTP to the one after.
+/// Peers use the base port, clients the next one, HTTP the one after that.
 const CLIENT_PORT_ABOVE: u16 = 1;
 const HTTP_PORT_ABOVE: u16 = 2;
 
@@ -28,7 +29,8 @@ impl FromStr for Site {
         if name == "ca" {
             return Err("a site can't be called ca: that folder holds the CA".to_owned());
         }
-        // The machine itself, whatever its name server thinks: some answer with an address nobody listens on.
+        // `localhost` always means this machine: some name servers return an address on which
+        // nothing listens.
         let address = match address.strip_prefix("localhost:") {
             Some(port) => format!("127.0.0.1:{port}"),
             None => address.to_owned(),
@@ -45,13 +47,14 @@ impl FromStr for Site {
 }
 
 impl Site {
-    /// Where the node listens so that `address` reaches it: that very interface, or all of them behind a name.
+    /// The address on which the node listens for `address`: that interface for an IP address, all
+    /// interfaces for a name.
     pub(crate) fn listen_address(address: &Address) -> SocketAddr {
         let ip = address.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         SocketAddr::new(ip, address.port())
     }
 
-    /// Whether its HTTP port is reached over a network, where keys must not be read.
+    /// Whether its HTTP port is reached over a network and so must protect keys with TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         !Self::listen_address(&self.http).ip().is_loopback()
     }

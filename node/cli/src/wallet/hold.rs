@@ -1,4 +1,4 @@
-//! Verbs about money set aside: hold, capture, void.
+//! Verbs for reserved money: hold, capture, void.
 
 use evenkeel_wire::{amount::Amount, command::Command, hold};
 

@@ -1,7 +1,7 @@
-//! `evenkeel wallet`: a person's client. One command or one question, one answer.
+//! `evenkeel wallet`: a person's client. Each call sends one command or one query.
 //!
-//! An id is made and printed before anything is sent, so that a call that ends without an answer can be made again: the
-//! same id gets the same answer, however often it's asked.
+//! An id is generated and printed before anything is sent, so that a call without an answer can be
+//! repeated: the same id gets the same answer every time.
 
 mod hold;
 mod movement;
@@ -34,7 +34,7 @@ use evenkeel_node::clock::{Clock, SystemClock};
 pub(crate) struct WalletArgs {
     #[command(flatten)]
     file: ClientFile,
-    /// As JSON
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -45,62 +45,62 @@ pub(crate) struct WalletArgs {
 enum WalletVerb {
     /// Open an account
     Open(OpenArgs),
-    /// From a bank to a wallet
+    /// Transfer from a bank to a wallet
     TopUp(MovementArgs),
-    /// From a wallet to a wallet
+    /// Transfer from a wallet to a wallet
     Send(MovementArgs),
-    /// From a wallet to a merchant
+    /// Transfer from a wallet to a merchant
     Pay(MovementArgs),
-    /// Set money of a wallet aside for a merchant
+    /// Reserve a wallet's money for a merchant
     Hold(HoldArgs),
-    /// Take what a hold has set aside, once; what isn't taken is released
+    /// Take held money, once; the rest of the hold is released
     Capture(CaptureArgs),
-    /// Give back what a hold has set aside
+    /// Release a hold
     Void(VoidArgs),
-    /// Pay a payment back, or a part of it
+    /// Refund a payment, in full or in part
     Refund(RefundArgs),
-    /// From a wallet or a merchant to a bank
+    /// Transfer from a wallet or a merchant to a bank
     CashOut(MovementArgs),
-    /// What an account holds
+    /// Show an account's balances
     Show(ShowArgs),
-    /// An account's transfers, newest first
+    /// List an account's transfers, newest first
     History(HistoryArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct OpenArgs {
-    /// The account's id, any UUID; a new one without it
+    /// The account's id, any UUID [default: a new one]
     #[arg(value_name = "ID", value_parser = parse_account)]
     id: Option<AccountId>,
-    /// wallet, merchant, bank, fee or issuer
+    /// Kind: wallet, merchant, bank, fee or issuer
     #[arg(long, value_parser = parse_kind)]
     kind: AccountKind,
-    /// KRW, POINT …
+    /// The account's asset: KRW, POINT …
     #[arg(long, value_parser = parse_asset)]
     asset: Asset,
-    /// For people, at most 64 bytes
+    /// A label for people, at most 64 bytes
     #[arg(long, default_value = "")]
     label: String,
 }
 
 #[derive(Debug, clap::Args)]
 struct MovementArgs {
-    /// The account that pays
+    /// The paying account
     #[arg(long, value_name = "ID", value_parser = parse_account)]
     from: AccountId,
-    /// The account that is paid
+    /// The receiving account
     #[arg(long, value_name = "ID", value_parser = parse_account)]
     to: AccountId,
-    /// In the asset's minor unit
+    /// The amount in the asset's minor unit
     #[arg(long, value_name = "N")]
     amount: u64,
-    /// The asset of the account that pays, without it
+    /// The asset [default: the asset of the paying account]
     #[arg(long, value_parser = parse_asset)]
     asset: Option<Asset>,
-    /// The id of an earlier try; a new one without it
+    /// The id of an earlier attempt [default: a new one]
     #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
-    /// For people, at most 140 bytes
+    /// A memo for people, at most 140 bytes
     #[arg(long, default_value = "")]
     memo: String,
 }
@@ -109,7 +109,7 @@ struct MovementArgs {
 struct HoldArgs {
     #[command(flatten)]
     movement: MovementArgs,
-    /// How long it stands, at most 31 days: 90s, 10m, 1h30m
+    /// How long the hold lasts, at most 31 days: 90s, 10m, 1h30m
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     expires_in: u64,
 }
@@ -119,10 +119,10 @@ struct CaptureArgs {
     /// The hold's id
     #[arg(value_name = "HOLD", value_parser = parse_command_id)]
     hold: CommandId,
-    /// At most what is held; all of it without
+    /// The amount, at most the held amount [default: all of it]
     #[arg(long, value_name = "N")]
     amount: Option<u64>,
-    /// The id of an earlier try; a new one without it
+    /// The id of an earlier attempt [default: a new one]
     #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
@@ -132,23 +132,23 @@ struct VoidArgs {
     /// The hold's id
     #[arg(value_name = "HOLD", value_parser = parse_command_id)]
     hold: CommandId,
-    /// The id of an earlier try; a new one without it
+    /// The id of an earlier attempt [default: a new one]
     #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
 
 #[derive(Debug, clap::Args)]
 struct RefundArgs {
-    /// The payment's id; a capture's, where it came about by one
+    /// The payment's id; for a captured payment, the capture's id
     #[arg(value_name = "PAYMENT", value_parser = parse_command_id)]
     payment: CommandId,
-    /// At most what is left of it; all that is left without
+    /// The amount, at most the part not yet refunded [default: all of that part]
     #[arg(long, value_name = "N")]
     amount: Option<u64>,
-    /// For people, at most 140 bytes
+    /// A memo for people, at most 140 bytes
     #[arg(long, default_value = "")]
     memo: String,
-    /// The id of an earlier try; a new one without it
+    /// The id of an earlier attempt [default: a new one]
     #[arg(long, value_name = "UUIDv7", value_parser = parse_command_id)]
     id: Option<CommandId>,
 }
@@ -157,10 +157,10 @@ struct RefundArgs {
 struct ShowArgs {
     #[arg(value_name = "ACCOUNT", value_parser = parse_account)]
     account: AccountId,
-    /// What the asked site knows, labelled with its position and age; works without a majority
+    /// Read the site's local state, shown with its position and age; works without a majority
     #[arg(long)]
     local: bool,
-    /// Ask this site and no other
+    /// Ask only this site
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
 }
@@ -184,21 +184,21 @@ fn parse_command_id(text: &str) -> Result<CommandId, String> {
 
 fn parse_kind(name: &str) -> Result<AccountKind, String> {
     AccountKind::from_name(name)
-        .ok_or_else(|| "there are wallet, merchant, bank, fee and issuer".to_owned())
+        .ok_or_else(|| "the kinds are wallet, merchant, bank, fee and issuer".to_owned())
 }
 
 fn parse_asset(name: &str) -> Result<Asset, String> {
     Asset::parse(name).map_err(|error| error.to_string())
 }
 
-/// A hold's time, in milliseconds.
+/// Parses a hold's duration, in milliseconds.
 fn parse_span(text: &str) -> Result<u64, String> {
     let span: SignedDuration =
-        text.parse().map_err(|_| "write a span of time: 90s, 10m, 1h30m".to_owned())?;
+        text.parse().map_err(|_| "write a duration: 90s, 10m, 1h30m".to_owned())?;
     u64::try_from(span.as_millis())
         .ok()
         .filter(|milliseconds| (1..=HOLD_MS_MAX).contains(milliseconds))
-        .ok_or_else(|| "a hold stands for 1 ms to 31 days".to_owned())
+        .ok_or_else(|| "a hold lasts 1 ms to 31 days".to_owned())
 }
 
 pub(crate) fn run(args: &WalletArgs) -> Result<(), Failure> {
@@ -226,7 +226,7 @@ pub(crate) fn run(args: &WalletArgs) -> Result<(), Failure> {
     })
 }
 
-/// Whom a verb asks, and how it tells of the answer.
+/// The door that a verb uses, and its output format.
 #[derive(Clone, Copy)]
 struct WalletContext<'a> {
     door: &'a Door,
@@ -234,7 +234,7 @@ struct WalletContext<'a> {
 }
 
 impl WalletContext<'_> {
-    /// Has one command decided, and reports what became of it.
+    /// Submits one command and reports its result.
     async fn submit(self, command: Command) -> Result<(), Failure> {
         match self.door.submit(&command, self.json).await {
             Ok(done) => report::report_result(&command, &done, self.json),
@@ -243,7 +243,8 @@ impl WalletContext<'_> {
     }
 }
 
-/// A person wants to know now: doors have waited for a primary already, and asking again is easy.
+/// Short waits for interactive use: a door already waits for a primary, and repeating a call is
+/// easy.
 fn impatient_options() -> ClientOptions {
     ClientOptions {
         silence: Duration::from_millis(150),
@@ -252,8 +253,8 @@ fn impatient_options() -> ClientOptions {
     }
 }
 
-/// The id of an earlier try, or a new one. A new one is told before anything is sent: whoever is interrupted can still ask
-/// again.
+/// The id of an earlier attempt, or a new one. A new id is printed before anything is sent, so that
+/// an interrupted call can be repeated.
 fn id_or_new(given: Option<CommandId>) -> Result<CommandId, Failure> {
     if let Some(id) = given {
         return Ok(id);
@@ -270,7 +271,7 @@ fn announce(id: &impl std::fmt::Display) {
 fn random() -> Result<u128, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::failed(format!("the machine has no randomness: {error}")))?;
+        .map_err(|error| Failure::failed(format!("the system's random source failed: {error}")))?;
     Ok(u128::from_le_bytes(bytes))
 }
 

@@ -1,4 +1,4 @@
-//! Verbs that open an account or move money at once.
+//! Verbs that open an account or move money immediately.
 
 use evenkeel_wire::{
     account::{Limits, OpenAccount},
@@ -17,7 +17,8 @@ use crate::{
     door::{Door, ReadSource, no_answer},
 };
 
-/// What the ledger is asked in when nobody named an asset and nobody knows the account: it then says which is missing.
+/// The asset to send when none is given and the account doesn't exist: the ledger then rejects the
+/// command and says which account is missing.
 const ASSET_OF_NOBODY: &str = "KRW";
 
 pub(crate) async fn open(asking: WalletContext<'_>, open: &OpenArgs) -> Result<(), Failure> {
@@ -62,8 +63,8 @@ pub(crate) async fn refund(asking: WalletContext<'_>, wanted: &RefundArgs) -> Re
     asking.submit(Command::Refund(refund::Refund { id, payment, amount, memo })).await
 }
 
-/// The asset that was named, or the one of the account that pays: it never changes, so a retry with the same id asks for
-/// the same.
+/// The given asset, or that of the paying account. An account's asset never changes, so a retry
+/// with the same id sends the same command.
 pub(crate) async fn asset_of(door: &Door, movement: &MovementArgs) -> Result<Asset, Failure> {
     if let Some(asset) = movement.asset {
         return Ok(asset);

@@ -1,4 +1,4 @@
-//! What became of a command: in words, or as the JSON that the HTTP door gives, with the command's id.
+//! Reports a command's result, as text or as the HTTP door's JSON with the command's id.
 
 use evenkeel_wire::{
     client::ClientError,
@@ -29,7 +29,7 @@ pub(crate) fn report_result(
     }
     let place = done.place.as_ref().map(|place| format!(" at position {}", place.position));
     let place = place.unwrap_or_default();
-    let again = if done.replayed { ", as it was the first time" } else { "" };
+    let again = if done.replayed { ", same result as the first time" } else { "" };
     match (done.outcome, &done.code) {
         (OutcomeKind::Committed, _) if json => Ok(()),
         (OutcomeKind::Committed, _) => output::print(&format!(
@@ -95,11 +95,11 @@ fn describe_command(command: &Command) -> String {
     }
 }
 
-/// What a committed command has changed.
+/// The effect of a committed command.
 fn describe_change(command: &Command, done: &CommandResult) -> String {
     let amount = done.amount;
     let balances = match (done.debit_after, done.credit_after) {
-        (Some(debit), Some(credit)) => format!("; {debit} left, {credit} there"),
+        (Some(debit), Some(credit)) => format!("; balances now {debit} (debit), {credit} (credit)"),
         _ => String::new(),
     };
     match command {

@@ -1,4 +1,4 @@
-//! Verbs that only look: an account as it stands, and its transfers.
+//! Verbs that only read: an account, and its transfers.
 
 use evenkeel_wire::limits::HISTORY_PAGE_MAX;
 use serde_json::json;
@@ -34,7 +34,7 @@ fn describe_account(account: &Account) -> String {
     let age = match account.as_of {
         None => format!("as of position {}", account.position),
         Some(AsOfJson { position, age_ms }) => {
-            format!("as of position {position}, {age_ms} ms after this site was last known current")
+            format!("as of position {position}, confirmed current {age_ms} ms ago")
         }
     };
     let mut lines = vec![

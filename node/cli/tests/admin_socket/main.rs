@@ -1,4 +1,5 @@
-//! The admin socket: whose it is, what a crash leaves, and what its routes answer. The node behind it is played here.
+//! The admin socket: its permissions, leftovers of a crash, and the answers of its routes. The node
+//! behind it is simulated.
 
 mod played;
 #[path = "../support/mod.rs"]
@@ -22,7 +23,10 @@ fn the_socket_is_closed_to_others_and_goes_with_the_node() {
     let mut served = Served::start();
     let mode = fs::metadata(served.path()).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
-    assert!(matches!(bind(&served.path()), Err(BindError::InUse(_))), "never over a living one");
+    assert!(
+        matches!(bind(&served.path()), Err(BindError::InUse(_))),
+        "never replaces a live socket"
+    );
     assert!(served.path().exists());
     served.stop.take().expect("running").send(()).expect("running");
     for _ in 0..100 {
@@ -31,14 +35,14 @@ fn the_socket_is_closed_to_others_and_goes_with_the_node() {
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    panic!("the socket's file stays");
+    panic!("the socket's file remains");
 }
 
 #[test]
 fn a_killed_nodes_socket_is_cleared_and_nothing_else_is() {
     let folder = closed_folder();
     let path = folder.path().join("admin.sock");
-    // The file stays when a listener is dropped, as it does when a node is killed.
+    // A dropped listener leaves its file behind, as a killed node does.
     drop(UnixListener::bind(&path).expect("bound"));
     assert!(path.exists());
     drop(bind(&path).expect("cleared and bound"));
@@ -54,10 +58,10 @@ fn an_open_folder_and_a_long_path_are_refused_by_name() {
     let error = bind(&folder.path().join("admin.sock")).expect_err("others could enter");
     assert!(error.to_string().contains("chmod 700"), "{error}");
     let inner = folder.path().join("inner");
-    drop(bind(&inner.join("admin.sock")).expect("a folder of its own is made closed"));
+    drop(bind(&inner.join("admin.sock")).expect("a new folder is created with closed permissions"));
     assert_eq!(fs::metadata(&inner).expect("there").permissions().mode() & 0o777, 0o700);
     let long = folder.path().join("x".repeat(100)).join("admin.sock");
-    let error = bind(&long).expect_err("the kernel takes 107 bytes");
+    let error = bind(&long).expect_err("the kernel accepts at most 107 bytes");
     assert!(error.to_string().contains("107 at most"), "{error}");
 }
 
@@ -112,7 +116,7 @@ fn an_act_is_on_disk_before_it_is_done_and_not_done_otherwise() {
     fs::create_dir(&file).expect("free");
     let (code, _, error) = served.admin(&["switchover", "--to", "busan"]);
     assert_eq!(code, 4, "{error}");
-    assert!(error.contains("isn't on disk isn't done"), "{error}");
+    assert!(error.contains("an act must be on disk before it's performed"), "{error}");
     assert_eq!(served.node.switchovers.load(Ordering::Relaxed), 1);
 }
 
@@ -135,7 +139,7 @@ fn a_key_is_made_listed_and_revoked() {
     let (code, out, error) = served.admin(&["keys", "revoke", "2", "--json"]);
     assert_eq!((code, out.as_str()), (0, ""), "{error}");
 
-    assert_eq!(served.admin(&["keys", "revoke", "3"]).0, 3, "the ledger says no");
+    assert_eq!(served.admin(&["keys", "revoke", "3"]).0, 3, "the ledger rejects it");
     assert_eq!(served.admin(&["keys", "create", "--role", "merchant"]).0, 3);
     assert_eq!(served.admin(&["keys", "create", "--role", "boss"]).0, 2);
     assert_eq!(served.admin(&["keys", "create", "--role", "app", "--account", "x"]).0, 2);
@@ -161,7 +165,7 @@ fn a_day_is_closed_and_the_act_is_on_disk_first() {
     let served = Served::start();
     let (code, out, error) = served.admin(&["day", "close"]);
     assert_eq!(code, 0, "{error}");
-    assert!(out.contains("2026-11-26 is over") && out.contains("2026-11-27"), "{out}");
+    assert!(out.contains("2026-11-26 is closed") && out.contains("2026-11-27"), "{out}");
     let (_, out, _) = served.admin(&["day", "close", "--json"]);
     let closed: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((&closed["date"], &closed["position"]), (&json!("2026-11-26"), &json!(42)));
@@ -226,7 +230,7 @@ fn bad_requests_get_problems_and_the_socket_goes_on() {
             assert!(problem["code"].is_string() && problem["detail"].is_string(), "{body}");
         }
     }
-    let mut garbage = UnixStream::connect(served.path()).expect("somebody answers");
+    let mut garbage = UnixStream::connect(served.path()).expect("the socket accepts");
     garbage.write_all(&[0xff; 40_000]).expect("sent");
     assert_eq!(served.http(&get("/status")).0, 200);
 }

@@ -1,4 +1,4 @@
-//! The node behind the socket, played, and its door.
+//! The simulated node behind the socket, and its admin socket.
 
 use std::{
     fs,
@@ -33,14 +33,14 @@ use tempfile::TempDir;
 
 use crate::support::{evenkeel, finish};
 
-/// Plays a node that is primary at pangyo, with one damaged segment.
+/// Simulates a primary at pangyo with one damaged segment.
 #[derive(Default)]
 pub(crate) struct Played {
     pub(crate) switchovers: AtomicU64,
     pub(crate) closed_days: AtomicU64,
 }
 
-/// What must reach nobody but whoever asked for it.
+/// Only the response to the request that creates the key may contain it.
 pub(crate) const SECRET: &str =
     "ek_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 pub(crate) const MERCHANT: &str = "00000000-0000-4000-8000-000000000003";
@@ -216,9 +216,9 @@ impl Served {
         finish(command.output().expect("the program starts"))
     }
 
-    /// As curl would: status and body.
+    /// Sends a raw HTTP request; returns status and body.
     pub(crate) fn http(&self, request: &str) -> (u16, String) {
-        let mut stream = UnixStream::connect(self.path()).expect("somebody answers");
+        let mut stream = UnixStream::connect(self.path()).expect("the socket accepts");
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");

@@ -1,4 +1,4 @@
-//! What the road and the node can end a request with, and how each is told.
+//! The refusals of the road and the node, and the HTTP response for each.
 
 use std::{
     io::{Read, Write},
@@ -42,7 +42,7 @@ fn each_refusal_has_its_status() {
         (RefusalCode::Overloaded, 503, 503, "overloaded"),
         (RefusalCode::Stopping, 503, 503, "stopping"),
         (RefusalCode::Recovering, 503, 503, "recovering"),
-        // A read that broke off has left nothing behind.
+        // An interrupted read has no effect.
         (RefusalCode::OutcomeUnknown, 504, 503, "no_primary"),
     ];
     for (refusal, command, read_status, read_code) in table {
@@ -94,19 +94,19 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
         refused.text
     );
     assert_eq!(refused.header("Retry-After"), Some("1"));
-    // Whoever has no key isn't counted, and what needs none goes on.
+    // Requests without a valid key aren't counted, and routes that need no key still answer.
     assert_eq!(Request::get("/v1/totals").without("Authorization").to(&site).status, 401);
     assert_eq!(Request::get("/readyz").to(&site).status, 200);
     std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(Request::get("/v1/totals").to(&site).status, 200);
 }
 
-/// One answer of a connection that stays open, with a body of known length.
+/// Reads one response from a keep-alive connection; its body has a known length.
 fn next_answer(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).expect("an answer"), 1, "cut off");
+        assert_eq!(stream.read(&mut byte).expect("an answer"), 1, "closed early");
         bytes.push(byte[0]);
     }
     let head = Answer::parse(&bytes);
@@ -121,13 +121,13 @@ fn next_answer(stream: &mut TcpStream) -> Answer {
 fn a_connection_carries_many_requests_and_is_told_when_the_node_stops() {
     let site = Site::start();
     open_all(&site);
-    let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+    let mut stream = TcpStream::connect(site.address).expect("the site listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     for number in 1..=20 {
         stream.write_all(&top_up(number).without("Connection").bytes()).expect("sent");
         assert_eq!(next_answer(&mut stream).status, 201);
     }
-    // A refusal doesn't end it.
+    // A refusal doesn't close the connection.
     stream.write_all(&read().without("Connection").without("Authorization").bytes()).expect("sent");
     assert_eq!(next_answer(&mut stream).status, 401);
     site.stop();
@@ -137,13 +137,13 @@ fn a_connection_carries_many_requests_and_is_told_when_the_node_stops() {
     assert_eq!(told.header("Connection"), Some("close"));
     assert_eq!(stream.read(&mut [0]).expect("closed in order"), 0);
     std::thread::sleep(Duration::from_millis(600));
-    assert!(TcpStream::connect(site.address).is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(site.address).is_err(), "the port is closed");
 }
 
 #[test]
 fn an_idle_connection_is_closed_in_order_when_the_node_stops() {
     let site = Site::start();
-    let mut idle = TcpStream::connect(site.address).expect("somebody listens");
+    let mut idle = TcpStream::connect(site.address).expect("the site listens");
     idle.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     idle.write_all(&Request::get("/livez").without("Connection").bytes()).expect("sent");
     assert_eq!(next_answer(&mut idle).status, 200);
@@ -156,7 +156,7 @@ fn a_body_that_comes_in_drops_is_taken_in() {
     let site = Site::start();
     open_all(&site);
     let bytes = top_up(1).bytes();
-    let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+    let mut stream = TcpStream::connect(site.address).expect("the site listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     stream.set_nodelay(true).expect("a socket");
     for drop in bytes.chunks(7) {
@@ -188,24 +188,24 @@ fn health_needs_no_key_and_the_status_shows_no_balance() {
 fn a_client_that_is_too_slow_is_cut_off_and_one_that_thinks_is_not() {
     let site = Site::start();
     let connect = || {
-        let stream = TcpStream::connect(site.address).expect("somebody listens");
+        let stream = TcpStream::connect(site.address).expect("the site listens");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a socket");
         stream
     };
     let mut thinking = connect();
     thinking.write_all(&Request::get("/livez").without("Connection").bytes()).expect("sent");
     assert_eq!(next_answer(&mut thinking).status, 200);
-    // A head that comes letter by letter, and never ends.
+    // A head that arrives byte by byte and never ends.
     let mut slow = connect();
     let since = Instant::now();
     let mut letter = std::iter::repeat_n(&b"GET /livez HTTP/1.1\r\nX-Slow: "[..], 1)
         .chain(std::iter::repeat(&b"x"[..]));
     while slow.write_all(letter.next().expect("endless")).is_ok() {
-        assert!(since.elapsed() < Duration::from_secs(60), "nobody cuts it off");
+        assert!(since.elapsed() < Duration::from_secs(60), "the slow connection isn't closed");
         std::thread::sleep(Duration::from_millis(200));
     }
     assert!(since.elapsed() >= HTTP_HEAD_PATIENCE, "{:?}", since.elapsed());
-    // Meanwhile the other one has thought for as long, and may still ask.
+    // The other connection was idle for the same time and can still send a request.
     thinking.write_all(&Request::get("/livez").bytes()).expect("sent");
     assert_eq!(next_answer(&mut thinking).status, 200);
 }

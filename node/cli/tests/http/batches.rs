@@ -1,4 +1,4 @@
-//! Batches: in order, each for itself or all together.
+//! Batches: in order, non-atomic and atomic.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn item(kind: &str, body: Value) -> Value {
 
 fn batch(site: &Site, atomic: bool, commands: &[Value]) -> Answer {
     let body = json!({"atomic": atomic, "commands": commands}).to_string();
-    // A machine that is busy with other things takes its time for thousands of commands.
+    // A busy machine may need long for thousands of commands.
     Request::post("/v1/batches", body.into_bytes()).header("Deadline-Ms", "60000").to(site)
 }
 
@@ -35,7 +35,7 @@ fn posted(site: &Site, number: u128) -> Value {
     Request::get(format!("/v1/accounts/{}", account(number))).to(site).json()["posted"].clone()
 }
 
-/// One of each type, each building on the one before.
+/// One command of each type, each depending on the previous one.
 fn one_of_each() -> Vec<Value> {
     vec![
         item("open_account", json!({"id": account(9), "kind": "wallet", "asset": "KRW"})),
@@ -160,7 +160,7 @@ fn an_amount_that_no_ledger_can_judge_is_that_items_result() {
         "{}",
         failed.text
     );
-    assert_eq!(failed.json().get("position"), None, "no ledger has seen it");
+    assert_eq!(failed.json().get("position"), None, "it never reached the ledger");
     let codes: Vec<String> = results(&failed).into_iter().map(|(_, code)| code).collect();
     assert_eq!(codes, ["batch_failed", "amount_invalid", "batch_failed"]);
     let done = batch(&site, false, &commands);

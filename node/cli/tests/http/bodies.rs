@@ -1,4 +1,4 @@
-//! Bodies that aren't what they should be: each is refused by name, and none reaches the road.
+//! Malformed bodies: each refusal names the problem, and none of them reaches the road.
 
 use std::{io::Write, net::TcpStream};
 
@@ -12,21 +12,21 @@ use crate::{
     site::{OPERATOR_KEY, Site},
 };
 
-/// A good transfer, with one text of it replaced.
+/// A valid transfer with one substring replaced.
 fn but(from: &str, to: &str) -> Vec<u8> {
     let good = transfer(1, "top_up", BANK, WALLET, 5_000).to_string();
     assert!(good.contains(from), "{from} isn't in {good}");
     good.replacen(from, to, 1).into_bytes()
 }
 
-/// Bodies, and the code and a part of the detail that each is refused with.
+/// Bodies, and for each the expected code and a part of the detail.
 fn malformed_transfers() -> Vec<(Vec<u8>, &'static str, &'static str)> {
     let long = "x".repeat(141);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let mut not_utf8 = but("\"KRW\"", "\"KRW\",\"memo\":\"?\"");
     let at = not_utf8.iter().position(|byte| *byte == b'?').expect("there");
     not_utf8[at] = 0xff;
-    // A structure's fields in their order, without their names, are nobody's intention.
+    // Fields as an array, in order but without names, must be refused.
     let in_order = json!([id(1), "top_up", account(BANK), account(WALLET), 5000, "KRW", "", ""]);
     let in_order = in_order.to_string().into_bytes();
     vec![
@@ -101,12 +101,12 @@ fn a_malformed_transfer_is_refused_by_name() {
         let told = answer.json()["detail"].as_str().expect("a text").to_owned();
         assert!(told.contains(detail), "{shown}: {told}");
     }
-    // None of them has used the id up.
+    // None of these refusals has used up the id.
     let answer = post(&site, "/v1/transfers", &transfer(1, "top_up", BANK, WALLET, 5_000));
     assert_eq!((answer.status, &answer.json()["position"]), (201, &json!(5)), "{}", answer.text);
 }
 
-/// A body that is announced and doesn't come takes no place from anybody.
+/// A body that is announced but not sent doesn't occupy a slot.
 #[test]
 fn announced_bodies_keep_nobody_out() {
     let site = Site::start();
@@ -118,7 +118,7 @@ fn announced_bodies_keep_nobody_out() {
     );
     let waiting: Vec<TcpStream> = (0..70)
         .map(|_| {
-            let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+            let mut stream = TcpStream::connect(site.address).expect("the site listens");
             stream.write_all(announced.as_bytes()).expect("taken");
             stream
         })
@@ -131,7 +131,8 @@ fn announced_bodies_keep_nobody_out() {
     drop(waiting);
 }
 
-/// What is wrong with a command is told to who may give it: an amount that no ledger can judge opens no other way.
+/// Permissions are checked before the command, so that callers without them learn nothing, not even
+/// that an amount is out of range.
 #[test]
 fn an_amount_out_of_range_is_forbidden_to_whom_any_amount_is() {
     let rates = Rates { requests_per_second: 1_000, burst: 1_000, operator_exempt: true };
@@ -175,7 +176,8 @@ fn an_amount_out_of_range_is_forbidden_to_whom_any_amount_is() {
 fn integers_out_of_range_are_amounts_that_are_invalid() {
     let site = Site::start();
     open_all(&site);
-    // What fits 64 bits is the ledger's to judge, and has a position; what doesn't is refused at the door.
+    // An amount that fits in 64 bits is judged by the ledger and has a position; a larger one is
+    // refused at the door.
     for (number, amount, journaled) in [
         (1, "0", true),
         (2, "9007199254740992", true),
@@ -336,7 +338,7 @@ fn a_batch_is_refused_as_a_whole_when_one_item_is_malformed() {
         ),
         (
             batch(vec![good.clone(), good.clone()]),
-            "commands[1].id: another command of the batch has it",
+            "commands[1].id: another command of the batch has the same id",
         ),
         (batch(vec![json!({"type": "void", "id": id(1)})]), "commands[0]: missing field `hold`"),
         (

@@ -1,4 +1,4 @@
-//! A client that sends what a test writes, byte for byte, and takes apart what comes back.
+//! A client that sends exactly the bytes that a test writes, and parses the response.
 
 use std::{
     io::{Read, Write},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::site::{OPERATOR_KEY, START_MICROS, Site};
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -35,7 +35,7 @@ impl Answer {
 
     pub(crate) fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
-        // A connection that is cut while it's written to still has an answer in it.
+        // A connection that is cut while writing may still hold an answer.
         let _cut_or_not = stream.read_to_end(&mut bytes);
         Self::parse(&bytes)
     }
@@ -58,16 +58,16 @@ impl Answer {
     }
 }
 
-/// Sends bytes, and reads until the other side closes.
+/// Sends bytes and reads until the peer closes.
 pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    let mut stream = TcpStream::connect(address).expect("the site listens");
     stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a socket");
-    // A server that refuses a body needn't take it in.
+    // A server that refuses a body may leave it unread.
     let _taken_or_not = stream.write_all(request);
     Answer::read(stream)
 }
 
-/// A request as it's written.
+/// A request, exactly as written.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     method: &'static str,
@@ -104,7 +104,7 @@ impl Request {
         self
     }
 
-    /// Adds a header; one that is there already is there twice then.
+    /// Adds a header, even when one of that name exists.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -133,12 +133,12 @@ impl Request {
     }
 }
 
-/// The id of a command of this test: number `n`, made about when the ledger's time began.
+/// The id of a test command: number `n`, with a time near the ledger's start.
 pub(crate) fn id(n: u128) -> String {
     CommandId::from_parts(START_MICROS / 1_000, n).to_string()
 }
 
-/// The id of an account.
+/// The id of a test account.
 pub(crate) fn account(n: u128) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
 }

@@ -1,4 +1,4 @@
-//! Commands and what they answer: first, again, and rejected.
+//! Commands and their answers: first submission, replay and rejection.
 
 use serde_json::{Value, json};
 

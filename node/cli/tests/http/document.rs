@@ -1,4 +1,5 @@
-//! The OpenAPI document: it lists every route of docs/API.md, and for each every status that it can answer with.
+//! The OpenAPI document: it lists every route of docs/API.md and, for each, every status it can
+//! return.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +68,7 @@ fn it_lists_every_route_and_every_status() {
         let listed = found.remove(&((*method).to_owned(), (*path).to_owned()));
         assert_eq!(listed.as_deref(), Some(*statuses), "{method} {path}");
     }
-    assert!(found.is_empty(), "nobody asked for it: {found:?}");
+    assert!(found.is_empty(), "undocumented routes: {found:?}");
 }
 
 #[test]
@@ -80,5 +81,5 @@ fn every_reference_leads_somewhere() {
         assert!(document.pointer(&pointer).is_some(), "{pointer} leads nowhere");
         references += 1;
     }
-    assert!(references > 100, "only {references} references were looked at");
+    assert!(references > 100, "only {references} references were checked");
 }

@@ -1,4 +1,4 @@
-//! The stream of outcomes: from any place on, in order, for as long as somebody listens.
+//! The stream of outcomes: from any position on, in order, until the reader disconnects.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -22,7 +22,7 @@ struct Reader {
 
 impl Reader {
     fn start(site: &Site, request: &Request) -> Self {
-        let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+        let mut stream = TcpStream::connect(site.address).expect("the site listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
         stream.write_all(&request.bytes()).expect("sent");
         let mut lines = BufReader::new(stream);
@@ -38,7 +38,7 @@ impl Reader {
         Self { lines, kind }
     }
 
-    /// The next line that belongs to the stream, and not to its packing; `None` at the end.
+    /// The next line of the stream's content, without the chunk framing; `None` at the end.
     fn line(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
@@ -46,7 +46,7 @@ impl Reader {
                 return None;
             }
             let line = line.trim_end();
-            // The sizes of chunks are lines of their own.
+            // Chunk sizes are on separate lines.
             if !line.is_empty() && !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Some(line.to_owned());
             }
@@ -63,7 +63,7 @@ impl Reader {
     }
 }
 
-/// Opens the accounts and does four more things: two movements, a rejection, a hold.
+/// Opens the accounts and submits four more commands: two movements, a rejection, a hold.
 fn play(site: &Site) {
     open_all(site);
     post(site, "/v1/transfers", &transfer(1, "top_up", BANK, WALLET, 1_000));
@@ -74,7 +74,7 @@ fn play(site: &Site) {
         "expires_in_ms": 60_000,
     });
     post(site, "/v1/holds", &hold);
-    // Again: no outcome, no event.
+    // A replay: no outcome, no event.
     post(site, "/v1/transfers", &transfer(1, "top_up", BANK, WALLET, 1_000));
 }
 
@@ -117,7 +117,7 @@ fn every_outcome_comes_in_order_from_any_place() {
     );
     assert_eq!((events[5].get("transfer"), &events[7]["hold"]["status"]), (None, &json!("open")));
     assert_eq!(events[0]["account"]["kind"], "bank");
-    // What comes later comes to whoever listens already.
+    // Later events reach the open stream.
     post(&site, &format!("/v1/holds/{}/void", id(4)), &json!({"id": id(5)}));
     let voided = all.event();
     assert_eq!((&voided["type"], &voided["hold"]["status"]), (&json!("void"), &json!("voided")));
@@ -145,7 +145,7 @@ fn server_sent_events_are_resumed_by_their_ids() {
     let event: Value =
         serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
     assert_eq!(event["id"], id(1));
-    // A browser that lost its connection asks for what it first asked for, and says what it has seen.
+    // After a lost connection a browser repeats its first request and adds the last id it saw.
     let again = Request::get("/v1/events?after=0").header("Accept", "text/event-stream");
     let mut reader = Reader::start(&site, &again.header("Last-Event-ID", "6.0"));
     assert_eq!(reader.line().as_deref(), Some("id: 7.0"));
@@ -155,7 +155,8 @@ fn server_sent_events_are_resumed_by_their_ids() {
     }
 }
 
-/// A site that lags may not know of a revocation: it asks the primary before it opens a stream, and while it goes on.
+/// A lagging site may not have the revocation yet: it asks the primary before it opens a stream,
+/// and repeatedly while the stream is open.
 #[test]
 fn a_key_that_the_primary_knows_as_revoked_reads_no_events() {
     let site = Site::lagging();
@@ -190,7 +191,7 @@ fn whoever_reads_nothing_holds_nobody_up() {
             post(&site, "/v1/transfers", &transfer(number, "transfer", WALLET, OTHER_WALLET, 1));
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
-    // Nothing was lost for them either.
+    // The slow readers lose no event either.
     for mut reader in lazy {
         let events = reader.events(58);
         assert_eq!(events.last().map(|event| &event["id"]), Some(&json!(id(59))));

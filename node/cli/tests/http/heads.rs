@@ -1,4 +1,4 @@
-//! What a request's head can say, and what it's answered with.
+//! Request heads and the response to each.
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
@@ -33,15 +33,15 @@ fn heads_are_judged_one_by_one() {
         (top_up(1).header("Authorization", &format!("Bearer {OPERATOR_KEY}")), 401, "unauthorized"),
         (read().without("Authorization"), 401, "unauthorized"),
         (read().with("Authorization", &format!("bearer {OPERATOR_KEY}")), 200, ""),
-        // A request without a key isn't told anything else.
+        // A request without a key learns nothing else.
         (Request::post("/v1/transfers", "{").without("Authorization"), 401, "unauthorized"),
-        // What the client takes.
+        // Accept.
         (top_up(2).header("Accept", "text/html"), 406, "not_acceptable"),
         (read().header("Accept", "text/csv, application/xml;q=0.5"), 406, "not_acceptable"),
         (read().header("Accept", "text/csv, */*;q=0.1"), 200, ""),
         (Request::get("/v1/events").header("Accept", "application/json"), 406, "not_acceptable"),
         (Request::get("/v1/status").header("Accept", "text/plain"), 406, "not_acceptable"),
-        // What the body is.
+        // Content type and encoding.
         (top_up(2).without("Content-Type"), 415, "unsupported_media_type"),
         (top_up(2).with("Content-Type", "text/plain"), 415, "unsupported_media_type"),
         (
@@ -57,7 +57,7 @@ fn heads_are_judged_one_by_one() {
         (top_up(2).header("Content-Type", "application/json"), 415, "unsupported_media_type"),
         (top_up(2).with("Content-Type", "Application/JSON; charset=\"UTF-8\""), 201, ""),
         (top_up(3).with("Content-Type", "application/json;charset=utf-8"), 201, ""),
-        // How long it waits.
+        // Deadlines.
         (top_up(4).header("Deadline-Ms", "99"), 400, "malformed"),
         (top_up(4).header("Deadline-Ms", "60001"), 400, "malformed"),
         (top_up(4).header("Deadline-Ms", "1e3"), 400, "malformed"),
@@ -67,13 +67,13 @@ fn heads_are_judged_one_by_one() {
         (read().header("Deadline-Ms", "soon"), 400, "malformed"),
         (top_up(4).header("Deadline-Ms", "100"), 201, ""),
         (top_up(5).header("Deadline-Ms", "60000"), 201, ""),
-        // Whose id it is.
+        // Idempotency keys.
         (top_up(6).header("Idempotency-Key", &id(6)), 201, ""),
         (top_up(6).header("Idempotency-Key", &id(6).to_uppercase()), 200, ""),
         (top_up(6).header("Idempotency-Key", &id(7)), 400, "malformed"),
         (top_up(6).header("Idempotency-Key", "7"), 400, "id_not_uuid_v7"),
         (top_up(6).header("Idempotency-Key", &account(1)), 400, "id_not_uuid_v7"),
-        // What is asked beside the path.
+        // Query parameters.
         (
             Request::get(format!("/v1/accounts/{}?consistency=strong", account(WALLET))),
             400,
@@ -115,7 +115,7 @@ fn heads_are_judged_one_by_one() {
         (Request::get("/v1/events?after="), 400, "malformed"),
         (Request::get("/v1/status?verbose=1"), 400, "malformed"),
         (Request::get("/livez?probe=kubelet"), 200, ""),
-        // What the path names.
+        // Path parameters.
         (Request::get("/v1/accounts/me"), 400, "malformed"),
         (Request::get("/v1/accounts/%ff"), 400, "malformed"),
         (Request::get(format!("/v1/accounts/{}", account(77))), 404, "not_found"),
@@ -178,7 +178,8 @@ fn an_id_may_come_in_the_header_instead_of_the_body() {
     assert!(answer.text.contains("a batch has no id of its own"), "{}", answer.text);
 }
 
-/// The clock begins with the request, not with its key's being known; what the client itself takes to send isn't counted.
+/// The deadline starts with the request, before its key is verified; time spent receiving the body
+/// doesn't count.
 #[test]
 fn a_deadline_counts_the_key_check_and_not_the_body() {
     let site = Site::start();
@@ -192,7 +193,7 @@ fn a_deadline_counts_the_key_check_and_not_the_body() {
 
     let bytes = top_up(2).header("Deadline-Ms", "1500").bytes();
     let (head, body) = bytes.split_at(bytes.len() - 10);
-    let mut stream = TcpStream::connect(site.address).expect("somebody listens");
+    let mut stream = TcpStream::connect(site.address).expect("the site listens");
     stream.write_all(head).expect("taken");
     std::thread::sleep(Duration::from_millis(1_600));
     stream.write_all(body).expect("taken");
@@ -231,10 +232,10 @@ fn a_large_body_is_refused_before_it_is_taken_in() {
         )
         .into_bytes()
     };
-    // Announced: nothing of it needs to come.
+    // Announced: refused before any of it arrives.
     let answer = raw(site.address, &head("Content-Length: 104857600"));
     assert_eq!((answer.status, answer.code()), (413, "too_large".to_owned()));
-    // Not announced: it ends where the limit is.
+    // Not announced: refused at the limit.
     let mut chunked = head("Transfer-Encoding: chunked");
     for _ in 0..5 {
         chunked.extend_from_slice(format!("{:x}\r\n", 1 << 20).as_bytes());
@@ -243,11 +244,11 @@ fn a_large_body_is_refused_before_it_is_taken_in() {
     }
     let answer = raw(site.address, &chunked);
     assert_eq!((answer.status, answer.code()), (413, "too_large".to_owned()));
-    // The largest that may come does.
+    // The largest allowed body is accepted.
     let largest = vec![b' '; 4 << 20];
     let answer = Request::post("/v1/transfers", largest).to(&site);
     assert_eq!((answer.status, answer.code()), (400, "malformed".to_owned()));
-    // Garbage doesn't harm whoever comes next.
+    // Garbage doesn't affect the next connection.
     let garbage = raw(site.address, &[0xff; 40_000]);
     assert_eq!(garbage.status / 100, 4, "{}", garbage.text);
     assert_eq!(Request::get("/livez").to(&site).status, 200);

@@ -1,4 +1,5 @@
-//! The HTTP door, from the first byte to the last, over a real ledger: what is asked and what is answered, as tables.
+//! The HTTP door, from the first byte to the last, over a real ledger: requests and responses as
+//! tables.
 
 mod answers;
 mod batches;

@@ -1,4 +1,4 @@
-//! The other commands, each once: what is told of them, and how it's read back.
+//! The other commands, each once: its answer, and the result when it's read back.
 
 use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
@@ -121,14 +121,14 @@ fn a_hold_is_captured_or_voided() {
     assert_eq!(
         (replayed.status, &told["hold"]["status"]),
         (200, &json!("voided")),
-        "as it stands by now"
+        "the current hold"
     );
     let nobody = post(&site, &format!("/v1/holds/{}/void", id(77)), &json!({"id": id(7)}));
     assert_eq!((nobody.status, nobody.code()), (422, "hold_not_found".to_owned()));
     assert_eq!(
         Request::get(format!("/v1/holds/{}", id(1))).to(&site).status,
         404,
-        "no hold, though an id"
+        "the id isn't that of a hold"
     );
     let refunded = post(&site, &format!("/v1/transfers/{}/refund", id(3)), &json!({"id": id(8)}));
     assert_eq!((refunded.status, &refunded.json()["transfer"]["amount"]), (201, &json!(500)));
@@ -150,7 +150,7 @@ fn accounts_are_limited_frozen_and_closed() {
     assert_eq!(
         set.json()["account"]["limits"],
         json!({"max_balance": 2_000_000, "per_transfer": 500, "daily_debit": null}),
-        "what isn't named stays",
+        "fields not named are unchanged",
     );
     let over = post(&site, "/v1/transfers", &transfer(3, "payment", WALLET, MERCHANT, 501));
     assert_eq!((over.status, over.code()), (422, "per_transfer_limit_exceeded".to_owned()));
@@ -206,7 +206,7 @@ fn totals_add_up_to_zero_and_a_closed_day_is_reported_and_settled() {
         json!({"wallet": 9_400, "merchant": 600, "bank": -10_000, "fee": 0, "issuer": 0, "outstanding": 10_000, "sum": 0}),
     );
     let open = Request::get("/v1/days/2026-09-21").to(&site);
-    assert_eq!((open.status, open.code()), (404, "not_found".to_owned()), "the day goes on");
+    assert_eq!((open.status, open.code()), (404, "not_found".to_owned()), "the day is still open");
     site.close_day("2026-09-21", "2026-09-22");
     let day = Request::get("/v1/days/2026-09-21").to(&site);
     assert_eq!(day.status, 200, "{}", day.text);
@@ -239,7 +239,7 @@ fn totals_add_up_to_zero_and_a_closed_day_is_reported_and_settled() {
     assert_eq!(rows[2], format!("2026-09-21,bank,{},KRW,,,,,10000,0,0", account(BANK)));
     assert_eq!(Request::get("/v1/days/2026-09-22/settlement").to(&site).status, 404);
 
-    // What this site has itself, with its age, where nobody can be asked.
+    // The site's own data, with its age, when the primary can't be reached.
     site.mood(Mood::Refuses(RefusalCode::NoPrimary));
     assert_eq!(Request::get(path).to(&site).status, 503);
     let mut local = Request::get(format!("{path}?consistency=local")).to(&site).json();

@@ -1,4 +1,4 @@
-//! The program's own clients against the real door: what one writes, the other reads.
+//! The program's own clients against the real door.
 
 use std::io::{Read, Write};
 
@@ -15,7 +15,7 @@ use crate::{
     support::{Files, evenkeel, finish, replace},
 };
 
-/// A cluster's files that lead to this site.
+/// A cluster's files that point to this site.
 fn files(site: &Site) -> Files {
     let files = Files::new();
     files.keep_one_site();
@@ -107,7 +107,7 @@ fn the_wallet_moves_holds_and_refunds_money() {
 
 #[test]
 fn the_bench_makes_every_transfer_and_finds_the_balances_right() {
-    // Its ids carry the time of now.
+    // The bench's ids carry the current time.
     let site = Site::at(SystemClock.wall_micros());
     let files = files(&site);
     for batch in ["1", "250"] {
@@ -133,13 +133,13 @@ fn a_certificate_of_the_cluster_makes_the_port_speak_tls() {
     let open = ["open", &account(WALLET), "--kind", "wallet", "--asset", "KRW"];
     let (code, said, error) = program(&made, "wallet", &open);
     assert_eq!((code, &said["account"]["id"]), (0, &json!(account(WALLET))), "{said} {error}");
-    // In the clear nothing is answered, and nobody is harmed.
-    let mut plain = std::net::TcpStream::connect(site.address).expect("somebody listens");
+    // A plain connection gets no response and does no harm.
+    let mut plain = std::net::TcpStream::connect(site.address).expect("the site listens");
     plain.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
     let mut answer = Vec::new();
     let _cut_or_not = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-    // Another cluster's certificate isn't believed.
+    // Another cluster's certificate isn't trusted.
     let other = Files::new();
     other.keep_one_site();
     replace(&other.client_toml(), "127.0.0.1:7102", &address);

@@ -1,5 +1,5 @@
-//! A whole site without replication: the production door, admission, ledger and history over a journal in memory, and an exit
-//! of the road that decides at once, or as badly as a test wants.
+//! A complete site without replication: the production door, admission, ledger and history over a
+//! journal in memory. Its exit of the road decides immediately, or fails in the way a test selects.
 
 use std::{
     net::SocketAddr,
@@ -45,24 +45,24 @@ use evenkeel_wire::{
 };
 use tokio::{runtime::Runtime, sync::watch, time::Instant};
 
-/// The time of the first entry, microseconds; each next one is a millisecond later.
+/// The time of the first entry, in microseconds; each later entry is one millisecond later.
 pub(crate) const START_MICROS: u64 = 1_790_000_000_000_000;
 
 pub(crate) const OPERATOR_KEY: &str = "ek_operator";
 
-/// How the road behaves.
+/// The behaviour of the road.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Decides,
-    /// Refuses with this, as the primary or the road would.
+    /// Refuses with this code, as the primary or the road would.
     Refuses(RefusalCode),
-    /// Decides, and knows that every key was revoked.
+    /// Decides; reports every key as revoked.
     KnowsAllRevoked,
-    /// Decides, and tells of keys only after this long: of any that it's the operator's.
+    /// Decides; answers key queries only after this delay and reports every key as the operator's.
     TellsKeysAfter(Duration),
 }
 
-/// The journal and the ledger behind it, as one exit.
+/// The journal and the ledger behind it, as one exit of the road.
 pub(crate) struct Deciding {
     pub(crate) state: Arc<AppliedState>,
     journal: Journal,
@@ -87,7 +87,7 @@ impl Deciding {
         site
     }
 
-    /// Writes an entry of one group, and applies it.
+    /// Writes an entry of one group and applies it.
     pub(crate) fn decide(
         &self,
         key: KeyId,
@@ -109,11 +109,11 @@ impl Deciding {
         };
         let (done, written) = mpsc::channel();
         let told = Box::new(move |result| drop(done.send(result)));
-        self.journal.append(vec![record], told).expect("a disk in memory takes it");
-        written.recv().expect("the writer lives").expect("a disk in memory takes it");
+        self.journal.append(vec![record], told).expect("a disk in memory accepts writes");
+        written.recv().expect("the writer lives").expect("a disk in memory accepts writes");
         let link = self.journal.newest_tip().expect("just written").link.0;
         let head = EntryHead { position, term: 1, time, link };
-        let answers = self.state.apply(&head, &payload).expect("the ledger is well");
+        let answers = self.state.apply(&head, &payload).expect("the ledger has no fault");
         let stamp = Stamp { position, term: 1, recorded_at: time, link };
         Arc::new(DecidedEntry { stamp, answers })
     }
@@ -122,7 +122,7 @@ impl Deciding {
 impl RoadExit for Deciding {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
         if ticket.deadline <= Instant::now() {
-            ticket.refuse(RefusalCode::Overloaded, "it came after its deadline");
+            ticket.refuse(RefusalCode::Overloaded, "the deadline has passed");
             return Ok(());
         }
         match *self.mood.lock().expect("no panic") {
@@ -182,7 +182,7 @@ fn asset(name: &str) -> Asset {
     Asset::parse(name).expect("a name")
 }
 
-/// Operators ask as often as they like.
+/// Operators' requests aren't limited.
 const UNCOUNTED: Rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
 
 /// A site and its open HTTP port.
@@ -199,12 +199,12 @@ impl Site {
         Self::at(START_MICROS)
     }
 
-    /// Whose entries begin at this time.
+    /// A site whose entries start at this time.
     pub(crate) fn at(start_micros: u64) -> Self {
         Self::begin(start_micros, UNCOUNTED, None, true)
     }
 
-    /// Which has heard nothing from its primary so far.
+    /// A site that has heard nothing from its primary so far.
     pub(crate) fn lagging() -> Self {
         Self::begin(START_MICROS, UNCOUNTED, None, false)
     }
@@ -213,7 +213,7 @@ impl Site {
         Self::begin(START_MICROS, rates, None, true)
     }
 
-    /// Speaks TLS with this certificate.
+    /// A site that speaks TLS with this certificate.
     pub(crate) fn with_tls(start_micros: u64, tls: &HttpTls) -> Self {
         Self::begin(start_micros, UNCOUNTED, Some(tls), true)
     }
@@ -264,7 +264,7 @@ impl Site {
         self.lead.send_replace(lead);
     }
 
-    /// Ends a business day, as the primary does.
+    /// Closes a business day, as the primary does.
     pub(crate) fn close_day(&self, closed: &str, next: &str) {
         let day = |text| BusinessDate::parse(text).expect("a day");
         let close = Command::CloseDay(CloseDay { closed: day(closed), next: day(next) });
@@ -272,7 +272,7 @@ impl Site {
         assert_eq!(decided.answers[0].outcome.rejection, None);
     }
 
-    /// Makes a key, as the admin socket does.
+    /// Creates a key, as the admin socket does.
     pub(crate) fn make_key(&self, text: &str, role: KeyRole) {
         let create = CreateKey { hash: admission::key_hash(text), role, account: None };
         let command = codec::encode(&Command::CreateKey(create));
@@ -285,7 +285,7 @@ impl Site {
     }
 }
 
-/// A primary that is well.
+/// A healthy primary.
 struct Well;
 
 impl Health for Well {

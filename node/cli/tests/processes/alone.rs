@@ -1,4 +1,4 @@
-//! A cluster of one site: nothing takes over when it's lost, but until then it works.
+//! A cluster of one site: it works, but has no failover.
 
 use std::{thread::sleep, time::Duration};
 
@@ -6,7 +6,7 @@ use super::Cluster;
 
 const BANK: &str = "00000000-0000-4000-8000-00000000000b";
 
-/// Sooner or later; a node takes its time to start.
+/// Retries until the command succeeds: a node needs time to start.
 fn does(cluster: &Cluster, arguments: &[&str]) {
     let mut told = cluster.wallet(arguments);
     for _ in 0..200 {
@@ -24,7 +24,7 @@ fn a_site_that_is_alone_decides_for_as_long_as_it_lives_and_after_a_restart() {
     let cluster = Cluster::of(1);
     let running = cluster.run(0);
     does(&cluster, &["open", BANK, "--kind", "bank", "--asset", "KRW"]);
-    // Longer than any majority may keep silent.
+    // Longer than the silence limit for a majority.
     sleep(Duration::from_secs(2));
     let (code, _, error) = cluster.wallet(&["show", BANK]);
     assert_eq!(code, 0, "{error}");

@@ -1,5 +1,5 @@
-//! Five sites, of which the primary and one follower are cut off from the other three. Those two hear each other, and are no
-//! majority: neither may call itself ready, or its view young.
+//! Five sites. The primary and one follower are isolated from the other three; these two hear each
+//! other but are no majority: neither may report itself ready, or its data as recent.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
 
 use super::{Cluster, Running};
 
-/// The status of a route that needs no key; 0: nobody answers.
+/// The status of a route that needs no key; 0 when there is no response.
 fn status(cluster: &Cluster, site: usize, route: &str) -> u16 {
     let ask = || {
         let mut stream = TcpStream::connect(("127.0.0.1", cluster.sites[site].1 + 2)).ok()?;
@@ -23,7 +23,7 @@ fn status(cluster: &Cluster, site: usize, route: &str) -> u16 {
     ask().unwrap_or(0)
 }
 
-/// Waits for it.
+/// Waits until the condition holds.
 fn comes(what: &str, is_there: impl Fn() -> bool) {
     for _ in 0..600 {
         if is_there() {
@@ -40,7 +40,7 @@ fn a_minority_is_not_ready_although_its_primary_speaks() {
     let all: Vec<Running> = (0..5).map(|site| cluster.run(site)).collect();
     comes("all are ready", || (0..5).all(|site| status(&cluster, site, "/readyz") == 200));
     let primary = (0..5).find(|site| status(&cluster, *site, "/primary") == 200);
-    let primary = primary.expect("one of those that are ready");
+    let primary = primary.expect("a ready site names the primary");
     let follower = (primary + 1) % 5;
     for (site, node) in all.iter().enumerate() {
         if site != primary && site != follower {
@@ -50,7 +50,7 @@ fn a_minority_is_not_ready_although_its_primary_speaks() {
     comes("neither is ready", || {
         [primary, follower].iter().all(|site| status(&cluster, *site, "/readyz") == 503)
     });
-    // The primary listens for a majority every second, and its follower hears it then.
+    // The primary probes for a majority every second, and its follower hears it then.
     for _ in 0..60 {
         for site in [primary, follower] {
             assert_eq!(status(&cluster, site, "/readyz"), 503, "site {site}");

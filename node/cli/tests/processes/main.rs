@@ -1,4 +1,4 @@
-//! Clusters of other sizes than three, as real processes on this machine.
+//! Clusters of one and five sites, as real processes on this machine.
 
 mod alone;
 mod five;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::{evenkeel, finish};
 use tempfile::TempDir;
 
-/// A cluster's files, in a folder of their own.
+/// A cluster's files, in their own folder.
 struct Cluster {
     folder: TempDir,
     /// The sites' names and base ports.
@@ -61,7 +61,7 @@ fn wallet(made: &Path, arguments: &[&str]) -> (i32, String, String) {
     finish(command.output().expect("the program starts"))
 }
 
-/// A base port whose three are free at the moment, below those that the system hands out by itself; never the same twice.
+/// A base port with three free ports, below the ephemeral range; never the same one twice.
 fn base_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % 2_000).expect("small") * 5;
@@ -71,14 +71,14 @@ fn base_port() -> u16 {
             && TcpListener::bind(("127.0.0.1", base + 2)).is_ok()
     };
     let next = || 20_000 + (begin + NEXT.fetch_add(5, Ordering::Relaxed)) % 10_000;
-    std::iter::repeat_with(next).find(is_free).expect("it never ends")
+    std::iter::repeat_with(next).find(is_free).expect("the iterator is infinite")
 }
 
-/// A node's process; ended with the test.
+/// A node's process; killed when the test ends.
 struct Running(Child);
 
 impl Running {
-    /// It stands still, and says nothing to anybody.
+    /// Stops the process with SIGSTOP: it sends nothing.
     fn stand_still(&self) {
         let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).expect("ours");
         kill_process(pid, Signal::STOP).expect("ours");

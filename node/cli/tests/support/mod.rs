@@ -1,4 +1,4 @@
-//! What tests of the program share: running it, and a cluster's files to run it on.
+//! Shared by the program's tests: running it, and a cluster's files to run it on.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod played_http;
@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// The program, without anything of this shell's environment that would reach it.
+/// The program, without the variables of this shell's environment that would affect it.
 pub(crate) fn evenkeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
     for (name, _) in std::env::vars_os() {
@@ -34,7 +34,7 @@ pub(crate) fn finish(output: Output) -> (i32, String, String) {
     (output.status.code().expect("not killed"), text(output.stdout), text(output.stderr))
 }
 
-/// A new cluster's files, three sites on this machine.
+/// The files of a new cluster: three sites on this machine.
 pub(crate) struct Files {
     pub(crate) folder: TempDir,
 }
@@ -71,19 +71,19 @@ impl Files {
         self.out().join("client.toml")
     }
 
-    /// Leaves the first site alone in client.toml.
+    /// Removes all sites but the first from client.toml.
     pub(crate) fn keep_one_site(&self) {
         let text = std::fs::read_to_string(self.client_toml()).expect("readable");
         let end = text.match_indices("[[sites]]").nth(1).expect("more than one").0;
         std::fs::write(self.client_toml(), &text[..end]).expect("writable");
     }
 
-    /// Leads away from a testnet that may run on this machine.
+    /// Points the other sites' HTTP addresses away from a testnet that may run on this machine.
     pub(crate) fn nobody_else_speaks_http(&self) {
         self.lead_away(&["7102", "7202", "7302"]);
     }
 
-    /// The same for QUIC; what leads to the first site is somebody's already.
+    /// The same for the QUIC addresses; the first site's already points to its simulated site.
     pub(crate) fn nobody_else_speaks_quic(&self) {
         self.lead_away(&["7201", "7301"]);
     }
@@ -100,7 +100,7 @@ impl Files {
         self.site("pangyo").join("node.toml")
     }
 
-    /// Replaces a text that must be there in node.toml.
+    /// Replaces a text in node.toml, which must contain it.
     pub(crate) fn edit(&self, from: &str, to: &str) {
         replace(&self.node_toml(), from, to);
     }

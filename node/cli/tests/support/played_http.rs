@@ -1,4 +1,5 @@
-//! A site whose HTTP door is played: the routes that clients use, in the shapes of the API, from balances in memory.
+//! A site with a simulated HTTP door: the routes that clients use, in the API's shapes, over
+//! balances in memory.
 
 use std::{
     net::SocketAddr,
@@ -43,7 +44,7 @@ use super::{
 
 pub(crate) struct PlayedHttp {
     _runtime: Runtime,
-    /// As client.toml has it.
+    /// As in client.toml.
     pub(crate) address: String,
     state: Arc<State>,
 }
@@ -53,15 +54,15 @@ struct State {
     volatile: bool,
     ledger: Mutex<Ledger>,
     mood: Mutex<Mood>,
-    /// Every request's method and path, with its query.
+    /// Method and path, with the query, of every request.
     seen: Mutex<Vec<String>>,
 }
 
-/// A status and a body, and whether the first answer comes again.
+/// Status and body, and whether it's a replay of an earlier answer.
 type Answered = (u16, Value, bool);
 
 impl PlayedHttp {
-    /// Plays the first site of these files; client.toml leads to it.
+    /// Simulates the first site of these files; client.toml points to it.
     pub(crate) fn start(files: &Files, volatile: bool) -> Self {
         Self::begin(files, volatile, None)
     }
@@ -74,10 +75,10 @@ impl PlayedHttp {
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let tls = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("there are some")
+            .expect("the site has TLS files")
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .expect("they belong together");
+            .expect("key and certificate match");
         Self::begin(files, false, Some(TlsAcceptor::from(Arc::new(tls))))
     }
 
@@ -111,7 +112,7 @@ impl PlayedHttp {
         self.state.ledger.lock().expect("no panic").rejects_some = mood == Mood::RejectsSome;
     }
 
-    /// What was asked since the last time.
+    /// Returns the requests since the last call.
     pub(crate) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.state.seen.lock().expect("no panic"))
     }
@@ -141,9 +142,9 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
     let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// What ends a connection: the site is played dead.
+/// Ends a connection without an answer: the site dies.
 #[derive(Debug, thiserror::Error)]
-#[error("the test says so")]
+#[error("closed by the test")]
 struct Dead;
 
 async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dead> {
@@ -229,7 +230,7 @@ fn batch(ledger: &mut Ledger, body: &Value) -> Answered {
     (200, json!({"results": results}), false)
 }
 
-/// An answer as its route tells it.
+/// An answer in the shape of its route.
 fn told(ledger: &Ledger, command: &Command, stamp: Stamp, answer: &Answer) -> Answered {
     let replayed = answer.first.is_some();
     let mut value = answer_json(&answer.first.unwrap_or(stamp), &answer.outcome);
@@ -279,6 +280,6 @@ fn described(ledger: &Ledger, query: &Query, as_of: Option<AsOf>) -> Option<Valu
             let items: Vec<Value> = page.items.iter().map(movement_json).collect();
             json!({"items": items, "next_cursor": page.next.map(|next| next.position.to_string())})
         }
-        other => panic!("the tests ask for no {other:?}"),
+        other => panic!("the tests don't use {other:?}"),
     })
 }

@@ -1,4 +1,4 @@
-//! The API's JSON, both ways, as a played site needs it.
+//! The API's JSON, decoded and encoded for a simulated site.
 
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
@@ -14,7 +14,7 @@ use evenkeel_wire::{
 };
 use serde_json::{Value, json};
 
-/// The command that a route and a body mean.
+/// Decodes the command from a route and a body.
 pub(crate) fn command(path: &str, body: &Value) -> Command {
     let mut parts = path.trim_start_matches("/v1/").split('/');
     let (resource, target, verb) = (parts.next(), parts.next(), parts.next());
@@ -25,11 +25,11 @@ pub(crate) fn command(path: &str, body: &Value) -> Command {
         (Some("holds"), None, _) => hold(body),
         (Some("holds"), Some(hold), Some("capture")) => capture(hold, body),
         (Some("holds"), Some(hold), Some("void")) => void(hold, body),
-        _ => panic!("the tests ask for no {path}"),
+        _ => panic!("the tests don't use {path}"),
     }
 }
 
-/// The command that an item of a batch means.
+/// Decodes the command from an item of a batch.
 pub(crate) fn item(body: &Value) -> Command {
     match text(body, "type") {
         "open_account" => open(body),
@@ -120,7 +120,7 @@ fn refund(payment: &str, body: &Value) -> Command {
     })
 }
 
-/// The question that a route means.
+/// Decodes the query from a route.
 pub(crate) fn query(path: &str) -> (Query, Consistency) {
     let (path, parameters) = path.split_once('?').unwrap_or((path, ""));
     let parameter = |name: &str| {
@@ -142,12 +142,12 @@ pub(crate) fn query(path: &str) -> (Query, Consistency) {
             let limit = parameter("limit").map_or(100, |limit| limit.parse().expect("a number"));
             Query::History { account: account(id), limit, before }
         }
-        _ => panic!("the tests ask for no {path}"),
+        _ => panic!("the tests don't use {path}"),
     };
     (query, consistency)
 }
 
-/// Where and when an outcome was decided.
+/// The position and time at which an outcome was decided.
 pub(crate) fn answer_json(stamp: &Stamp, outcome: &Outcome) -> Value {
     place(stamp, outcome.index)
 }
@@ -170,7 +170,7 @@ fn with(mut value: Value, more: Value) -> Value {
     value
 }
 
-/// Leaves out what isn't there, as the API does.
+/// Omits absent fields, as the API does.
 fn sparse(mut value: Value) -> Value {
     value.as_object_mut().expect("an object").retain(|_, value| !value.is_null() && value != "");
     value

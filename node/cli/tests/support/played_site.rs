@@ -1,4 +1,5 @@
-//! A site that is played: it answers clients as a node would, from balances in memory, as well or as badly as a test wants.
+//! A simulated site: it answers clients like a node, over balances in memory, with the failures
+//! that a test selects.
 
 use std::{
     net::SocketAddr,
@@ -42,7 +43,7 @@ struct State {
 }
 
 impl PlayedSite {
-    /// Plays the first site of these files; client.toml leads to it.
+    /// Simulates the first site of these files; client.toml points to it.
     pub(crate) fn start(files: &Files, volatile: bool) -> Self {
         let config = Config::load(&files.node_toml(), &Overrides::default()).expect("it loads");
         let tls = &config.tls;
@@ -108,7 +109,7 @@ async fn serve(
     while let Some(frame) = receiver.receive().await.ok()? {
         let (answer, dies) = state.answer(&frame);
         if dies {
-            link.close("the test says so");
+            link.close("closed by the test");
             return None;
         }
         if let Some(answer) = answer {

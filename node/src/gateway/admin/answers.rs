@@ -1,4 +1,4 @@
-//! Bodies in, answers out: JSON, and problems where there is no answer.
+//! Bodies in, answers out: JSON, and problems for failed requests. It never performs an act.
 
 use bytes::Bytes;
 use evenkeel_wire::outcome::Rejection;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{BODY_BYTES_MAX, REQUEST_TIMEOUT};
 use crate::operator::{operations::AdminError, status::AdminProblem};
 
-/// Why a request got no answer, before it becomes bytes.
+/// Why a request failed, before it becomes bytes.
 #[derive(Debug)]
 pub(crate) enum AdminRefusal {
     Malformed(String),
@@ -55,12 +55,12 @@ pub(crate) fn json_response(value: &impl Serialize) -> AdminResult {
     json_with_status(StatusCode::OK, value)
 }
 
-/// Something is there that wasn't before.
+/// An answer of 201: something was created.
 pub(crate) fn created(value: &impl Serialize) -> AdminResult {
     json_with_status(StatusCode::CREATED, value)
 }
 
-/// Done, and nothing to say of it.
+/// An answer without a body.
 pub(crate) fn empty() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -1,7 +1,9 @@
-//! The admin socket: HTTP/1.1 with JSON for whoever owns this node. Its routes are those of docs/OPERATIONS.md.
+//! The admin socket: HTTP/1.1 with JSON for this node's owner. Its routes are those of
+//! docs/OPERATIONS.md.
 //!
-//! Only root and the node's own user get an answer. Every act (who, what, when) is on disk, in the timeline, before it
-//! takes effect; when it can't be written it isn't done. It never moves money.
+//! Only root and the node's own user get an answer. Every act (who, what, when) is on disk, in the
+//! timeline, before it takes effect; if it can't be written, it isn't performed. It never moves
+//! money.
 
 mod answers;
 mod parameters;
@@ -26,17 +28,17 @@ use crate::{
 };
 pub use socket::{AdminSocket, BindError, PATH_BYTES_MAX};
 
-/// Connections at a time; more wait.
+/// Connections at a time; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
-/// For a request to arrive as a whole.
+/// How long a whole request may take to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 64 << 10;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 32;
-/// The most entries that `GET /journal` gives.
+/// The most entries that `GET /journal` returns.
 pub const JOURNAL_ENTRIES_MAX: usize = 1_000;
 
-/// Everything that the routes need.
+/// The parts that the routes need.
 pub struct AdminDoor {
     pub operations: Arc<dyn Operations>,
     pub timeline: Timeline,
@@ -45,7 +47,8 @@ pub struct AdminDoor {
 }
 
 impl AdminDoor {
-    /// Answers on the socket until `stop` is ready; requests under way have a moment to finish. Removes the socket.
+    /// Serves the socket until `stop` is ready; requests in progress get a moment to finish.
+    /// Removes the socket.
     pub async fn serve(self, socket: AdminSocket, stop: impl Future<Output = ()>) {
         let door = Arc::new(self);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -61,7 +64,7 @@ impl AdminDoor {
                         });
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the admin socket took no connection");
+                        tracing::warn!(%error, "the admin socket can't accept a connection");
                         sleep(Duration::from_millis(100)).await;
                     }
                 }
@@ -73,7 +76,7 @@ impl AdminDoor {
         }
         drop(socket);
         let all = u32::try_from(CONNECTIONS_MAX).expect("a small number");
-        // Whoever keeps an idle connection open isn't waited for.
+        // Idle connections aren't waited for.
         let _ = timeout(Duration::from_millis(500), places.acquire_many(all)).await;
     }
 
@@ -95,7 +98,7 @@ impl AdminDoor {
     }
 }
 
-/// Who is at the other end of the socket, as the kernel says.
+/// The user at the other end of the socket, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,

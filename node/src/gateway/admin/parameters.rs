@@ -1,4 +1,4 @@
-//! The parameters behind a route's question mark.
+//! Query parameters of the admin routes. It never accepts an unknown or repeated one.
 
 use super::answers::AdminRefusal;
 
@@ -23,7 +23,8 @@ pub(crate) fn parameters<const N: usize>(
     Ok(found)
 }
 
-/// Percent-encoding. A `+` stays one: it's the offset of a time more often than a space.
+/// Decodes percent-encoding. A `+` stays a plus: it's more often part of a time's offset than a
+/// space.
 fn unescape(value: &str) -> Result<String, AdminRefusal> {
     let wrong = || AdminRefusal::Malformed(format!("{value:?} is not percent-encoded UTF-8"));
     let mut bytes = Vec::with_capacity(value.len());

@@ -1,4 +1,4 @@
-//! What each route of the admin socket does.
+//! The routes of the admin socket. They never perform an act before it's on disk.
 
 use bytes::Bytes;
 use evenkeel_wire::{
@@ -127,7 +127,7 @@ impl AdminDoor {
         let id = id.map_err(|error| AdminRefusal::Malformed(format!("account: {error}")))?;
         let details = json!({"role": role.name(), "account": account});
         let done = async { self.operations.create_key(role, id).await };
-        // The timeline is for many eyes: it gets the key's number, never its text.
+        // Many people read the timeline: it gets the key's number, never its text.
         let noted = |key: &CreatedKey| json!({"id": key.id});
         created(&self.perform_act(user, "keys_create", details, noted, done).await?)
     }
@@ -135,7 +135,7 @@ impl AdminDoor {
     async fn revoke_key(&self, id: &str, user: User) -> AdminResult {
         let id: u32 = id
             .parse()
-            .map_err(|_| AdminRefusal::Malformed(format!("{id:?} is no key's number")))?;
+            .map_err(|_| AdminRefusal::Malformed(format!("{id:?} isn't a key's number")))?;
         let done = async { self.operations.revoke_key(KeyId(id)).await };
         self.perform_act(user, "keys_revoke", json!({"id": id}), result_as_json, done).await?;
         Ok(empty())
@@ -145,7 +145,7 @@ impl AdminDoor {
         let [from, limit] = parameters(query, ["from", "limit"])?;
         let number = |name: &str, text: String| {
             text.parse::<u64>().map_err(|_| {
-                AdminRefusal::Malformed(format!("{name}: {text:?} is no whole number from 0 up"))
+                AdminRefusal::Malformed(format!("{name}: {text:?} isn't a whole number from 0 up"))
             })
         };
         let from = from.map(|text| number("from", text)).transpose()?;
@@ -180,8 +180,8 @@ impl AdminDoor {
         json_response(&events)
     }
 
-    /// An act: written down, done, and its end written down too, as `noted` tells it. `done` must begin with nothing: it's
-    /// first looked at when the act is on disk.
+    /// Performs an act: records it, runs `done`, and records its end as `noted` describes it.
+    /// `done` must have no effect before it's polled: it's first polled when the act is on disk.
     async fn perform_act<T>(
         &self,
         user: User,
@@ -195,7 +195,9 @@ impl AdminDoor {
             note.extend(details);
         }
         self.timeline.record_durably("admin_act", note.clone()).await.map_err(|error| {
-            AdminError::Unavailable(format!("{error}; an act that isn't on disk isn't done"))
+            AdminError::Unavailable(format!(
+                "{error}; an act must be on disk before it's performed"
+            ))
         })?;
         let result = done.await;
         if let Some(note) = note.as_object_mut() {
@@ -210,7 +212,7 @@ impl AdminDoor {
     }
 }
 
-/// All of a result.
+/// The whole result as JSON.
 fn result_as_json(result: &impl Serialize) -> Value {
     serde_json::to_value(result).unwrap_or_default()
 }

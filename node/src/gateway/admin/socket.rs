@@ -1,4 +1,5 @@
-//! The socket itself: where it may lie, whose it is, what a crash left of it, and who may talk.
+//! The socket's file: its folder, its owner, stale ones of a crash, and the users that may connect.
+//! It never serves a user other than root and the node's own.
 
 use std::{
     fs, io,
@@ -15,10 +16,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::User;
 
-/// What the kernel takes: 108 bytes with the zero behind them.
+/// The kernel's limit: 108 bytes with the trailing zero.
 pub const PATH_BYTES_MAX: usize = 107;
 
-/// Why there's no admin socket. A node without one can't be operated, so it doesn't start.
+/// Why the admin socket can't be bound. A node without one can't be operated, so it doesn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error(
@@ -27,17 +28,17 @@ pub enum BindError {
     PathTooLong { path: String, bytes: usize },
     #[error("admin socket {0}: another process answers there; is this node running already?")]
     InUse(String),
-    #[error("admin socket {0}: something is there that is no socket of this user; move it away")]
+    #[error("admin socket {0}: the file isn't a socket of this user; move it away")]
     Occupied(String),
     #[error(
-        "admin socket {path}: the folder {folder} lets others in (mode {mode:o}, owner {owner}); chmod 700 it, or set admin.socket to another place"
+        "admin socket {path}: the folder {folder} is open to others (mode {mode:o}, owner {owner}); chmod 700 it, or set admin.socket to another path"
     )]
     FolderOpen { path: String, folder: String, mode: u32, owner: u32 },
     #[error("admin socket {path}: {source}")]
     Io { path: String, source: io::Error },
 }
 
-/// A bound admin socket. Dropping it takes the file away.
+/// A bound admin socket. Dropping it removes the file.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,
@@ -47,11 +48,11 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Binds the socket; must be called within a runtime, and by whoever holds the lock of the data folder, so that no
-    /// two nodes clear each other's way.
+    /// Binds the socket; must be called within a runtime and by the holder of the data folder's
+    /// lock, so that no two nodes remove each other's socket.
     ///
     /// # Errors
-    /// Names the path and what is in the way.
+    /// Names the path and the obstacle.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
         let name = path.display().to_string();
         let bytes = path.as_os_str().as_bytes().len();
@@ -69,7 +70,7 @@ impl AdminSocket {
         Ok(Self { listener, path: path.to_owned(), inode, owner })
     }
 
-    /// The next connection of somebody who may talk; others are hung up on.
+    /// The next connection of a permitted user; others are closed.
     pub(crate) async fn accept(&self) -> io::Result<(UnixStream, User)> {
         loop {
             let (stream, _) = self.listener.accept().await?;
@@ -89,10 +90,10 @@ impl AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        // Only what is still ours: a successor may have bound its own.
+        // Removes only its own file: a successor may have bound its own.
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(%error, "the admin socket's file stays");
+            tracing::debug!(%error, "the admin socket's file can't be removed");
         }
     }
 }
@@ -101,7 +102,7 @@ fn is_permitted(uid: u32, owner: u32) -> bool {
     uid == 0 || uid == owner
 }
 
-/// The folder that holds the socket: made when it isn't there, refused when others can enter it.
+/// Creates the socket's folder, or refuses one that others can enter.
 fn secure_folder(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
     let failed = |source| BindError::Io { path: name.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -120,7 +121,7 @@ fn secure_folder(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
     Ok(())
 }
 
-/// Takes away what a killed node left: a socket of this user at which nobody answers.
+/// Removes the socket that a killed node left: one of this user, without a listener.
 fn remove_stale_socket(path: &Path, owner: u32, name: &str) -> Result<(), BindError> {
     let failed = |source| BindError::Io { path: name.to_owned(), source };
     let found = match fs::symlink_metadata(path) {

@@ -1,13 +1,13 @@
-//! The HTTP door: all of docs/API.md, on every node. Routes are one file per resource; each parses, asks admission, puts
-//! the request on the road, and describes what came of it.
+//! The HTTP door: all of docs/API.md, on every node. Each resource has one file of routes; a route
+//! parses, runs admission, routes the request and describes the result.
 //!
 //! ```text
-//! server ─▶ routes ─▶ head (who, how long) ─▶ json (what) ─▶ submit / look ─▶ describe ─▶ bytes
-//!   bounds              problem, whatever isn't done ◀──────────┴──────────────┘
+//! connection ─▶ routes ─▶ resources ─▶ request ─▶ submit / reads ─▶ answer ─▶ bytes
+//!  bounds on     one per    one file     head,       the road        outcome
+//!  time, memory  URL        each         body        and back        or problem
 //! ```
-//! It never decides about money, never keeps a key, and never says that nothing was done when it isn't sure.
-
-// What every request goes through.
+//! It never decides about money, never keeps a key, and never says that nothing was done if that
+//! isn't certain.
 
 pub(crate) mod answer;
 pub(crate) mod connection;
@@ -37,7 +37,7 @@ pub use connection::server::{HttpServer, ListenError};
 pub use connection::tls::TlsError;
 use request::head::RequestIds;
 
-/// What the door's routes need of the node.
+/// The parts of the node that the routes need.
 pub struct HttpDoorParts {
     pub road: Arc<Road>,
     pub state: Arc<AppliedState>,
@@ -46,13 +46,13 @@ pub struct HttpDoorParts {
     pub health: Arc<dyn Health>,
     pub metrics: Arc<DoorMetrics>,
     pub quota: Quota,
-    /// Set when the node begins to stop.
+    /// Becomes true when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
-    /// A number that no other process has: request ids begin with it.
+    /// A number unique to this process: request ids begin with it.
     pub process: u64,
 }
 
-/// What every request needs.
+/// The parts that every request needs.
 pub(crate) struct HttpDoor {
     road: Arc<Road>,
     state: Arc<AppliedState>,
@@ -64,13 +64,13 @@ pub(crate) struct HttpDoor {
     stopping: watch::Receiver<bool>,
     bodies: BodyMemory,
     request_ids: RequestIds,
-    /// Places for readers of events.
+    /// Slots for event streams.
     event_streams: Arc<Semaphore>,
     /// Turns to read events from the journal.
     event_reads: Arc<Semaphore>,
-    /// Whose turn it is to work out a settlement.
+    /// The turn to compute a settlement.
     settling: Arc<Semaphore>,
-    /// The settlement that was worked out last: a closed day never changes.
+    /// The settlement that was computed last: a closed day never changes.
     settled: Arc<Mutex<Option<Arc<Settlement>>>>,
 }
 

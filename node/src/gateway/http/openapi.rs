@@ -1,6 +1,8 @@
-//! The OpenAPI 3.1 document: put together from the routes' own descriptions, so that what is served is what is described.
+//! The OpenAPI 3.1 document, built from the routes' own descriptions, so that it never differs from
+//! what is served.
 //!
-//! What several routes share is here: parameters, headers, and for each kind of route the problems that it can answer with.
+//! This file holds the parts that several routes share: parameters, headers, and the problems of
+//! each kind of route.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -51,7 +53,7 @@ own is taken over when it's short and plain.
 
 Amounts are integers in the asset's minor unit. Texts are bounded in bytes of UTF-8.";
 
-/// What the document says before any route: who, how to get in.
+/// The document without routes: description and security.
 pub(crate) fn base_document() -> OpenApi {
     let mut info = Info::new("evenkeel", env!("CARGO_PKG_VERSION"));
     info.description = Some(ABOUT.to_owned());
@@ -83,14 +85,14 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     document.to_json().expect("texts and numbers only").into()
 });
 
-/// Those that every answer has, and the one that every repeated command's has.
+/// Adds the headers of every answer, and the one of a repeated command's answer.
 fn add_headers(operation: &mut Operation) {
     let is_command = operation.responses.responses.contains_key("201");
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        add_header(response, "x-request-id", "The request, as the log knows it.");
+        add_header(response, "x-request-id", "The request's id, as in the log.");
         if is_command && status == "200" {
-            add_header(response, REPLAYED.as_str(), "`true`: the first answer again.");
+            add_header(response, REPLAYED.as_str(), "`true`: the first answer is repeated.");
         }
     }
 }
@@ -120,7 +122,7 @@ impl IntoParams for DeadlineMs {
     }
 }
 
-/// How fresh an answer has to be.
+/// The consistency of a read.
 pub(crate) struct ReadQuery;
 
 impl IntoParams for ReadQuery {
@@ -128,13 +130,13 @@ impl IntoParams for ReadQuery {
         let schema = ObjectBuilder::new()
             .schema_type(SchemaType::new(Type::String))
             .enum_values(Some(["linearizable", "local"]));
-        let about = "`linearizable` (default): after all that was acknowledged before. `local`: what this site knows, \
+        let about = "`linearizable` (default): includes everything acknowledged before. `local`: this site's own state, \
                      labelled with its age.";
         vec![parameter("consistency", ParameterIn::Query, about, schema)]
     }
 }
 
-/// Which page of a history.
+/// The page of a history.
 pub(crate) struct PageQuery;
 
 impl IntoParams for PageQuery {
@@ -145,21 +147,21 @@ impl IntoParams for PageQuery {
             parameter(
                 "cursor",
                 ParameterIn::Query,
-                "`next_cursor` of the page before.",
+                "`next_cursor` of the previous page.",
                 text(CURSOR_PATTERN),
             ),
         ]
     }
 }
 
-/// Where events begin.
+/// The start of a stream of events.
 pub(crate) struct AfterQuery;
 
 impl IntoParams for AfterQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let about =
-            "What was seen last: an entry `P`, or an outcome `P.I`. Absent: from the start.";
-        let again = "Sent by readers of server-sent events that were cut off; goes before `after`.";
+            "The last one received: an entry `P`, or an outcome `P.I`. Absent: from the start.";
+        let again = "Sent by readers of server-sent events when they reconnect; takes precedence over `after`.";
         let place = || text("^[0-9]{1,18}(\\.[0-9]{1,4})?$");
         vec![
             parameter("after", ParameterIn::Query, about, place()),
@@ -190,7 +192,7 @@ fn text(pattern: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).pattern(Some(pattern))
 }
 
-/// A status that isn't a success, with the codes that come with it.
+/// A status other than success, with its codes.
 #[derive(Clone, Copy)]
 enum ProblemResponse {
     Malformed,
@@ -227,19 +229,19 @@ impl ProblemResponse {
 
     fn about(self) -> &'static str {
         match self {
-            Self::Malformed => "The request isn't well formed; the detail names the field.",
-            Self::MalformedParameters => "A parameter or header isn't well formed.",
-            Self::Unauthorized => "No key, or none that is known.",
+            Self::Malformed => "The request is malformed; the detail names the field.",
+            Self::MalformedParameters => "A parameter or header is malformed.",
+            Self::Unauthorized => "The key is missing, unknown or revoked.",
             Self::Forbidden => "The key may not do this.",
-            Self::NotFound => "It isn't there.",
-            Self::NotAcceptable => "The client takes none of the route's media types.",
-            Self::TooLarge => "The body, or what it asks for, is over a limit of size.",
+            Self::NotFound => "It doesn't exist.",
+            Self::NotAcceptable => "The client accepts none of the route's media types.",
+            Self::TooLarge => "The body or the request is over a size limit.",
             Self::UnsupportedMediaType => "The body isn't `application/json`.",
             Self::Rejected => "The ledger's answer: nothing changed. Replayed like a success.",
             Self::BatchFailed => "One command of an atomic batch was rejected: nothing changed.",
             Self::RateLimited => "Too many requests with this key.",
-            Self::Unavailable => "Not now; nothing was done.",
-            Self::Unknown => "It may yet commit: ask again with the same id.",
+            Self::Unavailable => "Temporarily unavailable; nothing was done.",
+            Self::Unknown => "It may yet commit: retry with the same id.",
         }
     }
 
@@ -265,9 +267,9 @@ impl ProblemResponse {
         match self {
             Self::Unauthorized => &[("WWW-Authenticate", "`Bearer`")],
             Self::RateLimited | Self::Unavailable => {
-                &[("Retry-After", "Seconds after which asking again makes sense.")]
+                &[("Retry-After", "Seconds to wait before a retry.")]
             }
-            Self::Rejected => &[("idempotent-replayed", "`true`: the first answer again.")],
+            Self::Rejected => &[("idempotent-replayed", "`true`: the first answer is repeated.")],
             _ => &[],
         }
     }
@@ -301,7 +303,7 @@ impl ProblemResponse {
     }
 }
 
-/// The rejections that a client can meet.
+/// The rejections that a client can receive.
 fn public_rejections() -> impl Iterator<Item = &'static str> {
     let last = Rejection::BatchFailed;
     Rejection::ALL.iter().filter(move |rejection| **rejection < last).map(|code| code.name())
@@ -311,7 +313,8 @@ fn names(names: Vec<&'static str>) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(names))
 }
 
-/// What an outcome has beside its code; nothing of it when no ledger has seen the command.
+/// Adds the fields that an outcome has in addition to its code; absent if no ledger has seen the
+/// command.
 fn with_stamp(object: ObjectBuilder) -> ObjectBuilder {
     let any = || integer(0, u64::MAX >> 11);
     object
@@ -329,7 +332,7 @@ fn add_header(response: &mut ResponseDocs, name: &str, about: &str) {
     response.headers.insert(name.to_owned(), RefOr::T(header));
 }
 
-/// Declares which answers a kind of route can give beside its success.
+/// Declares the problems that a kind of route can answer with.
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $($answer:ident)+;)+) => {$(
         $(#[$doc])*
@@ -347,19 +350,19 @@ macro_rules! problems {
 }
 
 problems! {
-    /// A command's.
+    /// The problems of a command.
     CommandProblems: Malformed Unauthorized Forbidden NotAcceptable TooLarge UnsupportedMediaType Rejected RateLimited
         Unavailable Unknown;
-    /// A batch's.
+    /// The problems of a batch.
     BatchProblems: Malformed Unauthorized Forbidden NotAcceptable TooLarge UnsupportedMediaType BatchFailed RateLimited
         Unavailable Unknown;
-    /// A read's.
+    /// The problems of a read.
     ReadProblems: MalformedParameters Unauthorized Forbidden NotFound NotAcceptable RateLimited Unavailable;
-    /// A read's that always finds something.
+    /// The problems of a read whose subject always exists.
     PlainReadProblems: MalformedParameters Unauthorized Forbidden NotAcceptable RateLimited Unavailable;
-    /// Those of a stream.
+    /// The problems of a stream.
     EventProblems: MalformedParameters Unauthorized Forbidden NotAcceptable RateLimited Unavailable;
-    /// Those of a route that needs no key.
+    /// The problems of a route that needs no key.
     OpenProblems: MalformedParameters NotAcceptable;
 }
 

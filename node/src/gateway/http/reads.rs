@@ -1,4 +1,5 @@
-//! Reads: behind a majority by default, or what this site knows, labelled with its age.
+//! Reads: linearizable by default, or this site's own state, labelled with its age. They never
+//! change anything.
 
 use evenkeel_wire::{
     reply::{AsOf, RefusalCode, View},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 impl HttpDoor {
-    /// Answers a question; of a local read, tells how old the answer may be.
+    /// Answers a query; a local read also gets the age of the answer.
     pub(crate) async fn read_view(
         &self,
         head: &Head,
@@ -28,7 +29,7 @@ impl HttpDoor {
         self.bodies.check()?;
         if consistency == Consistency::Local {
             self.keyring.confirm(&head.caller).await?;
-            // The age first: what is applied meanwhile only makes the answer younger.
+            // Read the age first: an entry applied in the meantime only makes the answer fresher.
             let as_of = self.as_of();
             let view =
                 admission::read_locally(&self.state, head.caller, query, head.deadline).await?;
@@ -37,7 +38,7 @@ impl HttpDoor {
         let patience = head.deadline.saturating_duration_since(Instant::now());
         match self.road.send_and_wait(head.caller, Request::Read(query), patience).await {
             Reply::View(view, as_of) => Ok((*view, as_of)),
-            // A read leaves nothing behind: one that broke off had no effect.
+            // A read has no effect, so one that broke off has none either.
             Reply::Refused(refusal) if refusal.code == RefusalCode::OutcomeUnknown => {
                 Err(Problem::new(Code::NoPrimary, "no majority of sites answered in time"))
             }
@@ -46,7 +47,8 @@ impl HttpDoor {
         }
     }
 
-    /// How old what this site knows may be. One that has never been current since its start says so with the largest age.
+    /// The age of this site's view. A site that was never current since its start reports the
+    /// largest age.
     pub(crate) fn as_of(&self) -> AsOf {
         let position = self.state.position();
         let age = self.freshness.age(Instant::now(), position);
@@ -55,7 +57,7 @@ impl HttpDoor {
     }
 }
 
-/// The answer to another question: the site that gave it is of another version.
+/// The problem for an answer to another query: the site that sent it has another version.
 pub(crate) fn mismatched_answer() -> Problem {
-    Problem::new(Code::NoPrimary, "the primary gave no answer to this question")
+    Problem::new(Code::NoPrimary, "the primary's answer doesn't match the query")
 }

@@ -1,4 +1,5 @@
-//! All routes, and what happens around each: a request's id, its problem written, its line in the log.
+//! All routes, and the steps around each: the request's id, its problem and its log line. Nothing
+//! is served that isn't documented.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -21,7 +22,8 @@ use super::{
     resources::{accounts, batches, days, events, health, holds, status, totals, transfers},
 };
 
-/// Every route with its handler and its documentation: what isn't here isn't served, and what is here is documented.
+/// Every route with its handler and its documentation: a route is served if and only if it's
+/// documented.
 pub(crate) fn documented_routes() -> (Router<Arc<HttpDoor>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::base_document())
         .routes(routes!(accounts::open_account))
@@ -54,22 +56,22 @@ pub(crate) fn documented_routes() -> (Router<Arc<HttpDoor>>, OpenApi) {
         .split_for_parts()
 }
 
-/// Where the routes begin that clients wait for. Probes and scrapes come often and are answered at once: their times would hide
-/// the clients'.
+/// The prefix of the routes that clients wait for. Probes and scrapes are frequent and fast: their
+/// times would distort the clients'.
 const API: &str = "/v1/";
 
-/// The routes, for requests of this door.
+/// The router for this door's requests.
 pub(crate) fn router(door: &Arc<HttpDoor>) -> Router {
     let (router, _) = documented_routes();
     router
         .fallback(async || Problem::new(Code::NotFound, "no such route"))
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "this route takes other methods: see Allow")
+            Problem::new(Code::MethodNotAllowed, "this route allows other methods: see Allow")
         })
         .with_state(door.clone())
 }
 
-/// Answers a request, whatever it is.
+/// Answers any request.
 pub(crate) async fn answer(
     door: Arc<HttpDoor>,
     mut router: Router,

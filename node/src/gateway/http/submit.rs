@@ -1,4 +1,5 @@
-//! Commands on the road, and what is needed to tell of their outcomes.
+//! Sends commands down the road, and reads the state that their answers show. It never says that
+//! nothing was done if that isn't certain.
 
 use std::{ops::Range, sync::Arc};
 
@@ -25,8 +26,9 @@ use crate::{
 };
 
 impl HttpDoor {
-    /// Lets the ledger decide one command, and gives its answer when it's committed. One with a misfit is only checked: what
-    /// is wrong with it is told to who may give it.
+    /// Submits one command and returns its answer once it's committed. A command with a misfit
+    /// isn't submitted: only permissions are checked, so that callers without them learn nothing
+    /// about the misfit.
     pub(crate) async fn submit(
         &self,
         head: &Head,
@@ -45,7 +47,7 @@ impl HttpDoor {
         Decision::from_answer(&decided, answer).require_committed()
     }
 
-    /// Puts commands on the road and waits for their outcomes.
+    /// Submits commands and waits for their outcomes.
     pub(crate) async fn submit_request(
         &self,
         caller: Caller,
@@ -56,12 +58,12 @@ impl HttpDoor {
         match self.road.send_and_wait(caller, errand, patience).await {
             Reply::Decided(decided, answers) => Ok((decided, answers)),
             Reply::Refused(refusal) => Err(refusal.into()),
-            // A view answers no command.
+            // A view isn't an answer to a command.
             Reply::View(..) => Err(outcome_unknown()),
         }
     }
 
-    /// Waits until this site has applied an entry that is committed.
+    /// Waits until this site has applied a committed entry.
     pub(crate) async fn wait_applied(
         &self,
         position: u64,
@@ -78,7 +80,7 @@ impl HttpDoor {
         }
     }
 
-    /// The account that a committed command was about.
+    /// The account that a committed command changed.
     pub(crate) async fn account_of(
         &self,
         id: AccountId,
@@ -91,7 +93,7 @@ impl HttpDoor {
         }
     }
 
-    /// The hold that a committed command was about.
+    /// The hold that a committed command changed.
     pub(crate) async fn hold_of(
         &self,
         id: CommandId,
@@ -117,7 +119,7 @@ impl HttpDoor {
         }
     }
 
-    /// What this site knows once it has applied the command's entry.
+    /// Reads this site's state after it has applied the command's entry.
     async fn read_applied(
         &self,
         query: &Query,
@@ -129,7 +131,7 @@ impl HttpDoor {
     }
 }
 
-/// It's decided, and yet it can't be told: the same id brings the first answer again.
+/// The command is decided, but its answer is unavailable: the same id returns it again.
 pub(crate) fn outcome_unknown() -> Problem {
-    Problem::new(Code::OutcomeUnknown, "it may yet commit; ask again with the same id")
+    Problem::new(Code::OutcomeUnknown, "it may yet commit; retry with the same id")
 }

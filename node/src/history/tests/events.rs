@@ -1,4 +1,4 @@
-//! Events against the slow answer, from every place, with answers of every length.
+//! Events against the slow model, from every cursor, with pages of every length.
 
 use evenkeel_wire::{account::AccountStatus, command::Command, outcome::Outcome};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::history::{Event, EventCursor, EventKind, EventPage, Subject};
 
-/// All events of a site, by looking at everything.
+/// All events of a site, from everything that was decided.
 fn expected(site: &Site) -> Vec<Event> {
     let model = Model::new(site);
     site.given
@@ -58,14 +58,14 @@ fn event(model: &Model<'_>, given: &Given) -> Option<Event> {
         Some(subject) => subject,
         None => match model.view_then(given) {
             Some(view) => Subject::Transfer(Box::new(view)),
-            // Checked on its own, in a story.
+            // Checked in a test of its own.
             None => Subject::Nothing,
         },
     };
     Some(Event { stamp: given.stamp(), kind, id, outcome: given.outcome, subject })
 }
 
-/// Without what accounts' events say of the account.
+/// Events without the accounts' fields.
 fn without_accounts(mut event: Event) -> Event {
     if let Subject::Account(_) = event.subject {
         event.subject = Subject::Nothing;
@@ -82,7 +82,7 @@ fn walk(site: &Site, mut from: EventCursor, max: usize, limit: usize) -> Vec<Eve
     loop {
         let EventPage { events, next, more } = site.state.events_after(from, max).unwrap();
         assert!(events.len() <= max);
-        assert!(next != from || !more, "it doesn't come on from {from:?}");
+        assert!(next != from || !more, "it makes no progress from {from:?}");
         walked.extend(events.into_iter().map(without_accounts));
         from = next;
         if !more || walked.len() >= limit {
@@ -133,14 +133,15 @@ fn events_are_every_outcome_in_order_from_any_place() {
         play.entries(&mut site, 500);
         site.seal();
         assert_events(&site);
-        assert_eq!(expected(&site)[..before.len()], before, "what was told stays told");
+        assert_eq!(expected(&site)[..before.len()], before, "earlier events stay the same");
         let mut site = site.restart();
         play.entries(&mut site, 20);
         assert_events(&site);
     }
 }
 
-/// Within an entry the indexes of events begin at 0 and leave none out, unless an entry is not told of at all.
+/// Within an entry the indexes of events begin at 0 without gaps, except for entries without
+/// events.
 #[test]
 fn places_leave_no_index_out() {
     let mut site = Site::new(32 << 10);

@@ -1,4 +1,5 @@
-//! Figures, on request: `cargo test --release -p evenkeel-node --lib history::tests::measure -- --ignored --nocapture`.
+//! Measurements on request: `cargo test --release -p evenkeel-node --lib history::tests::measure --
+//! --ignored --nocapture`.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -71,7 +72,7 @@ impl Writer {
                 let id = self.id(site);
                 let from = payer(self.random.below(PAYERS));
                 let (kind, to) = match number {
-                    // A refund of a payment of long ago, or a payment.
+                    // A refund of an old payment, or a payment.
                     0 if !self.paid.is_empty() && self.paid.len().is_multiple_of(2) => {
                         let paid = self.paid[self.random.below(self.paid.len())];
                         self.paid.push(id);
@@ -91,7 +92,7 @@ impl Writer {
     }
 }
 
-/// Calls `ask` many times and says how long it took.
+/// Calls `ask` many times and prints its durations.
 fn times(what: &str, count: usize, mut ask: impl FnMut(usize)) {
     let mut all: Vec<Duration> = (0..count)
         .map(|number| {
@@ -141,7 +142,7 @@ fn a_million_movements_of_one_account() {
     let start = Instant::now();
     for number in 0..ENTRIES {
         writer.entry(&mut site);
-        // As much as the keeper of a busy node gets to.
+        // About as much as the keeper of a busy node gets done.
         if number % 10 == 0 && number < ENTRIES * 9 / 10 {
             site.turn();
         }

@@ -1,4 +1,4 @@
-//! A random life of a small bank, asked about in every way, against slow answers found by looking at all of it.
+//! A random history of a small bank, queried in every way and compared with a slow model.
 
 mod events;
 mod measure;

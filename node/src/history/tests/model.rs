@@ -1,4 +1,4 @@
-//! The slow answers: each found by looking at everything that was ever decided.
+//! The slow model: each answer is found by scanning everything that was ever decided.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Given {
 pub(crate) struct Model<'a> {
     site: &'a Site,
     by_id: BTreeMap<u128, &'a Given>,
-    /// What closed each hold.
+    /// The command that closed each hold.
     closed: BTreeMap<u128, &'a Given>,
     refunded: BTreeMap<u128, u64>,
     reversed: BTreeMap<u128, CommandId>,
@@ -80,7 +80,7 @@ impl<'a> Model<'a> {
         self.site.given.iter().filter(|given| given.is_committed())
     }
 
-    /// What moved, as of its own entry.
+    /// The movement of a command, as of its own entry.
     pub(crate) fn moved(&self, given: &Given) -> Option<Transfer> {
         let amount = Amount(given.outcome.amount);
         let back = |id: CommandId, of: CommandId, kind, memo: &Text<140>| {
@@ -120,7 +120,7 @@ impl<'a> Model<'a> {
         Some(TransferView { transfer, refunded, reversed_by: None, stamp, index })
     }
 
-    /// A movement as it stands.
+    /// The current state of a movement.
     pub(crate) fn view(&self, given: &Given) -> Option<TransferView> {
         let mut view = self.view_then(given)?;
         let id = view.transfer.id.number();
@@ -133,7 +133,7 @@ impl<'a> Model<'a> {
         self.view(self.by_id.get(&id.number())?)
     }
 
-    /// An account's movements, newest first, with their places.
+    /// An account's movements, newest first, with their cursors.
     pub(crate) fn history(&self, account: AccountId) -> Vec<(Cursor, TransferView)> {
         let all = self.committed().filter_map(|given| Some((given.cursor(), self.view(given)?)));
         let concerns =
@@ -150,7 +150,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// A hold as of the entry that took it up.
+    /// A hold as of the entry that opened it.
     pub(crate) fn hold_then(&self, id: CommandId) -> HoldView {
         let given = self.by_id[&id.number()];
         let hold = self.asked_hold(id).clone();
@@ -160,7 +160,7 @@ impl<'a> Model<'a> {
         HoldView { hold, status, expires_at, closed_by: None, captured: 0, stamp, index }
     }
 
-    /// A hold as something that closed it left it.
+    /// A hold after the command that closed it.
     pub(crate) fn hold_after(&self, id: CommandId, by: &Given) -> HoldView {
         let view = self.hold_then(id);
         match &by.command {
@@ -177,7 +177,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// A hold as it stands. `None`: none was taken up under this id.
+    /// The current state of a hold. `None`: no hold has this id.
     pub(crate) fn hold(&self, id: CommandId) -> Option<HoldView> {
         let given = self.by_id.get(&id.number())?;
         let Command::Hold(_) = &given.command else { return None };

@@ -1,4 +1,5 @@
-//! Movements, holds and pages against the slow answers: while nothing is sealed, while some is, after a restart.
+//! Movements, holds and pages against the slow model: before anything is sealed, while some is, and
+//! after a restart.
 
 use evenkeel_wire::{
     command::Command,
@@ -57,7 +58,7 @@ fn assert_pages(site: &Site, random: &mut Random) {
         for limit in [1, 7, 1_000] {
             let mut walked: Vec<TransferView> = Vec::new();
             let mut before = None;
-            // The shortest pages from somewhere in the middle, or they take for ever.
+            // The shortest pages start in the middle, to save time.
             if limit == 1 && history.len() > 20 {
                 before = Some(history[random.below(history.len())].0);
             }
@@ -94,7 +95,7 @@ fn everything_is_told_as_a_look_at_all_of_it_tells() {
         play.entries(&mut site, 700);
         assert!(
             site.state.history().indexes().last_position().is_some(),
-            "something is sealed by now"
+            "something must be sealed by now"
         );
         assert_all_found(&site);
         assert_pages(&site, &mut play.random);
@@ -110,7 +111,7 @@ fn everything_is_told_as_a_look_at_all_of_it_tells() {
     }
 }
 
-/// The play plays everything, or the other tests here show little.
+/// The random history must contain every kind of command, or the other tests here show little.
 fn assert_every_command_was_met(site: &Site) {
     let met = |what: &str, test: fn(&Command) -> bool| {
         let all = site.given.iter().filter(|given| test(&given.command));
@@ -131,7 +132,8 @@ fn assert_every_command_was_met(site: &Site) {
     assert!(site.given.iter().filter(|given| given.replayed).count() > 20);
 }
 
-/// Somebody turns pages while newer movements come and segments are sealed: nothing twice, nothing left out.
+/// A client reads pages while newer movements arrive and segments are sealed: nothing appears
+/// twice, nothing is missing.
 #[test]
 fn pages_stay_right_while_new_movements_come() {
     let mut site = Site::new(16 << 10);

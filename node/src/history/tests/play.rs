@@ -1,4 +1,5 @@
-//! A random life: all commands, their replays, atomic groups that fail, days that end, keeper's turns in between.
+//! A random history: all commands, their replays, failing atomic groups, ends of days, and turns of
+//! the keeper in between.
 
 use evenkeel_wire::{
     account::AccountStatus,
@@ -35,7 +36,7 @@ impl Random {
     }
 }
 
-/// Plays on a site, and remembers ids worth coming back to.
+/// Generates a site's history, and remembers ids to use again.
 pub(crate) struct Play {
     pub(crate) random: Random,
     serial: u128,
@@ -79,7 +80,7 @@ impl Play {
                 return;
             }
             2 => {
-                // The wrong day: rejected, and no event.
+                // The wrong day: rejected, and not an event.
                 site.commands(&[close_day(self.date.next())]);
                 return;
             }
@@ -90,7 +91,8 @@ impl Play {
                 return;
             }
             4 => {
-                // Time passes, and the primary releases what is due, some of it twice and some too early.
+                // Time passes, and the primary releases what is due, some of it twice and some too
+                // early.
                 site.now += 60_000_000;
                 let due: Vec<_> = self.holds.iter().map(|hold| expire(*hold)).collect();
                 site.commands(&due[due.len().saturating_sub(40)..]);
@@ -142,7 +144,7 @@ impl Play {
         let wallet = self.random.below(WALLETS.len());
         let merchant = self.random.below(MERCHANTS.len());
         let (from, to) = (WALLETS[wallet], MERCHANTS[merchant]);
-        // Mostly small; now and then more than anybody has.
+        // Mostly small; occasionally more than any account has.
         let amount =
             if self.random.below(20) == 0 { 90_000_000 } else { 1 + self.random.below(500) };
         let amount = u64::try_from(amount).unwrap();

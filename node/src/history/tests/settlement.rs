@@ -1,4 +1,4 @@
-//! Settlements against the slow answer, and against what banks and merchants hold.
+//! Settlements against the slow model, and against the balances of banks and merchants.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn closed_days(site: &Site) -> Vec<BusinessDate> {
     days.collect()
 }
 
-/// What moved between each merchant or bank and everybody else in a day, by kind of movement.
+/// The flows between each merchant or bank and the other accounts in a day, by kind of movement.
 fn flows(site: &Site, date: BusinessDate) -> BTreeMap<(AccountId, TransferKind, AccountId), i128> {
     let model = Model::new(site);
     let report = day(site, date);
@@ -102,7 +102,7 @@ fn settlements_are_what_a_look_at_all_movements_makes() {
             .collect();
         for (date, settlement) in &first {
             assert_eq!(*settlement, expected(&site, *date), "{date}");
-            // The bank's day: what its account changed by.
+            // The bank's day equals the change of its account.
             let report = day(&site, *date);
             let bank =
                 settlement.banks.iter().map(|row| row.cash_outs + row.reversals - row.top_ups);
@@ -116,7 +116,7 @@ fn settlements_are_what_a_look_at_all_movements_makes() {
             assert_eq!(
                 site.state.compute_settlement(date).unwrap(),
                 settlement,
-                "the same for ever"
+                "the same at any later time"
             );
         }
     }
@@ -157,7 +157,7 @@ fn a_day_in_figures() {
     assert_eq!(settlement.merchants, [merchant]);
     assert_eq!(settlement.banks, [bank]);
 
-    // A fee of yesterday that is reversed today: less than no fees.
+    // Yesterday's fee is reversed today: negative fees.
     site.committed(reversal(id(15), id(9)));
     site.committed(close_day(first_date().next()));
     let next = site.state.compute_settlement(first_date().next()).unwrap();
@@ -168,7 +168,8 @@ fn a_day_in_figures() {
     assert_eq!(open.code, RefusalCode::NotFound);
 }
 
-/// The report is kept along by the ledger, the settlement is counted from the journal: when they differ, no figure is given out.
+/// The ledger keeps the report, the settlement is counted from the journal: if they differ, no
+/// figures are returned.
 #[test]
 fn figures_that_do_not_add_up_are_not_given_out() {
     use crate::history::{HistoryReader, ReadLedger};

@@ -31,7 +31,7 @@ const CLUSTER: [u8; 16] = [7; 16];
 /// The genesis entry's time, microseconds.
 pub(crate) const T0: u64 = 1_700_000_000_000_000;
 
-/// A command's answer as the journal has it: what the slow answers are made of.
+/// A command's answer as in the journal, for the slow model.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) head: EntryHead,
@@ -51,7 +51,7 @@ pub(crate) struct Site {
     checkpoints: MemoryCheckpoints,
     segment_bytes: u64,
     pub(crate) given: Vec<Given>,
-    /// Whether `given` is kept.
+    /// Whether `given` is filled.
     pub(crate) keeps_given: bool,
     /// The next entry's time.
     pub(crate) now: u64,
@@ -65,7 +65,7 @@ impl Site {
         Self::on(Arc::new(disk), Path::new("/data"), segment_bytes)
     }
 
-    /// On a disk, with a folder that is there and empty.
+    /// A site on this disk, with an existing empty folder.
     pub(crate) fn on(disk: Arc<dyn Disk>, folder: &Path, segment_bytes: u64) -> Self {
         let checkpoints = MemoryCheckpoints::new(1);
         Self::open((disk, folder.to_owned()), checkpoints, segment_bytes, Vec::new(), T0)
@@ -93,7 +93,7 @@ impl Site {
         let recovered = recovered.run().unwrap();
         assert_eq!(recovered.report.checkpoint_refused, None);
         let state = recovered.state;
-        // That the newest entries are committed was in memory alone; a primary says it again.
+        // The commit position was in memory only; a primary reports it again.
         let next = state.position().map_or(0, |position| position + 1);
         for record in journal.read(next, u64::MAX, usize::MAX).unwrap() {
             journal.set_committed(record.position);
@@ -124,7 +124,7 @@ impl Site {
         }
     }
 
-    /// Stops, and starts again from what is on the disk.
+    /// Stops the site and restarts it from its disk.
     pub(crate) fn restart(self) -> Self {
         let Self { disk, folder, checkpoints, segment_bytes, given, now, journal, writer, .. } =
             self;
@@ -132,13 +132,13 @@ impl Site {
         Self::open((disk, folder), checkpoints, segment_bytes, given, now)
     }
 
-    /// Loses the oldest segment's index.
+    /// Deletes the oldest segment's index.
     pub(crate) fn lose_an_index(&mut self) {
         let lost = self.folder.join("journal/00000000000000000000.index");
         self.disk.remove(&lost).unwrap();
     }
 
-    /// An entry of groups, each atomic or not. Gives the answers.
+    /// Appends an entry of groups, each atomic or not. Returns the answers.
     pub(crate) fn entry(&mut self, groups: &[(bool, Vec<Command>)]) -> Vec<Answer> {
         let mut builder = EntryBuilder::new();
         for (atomic, commands) in groups {
@@ -160,19 +160,19 @@ impl Site {
         answers
     }
 
-    /// An entry of commands, each for itself.
+    /// Appends an entry of independent commands.
     pub(crate) fn commands(&mut self, commands: &[Command]) -> Vec<Answer> {
         self.entry(&[(false, commands.to_vec())])
     }
 
-    /// One command, which must be committed.
+    /// Appends one command, which must be committed.
     pub(crate) fn committed(&mut self, command: Command) -> Outcome {
         let outcome = self.commands(&[command])[0].outcome;
         assert_eq!(outcome.rejection, None);
         outcome
     }
 
-    /// An entry without commands.
+    /// Appends an entry without commands.
     pub(crate) fn blank(&mut self) {
         let head = self.append(record_kind::BLANK, Bytes::new());
         self.state.skip_entry(&head).unwrap();
@@ -190,12 +190,12 @@ impl Site {
         EntryHead { position, term, time, link }
     }
 
-    /// One of the keeper's turns: notes, then a segment or a slice of a checkpoint.
+    /// One turn of the keeper: the recent index, then a segment or a slice of a checkpoint.
     pub(crate) fn turn(&mut self) {
         self.keeper.run_turn().unwrap();
     }
 
-    /// Seals every segment that is full, and finishes checkpoints.
+    /// Seals every full segment, and finishes checkpoints.
     pub(crate) fn seal(&mut self) {
         while self.journal.oldest_rolled().is_some() {
             self.turn();
@@ -205,7 +205,7 @@ impl Site {
         }
     }
 
-    /// An id of about now.
+    /// An id with the current time.
     pub(crate) fn id(&self, random: u128) -> CommandId {
         CommandId::from_parts(self.now / 1_000, random)
     }

@@ -1,4 +1,4 @@
-//! Small stories that the random life tells too rarely to rely on.
+//! Small stories that the random history contains too rarely.
 
 use evenkeel_wire::{
     account::{AccountStatus, LimitChange},
@@ -40,8 +40,8 @@ fn hold_view(site: &Site, hold: CommandId) -> HoldView {
     }
 }
 
-/// The entry after the hold's end is later than it, and nobody has written the release: it's expired all the same, and a
-/// release that comes later changes nothing of what is told.
+/// The entry after the hold's end is later than that end, and no release is written: the hold is
+/// expired all the same, and a later release doesn't change what is shown.
 #[test]
 fn a_hold_whose_time_is_up_is_told_as_expired_before_its_release_is_written() {
     let mut site = founded();
@@ -55,8 +55,8 @@ fn a_hold_whose_time_is_up_is_told_as_expired_before_its_release_is_written() {
     assert_eq!(hold_view(&site, id(2)), due);
 }
 
-/// A payment and its refund in one atomic group: when the refund's payment is looked up, its entry is the newest one and
-/// not noted yet.
+/// A payment and its refund in one atomic group: when the refund's payment is looked up, its entry
+/// is the newest one and isn't in the recent index yet.
 #[test]
 fn a_target_in_the_same_entry_is_found() {
     let mut site = founded();
@@ -83,7 +83,7 @@ fn a_target_in_the_same_entry_is_found() {
     );
 }
 
-/// A group that fails leaves nothing that could be found, listed or told of.
+/// A failed group leaves nothing to be found, listed or sent as an event.
 #[test]
 fn a_failed_group_leaves_no_trace() {
     let mut site = founded();
@@ -142,14 +142,14 @@ fn a_hold_that_was_given_back_names_its_void() {
     site.committed(void(id(3), id(2)));
     let view = hold_view(&site, id(2));
     assert_eq!((view.status, view.closed_by), (HoldStatus::Voided, Some(id(3))));
-    assert!(site.state.answer_query(&Query::Hold(id(3))).is_err(), "a void is no hold");
-    assert!(site.state.answer_query(&Query::Transfer(id(2))).is_err(), "a hold is no movement");
-    assert!(site.state.answer_query(&Query::Transfer(id(3))).is_err(), "and neither is a void");
+    assert!(site.state.answer_query(&Query::Hold(id(3))).is_err(), "a void isn't a hold");
+    assert!(site.state.answer_query(&Query::Transfer(id(2))).is_err(), "a hold isn't a movement");
+    assert!(site.state.answer_query(&Query::Transfer(id(3))).is_err(), "a void isn't a movement");
 }
 
-/// A checkpoint knows an open hold; the hold is given back, more is sealed, and an index gets lost before the next
-/// checkpoint is written. All is replayed, and the next one is of all rows: the hold must go with it although nobody
-/// remembers that it was ever there.
+/// A checkpoint contains an open hold; the hold is voided, more is sealed, and an index is lost
+/// before the next checkpoint is written. Everything is replayed, and the next checkpoint is
+/// written in full: the hold's row must be removed, although no memory of it is left.
 #[test]
 fn a_replay_from_nothing_leaves_no_old_rows_in_the_checkpoint() {
     let mut site = Site::new(16 << 10);
@@ -165,14 +165,14 @@ fn a_replay_from_nothing_leaves_no_old_rows_in_the_checkpoint() {
         let id = site.id(3 << 70 | number);
         site.committed(transfer(id, TransferKind::TopUp, BANK, WALLETS[0], 1));
     }
-    // Sealing comes first: no slice of a checkpoint is copied meanwhile.
+    // Sealing has priority: no slice of a checkpoint is copied meanwhile.
     while site.journal.oldest_rolled().is_some() {
         site.turn();
     }
     site.lose_an_index();
     let mut site = site.restart();
     site.seal();
-    // A checkpoint with rows that the ledger doesn't know is refused, which the site doesn't take.
+    // A checkpoint with rows that the ledger doesn't have is refused, and the site would fail.
     let site = site.restart();
     assert_eq!(hold_view(&site, held).status, HoldStatus::Voided);
     assert_eq!(page(&site, WALLETS[0], 5, None).items.len(), 5);

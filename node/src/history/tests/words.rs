@@ -1,4 +1,4 @@
-//! Short words for making commands.
+//! Short functions that make commands.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount, SetLimits, SetStatus},

@@ -1,5 +1,5 @@
-//! The rules of the format and of docs/OPERATIONS.md, checked over everything that a node exposes; what `promtool check metrics`
-//! would say is among them.
+//! The rules of the format and of docs/OPERATIONS.md, checked over everything that a node exposes,
+//! including what `promtool check metrics` would report.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use evenkeel_wire::{outcome::Rejection, reply::RefusalCode};
 use super::{Exposition, reading, scraped, text::Family};
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
-/// What is promised, and what docs/OPERATIONS.md explains: name, type, labels.
+/// The families as docs/OPERATIONS.md explains them: name, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("evenkeel_accounts", "gauge", &[]),
     ("evenkeel_applied_position", "gauge", &[]),
@@ -86,12 +86,12 @@ fn names_say_their_unit_and_type_as_promtool_wants_it() {
         assert!(name.starts_with("evenkeel_") && name.chars().all(allowed), "{name}");
         assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
         for suffix in ["_count", "_sum", "_bucket", "_gauge", "_counter", "_histogram"] {
-            assert!(!name.ends_with(suffix), "{name} ends like a part of something else");
+            assert!(!name.ends_with(suffix), "{name} ends like a part of a histogram");
         }
         assert!(!abbreviated.iter().any(|unit| name.ends_with(unit)), "{name}: not a base unit");
         let measures_time = ["duration", "age", "uptime", "rtt", "pending"];
         if measures_time.iter().any(|word| name.split('_').any(|part| part == *word)) {
-            assert!(name.ends_with("_seconds"), "{name} is a time");
+            assert!(name.ends_with("_seconds"), "{name} is a time without its unit");
         }
     }
 }
@@ -101,7 +101,7 @@ fn no_series_comes_twice_and_no_value_is_no_number() {
     let exposition = fresh();
     let mut seen = BTreeSet::new();
     for sample in exposition.samples() {
-        assert!(seen.insert(sample.series()), "{} comes twice", sample.series());
+        assert!(seen.insert(sample.series()), "{} is there twice", sample.series());
         assert!(sample.value.is_finite() && sample.value >= 0.0, "{}", sample.series());
     }
     assert!(seen.len() > 150, "only {} series", seen.len());
@@ -170,7 +170,7 @@ fn the_format_is_the_classic_one() {
     assert!(!Metrics::new().scrape(&reading()).contains("# EOF"), "that is OpenMetrics");
 }
 
-/// The reader above would let nothing through that a scraper stumbles over: here are things that it must refuse.
+/// The reader above accepts nothing that a scraper rejects: these are examples that it must reject.
 #[test]
 fn the_reader_is_strict() {
     let head = "# HELP evenkeel_x Something.\n# TYPE evenkeel_x gauge\n";

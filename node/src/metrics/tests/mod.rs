@@ -1,4 +1,4 @@
-//! What a scrape says, and whether Prometheus would take it.
+//! The content of a scrape, and whether Prometheus accepts it.
 
 mod format;
 mod speed;
@@ -15,7 +15,7 @@ use evenkeel_wire::{
 use super::{DoorKind, Metrics, PeerReading, Reading};
 use text::Exposition;
 
-/// A node with two peers and two assets, as it may be at any moment.
+/// A node with two peers and two assets, at some moment.
 fn reading() -> Reading {
     let peer = |site: &str, lag, rtt| PeerReading {
         site: site.into(),
@@ -158,7 +158,8 @@ fn durations_are_in_seconds_and_connections_go_with_their_guards() {
     );
 }
 
-/// A disk hung for a minute, and the graph of its latency was flat: a histogram learns of a sync when it ends.
+/// A disk hung for a minute while the graph of its latency stayed flat: the histogram observes a
+/// sync only when it ends.
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_hangs_shows_before_it_ends() {
     let metrics = Metrics::new();

@@ -1,5 +1,5 @@
-//! What measuring costs. A measurement, not a promise: `cargo test --release -p evenkeel-node metrics::tests::speed --
-//! --ignored --nocapture`.
+//! The cost of measuring. A measurement, not a promise: `cargo test --release -p evenkeel-node
+//! metrics::tests::speed -- --ignored --nocapture`.
 
 use std::{hint::black_box, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{answer, reading};
 use crate::metrics::{DoorKind, Metrics};
 
-/// The fastest of many rounds: what it costs when nothing else runs.
+/// The fastest of many rounds: the cost when nothing else runs.
 fn nanoseconds_each(times: u32, mut work: impl FnMut()) -> u128 {
     let round = || {
         let begun = Instant::now();
@@ -40,5 +40,5 @@ fn measuring_costs_nanoseconds() {
     let scrape = nanoseconds_each(5, || drop(black_box(metrics.scrape(&reading))));
     println!("an entry of 4,096 commands {entry} ns, of one {one} ns; a request {request} ns");
     println!("a sync {sync} ns; a scrape {scrape} ns");
-    assert!(entry / 4_096 < 10 && request < 1_000, "too dear for the road");
+    assert!(entry / 4_096 < 10 && request < 1_000, "too slow for the road");
 }

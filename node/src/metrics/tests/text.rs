@@ -1,4 +1,5 @@
-//! Reads Prometheus' text format 0.0.4, strictly: what this refuses, a scraper may refuse.
+//! A strict reader of Prometheus' text format 0.0.4: it rejects everything that a scraper may
+//! reject.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(crate) struct Family {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// One line.
+/// One sample line.
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) labels: BTreeMap<String, String>,
@@ -23,7 +24,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// As PromQL writes it, labels sorted.
+    /// The series in PromQL's form, labels sorted.
     pub(crate) fn series(&self) -> String {
         let labels: Vec<String> =
             self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
@@ -36,7 +37,7 @@ impl Sample {
 }
 
 impl Family {
-    /// Whether a sample of this name belongs to it.
+    /// Whether a sample of this name belongs to the family.
     fn owns(&self, sample: &str) -> bool {
         let suffix = sample.strip_prefix(self.name.as_str());
         match self.kind.as_str() {
@@ -47,7 +48,7 @@ impl Family {
 }
 
 impl Exposition {
-    /// Every family is a HELP line, a TYPE line, then its samples.
+    /// Every family is a HELP line, a TYPE line and its samples.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut families: Vec<Family> = Vec::new();
         if !text.ends_with('\n') {
@@ -88,7 +89,7 @@ impl Exposition {
         self.families.iter().flat_map(|family| &family.samples)
     }
 
-    /// A series' value; its labels are written sorted.
+    /// The value of a series; its labels are written sorted.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         self.samples().find(|sample| sample.series() == series).map(|sample| sample.value)
     }
@@ -106,7 +107,8 @@ fn sample(line: &str) -> Result<Sample, String> {
         None => (series, ""),
     };
     let mut read = BTreeMap::new();
-    // None of our label values has a comma, a quote or a backslash; one that had would be refused here.
+    // No label value of the node has a comma, a quote or a backslash; such a value would be
+    // rejected here.
     for label in labels.split(',').filter(|label| !label.is_empty()) {
         let (label, value) = label.split_once('=').ok_or_else(wrong)?;
         let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).ok_or_else(wrong)?;

@@ -1,4 +1,5 @@
-//! The timeline's two files: appending, turning over, reading what a crash left.
+//! The timeline's two files: appending, rotating, and reading after a crash. It never rewrites a
+//! line.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,14 +12,14 @@ use super::TimelineEvent;
 
 const NEWEST: &str = "timeline.jsonl";
 const OLDER: &str = "timeline.1.jsonl";
-/// A full file is turned over.
+/// The size at which the file is rotated.
 const FILE_BYTES_MAX: u64 = 8 << 20;
-/// The longest line that is read: a longer one is no event.
+/// The longest line that is read; a longer one isn't an event.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) struct TimelineFile {
     folder: PathBuf,
-    /// `None` after a failure: the next append opens it anew, behind whatever the failure left.
+    /// `None` after a failure: the next append reopens the file and writes behind the remains.
     file: Option<File>,
     bytes: u64,
 }
@@ -30,7 +31,7 @@ impl TimelineFile {
         Ok(timeline)
     }
 
-    /// Puts events behind the others and makes them durable.
+    /// Appends events and makes them durable.
     pub(crate) fn append<'a>(
         &mut self,
         events: impl Iterator<Item = &'a TimelineEvent>,
@@ -43,7 +44,7 @@ impl TimelineFile {
         if self.bytes >= FILE_BYTES_MAX {
             self.rotate_files()?;
         }
-        // A file that somebody took away is noticed here, not when its events are missed.
+        // Notices that the file was removed now, rather than when its events are missed.
         if !self.folder.join(NEWEST).is_file() {
             self.file = None;
         }
@@ -91,7 +92,7 @@ fn last_byte(file: &mut File) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// The newest `events_max` events that `wanted` wants, oldest first.
+/// The newest `events_max` events that `wanted` selects, oldest first.
 pub(crate) fn read(
     folder: &Path,
     events_max: usize,
@@ -107,7 +108,7 @@ pub(crate) fn read(
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
         while (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? > 0 {
-            // A torn line is no event, and the rest of the file is still good.
+            // A torn line isn't an event; the rest of the file is still good.
             if let Ok(event) = serde_json::from_slice::<TimelineEvent>(&line)
                 && wanted(&event)
             {
@@ -122,7 +123,7 @@ pub(crate) fn read(
     Ok(events.into())
 }
 
-/// Makes every later append fail, for tests: the file's place is taken by a folder.
+/// Makes every later append fail, for tests: a folder takes the file's name.
 #[cfg(test)]
 pub(crate) fn fill_with_a_folder(folder: &Path) {
     fs::remove_file(folder.join(NEWEST)).expect("it's there");

@@ -1,8 +1,10 @@
-//! What this node saw and did, for whoever asks afterwards, hour by hour: role changes, lost and found peers, elections,
-//! switchovers, alarms, admin acts. One JSON object a line in `timeline.jsonl`, each made durable within moments.
+//! The timeline: a lasting record of this node's role changes, lost and found peers, elections,
+//! switchovers, alarms and admin acts. One JSON object a line in `timeline.jsonl`, each made
+//! durable within moments.
 //!
-//! Two files at most, 8 MiB each: a full one becomes `timeline.1.jsonl`. A line torn by a crash stays where it is and is
-//! passed over when read. It never holds balances, and nothing but people and their tools reads it.
+//! Two files at most, 8 MiB each: a full one becomes `timeline.1.jsonl`. A line torn by a crash
+//! stays in the file and is skipped when read. It never holds balances, and nothing but people and
+//! their tools reads it.
 
 mod file;
 
@@ -23,12 +25,12 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, format_time};
 use file::TimelineFile;
 
-/// Events that may wait for the disk. More than that: the disk hangs, and the log says so.
+/// Events that may wait for the disk. More than that means a hanging disk, which is logged.
 const QUEUE_MAX: usize = 1_024;
-/// The most events that one reading gives: the newest of them.
+/// The most events that one read returns: the newest of them.
 pub const EVENTS_MAX: usize = 10_000;
 
-/// Something this node saw or did. `GET /timeline` is a list of these, oldest first.
+/// An event of this node. `GET /timeline` returns a list of these, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineEvent {
     pub time: String,
@@ -40,10 +42,10 @@ pub struct TimelineEvent {
 /// Why an event isn't on disk.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TimelineError {
-    /// The disk said no.
+    /// The write failed.
     #[error("the timeline can't be written: {0}")]
     Write(String),
-    /// The disk doesn't keep up.
+    /// The disk is too slow.
     #[error("the timeline's queue of {QUEUE_MAX} events is full: the disk doesn't keep up")]
     Full,
     /// The node is stopping.
@@ -56,7 +58,7 @@ struct QueuedEvent {
     written: Option<oneshot::Sender<Result<(), TimelineError>>>,
 }
 
-/// Takes events; clones write to the same file.
+/// Records events; clones write to the same file.
 #[derive(Clone)]
 pub struct Timeline {
     queue: SyncSender<QueuedEvent>,
@@ -65,7 +67,8 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Opens the timeline of a data folder, and starts the thread that writes it. The thread ends with the last clone.
+    /// Opens the timeline of a data folder and starts its writer thread. The thread ends with the
+    /// last clone.
     ///
     /// # Errors
     /// When the file can't be opened.
@@ -76,32 +79,33 @@ impl Timeline {
         Ok(Self { queue, clock, folder: folder.to_owned() })
     }
 
-    /// Records an event, soon. Never waits: when the disk doesn't keep up the event is lost, and the log says so.
-    /// `details` is a JSON object.
+    /// Records an event without waiting. When the disk is too slow, the event is lost and a log
+    /// line says so. `details` is a JSON object.
     pub fn record(&self, event: &str, details: Value) {
         if let Err(error) = self.queue_event(event, details, None) {
             tracing::warn!(event, %error, "an event is missing from the timeline");
         }
     }
 
-    /// Records an event and comes back when it's on disk.
+    /// Records an event and returns when it's on disk.
     ///
     /// # Errors
-    /// When it isn't: whatever it announces must not take effect.
+    /// When it isn't on disk: the act that it announces must not take effect.
     pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), TimelineError> {
         let (written, answer) = oneshot::channel();
         self.queue_event(event, details, Some(written))?;
         answer.await.map_err(|_| TimelineError::Closed)?
     }
 
-    /// What was recorded between two times (microseconds since the Unix epoch), both included, oldest first. Blocks.
+    /// The events recorded between two times (microseconds since the Unix epoch), both included,
+    /// oldest first. Blocks.
     ///
     /// # Errors
     /// When a file can't be read.
     pub fn read(&self, since: Option<u64>, until: Option<u64>) -> io::Result<Vec<TimelineEvent>> {
         let since = since.map(format_time).unwrap_or_default();
         let until = until.map(format_time);
-        // The texts are of one form and one zone, so they sort as the times do.
+        // All texts have one form and one zone, so they sort as the times do.
         file::read(&self.folder, EVENTS_MAX, |event| {
             event.time >= since && until.as_ref().is_none_or(|until| event.time <= *until)
         })
@@ -130,7 +134,7 @@ impl Timeline {
     }
 }
 
-/// Everything that waits is made durable at once.
+/// Writes the events; all that wait are made durable with one sync.
 fn run_writer(mut file: TimelineFile, notes: &Receiver<QueuedEvent>) {
     while let Ok(first) = notes.recv() {
         let batch: Vec<QueuedEvent> = std::iter::once(first).chain(notes.try_iter()).collect();
@@ -141,7 +145,7 @@ fn run_writer(mut file: TimelineFile, notes: &Receiver<QueuedEvent>) {
             tracing::error!(%error, events = batch.len(), "events are missing from the timeline");
         }
         for written in batch.into_iter().filter_map(|note| note.written) {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = written.send(result.clone());
         }
     }

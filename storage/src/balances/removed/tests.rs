@@ -9,7 +9,7 @@ fn note_all(book: &mut Book, rows: &[Row]) {
     rows.iter().cloned().for_each(|row| book.note(row));
 }
 
-/// One generation with these rows; what is loaded afterwards is exactly the book.
+/// Writes one generation with these rows; the content loaded afterwards must be exactly the book.
 fn put(checkpoints: &mut MemoryCheckpoints, book: &mut Book, rows: &[Row]) {
     note_all(book, rows);
     write(checkpoints, book, rows).unwrap();
@@ -36,7 +36,7 @@ fn an_entry_can_be_put_removed_and_put_again() {
         let mut book = Book::default();
         for rows in *story {
             let rows: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
-            // One by one, and one after the other within a batch.
+            // In batches of one, and one after the other within a batch.
             note_all(&mut book, &rows);
             let generation = checkpoints.begin(false).unwrap();
             for row in &rows {
@@ -77,9 +77,9 @@ fn more_removals_than_are_held_at_once_are_all_swept() {
     assert_eq!(checkpoints.versions(), 2 + 2, "both markers, and two versions of the last entry");
 }
 
-/// The power fails at every single write of a generation that removes, its sweep included, and any
-/// part of what was not flushed stays. Either all is removed or nothing; the next generation sweeps
-/// what is left.
+/// The power fails at every single write of a generation that removes entries, its sweep included,
+/// and any subset of the unflushed changes stays. Either all are removed or none; the next
+/// generation sweeps the rest.
 #[test]
 fn a_crash_while_removing_leaves_all_or_nothing_removed() {
     let (mut before, mut after) = (0, 0);
@@ -111,10 +111,10 @@ fn a_crash_while_removing_leaves_all_or_nothing_removed() {
             assert_eq!(checkpoints.versions(), 3, "both markers and one entry");
         }
     }
-    assert!(before > 100 && after > 100, "{before} crashes before the marker, {after} behind it");
+    assert!(before > 100 && after > 100, "{before} crashes before the marker, {after} after it");
 }
 
-/// A ledger that was replayed from nothing doesn't know which entries an old checkpoint has.
+/// A ledger replayed from nothing has no list of the entries in an old checkpoint.
 #[test]
 fn a_generation_of_all_rows_has_no_others() {
     let mut checkpoints = MemoryCheckpoints::new(1);
@@ -149,7 +149,7 @@ fn a_generation_of_all_rows_has_no_others() {
     assert_eq!(read(&mut checkpoints.reopen()).unwrap().1, book);
 }
 
-/// A store that forgets the removal, or brings back what was swept, is found out by the digest.
+/// A store that loses the removal, or restores swept entries, is detected by the digest.
 #[test]
 fn an_entry_that_came_back_is_damage() {
     let mut checkpoints = MemoryCheckpoints::new(1);

@@ -1,19 +1,19 @@
-//! Reading fields one after another, little-endian. Every field read is checked against the end.
+//! Reads fields one after another, little-endian. Every read is checked against the end.
 
-/// Why bytes are not the row or marker they should be.
+/// Why bytes aren't a valid row or marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LayoutError {
     #[error("the row is cut short")]
     Short,
     #[error("bytes follow the last field")]
     Trailing,
-    #[error("version {0} is not known")]
+    #[error("unknown version {0}")]
     Version(u8),
-    #[error("the checksum does not match")]
+    #[error("the checksum doesn't match")]
     Checksum,
     #[error("the key is malformed")]
     Key,
-    #[error("the field {0} holds a value it cannot have")]
+    #[error("the field {0} holds an invalid value")]
     Field(&'static str),
 }
 
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
         self.read_array().map(i128::from_le_bytes)
     }
 
-    /// Nothing may follow: one row, one encoding.
+    /// Rejects bytes after the last field: each row has one encoding.
     pub(crate) fn end(self) -> Result<(), LayoutError> {
         if self.0.is_empty() { Ok(()) } else { Err(LayoutError::Trailing) }
     }

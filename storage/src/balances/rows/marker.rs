@@ -1,11 +1,11 @@
-//! The marker: the last thing a generation writes, and what makes it count.
+//! The marker: written last in a generation, and what makes it count.
 //!
 //! ```text
-//! key    0 u8 1   1 u8 slot: generation modulo 2, so the marker before is never written over
-//! value  framed as a row (rows.rs), fields little-endian
+//! key    0 u8 1   1 u8 slot: generation modulo 2, so the marker before is never overwritten
+//! value  framed as a row (`rows`), fields little-endian
 //!        0 u16 format   2 u64 position   10 u64 term   18 u64 time   26 [32] link
 //!       58 u64 accounts   66 [32] digest
-//!       98 u64 settings  106 u64 entries   114 [32] digest of the living rows (totals.rs)
+//!       98 u64 settings  106 u64 entries   114 [32] digest of the live rows (`totals`)
 //!      146 u16 count of sums   then per asset: u64 asset, i128 sum
 //! ```
 
@@ -16,30 +16,30 @@ use crate::Link;
 use crate::balances::rows;
 use crate::balances::{CheckpointError, SUMS_MAX};
 
-/// What a finished generation says about itself.
+/// The description of a finished generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// The generation, from `begin`.
+    /// The generation's number, from `begin`.
     pub generation: u64,
-    /// The last journal record that the rows contain.
+    /// The position of the last journal record that the rows include.
     pub position: u64,
     /// That record's term.
     pub term: u64,
-    /// That record's time, µs since the Unix epoch.
+    /// That record's time, microseconds since 1970.
     pub time: u64,
-    /// That record's link: ties the rows to one history.
+    /// That record's link, which ties the rows to one history.
     pub link: Link,
-    /// How many accounts there are.
+    /// The number of accounts.
     pub accounts: u64,
-    /// The caller's digest of its state; compared by the caller alone.
+    /// The caller's digest of its state. Only the caller compares it.
     pub digest: [u8; 32],
-    /// The sum of posted per asset. Assets that sum to zero may be left out.
+    /// The sum of posted balances per asset. Assets whose sum is zero may be left out.
     pub sums: Vec<(u64, i128)>,
-    /// The caller's format of settings and digest; not looked at here.
+    /// The caller's format of settings and digest; not interpreted here.
     pub format: u16,
 }
 
-/// The marker with what the storage itself wants to know again.
+/// The marker with the totals that storage itself checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MarkerRow {
     pub(crate) marker: Marker,
@@ -114,7 +114,7 @@ impl MarkerRow {
         Ok(Self { marker, settings, entries, rows_digest })
     }
 
-    /// Whether the rows found are the rows this marker was written for.
+    /// Checks that the rows found are the ones for which this marker was written.
     pub(crate) fn verify(&self, found: &Totals) -> Result<(), CheckpointError> {
         found.check_marker(&self.marker).map_err(CheckpointError::Damaged)?;
         let counts =
@@ -128,7 +128,7 @@ impl MarkerRow {
         }
         if found.digest != self.rows_digest {
             return Err(CheckpointError::Damaged(
-                "the rows are not those the marker was written for: some are lost or old".into(),
+                "the rows aren't those the marker was written for: some are lost or old".into(),
             ));
         }
         Ok(())

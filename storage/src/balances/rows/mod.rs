@@ -1,4 +1,4 @@
-//! Rows as bytes. Version 1; a change of any byte is a new version and a line in docs/STORAGE.md.
+//! The bytes of rows. Version 1: any change is a new version and a line in docs/STORAGE.md.
 //!
 //! ```text
 //! key    0 u8 kind: 1 marker, 2 account, 3 setting, 4 entry
@@ -18,9 +18,13 @@
 //!       67 u64 opened at     75 u64 opened position 83 u16 opened index 85 u64 changed position
 //!       93 u16 length of the label                 95 label, UTF-8
 //!
-//! setting fields: the value, as it is
-//! entry fields: the value, as it is; none: the entry is gone (removed.rs)
+//! setting fields: the value
+//! entry fields: the value; empty for a removed entry (`removed`)
 //! ```
+//!
+//! - `fields`: reads fields one after another.
+//! - `marker`: the marker of a finished generation.
+//! - `totals`: count, sums and digest of the live rows.
 
 mod fields;
 pub(crate) mod marker;
@@ -39,7 +43,7 @@ const ACCOUNT_BYTES_MIN: usize = 95;
 pub(crate) const KIND_MARKER: u8 = 1;
 pub(crate) const KIND_ACCOUNT: u8 = 2;
 pub(crate) const KIND_SETTING: u8 = 3;
-/// The last one: a scan from here on meets entries only.
+/// The last kind: a scan from here on finds entries only.
 pub(crate) const KIND_ENTRY: u8 = 4;
 
 /// One row of the checkpoint.
@@ -47,11 +51,11 @@ pub(crate) const KIND_ENTRY: u8 = 4;
 pub enum Row {
     /// An account with its counters.
     Account(AccountRow),
-    /// Anything else of the replicated state, opaque here.
+    /// Other replicated state, opaque here.
     Setting {
         /// Its name, unique among settings.
         name: String,
-        /// Its value. Settings are not removed: an empty value is as empty as it gets.
+        /// Its value. Settings are never removed; an empty value is a value.
         value: Vec<u8>,
     },
     /// A row of one of the small tables beside the accounts, opaque here.
@@ -60,13 +64,13 @@ pub enum Row {
         table: u8,
         /// Its key, unique within the table.
         key: u128,
-        /// Its value. Empty: the entry is gone, and `load` doesn't know it any more.
+        /// Its value. An empty value removes the entry, and `load` doesn't return it.
         value: Vec<u8>,
     },
 }
 
-/// An account. Amounts are in the asset's smallest unit. What kind, status and dates mean is the
-/// ledger's affair.
+/// An account. Amounts are in the asset's smallest unit. The ledger defines kinds, statuses and
+/// dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the ledger's; it says what they mean")]
 pub struct AccountRow {
@@ -89,17 +93,17 @@ pub struct AccountRow {
     pub label: String,
 }
 
-/// The blake3 of key and value; its first bytes are the row's checksum.
+/// The blake3 of key and value; its first 8 bytes are the row's checksum.
 pub(crate) type RowHash = [u8; 32];
 
-/// A value whose checksum matched.
+/// A value whose checksum was checked.
 pub(crate) struct Unsealed<'a> {
     pub(crate) generation: u64,
     pub(crate) fields: &'a [u8],
     pub(crate) hash: RowHash,
 }
 
-/// Frames the fields with version, generation and checksum.
+/// Adds version, generation and checksum to the fields.
 pub(crate) fn seal(key: &[u8], generation: u64, fields: &[u8]) -> (Vec<u8>, RowHash) {
     let mut value = Vec::with_capacity(1 + 8 + fields.len() + CHECKSUM_BYTES);
     value.push(VERSION);
@@ -110,7 +114,7 @@ pub(crate) fn seal(key: &[u8], generation: u64, fields: &[u8]) -> (Vec<u8>, RowH
     (value, hash)
 }
 
-/// Checks the frame and gives the fields.
+/// Checks checksum and version and returns the fields.
 pub(crate) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<Unsealed<'a>, LayoutError> {
     let (body, checksum) = value.split_last_chunk::<CHECKSUM_BYTES>().ok_or(LayoutError::Short)?;
     let hash = hash(key, body);
@@ -134,7 +138,7 @@ fn hash(key: &[u8], body: &[u8]) -> RowHash {
 }
 
 impl Row {
-    /// The key in slot 0. The other slot's differs in the last byte.
+    /// The key of slot 0. The other slot's key differs in the last byte.
     pub(crate) fn key(&self) -> Vec<u8> {
         match self {
             Self::Account(account) => {
@@ -163,12 +167,12 @@ impl Row {
         }
     }
 
-    /// Whether this only says that there is no such row any more.
+    /// Whether this row is the removal of an entry.
     pub(crate) fn is_removal(&self) -> bool {
         matches!(self, Self::Entry { value, .. } if value.is_empty())
     }
 
-    /// Refuses what could not be read back.
+    /// Rejects rows that couldn't be read back.
     pub(crate) fn check_size(&self) -> Result<(), CheckpointError> {
         let limited = |what, bytes, max| {
             if bytes > max {
@@ -197,7 +201,7 @@ impl Row {
         }
     }
 
-    /// Reads a row back from its key and the fields of its value.
+    /// Decodes a row from its key and the fields of its value.
     pub(crate) fn read(key: &[u8], fields: &[u8]) -> Result<Self, LayoutError> {
         let (kind, rest) = key.split_first().ok_or(LayoutError::Key)?;
         let (slot, rest) = rest.split_last().ok_or(LayoutError::Key)?;

@@ -1,5 +1,5 @@
-//! What the living rows of a generation amount to: count, sums, digest. Kept along while rows are
-//! put, computed anew at load; the two must be equal.
+//! Totals of the live rows of a generation: counts, sums, digest. They are updated while rows are
+//! put and recomputed at load; the two must be equal.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,9 @@ use super::fields::LayoutError;
 use super::{Row, RowHash};
 use crate::balances::Marker;
 
-/// The sum of the rows' hashes: the order of rows does not matter, and a row can be taken out.
-/// Finds what sled lost or brought back. It is no defence against somebody who writes the files.
+/// The sum of the rows' hashes, so that the order of rows doesn't matter and a row can be
+/// subtracted. It detects rows that sled lost or restored. It is no defence against deliberate
+/// changes of the files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowsDigest([u64; 4]);
 
@@ -42,12 +43,12 @@ pub(crate) struct Totals {
     pub(crate) settings: u64,
     pub(crate) entries: u64,
     pub(crate) digest: RowsDigest,
-    /// Sum of posted per asset; assets that sum to zero are left out.
+    /// The sum of posted balances per asset; assets whose sum is zero are left out.
     sums: BTreeMap<u64, i128>,
 }
 
 impl Totals {
-    /// Adds a living row.
+    /// Adds a live row.
     pub(crate) fn add_row(&mut self, row: &Row, hash: &RowHash) {
         match row {
             Row::Account(account) => {
@@ -60,7 +61,7 @@ impl Totals {
         self.digest.combine(hash, u64::wrapping_add);
     }
 
-    /// Takes out a row that was added before.
+    /// Subtracts a row that was added before.
     pub(crate) fn remove_row(&mut self, row: &Row, hash: &RowHash) {
         match row {
             Row::Account(account) => {
@@ -73,7 +74,7 @@ impl Totals {
         self.digest.combine(hash, u64::wrapping_sub);
     }
 
-    /// Says where the marker and the rows differ in what both know.
+    /// Compares the marker's counts and sums with the rows'; `Err` names a difference.
     pub(crate) fn check_marker(&self, marker: &Marker) -> Result<(), String> {
         if marker.accounts != self.accounts {
             return Err(format!(
@@ -98,7 +99,8 @@ impl Totals {
     }
 }
 
-/// 2^64 rows of 64 bits fit in 128 bits; a marker's own sums may be anything, so they saturate.
+/// Sums of 2^64 rows of 64 bits fit in 128 bits. A marker's own sums may have any value, so they
+/// saturate.
 fn add_to(sums: &mut BTreeMap<u64, i128>, asset: u64, amount: i128) {
     let sum = sums.entry(asset).or_insert(0);
     *sum = sum.saturating_add(amount);
@@ -107,7 +109,7 @@ fn add_to(sums: &mut BTreeMap<u64, i128>, asset: u64, amount: i128) {
     }
 }
 
-/// Says which row is damaged.
+/// Damage that names the row by its key.
 pub(crate) fn damaged_row(key: &[u8], error: LayoutError) -> crate::balances::CheckpointError {
     let key = &key[..key.len().min(64)];
     crate::balances::CheckpointError::Damaged(format!("row {}: {error}", hex(key)))

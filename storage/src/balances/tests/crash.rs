@@ -4,7 +4,7 @@ use super::samples::{Book, Random, copy_folder, read, write};
 use crate::balances::{CheckpointError, Checkpoints, MemoryCheckpoints, Row, open};
 
 /// Every write and flush of four generations (the third is begun twice) fails once, then the power
-/// fails, and any part of what was not flushed stays.
+/// fails, and any subset of the unflushed changes stays.
 #[test]
 fn a_crash_at_every_single_write_leaves_a_finished_generation() {
     let mut crashes = 0;
@@ -52,7 +52,7 @@ fn crash_after(seed: u64, fail_after: u64) -> Crashed {
     assert_eq!(found, books[place], "seed {seed}, after {fail_after}");
     assert_eq!(marker, (place > 0).then(|| found.marker(generation)));
 
-    // Life goes on from there, over whatever the crash left behind.
+    // The next generations are written over whatever the crash left.
     let mut book = found;
     let changed = book.change(&mut random, 12);
     write(&mut checkpoints, &book, &changed).unwrap();
@@ -103,7 +103,7 @@ fn over_sled_too_between_any_two_puts() {
         assert_eq!(found, finished, "killed after put {put}");
     }
 
-    // A stop in good order: sled flushes what it has, and it still counts for nothing.
+    // A clean stop: sled flushes its changes, but the generation doesn't count.
     drop(checkpoints);
     let mut checkpoints = open(&live).unwrap();
     assert_eq!(read(&mut checkpoints).unwrap(), (Some(finished.marker(2)), finished));

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::samples::{Book, Random, copy_folder, read, write};
 use crate::balances::{CheckpointError, Checkpoints, Row, open, quarantine};
 
-/// Three finished generations in a folder, opened in between so that sled wrote a snapshot. Left as
-/// written, sled recovers the newest part from its log; restarted, it trusts its snapshot for all.
+/// Three finished generations in a folder, reopened in between so that sled wrote a snapshot. Left
+/// as written, sled recovers the newest part from its log; after a restart it trusts its snapshot
+/// for everything.
 struct Original {
     parent: tempfile::TempDir,
     folder: PathBuf,
@@ -52,8 +53,8 @@ impl Original {
         folder
     }
 
-    /// Opens and loads; fails on anything that is neither exact nor called damage. Damage must be
-    /// possible to set aside and to replace at once.
+    /// Opens and loads; fails unless the result is exact or reported as damage. A damaged folder
+    /// must be possible to set aside and to replace at once.
     fn judge(&self, folder: &Path, what: &str) -> Verdict {
         let loaded = open(folder).and_then(|mut checkpoints| read(&mut checkpoints));
         match loaded {
@@ -62,7 +63,7 @@ impl Original {
                 assert_eq!(marker, book.marker(3), "{what}: wrong marker");
                 Verdict::Exact
             }
-            Ok((None, _)) => panic!("{what}: everything is lost, and nobody said so"),
+            Ok((None, _)) => panic!("{what}: everything is lost, without an error"),
             Err(error) => {
                 println!("{what}: {error}");
                 assert!(error.is_damage(), "{what}: {error}");
@@ -103,7 +104,7 @@ fn flip_bits(after: After) {
     let mut random = Random(flips);
     let mut verdicts = Vec::new();
     for flip in 0..flips {
-        // Most in sled's data, the rest spread over all files.
+        // Most flips are in sled's data, the rest are spread over all files.
         let data = original.folder.join("db");
         let spread = &files[usize::try_from(random.below(files.len() as u64)).unwrap()];
         let file = if flip % 4 == 0 { spread } else { &data };
@@ -120,7 +121,7 @@ fn flip_bits(after: After) {
     let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
     let (exact, damaged) = (count(Verdict::Exact), count(Verdict::Damaged));
     println!("{flips} flips after {after:?}: {exact} exact, {damaged} damaged");
-    assert!(damaged > 10, "the flips did not reach anything that matters");
+    assert!(damaged > 10, "the flips didn't reach anything that matters");
 }
 
 #[test]
@@ -239,7 +240,8 @@ fn settings_of_the_greatest_size_come_back() {
     }
 }
 
-/// `mount -t tmpfs -o size=8m none FOLDER`, then with `EVENKEEL_SMALL_DISK=FOLDER` and `--ignored`.
+/// Run `mount -t tmpfs -o size=8m none FOLDER`, then this test with `EVENKEEL_SMALL_DISK=FOLDER`
+/// and `--ignored`.
 #[test]
 #[ignore = "needs a file system of a few MiB"]
 fn a_full_disk_is_an_error_and_the_finished_generation_stays() {

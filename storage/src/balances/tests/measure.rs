@@ -1,5 +1,5 @@
-//! What checkpoints cost: `cargo test --release -p evenkeel-storage measure -- --ignored
-//! --nocapture --test-threads 1`, with `EVENKEEL_ACCOUNTS` (10,000 when not set).
+//! Measures the cost of checkpoints: `cargo test --release -p evenkeel-storage measure -- --ignored
+//! --nocapture --test-threads 1`, with `EVENKEEL_ACCOUNTS` (10,000 if not set).
 
 use std::fs;
 use std::path::Path;

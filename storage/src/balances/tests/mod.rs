@@ -1,4 +1,4 @@
-//! What checkpoints must withstand.
+//! Tests of checkpoints under crashes and damage.
 
 pub(crate) mod crash;
 pub(crate) mod damage;

@@ -1,4 +1,4 @@
-//! What the tests put into checkpoints, and what they expect back.
+//! Rows that the tests put into checkpoints and expect back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::Link;
 use crate::balances::{AccountRow, CheckpointError, Checkpoints, Marker, Row};
 
-/// splitmix64, so that a failing test can be repeated.
+/// SplitMix64, so that a failing test can be repeated.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -46,7 +46,7 @@ pub(crate) fn account(id: u128, asset: u64, posted: i64) -> AccountRow {
     }
 }
 
-/// All rows of a generation, as they must come back.
+/// All rows of a generation, as they must be loaded.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Book {
     accounts: BTreeMap<u128, AccountRow>,
@@ -74,8 +74,8 @@ impl Book {
         }
     }
 
-    /// Opens accounts, moves money, writes settings and entries; says which rows changed. The sums per
-    /// asset stay as they were, so that sums alone cannot tell an old row from a new one.
+    /// Opens accounts, moves money, writes settings and entries; returns the changed rows. The sums
+    /// per asset stay the same, so that sums alone can't tell an old row from a new one.
     pub(crate) fn change(&mut self, random: &mut Random, rows: u64) -> Vec<Row> {
         let mut changed = Vec::new();
         for _ in 0..rows.div_ceil(2) {
@@ -137,14 +137,14 @@ impl Book {
     }
 }
 
-/// Half of them removals, of entries that are there, were there, or never were.
+/// Half of them are removals, of entries that exist, existed, or never did.
 fn some_entry(random: &mut Random, rows: u64) -> Row {
     let (table, key) = (1 + u8::from(random.below(2) == 0), u128::from(random.below(rows)));
     let length = usize::try_from(random.below(2) * (1 + random.below(40))).unwrap();
     Row::Entry { table, key, value: vec![table; length] }
 }
 
-/// Writes one generation with the rows changed.
+/// Writes one generation with the changed rows.
 pub(crate) fn write(
     checkpoints: &mut dyn Checkpoints,
     book: &Book,
@@ -168,11 +168,11 @@ pub(crate) fn read(
         book.note(row);
         Ok(())
     })?;
-    assert_eq!(rows, book.rows().len(), "no row is handed out twice");
+    assert_eq!(rows, book.rows().len(), "no row is loaded twice");
     Ok((marker, book))
 }
 
-/// What kill -9 would leave: the files as they are, while sled still has them open.
+/// Copies the files as they are while sled has them open, as after a kill -9.
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

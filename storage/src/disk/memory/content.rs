@@ -1,4 +1,4 @@
-//! What one file in memory holds, and what a crash would leave of it.
+//! The content of one file in memory, and what a simulated crash leaves of it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,9 +17,9 @@ pub(crate) struct FileContent {
     bytes: u64,
     bytes_durable: u64,
     bytes_reserved: u64,
-    /// Pages written since the last sync, as they were before; `None` was all zero.
+    /// Pages written since the last sync, with their content before that; `None` stands for zeros.
     unsynced: BTreeMap<u64, Option<Page>>,
-    /// Pages whose sync failed: clean to the kernel, and not on the disk.
+    /// Pages whose sync failed: the kernel considers them clean, but they aren't on the disk.
     forsaken: BTreeMap<u64, Option<Page>>,
 }
 
@@ -111,7 +111,8 @@ impl FileContent {
     pub(crate) fn crash(&mut self, random: &mut Random) {
         let mut doubtful = std::mem::take(&mut self.forsaken);
         doubtful.append(&mut self.unsynced);
-        // Per file: lose all, keep all, or decide sector by sector.
+        // Per file: 0 loses all unsynced pages, 1 keeps all, 2 decides per sector, 3 also scrambles
+        // some of the lost sectors.
         let mood = random.below(4);
         for (page, before) in doubtful {
             let before = before.unwrap_or_else(zero_page);
@@ -146,7 +147,7 @@ impl FileContent {
     }
 }
 
-/// SplitMix64: small, and the same on every machine.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same sequence on every machine.
 pub(crate) struct Random(pub(super) u64);
 
 impl Random {

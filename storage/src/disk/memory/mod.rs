@@ -1,9 +1,9 @@
-//! A disk in memory that crashes like a real one, the same way for the same seed.
+//! A disk in memory with simulated power cuts, reproducible from a seed.
 //!
-//! A crash keeps what was synced. Of the rest it keeps, sector by sector, some, and loses or scrambles
-//! the others; of the names made since their folder was last synced it keeps the first few. Files
-//! opened before a crash answer with an error ever after. After a failed sync the next one succeeds
-//! and makes nothing of the old writes durable, as real kernels do.
+//! A crash keeps all synced data. Of unsynced data it keeps, loses or scrambles single sectors; of
+//! the name changes since the last sync of a folder it keeps a prefix. Handles opened before a
+//! crash return an error afterwards. After a failed sync the next sync succeeds but doesn't make
+//! the earlier writes durable, as real kernels behave.
 
 mod content;
 
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::{Disk, File};
 use content::{FileContent, Random};
 
-/// The disk. Clones share the content.
+/// A simulated disk. Clones share the content.
 #[derive(Clone)]
 pub struct MemoryDisk {
     machine: Arc<Mutex<Machine>>,
@@ -31,7 +31,7 @@ struct Machine {
     folders: BTreeMap<PathBuf, Folder>,
 }
 
-/// Names of one folder: as seen now, as they would be after a crash, and the steps between.
+/// The names of one folder: visible now, durable, and the changes between the two.
 #[derive(Default)]
 struct Folder {
     live: BTreeMap<String, usize>,
@@ -52,7 +52,7 @@ struct MemoryFile {
 }
 
 impl MemoryDisk {
-    /// An empty disk. The seed decides what every crash keeps.
+    /// An empty disk. The seed determines what each crash keeps.
     pub fn new(seed: u64) -> Self {
         let machine = Machine {
             random: Random(seed),
@@ -66,12 +66,13 @@ impl MemoryDisk {
         Self { machine: Arc::new(Mutex::new(machine)) }
     }
 
-    /// Cuts the power: what was not synced may be gone, torn or scrambled; open files are dead.
+    /// Simulates a power cut: unsynced data may be lost, torn or scrambled. Open handles become
+    /// invalid.
     pub fn crash(&self) {
         self.lock_machine().crash();
     }
 
-    /// Another disk in its place, with nothing on it; open files are dead.
+    /// Replaces the disk with an empty one. Open handles become invalid.
     pub fn replace_with_empty(&self) {
         let mut machine = self.lock_machine();
         machine.crashes += 1;
@@ -79,17 +80,18 @@ impl MemoryDisk {
         machine.files.iter_mut().for_each(|content| *content = FileContent::default());
     }
 
-    /// The next `sync_data` of any file fails, and its writes may never reach the disk.
+    /// Makes the next `sync_data` of any file fail. Its writes may never reach the disk.
     pub fn fail_next_sync(&self) {
         self.lock_machine().sync_failures += 1;
     }
 
-    /// While full, what needs new room fails; what was written or allocated can be written again.
+    /// Sets whether the disk is full. While it is, operations that need new space fail; written or
+    /// allocated bytes can still be overwritten.
     pub fn set_full(&self, full: bool) {
         self.lock_machine().full = full;
     }
 
-    /// How often a file was synced so far.
+    /// The number of successful file syncs so far.
     pub fn sync_count(&self) -> u64 {
         self.lock_machine().syncs
     }

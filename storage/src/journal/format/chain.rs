@@ -1,7 +1,7 @@
-//! The chain: one blake3 per record, over everything that could change an outcome.
+//! The chain: one blake3 hash per record, over everything that could change an outcome.
 //!
-//! `link = blake3(previous link ‖ cluster ‖ header bytes 8..40 ‖ payload)`, over the exact bytes on disk.
-//! The envelope's checksum and the marks are not part of it: they are this node's own affair.
+//! `link = blake3(previous link ‖ cluster ‖ header bytes 8..40 ‖ payload)`, over the exact bytes on
+//! disk. The envelope's checksum and the marks aren't part of it: they differ from node to node.
 
 use crate::{ClusterId, Link};
 
@@ -12,7 +12,7 @@ pub fn genesis_link(cluster: &ClusterId) -> Link {
     Link(*hasher.finalize().as_bytes())
 }
 
-/// The link of a record whose header bytes 8..40 are `header`.
+/// The link of a record. `header` is its header bytes 8..40.
 pub(crate) fn compute_link(
     previous: &Link,
     cluster: &ClusterId,

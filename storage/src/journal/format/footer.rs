@@ -1,4 +1,5 @@
-//! The end of a sealed segment: where each record begins, and what start-up needs to know of them all.
+//! The footer of a sealed segment: the offset of each record, and a summary that a start reads
+//! instead of the records.
 //!
 //! ```text
 //!  0 magic "EKF\x01"
@@ -36,7 +37,7 @@ pub(crate) struct Footer {
     pub(crate) last_link: Link,
     pub(crate) first_time: u64,
     pub(crate) last_time: u64,
-    /// Where the footer begins, and the frames end.
+    /// The offset at which the frames end and the footer begins.
     pub(crate) begins_at: u64,
     table_checksum: u32,
 }
@@ -50,7 +51,7 @@ impl Footer {
         footer_bytes(self.count())
     }
 
-    /// The footer as it stands in the file, head and table and trailer.
+    /// Encodes the whole footer: head, table and trailer.
     pub(crate) fn encode(mut self, offsets: &[u32]) -> Vec<u8> {
         assert_eq!(bytes_u64(offsets.len()), self.count(), "one offset for each record");
         let table_bytes = (offsets.len() * ENTRY_BYTES).next_multiple_of(8);
@@ -98,11 +99,11 @@ impl Footer {
         }
     }
 
-    /// Reads and checks the trailer of a file; the table is left to [`Footer::read_table`].
+    /// Reads and checks the trailer of a file. The table is read by [`Footer::read_table`].
     pub(crate) fn read_trailer(file: &dyn File) -> io::Result<Result<Self, String>> {
         let length = file.len()?;
         let Some(at) = length.checked_sub(bytes_u64(TRAILER_BYTES)) else {
-            return Ok(Err(format!("sealed segment of {length} bytes has no room for a footer")));
+            return Ok(Err(format!("sealed segment of {length} bytes has no space for a footer")));
         };
         let mut bytes = [0; TRAILER_BYTES];
         read_exact_at(file, &mut bytes, at)?;
@@ -111,10 +112,10 @@ impl Footer {
 
     fn decode_trailer(bytes: &[u8; TRAILER_BYTES], length: u64) -> Result<Self, String> {
         if bytes[124..] != TRAILER_MAGIC {
-            return Err("footer has another magic".to_owned());
+            return Err("footer has the wrong magic".to_owned());
         }
         if crc32fast::hash(&bytes[..120]) != read_u32(bytes, 120) {
-            return Err("footer checksum does not match".to_owned());
+            return Err("footer checksum doesn't match".to_owned());
         }
         let footer = Self {
             first: read_u64(bytes, 0),
@@ -129,21 +130,21 @@ impl Footer {
         let count = read_u64(bytes, 96);
         let counts_match = footer.last.checked_sub(footer.first).is_some_and(|n| n + 1 == count);
         if !counts_match || read_u32(bytes, 116) != 0 {
-            return Err("footer does not fit its own count".to_owned());
+            return Err("footer doesn't match its own count".to_owned());
         }
         if footer.begins_at.checked_add(footer_bytes(count)) != Some(length) {
-            return Err(format!("file of {length} bytes does not end where its footer says"));
+            return Err(format!("file of {length} bytes doesn't end where its footer says"));
         }
         Ok(footer)
     }
 
-    /// The offsets of all records, checked.
+    /// Reads the offsets of all records and checks the table's checksum.
     pub(crate) fn read_table(&self, file: &dyn File) -> io::Result<Result<Vec<u32>, String>> {
         let length = self.size_bytes() - bytes_u64(TRAILER_BYTES);
         let mut bytes = vec![0; usize::try_from(length).expect("a footer fits in memory")];
         read_exact_at(file, &mut bytes, self.begins_at)?;
         if crc32fast::hash(&bytes) != self.table_checksum {
-            return Ok(Err("checksum of the footer's table does not match".to_owned()));
+            return Ok(Err("checksum of the footer's table doesn't match".to_owned()));
         }
         let count = usize::try_from(self.count()).expect("a footer fits in memory");
         let entries = bytes[HEAD_BYTES..].chunks_exact(ENTRY_BYTES).take(count);
@@ -151,7 +152,8 @@ impl Footer {
     }
 }
 
-/// Reads `count` entries of the table of a footer that begins at `begins_at`, from entry `index` on.
+/// Reads `count` entries from entry `index` on of the table of a footer that begins at `begins_at`.
+/// Doesn't check the table's checksum.
 pub(crate) fn read_offsets(
     file: &dyn File,
     begins_at: u64,

@@ -1,14 +1,17 @@
-//! Marks: what this node knows of its own disk, written between records and outside the chain.
+//! Marks: how much of the journal is durable on this node and committed. They stand between
+//! records, outside the chain.
 //!
 //! ```text
 //!  0 magic "EKM\x01"
-//!  4 u32   crc32 of cluster ‖ u64 first position of the segment ‖ u64 offset of the mark ‖ magic ‖ bytes 8..24
+//!  4 u32   crc32 of cluster ‖ u64 first position of the segment ‖ u64 offset of the mark
+//!          ‖ magic ‖ bytes 8..24
 //!  8 u64   durable position + 1; 0 for none
 //! 16 u64   committed position + 1; 0 for none
 //! ```
-//! A mark stands in front of every batch and claims only what was synced before the batch was written:
-//! a damaged record that any later mark claims was acknowledged, and one that no mark claims was torn by
-//! the crash. Its checksum covers where it stands, so that bytes of a payload never pass for one.
+//! A mark stands before every batch and claims only records that were synced before the batch was
+//! written. A damaged record that a later mark claims was acknowledged; one that no mark claims was
+//! torn by a crash. The checksum covers the mark's location, so that payload bytes never pass for a
+//! mark.
 
 use crate::bytes_at::{read_u32, read_u64, write_array, write_u32, write_u64};
 use crate::{ClusterId, Position};
@@ -16,16 +19,16 @@ use crate::{ClusterId, Position};
 pub(crate) const MARK_BYTES: usize = 24;
 const MAGIC: [u8; 4] = *b"EKM\x01";
 
-/// One mark. Counts are positions + 1; 0 says none.
+/// One mark. Counts are positions + 1; 0 stands for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// So many records were known to be synced.
+    /// The number of records known to be synced.
     pub(crate) durable: u64,
-    /// So many of those were known to be committed.
+    /// The number of those known to be committed.
     pub(crate) committed: u64,
 }
 
-/// Where a mark stands.
+/// The location of a mark, part of its checksum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MarkLocation {
     pub(crate) cluster: ClusterId,
@@ -44,7 +47,7 @@ impl Mark {
         bytes
     }
 
-    /// The mark at the start of `bytes`, if one stands there whole.
+    /// Decodes the mark at the start of `bytes`; `None` if it isn't whole.
     pub(crate) fn decode(bytes: &[u8], place: &MarkLocation) -> Option<Self> {
         if !Self::has_mark_magic(bytes) || bytes.len() < MARK_BYTES {
             return None;
@@ -55,7 +58,7 @@ impl Mark {
         Some(Self { durable: read_u64(bytes, 8), committed: read_u64(bytes, 16) })
     }
 
-    /// Whether `bytes` start like a mark, whole or not.
+    /// Whether `bytes` start with the magic of a mark, whole or not.
     pub(crate) fn has_mark_magic(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }

@@ -1,4 +1,4 @@
-//! One record: how a committed-to-be batch of commands lies in a segment.
+//! One record: the layout of a journal entry in a segment.
 //!
 //! ```text
 //!  0 magic "EKR\x01"
@@ -12,7 +12,7 @@
 //! 40 [32]  link
 //! 72       payload, then zeros up to the next multiple of 8
 //! ```
-//! Numbers are little-endian. The bytes of a payload mean nothing here.
+//! Numbers are little-endian. The payload isn't interpreted here.
 
 use bytes::Bytes;
 
@@ -26,49 +26,49 @@ pub(crate) const HEADER_BYTES: usize = 72;
 const HASHED: std::ops::Range<usize> = 8..40;
 const LINK_AT: usize = 40;
 
-/// The largest payload a record takes.
+/// The largest payload of a record, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
-/// A record to be appended. Its link is computed by the journal.
+/// A record to append. The journal computes its link.
 #[derive(Clone, Debug)]
 pub struct NewRecord {
-    /// One more than the newest record's.
+    /// The newest record's position + 1.
     pub position: Position,
-    /// The primary's election number.
+    /// The primary's term.
     pub term: Term,
     /// Microseconds since 1970, stamped by the primary.
     pub time: u64,
-    /// What the payload is, in the caller's vocabulary.
+    /// The kind of payload, defined by the caller.
     pub kind: u8,
-    /// At most [`PAYLOAD_BYTES_MAX`].
+    /// At most [`PAYLOAD_BYTES_MAX`] bytes.
     pub payload: Bytes,
 }
 
 /// A record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its number.
+    /// Its position.
     pub position: Position,
-    /// The primary's election number.
+    /// The primary's term.
     pub term: Term,
     /// Microseconds since 1970, stamped by the primary.
     pub time: u64,
-    /// What the payload is, in the caller's vocabulary.
+    /// The kind of payload, defined by the caller.
     pub kind: u8,
-    /// The bytes as they were appended.
+    /// The payload as it was appended.
     pub payload: Bytes,
-    /// What ties it to every record before it.
+    /// The hash that links it to all records before it.
     pub link: Link,
 }
 
-/// The end of the journal, or any record of it, without the payload.
+/// A record without its payload; the newest one is the end of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tip {
-    /// The record's number.
+    /// The record's position.
     pub position: Position,
     /// The record's term.
     pub term: Term,
-    /// The record's time in microseconds since 1970.
+    /// The record's time, microseconds since 1970.
     pub time: u64,
     /// The record's link.
     pub link: Link,
@@ -88,7 +88,7 @@ impl Record {
         Self { position, term, time, kind, payload, link }
     }
 
-    /// The 72 bytes in front of the payload.
+    /// The 72 bytes before the payload.
     pub(crate) fn encode_header(&self) -> [u8; HEADER_BYTES] {
         let Self { position, term, time, kind, .. } = *self;
         let payload_bytes = payload_length(&self.payload);
@@ -128,7 +128,7 @@ impl RecordHeader {
         bytes
     }
 
-    /// Reads the header of a frame; `None` if the magic is not a record's.
+    /// Decodes the header of a frame without checking it; `None` if the magic isn't a record's.
     pub(crate) fn decode(frame: &[u8]) -> Option<Self> {
         if frame.len() < HEADER_BYTES || frame[..4] != MAGIC {
             return None;
@@ -156,12 +156,12 @@ impl RecordHeader {
     }
 }
 
-/// Why bytes are not the record that belongs there.
+/// Why bytes aren't the expected record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordRefusal {
-    /// Not a whole record: torn by a crash, or rotten.
+    /// Not a whole record: torn by a crash, or damaged later.
     Broken(&'static str),
-    /// A whole record, and not the one that continues the chain.
+    /// A whole record, but not the one that continues the chain.
     Altered(&'static str),
 }
 
@@ -173,8 +173,9 @@ impl RecordRefusal {
     }
 }
 
-/// The record in `frame`, which is exactly as long as its header says, if it continues the chain.
-/// The payload is taken with `payload_of`, so that the caller decides whether bytes are copied.
+/// Checks `frame`, which is exactly as long as its header says, and returns its record if it
+/// continues the chain. `payload_of` extracts the payload, so that the caller decides whether bytes
+/// are copied.
 pub(crate) fn check(
     frame: &[u8],
     cluster: &ClusterId,
@@ -185,29 +186,30 @@ pub(crate) fn check(
     let header = RecordHeader::decode(frame).ok_or(RecordRefusal::Broken("no record's magic"))?;
     let payload_end = HEADER_BYTES + header.payload_length();
     if !is_whole(frame) {
-        return Err(RecordRefusal::Broken("record checksum does not match"));
+        return Err(RecordRefusal::Broken("record checksum doesn't match"));
     }
     if frame[payload_end..].iter().any(|byte| *byte != 0) {
-        return Err(RecordRefusal::Broken("record padding is not zero"));
+        return Err(RecordRefusal::Broken("record padding isn't zero"));
     }
     if frame[13..16] != [0; 3] {
-        return Err(RecordRefusal::Altered("reserved bytes of a record are not zero"));
+        return Err(RecordRefusal::Altered("reserved bytes of a record aren't zero"));
     }
     if header.position != expected {
-        return Err(RecordRefusal::Altered("record has another position than the one due here"));
+        return Err(RecordRefusal::Altered("record has another position than the expected one"));
     }
     let payload = &frame[HEADER_BYTES..payload_end];
     if chain::compute_link(previous, cluster, &read_array(frame, HASHED.start), payload)
         != link_in(frame)
     {
-        return Err(RecordRefusal::Altered("link does not match: history was altered"));
+        return Err(RecordRefusal::Altered("link doesn't match: history was altered"));
     }
     let RecordHeader { kind, position, term, time, .. } = header;
     let payload = payload_of(HEADER_BYTES..payload_end);
     Ok(Record { position, term, time, kind, payload, link: link_in(frame) })
 }
 
-/// Whether magic and checksum of a frame match, whatever it says. `frame` may be longer.
+/// Whether magic and checksum of a frame match; the chain isn't checked. `frame` may be longer than
+/// the record.
 pub(crate) fn is_whole(frame: &[u8]) -> bool {
     let Some(header) = RecordHeader::decode(frame) else { return false };
     match frame.get(HEADER_BYTES..HEADER_BYTES + header.payload_length()) {

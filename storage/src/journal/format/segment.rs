@@ -1,4 +1,4 @@
-//! One file of the journal: its name, its header, and what is known of it in memory.
+//! One file of the journal: its name, its header, and its description in memory.
 //!
 //! ```text
 //!   0 magic "EKJ\x01"
@@ -11,7 +11,7 @@
 //!  68 [60]  zero
 //! 128       frames (records and marks), each a multiple of 8 long, then zeros or the footer
 //! ```
-//! Version 1: the first.
+//! Version 1 is the first.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,52 +22,52 @@ use crate::disk::File;
 use crate::{ClusterId, Link, Position};
 
 pub(crate) const HEADER_BYTES: usize = 128;
-/// Where the first frame begins.
+/// The offset of the first frame.
 pub(crate) const FRAMES_AT: u64 = 128;
 const MAGIC: [u8; 4] = *b"EKJ\x01";
 const VERSION: u16 = 1;
 const CHECKSUM_AT: usize = 64;
 
-/// How far a segment has come.
+/// The state of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentState {
-    /// Being written: the newest.
+    /// The newest segment, being written.
     Open,
-    /// Full, and not yet sealed: its records may not all be committed and applied.
+    /// Full, but not sealed: its records may not all be committed and applied.
     Rolled,
-    /// Closed for ever, with a footer.
+    /// Closed, with a footer. It never changes again.
     Sealed,
 }
 
-/// What is known of a segment.
+/// A description of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// Position of the first record, in the name too.
+    /// Position of the first record; the file's name has it too.
     pub first: Position,
-    /// Position of the last record; none if there is none yet.
+    /// Position of the last record; `None` if there is no record yet.
     pub last: Option<Position>,
-    /// The file.
+    /// The file's path.
     pub path: PathBuf,
     /// Bytes in use: header, frames and footer.
     pub bytes: u64,
-    /// How far it has come.
+    /// The segment's state.
     pub state: SegmentState,
 }
 
-/// A segment in the table of all segments, which says where to find each durable record.
+/// An entry in the table of all segments, which locates each durable record.
 pub(crate) struct Segment {
     pub(crate) first: Position,
     /// Number of records on disk.
     pub(crate) count: u64,
-    /// Where the next frame (or the footer) begins.
+    /// The offset of the next frame or of the footer.
     pub(crate) end: u64,
     pub(crate) bytes: u64,
     pub(crate) state: SegmentState,
-    /// Rolled, and already named as being sealed.
+    /// Rolled, and already renamed to `.sealing`.
     pub(crate) is_sealing: bool,
-    /// Where each record begins; empty for a sealed one, whose footer has the table.
+    /// The offset of each record; empty for a sealed segment, whose footer has the table.
     pub(crate) offsets: Vec<u32>,
-    /// None for a sealed one: it is opened when read.
+    /// `None` for a sealed segment, whose file is opened when it is read.
     pub(crate) file: Option<Arc<dyn File>>,
 }
 
@@ -96,12 +96,12 @@ impl Segment {
     }
 }
 
-/// What a file's name says of its segment.
+/// The suffix of a segment's file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suffix {
-    /// Open, or rolled: not a byte behind the last frame.
+    /// Open or rolled: nothing but zeros after the last frame.
     Open,
-    /// Rolled, and what stands behind the last frame may be an unfinished footer.
+    /// Rolled; the bytes after the last frame may be an unfinished footer.
     Sealing,
     /// Whole, with its footer.
     Sealed,
@@ -117,7 +117,7 @@ pub(crate) fn file_name(first: Position, suffix: Suffix) -> String {
     format!("{first:020}.{suffix}")
 }
 
-/// What a file's name says; `None` if it is no segment's.
+/// Parses a file name; `None` if it isn't a segment's.
 pub(crate) fn parse_name(name: &str) -> Option<(Position, Suffix)> {
     let (digits, suffix) = match name.split_once('.')? {
         (digits, "open") => (digits, Suffix::Open),
@@ -132,7 +132,7 @@ pub(crate) fn parse_name(name: &str) -> Option<(Position, Suffix)> {
     Some((digits.parse().ok()?, suffix))
 }
 
-/// The head of a segment's file.
+/// The header of a segment's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) cluster: ClusterId,
@@ -161,10 +161,10 @@ impl SegmentHeader {
             return Err(format!("segment of {} bytes is shorter than its header", bytes.len()));
         }
         if bytes[..4] != MAGIC {
-            return Err("segment header has another magic".to_owned());
+            return Err("segment header has the wrong magic".to_owned());
         }
         if crc32fast::hash(&bytes[..CHECKSUM_AT]) != read_u32(bytes, CHECKSUM_AT) {
-            return Err("segment header checksum does not match".to_owned());
+            return Err("segment header checksum doesn't match".to_owned());
         }
         let version = read_u16(bytes, 4);
         if version != VERSION {
@@ -172,7 +172,7 @@ impl SegmentHeader {
         }
         let reserved = [&bytes[6..8], &bytes[CHECKSUM_AT + 4..HEADER_BYTES]].concat();
         if reserved.iter().any(|byte| *byte != 0) {
-            return Err("reserved bytes of the segment header are not zero".to_owned());
+            return Err("reserved bytes of the segment header aren't zero".to_owned());
         }
         Ok(Self {
             cluster: read_array(bytes, 8),
@@ -181,7 +181,8 @@ impl SegmentHeader {
         })
     }
 
-    /// Whether this is the segment that belongs here.
+    /// Checks that this is the expected segment; `Err` says what differs. Without `previous` the
+    /// link isn't compared.
     pub(crate) fn check(
         &self,
         cluster: &ClusterId,

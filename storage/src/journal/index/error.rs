@@ -1,11 +1,11 @@
-//! Why an index cannot be read. It is derived data: every one of these is cured by building it
-//! anew.
+//! Why an index can't be read. Rebuilding the index fixes each of these errors, except a failing
+//! disk.
 
 use std::io;
 
 use super::Position;
 
-/// Why the index of one sealed segment cannot be opened or read.
+/// Why the index of one sealed segment can't be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// There is no index file.
@@ -14,32 +14,32 @@ pub enum IndexError {
         /// The segment's first position.
         first: Position,
     },
-    /// The bytes are not those that were written.
+    /// The bytes aren't the ones written.
     #[error("index of the segment at {first}, byte {offset}: {what}")]
     Damaged {
         /// The segment's first position.
         first: Position,
-        /// Where in the file.
+        /// The byte offset in the file.
         offset: u64,
-        /// Which rule refused.
+        /// The rule that is broken.
         what: &'static str,
     },
-    /// The file ends elsewhere than the segment: it belongs to another one.
+    /// The index ends at another position than the segment: it belongs to another one.
     #[error("index of the segment at {first} ends at {found}, the segment at {expected}")]
     OtherSegment {
         /// The segment's first position.
         first: Position,
         /// The segment's last position.
         expected: Position,
-        /// The last position that the index knows.
+        /// The last position in the index.
         found: Position,
     },
-    /// The disk refused.
+    /// A disk operation failed.
     #[error("index of the segment at {first}: {source}")]
     Io {
         /// The segment's first position.
         first: Position,
-        /// What the disk said.
+        /// The error of the disk.
         source: io::Error,
     },
 }

@@ -1,10 +1,10 @@
 //! The indexes of all sealed segments of one node.
 //!
-//! An index that is missing, or found damaged while being read, is *recovering* until `add` brings
-//! the new one. A damaged one loses its name at once, so that a start cannot take it for a whole one.
-//! Answers that may need it are refused as `Recovering`; all others go on: which seconds its ids are
-//! from is known still, from a header that was whole. It never rebuilds by itself: that takes the
-//! commands, which storage cannot decode.
+//! An index that is missing, or found damaged while being read, is *recovering* until `add`
+//! supplies a new one. A damaged file is renamed at once, so that a start can't take it for a whole
+//! one. Lookups that may need the index fail with `Recovering`; all others continue, since the
+//! seconds of its ids stay known from a header that was whole. This module never rebuilds an index:
+//! that requires decoded commands, and storage doesn't decode them.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -17,23 +17,23 @@ use super::segments_by_second::SegmentsBySecond;
 use super::{IndexError, LocatedCommand, OutcomeRow, Position, SegmentIndex, id_second};
 use crate::disk::Disk;
 
-/// Files held open at a time; more segments than that are opened when asked.
+/// The most files held open; further ones are opened when read.
 const OPEN_FILES_MAX: usize = 256;
 
-/// A sealed segment, as the journal knows it.
+/// A sealed segment, as described by the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSegment {
     /// Its first position.
     pub first: Position,
     /// Its last position.
     pub last: Position,
-    /// The seconds that its ids can be of, from what was accepted when it was written. Only asked
-    /// while there is no index: an id of another second is known not to be there. `0..=u64::MAX`
-    /// when nothing is known.
+    /// The seconds that its ids can have, according to the ids accepted when it was written. Used
+    /// only while there is no index: an id of another second isn't in the segment. `0..=u64::MAX`
+    /// if unknown.
     pub id_seconds: RangeInclusive<u64>,
 }
 
-/// Why there is no answer.
+/// Why a lookup has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
     /// The answer may be in a segment whose index is being rebuilt.
@@ -49,12 +49,12 @@ pub enum FindError {
 pub struct RecoveringIndex {
     /// The first position of its segment.
     pub first: Position,
-    /// What is wrong with it.
+    /// Why it can't be read.
     pub why: String,
 }
 
-/// The indexes of all sealed segments. Shared between threads; nobody waits for a disk while holding
-/// the lock, but for the moment in which a damaged index loses its name.
+/// The indexes of all sealed segments, shared between threads. The lock isn't held during disk
+/// access, except while a damaged index is renamed.
 pub struct Indexes {
     files: Arc<OpenFiles>,
     all: RwLock<IndexTable>,
@@ -63,29 +63,29 @@ pub struct Indexes {
 #[derive(Default)]
 struct IndexTable {
     segments: BTreeMap<Position, IndexedSegment>,
-    /// Of segments whose index was opened once, whatever became of it.
+    /// Ranges of segments whose index was opened once, even if it is damaged now.
     known_seconds: SegmentsBySecond,
-    /// Of all others.
+    /// Ranges of all other segments.
     possible_seconds: BTreeMap<Position, RangeInclusive<u64>>,
 }
 
 struct IndexedSegment {
     sealed: SealedSegment,
     index: Result<Arc<SegmentIndex>, String>,
-    /// Whether its seconds are among the known ones.
+    /// Whether its seconds are in `known_seconds`.
     is_known: bool,
 }
 
-/// What a segment has to say: its index, or that it is recovering.
+/// A segment's first position and its index; `None` if it is recovering.
 type IndexOrRecovering = (Position, Option<Arc<SegmentIndex>>);
 
 impl Indexes {
-    /// Opens the indexes of these segments. Those that cannot be opened are recovering.
+    /// Opens the indexes of these segments. Those that can't be opened are recovering.
     pub fn open_all(disk: Arc<dyn Disk>, folder: &Path, sealed: &[SealedSegment]) -> Self {
         let files = Arc::new(OpenFiles::new(disk, folder, OPEN_FILES_MAX));
         let indexes = Self { files, all: RwLock::default() };
         for segment in sealed {
-            // The error is kept with the segment: `recovering` tells it.
+            // The error is kept with the segment: `recovering_indexes` returns it.
             let _ = indexes.add(segment.clone());
         }
         indexes
@@ -116,26 +116,27 @@ impl Indexes {
         broken.collect()
     }
 
-    /// The last position under a sealed segment; what comes after is not indexed here.
+    /// The last position of the newest sealed segment; later positions aren't indexed here.
     pub fn last_position(&self) -> Option<Position> {
         self.lock_for_read().segments.values().next_back().map(|segment| segment.sealed.last)
     }
 
-    /// The index of the segment at `first`, if it is there; for a scrubber to `verify`.
+    /// The index of the segment at `first`, if it isn't recovering; a scrubber calls `verify` on
+    /// it.
     pub fn segment_index(&self, first: Position) -> Option<Arc<SegmentIndex>> {
         self.lock_for_read().segments.get(&first)?.index.as_ref().ok().cloned()
     }
 
-    /// Gives up the index of the segment at `first` until `add` brings a new one. `why` is what
-    /// `verify` said.
+    /// Discards the index of the segment at `first` until `add` supplies a new one. `why` is the
+    /// error of `verify`.
     pub fn mark_damaged(&self, first: Position, why: &dyn Display) {
         if let Some(index) = self.segment_index(first) {
             self.discard_index(&index, why);
         }
     }
 
-    /// The first command with this id. An id of a second that no sealed segment knows reads
-    /// nothing.
+    /// Finds the first command with this id. Nothing is read from disk if no sealed segment has ids
+    /// of its second. Fails if the answer may be in a recovering index.
     pub fn find(&self, id: u128) -> Result<Option<LocatedCommand>, FindError> {
         let mut unknown = None;
         let asked = self.lock_for_read().segments_of_second(id_second(id));
@@ -153,9 +154,9 @@ impl Indexes {
         unknown.map_or(Ok(None), |first| Err(FindError::Recovering { first }))
     }
 
-    /// The first command with this id, its own or another one, in the segments from the one with the
-    /// position `from` on. Asks them one after the other: it is for ids that are known to be there
-    /// soon.
+    /// Finds the first command with this id, its own id or its alias, in the segments from the one
+    /// with position `from` on. Reads them one after the other: this is for ids expected close to
+    /// `from`.
     pub fn find_from(&self, id: u128, from: Position) -> Result<Option<LocatedCommand>, FindError> {
         let mut next = Some(from);
         while let Some(from) = next {
@@ -172,8 +173,8 @@ impl Indexes {
         Ok(None)
     }
 
-    /// The commands that an account took part in, newest first: at most `limit` of those before
-    /// `before`.
+    /// The commands in which an account was debited or credited, newest first: at most `limit` of
+    /// those before `before`.
     pub fn history(
         &self,
         account: u128,
@@ -181,8 +182,8 @@ impl Indexes {
         limit: usize,
     ) -> Result<Vec<LocatedCommand>, FindError> {
         let mut page = Vec::new();
-        // Before the first command of a record there is nothing in that record, nor need its
-        // segment be asked.
+        // Before the first command of a record there is nothing in that record, so its segment
+        // isn't needed.
         let mut segments_from = match before {
             None => Some(Position::MAX),
             Some((position, 0)) => position.checked_sub(1),
@@ -217,7 +218,7 @@ impl Indexes {
         }
     }
 
-    /// What came of each command of a record, in order; `None` if no sealed segment has it.
+    /// The outcome of each command of a record, in order; `None` if no sealed segment has it.
     pub fn outcomes(&self, position: Position) -> Result<Option<Vec<OutcomeRow>>, FindError> {
         let Some((first, index)) = self.lock_for_read().segment_at_or_before(position) else {
             return Ok(None);
@@ -242,7 +243,7 @@ impl Indexes {
         Err(IndexError::OtherSegment { first, expected, found })
     }
 
-    /// Gives up an index that could not be read.
+    /// Discards an index that can't be read.
     fn discard_on_error<T>(
         &self,
         index: &Arc<SegmentIndex>,
@@ -258,12 +259,12 @@ impl Indexes {
         let first = index.first();
         let mut all = self.lock_for_write();
         let current = all.segments.get(&first).filter(|segment| {
-            // A rebuilt one may have come while this one was read.
+            // A rebuilt index may have been added while this one was read.
             segment.index.as_ref().is_ok_and(|current| Arc::ptr_eq(current, index))
         });
         let Some(sealed) = current.map(|segment| segment.sealed.clone()) else { return };
         all.put(sealed, Err(why.to_string()));
-        // Under the lock, so that it cannot be the rebuilt one that loses its name.
+        // Under the lock, so that a rebuilt index is never renamed.
         let aside = self.files.set_aside(first);
         drop(all);
         match aside {
@@ -307,8 +308,8 @@ impl IndexTable {
         self.segments.insert(first, IndexedSegment { sealed, index, is_known });
     }
 
-    /// The segments that may have an id of this second, oldest first: the first answer is the one
-    /// that counts.
+    /// The segments that may have an id of this second, oldest first, because the first match is
+    /// the answer.
     fn segments_of_second(&self, second: u64) -> Vec<IndexOrRecovering> {
         let possible = self.possible_seconds.iter().filter(|(_, all)| all.contains(&second));
         let mut firsts: Vec<_> = self.known_seconds.segments_of_second(second).collect();
@@ -322,7 +323,7 @@ impl IndexTable {
         Some(self.index_of(*first))
     }
 
-    /// The first segment that doesn't end before the position, and its last one.
+    /// The first segment that doesn't end before the position, its index, and its last position.
     fn first_reaching(
         &self,
         position: Position,

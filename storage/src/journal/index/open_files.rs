@@ -1,4 +1,4 @@
-//! The index files held open: the few asked last, not one for every segment ever sealed.
+//! The open index files: a bounded number of the most recently used ones.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,7 +27,8 @@ struct KeptFile {
     at: u64,
 }
 
-/// Who keeps a file open. A rebuilt index is a new reader, so it never meets the file it replaces.
+/// The reader for which a file is kept open. A rebuilt index is a new reader, so it never gets the
+/// file it replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReaderId(u64);
 
@@ -42,13 +43,13 @@ impl OpenFiles {
         ReaderId(kept.readers)
     }
 
-    /// Opens the index of the segment at `first`; keeping it is the caller's choice.
+    /// Opens the index of the segment at `first`, without keeping the file.
     pub(crate) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
         self.disk.open(&path_of(&self.folder, first))
     }
 
-    /// Takes the name from an index that cannot be read, durably: the next start finds none and builds it anew.
-    /// `None`: there was none any more.
+    /// Durably renames an unreadable index to its damaged name, so that the next start finds none
+    /// and rebuilds it. Returns the new path, or `None` if the file was missing.
     pub(crate) fn set_aside(&self, first: Position) -> io::Result<Option<PathBuf>> {
         let aside = aside_path_of(&self.folder, first);
         match self.disk.rename(&path_of(&self.folder, first), &aside) {
@@ -90,7 +91,7 @@ impl OpenFiles {
         self.lock().files.len()
     }
 
-    /// A panic elsewhere leaves nothing half done: every change is a single step.
+    /// A poisoned lock is safe to use: every change is a single step.
     fn lock(&self) -> MutexGuard<'_, KeptFiles> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What the index is told of one command, and what it answers about one.
+//! The row of one command: what the builder is given, and what a lookup returns.
 //!
 //! A command on disk is 40 bytes, little-endian:
 //! ```text
@@ -9,26 +9,26 @@
 use super::{Part, Position};
 use crate::bytes_at::{read_u16, read_u32, read_u64};
 
-/// What the node knows of one command. The index never decodes a command itself.
+/// One command, as the node supplies it. The index never decodes a command itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandRow {
-    /// The command's UUIDv7, or 0 when it is not to be found under an id.
+    /// The command's UUIDv7, or 0 if it can't be looked up by an id.
     pub id: u128,
-    /// Another id under which it is to be found, or 0 for none. Never one that a command has as its
-    /// own. It says nothing of when it was made, so it is found only from a position on
+    /// Another id for lookups, or 0 for none; never a command's own id. Its timestamp isn't
+    /// the time at which it was made, so it can be looked up only from a position on
     /// ([`Indexes::find_from`](super::Indexes::find_from)).
     pub alias_id: u128,
-    /// The account debited. Any number may be an account's, 0 too.
+    /// The account debited. Any number is a valid account, 0 too.
     pub debit: Option<u128>,
-    /// The account credited. Equal to `debit`, it is listed once.
+    /// The account credited. If it equals `debit`, it is listed once.
     pub credit: Option<u128>,
-    /// What came of the command.
+    /// The command's outcome.
     pub outcome: OutcomeRow,
-    /// Where the command stands in its record.
+    /// The command's location in its record.
     pub part: Part,
 }
 
-/// What came of one command. Code and flags are the node's: the index only keeps them.
+/// The outcome of one command. Code and flags are defined by the node; the index only stores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeRow {
     /// The outcome's code.
@@ -37,7 +37,7 @@ pub struct OutcomeRow {
     pub flags: u8,
     /// The outcome's number among the new outcomes of its record.
     pub index: u16,
-    /// What it was about, in minor units.
+    /// The command's amount, in minor units.
     pub amount: u64,
     /// The debited account's posted balance afterwards, in minor units.
     pub debit_after: i64,
@@ -45,23 +45,23 @@ pub struct OutcomeRow {
     pub credit_after: i64,
 }
 
-/// A command that was found: where it stands in the journal, and what came of it.
+/// A located command: its location in the journal, and its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocatedCommand {
     /// The position of its record.
     pub position: Position,
-    /// Its number among the commands of that record.
+    /// Its number among the commands of that record, from 0.
     pub command: u16,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: OutcomeRow,
-    /// Where it stands in that record.
+    /// Its location in that record.
     pub part: Part,
 }
 
 /// Bytes of one command on disk.
 pub(crate) const COMMAND_BYTES: usize = 40;
 
-/// A command on disk.
+/// Encodes a command's row.
 pub(crate) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAND_BYTES] {
     let mut bytes = [0; COMMAND_BYTES];
     bytes[0] = outcome.code;
@@ -76,13 +76,13 @@ pub(crate) fn command_to_bytes(outcome: &OutcomeRow, part: &Part) -> [u8; COMMAN
     bytes
 }
 
-/// Where a command stands, from its `COMMAND_BYTES`.
+/// Decodes a command's location from its `COMMAND_BYTES`.
 pub(crate) fn part_from_bytes(bytes: &[u8]) -> Part {
     Part { offset: read_u32(bytes, 28), bytes: read_u32(bytes, 32), checksum: read_u32(bytes, 36) }
 }
 
 impl OutcomeRow {
-    /// From the `COMMAND_BYTES` of its command.
+    /// Decodes an outcome from the `COMMAND_BYTES` of its command.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             code: bytes[0],
@@ -95,7 +95,7 @@ impl OutcomeRow {
     }
 }
 
-/// The second an id says it was made in: a UUIDv7 begins with 48 bits of milliseconds.
+/// The Unix second in an id: a UUIDv7 begins with 48 bits of milliseconds (RFC 9562 §5.7).
 pub fn id_second(id: u128) -> u64 {
     u64::try_from(id >> 80).expect("48 bits fit") / 1000
 }

@@ -1,8 +1,8 @@
-//! Reading the index of one sealed segment.
+//! Reads the index of one sealed segment.
 //!
-//! In memory: the header and where the sections are, a few hundred bytes. The rest is read when
-//! asked for, through the page cache: 64 bytes for an absent id, some ten blocks for a present one.
-//! It never writes.
+//! The header and the section offsets stay in memory, a few hundred bytes. Everything else is read
+//! when needed, through the page cache: 64 bytes for an absent id, about ten blocks for a present
+//! one. It never writes.
 
 use std::io;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct SegmentIndex {
 
 impl SegmentIndex {
     /// Opens the index of the segment that begins at `first`. Checks header and length; the rest is
-    /// checked as it is read, or all of it by `verify`.
+    /// checked as it is read, or as a whole by `verify`.
     pub fn open(disk: Arc<dyn Disk>, folder: &Path, first: Position) -> Result<Self, IndexError> {
         Self::open_among(Arc::new(OpenFiles::new(disk, folder, 1)), first)
     }
@@ -53,13 +53,13 @@ impl SegmentIndex {
         self.header.last()
     }
 
-    /// How many commands the segment holds.
+    /// The number of commands in the segment.
     pub fn command_count(&self) -> u32 {
         self.header.counts.commands
     }
 
-    /// Says whether an id of the segment may be of this second. `false` is certain; `true` too,
-    /// unless its ids are from hundreds of separate times.
+    /// Whether an id of the segment may be of this second. `false` is certain. `true` is exact
+    /// unless the ids are from hundreds of separate times.
     pub fn contains_second(&self, second: u64) -> bool {
         self.header.seconds.contains(second)
     }
@@ -69,8 +69,8 @@ impl SegmentIndex {
         Ok(self.find_id(id)?)
     }
 
-    /// The commands that an account took part in, newest first: at most `limit` of those before
-    /// `before`.
+    /// The commands in which an account was debited or credited, newest first: at most `limit` of
+    /// those before `before`.
     pub fn history(
         &self,
         account: u128,
@@ -85,7 +85,7 @@ impl SegmentIndex {
         Ok(self.command_at(position, command)?)
     }
 
-    /// What came of each command of a record, in order; `None` if the segment has no such record.
+    /// The outcome of each command of a record, in order; `None` if the segment has no such record.
     pub fn outcomes(&self, position: Position) -> io::Result<Option<Vec<OutcomeRow>>> {
         Ok(self.outcomes_at(position)?)
     }
@@ -187,7 +187,7 @@ impl SegmentIndex {
         filter::may_contain(&*self.file_handle()?, self.first(), self.layout.id_filter, id)
     }
 
-    /// Which postings are the account's: the first and how many.
+    /// The account's postings: the number of the first, and their count.
     fn postings_of(
         &self,
         blocks: &mut Blocks<'_>,
@@ -203,11 +203,12 @@ impl SegmentIndex {
         let (start, count) = (read_u32(row, 16), read_u32(row, 20));
         match start.checked_add(count) {
             Some(end) if end <= self.layout.postings.row_count() => Ok(Some((start, count))),
-            _ => Err(self.damage_error(0, "an account's postings are not there")),
+            _ => Err(self.damage_error(0, "an account's postings are missing")),
         }
     }
 
-    /// The end of those postings, of `count` from `start` on, whose ordinal is below `ordinal_end`.
+    /// Of the `count` postings from `start` on, the end of those whose ordinal is below
+    /// `ordinal_end`.
     fn postings_below(
         &self,
         blocks: &mut Blocks<'_>,
@@ -227,8 +228,8 @@ impl SegmentIndex {
         Ok(low)
     }
 
-    /// The ordinals of the record at `position`, which is in the segment: the first and the one
-    /// behind the last.
+    /// The ordinals of the record at `position`, which must be in the segment: the first, and the
+    /// one after the last.
     fn ordinals_of(
         &self,
         blocks: &mut Blocks<'_>,
@@ -249,7 +250,7 @@ impl SegmentIndex {
 
     fn locate(&self, blocks: &mut Blocks<'_>, ordinal: u32) -> Result<LocatedCommand, IndexError> {
         let row = self.row_of(blocks, ordinal)?;
-        // Of records that begin at the same ordinal only the last has commands.
+        // Of several records that begin at the same ordinal only the last one has commands.
         let records = &self.layout.records;
         let number = records
             .last_at_most(blocks, u128::from(ordinal))?
@@ -266,13 +267,13 @@ impl SegmentIndex {
         ordinal: u32,
     ) -> Result<[u8; COMMAND_BYTES], IndexError> {
         if ordinal >= self.command_count() {
-            return Err(self.damage_error(0, "a command is not there"));
+            return Err(self.damage_error(0, "a command is missing"));
         }
         Ok(read_array(self.layout.commands.read_row(blocks, ordinal)?, 0))
     }
 
-    /// The file, opened again if others were asked meanwhile. It must be the one this index was
-    /// opened with.
+    /// The open file, opened again if it was closed in favour of others. It must be the one with
+    /// which this index was opened.
     fn file_handle(&self) -> Result<Arc<dyn File>, IndexError> {
         if let Some(file) = self.files.kept_file(self.reader) {
             return Ok(file);

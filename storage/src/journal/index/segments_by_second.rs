@@ -1,7 +1,8 @@
-//! Which segments to ask for an id: those that have ids of its second.
+//! Selects the segments to search for an id: those that have ids of its second.
 //!
-//! A fresh id is later than all sealed ones, so nobody is asked. Ranges are sorted by their start,
-//! each with the furthest end up to it, so a search ends where nothing before can reach.
+//! A fresh id is later than all sealed ones, so no segment is searched. Ranges are sorted by their
+//! start, each with the largest end up to it, so that a search stops where no earlier range can
+//! reach.
 
 use super::Position;
 use super::format::seconds::SecondRange;
@@ -15,12 +16,12 @@ pub(crate) struct SegmentsBySecond {
 struct RangeEntry {
     range: SecondRange,
     segment: Position,
-    /// The furthest end of this range and all before it.
+    /// The largest end of this range and all before it.
     reach: u64,
 }
 
 impl SegmentsBySecond {
-    /// Adds the ranges of a segment that has none here.
+    /// Adds the ranges of a segment that isn't in the table.
     pub(crate) fn add(&mut self, segment: Position, ranges: &[SecondRange]) {
         let mut changed_from = self.entries.len();
         for range in ranges {
@@ -36,7 +37,7 @@ impl SegmentsBySecond {
         self.renew_reach(0);
     }
 
-    /// The segments that may have ids of this second, in no order. A segment is named once.
+    /// The segments that may have ids of this second, in no particular order, each once.
     pub(crate) fn segments_of_second(&self, second: u64) -> impl Iterator<Item = Position> {
         let end = self.entries.partition_point(|entry| entry.range.first <= second);
         self.entries[..end]
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(shelf.segments_of_second(115).count(), 0);
     }
 
-    /// A segment, where its first range starts and how wide it is, a gap, how wide the second is.
+    /// A segment, the start and width of its first range, a gap, the width of its second range.
     fn put() -> impl Strategy<Value = (u64, u64, u64, u64, u64)> {
         (0_u64..12, 0_u64..60, 0_u64..20, 1_u64..9, 0_u64..9)
     }

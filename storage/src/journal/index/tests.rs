@@ -1,4 +1,4 @@
-//! What every test of the index starts from: a segment, and answers found by looking at all of it.
+//! The common setup of the index tests: a segment, and answers computed from all its commands.
 
 mod crash;
 mod damage;
@@ -17,7 +17,7 @@ use crate::disk::{Disk, MemoryDisk};
 
 pub(crate) const FOLDER: &str = "/data/journal";
 
-/// A segment's commands, record by record, and the slow answers.
+/// A segment's commands, record by record, and the answers of a linear search.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) first: Position,
@@ -100,18 +100,18 @@ pub(crate) fn open(disk: &MemoryDisk, first: Position) -> SegmentIndex {
     SegmentIndex::open(Arc::new(disk.clone()), Path::new(FOLDER), first).unwrap()
 }
 
-/// A UUIDv7 of a millisecond; `random` tells ids of one millisecond apart.
+/// A UUIDv7 of a millisecond; `random` distinguishes ids of one millisecond.
 pub(crate) fn id_at(millisecond: u64, random: u64) -> u128 {
     let version = (0x7 << 76) | (0b10 << 62);
     (u128::from(millisecond) << 80) | version | u128::from(random & 0xffff_ffff)
 }
 
-/// An id that no command has as its own, made from one that has.
+/// An alias id, made from a command's own id.
 pub(crate) fn also_of(id: u128) -> u128 {
     id ^ (0xf << 76)
 }
 
-/// Numbers that look random and are the same every time.
+/// A reproducible sequence of pseudorandom numbers.
 pub(crate) struct Scatter(pub(super) u64);
 
 impl Scatter {

@@ -1,4 +1,4 @@
-//! Checking a whole index file: its length, and the checksum of every block and filter line.
+//! Checks a whole index file: its length, and the checksum of every block and filter line.
 
 use super::format::block::{self, BLOCK_BYTES};
 use super::format::filter::LINE_BYTES;
@@ -29,10 +29,10 @@ pub(crate) fn check_length(
         return Ok(());
     }
     let offset = bytes.min(layout.file_bytes());
-    Err(IndexError::Damaged { first, offset, what: "the file's length is another one" })
+    Err(IndexError::Damaged { first, offset, what: "the file's length is wrong" })
 }
 
-/// Checks a block full of filter lines.
+/// Checks a block of filter lines.
 fn verify_lines(
     file: &dyn File,
     first: Position,
@@ -48,7 +48,7 @@ fn verify_lines(
     for (line, bytes) in (number * lines..).zip(block.chunks_exact(LINE_BYTES)) {
         if !block::is_whole(first, line, bytes) {
             let offset = line * bytes_u64(LINE_BYTES);
-            let what = "a filter line's checksum does not match";
+            let what = "a filter line's checksum doesn't match";
             return Err(IndexError::Damaged { first, offset, what });
         }
     }

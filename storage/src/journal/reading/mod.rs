@@ -1,6 +1,11 @@
-//! Reading while the writer writes; the newest records come from memory.
+//! Reading while the writer writes. The newest records come from memory.
 //!
-//! It never returns a record whose checksum or link was not checked, except header fields by `tip_at`.
+//! It never returns a record whose checksum or link wasn't checked, except the header fields
+//! returned by `tip_at`.
+//!
+//! - `tail`: the newest records in memory.
+//! - `reader`: whole records and tips, from the tail or from segments.
+//! - `part`: single commands of a record.
 
 pub(crate) mod part;
 pub(crate) mod reader;

@@ -1,10 +1,11 @@
-//! Parts of records: one command of an entry, read without the thousands around it.
+//! Parts of records: one command of an entry, read without the rest of the record.
 //!
-//! A record's checksum and link cover all of its payload, so a part of it can't be checked by them.
-//! Whoever has seen the whole record notes where the part lies and a checksum over it and over what
-//! the record says of itself ([`Part::of_record`]); the indexes of sealed segments keep such notes.
+//! A record's checksum and link cover its whole payload and can't verify a part of it. So the
+//! location of a part is noted while the whole record is at hand, with a checksum over the part,
+//! position, term, time and link ([`Part::of_record`]). The indexes of sealed segments store such
+//! notes.
 //!
-//! It never says that a record is good: only that these bytes are what was once noted.
+//! It never vouches for the whole record: it only verifies that these bytes are the noted ones.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,19 +18,19 @@ use crate::journal::damage::Damage;
 use crate::journal::format::record::{HEADER_BYTES, Record, Tip};
 use crate::journal::{Journal, ReadError};
 
-/// Where a part of a record's payload lies, and what it must be.
+/// The location of a part of a record's payload, and its checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Where it begins in the payload.
+    /// Offset in the payload, in bytes.
     pub offset: u32,
-    /// How long it is.
+    /// Length in bytes.
     pub bytes: u32,
     /// crc32 of the record's position, term, time and link, and of the part.
     pub checksum: u32,
 }
 
 impl Part {
-    /// Notes a part of a whole record. Panics when the payload has no such part.
+    /// Describes a part of a whole record. Panics if `range` isn't inside the payload.
     pub fn of_record(record: &Record, range: Range<usize>) -> Self {
         let fits = |number| u32::try_from(number).expect("the largest payload fits 32 bits");
         let checksum = checksum(&record.tip(), &record.payload[range.clone()]);
@@ -53,21 +54,23 @@ fn checksum(tip: &Tip, part: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads parts, best those of one segment one after the other: it keeps the segment's file open.
+/// A reader of parts. It keeps one segment's file open, so reading the parts of one segment in a
+/// row is fastest.
 pub struct PartReader {
     journal: Journal,
     opened: Option<(Position, Arc<dyn File>)>,
 }
 
 impl Journal {
-    /// A reader of parts.
+    /// Creates a reader of parts.
     pub fn part_reader(&self) -> PartReader {
         PartReader { journal: self.clone(), opened: None }
     }
 }
 
 impl PartReader {
-    /// The record at a position, its payload this part alone.
+    /// Reads the record at a position with this part alone as its payload. Fails with damage if the
+    /// bytes or the header aren't the noted ones.
     pub fn read(&mut self, position: Position, part: &Part) -> Result<Record, ReadError> {
         loop {
             let (before, place) = {
@@ -119,7 +122,7 @@ impl PartReader {
     }
 }
 
-/// What is in memory was checked when it came; the note may still be another record's.
+/// A record in memory was checked when it was appended, but the note may be of another record.
 fn part_of(record: &Record, part: &Part) -> Result<Record, ReadError> {
     let range = part.range();
     let bytes = record.payload.get(range.clone());

@@ -1,8 +1,8 @@
-//! Reading records back: from the tail in memory, else from the segments, checked on the way.
+//! Reads records from the tail in memory, else from the segments, checked.
 //!
-//! Whatever is not yet durable is in the tail, so the disk is asked only for what was synced. Between
-//! looking up a record's place and reading it a truncation may cut it off: then the truncation count
-//! has changed, and the read begins again.
+//! Records that aren't durable are in the tail, so the disk is read only for synced ones. A
+//! truncation may remove a record between locating and reading it: then the truncation count has
+//! changed and the read is repeated.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,30 +18,30 @@ use crate::journal::shared::{Memory, Shared};
 use crate::journal::{Journal, format::footer};
 use crate::{Link, Position};
 
-/// How much is read from the disk at once, if a record is not larger.
+/// The most bytes read from the disk at once, unless a record is larger.
 const READ_BYTES_MAX: u64 = 4 << 20;
-/// How many places of records are looked up at once.
+/// The most record offsets read at once.
 const OFFSETS_MAX: usize = 4096;
 
-/// Why records could not be read.
+/// Why records can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The bytes are not what was written.
+    /// The bytes aren't the ones written.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// The disk does not answer.
-    #[error("{} cannot be read: {source}", path.display())]
+    /// A disk operation failed.
+    #[error("{} can't be read: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the disk said.
+        /// The error of the disk.
         source: io::Error,
     },
 }
 
-/// Where some neighbouring records lie: the first offset is the predecessor's unless the records begin
-/// their segment.
+/// The location of consecutive records in one segment. The first offset is the predecessor's,
+/// unless the records begin their segment.
 pub(crate) struct RecordLocation {
     pub(crate) file: Option<Arc<dyn File>>,
     pub(crate) path: PathBuf,
@@ -49,16 +49,16 @@ pub(crate) struct RecordLocation {
     pub(crate) from: Position,
     /// Records from `from` to the end of the segment.
     count: u64,
-    /// How many of them are wanted, at least one.
+    /// The number of wanted records, at least one.
     limit: u64,
     pub(crate) offsets: Vec<u32>,
-    /// Where the frames of the segment end.
+    /// The offset at which the segment's frames end.
     end: u64,
 }
 
 impl Journal {
-    /// Records from `from` up to `until` (exclusive), while their payloads fit in `bytes_max`; at least
-    /// one if there is one. What comes from the disk is checked by checksum and link.
+    /// Reads records from `from` up to `until` (exclusive) while their payloads fit in `bytes_max`,
+    /// but at least one if there is one. Records from the disk are checked by checksum and link.
     pub fn read(
         &self,
         from: Position,
@@ -77,14 +77,15 @@ impl Journal {
         }
     }
 
-    /// Whether a read or a walk by [`Self::scrub`] has met damage since the start: what then ends the node isn't a fault that
-    /// a new start could mend.
+    /// Whether a read or a walk by [`Self::scrub`] has found damage since the start. If so, a
+    /// restart can't fix the fault that ends the node.
     #[must_use]
     pub fn damage_found(&self) -> bool {
         self.shared.damage_found()
     }
 
-    /// The record at a position without its payload, unchecked if it comes from the disk.
+    /// The record at a position without its payload; `None` if the journal ends before it. From the
+    /// disk only the magic and the position are checked.
     pub fn tip_at(&self, position: Position) -> io::Result<Option<Tip>> {
         let (before, place) = {
             let memory = self.shared.lock_memory();
@@ -138,7 +139,8 @@ impl Shared {
                     ));
                     return Ok(found);
                 }
-                // Behind the tail's beginning the disk may still hold what a truncation has taken back.
+                // From the tail's first position on, the disk may still hold records that a
+                // truncation removed.
                 let end_on_disk = memory.tail.first().map_or(end, |first| end.min(first));
                 let mut place = self.locate_record(&memory, next);
                 place.limit = place.count.min(end_on_disk - next);
@@ -157,7 +159,7 @@ impl Shared {
     }
 
     pub(crate) fn locate_record(&self, memory: &Memory, position: Position) -> RecordLocation {
-        let segment = memory.segment_of(position).expect("what is not in the tail is on disk");
+        let segment = memory.segment_of(position).expect("what isn't in the tail is on disk");
         let index = position - segment.first;
         let count = segment.count - index;
         RecordLocation {
@@ -172,7 +174,7 @@ impl Shared {
         }
     }
 
-    /// Opens the file and looks the offsets up in the footer where memory doesn't have them.
+    /// Opens the file, and reads the offsets from the footer if memory doesn't have them.
     pub(crate) fn open_location(
         &self,
         place: &mut RecordLocation,
@@ -217,8 +219,8 @@ impl Shared {
         let read = file
             .read_at(&mut buffer, start)
             .map_err(|source| ReadError::Io { path: place.path.clone(), source })?;
-        // It ends early where a cut that was asked for before this read has just been made: behind the
-        // last record that stays there was a mark. A record that isn't whole is found out below.
+        // The read is short if a truncation queued earlier was performed just now: a mark stood
+        // after the last record that stays. An incomplete record is detected below.
         buffer.truncate(read);
         let buffer = Bytes::from(buffer);
         let mut found: Vec<Record> = Vec::new();
@@ -238,7 +240,8 @@ impl Shared {
         Ok(found)
     }
 
-    /// The record that begins at `begin` of what was read, its payload a slice of it.
+    /// Checks the record that begins at `begin` of the buffer; its payload is a slice of the
+    /// buffer.
     fn record_in(
         &self,
         buffer: &Bytes,
@@ -248,9 +251,10 @@ impl Shared {
     ) -> Result<Record, &'static str> {
         let begin = usize::try_from(begin).map_err(|_| "record lies outside its segment")?;
         let frame = buffer.get(begin..).ok_or("record lies outside its segment")?;
-        let header = RecordHeader::decode(frame).ok_or("no record's magic where one is due")?;
+        let header =
+            RecordHeader::decode(frame).ok_or("no record's magic where a record is expected")?;
         let frame = frame.get(..in_memory(header.frame_bytes()));
-        let frame = frame.ok_or("record is longer than its place")?;
+        let frame = frame.ok_or("record is longer than its slot")?;
         let payload_of =
             |range: std::ops::Range<usize>| buffer.slice(begin + range.start..begin + range.end);
         record::check(frame, &self.options.cluster, due, previous, payload_of)
@@ -258,14 +262,15 @@ impl Shared {
     }
 }
 
-/// Offsets of the record before `index` (if any) and of those from it on; none for a sealed segment.
+/// Offsets of the record before `index` (if any) and of those from `index` on; empty for a sealed
+/// segment.
 fn offsets_around(segment: &Segment, index: u64) -> Vec<u32> {
     let index = usize::try_from(index).expect("a segment's records are counted in memory");
     let from = index.saturating_sub(1).min(segment.offsets.len());
     segment.offsets[from..].iter().take(OFFSETS_MAX).copied().collect()
 }
 
-/// The link of the record before the first one of a place.
+/// The link of the record before the first one of a location.
 fn previous_link(file: &dyn File, place: &RecordLocation) -> Result<Link, ReadError> {
     if place.from > place.segment_first {
         return Ok(read_tip(file, &place.path, u64::from(place.offsets[0]))?.link);
@@ -278,7 +283,8 @@ fn previous_link(file: &dyn File, place: &RecordLocation) -> Result<Link, ReadEr
     Ok(header.previous)
 }
 
-/// The bytes to read for the records at `offsets`: about `room`, and all of the first record.
+/// The byte range to read for the records at `offsets`: about `room` bytes, and at least the whole
+/// first record.
 fn read_range(offsets: &[u32], place: &RecordLocation, room: usize) -> (u64, u64) {
     let start = u64::from(offsets[0]);
     let enough = start + READ_BYTES_MAX.min(bytes_u64(room).saturating_add(READ_BYTES_MAX / 16));
@@ -293,12 +299,12 @@ fn read_range(offsets: &[u32], place: &RecordLocation, room: usize) -> (u64, u64
     (start, place.end)
 }
 
-/// The header of the record at `offset`, unchecked but for its magic.
+/// The header of the record at `offset`. Only its magic is checked.
 pub(crate) fn read_tip(file: &dyn File, path: &Path, offset: u64) -> Result<Tip, ReadError> {
     read_header(file, path, offset).map(|(_, tip)| tip)
 }
 
-/// The same, with the rest of the header.
+/// Like [`read_tip`], with the whole header.
 pub(crate) fn read_header(
     file: &dyn File,
     path: &Path,
@@ -307,8 +313,9 @@ pub(crate) fn read_header(
     let mut bytes = [0; record::HEADER_BYTES];
     read_exact_at(file, &mut bytes, offset)
         .map_err(|source| ReadError::Io { path: path.to_path_buf(), source })?;
-    let header = RecordHeader::decode(&bytes)
-        .ok_or_else(|| Damage::new(path, offset, 0, "no record's magic where one is due"))?;
+    let header = RecordHeader::decode(&bytes).ok_or_else(|| {
+        Damage::new(path, offset, 0, "no record's magic where a record is expected")
+    })?;
     Ok((header, header.tip(&bytes)))
 }
 

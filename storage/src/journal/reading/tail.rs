@@ -1,4 +1,4 @@
-//! The newest records in memory: all that are not yet durable, and as many durable ones as fit.
+//! The newest records in memory: all that aren't durable, and as many durable ones as fit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::Position;
 use crate::journal::format::record::Record;
 
-/// What a record costs in memory besides its payload, roughly.
+/// The approximate memory of a record besides its payload, in bytes.
 const RECORD_BYTES: usize = 160;
 
 pub(crate) struct Tail {
@@ -35,8 +35,8 @@ impl Tail {
         self.records.get(usize::try_from(index).ok()?)
     }
 
-    /// Records from `from` up to `until` (exclusive) while their payloads fit in `room`.
-    /// `from` is held, or nothing is returned. The first is returned whatever its size if `force`.
+    /// Records from `from` up to `until` (exclusive) while their payloads fit in `room`; nothing if
+    /// `from` isn't held. With `force` the first one is returned whatever its size.
     pub(crate) fn records_between(
         &self,
         from: Position,
@@ -57,15 +57,15 @@ impl Tail {
         found
     }
 
-    /// Forgets every record after `last`; all of them if `last` is none.
+    /// Removes every record after `last`, or all if `last` is `None`.
     pub(crate) fn truncate_after(&mut self, last: Option<Position>) {
         while self.records.back().is_some_and(|record| Some(record.position) > last) {
             self.bytes -= self.records.pop_back().map_or(0, |record| memory_bytes(&record));
         }
     }
 
-    /// Takes out the oldest durable records until the rest fits; dropping them is the caller's, away
-    /// from any lock.
+    /// Removes the oldest durable records until the rest fits, and returns them so that the caller
+    /// drops them outside any lock.
     pub(crate) fn evict(&mut self, durable: Option<Position>) -> Vec<Arc<Record>> {
         let mut evicted = Vec::new();
         while self.bytes > self.bytes_max

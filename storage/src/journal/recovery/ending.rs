@@ -1,18 +1,18 @@
-//! How a segment that was being written may end. The recovery table:
+//! Judges how a segment that was being written ends. The recovery table:
 //!
-//! | the last frame | claimed by a mark, here or behind it | do |
+//! | the frame after the last good one | claimed by a mark before or after it | action |
 //! |---|---|---|
-//! | whole, then zeros | – | keep |
-//! | broken | no | **cut**, and keep the bytes aside: torn by the crash |
+//! | zeros to the end | no further record | keep |
+//! | broken | no | **cut**, and keep the bytes in `cut/`: torn by the crash |
 //! | broken or missing | yes | **refuse**: it was acknowledged |
-//! | whole, link or position does not match | – | **refuse**: history was altered |
+//! | whole, but position or link doesn't match | – | **refuse**: history was altered |
 //!
-//! A batch is written at once and synced once, and a disk may keep its sectors in any order: whole
-//! records behind a broken one may be of the same torn batch and prove nothing. The next batch does: it
-//! begins with a mark, written only after the one before was synced. So a broken record with anything
-//! of a later batch behind it is refused, and so is one in the newest batch once a quiet moment, or a
-//! clean stop, has written the mark that covers it. Before that, rot in the newest batch looks like a
-//! tear: the one case that stays open.
+//! A batch is written at once and synced once, and the disk may keep its sectors in any order:
+//! whole records after a broken one may belong to the same torn batch and prove nothing. The next
+//! batch does: it begins with a mark that is written only after the previous batch was synced. So a
+//! broken record followed by anything of a later batch is refused. So is one in the newest batch,
+//! once the mark that covers the batch was written while idle or at a clean stop. Before that,
+//! damage in the newest batch looks like a torn write: this case stays open.
 
 use std::path::Path;
 
@@ -23,21 +23,21 @@ use crate::journal::damage::{Damage, Fault};
 use crate::journal::format::record::{Record, Tip};
 use crate::journal::format::segment::{FRAMES_AT, Suffix};
 
-/// What a walk found in a segment up to its end.
+/// The content of a segment, as found by a walk to its end.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentContent {
     pub(crate) offsets: Vec<u32>,
     pub(crate) first: Option<Tip>,
     pub(crate) last: Option<Tip>,
-    /// Where the last record ends.
+    /// The offset at which the last record ends.
     pub(crate) records_end: u64,
-    /// Records that some mark claims to be synced.
+    /// The number of records that a mark claims to be synced.
     pub(crate) claimed: u64,
-    /// Records that some mark claims to be committed.
+    /// The number of records that a mark claims to be committed.
     pub(crate) committed: u64,
 }
 
-/// What to do with the end of the newest segment.
+/// The verdict on the end of the newest segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Zeros follow the last frame.
@@ -46,7 +46,8 @@ pub(crate) enum Ending {
     Torn { from: u64, until: u64 },
 }
 
-/// Walks to the first thing that is neither record nor mark.
+/// Walks to the first bytes that are neither record nor mark. `each` gets every record and its
+/// offset; an `Err` of it is damage at that record.
 pub(crate) fn walk_through(
     walk: &mut FrameWalk<'_>,
     each: &mut dyn FnMut(&Record, u64) -> Result<(), String>,
@@ -89,12 +90,12 @@ pub(crate) fn judge_newest(
         StopReason::Altered(what) => return refuse(what.to_owned()),
         StopReason::Footer => {
             return refuse(format!(
-                "it was being sealed, the segment from {} is missing",
+                "it was being sealed, and the segment that begins at {} is missing",
                 walk.due
             ));
         }
         StopReason::Broken(what) => what,
-        StopReason::Blank => "nothing where a record is due",
+        StopReason::Blank => "nothing where a record is expected",
     };
     let until = walk.last_nonzero_byte()?.map_or(walk.offset, |last| last + 1);
     let claimed = content.claimed.max(walk.claimed_behind(until)?);
@@ -108,8 +109,8 @@ pub(crate) fn judge_newest(
     Ok(Ending::Torn { from: walk.offset, until })
 }
 
-/// Checks the end of a segment that others follow: whole, then zeros, or whatever was to become its
-/// footer while it was being sealed.
+/// Checks the end of a segment that others follow: whole records, then zeros, or an unfinished
+/// footer if the segment was being sealed.
 pub(crate) fn check_rolled(
     walk: &FrameWalk<'_>,
     stop: StopReason,
@@ -122,7 +123,7 @@ pub(crate) fn check_rolled(
     }
     match stop {
         StopReason::Broken(what) | StopReason::Altered(what) => refuse(what.to_owned()),
-        StopReason::Footer => refuse("a footer in a segment that is not being sealed".to_owned()),
+        StopReason::Footer => refuse("a footer in a segment that isn't being sealed".to_owned()),
         StopReason::Blank if walk.due < next_first => {
             refuse(format!("records up to {} are missing", next_first - 1))
         }
@@ -130,9 +131,7 @@ pub(crate) fn check_rolled(
             refuse(format!("the next segment begins at {next_first} again"))
         }
         StopReason::Blank => match walk.last_nonzero_byte()? {
-            Some(last) => {
-                refuse(format!("byte at offset {last} is not zero behind the last record"))
-            }
+            Some(last) => refuse(format!("byte at offset {last} isn't zero after the last record")),
             None => Ok(()),
         },
     }

@@ -1,4 +1,4 @@
-//! Which files a journal's folder has, in order, and whether they are the ones that belong there.
+//! Lists the segment files of a journal's folder and checks that they are the expected ones.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::journal::format::footer::Footer;
 use crate::journal::format::segment::{FRAMES_AT, HEADER_BYTES, SegmentHeader, Suffix, parse_name};
 use crate::{ClusterId, Link, Position};
 
-/// The journal's folder in a data folder.
+/// The name of the journal's folder in a data folder.
 pub(crate) const FOLDER: &str = "journal";
-/// Where recovery keeps what it cut off.
+/// The name of the folder in which recovery keeps the bytes it cut off.
 pub(crate) const CUT_FOLDER: &str = "cut";
 
-/// A segment's file by its name alone.
+/// A segment's file, described by its name alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentFile {
     pub(crate) first: Position,
@@ -23,8 +23,8 @@ pub(crate) struct SegmentFile {
     pub(crate) path: PathBuf,
 }
 
-/// The segments' files, sorted. Refuses two files for one segment, a journal that does not begin at 0,
-/// and one whose newest segment is sealed: there is always an open one behind it.
+/// Lists the segment files in order. Rejects two files for one segment, a journal that doesn't
+/// begin at 0, and one whose newest segment is sealed: an open one always follows it.
 pub(crate) fn list_segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<SegmentFile>, Fault> {
     let mut segments: Vec<SegmentFile> = Vec::new();
     for name in disk.list(folder)? {
@@ -43,13 +43,13 @@ pub(crate) fn list_segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<Segmen
         return Err(Damage::new(&oldest.path, 0, oldest.first, what).into());
     }
     if let Some(newest) = segments.last().filter(|newest| newest.suffix != Suffix::Open) {
-        let what = "the newest segment is sealed, the open one behind it is missing";
+        let what = "the newest segment is sealed, and the open one after it is missing";
         return Err(Damage::new(&newest.path, 0, newest.first, what).into());
     }
     Ok(segments)
 }
 
-/// Opens a segment and checks that its header continues the chain where it is known.
+/// Opens a segment and checks that its header continues the chain, if `previous` is known.
 pub(crate) fn open_segment(
     disk: &dyn Disk,
     named: &SegmentFile,
@@ -74,7 +74,8 @@ pub(crate) fn read_header(
     Ok(SegmentHeader::decode(&bytes[..count]).map_err(|what| Damage::new(path, 0, first, what))?)
 }
 
-/// The footer of a sealed segment, checked against its name and size, its table not read.
+/// Reads the footer of a sealed segment and checks it against the file's name and size. The table
+/// isn't read.
 pub(crate) fn read_footer(file: &dyn File, named: &SegmentFile) -> Result<Footer, Fault> {
     let refuse =
         |what: String| Damage::new(&named.path, file.len().unwrap_or(0), named.first, what);
@@ -86,7 +87,7 @@ pub(crate) fn read_footer(file: &dyn File, named: &SegmentFile) -> Result<Footer
     Ok(footer)
 }
 
-/// Refuses a gap or an overlap between a segment and the records before it.
+/// Rejects a gap or an overlap between a segment and the records before it.
 pub(crate) fn check_follows(named: &SegmentFile, due: Position) -> Result<(), Damage> {
     if named.first == due {
         return Ok(());
@@ -98,7 +99,7 @@ pub(crate) fn check_follows(named: &SegmentFile, due: Position) -> Result<(), Da
     Err(Damage::new(&named.path, 0, named.first, what))
 }
 
-/// Refuses a journal whose newest segment was noted beside the vote and is gone.
+/// Rejects a journal whose newest noted segment is missing.
 pub(crate) fn check_newest(newest: &SegmentFile, noted: Option<Position>) -> Result<(), Damage> {
     match noted {
         Some(noted) if noted > newest.first => {
@@ -109,7 +110,7 @@ pub(crate) fn check_newest(newest: &SegmentFile, noted: Option<Position>) -> Res
     }
 }
 
-/// Gives an error of the disk the name of the file.
+/// Adds the file's path to an error of the disk.
 pub(crate) fn error_with_path(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

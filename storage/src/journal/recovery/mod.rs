@@ -1,9 +1,14 @@
-//! Opening a journal, after a crash or not.
+//! Opens a journal, after a crash or a clean stop.
 //!
-//! Sealed segments are checked by header and footer, their links from one to the next; rolled ones and
-//! the open one are walked whole. The open one is then copied up to its last good record into a new
-//! file that is synced and renamed over it, so that what is answered for from now on is on the disk and
-//! not only in the page cache. Refuses, and changes nothing, where the rules of `ending` say so.
+//! Sealed segments are checked by header, footer and the link from one to the next. Rolled segments
+//! and the open one are walked whole. The open one is then copied up to its last good record into a
+//! new file that is synced and renamed over it, so that all records this node acknowledges are on
+//! the disk and not only in the page cache. Where the rules in `ending` refuse, the open fails and
+//! leaves the segments as they are, except that an unfinished seal may have been undone.
+//!
+//! - `layout`: the segment files and their order.
+//! - `walk`: one segment, frame by frame.
+//! - `ending`: the recovery table for the end of a segment.
 
 pub(crate) mod ending;
 pub(crate) mod layout;
@@ -29,53 +34,54 @@ use crate::disk::{Disk, File};
 use crate::vote::{self, StoredVote, VoteError, VoteFiles};
 use crate::{Link, Position};
 
-/// What opening found, for the log and for consensus.
+/// The result of opening a journal, for the log and for consensus.
 #[derive(Clone, Debug)]
 pub struct JournalRecovery {
     /// The newest vote.
     pub vote: Option<StoredVote>,
     /// The newest record.
     pub last: Option<Tip>,
-    /// A position known to be committed; more may be.
+    /// The newest position known to be committed; later ones may be committed too.
     pub committed: Option<Position>,
-    /// Torn bytes cut off the end, none of them acknowledged.
+    /// The number of torn bytes cut off the end. None of them was acknowledged.
     pub cut_bytes: u64,
-    /// Where they are kept.
+    /// The file that keeps them.
     pub cut_file: Option<PathBuf>,
     /// Number of segments.
     pub segments: usize,
-    /// How many of them are sealed.
+    /// Number of sealed segments.
     pub sealed: usize,
 }
 
-/// Why a journal was not opened.
+/// Why a journal wasn't opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// A rule is broken: what was acknowledged may be lost. Nothing was changed.
+    /// A rule of the recovery table is broken: acknowledged records may be lost. The segments were
+    /// left as they are, except that an unfinished seal may have been undone.
     #[error(transparent)]
     Damaged(#[from] Damage),
-    /// The vote cannot be loaded.
+    /// The vote can't be loaded.
     #[error(transparent)]
     Vote(#[from] VoteError),
-    /// There was a journal here, and no segment is left.
+    /// The vote notes a segment, but there is none.
     #[error("{}: there was a journal here, and all its segments are missing", folder.display())]
     SegmentsMissing {
         /// The journal's folder.
         folder: PathBuf,
     },
-    /// The disk does not answer, or is full.
+    /// A disk operation failed, or the disk is full.
     #[error("{}: {source}", path.display())]
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// What the disk said.
+        /// The error of the disk.
         source: io::Error,
     },
 }
 
 impl OpenError {
-    /// Whether the data is damaged, rather than the disk out of order.
+    /// Whether the data is damaged, as opposed to a failed disk operation.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::SegmentsMissing { .. } => true,
@@ -85,7 +91,7 @@ impl OpenError {
     }
 }
 
-/// Opens the journal of a data folder, or makes it. On return all of it is durable.
+/// Opens the journal of a data folder, or creates it. All its records are durable on return.
 pub fn open(
     disk: Arc<dyn Disk>,
     data_folder: &Path,
@@ -242,7 +248,7 @@ impl JournalOpening<'_> {
             reader::ReadError::Io { source, .. } => Fault::Io(source),
         })?;
         if last.position != footer.last || last.link != footer.last_link {
-            let what = "the last record is not the one its footer names";
+            let what = "the last record isn't the one its footer names";
             return Err(Damage::new(&named.path, at, footer.last, what).into());
         }
         let segment = Segment {
@@ -288,7 +294,7 @@ impl JournalOpening<'_> {
         Ok(RecoveredSegment { segment, last, committed: content.committed })
     }
 
-    /// Cuts an unfinished footer off, and gives the segment the name of one that has none.
+    /// Cuts off an unfinished footer and renames the segment back to `.open`.
     fn undo_sealing(&self, named: &SegmentFile, file: &dyn File, end: u64) -> io::Result<()> {
         file.set_len(end)?;
         file.sync_data()?;
@@ -314,7 +320,7 @@ impl JournalOpening<'_> {
 struct RecoveredSegment {
     segment: Segment,
     last: Tip,
-    /// Records known to be committed.
+    /// The number of records known to be committed.
     committed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! One segment, frame by frame, in the order of its bytes, with nothing trusted.
+//! Walks one segment frame by frame. Every byte is checked before it is used.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use crate::journal::format::record::{self, PAYLOAD_BYTES_MAX, Record, RecordRefu
 use crate::journal::format::segment::{FRAMES_AT, SegmentHeader};
 use crate::{Link, Position};
 
-/// How much is read at once, if a frame is not larger.
+/// The most bytes read at once, unless a frame is larger.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// What stands at the walk's offset.
+/// The frame at the walk's offset.
 #[derive(Debug)]
 pub(crate) enum FoundFrame {
     Record(Record),
@@ -22,32 +22,32 @@ pub(crate) enum FoundFrame {
     Stop(StopReason),
 }
 
-/// Why the walk does not go on. Its offset is where the reason stands.
+/// Why the walk stops. Its offset is where the reason was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopReason {
-    /// Zeros, or the end of the file. Whether all the rest is zero is the caller's to ask.
+    /// Zeros, or the end of the file. The caller checks whether the rest is zero.
     Blank,
     /// A footer, whole or not.
     Footer,
-    /// Nothing whole: torn or rotten.
+    /// An incomplete frame: torn or damaged.
     Broken(&'static str),
-    /// Whole, and not what belongs there.
+    /// A whole frame, but not the expected one.
     Altered(&'static str),
 }
 
 pub(crate) struct FrameWalk<'a> {
     window: Window<'a>,
     header: SegmentHeader,
-    /// Where the next frame begins.
+    /// The offset of the next frame.
     pub(crate) offset: u64,
-    /// The position due next.
+    /// The position of the next record.
     pub(crate) due: Position,
     /// The link of the record before it.
     pub(crate) previous: Link,
 }
 
 impl<'a> FrameWalk<'a> {
-    /// From the first frame of a segment whose header was read and checked.
+    /// Starts at the first frame of a segment whose header was read and checked.
     pub(crate) fn new(file: &'a dyn File, header: SegmentHeader) -> io::Result<Self> {
         let window = Window { file, length: file.len()?, start: 0, bytes: Vec::new() };
         let (due, previous) = (header.first, header.previous);
@@ -93,19 +93,19 @@ impl<'a> FrameWalk<'a> {
         let place = self.mark_location(self.offset);
         let bytes = self.window.read_bytes(self.offset, MARK_BYTES)?;
         let Some(mark) = Mark::decode(bytes, &place) else {
-            return Ok(FoundFrame::Stop(StopReason::Broken("mark checksum does not match")));
+            return Ok(FoundFrame::Stop(StopReason::Broken("mark checksum doesn't match")));
         };
         let is_sound = mark.durable <= self.due && mark.committed <= mark.durable;
         if !is_sound {
             return Ok(FoundFrame::Stop(StopReason::Altered(
-                "mark claims records that are not before it",
+                "mark claims records that aren't before it",
             )));
         }
         self.offset += bytes_u64(MARK_BYTES);
         Ok(FoundFrame::Mark(mark))
     }
 
-    /// The last byte from the walk's offset on that is not zero.
+    /// The offset of the last nonzero byte from the walk's offset on.
     pub(crate) fn last_nonzero_byte(&self) -> io::Result<Option<u64>> {
         let mut chunk = vec![0; self.window.chunk_bytes()];
         let zeros = chunk.clone();
@@ -124,8 +124,8 @@ impl<'a> FrameWalk<'a> {
         }
     }
 
-    /// The largest number of synced records that a mark from the walk's offset up to `until` claims.
-    /// Bytes inside whole records are payload and claim nothing.
+    /// The largest number of synced records claimed by a mark between the walk's offset and
+    /// `until`. Bytes inside whole records are payload and claim nothing.
     pub(crate) fn claimed_behind(&mut self, until: u64) -> io::Result<u64> {
         let mut claimed = 0;
         let mut offset = self.offset;
@@ -165,7 +165,7 @@ impl Window<'_> {
         usize::try_from(self.length).unwrap_or(WINDOW_BYTES).clamp(1, WINDOW_BYTES)
     }
 
-    /// `length` bytes from `offset`, fewer only at the end of the file.
+    /// Returns `length` bytes from `offset`; fewer only at the end of the file.
     fn read_bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let begin = offset.checked_sub(self.start).and_then(|begin| usize::try_from(begin).ok());
         let held = begin.is_some_and(|begin| {

@@ -1,10 +1,10 @@
-//! Reading everything back and comparing it with what must be there. Writes nothing.
+//! Reads everything back and checks it. It never writes.
 //!
-//! Every byte in front of the end of the newest record is part of something checked: headers, marks,
-//! records with their padding and links, footers with their tables, the zeros of full segments, and both
-//! copies of the vote.
-//! Torn bytes behind the newest record of a stopped node are counted and not damage, by the rules of
-//! `ending`. While the node runs, the walk stops at the position that was durable when it began.
+//! Every byte before the end of the newest record is part of a checked structure: headers, marks,
+//! records with padding and links, footers with tables, the zeros of full segments, and both copies
+//! of the vote. Torn bytes after the newest record of a stopped node are counted and aren't damage,
+//! by the rules of `recovery::ending`. While the node runs, the walk ends at the position that was
+//! durable when it began.
 
 mod scrub;
 
@@ -21,7 +21,7 @@ use super::recovery::walk::{FoundFrame, FrameWalk, StopReason};
 use crate::disk::{Disk, File};
 use crate::{ClusterId, Link, Position, vote};
 
-/// What a walk over a whole journal found to be in order.
+/// The summary of a verified journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Number of segments.
@@ -30,17 +30,17 @@ pub struct Verified {
     pub records: u64,
     /// The newest record.
     pub last: Option<Tip>,
-    /// The link of the newest record, or the first link of the cluster.
+    /// The chain head: the link of the newest record, or the genesis link.
     pub head: Link,
-    /// Bytes behind the newest record that a crash left; the next start cuts them off.
+    /// The number of torn bytes after the newest record; the next start cuts them off.
     pub torn_bytes: u64,
 }
 
 pub(crate) type RecordVisitor<'a> = &'a mut dyn FnMut(&Record) -> Result<(), String>;
 
-/// Walks the journal of a data folder whose node is stopped (or a copy of one). `each` sees every
-/// record in order; what it refuses is damage at that record. Without `cluster` the first segment's
-/// own is taken.
+/// Verifies the journal of a stopped node's data folder, or of a copy. `each` gets every record in
+/// order; an `Err` of it is damage at that record. Without `cluster` the id in the first segment's
+/// header is used. Never writes.
 pub fn verify(
     disk: &dyn Disk,
     data_folder: &Path,
@@ -82,7 +82,7 @@ fn read_cluster(disk: &dyn Disk, first: &SegmentFile) -> Result<ClusterId, Damag
     Ok(header.map_err(|fault| fault.into_damage(&first.path, first.first))?.cluster)
 }
 
-/// The walk from segment to segment.
+/// The state of a walk from segment to segment.
 pub(crate) struct ChainVerifier<'a> {
     cluster: ClusterId,
     pub(crate) due: Position,
@@ -137,12 +137,12 @@ impl<'a> ChainVerifier<'a> {
                 return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
             }
             StopReason::Footer | StopReason::Blank => {
-                let what = "the frames do not end where the footer says";
+                let what = "the frames don't end where the footer says";
                 return Err(Damage::new(&named.path, walk.offset, walk.due, what).into());
             }
         }
         if content.offsets != table || !matches_footer(&header, &walk, &content, &footer) {
-            return Err(at_footer("the footer does not describe the records".to_owned()).into());
+            return Err(at_footer("the footer doesn't describe the records".to_owned()).into());
         }
         self.advance_past(&walk, &content);
         Ok(())
@@ -164,7 +164,7 @@ impl<'a> ChainVerifier<'a> {
         Ok(())
     }
 
-    /// Returns how many torn bytes follow the newest record.
+    /// Returns the number of torn bytes after the newest record.
     fn verify_newest(&mut self, disk: &dyn Disk, named: &SegmentFile) -> Result<u64, Fault> {
         let file = disk.open(&named.path)?;
         let mut walk = FrameWalk::new(&*file, self.check_header(&*file, named)?)?;
@@ -179,7 +179,7 @@ impl<'a> ChainVerifier<'a> {
         })
     }
 
-    /// Walks a segment that is still in use up to `end` (exclusive), and not a byte further.
+    /// Walks a segment that is still in use up to `end` (exclusive) and reads no frame beyond it.
     pub(crate) fn verify_up_to(
         &mut self,
         file: &dyn File,
@@ -202,7 +202,7 @@ impl<'a> ChainVerifier<'a> {
                     return Err(Damage::new(&named.path, offset, due, what).into());
                 }
                 FoundFrame::Stop(StopReason::Blank | StopReason::Footer) => {
-                    let what = "nothing where a durable record is due";
+                    let what = "nothing where a durable record is expected";
                     return Err(Damage::new(&named.path, offset, due, what).into());
                 }
             }

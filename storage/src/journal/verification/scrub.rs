@@ -1,4 +1,4 @@
-//! Verifying a journal while it is being written: all of it, or one sealed segment at a time.
+//! Verifies a journal while it is being written: all of it, or one sealed segment.
 
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use crate::journal::recovery::layout::{self, SegmentFile};
 use crate::{Link, Position};
 
 impl Journal {
-    /// Walks this journal while it is being written, up to the position that is durable now. Should
-    /// uncommitted records be truncated meanwhile, it ends at them.
+    /// Verifies this journal beside the writer, up to the position that is durable now. If
+    /// uncommitted records are truncated meanwhile, the walk ends at them. `each` gets every record
+    /// in order; an `Err` of it is damage at that record.
     pub fn verify(&self, each: RecordVisitor<'_>) -> Result<Verified, Damage> {
         let (durable, committed, truncations, places) = {
             let memory = self.shared.lock_memory();
@@ -35,7 +36,8 @@ impl Journal {
             };
             if let Err(fault) = result {
                 let damage = fault.into_damage(&place.named.path, chain.due);
-                // Committed by now or not: what was not when the walk began may have been cut since.
+                // Records that weren't committed when the walk began may have been truncated since,
+                // even if their positions are committed now.
                 let may_be_cut = Some(damage.position) > committed;
                 if may_be_cut && self.shared.lock_memory().truncations != truncations {
                     break;
@@ -47,7 +49,8 @@ impl Journal {
         Ok(chain.build_summary(walked, 0))
     }
 
-    /// Walks one sealed segment whole, and compares its first link with the segment before it.
+    /// Verifies one whole sealed segment, including its link to the segment before it. Damage also
+    /// sets [`Journal::damage_found`].
     pub fn scrub(&self, first: Position) -> Result<(), Damage> {
         self.walk_sealed(first).inspect_err(|_| self.shared.mark_damaged())
     }
@@ -108,10 +111,10 @@ impl Journal {
     }
 }
 
-/// A segment as it was when the walk began.
+/// A segment's description when the walk began.
 struct SegmentSnapshot {
     named: SegmentFile,
-    /// None for a sealed one.
+    /// `None` for a sealed one.
     file: Option<Arc<dyn File>>,
     /// One more than its last position.
     end: Position,

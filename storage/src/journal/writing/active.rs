@@ -1,7 +1,7 @@
-//! The segment that is being written, and the batch on its way into it.
+//! The segment being written, and the batch that is gathered for it.
 //!
-//! Small payloads are gathered into one buffer, large ones go to the file from where they are.
-//! Nothing is durable before `sync`, and any error is final for the whole journal.
+//! Small payloads are copied into one buffer; large ones are written to the file from where they
+//! are. Nothing is durable before `sync`. Any error is final for the whole journal.
 
 use std::io;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::journal::format::record::{Record, padding_bytes};
 use crate::journal::format::segment::{FRAMES_AT, SegmentHeader};
 use crate::{ClusterId, Position};
 
-/// Payloads from this size on are not copied.
+/// Payloads of at least this size aren't copied.
 const LARGE_PAYLOAD_BYTES: usize = 64 << 10;
-/// What is gathered before it is handed to the file.
+/// The buffer is written to the file when it reaches this size.
 const GATHER_BYTES: usize = 1 << 20;
-/// Room kept in a segment for the marks written when nothing else is.
+/// Space kept free in a segment for marks that are written while idle.
 const MARKS_ROOM: u64 = 2 * 24;
-const _: () = assert!(MARK_BYTES == 24, "the room for marks is counted in marks");
+const _: () = assert!(MARK_BYTES == 24, "the space for marks is a number of marks");
 
 pub(crate) struct ActiveSegment {
     pub(crate) file: Arc<dyn File>,
     pub(crate) first: Position,
     /// Records written, synced or not.
     pub(crate) count: u64,
-    /// Where the next frame begins, what is gathered included.
+    /// The offset of the next frame, gathered bytes included.
     pub(crate) end: u64,
-    /// Offsets of records written since they were last taken.
+    /// Offsets of the records written since the offsets were last taken.
     pub(crate) offsets: Vec<u32>,
     /// A mark was written while idle, and nothing was synced since.
     pub(crate) has_unsynced_mark: bool,
@@ -36,7 +36,7 @@ pub(crate) struct ActiveSegment {
 }
 
 impl ActiveSegment {
-    /// A segment that is on disk with `count` records and frames up to `end`.
+    /// A segment on disk with `count` records and frames up to `end`.
     pub(crate) fn from_existing(
         file: Arc<dyn File>,
         cluster: ClusterId,
@@ -48,14 +48,14 @@ impl ActiveSegment {
         Self { file, first, count, end, offsets, has_unsynced_mark, gathered, cluster }
     }
 
-    /// A new segment in a blank file. Its header goes out with the first batch.
+    /// A new segment in a file of zeros. Its header is written with the first batch.
     pub(crate) fn begin(file: Arc<dyn File>, header: &SegmentHeader) -> Self {
         let mut active = Self::from_existing(file, header.cluster, header.first, 0, FRAMES_AT);
         active.gathered.extend_from_slice(&header.encode());
         active
     }
 
-    /// Whether a record still belongs in this segment. The first one always does.
+    /// Whether a record still fits in this segment. The first record always does.
     pub(crate) fn fits(&self, record: &Record, segment_bytes: u64) -> bool {
         self.count == 0 || self.end + MARKS_ROOM + record.frame_bytes() <= segment_bytes
     }
@@ -64,7 +64,7 @@ impl ActiveSegment {
         self.end + MARKS_ROOM <= segment_bytes
     }
 
-    /// The position due next.
+    /// The position of the next record.
     pub(crate) fn next_position(&self) -> Position {
         self.first + self.count
     }
@@ -93,12 +93,12 @@ impl ActiveSegment {
         if self.gathered.len() >= GATHER_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Hands what is gathered to the file, without waiting for the disk.
+    /// Writes the gathered bytes to the file without a sync.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        // A header is gathered before `end` counts anything, so the start is found from the end.
+        // The header isn't counted by `end`, so the start is computed from the end.
         self.file.write_at(&self.gathered, self.end - bytes_u64(self.gathered.len()))?;
         self.gathered.clear();
         Ok(())

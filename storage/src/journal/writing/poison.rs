@@ -1,11 +1,12 @@
-//! After one failed write or sync the journal stops for ever.
+//! Poisoning: after one failed write or sync the journal stops permanently.
 //!
-//! The kernel marks pages clean when a sync fails: a second sync would lie. So nothing is tried again;
-//! every call and every waiting completion gets the first reason, and the process is to end.
+//! The kernel marks pages clean when a sync fails, so a second sync could succeed without having
+//! written them. So nothing is retried: every call and every waiting completion gets the first
+//! reason, and the process should exit.
 
 use std::sync::Arc;
 
-/// The journal has stopped, and why.
+/// The journal has stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the journal has stopped: {reason}")]
 pub struct Poisoned {

@@ -1,5 +1,5 @@
-//! The next segment, reserved on the disk ahead of need, so that a full disk is known while the open
-//! segment still has room.
+//! Reserves the next segment on disk ahead of need, so that a full disk is detected while the open
+//! segment still has space.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ impl Writer {
         wanting && self.active.end >= self.ask_again_at.max(quarter)
     }
 
-    /// Reserves the next segment ahead of need. A full disk is noted, not an error: the active segment
-    /// still has room.
+    /// Reserves the rest of the open segment, if it isn't, and the next segment. A full disk is
+    /// recorded and isn't an error: the active segment still has space.
     pub(crate) fn reserve(&mut self) -> io::Result<()> {
         if self.shared.lacks_space(SpaceNeed::Rest) {
             let rest = self.active.file.allocate(self.shared.options.segment_bytes);

@@ -1,8 +1,8 @@
-//! Making sure of the newest segment before anything rests on it.
+//! Rewrites the newest segment at a start, before anything depends on it.
 //!
-//! After a kill the tail of a file may be in the page cache only, and after a failed sync the cache may
-//! call it clean and never write it. So at every start the good prefix is written once more and synced:
-//! as a new file that takes the old one's place, or in place where the disk is full.
+//! After a kill the end of a file may exist only in the page cache, and after a failed sync the
+//! cache may consider it clean and never write it. So every start writes the good prefix again and
+//! syncs it: to a new file that replaces the old one, or in place if the disk is full.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +19,8 @@ use crate::journal::recovery::ending::{Ending, SegmentContent};
 use crate::journal::recovery::layout::{self, CUT_FOLDER, SegmentFile};
 
 impl JournalOpening<'_> {
-    /// Copies torn bytes to `cut/`. On a full disk they are dropped: none was acknowledged.
+    /// Copies torn bytes to `cut/` and returns the path. On a full disk they are dropped (`None`):
+    /// none of them was acknowledged.
     pub(crate) fn keep_cut_bytes(
         &self,
         named: &SegmentFile,
@@ -46,8 +47,8 @@ impl JournalOpening<'_> {
         }
     }
 
-    /// Makes the good prefix durable, with a mark that says so: in a new file that takes the old one's
-    /// place, or, where there is no room for one, by writing the same bytes where they are.
+    /// Makes the good prefix durable, followed by a mark that claims it: in a new file that
+    /// replaces the old one, or, without space for one, by writing the same bytes in place.
     pub(crate) fn rewrite(
         &self,
         named: &SegmentFile,
@@ -106,7 +107,7 @@ impl JournalOpening<'_> {
         Ok(active)
     }
 
-    /// An allocated file of zeros under the name of the spare: the spare itself, if there is one.
+    /// An allocated file of zeros named `spare`; an existing spare is reused.
     pub(crate) fn blank_file(&self) -> io::Result<Arc<dyn File>> {
         let path = self.folder.join(SPARE);
         let file = match self.disk.open(&path) {

@@ -1,7 +1,7 @@
-//! Closing a full segment for ever: a footer, the exact length, and a new name.
+//! Seals a full segment: adds a footer, cuts the file to its exact length, and renames it.
 //!
-//! Before its footer is written the file is named `.sealing`, durably, so that after a crash an
-//! unfinished footer is known for one; start-up cuts it off and the segment is sealed again.
+//! Before the footer is written the file is durably renamed to `.sealing`, so that an unfinished
+//! footer is recognized after a crash; the next start cuts it off and the segment is sealed again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,23 @@ use crate::journal::format::segment::{SegmentState, Suffix, file_name};
 use crate::journal::reading::reader::{self, ReadError};
 use crate::journal::shared::SpaceNeed;
 
-/// Why a segment was not sealed.
+/// Why a segment wasn't sealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// Only a rolled segment can be sealed.
     #[error("no rolled segment begins at {0}")]
     NotRolled(Position),
-    /// What is not committed may still be truncated.
-    #[error("the segment that begins at {0} is not committed to its end")]
+    /// Some of its records aren't committed and may still be truncated.
+    #[error("the segment that begins at {0} isn't committed to its end")]
     NotCommitted(Position),
-    /// Its records cannot be read back.
+    /// Its records can't be read back.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
-    /// There is no room for the footer; it can be tried again.
-    #[error("no room to seal the segment that begins at {0}")]
+    /// The disk has no space for the footer; sealing can be retried.
+    #[error("no space to seal the segment that begins at {0}")]
     DiskFull(Position),
-    /// The disk failed, and the journal has stopped.
+    /// The disk failed and the journal has stopped.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
 }
@@ -45,8 +45,9 @@ struct Rolled {
 }
 
 impl Journal {
-    /// Seals the rolled segment that begins at `first`. The caller has applied all of it. Blocks, and
-    /// runs beside the writer, which never touches a rolled segment.
+    /// Seals the rolled segment that begins at `first`; durable on return. The caller must have
+    /// applied all its records. Blocks, and runs beside the writer, which never touches a rolled
+    /// segment.
     pub fn seal(&self, first: Position) -> Result<(), SealError> {
         let rolled = self.rolled_segment(first)?;
         let tip_of = |offset: Option<&u32>| {

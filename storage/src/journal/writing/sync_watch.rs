@@ -1,10 +1,11 @@
-//! Who is told of the journal's syncs: storage measures nothing itself, since it asks no clock.
+//! Reports the journal's syncs. Storage reads no clock, so the caller measures their duration.
 
-/// Told on the writer's thread, around every fdatasync of a segment that appends wait for. It must not wait for anything.
+/// Called on the writer's thread around every fdatasync of a segment that appends wait for.
+/// Implementations must not block.
 pub trait SyncWatch: Send + Sync {
-    /// One begins: what was gathered is with the file.
+    /// A sync begins. The gathered bytes were written to the file before.
     fn sync_begins(&self);
 
-    /// It has ended. A sync that failed never does: it ends the journal.
+    /// The sync succeeded. Not called after a failed sync, which poisons the journal.
     fn sync_ends(&self);
 }

@@ -1,9 +1,10 @@
-//! Cutting off records that lost an election, so that no crash brings one back.
+//! Removes records that lost an election, so that no crash restores one.
 //!
-//! Segments that lie behind the cut go first, newest first; then the segment with the cut is cut and
-//! synced, and only then may anything be written where the dead records stood. At every point between
-//! the journal on disk is a whole one: the old, shortened from its end. Sealed segments are out of
-//! reach, and a rolled one is reopened only where it holds uncommitted records, so sealing never races.
+//! Segments after the cut are removed first, newest first. Then the segment with the cut is
+//! shortened and synced, and only then may anything be written where the removed records were.
+//! After a crash at any point the journal on disk is a whole prefix of the old one. Sealed segments
+//! are never touched. A rolled segment is reopened only if it holds uncommitted records, so
+//! truncation never races with sealing.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::journal::format::segment::{FRAMES_AT, SegmentState, Suffix, file_name
 use crate::journal::shared::SpaceNeed;
 
 impl Writer {
-    /// Cuts everything behind `last` off the disk, durably.
+    /// Durably removes everything after `last` from the disk.
     pub(crate) fn truncate(&mut self, last: Option<Tip>) -> io::Result<()> {
         let due = last.map_or(0, |tip| tip.position + 1);
         while self.active.first > due {
@@ -29,7 +30,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the newest segment, once the one before it is noted as the newest.
+    /// Removes the newest segment after the one before it was noted as the newest.
     fn drop_active(&mut self) -> io::Result<()> {
         let dropped = self.active.first;
         self.active = self.reopen_previous();
@@ -56,7 +57,7 @@ impl Writer {
         )
     }
 
-    /// Leaves the active segment with the records before `due` and nothing behind them.
+    /// Cuts the active segment so that it ends before `due`.
     fn cut_active(&mut self, due: Position) -> io::Result<()> {
         let count = due - self.active.first;
         let end = self.end_of(count)?;
@@ -72,7 +73,7 @@ impl Writer {
         file.sync_data()
     }
 
-    /// Where the first `count` records of the active segment end.
+    /// The offset at which the first `count` records of the active segment end.
     fn end_of(&self, count: u64) -> io::Result<u64> {
         let Some(newest) = count.checked_sub(1) else { return Ok(FRAMES_AT) };
         let offset = {

@@ -1,9 +1,9 @@
-//! The writer: takes what the handles queued and makes it durable, in order, one sync for all that
-//! waits. A thread drives it in production, a task in the simulation.
+//! The writer: makes queued jobs durable, in order, with one sync for all waiting appends (group
+//! commit). A thread drives it in production, a task in the simulation.
 //!
-//! Appends that wait together are one batch: a mark, the records, one fdatasync. A vote or a truncation
-//! between them is a turn of its own, so nothing overtakes. Everything is told only when it is durable.
-//! The first failure poisons the journal; nothing is tried again.
+//! Appends that wait together are one batch: a mark, the records, one fdatasync. A vote or a
+//! truncation between them is a separate turn, so nothing overtakes. Completions are called only
+//! after the sync. The first failure poisons the journal; nothing is retried.
 
 use std::io;
 use std::sync::Arc;
@@ -21,31 +21,31 @@ use crate::journal::shared::{Queued, Shared, SpaceNeed, WriterJob};
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
 
-/// The name of the segment reserved ahead of need.
+/// The file name of the segment reserved ahead of need.
 pub(crate) const SPARE: &str = "spare";
-/// After so much quiet the newest records get a mark of their own.
+/// After this much idle time the newest records get a mark of their own.
 const QUIET: Duration = Duration::from_millis(20);
-/// How often a full disk is asked again while nothing else happens.
+/// The interval at which an idle writer retries a reservation on a full disk.
 const FULL_RETRY: Duration = Duration::from_millis(500);
-/// How many jobs one turn of the thread takes.
+/// The most jobs that one step of the thread takes.
 const JOBS_MAX: usize = 4096;
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriterStep {
-    /// Jobs were made durable and told so.
+    /// Jobs were made durable and their completions called.
     Worked,
     /// Nothing was queued.
     Idle,
-    /// The journal has stopped; everyone who waited was told.
+    /// The journal is poisoned; all waiting completions were called with the reason.
     Poisoned,
 }
 
-/// Owns the files that are being written.
+/// The single writer. Owns the open segment, the spare and the vote files.
 pub struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) active: ActiveSegment,
-    /// Whether the active segment is still called `spare`.
+    /// Whether the active segment's file is still named `spare`.
     is_unnamed: bool,
     pub(crate) spare: Option<Arc<dyn File>>,
     pub(crate) votes: VoteFiles,
@@ -53,9 +53,9 @@ pub struct Writer {
     newest: Option<Tip>,
     /// The newest synced position.
     pub(crate) synced: Option<Position>,
-    /// What the last mark said.
+    /// The content of the last mark.
     marked: Mark,
-    /// While the disk is full: where the active segment ends when it is asked again.
+    /// While the disk is full: the end of the active segment from which a reservation is retried.
     pub(crate) ask_again_at: u64,
 }
 
@@ -69,7 +69,7 @@ impl Writer {
         Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
     }
 
-    /// Does what is queued, at most `jobs_max` jobs, and tells those who asked. Blocks on the disk.
+    /// Performs at most `jobs_max` queued jobs and calls their completions. Blocks on the disk.
     pub fn step(&mut self, jobs_max: usize) -> WriterStep {
         let mut waiting = match self.take_jobs(jobs_max) {
             Ok(waiting) if waiting.is_empty() => return WriterStep::Idle,
@@ -102,8 +102,8 @@ impl Writer {
         WriterStep::Worked
     }
 
-    /// For quiet moments: covers the newest records with a mark, without a sync, and reserves the next
-    /// segment.
+    /// Called while idle: covers the newest records with a mark, without a sync, and reserves the
+    /// next segment.
     pub fn handle_idle(&mut self) {
         if self.shared.lock_memory().poisoned.is_some() {
             return;
@@ -114,7 +114,8 @@ impl Writer {
         }
     }
 
-    /// The thread's loop. Returns when the journal is poisoned, or closed and all work is done.
+    /// The loop of the writer's thread. Returns when the journal is poisoned, or closed with no
+    /// jobs left.
     pub fn run(mut self) {
         loop {
             match self.step(JOBS_MAX) {
@@ -137,8 +138,8 @@ impl Writer {
         }
     }
 
-    /// Waits for work, or until closed or poisoned; true if it was quiet for as long as `at_most`, or
-    /// if there is nothing left to wait for.
+    /// Waits for jobs, or until closed or poisoned. Returns true if `at_most` passed without a job,
+    /// or if the journal is closed and none is left.
     fn wait_for_jobs(&self, at_most: Option<Duration>) -> bool {
         let mut memory = self.shared.lock_memory();
         loop {
@@ -181,7 +182,7 @@ impl Writer {
         WriterStep::Poisoned
     }
 
-    /// One turn: any number of appends, or one job of another kind.
+    /// Performs one turn: any number of appends, or one job of another kind.
     fn perform(&mut self, turn: &[Queued]) -> io::Result<()> {
         match &turn[0].job {
             WriterJob::Append(_) => {
@@ -225,7 +226,7 @@ impl Writer {
         if is_marked { self.sync(truncations) } else { Ok(()) }
     }
 
-    /// Makes the batch durable, names its segment if that is new, and says so.
+    /// Makes the batch durable, renames its segment if it is new, and publishes the result.
     fn sync(&mut self, truncations: u64) -> io::Result<()> {
         self.sync_active()?;
         if std::mem::take(&mut self.is_unnamed) {
@@ -242,7 +243,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The one fdatasync for all that waits.
+    /// The one fdatasync for all waiting appends.
     fn sync_active(&mut self) -> io::Result<()> {
         let Some(watch) = self.shared.sync_watch.get() else { return self.active.sync() };
         self.active.flush()?;
@@ -252,7 +253,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a new segment in the reserved file. Not a byte of the old one is left unsynced.
+    /// Begins a new segment in the reserved file. The old segment has no unsynced bytes left.
     fn roll(&mut self, first: Position) -> io::Result<()> {
         if self.active.has_unsynced_mark {
             self.sync_active()?;
@@ -290,7 +291,8 @@ impl Writer {
         });
     }
 
-    /// Tells memory what is durable, unless a truncation asked for meanwhile makes it out of date.
+    /// Publishes the durable position to memory, unless a truncation queued meanwhile makes it out
+    /// of date.
     fn publish_durable(&mut self, truncations: u64) {
         let mut memory = self.shared.lock_memory();
         let segment = memory.segments.last_mut().expect("there is always an open segment");
@@ -312,7 +314,8 @@ impl Writer {
         let committed = {
             let memory = self.shared.lock_memory();
             if !memory.jobs.is_empty() {
-                // What is committed may be of records that a truncation in the queue makes room for: not those on disk.
+                // The committed position may refer to records that replace, after a queued
+                // truncation, the ones on disk.
                 return Ok(());
             }
             memory.committed
@@ -344,7 +347,7 @@ impl WriterJob {
     }
 }
 
-/// A mark never claims more than what is synced here.
+/// Builds a mark. It never claims more than is synced on this node.
 fn build_mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
     let count = |position: Option<Position>| position.map_or(0, |position| position + 1);
     Mark { durable: count(synced), committed: count(committed.min(synced)) }

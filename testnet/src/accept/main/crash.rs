@@ -1,4 +1,4 @@
-//! Rows a, b and c: the demo, the primary killed again and again, and all three killed at once.
+//! Rows a, b and c: the demo, repeated kills of the primary, and a kill of all three sites at once.
 
 use std::{path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     scenarios::failover,
 };
 
-/// As on a fresh clone: nothing is there.
+/// As on a fresh clone, without any files.
 pub(crate) async fn demo(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     nodes::kill_all(testnet).await?;
     files::wipe(testnet)?;

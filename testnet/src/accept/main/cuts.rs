@@ -1,4 +1,5 @@
-//! Row d: the primary is cut off, both ways, only in, only out. The others go on; it acknowledges nothing meanwhile.
+//! Row d: the primary is isolated, in both directions, only in, only out. The others continue; the
+//! isolated site acknowledges nothing.
 
 use std::{
     sync::{
@@ -33,7 +34,7 @@ use crate::{
 };
 
 const NEW_PRIMARY_WITHIN: Duration = Duration::from_secs(5);
-/// How long the cut lasts at least, so that the old primary has every chance to do harm.
+/// The shortest cut: long enough for a misbehaving old primary to do harm.
 const CUT_LASTS: Duration = Duration::from_secs(6);
 const BOTH: Cut = Cut { incoming: true, outgoing: true };
 
@@ -73,7 +74,10 @@ async fn cut_one_direction(
     sleep(CUT_LASTS.saturating_sub(start.elapsed())).await;
     let (tried, acknowledged) = stranded.stop_and_count();
     sheet.record_claim(
-        format!("{name}: {} acknowledged {acknowledged} of {tried} commands meanwhile", old.name),
+        format!(
+            "{name}: {} acknowledged {acknowledged} of {tried} commands during the cut",
+            old.name
+        ),
         tried > 0 && acknowledged == 0,
     );
     relay.order(Order::Heal { node: old.node, cut: BOTH })?;
@@ -81,13 +85,13 @@ async fn cut_one_direction(
     Ok(())
 }
 
-/// A client that knows only the site that is cut off, and accounts of its own.
+/// A client with its own accounts that connects only to the isolated site.
 struct IsolatedClient {
     client: Client,
     accounts: Arc<LoadAccounts>,
 }
 
-/// What it does meanwhile.
+/// The client's attempts during the cut.
 struct RunningAttempts {
     counts: Arc<AttemptCounts>,
     task: JoinHandle<()>,
@@ -108,11 +112,11 @@ impl IsolatedClient {
         let accounts = Arc::new(LoadAccounts::draw(2));
         let mut history = History::new(Arc::clone(&accounts));
         accounts::open(&client, &accounts, &mut history).await?;
-        ensure!(client.current_site().is_some(), "the client doesn't know whom it talks to");
+        ensure!(client.current_site().is_some(), "the client isn't connected to a site");
         Ok(Self { client, accounts })
     }
 
-    /// All that it sends, it sends after the cut.
+    /// Starts sending; every command is sent after the cut.
     fn start_sending(self) -> RunningAttempts {
         let counts = Arc::new(AttemptCounts::default());
         let shared = Arc::clone(&counts);
@@ -137,7 +141,7 @@ impl IsolatedClient {
 }
 
 impl RunningAttempts {
-    /// How many it tried, and how many were acknowledged until now.
+    /// Stops; returns how many commands were tried and how many were acknowledged.
     fn stop_and_count(self) -> (u64, u64) {
         self.counts.ended.store(true, SeqCst);
         let counted = (self.counts.tried.load(SeqCst), self.counts.acknowledged.load(SeqCst));

@@ -1,4 +1,5 @@
-//! Rows h and i: what is on one node's disk is lost or changed, and the node says so instead of serving it.
+//! Rows h and i: data on one node's disk is lost or changed, and the node reports it instead of
+//! serving it.
 
 use std::{
     fs,
@@ -66,20 +67,20 @@ async fn check_rebuilt(
     let log = site.log_since(log);
     let line = log.lines().find(|line| says_so(line));
     sheet.record_claim(
-        format!("{}: balances {how}; the log says: {}", site.name, line.unwrap_or("nothing")),
+        format!("{}: balances {how}; log: {}", site.name, line.unwrap_or("nothing")),
         line.is_some(),
     );
-    // A pause of the load leaves the sites idle, so that each takes a digest of the same state.
+    // Pausing the load leaves the sites idle, so that all digests are of the same state.
     load.pause().await;
     let (_, equal) = audit::compare_sites(testnet).await?;
     sheet.record_claim(
-        format!("{}: balances {how}; the digest is that of the others", site.name),
+        format!("{}: balances {how}; its digest equals the others'", site.name),
         equal,
     );
     Ok(())
 }
 
-/// Flips bytes all over every file, so that no dead area can hide the damage.
+/// Flips bytes throughout every file, so that no unused area can hide the damage.
 fn flip_bytes(folder: &Path) -> anyhow::Result<usize> {
     let mut flipped = 0;
     for path in files_below(folder)? {
@@ -131,7 +132,7 @@ pub(crate) async fn damage_sealed_segment(
     let name =
         segment.file_name().and_then(|name| name.to_str()).context("a segment without a name")?;
     let named = [name, "byte", "position"].iter().all(|word| text.contains(word));
-    sheet.record_claim(format!("it names file, offset and position: {text}"), named);
+    sheet.record_claim(format!("the output names file, offset and position: {text}"), named);
 
     check_refuses_to_vote(testnet, site, name, sheet).await?;
     flip_bit(&segment, middle)?;
@@ -159,13 +160,10 @@ async fn check_refuses_to_vote(
         refusal = line_with(&site.log_since(log), &[segment, "peer"]);
     }
     let said = refusal.as_deref().unwrap_or("nothing");
-    sheet.record_claim(
-        format!("the log says which segment must come back: {said}"),
-        refusal.is_some(),
-    );
+    sheet.record_claim(format!("the log names the segment to restore: {said}"), refusal.is_some());
     let serves = match admin::status(&site.admin_socket()).await {
         Ok(status) => status.ready || matches!(status.role, Role::Primary | Role::Follower),
-        // It may as well not run at all.
+        // Not running counts, too.
         Err(_) => false,
     };
     sheet.record_claim(format!("{} neither votes nor serves", site.name), !serves);
@@ -180,7 +178,7 @@ fn first_sealed(site: &Site) -> anyhow::Result<PathBuf> {
     sealed.with_context(|| format!("no sealed segment in {}", journal.display()))
 }
 
-/// Flips one bit of the byte at this offset; twice puts it back.
+/// Flips one bit of the byte at this offset; a second call restores it.
 pub(crate) fn flip_bit(path: &Path, offset: u64) -> anyhow::Result<()> {
     let mut bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let byte = bytes.get_mut(usize::try_from(offset)?).context("the offset is beyond the file")?;
@@ -188,7 +186,7 @@ pub(crate) fn flip_bit(path: &Path, offset: u64) -> anyhow::Result<()> {
     fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
-/// The first line that contains all these words, in whatever case.
+/// The first line that contains all these words, ignoring case.
 pub(crate) fn line_with(text: &str, words: &[&str]) -> Option<String> {
     let found = text.lines().find(|line| {
         let line = line.to_lowercase();

@@ -1,8 +1,8 @@
-//! Row `main.disk`: full disks of running sites. Every site's data folder lies on a file system of a few hundred MiB in
-//! memory, so that it can be filled and emptied again; that needs the right to mount.
+//! Row `main.disk`: full disks under running sites. Every site's data folder is on a tmpfs of a few
+//! hundred MiB, so that it can be filled and emptied again; mounting it needs root.
 //!
-//! One follower's disk is full, then the primary's, then all three. Nothing acknowledged is lost, and with room again
-//! everybody goes on.
+//! First one follower's disk is full, then the primary's, then all three. Nothing acknowledged is
+//! lost, and with free space all sites continue.
 
 use std::{fs, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
@@ -35,13 +35,13 @@ use crate::{
 };
 
 const DISK_BYTES: u64 = 768 << 20;
-/// What a filled disk still has: less than anything that the journal asks for.
+/// The free space of a filled disk: less than the journal ever asks for.
 const LEFT_BYTES: u64 = 64 << 10;
-/// Beside the flood, to see what others notice of it.
+/// Runs next to the flood, to measure the effect on other clients.
 const LOAD: LoadPlan = LoadPlan { clients: 2, callers: 4, wallets: 50, seed: 9 };
-/// What one full disk may cost those who ask meanwhile: a hand-over, or nothing.
+/// The longest gap that one full disk may cause for clients: a handover, or none.
 const GAP: Duration = Duration::from_secs(2);
-/// So many batches fill two segments of 64 MiB and more.
+/// This many batches fill two segments of 64 MiB and more.
 const BATCHES_MAX: usize = 300;
 
 pub(crate) async fn check_full_disks(
@@ -52,7 +52,7 @@ pub(crate) async fn check_full_disks(
     let disks = Disks::mount(testnet).await?;
     let mut told = Box::pin(check_each_full_disk(testnet, sheet)).await;
     if let Err(error) = &told {
-        sheet.record_claim(format!("could not go on: {error:#}"), false);
+        sheet.record_claim(format!("aborted: {error:#}"), false);
         told = Ok(());
     }
     disks.unmount_all(testnet).await?;
@@ -76,7 +76,7 @@ impl Disks {
         Ok(mounted)
     }
 
-    /// Ends the sites and takes the disks away, with everything that is on them.
+    /// Kills the sites and unmounts the disks; their content is lost.
     async fn unmount_all(self, testnet: &Testnet) -> anyhow::Result<()> {
         nodes::kill_all(testnet).await?;
         for site in &testnet.sites {
@@ -91,7 +91,7 @@ impl Disks {
     }
 }
 
-/// Moves what a stopped site has to a new file system in its place.
+/// Moves a stopped site's data to a new file system mounted in its place.
 fn put_on_small_disk(site: &Site) -> anyhow::Result<()> {
     let (data, kept) = (site.data(), site.folder().join("kept"));
     fs::rename(&data, &kept).with_context(|| data.display().to_string())?;
@@ -101,7 +101,7 @@ fn put_on_small_disk(site: &Site) -> anyhow::Result<()> {
     mount("evenkeel", &data, "tmpfs", MountFlags::empty(), Some(size.as_c_str())).with_context(
         || {
             format!(
-                "mounting a small tmpfs on {}: this row needs the right to mount (root)",
+                "mounting a small tmpfs on {}: this row needs permission to mount (root)",
                 data.display()
             )
         },
@@ -128,7 +128,7 @@ fn filler(site: &Site) -> std::path::PathBuf {
     site.data().join("filler")
 }
 
-/// Takes all room on a site's disk but a little.
+/// Fills a site's disk up to a small rest.
 fn fill(site: &Site) -> anyhow::Result<()> {
     let file = fs::File::create(filler(site))?;
     let mut filled = 0;
@@ -140,7 +140,7 @@ fn fill(site: &Site) -> anyhow::Result<()> {
         }
         match fallocate(&file, FallocateFlags::empty(), 0, filled + free - LEFT_BYTES) {
             Ok(()) => filled += free - LEFT_BYTES,
-            // The node was faster and took some of it.
+            // The node allocated some of the space first.
             Err(rustix::io::Errno::NOSPC) => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("filling {}'s disk", site.name));
@@ -177,13 +177,13 @@ async fn check_each_full_disk(testnet: &Testnet, sheet: &mut ResultSheet) -> any
     load.await_acknowledged(200, PATIENCE).await?;
     let (asked, lost) = flood.ask_again().await?;
     sheet.record_claim(
-        format!("{asked} of {} batches asked for again, {lost} lost", flood.batches.len()),
+        format!("{asked} commands of {} batches sent again, {lost} lost", flood.batches.len()),
         lost == 0,
     );
     stage::finish_and_audit(testnet, load, sheet).await
 }
 
-/// A follower that can't write any more stops and says so; the others don't even wait for it.
+/// A follower that can't write stops and logs the reason; the others don't wait for it.
 async fn check_full_follower(
     testnet: &Testnet,
     flood: &mut Flood,
@@ -214,9 +214,9 @@ async fn check_stops_by_itself(
     let line = line_with(&site.log_since(log), &["stopped", "journal can't be written"]);
     sheet.record_claim(
         format!(
-            "{}: its disk full, it stops by itself: {}",
+            "{}: with a full disk it stops by itself: {}",
             site.name,
-            line.as_deref().unwrap_or("its log says nothing")
+            line.as_deref().unwrap_or("no such line in its log")
         ),
         stopped && line.is_some(),
     );
@@ -245,11 +245,14 @@ async fn check_comes_back(
     remove_filler(site)?;
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
-    sheet.record_claim(format!("{}: room made and started, it has caught up", site.name), true);
+    sheet.record_claim(
+        format!("{}: space freed and node started, it has caught up", site.name),
+        true,
+    );
     Ok(())
 }
 
-/// A primary whose disk is full hands its role to a site with room, before it has to stop.
+/// A primary with a full disk hands over to a site with free space, before it has to stop.
 async fn check_full_primary(
     testnet: &Testnet,
     flood: &mut Flood,
@@ -268,7 +271,7 @@ async fn check_full_primary(
     }
     let said = steps_aside.as_deref().unwrap_or("nothing");
     sheet.record_claim(
-        format!("{}, the primary: its disk full, it says: {said}", site.name),
+        format!("{}, the primary, with a full disk: log: {said}", site.name),
         steps_aside.is_some(),
     );
     check_stops_by_itself(testnet, site, flood, sheet).await?;
@@ -278,7 +281,8 @@ async fn check_full_primary(
     check_comes_back(testnet, site, sheet).await
 }
 
-/// Nobody has room: new commands are refused, nothing was done, and with room again the same processes go on.
+/// All disks are full: new commands are refused without effect, and with free space the same
+/// processes continue.
 async fn check_all_full(
     testnet: &Testnet,
     flood: &mut Flood,
@@ -292,7 +296,10 @@ async fn check_all_full(
         match flood.try_batch().await {
             Err(error @ ClientError::Unavailable(_)) => break error.to_string(),
             Err(error) => bail!("neither done nor refused: {error}"),
-            Ok(()) => ensure!(start.elapsed() < PATIENCE * 4, "full disks, and nobody refuses"),
+            Ok(()) => ensure!(
+                start.elapsed() < PATIENCE * 4,
+                "all disks are full, but no command is refused"
+            ),
         }
     };
     let overloaded = refused.contains("overloaded") && refused.contains("disk is full");
@@ -304,11 +311,14 @@ async fn check_all_full(
     }
     let start = Instant::now();
     while flood.try_batch().await.is_err() {
-        ensure!(start.elapsed() < PATIENCE, "there's room again, and nobody takes commands");
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "there is free space again, but no command is accepted"
+        );
         sleep(Duration::from_millis(100)).await;
     }
     let same = processes.iter().all(|process| !process.is_gone());
-    sheet.record_claim("room made on all: the same three processes go on", same);
+    sheet.record_claim("space freed on all: the same three processes continue", same);
     up::await_caught_up(testnet, PATIENCE).await?;
     let (_, equal) = audit::compare_sites(testnet).await?;
     sheet.record_claim("… and their digests are equal", equal);
@@ -332,11 +342,12 @@ async fn check_wallet_refusal(
     );
     let show = ["show", &from, "--json"];
     let output = stage::run_evenkeel(testnet, &[&base[..], &show].concat()).await?;
-    sheet.record_claim("… and wallet show goes on", output.status.success());
+    sheet.record_claim("… and wallet show still works", output.status.success());
     Ok(())
 }
 
-/// Large batches of transfers with long memos, to fill journals quickly; some of each are asked for again at the end.
+/// Large batches of transfers with long memos, to fill the journals quickly; some of each are sent
+/// again at the end.
 struct Flood {
     client: Client,
     accounts: Arc<LoadAccounts>,
@@ -353,18 +364,18 @@ impl Flood {
         Ok(Self { client, accounts, batches: Vec::new() })
     }
 
-    /// One that has to be decided, whatever happens to a site: the same again until it is.
+    /// Submits a batch, retrying until it's decided.
     async fn send_batch(&mut self) -> anyhow::Result<()> {
         let commands = self.commands()?;
         let start = Instant::now();
         while let Err(error) = self.client.submit(&commands).await {
-            ensure!(start.elapsed() < PATIENCE, "the flood stands still: {error}");
+            ensure!(start.elapsed() < PATIENCE, "the flood makes no progress: {error}");
         }
         self.batches.push(commands);
         Ok(())
     }
 
-    /// One that may be refused.
+    /// Submits a batch that may be refused.
     async fn try_batch(&mut self) -> Result<(), ClientError> {
         let commands =
             self.commands().map_err(|error| ClientError::Unavailable(error.to_string()))?;
@@ -387,13 +398,13 @@ impl Flood {
         Ok((0..COMMANDS_MAX / 2).map(one).collect())
     }
 
-    /// How many were asked for again, and how many of them aren't known. Some of each batch, which is one entry of the
-    /// journal: questions take room there, too.
+    /// Sends some commands of each batch again; returns how many, and how many of them weren't
+    /// replays. Only some, since each request is a journal entry and needs space, too.
     async fn ask_again(&self) -> anyhow::Result<(usize, usize)> {
         let (mut asked, mut lost) = (0, 0);
         for batch in &self.batches {
             let some: Vec<Command> = batch.iter().step_by(64).cloned().collect();
-            let answers = self.client.submit(&some).await.context("asking again")?;
+            let answers = self.client.submit(&some).await.context("sending again")?;
             asked += some.len();
             lost += answers.iter().filter(|answer| !answer.replayed).count();
         }

@@ -1,4 +1,5 @@
-//! Row l: what is on disk before an answer goes out, as strace sees it; and nodes whose disk is memory.
+//! Row l: what is durable before an answer is sent, observed with strace; and nodes with data in
+//! memory.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +40,8 @@ pub(crate) async fn check_traced(testnet: &Testnet, sheet: &mut ResultSheet) -> 
     check_in_memory(testnet, sheet).await
 }
 
-/// One transfer after the other: when each was sent and answered, against when the journals were synced.
+/// Sends transfers one by one, and compares the times of requests and answers with those of the
+/// journals' syncs.
 async fn check_syncs_before_answers(
     testnet: &Testnet,
     sheet: &mut ResultSheet,
@@ -54,7 +56,7 @@ async fn check_syncs_before_answers(
         let trace = Strace::attach(pid, trace_folder(testnet, &site.name))?;
         let start = Instant::now();
         while !trace.is_following() {
-            ensure!(start.elapsed() < PATIENCE, "strace can't follow {}", site.name);
+            ensure!(start.elapsed() < PATIENCE, "strace can't attach to {}", site.name);
             sleep(Duration::from_millis(20)).await;
         }
         traces.push(trace);
@@ -97,7 +99,8 @@ fn journal_syncs(site: &Site, calls: &[SystemCall]) -> Vec<(u64, u64)> {
     calls.iter().filter(of_journal).map(|call| (call.start, call.end)).collect()
 }
 
-/// A node from its start to its stop: whatever it made or renamed in its data folder, it synced that folder afterwards.
+/// Traces a node from start to stop: after every creation or rename in its data folder, the folder
+/// is synced.
 async fn check_folder_syncs(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
     nodes::stop(testnet, site).await?;
@@ -116,9 +119,9 @@ async fn check_folder_syncs(testnet: &Testnet, sheet: &mut ResultSheet) -> anyho
     kill_process(node, Signal::TERM)?;
     let calls = trace.wait_and_read(PATIENCE)?;
     let (made, unsynced) = unsynced_folders(&site.data(), &calls);
-    sheet.at_least("files made or renamed in the data folder during a start", made, 1, "");
+    sheet.at_least("files created or renamed in the data folder during a start", made, 1, "");
     sheet.record_claim(
-        format!("each folder was synced after the last of them; not: {unsynced:?}"),
+        format!("each folder was synced after the last of them; unsynced: {unsynced:?}"),
         unsynced.is_empty(),
     );
     nodes::start(testnet, site).await?;
@@ -126,8 +129,9 @@ async fn check_folder_syncs(testnet: &Testnet, sheet: &mut ResultSheet) -> anyho
     Ok(())
 }
 
-/// How many files were made or renamed, and the folders that weren't synced after the last of theirs. What sled makes
-/// for itself doesn't count: the journal rebuilds it. Nor does a spare segment: it holds nothing until it's renamed.
+/// The number of files created or renamed, and the folders not synced after their last one. sled's
+/// own files don't count: the journal can rebuild them. Nor does a spare segment: it holds nothing
+/// until it's renamed.
 fn unsynced_folders(data: &Path, calls: &[SystemCall]) -> (usize, Vec<PathBuf>) {
     let derived = |path: &Path| {
         path.ends_with("spare") || path.components().any(|part| part.as_os_str() == "balances")
@@ -153,7 +157,7 @@ fn unsynced_folders(data: &Path, calls: &[SystemCall]) -> (usize, Vec<PathBuf>) 
     (made, last_made.into_keys().collect())
 }
 
-/// The same testnet with everything that runs in memory.
+/// The same testnet with all data in memory.
 async fn check_in_memory(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let root = PathBuf::from(format!("/dev/shm/evenkeel-{}", std::process::id()));
     let sites = root.join("testnet/sites");
@@ -175,10 +179,7 @@ async fn check_volatile_reported(memory: &Testnet, sheet: &mut ResultSheet) -> a
     let connector = Connector::new(&config)?;
     for site in &config.sites {
         let volatile = connector.connect(site).await?.welcome().volatile;
-        sheet.record_claim(
-            format!("{} on tmpfs tells its clients that it is volatile", site.name),
-            volatile,
-        );
+        sheet.record_claim(format!("{} on tmpfs reports itself as volatile", site.name), volatile);
     }
     let client = memory.client_config();
     let bench = ["bench", "--json", "--client", stage::path_text(&client)?];

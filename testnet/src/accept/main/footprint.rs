@@ -1,4 +1,4 @@
-//! Row n: what 2 million transfers leave behind in memory and on disk, and how long a start takes then.
+//! Row n: memory and disk usage after 2 million transfers, and the duration of a start with them.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) async fn after_two_million(
     up::up(testnet, true, true).await?;
     let before: Vec<u64> = disks(testnet)?;
     speed::bench(testnet, speed::TWO_MILLION, 8_192, 4).await?;
-    // Checkpoints and indexes are written behind the load: they count, too.
+    // Checkpoints and indexes are written after the load and count, too.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let after = disks(testnet)?;
     for ((site, before), after) in testnet.sites.iter().zip(before).zip(after) {
@@ -40,7 +40,7 @@ pub(crate) async fn after_two_million(
     Ok(())
 }
 
-/// What a node occupies in memory.
+/// A node's resident memory.
 pub(crate) fn resident_mib(testnet: &Testnet, site: &Site) -> anyhow::Result<u64> {
     Ok(testnet.demand_process(site)?.resident_bytes().context("no VmRSS")? >> 20)
 }
@@ -59,12 +59,12 @@ fn disks(testnet: &Testnet) -> anyhow::Result<Vec<u64>> {
     testnet.sites.iter().map(|site| occupied_bytes(&site.data())).collect()
 }
 
-/// What a folder occupies on disk, preallocated segments included.
+/// Disk usage of a folder, including preallocated segments.
 pub(crate) fn occupied_bytes(folder: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
-        // A file may be renamed or removed while this walks.
+        // A file may be renamed or removed during the walk.
         let Ok(metadata) = entry.metadata() else { continue };
         bytes += metadata.blocks() * 512;
         if metadata.is_dir() {

@@ -1,4 +1,5 @@
-//! Row f: the primary hands over on purpose, under load: because it's asked to, and because its process is to end.
+//! Row f: planned handovers under load, by a switchover request and by stopping the primary's
+//! process.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(crate) async fn switchover(testnet: &Testnet, sheet: &mut ResultSheet) -> an
     );
     sheet.at_most("pause as the switchover reports it", answer.pause_ms, 300.0, " ms");
     sheet.takes_at_most(
-        "longest time without an acknowledgement, as the clients saw it",
+        "longest time without an acknowledgement, measured by the clients",
         longest,
         PAUSE,
     );
@@ -45,7 +46,7 @@ pub(crate) async fn switchover(testnet: &Testnet, sheet: &mut ResultSheet) -> an
     stage::finish_and_audit(testnet, load, sheet).await
 }
 
-/// SIGTERM.
+/// Stops the primary with SIGTERM.
 async fn check_stop(
     testnet: &Testnet,
     primary: &Site,
@@ -58,7 +59,7 @@ async fn check_stop(
     load.await_acknowledged(5_000, PATIENCE).await?;
     let longest = load.monitor().longest_gap();
     sheet.takes_at_most(
-        "the primary ends: longest time without an acknowledgement",
+        "the primary stops: longest time without an acknowledgement",
         longest,
         PAUSE,
     );

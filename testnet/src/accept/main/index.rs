@@ -1,5 +1,6 @@
-//! Row `main.index`: a follower's index is damaged while it runs. A reader's question finds it, and it's rebuilt beside the
-//! road; where applying needs it, the node stops rather than guess, and its next start has it.
+//! Row `main.index`: a follower's index is damaged while the node runs. A read detects it, and the
+//! index is rebuilt beside the road. When apply needs the index, the node stops instead of
+//! guessing, and rebuilds it at the next start.
 
 use std::{fs, time::Duration};
 
@@ -29,7 +30,7 @@ use crate::{
 
 const BLOCK: usize = 4_096;
 const REBUILT_WITHIN: Duration = Duration::from_secs(120);
-/// Places in [`LoadAccounts`] of two wallets of each asset.
+/// Indexes into [`LoadAccounts`] of two wallets of each asset.
 const ANN: u16 = 5;
 const BOB: u16 = 6;
 
@@ -47,7 +48,7 @@ pub(crate) async fn check_damaged_index(
     client.submit(&old).await?;
     let site = stage::follower(testnet).await?;
     stage::await_checkpoint(testnet, site).await?;
-    // From the checkpoint: what was decided before it is known from the indexes alone.
+    // Restarts from the checkpoint: earlier outcomes are then known only from the indexes.
     nodes::stop(testnet, site).await?;
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
@@ -61,13 +62,13 @@ pub(crate) async fn check_damaged_index(
     check_found_by_reader(testnet, site, &reader, &whole, sheet).await?;
     check_found_by_apply(testnet, site, &client, &old, sheet).await?;
     let again = reader.read_local().await?;
-    sheet.record_claim("… and the history is what it was", again.as_ref() == Some(&whole));
+    sheet.record_claim("… and the history is unchanged", again.as_ref() == Some(&whole));
     let (_, equal) = audit::compare_sites(testnet).await?;
     sheet.record_claim("the digests of all sites are equal", equal);
     Ok(())
 }
 
-/// Asks one site alone, from what it knows itself.
+/// Reads from one site only, from its local state.
 struct LocalReader {
     client: Client,
     query: Query,
@@ -80,7 +81,7 @@ impl LocalReader {
         Ok(Self { client: Client::connect(stage::config_of_site(testnet, site)?, options), query })
     }
 
-    /// `None`: it can't answer at the moment.
+    /// `None` when the site can't answer at the moment.
     async fn read_local(&self) -> anyhow::Result<Option<View>> {
         match self.client.read(self.query.clone(), Consistency::Local).await {
             Ok(reply) => Ok(Some(reply.view)),
@@ -92,7 +93,7 @@ impl LocalReader {
     }
 }
 
-/// Changes every block but the header of the oldest index.
+/// Changes every block of the oldest index except the header.
 fn damage(site: &Site) -> anyhow::Result<String> {
     let files = files_below(&site.data().join("journal"))?;
     let index = files.iter().find(|path| path.extension().is_some_and(|end| end == "index"));
@@ -123,8 +124,7 @@ async fn check_found_by_reader(
         refused,
     );
     let said = line_with(&site.log_since(log), &["index", "set aside"]);
-    sheet
-        .record_claim(format!("it says: {}", said.as_deref().unwrap_or("nothing")), said.is_some());
+    sheet.record_claim(format!("log: {}", said.as_deref().unwrap_or("nothing")), said.is_some());
     let start = Instant::now();
     let mut again = None;
     while again.is_none() && start.elapsed() < REBUILT_WITHIN {
@@ -150,16 +150,16 @@ async fn check_found_by_apply(
     let answers = client.submit(old).await?;
     let replays = answers.iter().filter(|answer| answer.replayed).count();
     sheet.record_claim(
-        format!("damaged again, and old commands asked for again: {replays} first answers"),
+        format!("damaged again, and old commands sent again: {replays} replays"),
         replays == old.len(),
     );
     let stopped = process.await_gone(Duration::from_secs(10)).await;
     let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);
     sheet.record_claim(
         format!(
-            "{} doesn't guess, it stops: {}",
+            "{} stops instead of guessing: {}",
             site.name,
-            line.as_deref().unwrap_or("its log says nothing")
+            line.as_deref().unwrap_or("no such line in its log")
         ),
         stopped && line.is_some(),
     );
@@ -168,6 +168,6 @@ async fn check_found_by_apply(
     up::await_caught_up(testnet, PATIENCE).await?;
     let line = line_with(&site.log_since(log), &["recovered", "indexes_rebuilt=1"]);
     let said = line.as_deref().unwrap_or("nothing");
-    sheet.record_claim(format!("started again, it has caught up and says: {said}"), line.is_some());
+    sheet.record_claim(format!("started again, it has caught up; log: {said}"), line.is_some());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Row g: one of three down, then two of three. What can't be decided any more is said in time, and local reads go on.
+//! Row g: one of three sites down, then two. Undecidable commands are answered in time, and local
+//! reads still work.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What an answer may need on its way beyond its own deadline.
+/// The time that an answer may need beyond its deadline.
 const SLACK: Duration = Duration::from_millis(250);
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const REFUSED_WITHIN: Duration = Duration::from_millis(1_500);
@@ -52,7 +53,7 @@ pub(crate) async fn lose_one_then_two(
         load.monitor().longest_gap(),
         Duration::from_secs(2),
     );
-    // The primary stays, so that commands are under way there when the second is lost.
+    // The primary stays up, so that commands are in flight there when the second site is lost.
     load.pause().await;
     let accounts = own_accounts(stage::client_config(testnet)?).await?;
     let mut stream =
@@ -88,7 +89,8 @@ async fn two_down(
     let process = testnet.demand_process(second)?;
     process.signal(rustix::process::Signal::KILL)?;
     let loss = Instant::now();
-    // These are sent before the primary can know: they are under way for as long as they may be.
+    // Sent before the primary can detect the loss: these requests may stay in flight until their
+    // deadline.
     stream.send_for(Duration::from_millis(300)).await?;
     stream.receive_until(loss + SETTLED_AFTER).await?;
     let settled = stream.next;
@@ -101,13 +103,13 @@ async fn two_down(
     let unknown = early.iter().filter(|end| end.code == Some(RefusalCode::OutcomeUnknown));
     let (slowest, count) = unknown
         .fold((Duration::ZERO, 0_u64), |(slowest, count), end| (slowest.max(end.took), count + 1));
-    sheet.at_least("under way when the second was lost: outcome_unknown", count, 1, "");
+    sheet.at_least("in flight when the second was lost: outcome_unknown", count, 1, "");
     sheet.takes_at_most("… each by its deadline, the slowest after", slowest, DEADLINE + SLACK);
     let fair = |end: &&RequestEnd| {
         matches!(end.code, None | Some(RefusalCode::OutcomeUnknown | RefusalCode::NoPrimary))
     };
     sheet.record_claim(
-        "… and nothing else but outcomes and no_primary",
+        "… and otherwise only outcomes and no_primary",
         early.iter().all(|end| fair(&end)),
     );
     let refused = late.iter().filter(|end| end.code == Some(RefusalCode::NoPrimary)).count();
@@ -141,13 +143,14 @@ async fn check_wallet(
     let text = output_text(&output);
     let labelled = text.contains("position") && text.contains("age_ms");
     sheet.record_claim(
-        format!("evenkeel wallet show --local goes on, with position and age: {text}"),
+        format!("evenkeel wallet show --local still works, with position and age: {text}"),
         output.status.success() && labelled,
     );
     Ok(())
 }
 
-/// Requests one by one over one connection to one site, nothing repeated; how each ended and how long it took.
+/// Requests over one connection to one site, without retries; records how each ended and how long
+/// it took.
 struct RequestStream {
     sender: RawSender,
     receiver: RawReceiver,
@@ -172,7 +175,7 @@ impl RequestStream {
         Ok(Self { sender, receiver, accounts, next: 1, waiting, ended })
     }
 
-    /// Sends one request every few milliseconds for this long, and takes what is answered meanwhile.
+    /// Sends one request every few milliseconds for this long, and receives answers meanwhile.
     async fn send_for(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
         let mut tick = interval(SEND_EVERY);
@@ -193,7 +196,7 @@ impl RequestStream {
         Ok(())
     }
 
-    /// Takes answers until then, or until none is missing.
+    /// Receives answers until the time, or until none is missing.
     async fn receive_until(&mut self, end: Instant) -> anyhow::Result<()> {
         while !self.waiting.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
@@ -208,7 +211,7 @@ impl RequestStream {
                 Reply::View(view) => anyhow::bail!("a view for request {}", view.number),
             };
             let sent = self.waiting.remove(&number);
-            ensure!(sent.is_some(), "an answer to {number}, which waits for none");
+            ensure!(sent.is_some(), "an answer to {number}, which isn't in flight");
             let took = sent.map_or(Duration::ZERO, |sent| sent.elapsed());
             self.ended.insert(number, RequestEnd { code, took });
         }
@@ -216,7 +219,7 @@ impl RequestStream {
         Ok(())
     }
 
-    /// How the requests before this number ended, and how the others.
+    /// How the requests with lower numbers ended, and how the rest ended.
     fn ends(&self, before: u64) -> (Vec<RequestEnd>, Vec<RequestEnd>) {
         let late = self.ended.range(before..).map(|(_, end)| *end).collect();
         (self.ended.range(..before).map(|(_, end)| *end).collect(), late)

@@ -1,4 +1,5 @@
-//! The rows of the main job: fires, cuts, damage, wrong input, speed.
+//! The rows `main.*`: crashes, cuts, damage, full disks, wrong input, speed. They never simulate:
+//! every row runs real processes.
 
 pub(crate) mod crash;
 pub(crate) mod cuts;

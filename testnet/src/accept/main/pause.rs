@@ -1,4 +1,5 @@
-//! Row e: the primary is stopped for 10 s in the middle of its work, and wakes up believing that it is primary still.
+//! Row e: the primary is stopped for 10 s under load, and still considers itself primary when it
+//! resumes.
 
 use std::{
     sync::{
@@ -79,11 +80,12 @@ pub(crate) async fn pause_primary(
     stage::finish_and_audit(testnet, load, sheet).await
 }
 
-/// One wallet that only grows, by one unit at a time, and by one writer: a read tells exactly what it has seen.
+/// One wallet with a single writer that adds one unit at a time: a balance shows exactly which
+/// writes a read has seen.
 struct Register {
     writer: Client,
     accounts: Arc<LoadAccounts>,
-    /// What the wallet held before the first write.
+    /// The wallet's balance before the first write.
     base: i64,
     started: AtomicI64,
     acknowledged: AtomicI64,
@@ -119,7 +121,7 @@ impl Register {
             let command = CompactTransfer::new(TransferKind::TopUp, BANK, WALLET, 1)
                 .to_command(&self.accounts);
             self.started.fetch_add(1, SeqCst);
-            // The same command until it is answered: nothing else may be written in between.
+            // Retries the same command until it's answered: no other write may come in between.
             while self.writer.submit(std::slice::from_ref(&command)).await.is_err() {
                 ensure!(!self.ended.load(SeqCst), "a write was never answered");
             }

@@ -1,5 +1,5 @@
-//! Row m: bugs that were put in on purpose. A ledger that leaks one unit stops by itself; a bit that flips in the
-//! balances on disk never reaches an answer.
+//! Row m: bugs planted on purpose. A ledger that leaks one unit stops by itself; a bit flipped in
+//! the balances on disk never reaches an answer.
 
 use std::{
     collections::BTreeSet,
@@ -39,7 +39,7 @@ pub(crate) async fn check_planted_bugs(
     flipped_bit(testnet, sheet).await
 }
 
-/// The node's program with the bugs in it, in a target folder of its own.
+/// Builds the node's program with the planted bugs, in a separate target folder.
 fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let target = testnet.root().join("target/planted");
     print_progress("building the node with planted bugs into target/planted");
@@ -54,7 +54,7 @@ fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     Ok(target.join("release/evenkeel"))
 }
 
-/// One node of three leaks.
+/// One of three nodes leaks.
 async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     up::up(testnet, true, false).await?;
     let site = stage::follower(testnet).await?;
@@ -73,7 +73,7 @@ async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut ResultSheet) -> any
     nodes::await_answer(testnet, site).await?;
     let process = testnet.demand_process(site)?;
 
-    // It may stop while the accounts are still being topped up: the others carry on.
+    // The node may stop while the accounts are still being topped up: the others continue.
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
     let accounts = LoadAccounts::draw(2);
     let mut history = History::new(accounts.clone().into());
@@ -84,15 +84,15 @@ async fn leak(testnet: &Testnet, planted: &Path, sheet: &mut ResultSheet) -> any
     sheet.record_claim(format!("{} leaks one unit and stops by itself", site.name), stopped);
     let line = line_with(&site.log_since(log), &["sum", "KRW", "position"]);
     let said = line.as_deref().unwrap_or("nothing");
-    sheet.record_claim(format!("it names position, asset and sum: {said}"), line.is_some());
+    sheet.record_claim(format!("the log names position, asset and sum: {said}"), line.is_some());
     if !stopped {
         nodes::kill(testnet, site).await?;
     }
     check_restored(testnet, site, sheet).await
 }
 
-/// The sound program on the same disk. A node that refuses to go on from what the leak left must be told apart from one
-/// that goes on with it.
+/// Starts the unmodified program on the same disk: it must rebuild the digest of the other sites
+/// from the journal, and not continue with the leaked state.
 async fn check_restored(
     testnet: &Testnet,
     site: &Site,
@@ -101,11 +101,14 @@ async fn check_restored(
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.record_claim("put back: the same journal gives the digest of the others", equal);
+    sheet.record_claim(
+        "with the unmodified program the same journal gives the others' digest",
+        equal,
+    );
     Ok(())
 }
 
-/// One bit of one account's row.
+/// Flips one bit of one account's row.
 async fn flipped_bit(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let site = stage::follower(testnet).await?;
     let client = Client::connect(stage::client_config(testnet)?, ClientOptions::default());
@@ -124,21 +127,21 @@ async fn flipped_bit(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Resu
     let line = line_with(&site.log_since(log), &["rebuilt from the journal"]);
     sheet.record_claim(
         format!(
-            "one bit of a row flipped, {} byte {offset}; the log says: {}",
+            "one bit of a row flipped, {} byte {offset}; log: {}",
             file.display(),
             line.as_deref().unwrap_or("nothing")
         ),
         line.is_some(),
     );
     let (_, equal) = audit::compare_sites(testnet).await?;
-    sheet.record_claim("… and the digest is that of the others", equal);
+    sheet.record_claim("… and its digest equals the others'", equal);
     load.resume();
     load.await_acknowledged(1_000, PATIENCE).await?;
     stage::finish_and_audit(testnet, load, sheet).await
 }
 
-/// Where the newest row of any of these accounts lies: the random half of its id gives it away, whichever way round
-/// it's written.
+/// The location of the newest row of any of these accounts, found by the random half of its id in
+/// either byte order.
 fn find_account_row(folder: &Path, accounts: &LoadAccounts) -> anyhow::Result<(PathBuf, u64)> {
     let mut ids = BTreeSet::new();
     for account in &accounts.all {

@@ -1,4 +1,4 @@
-//! Rows j and k: how fast, with all three nodes and the load on this machine.
+//! Rows j and k: throughput, with all three nodes and the load on this machine.
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -38,7 +38,8 @@ pub(crate) async fn single_transfers(
     Ok(())
 }
 
-/// The bench checks by itself that balances agree with what was acknowledged, and fails if they don't.
+/// The bench itself compares the balances with the acknowledged transfers, and fails if they
+/// differ.
 pub(crate) async fn bench(
     testnet: &Testnet,
     transfers: u64,
@@ -48,7 +49,7 @@ pub(crate) async fn bench(
     run(testnet, &[], [transfers, ACCOUNTS, batch, callers]).await
 }
 
-/// The same between few accounts.
+/// The same with few accounts.
 pub(crate) async fn bench_between(
     testnet: &Testnet,
     accounts: u64,

@@ -1,6 +1,7 @@
-//! What strace saw: which files and folders a node made durable, and when.
+//! strace output: which files and folders a node synced, and when.
 //!
-//! One trace file for each thread, so that no call is torn in two. Times are seconds since the Unix epoch.
+//! There is one trace file for each thread, so that no call is split. Times are in seconds since
+//! the Unix epoch.
 
 use std::{
     fs,
@@ -17,26 +18,26 @@ use rustix::{
 
 const CALLS: &str = "trace=fdatasync,fsync,rename,renameat,renameat2,openat,creat";
 
-/// One finished call.
+/// One finished system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SystemCall {
     /// Microseconds since the Unix epoch.
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) name: String,
-    /// As strace writes it: everything behind the name.
+    /// As strace prints it: everything after the name.
     pub(crate) rest: String,
     pub(crate) done: bool,
 }
 
-/// An strace that runs.
+/// A running strace.
 #[derive(Debug)]
 pub(crate) struct Strace {
     child: Child,
     folder: PathBuf,
 }
 
-/// Says clearly when there is no strace.
+/// Fails with a clear error when strace is missing.
 pub(crate) fn demand_strace() -> anyhow::Result<()> {
     let found =
         Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -48,7 +49,7 @@ pub(crate) fn demand_strace() -> anyhow::Result<()> {
     }
 }
 
-/// The wall clock as strace reads it, microseconds since the Unix epoch.
+/// The wall clock that strace uses, in microseconds since the Unix epoch.
 pub(crate) fn unix_micros() -> u64 {
     let now = clock_gettime(ClockId::Realtime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000
@@ -56,12 +57,12 @@ pub(crate) fn unix_micros() -> u64 {
 }
 
 impl Strace {
-    /// Follows a running process.
+    /// Attaches to a running process.
     pub(crate) fn attach(pid: i32, folder: PathBuf) -> anyhow::Result<Self> {
         Self::spawn_strace(&["-p", &pid.to_string()], folder)
     }
 
-    /// Follows a program from its first call on.
+    /// Traces a program from its first call on.
     pub(crate) fn launch(program: &[&str], folder: PathBuf) -> anyhow::Result<Self> {
         Self::spawn_strace(program, folder)
     }
@@ -80,12 +81,12 @@ impl Strace {
         Ok(Self { child, folder })
     }
 
-    /// Whether it follows at least one thread already.
+    /// Whether at least one thread is traced.
     pub(crate) fn is_following(&self) -> bool {
         fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// Lets the process go, or ends it with the trace when it was launched by it; gives all calls.
+    /// Detaches from the process, or ends it if strace launched it; returns all calls.
     pub(crate) fn stop_and_read(mut self) -> anyhow::Result<Vec<SystemCall>> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no pid")?;
         kill_process(pid, Signal::TERM)?;
@@ -93,13 +94,13 @@ impl Strace {
         read(&self.folder)
     }
 
-    /// Waits until the process ends by itself; gives all calls.
+    /// Waits until the process exits by itself; returns all calls.
     pub(crate) fn wait_and_read(mut self, patience: Duration) -> anyhow::Result<Vec<SystemCall>> {
         let start = unix_micros();
         while self.child.try_wait()?.is_none() {
             if u128::from(unix_micros() - start) > patience.as_micros() {
                 self.child.kill()?;
-                bail!("the traced process doesn't end");
+                bail!("the traced process doesn't exit");
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -129,13 +130,13 @@ impl SystemCall {
         Some(Self { start, end, name: name.trim().to_owned(), rest: rest.to_owned(), done })
     }
 
-    /// The path of the file whose number is the first argument: `7</path>`.
+    /// The path of the file descriptor in the first argument: `7</path>`.
     pub(crate) fn path(&self) -> Option<&str> {
         let (_, rest) = self.rest.split_once('<')?;
         rest.split_once('>').map(|(path, _)| path)
     }
 
-    /// The last path in quotes: what was opened, or what something was renamed to.
+    /// The last quoted path: the opened file, or the new name of a renamed one.
     pub(crate) fn quoted_path(&self) -> Option<&str> {
         self.rest.rsplit('"').nth(1)
     }
@@ -146,7 +147,7 @@ impl SystemCall {
     }
 }
 
-/// Seconds with six decimals.
+/// Parses seconds with six decimals into microseconds.
 fn micros(text: &str) -> Option<u64> {
     let (seconds, part) = text.trim().split_once('.')?;
     let part = format!("{part:0<6}");

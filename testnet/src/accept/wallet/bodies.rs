@@ -1,4 +1,5 @@
-//! Row h: bodies that are no commands. Each gets an answer that names what is wrong, and the node doesn't grow by it.
+//! Row h: malformed bodies. Each gets an answer that names the problem, and the node's memory
+//! doesn't grow.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::accept::{main::footprint, sheet::ResultSheet};
 use crate::cluster::{http::Door, site::Site, testnet::Testnet, up};
 
-/// What a node's memory may grow by under all of this.
+/// Bound for the node's memory growth during the row.
 const GROWTH_MIB: u64 = 48;
 const HUGE_BYTES: usize = 100 << 20;
 const ROUNDS: usize = 20;
@@ -57,13 +58,13 @@ pub(crate) async fn check_bad_bodies(
     let after = footprint::resident_mib(testnet, site)?;
     sheet.at_most("memory grew by", after.saturating_sub(before), GROWTH_MIB, " MiB");
     let health = door.get("/readyz").await?;
-    sheet.record_claim("the node is ready as before", health.status == 200);
+    sheet.record_claim("the node is still ready", health.status == 200);
     Ok(())
 }
 
 type Body = (&'static str, u16, &'static str, Bytes);
 
-/// What, the status and a word of its answer, the body.
+/// Name, expected status, a text in the answer, and the body.
 fn bodies() -> Vec<Body> {
     let with = |field: &str, value: &str| {
         let mut text = String::from("{");
@@ -76,10 +77,10 @@ fn bodies() -> Vec<Body> {
             ("asset", "\"KRW\"".to_owned()),
         ] {
             let value = if name == field { value } else { &good };
-            write!(text, "\"{name}\":{value},").expect("memory takes it");
+            write!(text, "\"{name}\":{value},").expect("writing to memory can't fail");
         }
         if !["id", "kind", "debit", "credit", "amount", "asset"].contains(&field) {
-            write!(text, "{field}:{value},").expect("memory takes it");
+            write!(text, "{field}:{value},").expect("writing to memory can't fail");
         }
         text.pop();
         text.push('}');
@@ -124,7 +125,8 @@ fn bodies() -> Vec<Body> {
     ]
 }
 
-/// A body that ends before its announced length: the connection is closed with an answer or without, and nothing else.
+/// A body shorter than announced: the connection is closed with or without an answer, and nothing
+/// else happens.
 async fn truncated(site: &Site, key: &str, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(site.http_address()).await?;
     let head = format!(
@@ -144,7 +146,7 @@ async fn truncated(site: &Site, key: &str, sheet: &mut ResultSheet) -> anyhow::R
     Ok(())
 }
 
-/// The first line of what a door says to 100 MB.
+/// The first line of the response to a body of 100 MB.
 async fn oversized(site: &Site, key: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(site.http_address()).await?;
     let head = format!(
@@ -157,7 +159,7 @@ async fn oversized(site: &Site, key: &str) -> anyhow::Result<String> {
     let sending = tokio::spawn(async move {
         let block = vec![b' '; 1 << 20];
         for _ in 0..HUGE_BYTES / block.len() {
-            // The door may close as soon as it has seen enough.
+            // The door may close as soon as the limit is passed.
             if writer.write_all(&block).await.is_err() {
                 return;
             }

@@ -1,4 +1,5 @@
-//! Row d: the business day is closed every second for a minute under load. Nobody notices, and the reports add up.
+//! Row d: the business day is closed every second for a minute under load. Clients aren't
+//! disturbed, and the reports add up.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::cluster::{admin, http::Door, testnet::Testnet, up};
 
 const CLOSES: u32 = 60;
 const EVERY: Duration = Duration::from_secs(1);
-/// What a close may add to the longest time between two acknowledgements.
+/// The time that a close may add to the longest gap between two acknowledgements.
 const SLACK: Duration = Duration::from_millis(100);
 const KINDS: [&str; 5] = ["wallet", "merchant", "bank", "fee", "issuer"];
 
@@ -27,7 +28,7 @@ pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut ResultSheet) -> 
     let mut dates = Vec::new();
     load.monitor().inject_fault(|| ());
     for close in 0..CLOSES {
-        // From every site in turn: the verb works wherever a majority can be reached.
+        // From every site in turn: the verb works wherever a majority is reachable.
         let at = usize::try_from(close).unwrap_or(0) % testnet.sites.len();
         let closed = admin::close_day(&testnet.sites[at].admin_socket()).await?;
         dates.push(closed.date);
@@ -39,7 +40,7 @@ pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut ResultSheet) -> 
         |counts: &crate::load::LoadCounts| counts.unknown + counts.unavailable + counts.refused;
     sheet.at_most("commands that failed", failed(&after) - failed(&counts), 0, "");
     sheet.at_least(
-        "commands acknowledged meanwhile",
+        "commands acknowledged during the closes",
         after.acknowledged - counts.acknowledged,
         10_000,
         "",
@@ -54,7 +55,7 @@ pub(crate) async fn every_second(testnet: &Testnet, sheet: &mut ResultSheet) -> 
     stage::finish_and_audit(testnet, load, sheet).await
 }
 
-/// Every site has the same bytes; every report balances, and begins where the one before ended.
+/// Reports are identical at all sites, balance, and continue the previous report.
 async fn reports(
     testnet: &Testnet,
     dates: &[String],
@@ -94,10 +95,7 @@ async fn reports(
         format!("{} reports are the same bytes on every site, and balance", dates.len()),
         true,
     );
-    sheet.record_claim(
-        "each opens with what the one before closed with, at the next position",
-        true,
-    );
+    sheet.record_claim("each opens with the previous closing balances, at the next position", true);
     sheet.record_claim(
         format!("{settled} won of payments: settlements add up to the reports"),
         settled > 0,
@@ -110,7 +108,7 @@ fn number(value: &Value, path: &[&str]) -> i64 {
     found.and_then(Value::as_i64).unwrap_or(0)
 }
 
-/// Opening and movements make closing, and every column sums to zero.
+/// Opening plus movements must equal closing, and every column must sum to zero.
 fn check_balanced(report: &Value) -> anyhow::Result<()> {
     let assets = report["assets"].as_object().context("no assets")?;
     for (asset, day) in assets {
@@ -142,12 +140,15 @@ fn check_continuity(earlier: &Value, later: &Value) -> anyhow::Result<()> {
     let next = number(earlier, &["last_position"]) + 1;
     ensure!(number(later, &["first_position"]) == next, "positions have a gap");
     for (asset, day) in later["assets"].as_object().context("no assets")? {
-        ensure!(day["opening"] == earlier["assets"][asset]["closing"], "{asset} opens otherwise");
+        ensure!(
+            day["opening"] == earlier["assets"][asset]["closing"],
+            "{asset}: opening differs from the previous closing"
+        );
     }
     Ok(())
 }
 
-/// What merchants were paid is what the report says of payments. Gives the won among it.
+/// The merchants' settlement must match the payments in the report. Returns its amount in won.
 fn check_settlement(report: &Value, settlement: &Value) -> anyhow::Result<i64> {
     for asset in ["KRW", "POINT"] {
         for (list, column, kind) in [
@@ -160,7 +161,7 @@ fn check_settlement(report: &Value, settlement: &Value) -> anyhow::Result<i64> {
             let own = rows.iter().filter(|row| row["asset"] == asset);
             let sum: i64 = own.map(|row| number(row, &[column])).sum();
             let said = number(report, &["assets", asset, "movements", kind, "sum"]);
-            ensure!(sum == said, "{asset} {list} {column}: {sum}, the report says {said}");
+            ensure!(sum == said, "{asset} {list} {column}: {sum}, but {said} in the report");
         }
     }
     Ok(number(report, &["assets", "KRW", "movements", "payment", "sum"]))

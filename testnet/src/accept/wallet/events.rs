@@ -1,4 +1,5 @@
-//! Row e: three readers follow the events of three nodes across two failovers. One sequence, no gap.
+//! Row e: three readers follow the events of three nodes across two failovers. One sequence without
+//! gaps.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,10 +23,10 @@ use crate::{
 };
 
 const FAILOVERS: usize = 2;
-/// A stream that says nothing for so long is opened again from where it was.
+/// A stream that is silent for this long is reopened from its last event.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Where an event stands, and the event as the node wrote it.
+/// An event's position and index, and its line as the node sent it.
 type Event = ((u64, u64), String);
 
 pub(crate) async fn three_readers(
@@ -75,20 +76,20 @@ pub(crate) async fn three_readers(
         sequences.iter().all(|other| *other == first),
     );
     sheet.at_least(
-        "streams broke and were read on from where they were",
+        "streams broke and were resumed at their last event",
         reopened,
         FAILOVERS,
         " times",
     );
     check_gapless(&first)?;
-    sheet.record_claim("no place twice, no index left out", true);
+    sheet.record_claim("no position and index twice, no index missing", true);
     let known: std::collections::BTreeMap<_, _> =
         first.iter().map(|(place, text)| (*place, text.as_str())).collect();
     let missing = places
         .iter()
         .filter(|(place, id)| !known.get(place).is_some_and(|text| text.contains(id.as_str())))
         .count();
-    sheet.at_most("acknowledged outcomes that no event tells of", missing, 0, "");
+    sheet.at_most("acknowledged outcomes without an event", missing, 0, "");
     let verdict = audit::audit(testnet, history).await?;
     sheet.record_claim(
         format!("{} acknowledged, {} lost", verdict.acknowledged, verdict.lost),
@@ -97,7 +98,7 @@ pub(crate) async fn three_readers(
     Ok(())
 }
 
-/// Places only grow, and the indexes of an entry begin at 0 and leave none out.
+/// Positions and indexes only increase, and the indexes of an entry start at 0 without gaps.
 fn check_gapless(events: &[Event]) -> anyhow::Result<()> {
     let mut before: Option<(u64, u64)> = None;
     for (place, text) in events {
@@ -115,7 +116,7 @@ fn check_gapless(events: &[Event]) -> anyhow::Result<()> {
 struct EventReader {
     address: SocketAddr,
     key: String,
-    /// The position up to which everything has to come; known when the load has ended.
+    /// The position up to which all events must arrive; known when the load has ended.
     end: watch::Receiver<Option<u64>>,
     events: Vec<Event>,
     opened: usize,
@@ -174,7 +175,7 @@ impl EventReader {
             let number =
                 |name: &str| event[name].as_u64().with_context(|| format!("no {name} in {text}"));
             let place = (number("position")?, number("index")?);
-            // At least once: what comes again must be the same.
+            // Delivery is at least once: events already read are skipped.
             match self.events.last() {
                 Some((last, _)) if place <= *last => {}
                 _ => self.events.push((place, text.to_owned())),

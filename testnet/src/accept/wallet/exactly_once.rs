@@ -1,4 +1,5 @@
-//! Row b: a hundred thousand commands of every kind while the primary dies five times. One effect for each id.
+//! Row b: a hundred thousand commands of every kind while the primary is killed five times. One
+//! effect for each id.
 
 use std::time::Duration;
 
@@ -34,20 +35,20 @@ pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut ResultSheet) -> an
     let records = load.finish().await?;
     ensure!(
         admin::business_date(testnet).await? == date,
-        "midnight came in between, and the model knows nothing of it: run the row again"
+        "midnight passed during the row, which the model doesn't cover: run the row again"
     );
     up::await_caught_up(testnet, PATIENCE).await?;
     sheet.at_least("commands with an answer", records.len(), usize::try_from(COMMANDS)?, "");
-    sheet.record_claim("each was asked twice at least, and answered the same", true);
+    sheet.record_claim("each was sent at least twice, and answered the same", true);
 
     let model = OutcomeModel::follow(&records)?;
     let told: Vec<String> =
         model.verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    sheet.record_claim(format!("every outcome is what the rules say: {}", told.join(", ")), true);
+    sheet.record_claim(format!("every outcome matches the model: {}", told.join(", ")), true);
     let client = Client::connect(config, ClientOptions::default());
     let accounts = mixed::compare_accounts(&client, &model).await?;
     sheet.record_claim(
-        format!("{accounts} accounts: posted, held, limits and the day's debits are the model's"),
+        format!("{accounts} accounts: posted, held, limits and the day's debits match the model"),
         true,
     );
     sheet.record_claim("all sums are 0", audit::sums_are_zero(&client).await?);
@@ -57,7 +58,7 @@ pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut ResultSheet) -> an
     Ok(())
 }
 
-/// Long after, and after five changes of primary: the first answers once more.
+/// Sends all commands again after five changes of primary: every answer must be the first one.
 async fn ask_all_again(
     client: &Client,
     records: &[mixed::AnsweredCommand],
@@ -77,6 +78,6 @@ async fn ask_all_again(
             .filter(|(record, again)| !caller::is_same_answer(&record.answered, again))
             .count();
     }
-    sheet.at_most("ids that are answered otherwise in the end", others, 0, "");
+    sheet.at_most("ids with a different answer at the end", others, 0, "");
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Row a: schemathesis, a fuzzer that reads the OpenAPI document and holds the doors to it. With the operator's key and
-//! without one, it finds no 5xx, and no status or shape that the document doesn't tell of.
+//! Row a: schemathesis, a fuzzer that tests the HTTP door against its OpenAPI document, with the
+//! operator's key and without one. It must find no 5xx, and no status or shape that isn't in the
+//! document.
 //!
-//! `/v1/events` is left out: its answer never ends, and the fuzzer waits for ends. Row e reads it.
+//! `/v1/events` is left out: its response never ends, and the fuzzer waits for the end. Row e reads
+//! it.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -16,16 +18,17 @@ use crate::{
     output::print_progress,
 };
 
-/// The version whose checks were seen to pass: a newer one may have more of them.
+/// The version whose checks are known to pass: a newer one may have more.
 const VERSION: &str = "4.32.5";
-/// Cases for each operation; what continuous integration asks for in `EVENKEEL_FUZZ_CASES` is less.
+/// Cases for each operation; continuous integration sets a lower number in `EVENKEEL_FUZZ_CASES`.
 const CASES: &str = "200";
 const SEED: &str = "20221015";
 
-/// What the fuzzer can't know: a command that fits the document may still be rejected by the ledger, and what the
-/// document can't say of ids (that they are of version 7) or of bodies (duplicate keys) is a 400. 503 and 504 are answers
-/// too: `/primary` or `/replica` says it on every site, and a site that other work keeps from its peers says it of commands.
-/// 500, and anything else from 5xx, is what the row looks for.
+/// Facts that the fuzzer can't derive. The ledger may reject a command that fits the document.
+/// Rules that the document can't express give 400: ids must be of version 7, and keys of a body
+/// must be unique. 503 and 504 are valid answers, too: `/primary` or `/replica` gives one at every
+/// site, and commands get them at a site that can't reach its peers under other load. The row looks
+/// for 500 and every other 5xx.
 const SETTINGS: &str = r#"
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 503, 504]
@@ -51,7 +54,7 @@ pub(crate) async fn fuzz_documented_api(
     let document = format!("http://{address}/openapi.json");
     let authorization = format!("Authorization: Bearer {key}");
     for (who, header) in [("the operator's key", Some(&authorization)), ("no key", None)] {
-        print_progress(&format!("fuzzing with {who}, {cases} cases an operation"));
+        print_progress(&format!("fuzzing with {who}, {cases} cases for each operation"));
         let mut arguments = vec!["--config-file", stage::path_text(&settings)?, "run", &document];
         arguments.extend(["--checks", "all", "--max-examples", &cases, "--seed", SEED]);
         arguments.extend(["--exclude-path", "/v1/events", "--request-timeout", "15"]);
@@ -74,7 +77,7 @@ pub(crate) async fn fuzz_documented_api(
     Ok(())
 }
 
-/// Into a folder of its own below target/, once.
+/// Installs the fuzzer once, in its own folder below target/.
 fn install(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let folder = testnet.root().join("target/schemathesis");
     let program = folder.join("bin/st");

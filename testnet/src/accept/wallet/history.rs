@@ -1,5 +1,5 @@
-//! Row history: an account with a million entries, read page by page over HTTP while new ones arrive, and again from another
-//! node after its primary was killed.
+//! Row history: an account with a million entries, read page by page over HTTP while new entries
+//! arrive, and again from another node after the primary is killed.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::cluster::{http::Door, nodes, site::Site, testnet::Testnet, up};
 const ENTRIES: u64 = 1_000_000;
 const PAGE: u64 = 100;
 const NEWEST_TIMES: usize = 1_000;
-/// Pages after which something new arrives.
+/// A new entry is added after this many pages.
 const NEWS_EVERY: usize = 100;
 const P99: Duration = Duration::from_millis(20);
 const RESIDENT_MIB: u64 = 400;
 
-/// An entry of a history: its place, and itself as the node wrote it.
+/// An entry of a history: its position and index, and its JSON as the node sent it.
 type Entry = ((u64, u64), String);
 
 pub(crate) async fn million_entries(
@@ -47,12 +47,9 @@ pub(crate) async fn million_entries(
     let (entries, mut times) = reading.read_all(true).await?;
     sheet.takes_at_most("every page, while new entries arrive: p99", p99(&mut times), P99);
     sheet.at_least("entries of the account", entries.len() as u64, ENTRIES, "");
-    sheet.record_claim(
-        "each newer than the next: none twice, none out of order",
-        is_descending(&entries),
-    );
+    sheet.record_claim("newest first: none twice, none out of order", is_descending(&entries));
     let resident = resident_mib(testnet, primary)?;
-    sheet.at_most("the node's resident memory then", resident, RESIDENT_MIB, " MiB");
+    sheet.at_most("the node's resident memory afterwards", resident, RESIDENT_MIB, " MiB");
 
     nodes::kill(testnet, primary).await?;
     let successor = await_successor(testnet, primary).await?;
@@ -60,7 +57,7 @@ pub(crate) async fn million_entries(
     let (after, mut times) = reading.read_all(false).await?;
     sheet.takes_at_most("every page at the next primary: p99", p99(&mut times), P99);
     let news = after.len().saturating_sub(entries.len());
-    sheet.record_claim(format!("{news} entries arrived since"), news == reading.news);
+    sheet.record_claim(format!("{news} entries are new"), news == reading.news);
     sheet.record_claim(
         "all others are the same to the byte",
         after.get(news..) == Some(&entries[..]),
@@ -70,7 +67,7 @@ pub(crate) async fn million_entries(
     Ok(())
 }
 
-/// The site that is promoted when a primary is gone.
+/// Waits for the site that becomes primary after another one is gone.
 async fn await_successor<'a>(testnet: &'a Testnet, gone: &Site) -> anyhow::Result<&'a Site> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
@@ -81,16 +78,16 @@ async fn await_successor<'a>(testnet: &'a Testnet, gone: &Site) -> anyhow::Resul
             }
         }
     }
-    bail!("nobody was promoted")
+    bail!("no site became primary")
 }
 
-/// Who reads the history of one of the bench's two wallets.
+/// Reads the history of one of the bench's two wallets.
 struct HistoryReader {
     door: Door,
     wallet: String,
-    /// The bench's other one.
+    /// The bench's other wallet.
     other: String,
-    /// Entries that were added while this read.
+    /// The number of entries added during the reads.
     news: usize,
 }
 
@@ -99,7 +96,7 @@ impl HistoryReader {
         let key = testnet.operator_key()?;
         let mut door = Door::new(site.http_address(), Some(&key));
         let [wallet, other] = two_wallets(&mut door).await?;
-        // The stream of events occupies its connection.
+        // The stream of events occupies its own connection.
         let door = Door::new(site.http_address(), Some(&key));
         Ok(Self { door, wallet, other, news: 0 })
     }
@@ -114,7 +111,7 @@ impl HistoryReader {
         Ok((answer.json()?, time))
     }
 
-    /// From the newest to the oldest; with `news`, new entries arrive meanwhile.
+    /// Reads from the newest entry to the oldest; with `news`, new entries are added meanwhile.
     async fn read_all(&mut self, news: bool) -> anyhow::Result<(Vec<Entry>, Vec<Duration>)> {
         let (mut entries, mut times) = (Vec::new(), Vec::new());
         let mut cursor: Option<String> = None;
@@ -173,7 +170,7 @@ fn is_descending(entries: &[Entry]) -> bool {
     entries.windows(2).all(|pair| pair[0].0 > pair[1].0)
 }
 
-/// Under which 99 of 100 are.
+/// The 99th percentile.
 fn p99(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times.get(times.len() * 99 / 100).copied().unwrap_or_default()

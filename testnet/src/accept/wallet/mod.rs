@@ -1,4 +1,5 @@
-//! The rows of "The whole wallet": money in all its ways, over HTTP where that is the point.
+//! The rows `wallet.*`: commands of every kind, roles, events and history, mostly over HTTP. They
+//! never simulate: every row runs real processes.
 
 pub(crate) mod bodies;
 pub(crate) mod day;

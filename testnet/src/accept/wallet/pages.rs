@@ -1,5 +1,5 @@
-//! Row pages: the shell blocks of README's "What to try" and of docs/API.md, from top to bottom as they stand. Whoever copies them
-//! must see what the pages say.
+//! Row pages: runs the shell blocks of README's "What to try" and of docs/API.md unchanged, from
+//! top to bottom. A reader who copies them must get the results that the pages describe.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::cluster::{testnet::Testnet, up};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A page's blocks, and what comes of them.
+/// A page's blocks and their expected results.
 struct Page {
     file: &'static str,
-    /// Where they begin and end.
+    /// The headings between which the blocks are.
     from: &'static str,
     to: &'static str,
-    /// The exit codes of commands that don't end with 0, in order.
+    /// The nonzero exit codes of the commands, in order.
     exits: &'static [i32],
-    /// The codes of all problems that are told.
+    /// The codes of all problems in the output.
     codes: &'static [&'static str],
 }
 
@@ -62,12 +62,15 @@ pub(crate) async fn check_page_blocks(
         let failed: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("!! ")).collect();
         let exits: Vec<i32> = failed.iter().filter_map(|line| exit_of(line)).collect();
         sheet.record_claim(
-            format!("{}: not done: {}", page.file, failed.join("; ")),
+            format!("{}: commands that failed: {}", page.file, failed.join("; ")),
             exits == page.exits,
         );
         let codes = codes_of(&told);
         let expected = page.codes.iter().copied().collect();
-        sheet.record_claim(format!("{}: problems told: {codes:?}", page.file), codes == expected);
+        sheet.record_claim(
+            format!("{}: problems in the output: {codes:?}", page.file),
+            codes == expected,
+        );
     }
     Ok(())
 }
@@ -79,7 +82,7 @@ fn blocks<'a>(text: &'a str, page: &Page) -> anyhow::Result<Vec<&'a str>> {
     fenced.map(|rest| rest.split("```").next().context("a block doesn't end")).collect()
 }
 
-/// What they print, and a line for each command that fails.
+/// Runs the blocks; returns their output, with a line for each command that fails.
 async fn run(testnet: &Testnet, blocks: &[&str]) -> anyhow::Result<String> {
     let root = stage::path_text(testnet.root())?;
     let head = format!("exec 2>&1\ncd '{root}'\ntrap 'echo \"!! $? $BASH_COMMAND\"' ERR\n");
@@ -93,7 +96,7 @@ fn exit_of(line: &str) -> Option<i32> {
     line.split(' ').next()?.parse().ok()
 }
 
-/// Of problems; events have codes, too, but no titles.
+/// The codes of problems; events have codes, too, but no titles.
 fn codes_of(told: &str) -> BTreeSet<&str> {
     let problems = told.split("\"title\":").skip(1);
     problems.filter_map(|problem| problem.split("\"code\":\"").nth(1)?.split('"').next()).collect()

@@ -1,5 +1,6 @@
-//! Row c: two refunds, two captures, capture and void, capture and expiry, each a thousand times at the same moment from
-//! two sites. Exactly one wins, and the other gets its code.
+//! Row c: two refunds, two captures, capture and void, capture and expiry, each race run a thousand
+//! times from two sites at the same moment. Exactly one wins, and the other gets its own rejection
+//! code.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,13 +30,14 @@ use crate::{
 };
 
 const RACES: u64 = 1_000;
-/// Races that run beside each other.
+/// Concurrent races.
 const AT_ONCE: usize = 32;
 const AMOUNT: u64 = 1_000;
 const LONG_MS: u64 = 3_600_000;
-/// A hold that is to run out while somebody captures it: the capture is sent about then.
+/// The lifetime of a hold that expires during its capture: the capture is sent at about the same
+/// time.
 const SHORT_MS: u64 = 40;
-/// How long a hold whose time is up may stay unreleased.
+/// The time within which an expired hold must be released.
 const RELEASED_WITHIN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run_thousand_each(
@@ -58,13 +60,13 @@ pub(crate) async fn run_thousand_each(
             true,
         );
     }
-    // Nothing else happens now: what ran out is released all the same.
+    // Without further commands, expired holds must still be released.
     sleep(RELEASED_WITHIN).await;
     let open = ring.account(ring.wallet).await?;
     sheet.at_most("still held 2 s afterwards", open.held, 0, "");
     let merchant = ring.account(ring.merchant).await?;
     sheet.record_claim(
-        format!("wallet {} + merchant {} are what was topped up", open.posted, merchant.posted),
+        format!("wallet {} + merchant {} equal the top-up", open.posted, merchant.posted),
         open.posted + merchant.posted == RaceFixture::FUNDS,
     );
     Ok(())
@@ -78,7 +80,7 @@ enum Race {
     CaptureExpiry,
 }
 
-/// Two clients at two sites, and the accounts they fight over.
+/// Two clients at two sites, and their shared accounts.
 struct RaceFixture {
     one: Client,
     other: Client,
@@ -146,7 +148,7 @@ impl RaceFixture {
         })
     }
 
-    /// One race; whether the first of the two won.
+    /// Runs one race; returns whether the first of the two won.
     async fn run(self: Arc<Self>, race: Race, number: u64) -> anyhow::Result<bool> {
         match race {
             Race::Refunds => {
@@ -215,7 +217,7 @@ impl RaceFixture {
         }
     }
 
-    /// A capture around the moment at which the hold runs out: either it's a payment, or the money is back.
+    /// Captures a hold at about its expiry: either the payment is made, or the money is released.
     async fn race_expiry(&self, number: u64) -> anyhow::Result<bool> {
         let hold = self.hold(SHORT_MS).await?;
         let mut chance = Chance::new(number + 1);

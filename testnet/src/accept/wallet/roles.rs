@@ -1,4 +1,5 @@
-//! Row f: the whole table of roles over HTTP, and keys that are none: revoked, garbage, another cluster's.
+//! Row f: the whole table of roles over HTTP, and invalid keys: revoked, garbage, another
+//! cluster's.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::accept::{sheet::ResultSheet, stage};
 use crate::cluster::{admin, http::Door, testnet::Testnet, up};
 
-/// Requests for each sort of wrong key when their times are compared.
+/// Requests for each kind of invalid key when response times are compared.
 const TIMED: usize = 1_000;
 
 pub(crate) async fn check_role_table(
@@ -28,7 +29,7 @@ pub(crate) async fn check_role_table(
     let mut keys = Vec::new();
     for role in Role::ALL {
         let account = (*role == Role::Merchant).then_some(world.own_merchant.as_str());
-        // A key is made at one site and used at the others.
+        // Each key is created at one site and used at the others.
         let site = &testnet.sites[keys.len() % testnet.sites.len()];
         let key = admin::create_key(&site.admin_socket(), role.name(), account).await?;
         keys.push((*role, key));
@@ -43,7 +44,9 @@ pub(crate) async fn check_role_table(
         }
     }
     sheet.record_claim(
-        format!("{asked} requests: each role may do what the table says, at every site"),
+        format!(
+            "{asked} requests: each role is allowed exactly what the table says, at every site"
+        ),
         true,
     );
     check_wrong_keys(testnet, sheet).await?;
@@ -52,7 +55,7 @@ pub(crate) async fn check_role_table(
     check_keys_not_stored(testnet, &texts, sheet)
 }
 
-/// What there is to ask about.
+/// The accounts, keys and targets of the requests.
 struct RoleFixture {
     bank: String,
     fee: String,
@@ -61,7 +64,7 @@ struct RoleFixture {
     points: String,
     own_merchant: String,
     other_merchant: String,
-    /// Transfers and holds: of the merchant with a key, and of the other.
+    /// Transfers and holds: of the merchant with a key, and of the other one.
     own: MerchantTargets,
     other: MerchantTargets,
     operator: String,
@@ -127,7 +130,7 @@ impl RoleFixture {
         })
     }
 
-    /// The request that an act is, about what belongs to the merchant with a key or to the other.
+    /// The request for an act, on a target of the merchant with a key or of the other one.
     async fn request(&self, act: Act, own: bool) -> anyhow::Result<(Method, String, Value)> {
         let (merchant, targets) =
             if own { (&self.own_merchant, &self.own) } else { (&self.other_merchant, &self.other) };
@@ -159,7 +162,7 @@ impl RoleFixture {
             Act::NotByTransfer => pay("refund", merchant, &self.wallet, "KRW"),
             Act::Hold => post("/v1/holds".to_owned(), hold(&self.wallet, merchant)),
             Act::Capture | Act::Void => {
-                // Each takes a hold of its own, so that the ledger has nothing against it.
+                // Each request gets its own hold, so that the ledger has no reason to reject it.
                 let mut door = Door::new(self.http, Some(&self.operator));
                 let hold =
                     post_created(&mut door, "/v1/holds", hold(&self.wallet, merchant)).await?;
@@ -181,13 +184,13 @@ impl RoleFixture {
             Act::ReadTotals => get("/v1/totals".to_owned()),
             Act::ReadDay => get("/v1/days/2000-01-01".to_owned()),
             Act::ReadSettlement => get("/v1/days/2000-01-01/settlement".to_owned()),
-            // A wrong place is judged after the key: the stream itself would never end.
+            // An invalid position is checked after the key: a valid stream would never end.
             Act::ReadEvents => get("/v1/events?after=nowhere".to_owned()),
         })
     }
 }
 
-/// Asks for one act about the merchant's own and about somebody else's; gives how often.
+/// Tries one act on the merchant's own targets and on the other's; returns the number of requests.
 async fn check_act(
     world: &RoleFixture,
     door: &mut Door,
@@ -206,7 +209,7 @@ async fn check_act(
         };
         let (status, code) = (answer.status, answer.code());
         let fits = if allowed {
-            // What the ledger or the door has against the request itself is no matter here.
+            // Rejections of the request itself don't matter here.
             matches!(status, 200 | 201 | 400 | 404 | 422)
         } else {
             status == 403 && code == "forbidden"
@@ -219,7 +222,7 @@ async fn check_act(
     Ok(2)
 }
 
-/// Garbage, and the operator's key of another cluster: 401, in a time that tells nothing.
+/// Garbage, and the operator's key of another cluster: 401, in a time that reveals nothing.
 async fn check_wrong_keys(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let operator = testnet.operator_key()?;
     let foreign = foreign_key(testnet).await?;
@@ -282,7 +285,7 @@ async fn foreign_key(testnet: &Testnet) -> anyhow::Result<String> {
     Ok(key.trim().to_owned())
 }
 
-/// Revoked at one site, refused at all, at once.
+/// A key revoked at one site is refused at every site immediately.
 async fn check_revoked_keys(
     testnet: &Testnet,
     keys: &[(Role, CreatedKey)],
@@ -310,13 +313,13 @@ async fn check_revoked_keys(
                 let (status, name) = (answer.status, &site.name);
                 ensure!(
                     status == 401,
-                    "the {role}'s key was revoked; {name} says {status} to {path}"
+                    "the {role}'s key was revoked; {name} answers {status} to {path}"
                 );
             }
         }
     }
     sheet.record_claim(
-        format!("{} keys revoked, each refused at every site at once", keys.len()),
+        format!("{} keys revoked, each refused at every site immediately", keys.len()),
         true,
     );
     Ok(())
@@ -357,7 +360,7 @@ fn hold(debit: &str, credit: &str) -> Value {
     })
 }
 
-/// A command that has to be committed; its id.
+/// Submits a command that must be committed; returns its id.
 async fn post_created(door: &mut Door, path: &str, body: Value) -> anyhow::Result<String> {
     let answer = door.post(path, &body).await?;
     ensure!(answer.status == 201, "{path} {body}: {} {}", answer.status, answer.code());

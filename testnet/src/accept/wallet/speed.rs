@@ -1,4 +1,5 @@
-//! Row g: single transfers over HTTP from 64 keep-alive connections, all three nodes and the load on this machine.
+//! Row g: single transfers over HTTP from 64 keep-alive connections, with all three nodes and the
+//! load on this machine.
 
 use crate::accept::{
     main::speed::{bench_http, number},

@@ -1,4 +1,4 @@
-//! What can go wrong, and how it's done to a site or the network.
+//! The faults, and how each is injected into a site or the network.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::simulation::world::{
     site::{DiskConditions, SimulatedSite},
 };
 
-/// Which site, seen at the moment when it happens.
+/// The target site, resolved when the fault is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultTarget {
     Primary,
-    /// The first or the second of those that don't lead.
+    /// The first or the second of the sites that don't lead.
     Follower(usize),
 }
 
-/// Which direction of a site's network.
+/// The direction of a site's traffic that is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutDirection {
     Both,
@@ -29,32 +29,34 @@ pub enum CutDirection {
     Out,
 }
 
-/// One thing that goes wrong. Times are in milliseconds.
+/// One fault. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// kill -9, or with `power` the loss of all that wasn't synced; started again after `down`.
+    /// kill -9, or with `power` a power loss that loses everything unsynced; restarted after
+    /// `down`.
     Kill { who: FaultTarget, power: bool, down: u64 },
-    /// All sites at once.
+    /// Kills all sites at once.
     KillAll { power: bool, down: u64 },
-    /// Dies after so many more operations on its disk; counted from the next vote with `at_vote`.
+    /// Dies after this many more disk operations; with `at_vote` they are counted from the next
+    /// vote.
     DieAt { who: FaultTarget, operations: u64, at_vote: bool, power: bool, down: u64 },
-    /// Cut off from all others, in one direction or both.
+    /// Isolated from all others, in one direction or both.
     Cut { who: FaultTarget, way: CutDirection, lasts: u64 },
-    /// Cut off from one other only.
+    /// Isolated from one other site only.
     Bridge { who: FaultTarget, lasts: u64 },
-    /// Everybody from everybody.
+    /// Every site isolated from every other.
     Shatter { lasts: u64 },
-    /// The disk takes up to `millis` for everything.
+    /// Each disk operation takes up to `millis`.
     SlowDisk { who: FaultTarget, millis: u64, lasts: u64 },
-    /// The disk doesn't come back from a sync.
+    /// A sync never returns.
     HungDisk { who: FaultTarget, lasts: u64, then_power_loss: bool },
-    /// Frames are lost, and take long.
+    /// Frames are lost and delayed.
     Storm { loss: u64, delay: u64, lasts: u64 },
-    /// All connections of a site break off.
+    /// All connections of a site are reset.
     Reset { who: FaultTarget },
     /// The primary hands over.
     HandOver { to: usize },
-    /// The disk is lost, and an empty one put in its place; only while all other copies are whole.
+    /// The disk is replaced by an empty one; only while all other copies are whole.
     LostDisk { who: FaultTarget, down: u64 },
     /// A clock steps.
     ClockStep { who: FaultTarget, millis: i64, lasts: u64 },
@@ -65,7 +67,7 @@ fn millis(millis: u64) -> Duration {
 }
 
 impl World {
-    /// The site that leads the newest term, as it believes itself.
+    /// The site that considers itself leader of the newest term.
     pub fn primary(&self) -> Option<Arc<SimulatedSite>> {
         let leading = self.sites.iter().filter_map(|site| {
             let seen = progress::read_status(&site.life()?.door.raft);
@@ -89,7 +91,7 @@ impl World {
         self.sites.iter().map(|site| site.node).filter(|other| *other != node).collect()
     }
 
-    /// Does it, and waits until it's over.
+    /// Injects the fault and waits until it's over.
     pub async fn inject_fault(&self, fault: Fault) {
         self.trace
             .log_line(&format!("fault: {fault:?}, primary {:?}", self.primary().map(|s| s.node)));
@@ -159,7 +161,8 @@ impl World {
         }
     }
 
-    /// Dies at its next operations. Where they have to be votes, the primary dies first, so that there is an election.
+    /// The site dies during its next operations. With `at_vote` the primary is killed first, so
+    /// that there is an election.
     async fn crash_at(&self, who: FaultTarget, armed: ArmedCrash, down: u64) {
         let victim = self.target_site(who);
         let primary = self.target_site(FaultTarget::Primary);
@@ -182,17 +185,18 @@ impl World {
         }
     }
 
-    /// A second disk may not be lost before the first one is filled again: nobody promises to survive that.
+    /// No second disk is lost before the first one is filled again: the design doesn't survive
+    /// that.
     pub(crate) async fn lose_disk(&self, site: &Arc<SimulatedSite>, down: u64) {
         if self.sites.iter().any(|site| site.is_joining()) {
-            return self.trace.log_line("no disk is lost: a copy is being filled still");
+            return self.trace.log_line("no disk is lost: a copy is still being filled");
         }
         self.trace.log_line(&format!("node {} loses its disk", site.node));
         kill(site, false);
-        // Whatever the old copy said is on its way; a machine takes longer to come back.
+        // Frames of the old copy are still in flight; a real machine takes longer to come back.
         sleep(millis(down.max(20))).await;
         if site.pulse().is_some() {
-            // The end of another fault has started it meanwhile.
+            // The end of another fault has started it in the meantime.
             kill(site, false);
             sleep(millis(20)).await;
         }
@@ -225,10 +229,10 @@ impl World {
                 if then_power_loss {
                     sleep(millis(700)).await;
                 }
-                // It may have stopped by itself, too.
+                // It may also have stopped by itself.
                 site.start();
             }
-            _ => unreachable!("only disks"),
+            _ => unreachable!("only disk faults"),
         }
     }
 
@@ -254,7 +258,7 @@ pub fn kill(site: &SimulatedSite, power: bool) {
         ));
         pulse.end(power);
     } else if power {
-        // Down already; the disk has nothing unsynced that a second loss could take.
+        // It's already down; the disk holds nothing unsynced that a second power loss could lose.
         site.disk.crash();
         site.checkpoints.crash();
     }

@@ -1,4 +1,5 @@
-//! What goes wrong in a run, and when.
+//! The faults of a run and their times. They never change what a run must satisfy: that is in
+//! `checks/`.
 
 #[cfg(evenkeel_simulation)]
 pub mod fault;

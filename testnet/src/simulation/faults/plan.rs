@@ -1,63 +1,65 @@
-//! What goes wrong in a run, and when: drawn from the seed, or written down for a case.
+//! The faults of a run and their times: random from the seed, or fixed for a case.
 
 use std::time::Duration;
 
 use super::fault::{CutDirection, Fault, FaultTarget};
 use crate::simulation::{random::Random, world::workload::Habits};
 
-/// A run's script.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct RunPlan {
     pub habits: Habits,
     pub segment_bytes: u64,
-    /// How long a connection lives without hearing anything. QUIC's idle time alone ends a one-way cut; where it's long, only
-    /// the mute gate can.
+    /// The idle timeout of connections. QUIC's idle timeout by itself ends a one-way cut; with a
+    /// long timeout only the mute gate can.
     pub idle: Duration,
-    /// Offsets of the three clocks, milliseconds.
+    /// Offsets of the three clocks, in milliseconds.
     pub clocks: [i64; 3],
-    /// Kills of all three while the cluster is young: so many milliseconds after they started, and whether the power goes, too.
+    /// Kills of all three sites shortly after their start: milliseconds after the start, and
+    /// whether it's a power loss.
     pub early_kills: Vec<(u64, bool)>,
-    /// Each with the calm in front of it, milliseconds; the next begins when it's over.
+    /// The steps, each with the pause before it in milliseconds; a step ends before the next pause.
     pub acts: Vec<(u64, PlanStep)>,
 }
 
-/// What happens at a time.
+/// One step of a plan.
 #[derive(Clone, Debug)]
 pub enum PlanStep {
-    /// One thing.
+    /// One fault.
     One(Fault),
-    /// Some at once, each in its own time.
+    /// Several concurrent faults, each with its own duration.
     Together(Vec<Fault>),
-    /// What a case demands to have seen by now.
+    /// An observation that a case requires by now.
     Expect(Expectation),
 }
 
-/// What a case is about.
+/// What a case must have observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
-    /// A site other than the one that was cut off decides, while the cut lasts.
+    /// While the cut lasts, a site other than the isolated one decides commands.
     NewPrimary { who: FaultTarget, way: CutDirection },
-    /// A follower is cut off, comes back, and the primary and its term are what they were.
+    /// A follower is isolated and returns; the primary and its term haven't changed.
     SamePrimary { isolated: u64 },
-    /// Somebody's records were truncated.
+    /// A site truncated records.
     Truncated,
-    /// Somebody applied what its own disk didn't hold.
+    /// A site applied entries that its own disk didn't hold.
     AppliedAheadOfDisk,
-    /// Clients got first answers again, and ids refused.
+    /// Clients received replayed answers, and refusals of reused ids.
     RepliesAgain,
-    /// A primary whose disk hangs is relieved in time, and stops by itself.
+    /// A primary with a hung disk is replaced in time, and stops by itself.
     RelievedOfHungDisk,
     /// No copy is empty or half-filled any more.
     Filled,
-    /// A primary that lost its office behind a cut, and an empty copy that has forgotten electing its successor, decide nothing.
+    /// Neither a deposed primary behind a cut, nor an empty copy that has lost its vote for the
+    /// successor, decides anything.
     NothingBehindACut,
 }
 
-/// The cases that have a script of their own (`simulate --case N` plays one; 1 and 20 are any seed).
+/// The cases with their own plan (`simulate --case N` runs one; 1 and 20 are plain seeds).
 pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
 
 impl RunPlan {
-    /// The swarm's: any faults, at any time.
+    /// The swarm's plan: any faults, at any time.
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
         let mut random = Random::for_purpose(seed, 10);
@@ -93,7 +95,7 @@ impl RunPlan {
         }
     }
 
-    /// A case's script. `None`: there is none of this number.
+    /// The plan of a case, or `None` for an unknown number.
     #[must_use]
     pub fn case(number: u32, seed: u64) -> Option<Self> {
         let mut random = Random::for_purpose(seed, 11);
@@ -130,8 +132,8 @@ impl RunPlan {
         }
     }
 
-    /// All are killed again and again before anybody could be told anything: around the first election, which can't begin
-    /// before an empty copy has kept silent for 600 ms.
+    /// All sites are killed repeatedly before any command could be answered: around the first
+    /// election, which can't start until an empty copy has been silent for 600 ms.
     fn killed_young(&mut self, random: &mut Random, times: u64) {
         for _ in 0..times {
             let after = if random.chance(80) {

@@ -1,4 +1,4 @@
-//! One attempt at a site: a ticket on its road, as a door puts it there, and what came of it.
+//! One attempt at a site: puts a ticket on the site's road, as a door does, and takes its reply.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,23 +25,23 @@ use tokio::{
 use super::{disk::LifePulse, site::SimulatedSite};
 use crate::simulation::checks::{invariants::answered, watch::Watch};
 
-/// The text of the operator key.
+/// The text of the operator's key.
 pub const OPERATOR: &str = "operator of a simulation";
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub enum Attempt {
     /// Decided: one answer for each command.
     Decided(Stamp, Vec<Answer>),
-    /// Read.
+    /// A read's answer.
     Read(Box<View>),
-    /// Certainly nothing was done.
+    /// Refused: certainly nothing was done.
     Refused(RefusalCode),
-    /// It may have been done, or may be yet.
+    /// It may have been done, or may still be.
     Unknown,
 }
 
-/// Takes one reply, and looks at it before anyone else does.
+/// Takes one reply and checks it before the client gets it.
 struct CheckedSink {
     node: NodeId,
     pulse: Arc<LifePulse>,
@@ -70,7 +70,7 @@ impl ReplySink for CheckedSink {
     }
 }
 
-/// Asks a site once.
+/// Sends one request to a site.
 pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) -> Attempt {
     let Some(life) = site.life() else { return Attempt::Refused(RefusalCode::NoPrimary) };
     let hash = admission::key_hash(OPERATOR);
@@ -81,7 +81,7 @@ pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) 
         }
         Err(refusal) => {
             site.watch
-                .report_broken(format!("node {} doesn't know its operator: {refusal}", site.node));
+                .report_broken(format!("node {} rejects the operator's key: {refusal}", site.node));
             return Attempt::Refused(refusal.code);
         }
     };
@@ -111,7 +111,7 @@ pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) 
     match replied {
         Ok(Ok(reply)) => attempt_from_reply(reply, is_read),
         Ok(Err(_)) if !life.pulse.is_alive() => Attempt::Unknown,
-        // A ticket that was dropped is a reply that never comes.
+        // A dropped ticket means that its reply never arrives.
         Ok(Err(_)) | Err(_) => {
             if life.pulse.is_alive() {
                 site.watch.report_if_broken(answered::missing_reply(site.node, deadline));
@@ -134,14 +134,14 @@ fn attempt_from_reply(reply: Reply, is_read: bool) -> Attempt {
     }
 }
 
-/// The errand of commands, already encoded; `atomic`: all of them or none.
+/// A request with encoded commands; `atomic`: all of them or none.
 #[must_use]
 pub fn submit_request(commands: &[Bytes], atomic: bool) -> Request {
     let count = u32::try_from(commands.len()).expect("a few commands");
     Request::Submit { count, atomic, commands: commands.concat().into() }
 }
 
-/// The errand of a question.
+/// A request with a query.
 #[must_use]
 pub fn read_request(query: Query) -> Request {
     Request::Read(query)

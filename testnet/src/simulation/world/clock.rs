@@ -1,12 +1,12 @@
-//! Wall clocks of simulated sites: simulated time, and what is wrong with each site's idea of it.
+//! Wall clocks of simulated sites: simulated time plus each site's error.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use evenkeel_node::clock::Clock;
 use tokio::time::Instant;
 
-/// When every simulation begins: microseconds since the Unix epoch, 25 s before a midnight in Seoul in September 2026, so that a
-/// day ends in every run.
+/// The start of every simulation, in microseconds since the Unix epoch: 25 s before a midnight in
+/// Seoul in September 2026, so that a day ends in every run.
 const BEGINNING: u64 = 1_790_002_775_000_000;
 
 /// One site's clock.
@@ -16,13 +16,13 @@ pub struct SimulatedClock {
 }
 
 impl SimulatedClock {
-    /// A clock that is this many microseconds ahead of the others.
+    /// A clock that is this many microseconds ahead of simulated time.
     #[must_use]
     pub fn new(start: Instant, offset: i64) -> Self {
         Self { start, offset: AtomicI64::new(offset) }
     }
 
-    /// Steps by so many microseconds.
+    /// Steps the clock by this many microseconds.
     pub fn step(&self, by: i64) {
         self.offset.fetch_add(by, Ordering::Relaxed);
     }

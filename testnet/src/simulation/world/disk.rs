@@ -1,7 +1,8 @@
-//! A site's disk as one life of its process sees it: it can be slow, hang, and lose its power in the middle of anything.
+//! A site's disk as one life of its process sees it: it can be slow, hang, and lose power during
+//! any operation.
 //!
-//! What survives a power loss is decided by the disk in memory underneath; this decides when it happens, and that a dead
-//! process writes nothing more.
+//! The memory disk below decides what survives a power loss; this file decides when the loss
+//! happens, and stops all operations of a dead process.
 
 use std::{
     io,
@@ -18,7 +19,7 @@ use evenkeel_storage::{
 };
 use tokio::sync::Notify;
 
-/// Whether a life still goes on. Shared by everything that belongs to it.
+/// Whether a life is still running. Shared by all parts of a life.
 pub struct LifePulse {
     alive: AtomicBool,
     armed: Mutex<Option<ArmedCrash>>,
@@ -27,14 +28,14 @@ pub struct LifePulse {
     ended: Notify,
 }
 
-/// A death that waits for its moment.
+/// A crash armed for a later operation.
 #[derive(Clone, Copy, Debug)]
 pub struct ArmedCrash {
-    /// Counting begins with the first touch of a vote file; else with the next operation of any kind.
+    /// Counting starts with the first operation on a vote file; otherwise with the next operation.
     pub from_vote: bool,
-    /// How many operations still succeed.
+    /// The number of operations that still succeed.
     pub operations: u64,
-    /// Whether what wasn't synced is lost, too.
+    /// Whether unsynced data is lost, too.
     pub power: bool,
 }
 
@@ -54,7 +55,7 @@ impl LifePulse {
         self.alive.load(Ordering::Relaxed)
     }
 
-    /// Ends the life. With `power`, what wasn't synced may be lost, torn or scrambled.
+    /// Ends the life. With `power`, unsynced data may be lost, torn or scrambled.
     pub fn end(&self, power: bool) {
         if self.alive.swap(false, Ordering::Relaxed) {
             if power {
@@ -65,12 +66,12 @@ impl LifePulse {
         }
     }
 
-    /// Lets the life end in the middle of something.
+    /// Arms a crash during a later operation.
     pub fn arm(&self, armed: ArmedCrash) {
         *self.lock_armed() = Some(armed);
     }
 
-    /// It doesn't end in the middle of anything after all.
+    /// Disarms the crash.
     pub fn disarm(&self) {
         *self.lock_armed() = None;
     }
@@ -89,7 +90,7 @@ impl LifePulse {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every operation comes by here before it happens.
+    /// Called before every disk operation.
     fn before_operation(&self, is_vote: bool) -> io::Result<()> {
         let mut now = None;
         if let Some(armed) = &mut *self.lock_armed() {

@@ -1,5 +1,5 @@
-//! One life of a site's process: everything between a start and a stop, a kill or a power loss. Production code all of it, but for
-//! the seams: network, disk, clock, the threads of journal and keeper (tasks here).
+//! One life of a site's process, from a start to a stop, a kill or a power loss. It runs production
+//! code; only network, disk, clock and the threads of journal and keeper (tasks here) are replaced.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::simulation::random::Random;
 
-/// Where a site's data lies on its own disk.
+/// The path of a site's data on its own disk.
 pub const DATA: &str = "/data";
 
 /// A running site, as doors and watchers see it.
@@ -50,7 +50,7 @@ pub struct Life {
     pub metrics: Arc<Metrics>,
 }
 
-/// Lives one life to its end. Its end by itself is told in `Err`.
+/// Runs one life to its end; `Err` says why it stopped by itself.
 pub async fn run_life(
     site: Arc<SimulatedSite>,
     number: u64,
@@ -123,7 +123,7 @@ pub async fn run_life(
     accept_peers(&site, &life, seed);
     site.set_life(life.clone());
     let ended = supervise(&life).await;
-    // A dead process does nothing more; this only frees what it held.
+    // A dead process does nothing more; this only releases its resources.
     pulse.end(false);
     life.journal.close();
     let _too_slow = timeout(Duration::from_secs(20), replication.stop()).await;
@@ -170,7 +170,7 @@ fn new_keeper(
     )
 }
 
-/// The keeper's thread.
+/// The keeper's thread, as a task.
 async fn run_keeper(mut keeper: Keeper, state: Arc<AppliedState>, pulse: Arc<LifePulse>) {
     while pulse.is_alive() {
         let rest = match keeper.run_turn() {
@@ -186,7 +186,8 @@ async fn run_keeper(mut keeper: Keeper, state: Arc<AppliedState>, pulse: Arc<Lif
     }
 }
 
-/// The journal's thread: it takes as long as the disk takes, and does nothing while the disk hangs.
+/// The journal's thread, as a task: each step takes the disk's time, and none runs while the disk
+/// hangs.
 async fn run_writer(
     mut writer: Writer,
     journal: Journal,
@@ -236,7 +237,7 @@ async fn run_writer(
             }
         }
     }
-    // Whoever waits for this disk is told that it's gone.
+    // Waiting writers get an error: the disk is gone.
     while matches!(writer.step(4096), WriterStep::Worked) {}
 }
 
@@ -253,7 +254,7 @@ fn accept_peers(site: &Arc<SimulatedSite>, life: &Arc<Life>, seed: u64) {
         life.pulse.clone(),
         Arc::new(move |from, lane, ends| {
             let (door, forward, pulse) = (door.clone(), forward.clone(), pulse.clone());
-            let seed = random.lock().expect("nobody panics here").next_u64();
+            let seed = random.lock().expect("no holder panics").next_u64();
             let serve = async move {
                 let served = async {
                     match lane {
@@ -275,7 +276,7 @@ fn accept_peers(site: &Arc<SimulatedSite>, life: &Arc<Life>, seed: u64) {
     );
 }
 
-/// Waits for the end, as a node does.
+/// Waits for a failure, as a node does.
 async fn supervise(life: &Life) -> Result<(), String> {
     let mut failed = life.state.watch_failure();
     loop {

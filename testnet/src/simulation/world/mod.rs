@@ -1,4 +1,5 @@
-//! Three sites, a network, clients, and what befalls them: one run from its seed to its verdict.
+//! The simulated world of one run: three sites, a network and clients, from the seed to the
+//! verdict. It never uses real time, threads, sockets or files.
 
 #[cfg(evenkeel_simulation)]
 pub mod client;
@@ -47,16 +48,16 @@ use super::{
     random::Random,
 };
 
-/// Where the sites' business days begin.
+/// The time zone of the business day.
 pub const TIME_ZONE: &str = "Asia/Seoul";
-/// How long all is well at the end of a run, so that what is due can be done.
+/// The fault-free time at the end of a run, in which pending work is done.
 const REST: Duration = Duration::from_secs(3);
-/// No run is shorter.
+/// The shortest run.
 const LASTS: Duration = Duration::from_secs(60);
-/// A run that takes longer than this hangs.
+/// A longer run counts as hung.
 const LASTS_MAX: Duration = Duration::from_secs(600);
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct RunVerdict {
     pub broken: Option<String>,
@@ -71,7 +72,7 @@ pub struct RunVerdict {
     pub story: Vec<String>,
 }
 
-/// Everything there is.
+/// The state of one run.
 pub struct World {
     pub sites: Vec<Arc<SimulatedSite>>,
     pub network: Arc<Network>,
@@ -81,7 +82,7 @@ pub struct World {
     plan: RunPlan,
 }
 
-/// Runs a plan to its end, on a runtime whose time is simulated.
+/// Runs a plan to its end on a runtime with simulated time.
 pub async fn run(seed: u64, plan: RunPlan, aloud: bool) -> RunVerdict {
     let begun = Instant::now();
     let world = Arc::new(World::new(seed, plan, aloud));
@@ -209,7 +210,7 @@ impl World {
         SimulatedClient::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
     }
 
-    /// Looks at everybody, again and again.
+    /// Checks all sites at short intervals.
     async fn watch_sites(self: Arc<Self>) {
         loop {
             for site in &self.sites {
@@ -236,7 +237,7 @@ impl World {
     }
 
     async fn heal(&self) {
-        self.trace.log_line("everything is healed");
+        self.trace.log_line("all faults are healed");
         self.network.heal();
         self.network.set_conditions(NetworkConditions::METRO);
         for site in &self.sites {
@@ -289,7 +290,7 @@ impl World {
         }
     }
 
-    /// The whole of every journal, and everything that clients were told, once more.
+    /// Checks every journal completely, and all answers that clients received, once more.
     fn check_at_end(&self) {
         for site in &self.sites {
             let Some(life) = site.life() else { continue };
@@ -315,7 +316,7 @@ impl World {
         }
         self.trace.log_line(&inner.model.describe_counts());
         if inner.reads.unresolved() > 0 && held.is_ok() {
-            held = Err("reads: an answer came from a position that nobody applied".into());
+            held = Err("reads: an answer came from a position that no site applied".into());
         }
         drop(inner);
         self.watch.report_if_broken(held);

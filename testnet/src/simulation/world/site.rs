@@ -1,4 +1,4 @@
-//! A site: what outlives its process (disk, checkpoint, clock), and the process that lives at the moment.
+//! A site: the parts that outlive its process (disk, checkpoint, clock), and the current process.
 
 use std::{
     path::Path,
@@ -28,7 +28,7 @@ use crate::simulation::{
     random::Random,
 };
 
-/// What all sites of a run share.
+/// Settings shared by all sites of a run.
 #[derive(Clone)]
 pub struct SiteSettings {
     pub seed: u64,
@@ -38,18 +38,18 @@ pub struct SiteSettings {
     pub genesis: Genesis,
 }
 
-/// How long a disk takes for one turn of the journal's writer.
+/// The time that a disk takes for one step of the journal's writer.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskConditions {
     pub millis: (u64, u64),
-    /// Of a hundred turns, how many take up to `tail_millis`.
+    /// Percentage of steps that take up to `tail_millis`.
     pub tails: u64,
     pub tail_millis: u64,
     pub hangs: bool,
 }
 
 impl DiskConditions {
-    /// A good disk on a good day.
+    /// A fast disk.
     pub const FAST: Self = Self { millis: (0, 2), tails: 1, tail_millis: 40, hangs: false };
 }
 
@@ -104,7 +104,7 @@ impl SimulatedSite {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the process, unless it runs.
+    /// Starts the process, unless it's running.
     pub fn start(self: &Arc<Self>) {
         let (number, pulse) = {
             let mut process = self.lock_process();
@@ -137,7 +137,7 @@ impl SimulatedSite {
         }));
     }
 
-    /// Tells everyone when a life is over.
+    /// Reports the end of a life to the other sites.
     async fn report_end(self: Arc<Self>, pulse: Arc<LifePulse>) {
         pulse.await_end().await;
         self.trace.log_line(&format!("node {} is down", self.node));
@@ -145,22 +145,22 @@ impl SimulatedSite {
         self.network.detach_site(self.node);
     }
 
-    /// The process answers from now on.
+    /// Registers the life that answers from now on.
     pub fn set_life(&self, life: Arc<Life>) {
         self.lock_process().life = Some(life);
     }
 
-    /// The process, if it answers.
+    /// The current life, if it answers.
     pub fn life(&self) -> Option<Arc<Life>> {
         self.lock_process().life.clone().filter(|life| life.pulse.is_alive())
     }
 
-    /// Whether the process runs, answering or not.
+    /// The pulse of the current process, whether or not it answers.
     pub fn pulse(&self) -> Option<Arc<LifePulse>> {
         self.lock_process().pulse.clone().filter(|pulse| pulse.is_alive())
     }
 
-    /// Whether its copy began empty and hasn't caught up.
+    /// Whether its copy started empty and hasn't caught up.
     pub fn is_joining(&self) -> bool {
         let held = self.disk.list(Path::new(DATA)).unwrap_or_default();
         held.iter().any(|name| name == "joining")
@@ -175,7 +175,7 @@ impl SimulatedSite {
         *self.disk_conditions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for as long as the disk takes.
+    /// Waits for the disk's delay.
     pub async fn wait_for_disk(&self, random: &mut Random) {
         let mood = self.disk_conditions();
         let tail = random.chance(mood.tails);

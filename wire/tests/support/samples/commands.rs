@@ -1,4 +1,4 @@
-//! One of every command, and the largest that each can be.
+//! One of every command, and the largest form of each.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount, SetLimits, SetStatus},
@@ -113,8 +113,8 @@ pub(crate) fn all() -> Vec<(&'static str, Command)> {
     ]
 }
 
-/// The same with every text at its limit, and everything there that may be absent. The genesis, which stands alone in its
-/// entry, isn't among them.
+/// The same with every text at its limit, and every optional field present. The genesis, which is
+/// alone in its entry, isn't included.
 pub(crate) fn largest() -> Vec<(&'static str, Command)> {
     let amount = Amount(u64::MAX);
     let set = LimitChange::Set(amount);

@@ -1,4 +1,4 @@
-//! One value of every message, the same in every run: what the golden files hold.
+//! One value of every message, the same in every run: the content of the golden files.
 
 pub(crate) mod commands;
 pub(crate) mod views;
@@ -64,7 +64,7 @@ fn rejected(index: u16, code: Rejection) -> Outcome {
     Outcome { index, rejection: Some(code), amount: 0, debit_after: 0, credit_after: 0 }
 }
 
-/// What the golden submits and the entry hold.
+/// The commands of the golden submits and of the golden entry.
 pub(crate) fn submitted() -> [Command; 2] {
     [Command::OpenAccount(open_account()), Command::Transfer(transfer())]
 }

@@ -1,4 +1,4 @@
-//! One of every question, and of every answer to one.
+//! One of every query, and one of every view.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -32,7 +32,7 @@ fn new_years_eve() -> BusinessDate {
     BusinessDate::new(2026, 12, 31).unwrap()
 }
 
-/// A payment, a part of which was paid back.
+/// A payment that was partly refunded.
 pub(crate) fn movement() -> TransferView {
     TransferView {
         transfer: transfer(),
@@ -104,7 +104,7 @@ fn keys() -> Vec<KeyView> {
     ]
 }
 
-/// All answers, by name.
+/// All views, by name.
 pub(crate) fn all() -> Vec<(&'static str, View)> {
     let reversed = TransferView { refunded: None, reversed_by: Some(hold().id), ..movement() };
     vec![
@@ -122,7 +122,7 @@ pub(crate) fn all() -> Vec<(&'static str, View)> {
     ]
 }
 
-/// All questions, by name.
+/// All queries, by name.
 pub(crate) fn queries() -> Vec<(&'static str, Query)> {
     let account = AccountId::new(5);
     vec![

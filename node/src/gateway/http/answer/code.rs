@@ -1,4 +1,5 @@
-//! Every code of docs/API.md: its status, its title, and what the ledger's mean.
+//! Every code of docs/API.md with its status and title, and the details of the ledger's rejections.
+//! It never decides whether something was done.
 
 use axum::http::StatusCode;
 use evenkeel_wire::{outcome::Rejection, reply::RefusalCode};
@@ -6,7 +7,7 @@ use evenkeel_wire::{outcome::Rejection, reply::RefusalCode};
 /// Every code of docs/API.md, with its status and title.
 macro_rules! codes {
     ($($name:ident = $status:ident $text:literal $title:literal),+ $(,)?) => {
-        /// Why a request wasn't done, for programs.
+        /// Why a request failed, for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Code {
             $($name,)+
@@ -121,44 +122,46 @@ fn title_of(rejection: Rejection) -> &'static str {
     }
 }
 
-/// What a client's engineer should know of it.
+/// The detail of a rejection, for the client's engineers.
 pub(crate) fn detail_of(rejection: Rejection) -> &'static str {
     match rejection {
         Rejection::IdReused => "the id belongs to a command with other content; make a new id",
         Rejection::IdInFuture => "the id's time is more than the tolerance ahead; set the clock",
-        Rejection::IdExpired => {
-            "the id's time is before the horizon and the ledger doesn't know it; make a new id"
-        }
+        Rejection::IdExpired => "the id is unknown and older than the horizon; make a new id",
         Rejection::AmountInvalid => {
-            "an amount is within 1 and 9007199254740991, a limit within 0 and that"
+            "an amount is 1 to 9007199254740991, a limit 0 to 9007199254740991"
         }
         Rejection::SameAccount => "money moves between two accounts",
-        Rejection::AccountNotFound => "an account that takes part was never opened",
+        Rejection::AccountNotFound => "an account of the command was never opened",
         Rejection::AccountExists => "the account was opened with other content",
-        Rejection::HoldNotFound => "no hold of this id was taken up",
-        Rejection::PaymentNotFound => "no payment of this id was committed",
-        Rejection::TransferNotFound => "no transfer of this id was committed",
+        Rejection::HoldNotFound => "no hold with this id was opened",
+        Rejection::PaymentNotFound => "no payment with this id was committed",
+        Rejection::TransferNotFound => "no transfer with this id was committed",
         Rejection::KindNotAllowed => "this kind of movement isn't allowed between these accounts",
-        Rejection::ReversalNotAllowed => "only top-ups, cash-outs, fees and grants are reversed",
-        Rejection::AssetMismatch => "the asset isn't that of both accounts, or isn't known",
-        Rejection::AccountClosed => "nothing goes into or out of a closed account",
-        Rejection::AccountFrozen => "nothing goes out of a frozen account",
-        Rejection::HoldNotOpen => "the hold was captured or voided, or its time is up",
-        Rejection::AlreadyReversed => "a movement is reversed once",
+        Rejection::ReversalNotAllowed => "only top-ups, cash-outs, fees and grants can be reversed",
+        Rejection::AssetMismatch => "the asset is unknown or isn't the one of both accounts",
+        Rejection::AccountClosed => "a closed account can't pay or receive",
+        Rejection::AccountFrozen => "a frozen account can't pay",
+        Rejection::HoldNotOpen => "the hold was captured or voided, or has expired",
+        Rejection::AlreadyReversed => "a movement can be reversed once only",
         Rejection::AccountNotEmpty => {
-            "something is posted, held, or held for the account; only an empty one is closed"
+            "the account has a balance, a hold or an incoming hold; only an empty one can be closed"
         }
-        Rejection::CaptureExceedsHold => "a capture takes at most what is held",
+        Rejection::CaptureExceedsHold => "a capture takes at most the held amount",
         Rejection::RefundExceedsPayment => "all refunds of a payment together never exceed it",
-        Rejection::PerTransferLimitExceeded => "the debit account may not pay so much at once",
-        Rejection::DailyLimitExceeded => "the debit account may not pay so much in a day",
-        Rejection::InsufficientFunds => "the debit account has less available",
-        Rejection::MaxBalanceExceeded => "the credit account would hold more than its limit",
-        Rejection::Overflow => "a balance would leave ±9007199254740991",
+        Rejection::PerTransferLimitExceeded => {
+            "the amount exceeds the debit account's limit for one transfer"
+        }
+        Rejection::DailyLimitExceeded => "the amount exceeds the debit account's limit for one day",
+        Rejection::InsufficientFunds => "the debit account's available balance is too low",
+        Rejection::MaxBalanceExceeded => "the credit account's balance would exceed its limit",
+        Rejection::Overflow => "a balance would exceed ±9007199254740991",
         Rejection::BatchFailed => "the batch is atomic, and another of its commands was rejected",
-        Rejection::DayNotOpen => "the ledger's business date is another one",
+        Rejection::DayNotOpen => "the ledger has another business date",
         Rejection::KeyNotFound => "no key has this number",
-        Rejection::KeyAccountInvalid => "a merchant's key names a merchant's account",
-        Rejection::TooManyKeys => "every key that was ever made counts, revoked ones too",
+        Rejection::KeyAccountInvalid => {
+            "only a merchant's key has an account, which must be a merchant's"
+        }
+        Rejection::TooManyKeys => "every key ever created counts, revoked ones included",
     }
 }

@@ -1,6 +1,6 @@
-//! Outcomes and the objects they are about, as JSON: the shapes of docs/API.md, each with its schema.
+//! Outcomes and their subjects as JSON: the shapes of docs/API.md, each with its schema.
 //!
-//! A transfer is told from its command and its outcome alone. Nothing here asks the ledger.
+//! A transfer is described from its command and its outcome alone. Nothing here reads the ledger.
 
 use axum::{
     body::Body,
@@ -22,12 +22,12 @@ use crate::gateway::http::request::fields::{
 };
 use crate::{limits::AMOUNT_MAX, road::DecidedEntry};
 
-/// The ledger's answer to one command, and where it was given.
+/// The ledger's answer to one command, and where it was decided.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) stamp: Stamp,
     pub(crate) outcome: Outcome,
-    /// It's the first answer again.
+    /// The first answer is repeated.
     pub(crate) replayed: bool,
 }
 
@@ -53,7 +53,7 @@ impl Decision {
         StampShape::new(&self.stamp, self.outcome.index)
     }
 
-    /// The rejection, where it's one.
+    /// The rejection as a problem, if it's one.
     pub(crate) fn require_committed(self) -> Result<Self, Problem> {
         match self.outcome.rejection {
             Some(rejection) => Err(Problem::rejected(rejection, &self)),
@@ -61,7 +61,7 @@ impl Decision {
         }
     }
 
-    /// The answer to its command.
+    /// The response to its command.
     pub(crate) fn respond_with(&self, committed: &impl Serialize) -> Response<Body> {
         let mut response = json(self.status(), committed);
         if self.replayed {
@@ -71,7 +71,7 @@ impl Decision {
     }
 }
 
-/// An answer in JSON.
+/// A response in JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     let mut bytes = Vec::with_capacity(1024);
     serde_json::to_writer(&mut bytes, value).expect("the shapes hold nothing that JSON can't");
@@ -108,7 +108,7 @@ impl StampShape {
     }
 }
 
-/// The one thing that a committed outcome says of itself.
+/// The constant `outcome` field of a committed outcome.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Committed {
@@ -122,9 +122,9 @@ pub(crate) struct CommittedTransfer {
     #[serde(flatten)]
     place: StampShape,
     transfer: TransferShape,
-    /// The debit account's posted balance after it.
+    /// The debit account's posted balance after the movement.
     debit_after: i64,
-    /// The credit account's posted balance after it.
+    /// The credit account's posted balance after the movement.
     credit_after: i64,
 }
 
@@ -185,15 +185,15 @@ pub(crate) struct TransferShape {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reference: Option<String>,
-    /// For people; of a reversal: its reason.
+    /// For people; the reason of a reversal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     memo: Option<String>,
-    /// Of a payment that is read: what its refunds have paid back so far.
+    /// Of a payment: the sum of its refunds so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refunded: Option<u64>,
-    /// The reversal that undid it.
+    /// The reversal that undid this movement.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reversed_by: Option<CommandIdText>,
@@ -202,12 +202,12 @@ pub(crate) struct TransferShape {
 }
 
 impl TransferShape {
-    /// What a command for a transfer did.
+    /// The movement of a transfer command.
     pub(crate) fn from_command(transfer: &Transfer, decision: &Decision) -> Self {
         Self::new(transfer, decision.stamp_shape())
     }
 
-    /// What is known of a movement that never changes.
+    /// The fields of a movement that never change.
     pub(crate) fn immutable_part(view: &TransferView) -> Self {
         Self::new(&view.transfer, StampShape::new(&view.stamp, view.index))
     }
@@ -237,14 +237,14 @@ impl From<TransferView> for TransferShape {
     }
 }
 
-/// Money set aside.
+/// Reserved money.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Hold)]
 pub(crate) struct HoldShape {
     id: CommandIdText,
     debit: AccountIdText,
     credit: AccountIdText,
-    /// What was set aside, in the asset's minor unit.
+    /// The reserved amount, in the asset's minor unit.
     amount: u64,
     asset: AssetName,
     /// For people.
@@ -253,9 +253,9 @@ pub(crate) struct HoldShape {
     memo: Option<String>,
     status: HoldStatusName,
     expires_at: Time,
-    /// What was taken of it.
+    /// The captured amount.
     captured: u64,
-    /// The capture or void that closed it.
+    /// The capture or void that closed the hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     closed_by: Option<CommandIdText>,
@@ -283,7 +283,7 @@ impl From<HoldView> for HoldShape {
     }
 }
 
-/// An account as it stands.
+/// The current state of an account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Account)]
 pub(crate) struct AccountShape {
@@ -295,15 +295,15 @@ pub(crate) struct AccountShape {
     status: AccountStatusName,
     /// The settled balance.
     posted: i64,
-    /// What its own open holds have set aside.
+    /// The sum of its own open holds.
     held: i64,
     /// `posted` − `held`.
     available: i64,
     limits: LimitsShape,
-    /// What the debits that count for `daily_debit` have taken in the current business day.
+    /// The sum of the current business day's debits that count for `daily_debit`.
     debited_today: u64,
     opened_at: Time,
-    /// The newest entry that this contains.
+    /// The newest entry that this state contains.
     position: u64,
 }
 
@@ -330,44 +330,45 @@ impl From<AccountView> for AccountShape {
     }
 }
 
-/// What an account may hold and pay; `null` where there's no limit.
+/// An account's limits; `null` where there's none.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = Limits)]
 pub(crate) struct LimitsShape {
-    /// The most that it may hold, posted.
+    /// The largest posted balance.
     #[schema(required = true)]
     max_balance: Option<u64>,
-    /// The most that one transfer, payment, cash-out, fee or hold may take from it.
+    /// The largest amount of one transfer, payment, cash-out, fee or hold from the account.
     #[schema(required = true)]
     per_transfer: Option<u64>,
-    /// The most that all of those together may take from it in one business day.
+    /// The largest sum of all of these in one business day.
     #[schema(required = true)]
     daily_debit: Option<u64>,
 }
 
-/// How old a local read may be.
+/// The age of a local read.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = AsOf)]
 pub(crate) struct AsOfShape {
     /// The newest entry that the answer contains.
     position: u64,
-    /// Milliseconds since the asked site last knew itself current with a majority.
+    /// Milliseconds since the site that answered was last current with a majority.
     age_ms: u64,
 }
 
 impl From<reply::AsOf> for AsOfShape {
     fn from(as_of: reply::AsOf) -> Self {
-        // A site that has never been current since its start says so with the largest age that a double holds exactly.
+        // A site that was never current since its start reports the largest age that a double holds
+        // exactly.
         Self { position: as_of.position, age_ms: as_of.age_ms.min(AMOUNT_MAX) }
     }
 }
 
-/// What was read; of a local read with its age.
+/// An object that was read; of a local read, with its age.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Seen<T> {
     #[serde(flatten)]
     what: T,
-    /// Of a local read.
+    /// Of a local read only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     as_of: Option<AsOfShape>,

@@ -1,4 +1,4 @@
-//! Outcomes and refusals as JSON. An answer never says that nothing was done unless that is certain.
+//! Outcomes and refusals as JSON. An answer never says that nothing was done unless that's certain.
 
 pub(crate) mod code;
 pub(crate) mod describe;

@@ -1,7 +1,7 @@
-//! What isn't done, and why: `application/problem+json` (RFC 9457) with a code for programs.
+//! Problems: `application/problem+json` (RFC 9457) with a code for programs.
 //!
-//! A problem travels as an extension of its response and is written where the request's id is known. One table says which
-//! status a code has; nothing here decides whether something was done.
+//! A problem is an extension of its response and is written where the request's id is known. One
+//! table maps codes to statuses; nothing here decides whether something was done.
 
 use axum::{
     body::Body,
@@ -23,32 +23,32 @@ use super::{
 };
 use crate::gateway::http::request::head::RequestId;
 
-/// The longest detail, but for where in a batch it is.
+/// The longest detail, without its path in a batch.
 const DETAIL_BYTES_MAX: usize = 400;
 
 /// The media type of every problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-/// Tells that an outcome is the first answer to its id again.
+/// Marks an outcome as a repeated first answer.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Seconds after which asking again makes sense: as long as a door waits for a primary.
+/// Seconds before a retry: as long as a door waits for a primary.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// A request that wasn't done, or that the ledger rejected.
+/// A request that failed, or that the ledger rejected.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
-    /// Where it was decided, when it's an outcome.
+    /// Where it was decided, if it's an outcome.
     place: Option<Box<StampShape>>,
     batch: Option<FailedBatch>,
     replayed: bool,
     retry_after: Option<HeaderValue>,
-    /// The connection can't go on: the rest of the body isn't read.
+    /// The connection must close: the rest of the body isn't read.
     closes: bool,
 }
 
-/// An atomic batch that changed nothing.
+/// An atomic batch that failed and changed nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct FailedBatch {
     pub(crate) failed_index: usize,
@@ -81,7 +81,7 @@ impl Problem {
         problem
     }
 
-    /// An amount that fits no 64 bits: no ledger has seen it.
+    /// An amount that doesn't fit 64 bits: no ledger has seen it.
     pub(crate) fn amount_invalid(field: &str) -> Self {
         Self::new(
             Code::Rejected(Rejection::AmountInvalid),
@@ -89,7 +89,7 @@ impl Problem {
         )
     }
 
-    /// An atomic batch of which one command was rejected.
+    /// An atomic batch with a rejected command.
     pub(crate) fn batch_failed(stamp: Option<Stamp>, batch: FailedBatch) -> Self {
         let detail = format!("commands[{}] was rejected; nothing was done", batch.failed_index);
         let mut problem = Self::new(Code::Rejected(Rejection::BatchFailed), detail);
@@ -98,24 +98,24 @@ impl Problem {
         problem
     }
 
-    /// Whether it's the ledger's answer, and no refusal.
+    /// Whether it's the ledger's answer rather than a refusal.
     pub(crate) fn is_outcome(&self) -> bool {
         matches!(self.code, Code::Rejected(_))
     }
 
-    /// After how many seconds asking again makes sense.
+    /// Sets the seconds before a retry.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(HeaderValue::from(seconds));
         self
     }
 
-    /// The rest of the request isn't read.
+    /// Closes the connection: the rest of the request isn't read.
     pub(crate) fn closing(mut self) -> Self {
         self.closes = true;
         self
     }
 
-    /// Of a single command: admission counts commands, and there's only one.
+    /// The problem of a single command, without the number that admission puts in front.
     pub(crate) fn of_one_command(mut self) -> Self {
         if let Some(detail) = self.detail.strip_prefix("command 0: ") {
             self.detail = detail.to_owned();
@@ -123,34 +123,34 @@ impl Problem {
         self
     }
 
-    /// Of a command of a batch.
+    /// The problem of a command in a batch.
     pub(crate) fn of_item(self, number: usize) -> Self {
-        // The field is named behind the item, as a path; a message that names no field first stands for itself.
+        // A field's path follows the item's path; a message without a field stands alone.
         let path = self.detail.split(':').next().unwrap_or_default();
         let named = !path.is_empty()
             && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._[]".contains(&byte));
         self.with_prefix(&format!("commands[{number}]{}", if named { "." } else { ": " }))
     }
 
-    /// A command of an atomic batch that wasn't even sent, because of another one.
+    /// The problem of an unsent command in an atomic batch, caused by another command.
     pub(crate) fn not_done() -> Self {
         Self::new(Code::Rejected(Rejection::BatchFailed), detail_of(Rejection::BatchFailed))
     }
 
-    /// Says where in the request it is.
+    /// Puts a location in the request in front of the detail.
     pub(crate) fn with_prefix(mut self, place: &str) -> Self {
         self.detail = format!("{place}{}", self.detail);
         self
     }
 
-    /// Writes it into its response.
+    /// Writes the problem into its response.
     pub(crate) fn write(&self, request_id: &RequestId, response: &mut Response<Body>) {
         let status = self.code.status();
         let written = ProblemJson { request_id: Some(request_id.as_str()), ..self.to_json() };
         let bytes = serde_json::to_vec(&written).expect("texts and numbers only");
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        // It was that of the empty body which the problem travelled with.
+        // This was the length of the empty placeholder body.
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         match status {
@@ -172,7 +172,7 @@ impl Problem {
         *response.body_mut() = Body::from(bytes);
     }
 
-    /// As it stands in the results of a batch: without a request of its own.
+    /// The problem as a result of a batch, without a request id of its own.
     pub(crate) fn to_json(&self) -> ProblemJson<'_> {
         ProblemJson {
             kind: format!("urn:evenkeel:problem:{}", self.code.name()),
@@ -190,7 +190,7 @@ impl Problem {
     }
 }
 
-/// A detail may quote what a client wrote, and that may be megabytes.
+/// Shortens a detail: it may quote megabytes of a client's text.
 fn shortened(mut detail: String) -> String {
     if detail.len() > DETAIL_BYTES_MAX {
         let mut end = DETAIL_BYTES_MAX;
@@ -218,7 +218,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A problem, as JSON has it.
+/// A problem in JSON.
 #[derive(Serialize)]
 pub(crate) struct ProblemJson<'a> {
     #[serde(rename = "type")]
@@ -240,12 +240,12 @@ pub(crate) struct ProblemJson<'a> {
     results: Option<&'a RawValue>,
 }
 
-/// Why a request wasn't done (RFC 9457).
+/// Why a request failed (RFC 9457).
 #[derive(ToSchema)]
 #[schema(as = Problem)]
 #[expect(dead_code, reason = "a schema; the problem itself is written by hand")]
 pub(crate) struct ProblemSchema {
-    /// Names the kind of problem: `urn:evenkeel:problem:` and the code.
+    /// `urn:evenkeel:problem:` and the code.
     r#type: String,
     /// The kind of problem, for people.
     title: String,
@@ -255,8 +255,8 @@ pub(crate) struct ProblemSchema {
     detail: String,
     /// The kind of problem, for programs.
     code: String,
-    /// Whether the same request may succeed later. With the same id it's always safe to ask again.
+    /// Whether the same request may succeed later. Retrying with the same id is always safe.
     retryable: bool,
-    /// The request, as the log knows it; also in the header `x-request-id`.
+    /// The request's id, as in the log; also in the header `x-request-id`.
     request_id: String,
 }

@@ -1,5 +1,6 @@
-//! How much memory bodies may take at a time, all together, those of requests and those of answers: a thousand clients with four
-//! megabytes each must not be what ends the node.
+//! A bound on the memory of all bodies together, of requests and answers: a thousand clients with
+//! four megabytes each must not bring the node down. It never blocks; a body over the bound is
+//! refused.
 
 use std::sync::{
     Arc,
@@ -9,13 +10,13 @@ use std::sync::{
 use crate::gateway::http::answer::problem::{Code, Problem};
 use crate::limits::HTTP_BODIES_BYTES_MAX;
 
-/// What all bodies take.
+/// The memory of all bodies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BodyMemory {
     taken: Arc<AtomicUsize>,
 }
 
-/// What one body takes; given back when it's dropped.
+/// The memory of one body; given back when it's dropped.
 #[derive(Debug)]
 pub(crate) struct BodyReservation {
     taken: Arc<AtomicUsize>,
@@ -27,7 +28,8 @@ impl BodyMemory {
         BodyReservation { taken: self.taken.clone(), own: 0 }
     }
 
-    /// For an answer, which is there already: whoever asks next is refused when it's too much.
+    /// Reserves memory for an answer, which exists already: if that's too much, later requests are
+    /// refused.
     pub(crate) fn reserve_answer(&self, bytes: usize) -> BodyReservation {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         BodyReservation { taken: self.taken.clone(), own: bytes }
@@ -38,10 +40,10 @@ impl BodyMemory {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Whether another answer may be worked out.
+    /// Checks that there's memory for another answer.
     ///
     /// # Errors
-    /// When all bodies together take too many bytes.
+    /// When all bodies together are over the bound.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         if self.taken.load(Ordering::Relaxed) <= HTTP_BODIES_BYTES_MAX {
             return Ok(());
@@ -55,10 +57,10 @@ fn too_many_bodies() -> Problem {
 }
 
 impl BodyReservation {
-    /// Takes so many bytes more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When all bodies together would take too many.
+    /// When all bodies together would be over the bound.
     pub(crate) fn reserve_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
         let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
         self.own += bytes;
@@ -83,7 +85,7 @@ mod tests {
     fn room_is_given_back() {
         let bodies = BodyMemory::default();
         let mut large = bodies.new_reservation();
-        large.reserve_bytes(HTTP_BODIES_BYTES_MAX).expect("nobody else is there");
+        large.reserve_bytes(HTTP_BODIES_BYTES_MAX).expect("no other body is there");
         assert_eq!(
             bodies.new_reservation().reserve_bytes(1).map_err(|problem| problem.code),
             Err(Code::Overloaded)

@@ -1,4 +1,5 @@
-//! The HTTP port: connections, bounded in number, in memory and in time. Nothing here looks at what a request says.
+//! The HTTP port: connections, bounded in number, in memory and in time. It never looks into a
+//! request.
 
 pub(crate) mod bodies;
 pub(crate) mod paced;

@@ -1,5 +1,5 @@
-//! Large answers, handed over piece by piece: whoever takes one in slowly is being served for as long as that takes, and what
-//! waits in memory counts.
+//! Large answers, sent piece by piece: the connection counts as served until the client has read
+//! the last piece, and the waiting bytes count as memory in use. It never changes an answer.
 
 use std::{
     pin::Pin,
@@ -17,20 +17,20 @@ use super::{
     patience::Busy,
 };
 
-/// The largest piece; an answer that is no larger goes at once.
+/// The largest piece; an answer of at most this size is sent at once.
 const PIECE: usize = 64 << 10;
 
-/// An answer on its way.
+/// An answer being sent.
 struct PacedBody {
     body: Body,
-    /// Taken out of the body, and not handed over yet.
+    /// Taken from the body, and not sent yet.
     next: Bytes,
     left: u64,
     _busy: Busy,
     _room: BodyReservation,
 }
 
-/// An answer as it's given to the connection. `busy` is kept until the last piece is taken.
+/// The answer for the connection. `busy` is kept until the last piece is taken.
 pub(crate) fn pace_response(
     response: Response<Body>,
     busy: Busy,

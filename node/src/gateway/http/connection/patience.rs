@@ -1,5 +1,6 @@
-//! How long a client may take: to send a request's head, to take an answer in, to say nothing at all. A connection that is too
-//! slow is cut; whoever is served isn't counted.
+//! The time that a client may take to send a request's head, to read an answer, or to stay idle. A
+//! connection that is too slow is closed, but never while its request is being served and its
+//! answer is read.
 
 use std::{
     io,
@@ -19,21 +20,21 @@ use tokio::{
 
 use crate::limits::{HTTP_HEAD_PATIENCE, HTTP_IDLE_PATIENCE, HTTP_WRITE_PATIENCE};
 
-/// What a connection is at. Times are milliseconds since it began.
+/// The activity of a connection. Times are milliseconds since it began.
 #[derive(Debug)]
 pub(crate) struct Activity {
     began: Instant,
-    /// Requests being served, and answers being written that take their time.
+    /// Requests being served, and slow answers being written.
     busy: AtomicU32,
-    /// Since when nobody was served.
+    /// Idle since this time.
     idle_since: AtomicU64,
-    /// When the first byte of a head came; 0: none has.
+    /// When the first byte of a head arrived; 0: none has.
     head_since: AtomicU64,
-    /// Since when the client takes no bytes; 0: it does.
+    /// When the client stopped reading; 0: it reads.
     stuck_since: AtomicU64,
 }
 
-/// Somebody is served for as long as this is kept.
+/// The connection counts as served while this exists.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Activity>);
 
@@ -61,7 +62,7 @@ impl Activity {
         })
     }
 
-    /// A request's head is complete.
+    /// Records that a request's head is complete.
     pub(crate) fn start_serving(this: &Arc<Self>) -> Busy {
         this.busy.fetch_add(1, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
@@ -73,7 +74,7 @@ impl Activity {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// Never 0, which means never.
+    /// Never 0, because 0 means never.
     fn now(&self) -> u64 {
         let passed = self.began.elapsed().as_millis();
         u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1)
@@ -94,26 +95,27 @@ impl Activity {
         }
     }
 
-    /// What the client takes too long for.
+    /// The reason why the client is too slow, if it is.
     fn overdue(&self) -> Option<&'static str> {
         let now = self.now();
         let over = |since: u64, patience: Duration| {
             since != 0 && u128::from(now.saturating_sub(since)) > patience.as_millis()
         };
         if over(self.stuck_since.load(Ordering::Relaxed), HTTP_WRITE_PATIENCE) {
-            return Some("it takes no bytes");
+            return Some("the client doesn't read");
         }
         if self.busy.load(Ordering::Relaxed) > 0 {
             return None;
         }
         let head_since = self.head_since.load(Ordering::Relaxed);
         if head_since != 0 {
-            return over(head_since, HTTP_HEAD_PATIENCE).then_some("a request's head doesn't end");
+            return over(head_since, HTTP_HEAD_PATIENCE)
+                .then_some("a request's head is incomplete");
         }
         over(self.idle_since.load(Ordering::Relaxed), HTTP_IDLE_PATIENCE).then_some("it's idle")
     }
 
-    /// Ends when the client has taken too long.
+    /// Ends when the client is too slow; returns the reason.
     pub(crate) async fn wait_until_overdue(&self) -> &'static str {
         let mut look = interval(Duration::from_secs(1));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,7 +128,7 @@ impl Activity {
     }
 }
 
-/// A stream whose activity is noted.
+/// A stream that records its activity.
 #[derive(Debug)]
 pub(crate) struct TrackedStream<S> {
     pub(crate) stream: S,
@@ -200,14 +202,18 @@ mod tests {
         tokio::time::advance(HTTP_HEAD_PATIENCE / 2).await;
         activity.mark_received();
         tokio::time::advance(HTTP_HEAD_PATIENCE / 2 + MOMENT).await;
-        assert_eq!(activity.overdue(), Some("a request's head doesn't end"), "drops don't help");
+        assert_eq!(
+            activity.overdue(),
+            Some("a request's head is incomplete"),
+            "more bytes don't reset it"
+        );
 
         let busy = Activity::start_serving(&activity);
         tokio::time::advance(HTTP_IDLE_PATIENCE * 2).await;
-        assert_eq!(activity.overdue(), None, "whoever is served isn't slow");
+        assert_eq!(activity.overdue(), None, "a client being served isn't slow");
         activity.mark_write(true);
         tokio::time::advance(HTTP_WRITE_PATIENCE + MOMENT).await;
-        assert_eq!(activity.overdue(), Some("it takes no bytes"));
+        assert_eq!(activity.overdue(), Some("the client doesn't read"));
         activity.mark_write(false);
         assert_eq!(activity.overdue(), None);
         let streaming = busy.clone();

@@ -1,6 +1,8 @@
-//! The port: connections, bounded in number and in time, each with its requests one after the other (HTTP/1.1).
+//! The port: connections, bounded in number and in time, each with one request at a time
+//! (HTTP/1.1). It never looks into a request.
 //!
-//! When the node stops, what is under way is answered, what still comes is told so, and then the connections are closed.
+//! When the node stops, requests in progress are answered, new ones get `stopping`, and then the
+//! connections are closed.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -31,7 +33,7 @@ use crate::{
     },
 };
 
-/// Why the node can't listen.
+/// Why the port can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error("listen.http: {address}: {source}")]
@@ -46,7 +48,7 @@ pub struct HttpServer {
     tls: Option<TlsAcceptor>,
 }
 
-/// Said to whoever comes when there's no place, before anything is read.
+/// The answer to a connection over the limit; nothing is read from it.
 const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
 retry-after: 1\r\nconnection: close\r\ncontent-length: 174\r\n\r\n\
 {\"type\":\"urn:evenkeel:problem:overloaded\",\"title\":\"The queues are full\",\"status\":503,\
@@ -65,7 +67,7 @@ impl HttpServer {
         Ok(Self { listener: TcpListener::from_std(listener).map_err(failed)?, tls })
     }
 
-    /// Where it listens.
+    /// The address of the port.
     ///
     /// # Errors
     /// When the socket is gone.
@@ -88,7 +90,7 @@ impl HttpServer {
         drop(self.listener);
         close.send_replace(true);
         let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("a small number");
-        // Whoever doesn't go is cut off with the runtime.
+        // The remaining connections end with the runtime.
         let _ = timeout(HTTP_STOP_PATIENCE, places.acquire_many(all)).await;
     }
 
@@ -103,13 +105,13 @@ impl HttpServer {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "the HTTP port took no connection");
+                    tracing::warn!(%error, "the HTTP port can't accept a connection");
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
             let Ok(place) = places.clone().try_acquire_owned() else {
-                // Encrypted or not, it's the close that counts.
+                // A client that expects TLS can't read this, but it sees the close.
                 let _told_or_not = stream.try_write(FULL.as_bytes());
                 continue;
             };
@@ -124,14 +126,15 @@ impl HttpServer {
     }
 }
 
-/// Until the node stops, and a moment longer: whoever asks then is told so.
+/// Waits until the node stops, and a moment longer, in which new requests get `stopping`.
 async fn wait_for_stop(stopping: &mut watch::Receiver<bool>) {
     if stopping.wait_for(|stopping| *stopping).await.is_ok() {
         sleep(HTTP_DRAIN_PAUSE).await;
     }
 }
 
-/// Answers are written whole: there's nothing to wait for. A client that is gone without a word isn't kept for long.
+/// Answers are written whole, so delaying small packets gains nothing. Keepalive and a write
+/// timeout close connections of clients that vanished.
 fn configure_socket(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -151,14 +154,14 @@ struct HttpConnection {
 impl HttpConnection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         if let Err(error) = configure_socket(&stream) {
-            tracing::debug!(%error, "a connection was gone before it began");
+            tracing::debug!(%error, "a connection was closed before it began");
             return;
         }
         let Some(tls) = tls else { return self.serve(stream).await };
         match timeout(HTTP_HELLO_PATIENCE, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream).await,
-            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-            Err(_) => tracing::debug!("no TLS in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
+            Err(_) => tracing::debug!("the TLS handshake timed out"),
         }
     }
 
@@ -192,7 +195,7 @@ impl HttpConnection {
                     }
                     return;
                 }
-                why = run_out.as_mut() => return tracing::debug!(why, "a connection is cut"),
+                why = run_out.as_mut() => return tracing::debug!(why, "a slow connection was closed"),
                 _ = self.closing.changed(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();

@@ -1,5 +1,5 @@
-//! TLS for the HTTP port, where the configuration names a certificate. Never for the peers' and clients' QUIC ports: those have
-//! their own identities.
+//! TLS for the HTTP port, if the configuration names a certificate. It's never used for the QUIC
+//! ports of peers and clients, which have their own identities.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio_rustls::{
 
 use crate::config::HttpTls;
 
-/// Why there's no TLS.
+/// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("http: {path}: {source}")]
@@ -24,7 +24,7 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
-/// What speaks TLS for the port.
+/// The TLS acceptor of the port.
 pub(crate) fn acceptor(files: &HttpTls) -> Result<TlsAcceptor, TlsError> {
     let pem = |path: &Path, source| TlsError::Pem { path: path.display().to_string(), source };
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.cert)

@@ -1,13 +1,14 @@
-//! What a client takes for an answer (RFC 9110 §12.5.1).
+//! The Accept header: the media types that a client accepts (RFC 9110 §12.5.1). It never guesses
+//! one that the client doesn't name.
 
 use axum::http::{HeaderMap, header};
 
 use crate::gateway::http::answer::problem::{Code, Problem};
 
-/// The offer that the client likes best; of those that it likes alike, the first.
+/// The offer with the highest weight; among equals, the first.
 ///
 /// # Errors
-/// When it takes none of them.
+/// When the client accepts none of them.
 pub(crate) fn choose<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Result<&'a str, Problem> {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
     if values.peek().is_none() {
@@ -26,7 +27,7 @@ pub(crate) fn choose<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Result<&'a 
         }
     }
     best.map(|(offer, _)| offer).ok_or_else(|| {
-        let detail = format!("Accept: the answers of this route are {}", offers.join(", "));
+        let detail = format!("Accept: this route answers with {}", offers.join(", "));
         Problem::new(Code::NotAcceptable, detail)
     })
 }
@@ -54,7 +55,7 @@ fn thousandths(weight: &str) -> Option<u32> {
     Some((whole * 1_000 + fraction).min(1_000))
 }
 
-/// The weight of the range that names the offer most closely; 0: not taken.
+/// The weight of the most specific range that matches the offer; 0: not accepted.
 fn offer_weight(offer: &str, ranges: &[(&str, u32)]) -> u32 {
     let kind = offer.split('/').next().unwrap_or_default();
     let closeness = |range: &str| {

@@ -1,4 +1,5 @@
-//! A request with a body, taken in as a whole: bounded in bytes and in time before anything looks at it.
+//! A request with a body. The body is read completely, bounded in bytes and in time, before it's
+//! parsed; it's never parsed here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,11 +20,11 @@ use crate::gateway::http::{
 };
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_PATIENCE, HTTP_LINGER};
 
-/// A POST or PUT: its head, judged, and its body.
+/// A POST or PUT: its checked head, and its body.
 pub(crate) struct RequestWithBody {
     pub(crate) head: Head,
     pub(crate) body: Bytes,
-    /// The body's place in memory; given back when the request ends.
+    /// The body's share of memory; given back when the request ends.
     _room: BodyReservation,
 }
 
@@ -59,7 +60,7 @@ async fn read_request(
     let reading = collect(body, announced, &mut room);
     let bytes = timeout(HTTP_BODY_PATIENCE, reading).await.map_err(|_| {
         let seconds = HTTP_BODY_PATIENCE.as_secs();
-        Problem::malformed(format!("the body took over {seconds} s to come")).closing()
+        Problem::malformed(format!("the body took over {seconds} s to arrive")).closing()
     })??;
     head.deadline += since.elapsed();
     Ok((head, bytes, room))
@@ -67,7 +68,10 @@ async fn read_request(
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let unsupported = || {
-        Problem::new(Code::UnsupportedMediaType, "Content-Type: this route takes application/json")
+        Problem::new(
+            Code::UnsupportedMediaType,
+            "Content-Type: this route accepts application/json",
+        )
     };
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let text = values.next().and_then(|value| value.to_str().ok()).ok_or_else(unsupported)?;
@@ -86,7 +90,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     if json && utf8 { Ok(()) } else { Err(unsupported()) }
 }
 
-/// Reads the body, never more than is allowed and never more than there is room for.
+/// Reads the body, never more than the size limit and never more than memory allows.
 async fn collect(
     body: &mut Body,
     announced: Option<u64>,
@@ -106,9 +110,9 @@ async fn collect(
         let Ok(data) = frame.into_data() else { continue };
         read = read.saturating_add(data.len());
         check_size(read)?;
-        // What is only announced takes no place from anybody.
+        // An announced length reserves nothing until the bytes arrive.
         room.reserve_bytes(data.len())?;
-        // What comes in one piece, as most bodies do, isn't copied.
+        // A body in one piece, the usual case, isn't copied.
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
@@ -122,7 +126,7 @@ async fn collect(
     Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
-/// What is reserved for a body before it has come.
+/// The most that is allocated for a body before it has arrived.
 const AT_ONCE: usize = 256 << 10;
 
 fn check_size(bytes: usize) -> Result<(), Problem> {
@@ -133,9 +137,9 @@ fn check_size(bytes: usize) -> Result<(), Problem> {
     Err(Problem::new(Code::TooLarge, detail).closing())
 }
 
-/// Takes in what a refused client still sends, for a moment, and throws it away: a connection that is closed while bytes
-/// arrive is reset, and the client would never see why it was refused.
-/// Meanwhile it counts as served: what it sends is no new request's head.
+/// Reads and discards the bytes that a refused client still sends, for a moment: a connection that
+/// is closed while bytes arrive is reset, and the client would never see the refusal. Meanwhile the
+/// connection counts as being served: these bytes don't begin a new request's head.
 fn drain_body(mut body: Body, busy: Option<Busy>) {
     if body.is_end_stream() {
         return;

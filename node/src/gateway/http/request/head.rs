@@ -1,4 +1,4 @@
-//! What a request's head says: who asks, how long they wait, what they take for an answer. Judged in one order on every route:
+//! A request's head: key, deadline, acceptable answers, ids. Every route checks in the same order:
 //! stopping, key, rate, Accept, query, deadline; then the body.
 //!
 //! It never keeps or logs a key: only its hash leaves this file.
@@ -37,14 +37,14 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const DEADLINE_MS: HeaderName = HeaderName::from_static("deadline-ms");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest request id that is taken over from a client.
+/// The longest request id that is accepted from a client.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// When a request's head had come: its deadline counts from there, whatever happens first.
+/// The arrival of a request's head: its deadline counts from here, whatever is done first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival(pub(crate) Instant);
 
-/// What a request is called in logs and in its answer.
+/// A request's id, for logs and its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
@@ -58,7 +58,7 @@ impl RequestId {
     }
 }
 
-/// Makes request ids that no other process makes.
+/// Makes request ids that are unique to this process.
 pub(crate) struct RequestIds {
     process: u64,
     next: AtomicU64,
@@ -69,7 +69,7 @@ impl RequestIds {
         Self { process, next: AtomicU64::new(1) }
     }
 
-    /// The client's own id when it's short and plain, else a new one.
+    /// The client's own id if it's short and plain, otherwise a new one.
     pub(crate) fn choose_id(&self, headers: &HeaderMap) -> RequestId {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
         match headers.get(REQUEST_ID) {
@@ -91,12 +91,12 @@ impl RequestIds {
     }
 }
 
-/// A request's head, judged.
+/// A request's head, checked.
 pub(crate) struct Head {
     pub(crate) caller: Caller,
-    /// Until when the client waits. What it takes itself to send the body isn't counted.
+    /// The client's deadline. Time spent receiving the body doesn't count.
     pub(crate) deadline: Instant,
-    /// What the path names, as it was written.
+    /// The path's parameter, as written.
     target: Option<String>,
     idempotency_key: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
@@ -113,7 +113,7 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
         let known_by = arrival + patience.as_ref().map_or(KEY_PATIENCE, |patience| *patience);
         let caller =
             timeout_at(known_by, authenticate(door, &parts.headers)).await.map_err(|_| {
-                let detail = "nobody could tell in time whether the key is good; nothing was done";
+                let detail = "the key couldn't be checked in time; nothing was done";
                 Problem::new(Code::NoPrimary, detail)
             })??;
         door.quota.count_request(&caller, Instant::now()).map_err(|wait| {
@@ -135,24 +135,24 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
 }
 
 impl Head {
-    /// The account that the path names.
+    /// The account in the path.
     pub(crate) fn path_account(&self) -> Result<AccountId, Problem> {
         AccountId::parse(self.path_target())
             .map_err(|_| Problem::malformed("the path: the account's id is not a UUID"))
     }
 
-    /// The transfer or hold that the path names.
+    /// The transfer or hold in the path.
     pub(crate) fn path_command(&self) -> Result<CommandId, Problem> {
         CommandId::parse(self.path_target())
             .map_err(|_| Problem::new(Code::IdNotUuidV7, format!("the path: {NOT_UUID_V7}")))
     }
 
-    /// What the path names, as it was written.
+    /// The path's parameter, as written.
     pub(crate) fn path_target(&self) -> &str {
         self.target.as_deref().unwrap_or_default()
     }
 
-    /// The id of a command: from the body, or from the header instead.
+    /// The id of a command, from the body or from the header.
     pub(crate) fn command_id(&self, body: Option<CommandIdText>) -> Result<CommandId, Problem> {
         let parse = |text: &str| {
             CommandId::parse(text).map_err(|_| {
@@ -162,7 +162,7 @@ impl Head {
         self.resolve_id(body.map(|id| id.0), parse)
     }
 
-    /// The id of an account that is to be opened.
+    /// The id of an account to open.
     pub(crate) fn account_id(&self, body: Option<AccountIdText>) -> Result<AccountId, Problem> {
         let parse = |text: &str| {
             AccountId::parse(text).map_err(|_| Problem::malformed("Idempotency-Key: not a UUID"))
@@ -179,24 +179,24 @@ impl Head {
         let header = header.map(|value| parse(value.to_str().unwrap_or_default())).transpose()?;
         match (body, header) {
             (Some(body), Some(header)) if body != header => {
-                Err(Problem::malformed("id: another one than in Idempotency-Key"))
+                Err(Problem::malformed("id: differs from Idempotency-Key"))
             }
             (Some(id), _) | (None, Some(id)) => Ok(id),
             (None, None) => Err(Problem::malformed("missing field `id`")),
         }
     }
 
-    /// A batch has no id of its own.
+    /// Refuses an id for a batch, which has none of its own.
     pub(crate) fn check_no_id(&self) -> Result<(), Problem> {
         match self.idempotency_key {
             Some(_) => Err(Problem::malformed(
-                "Idempotency-Key: a batch has no id of its own; its commands have",
+                "Idempotency-Key: a batch has no id of its own; its commands have ids",
             )),
             None => Ok(()),
         }
     }
 
-    /// That the client takes JSON.
+    /// Checks that the client accepts JSON.
     pub(crate) fn check_accepts_json(&self) -> Result<(), Problem> {
         accept::choose(&self.headers, &["application/json"]).map(drop)
     }
@@ -209,7 +209,7 @@ async fn authenticate(door: &HttpDoor, headers: &HeaderMap) -> Result<Caller, Pr
 fn key_hash(headers: &HeaderMap) -> Result<[u8; 32], Problem> {
     let unauthorized = |detail: &str| Problem::new(Code::Unauthorized, detail);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(|| unauthorized("Authorization: Bearer takes a key"))?;
+    let value = values.next().ok_or_else(|| unauthorized("Authorization: Bearer needs a key"))?;
     if values.next().is_some() {
         return Err(unauthorized("Authorization is there twice"));
     }
@@ -218,7 +218,7 @@ fn key_hash(headers: &HeaderMap) -> Result<[u8; 32], Problem> {
         .split_at_checked(7)
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .and_then(|(_, key)| std::str::from_utf8(key).ok())
-        .ok_or_else(|| unauthorized("Authorization: Bearer takes a key"))?;
+        .ok_or_else(|| unauthorized("Authorization: Bearer needs a key"))?;
     Ok(admission::key_hash(key.trim()))
 }
 
@@ -234,14 +234,14 @@ fn read_deadline(headers: &HeaderMap) -> Result<Duration, Problem> {
             .filter(|ms| (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(ms))
             .ok_or_else(|| {
                 Problem::malformed(format!(
-                    "Deadline-Ms: not an integer within {DEADLINE_MS_MIN} and {DEADLINE_MS_MAX}"
+                    "Deadline-Ms: not an integer from {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX}"
                 ))
             })?,
     };
     Ok(Duration::from_millis(ms.into()))
 }
 
-/// The one value of a header that may be there once.
+/// The value of a header that may be given at most once.
 fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -254,7 +254,7 @@ fn single<'a>(
     Ok(value)
 }
 
-/// The one parameter of the path, where there is one.
+/// The path's one parameter, if the route has one.
 async fn target(parts: &mut Parts) -> Result<Option<String>, Problem> {
     let parameters = RawPathParams::from_request_parts(parts, &())
         .await

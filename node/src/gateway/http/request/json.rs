@@ -1,4 +1,5 @@
-//! Strict JSON: one spelling for everything, nothing unknown, nothing twice, nothing behind it. What is wrong is named.
+//! Strict JSON: one spelling for every value, no unknown field, no duplicate, nothing after the
+//! end. An error names the field.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,8 +10,8 @@ use serde_json::Deserializer;
 use super::fields::NOT_UUID_V7;
 use crate::gateway::http::answer::problem::{Code, Problem};
 
-/// Reads a whole body, which is an object. No body at all counts as an empty one: an id may come in a header, and nothing
-/// else may be needed.
+/// Reads a whole body, which is an object. No body counts as an empty object: the id may be in a
+/// header, and a command may need nothing else.
 ///
 /// # Errors
 /// Names the field.
@@ -18,7 +19,7 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(body: &'de Bytes) -> Result<T, Prob
     read_object(if body.is_empty() { b"{}" } else { body }, None)
 }
 
-/// Reads an object; a field of the name `ignored` is passed over.
+/// Reads an object; a field named `ignored` is skipped.
 ///
 /// # Errors
 /// Names the field.
@@ -28,7 +29,7 @@ pub(crate) fn read_object<'de, T: Deserialize<'de>>(
 ) -> Result<T, Problem> {
     let mut json = Deserializer::from_slice(bytes);
     let read = T::deserialize(Object { inner: &mut json, ignored });
-    // The way that remembers the path costs more: it's gone only when something is wrong.
+    // Tracking the path is slower, so the body is read again with it only after an error.
     read.and_then(|value| json.end().map(|()| value))
         .map_err(|error| explain::<T>(bytes, ignored, &error))
 }
@@ -50,7 +51,7 @@ fn explain<'de, T: Deserialize<'de>>(
     }
 }
 
-/// For fields that are objects themselves.
+/// Deserializes a field that is an object itself.
 pub(crate) fn object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de>,
@@ -59,8 +60,8 @@ where
     T::deserialize(Object { inner: deserializer, ignored: None })
 }
 
-/// A deserializer that takes objects alone: left to itself, a structure would be read from an array too, by the order of its
-/// fields.
+/// A deserializer that accepts objects only: serde would also read a structure from an array, by
+/// the order of its fields.
 struct Object<D> {
     inner: D,
     ignored: Option<&'static str>,

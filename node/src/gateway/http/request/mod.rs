@@ -1,4 +1,5 @@
-//! What every request goes through before anything is done. One spelling is accepted for everything, and no key is kept.
+//! Parsing of requests, complete before a command is sent. Every value has exactly one accepted
+//! spelling, and a key's text is never kept.
 
 pub(crate) mod accept;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! The query behind a path: known parameters, each at most once, and no others.
+//! A path's query: known parameters, each at most once. It never accepts any other.
 
 use axum::http::Uri;
 use evenkeel_wire::{
@@ -8,16 +8,16 @@ use evenkeel_wire::{
 
 use crate::gateway::http::answer::problem::Problem;
 
-/// Parameters by name, as they were written.
+/// Parameters by name, as written.
 pub(crate) struct Parameters<'a, const N: usize> {
     names: [&'static str; N],
     values: [Option<&'a str>; N],
 }
 
-/// Reads a query.
+/// Parses a query.
 ///
 /// # Errors
-/// Names a parameter that is unknown or there twice.
+/// Names a parameter that is unknown or repeated.
 pub(crate) fn parameters<'a, const N: usize>(
     uri: &'a Uri,
     names: [&'static str; N],
@@ -34,7 +34,7 @@ pub(crate) fn parameters<'a, const N: usize>(
     Ok(Parameters { names, values })
 }
 
-/// That there is no query.
+/// Checks that there's no query.
 pub(crate) fn check_no_query(query: Option<&str>) -> Result<(), Problem> {
     match query.unwrap_or_default().split('&').find(|pair| !pair.is_empty()) {
         None => Ok(()),
@@ -45,13 +45,13 @@ pub(crate) fn check_no_query(query: Option<&str>) -> Result<(), Problem> {
 fn unknown(name: &str, names: &[&str]) -> Problem {
     let shown: String = name.chars().take(64).collect();
     Problem::malformed(match names {
-        [] => format!("{shown}: unknown parameter; this route takes none"),
+        [] => format!("{shown}: unknown parameter; this route has none"),
         names => format!("{shown}: unknown parameter; there are {}", names.join(", ")),
     })
 }
 
 impl<const N: usize> Parameters<'_, N> {
-    /// A parameter's value, read by `read`.
+    /// A parameter's value, parsed by `read`.
     pub(crate) fn get<T>(
         &self,
         name: &'static str,
@@ -67,7 +67,7 @@ impl<const N: usize> Parameters<'_, N> {
             .transpose()
     }
 
-    /// How fresh the answer has to be.
+    /// The consistency of a read.
     pub(crate) fn consistency(&self) -> Result<Consistency, Problem> {
         let read = |text: &str| match text {
             "linearizable" => Some(Consistency::Linearizable),
@@ -78,7 +78,7 @@ impl<const N: usize> Parameters<'_, N> {
         Ok(consistency.unwrap_or(Consistency::Linearizable))
     }
 
-    /// How many items a page holds.
+    /// The most items of a page.
     pub(crate) fn limit(&self) -> Result<u32, Problem> {
         let expected = format!("an integer within 1 and {HISTORY_PAGE_MAX}");
         let read =
@@ -86,18 +86,18 @@ impl<const N: usize> Parameters<'_, N> {
         Ok(self.get("limit", &expected, read)?.unwrap_or(LIMIT_DEFAULT))
     }
 
-    /// Where a page begins.
+    /// The start of a page.
     pub(crate) fn cursor(&self) -> Result<Option<Cursor>, Problem> {
-        self.get("cursor", "a next_cursor of a page before", read_cursor)
+        self.get("cursor", "the next_cursor of an earlier page", read_cursor)
     }
 }
 
 const LIMIT_DEFAULT: u32 = 100;
 
-/// A cursor as pages name it.
+/// The form of a page's cursor.
 pub(crate) const CURSOR_PATTERN: &str = "^[0-9]{1,18}\\.[0-9]{1,4}$";
 
-/// How a cursor is written.
+/// Formats a cursor.
 pub(crate) fn cursor_text(cursor: Cursor) -> String {
     format!("{}.{}", cursor.position, cursor.command)
 }
@@ -107,17 +107,17 @@ fn read_cursor(text: &str) -> Option<Cursor> {
     Some(Cursor { position: position(entry)?, command: index(command)? })
 }
 
-/// A position, in as many digits as the document allows.
+/// Parses a position, of at most as many digits as the document allows.
 pub(crate) fn position(text: &str) -> Option<u64> {
     digits(text).filter(|_| text.len() <= 18)
 }
 
-/// A number of an outcome or a command in its entry, likewise.
+/// Parses an index of an outcome or a command in its entry, likewise.
 pub(crate) fn index(text: &str) -> Option<u16> {
     digits(text).filter(|_| text.len() <= 4)
 }
 
-/// A whole number in digits alone.
+/// Parses a whole number of digits only.
 fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

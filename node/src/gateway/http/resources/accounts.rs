@@ -1,4 +1,5 @@
-//! `/v1/accounts`: opening, freezing, closing, limits, and how an account stands.
+//! `/v1/accounts`: opening, freezing, closing and reading accounts, and their limits. The rules are
+//! never here; the ledger has them.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use crate::gateway::http::{
     },
 };
 
-/// Opens an account. The same again replays.
+/// Opens an account. A repeated request replays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAccount {
@@ -64,17 +65,17 @@ impl NewAccount {
     }
 }
 
-/// What differs from the limits that accounts of its kind begin with.
+/// The limits that differ from the defaults of the account's kind.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLimits {
-    /// The most that it may hold, posted.
+    /// The largest posted balance.
     #[serde(default)]
     max_balance: WrittenLimit,
-    /// The most that one transfer, payment, cash-out, fee or hold may take from it.
+    /// The largest amount of one transfer, payment, cash-out, fee or hold from the account.
     #[serde(default)]
     per_transfer: WrittenLimit,
-    /// The most that all of those together may take from it in one business day.
+    /// The largest sum of all of these in one business day.
     #[serde(default)]
     daily_debit: WrittenLimit,
 }
@@ -91,25 +92,25 @@ impl NewLimits {
     }
 }
 
-/// Changes an account's limits: absent stays, `null` clears.
+/// Changes an account's limits: an absent one is unchanged, `null` clears it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangedLimits {
     #[serde(default, deserialize_with = "present")]
     #[schema(required = true, nullable = false)]
     id: Option<CommandIdText>,
-    /// The most that it may hold, posted.
+    /// The largest posted balance.
     #[serde(default)]
     max_balance: WrittenLimit,
-    /// The most that one transfer, payment, cash-out, fee or hold may take from it.
+    /// The largest amount of one transfer, payment, cash-out, fee or hold from the account.
     #[serde(default)]
     per_transfer: WrittenLimit,
-    /// The most that all of those together may take from it in one business day.
+    /// The largest sum of all of these in one business day.
     #[serde(default)]
     daily_debit: WrittenLimit,
 }
 
-/// A command that needs nothing but its own id.
+/// A command that needs only its own id.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JustId {
@@ -124,7 +125,7 @@ pub(crate) struct JustId {
     params(DeadlineMs), request_body = NewAccount,
     responses(
         (status = 201, description = "Committed.", body = CommittedAccount),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedAccount),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedAccount),
         CommandProblems,
     ),
 )]
@@ -139,11 +140,11 @@ pub(crate) async fn open_account(
     change_account(&door, &asked.head, id, &command, misfit).await
 }
 
-/// How an account stands.
+/// The current state of an account.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}", tag = "accounts", operation_id = "get_account",
     params(("id" = AccountIdText, Path, description = "The account's id."), ReadQuery, DeadlineMs),
-    responses((status = 200, description = "As it stands.", body = Seen<AccountShape>), ReadProblems),
+    responses((status = 200, description = "The current state.", body = Seen<AccountShape>), ReadProblems),
 )]
 pub(crate) async fn get_account(
     State(door): State<Arc<HttpDoor>>,
@@ -160,14 +161,14 @@ pub(crate) async fn get_account(
     }
 }
 
-/// Nothing goes out of the account any more; money may still come in.
+/// Freezes the account: it can't pay any more, but it can still receive.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/freeze", tag = "accounts", operation_id = "freeze",
     params(("id" = AccountIdText, Path, description = "The account's id."), DeadlineMs),
     request_body = JustId,
     responses(
         (status = 201, description = "Committed.", body = CommittedAccount),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedAccount),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedAccount),
         CommandProblems,
     ),
 )]
@@ -178,14 +179,14 @@ pub(crate) async fn freeze(
     set_status(&door, &asked, AccountStatus::Frozen).await
 }
 
-/// Money may go out of the account again.
+/// Unfreezes the account: it can pay again.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/unfreeze", tag = "accounts", operation_id = "unfreeze",
     params(("id" = AccountIdText, Path, description = "The account's id."), DeadlineMs),
     request_body = JustId,
     responses(
         (status = 201, description = "Committed.", body = CommittedAccount),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedAccount),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedAccount),
         CommandProblems,
     ),
 )]
@@ -196,14 +197,14 @@ pub(crate) async fn unfreeze(
     set_status(&door, &asked, AccountStatus::Open).await
 }
 
-/// Closes the account forever. Takes one with nothing posted, held, or held for it.
+/// Closes the account forever. It must have no balance, no hold and no incoming hold.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/close", tag = "accounts", operation_id = "close",
     params(("id" = AccountIdText, Path, description = "The account's id."), DeadlineMs),
     request_body = JustId,
     responses(
         (status = 201, description = "Committed.", body = CommittedAccount),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedAccount),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedAccount),
         CommandProblems,
     ),
 )]
@@ -221,7 +222,7 @@ pub(crate) async fn close(
     request_body = ChangedLimits,
     responses(
         (status = 201, description = "Committed.", body = CommittedAccount),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedAccount),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedAccount),
         CommandProblems,
     ),
 )]
@@ -251,7 +252,7 @@ async fn set_status(
     change_account(door, &asked.head, account, &command, None).await
 }
 
-/// A command about an account, and how the account stands after it.
+/// Sends a command about an account, and answers with the account's state after it.
 async fn change_account(
     door: &HttpDoor,
     head: &Head,

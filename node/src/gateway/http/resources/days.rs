@@ -1,4 +1,5 @@
-//! `/v1/days`: closed business days, and what each merchant and bank is owed for one.
+//! `/v1/days`: closed business days, and their settlement for each merchant and bank. A day that
+//! isn't closed is never shown.
 
 use std::{
     collections::BTreeMap,
@@ -48,24 +49,24 @@ use crate::{
 #[schema(as = Day)]
 pub(crate) struct DayShape {
     date: DateText,
-    /// By name of the asset.
+    /// By the asset's name.
     assets: BTreeMap<String, DayAssetShape>,
-    /// The first entry that counts for it.
+    /// The first entry of the day.
     first_position: u64,
-    /// Its marker's entry.
+    /// The entry of its marker.
     last_position: u64,
     link: Link,
 }
 
-/// One asset's day: for each kind of account, opening and movements make closing.
+/// One asset's day: for each kind of account, opening and movements add up to closing.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DayAsset)]
 struct DayAssetShape {
     opening: SumsShape,
     closing: SumsShape,
-    /// What moved, by kind of transfer.
+    /// Movements by kind of transfer.
     movements: BTreeMap<&'static str, MovementsShape>,
-    /// What the company owed at the end: wallets and merchants.
+    /// The company's liabilities at the end: wallets and merchants.
     outstanding: i64,
 }
 
@@ -140,7 +141,8 @@ pub(crate) async fn get_day(
     }
 }
 
-/// The date that the path names. One that no ledger can have closed isn't malformed: it just isn't there.
+/// The date in the path. A date that no ledger can have closed is `not_found` rather than
+/// malformed.
 fn date(head: &Head) -> Result<BusinessDate, Problem> {
     let text = head.path_target();
     BusinessDate::parse(text).map_err(|error| {
@@ -169,9 +171,9 @@ struct MerchantShape {
     asset: AssetName,
     payments: i64,
     refunds: i64,
-    /// Fees paid, less those that were reversed.
+    /// Fees paid, minus reversed ones.
     fees: i64,
-    /// Payments less refunds and fees.
+    /// Payments minus refunds and fees.
     net: i64,
 }
 
@@ -183,7 +185,7 @@ struct BankShape {
     asset: AssetName,
     top_ups: i64,
     cash_outs: i64,
-    /// What reversals brought back to the bank, less what they took from it.
+    /// Amounts that reversals returned to the bank, minus those they took from it.
     reversals: i64,
 }
 
@@ -212,22 +214,22 @@ impl From<&Settlement> for SettlementShape {
     }
 }
 
-/// A sum that no i64 holds (it takes a thousand times the largest amount) shows as the nearest.
+/// A sum beyond an i64 (a thousand times the largest amount) is shown as the nearest i64.
 fn saturate_sum(sum: i128) -> i64 {
     i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
-/// What a local read's `as_of` is in JSON, where there's no room for it.
+/// Carries a local read's `as_of` when the answer is CSV.
 const AS_OF: HeaderName = HeaderName::from_static("x-as-of");
 
-/// What a closed day means for each merchant and bank, as JSON or CSV.
+/// The settlement of a closed day for each merchant and bank, as JSON or CSV.
 #[utoipa::path(
     get, path = "/v1/days/{date}/settlement", tag = "reports", operation_id = "get_settlement",
     params(("date" = DateText, Path, description = "A business date."), ReadQuery, DeadlineMs),
     responses(
-        (status = 200, description = "The same bytes on every node. A local read's `as_of` is the header `x-as-of` where it's CSV.", content(
+        (status = 200, description = "The same bytes on every node. A local read's `as_of` is in the header `x-as-of` if the answer is CSV.", content(
             (Seen<SettlementShape> = "application/json"),
             (String = "text/csv"),
         )),
@@ -265,8 +267,9 @@ pub(crate) async fn get_settlement(
 }
 
 impl HttpDoor {
-    /// The settlement of a closed day. One at a time is worked out, since each reads a day's journal; it's kept, so that whoever
-    /// couldn't wait for it finds it when they ask again.
+    /// The settlement of a closed day. Only one is computed at a time, since each reads a day's
+    /// journal. The last one is kept, so that a client whose deadline passed gets it when it
+    /// retries.
     async fn read_settlement(
         &self,
         date: BusinessDate,
@@ -276,7 +279,7 @@ impl HttpDoor {
             return Ok(known);
         }
         let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
-        let busy = |_| overloaded("a settlement is being worked out already");
+        let busy = |_| overloaded("another settlement is being computed");
         let turn = self.settling.clone().acquire_owned();
         let patience = deadline.min(Instant::now() + SETTLEMENT_PATIENCE);
         let place = timeout_at(patience, turn).await.map_err(busy)?;
@@ -291,25 +294,25 @@ impl HttpDoor {
             drop(place);
             Ok::<_, Refusal>(settlement)
         });
-        let late = |_| overloaded("the settlement takes longer than the deadline: ask again");
+        let late = |_| overloaded("the settlement takes longer than the deadline; retry");
         let worked = timeout_at(deadline, working).await.map_err(late)?;
-        Ok(worked.map_err(|_| overloaded("the settlement can't be worked out now"))??)
+        Ok(worked.map_err(|_| overloaded("the settlement can't be computed now"))??)
     }
 
     fn cached_settlement(&self) -> Option<Arc<Settlement>> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until this site has applied all of a day that the primary knows to be closed.
+    /// Waits until this site has applied all of a day that is closed at the primary.
     async fn await_day(&self, date: BusinessDate, head: &Head) -> Result<(), Problem> {
         let (view, _) = self.read_view(head, Query::Day(date), Consistency::Linearizable).await?;
         let View::Day(day) = view else { return Err(mismatched_answer()) };
-        let behind = |_| Problem::new(Code::Recovering, "this site hasn't come to that day yet");
+        let behind = |_| Problem::new(Code::Recovering, "this site hasn't applied that day yet");
         self.wait_applied(day.last_position, head.deadline).await.map_err(behind)
     }
 }
 
-/// One table with a column for every figure (RFC 4180); what a row doesn't have is empty.
+/// One table with a column for every figure (RFC 4180); a row's missing figures are empty.
 fn csv(settlement: &Settlement) -> String {
     let mut text = String::from(
         "date,type,account,asset,payments,refunds,fees,net,top_ups,cash_outs,reversals\r\n",

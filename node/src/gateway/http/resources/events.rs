@@ -1,7 +1,9 @@
-//! `/v1/events`: every outcome in the order of the journal, the same on every node, for as long as somebody listens.
+//! `/v1/events`: a stream of every outcome in the order of the journal, the same on every node,
+//! until the client closes it.
 //!
-//! A stream is pulled: nothing is read from the journal before its reader has taken what was read last, so a slow one costs
-//! nothing and loses nothing. It never skips an outcome; after a break its reader says what it has seen, and goes on.
+//! A stream is pulled: the next page of the journal is read only after the client has taken the
+//! last one, so a slow client costs nothing and loses nothing. It never skips an outcome; after a
+//! break the client sends the last one it received, and the stream continues there.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -60,12 +62,12 @@ pub(crate) struct EventShape {
     recorded_at: Time,
     /// The type of the command.
     r#type: &'static str,
-    /// The command's id; of a release its hold's, of a day its date; `null` for what has none.
+    /// The command's id: the hold's for a release, the date for a day; `null` if it has none.
     #[schema(required = true)]
     id: Option<String>,
     /// `committed` or `rejected`.
     outcome: &'static str,
-    /// Why it was rejected.
+    /// The code of a rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     code: Option<RejectionName>,
@@ -80,7 +82,7 @@ pub(crate) struct EventShape {
     account: Option<AccountEventShape>,
 }
 
-/// What an event says of an account: what never changes, and what the command made of it.
+/// The account of an event: its permanent fields, and the fields that the command set.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AccountEvent)]
 struct AccountEventShape {
@@ -88,7 +90,7 @@ struct AccountEventShape {
     kind: AccountKindName,
     asset: AssetName,
     label: String,
-    /// What it was made; not there where that stayed.
+    /// Its new status; absent if it didn't change.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     status: Option<AccountStatusName>,
@@ -97,7 +99,7 @@ struct AccountEventShape {
     limits: Option<LimitsSetShape>,
 }
 
-/// Limits as a command set them: what stayed isn't there, what was cleared is `null`.
+/// Limits that a command set: an unchanged one is absent, a cleared one is `null`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = LimitsSet)]
 struct LimitsSetShape {
@@ -170,13 +172,14 @@ const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Every outcome in the order of the journal. The answer stays open. With server-sent events the header `Last-Event-ID` goes
-/// before `after`.
+/// Every outcome in the order of the journal. The answer stays open.
+///
+/// With server-sent events the header `Last-Event-ID` takes precedence over `after`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events", operation_id = "events",
     params(AfterQuery),
     responses(
-        (status = 200, description = "One event a line, or one a message. It stays open.", content(
+        (status = 200, description = "One event a line, or one a message. The answer stays open.", content(
             (EventShape = "application/x-ndjson"),
             (String = "text/event-stream"),
         )),
@@ -193,7 +196,7 @@ pub(crate) async fn events(
     door.keyring.confirm(&head.caller).await?;
     let after = parse_start(&head)?;
     let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(Code::Overloaded, "too many readers of events; nothing was done")
+        Problem::new(Code::Overloaded, "too many streams of events; nothing was done")
     })?;
     let mut follow = EventStream {
         applied: door.state.watch_applied(),
@@ -208,7 +211,7 @@ pub(crate) async fn events(
         _busy: busy.map(|busy| busy.0),
         door,
     };
-    // What can't be read at the moment is said while there's a status to say it with.
+    // Read the first page now: an error can still change the status.
     follow.first = Some(follow.read_page().await?);
     let body = Body::from_stream(stream::unfold(follow, EventStream::next));
     let headers = [
@@ -222,8 +225,8 @@ fn kind_header(kind: &str) -> &'static str {
     if kind == SSE { SSE } else { NDJSON }
 }
 
-/// Where to go on: what an SSE client has seen last, which asks again with the query that it began with; else what the query
-/// says.
+/// The start of the stream: the `Last-Event-ID` of a client of server-sent events, which reconnects
+/// with its first query; otherwise the query.
 fn parse_start(head: &Head) -> Result<EventCursor, Problem> {
     let parameters = query::parameters(&head.uri, ["after"])?;
     let expected = "a position, or a position and an index: 12 or 12.3";
@@ -244,18 +247,18 @@ fn parse_after(text: &str) -> Option<EventCursor> {
     })
 }
 
-/// A reader, and how far it has seen.
+/// A stream, and the last outcome that it sent.
 struct EventStream {
     applied: watch::Receiver<Option<LogPosition>>,
     stopping: watch::Receiver<bool>,
     caller: Caller,
     after: EventCursor,
-    /// The newest position when the journal was last looked at.
+    /// The newest position at the last read of the journal.
     read_to: Option<u64>,
     server_sent: bool,
     /// The first page, read before the answer began.
     first: Option<EventPage>,
-    /// There is more behind the last page.
+    /// The last page had a successor.
     more: bool,
     _place: OwnedSemaphorePermit,
     _busy: Option<Busy>,
@@ -263,7 +266,7 @@ struct EventStream {
 }
 
 impl EventStream {
-    /// The next bytes; `None`: the stream ends, and its reader goes on elsewhere.
+    /// The next bytes; `None`: the stream ends, and its client reconnects elsewhere.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
             if *self.stopping.borrow() || self.door.keyring.confirm(&self.caller).await.is_err() {
@@ -287,7 +290,7 @@ impl EventStream {
         }
     }
 
-    /// The next page of the journal as it is now.
+    /// Reads the next page of the journal.
     async fn read_page(&mut self) -> Result<EventPage, Problem> {
         let stopping = || Problem::new(Code::Stopping, "this site is shutting down");
         let turn = self.door.event_reads.clone().acquire_owned().await.map_err(|_| stopping())?;
@@ -300,13 +303,13 @@ impl EventStream {
         });
         let page = reading.await.map_err(|_| stopping())?;
         page.map_err(|refusal| {
-            tracing::debug!(%refusal, "a reader of events is let go");
+            tracing::debug!(%refusal, "a stream of events is ended");
             refusal.into()
         })
     }
 
-    /// Waits for something new, and a moment longer, so that what comes together is sent together. Tells whether it's time
-    /// for a sign of life instead.
+    /// Waits for a new entry, and a moment longer, so that outcomes that arrive together are sent
+    /// together. Returns whether a heartbeat is due instead.
     async fn wait(&mut self) -> bool {
         let heartbeat = if self.server_sent { EVENTS_HEARTBEAT } else { Duration::MAX };
         tokio::select! {

@@ -1,5 +1,5 @@
-//! For load balancers and for Prometheus: whether this site lives, is ready, leads or follows, and its figures. They need no
-//! key and take any query: whoever probes adds what they like.
+//! Routes for load balancers and Prometheus: liveness, readiness, role and metrics. They never need
+//! a key, and they ignore the query: probes often add one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +22,7 @@ fn probe_response(good: bool) -> Response<Body> {
     (status, kind, text).into_response()
 }
 
-/// Whether the process is there.
+/// Whether the process runs.
 #[utoipa::path(
     get, path = "/livez", tag = "health", operation_id = "livez", security(()), responses(ProbeResponses),
 )]
@@ -38,7 +38,7 @@ pub(crate) async fn readyz(State(door): State<Arc<HttpDoor>>) -> Response<Body> 
     probe_response(door.health.passes_probe(Probe::Ready))
 }
 
-/// Whether the node orders commands.
+/// Whether the node is the primary.
 #[utoipa::path(
     get, path = "/primary", tag = "health", operation_id = "primary", security(()), responses(ProbeResponses),
 )]
@@ -46,7 +46,7 @@ pub(crate) async fn primary(State(door): State<Arc<HttpDoor>>) -> Response<Body>
     probe_response(door.health.passes_probe(Probe::Primary))
 }
 
-/// Whether the node is ready and copies another's commands.
+/// Whether the node is ready and a follower.
 #[utoipa::path(
     get, path = "/replica", tag = "health", operation_id = "replica", security(()), responses(ProbeResponses),
 )]
@@ -54,7 +54,7 @@ pub(crate) async fn replica(State(door): State<Arc<HttpDoor>>) -> Response<Body>
     probe_response(door.health.passes_probe(Probe::Replica))
 }
 
-/// The node's figures, in Prometheus' text format.
+/// The node's metrics, in Prometheus' text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
     responses((status = 200, description = "Text format 0.0.4.", body = String, content_type = "text/plain")),

@@ -1,4 +1,5 @@
-//! `/v1/holds`: money set aside, taken once or given back.
+//! `/v1/holds`: money reserved, then captured once or released. The rules are never here; the
+//! ledger has them.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use crate::gateway::http::{
     },
 };
 
-/// Sets an amount of a wallet aside for a merchant.
+/// Reserves an amount of a wallet for a merchant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
@@ -69,26 +70,26 @@ impl NewHold {
     }
 }
 
-/// Takes a hold's money, once: what isn't taken is released.
+/// Captures a hold, once: the rest is released.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCapture {
     #[serde(default, deserialize_with = "present")]
     #[schema(required = true, nullable = false)]
     id: Option<CommandIdText>,
-    /// At most what is held; absent: all of it.
+    /// At most the held amount; absent: all of it.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     amount: Option<WrittenAmount>,
 }
 
-/// Sets money of a wallet aside for a merchant.
+/// Reserves money of a wallet for a merchant.
 #[utoipa::path(
     post, path = "/v1/holds", tag = "holds", operation_id = "hold",
     params(DeadlineMs), request_body = NewHold,
     responses(
         (status = 201, description = "Committed.", body = CommittedHold),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedHold),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedHold),
         CommandProblems,
     ),
 )]
@@ -103,14 +104,14 @@ pub(crate) async fn hold(
     change_hold(&door, &asked.head, id, &command, misfit).await
 }
 
-/// Takes a hold's money. Makes a payment whose id is the capture's, refundable.
+/// Captures a hold. Makes a payment whose id is the capture's, refundable.
 #[utoipa::path(
     post, path = "/v1/holds/{id}/capture", tag = "holds", operation_id = "capture",
     params(("id" = CommandIdText, Path, description = "The hold's id."), DeadlineMs),
     request_body = NewCapture,
     responses(
         (status = 201, description = "Committed.", body = CommittedTransfer),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedTransfer),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedTransfer),
         CommandProblems,
     ),
 )]
@@ -128,14 +129,14 @@ pub(crate) async fn capture(
     respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
-/// Gives a hold's money back.
+/// Releases a hold.
 #[utoipa::path(
     post, path = "/v1/holds/{id}/void", tag = "holds", operation_id = "void",
     params(("id" = CommandIdText, Path, description = "The hold's id."), DeadlineMs),
     request_body = JustId,
     responses(
         (status = 201, description = "Committed.", body = CommittedHold),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedHold),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedHold),
         CommandProblems,
     ),
 )]
@@ -149,11 +150,11 @@ pub(crate) async fn void(
     change_hold(&door, &asked.head, hold, &Command::Void(Void { id, hold }), None).await
 }
 
-/// How a hold stands.
+/// The current state of a hold.
 #[utoipa::path(
     get, path = "/v1/holds/{id}", tag = "holds", operation_id = "get_hold",
     params(("id" = CommandIdText, Path, description = "The hold's id."), ReadQuery, DeadlineMs),
-    responses((status = 200, description = "As it stands.", body = Seen<HoldShape>), ReadProblems),
+    responses((status = 200, description = "The current state.", body = Seen<HoldShape>), ReadProblems),
 )]
 pub(crate) async fn get_hold(
     State(door): State<Arc<HttpDoor>>,
@@ -170,7 +171,7 @@ pub(crate) async fn get_hold(
     }
 }
 
-/// A command about a hold, and how the hold stands after it.
+/// Sends a command about a hold, and answers with the hold's state after it.
 async fn change_hold(
     door: &HttpDoor,
     head: &Head,

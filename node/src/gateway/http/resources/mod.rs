@@ -1,4 +1,5 @@
-//! The routes, one file per resource, each with its own documentation: `/openapi.json` is made from it.
+//! The routes, one file per resource, each with the documentation that `/openapi.json` is built
+//! from. They never decide about money.
 
 pub(crate) mod accounts;
 pub(crate) mod batches;

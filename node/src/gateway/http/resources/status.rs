@@ -1,4 +1,4 @@
-//! `/v1/status`: sites, roles and lag, for whoever asks; no balances, no digests.
+//! `/v1/status`: sites, roles and lag, without a key. It never shows a balance or a digest.
 
 use std::sync::Arc;
 
@@ -31,15 +31,15 @@ pub(crate) struct StatusShape {
     #[schema(value_type = RoleSchema)]
     role: Role,
     term: u64,
-    /// Who orders commands; `null` where this node knows nobody.
+    /// The primary; `null` if this node knows none.
     #[schema(required = true)]
     primary: Option<PrimaryShape>,
-    /// Caught up, and part of a majority.
+    /// Caught up and part of a majority.
     ready: bool,
     /// The newest position that is known to be committed.
     #[schema(required = true)]
     committed: Option<u64>,
-    /// The newest position that this node's ledger has.
+    /// The newest position that this node's ledger has applied.
     #[schema(required = true)]
     applied: Option<u64>,
     /// The open business day.
@@ -47,9 +47,9 @@ pub(crate) struct StatusShape {
     business_date: Option<String>,
     version: String,
     uptime_s: u64,
-    /// The node's data is in memory: nothing that it acknowledges survives a power cut.
+    /// The node's data is in memory: nothing that it acknowledges survives a power failure.
     volatile: bool,
-    /// All of them, by the nodes' numbers.
+    /// All sites, by the nodes' numbers.
     sites: Vec<SiteShape>,
 }
 
@@ -66,18 +66,18 @@ struct PrimaryShape {
 struct SiteShape {
     node: u64,
     site: String,
-    /// `null`: this node can't tell.
+    /// `null`: unknown to this node.
     #[schema(required = true, value_type = Option<RoleSchema>)]
     role: Option<Role>,
     reachable: bool,
-    /// Entries that it lacks; only the primary knows.
+    /// Entries that the site lacks; known to the primary only.
     #[schema(required = true)]
     lag: Option<u64>,
     #[schema(required = true)]
     rtt_ms: Option<f64>,
 }
 
-/// What a node is at the moment.
+/// The current role of a node.
 #[derive(ToSchema)]
 #[schema(as = Role, rename_all = "snake_case")]
 #[expect(dead_code, reason = "a schema; the status has the values")]

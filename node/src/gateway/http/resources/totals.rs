@@ -1,4 +1,5 @@
-//! `/v1/totals`: what all accounts hold together, by kind. Every asset adds up to zero.
+//! `/v1/totals`: the sums of all accounts, by kind. Every asset adds up to zero. It never shows a
+//! single account.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,13 +26,13 @@ use crate::gateway::http::{
     request::{head::Head, query},
 };
 
-/// What all accounts hold together.
+/// The sums of all accounts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Totals)]
 pub(crate) struct TotalsShape {
-    /// The newest entry that this contains.
+    /// The newest entry that the sums contain.
     position: u64,
-    /// By name of the asset.
+    /// By the asset's name.
     assets: BTreeMap<String, AssetShape>,
 }
 
@@ -44,9 +45,9 @@ struct AssetShape {
     bank: i64,
     fee: i64,
     issuer: i64,
-    /// What the company owes: wallets and merchants.
+    /// The company's liabilities: wallets and merchants.
     outstanding: i64,
-    /// All of them; always 0.
+    /// The sum of all kinds; always 0.
     sum: i64,
 }
 
@@ -58,7 +59,7 @@ impl From<&AssetTotals> for AssetShape {
     }
 }
 
-/// What the company owes.
+/// The company's liabilities.
 pub(crate) fn outstanding(totals: &AssetTotals) -> i64 {
     totals.wallet.saturating_add(totals.merchant)
 }
@@ -74,7 +75,7 @@ impl From<Totals> for TotalsShape {
 #[utoipa::path(
     get, path = "/v1/totals", tag = "reports", operation_id = "get_totals",
     params(ReadQuery, DeadlineMs),
-    responses((status = 200, description = "As they stand.", body = Seen<TotalsShape>), PlainReadProblems),
+    responses((status = 200, description = "The current sums.", body = Seen<TotalsShape>), PlainReadProblems),
 )]
 pub(crate) async fn get_totals(
     State(door): State<Arc<HttpDoor>>,

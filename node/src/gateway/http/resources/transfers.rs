@@ -1,4 +1,5 @@
-//! `/v1/transfers`: movements of money, refunds, reversals.
+//! `/v1/transfers`: movements of money, refunds, reversals. The rules are never here; the ledger
+//! has them.
 
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub(crate) struct NewTransfer {
     kind: TransferKindName,
     /// The account that pays.
     debit: AccountIdText,
-    /// The account that is paid.
+    /// The account that receives.
     credit: AccountIdText,
     amount: WrittenAmount,
     asset: AssetName,
@@ -75,14 +76,14 @@ impl NewTransfer {
     }
 }
 
-/// Pays a payment back, all that is left of it or a part.
+/// Refunds a payment, in part or all that is left of it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRefund {
     #[serde(default, deserialize_with = "present")]
     #[schema(required = true, nullable = false)]
     id: Option<CommandIdText>,
-    /// Absent: what is left.
+    /// Absent: all that is left.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     amount: Option<WrittenAmount>,
@@ -91,7 +92,7 @@ pub(crate) struct NewRefund {
     memo: Memo,
 }
 
-/// Undoes a wrong top-up, cash-out, fee or grant.
+/// Reverses a wrong top-up, cash-out, fee or grant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReversal {
@@ -107,7 +108,7 @@ pub(crate) struct NewReversal {
     params(DeadlineMs), request_body = NewTransfer,
     responses(
         (status = 201, description = "Committed.", body = CommittedTransfer),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedTransfer),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedTransfer),
         CommandProblems,
     ),
 )]
@@ -124,14 +125,14 @@ pub(crate) async fn transfer(
     Ok(decision.respond_with(&CommittedTransfer::new(&decision, shape)))
 }
 
-/// Pays a payment back: all refunds of it together never exceed it.
+/// Refunds a payment: all refunds of it together never exceed it.
 #[utoipa::path(
     post, path = "/v1/transfers/{id}/refund", tag = "transfers", operation_id = "refund",
     params(("id" = CommandIdText, Path, description = "The payment's id."), DeadlineMs),
     request_body = NewRefund,
     responses(
         (status = 201, description = "Committed.", body = CommittedTransfer),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedTransfer),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedTransfer),
         CommandProblems,
     ),
 )]
@@ -149,14 +150,14 @@ pub(crate) async fn refund(
     respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
-/// Undoes a wrong top-up, cash-out, fee or grant, once, as a new movement the other way.
+/// Reverses a wrong top-up, cash-out, fee or grant, once, as a new movement in the other direction.
 #[utoipa::path(
     post, path = "/v1/transfers/{id}/reversal", tag = "transfers", operation_id = "reversal",
     params(("id" = CommandIdText, Path, description = "The movement's id."), DeadlineMs),
     request_body = NewReversal,
     responses(
         (status = 201, description = "Committed.", body = CommittedTransfer),
-        (status = 200, description = "Committed before: the first answer again.", body = CommittedTransfer),
+        (status = 200, description = "Committed before: the first answer is repeated.", body = CommittedTransfer),
         CommandProblems,
     ),
 )]
@@ -172,7 +173,7 @@ pub(crate) async fn reversal(
     respond_with_movement(&door, &asked.head, id, &decision).await
 }
 
-/// A movement whose accounts its command doesn't name.
+/// Answers with a movement whose accounts aren't in its command.
 pub(crate) async fn respond_with_movement(
     door: &HttpDoor,
     head: &Head,
@@ -187,7 +188,7 @@ pub(crate) async fn respond_with_movement(
 #[utoipa::path(
     get, path = "/v1/transfers/{id}", tag = "transfers", operation_id = "get_transfer",
     params(("id" = CommandIdText, Path, description = "The movement's id."), ReadQuery, DeadlineMs),
-    responses((status = 200, description = "As it stands.", body = Seen<TransferShape>), ReadProblems),
+    responses((status = 200, description = "The current state.", body = Seen<TransferShape>), ReadProblems),
 )]
 pub(crate) async fn get_transfer(
     State(door): State<Arc<HttpDoor>>,
@@ -204,13 +205,13 @@ pub(crate) async fn get_transfer(
     }
 }
 
-/// A part of an account's history.
+/// A page of an account's history.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Page)]
 pub(crate) struct HistoryPageShape {
     /// Newest first.
     items: Vec<TransferShape>,
-    /// Where the next page begins; `null`: this was the last.
+    /// The start of the next page; `null`: this was the last.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }

@@ -1,10 +1,9 @@
-//! Building the index of one segment.
+//! Builds the index of one segment.
 //!
-//! Fed record by record in journal order, then written in one go. Memory: 100 bytes a command, 20
-//! more where it is found under another id too, 4 a record, and 24 for each distinct account while
-//! writing. It never reads a journal file and
-//! never works for long without a chance to rest: the caller rests between records, and in `pace`
-//! while writing.
+//! Records are added in journal order, then the file is written at once. Memory: 100 bytes per
+//! command, 20 more with an alias id, 4 per record, and 24 per distinct account while writing. The
+//! builder never reads a journal file. It never works for long without a pause: the caller pauses
+//! between records, and in `pace` while writing.
 
 use std::io;
 use std::iter::Peekable;
@@ -22,10 +21,10 @@ use crate::journal::index::format::seconds::Seconds;
 use crate::journal::index::row::{COMMAND_BYTES, command_to_bytes};
 use crate::journal::index::{CommandRow, Position, id_second, partial_path_of, path_of};
 
-/// Commands are numbered within their record by a `u16`.
+/// The most commands of a record: a `u16` numbers them.
 const RECORD_COMMANDS_MAX: u32 = 1 << 16;
 
-/// Collects what is known of one segment's commands.
+/// Collects the rows of one segment's commands.
 #[derive(Debug)]
 pub struct IndexBuilder {
     first: Position,
@@ -38,7 +37,7 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// An index of the segment that begins at `first`.
+    /// An empty index of the segment that begins at `first`.
     pub fn new(first: Position) -> Self {
         Self {
             first,
@@ -51,11 +50,11 @@ impl IndexBuilder {
         }
     }
 
-    /// Begins the record at `position`, also one without commands. Panics when records are left out
-    /// or commands of the record before it are missing: the index would answer wrongly.
+    /// Begins the record at `position`, even one without commands. Panics if records are skipped,
+    /// or if commands of the record before are missing, since the index would return wrong answers.
     pub fn begin_record(&mut self, position: Position, commands: u32) {
         let records = u64::try_from(self.record_starts.len()).expect("a length fits 64 bits");
-        assert_eq!(position, self.first + records, "records come without gaps");
+        assert_eq!(position, self.first + records, "records are added without gaps");
         assert!(commands <= RECORD_COMMANDS_MAX, "{commands} commands in the record at {position}");
         self.assert_complete();
         self.record_starts.push(self.commands_announced);
@@ -63,7 +62,7 @@ impl IndexBuilder {
         self.commands_announced = announced.expect("a segment holds less than 2^32 commands");
     }
 
-    /// Adds the next command of the record begun last. Panics when the record has all its commands.
+    /// Adds the next command of the current record. Panics if the record has all its commands.
     pub fn add_command(&mut self, command: &CommandRow) {
         let ordinal = self.ordinal();
         assert!(ordinal < self.commands_announced, "more commands than the record announced");
@@ -84,10 +83,9 @@ impl IndexBuilder {
         }
     }
 
-    /// Writes the index, replacing an older one, and returns when it is durable. `pace` is called
-    /// with every few milliseconds' worth of bytes written, so that the caller can sleep. After an
-    /// error the older index, if any, still stands, or the new one does whole; it may be built
-    /// again.
+    /// Writes the index, replacing an older one; durable on return. `pace` is called with the
+    /// number of bytes written every few milliseconds, so that the caller can sleep. After an error
+    /// the file is either the older one, if any, or the whole new one; the build can be repeated.
     pub fn finish(
         self,
         disk: &dyn Disk,
@@ -102,8 +100,8 @@ impl IndexBuilder {
         let file = disk.create(&partial)?;
         let written = self.write_sections(&*file, pace).and_then(|()| disk.rename(&partial, &path));
         if let Err(error) = written {
-            // What was written takes room that the journal needs. The first error tells more than
-            // one from here.
+            // The partial file takes space that the journal needs. The first error is more useful
+            // than one from here.
             let _ = disk.remove(&partial);
             return Err(error);
         }
@@ -115,7 +113,7 @@ impl IndexBuilder {
     }
 
     fn assert_complete(&self) {
-        assert_eq!(self.ordinal(), self.commands_announced, "a record misses commands");
+        assert_eq!(self.ordinal(), self.commands_announced, "a record lacks commands");
     }
 
     fn write_sections(self, file: &dyn File, pace: &mut dyn FnMut(usize)) -> io::Result<()> {
@@ -131,7 +129,7 @@ impl IndexBuilder {
             id_filter_lines: filter::lines_for(ids_max),
             account_filter_lines: 0,
         };
-        // A full disk shows here and not halfway. Accounts are not counted yet; they are few.
+        // Detects a full disk here and not halfway. Accounts aren't counted yet; they are few.
         file.allocate(Layout::new(&counts).file_bytes())?;
 
         let mut out = Output::new(file, first, HEADER_BLOCK + 1, pace);
@@ -159,7 +157,7 @@ impl IndexBuilder {
 
         let header = IndexHeader { first, counts, seconds };
         file.write_at(&header.to_block(), 0)?;
-        // Duplicate ids make the file shorter than was reserved.
+        // With duplicate ids the file is shorter than reserved.
         file.set_len(layout.file_bytes())?;
         file.sync_data()
     }
@@ -181,7 +179,7 @@ impl AccountPostings {
     }
 }
 
-/// Writes the postings and returns where those of each account are.
+/// Writes the postings and returns the location of each account's postings.
 fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<AccountPostings>> {
     let mut accounts: Vec<AccountPostings> = Vec::new();
     let mut written = 0;
@@ -199,8 +197,8 @@ fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<Accoun
     Ok(accounts)
 }
 
-/// Writes the ids, each with the first command that has it; returns their number, their filter, and
-/// the seconds of those that commands have as their own.
+/// Writes the ids, each with the first command that has it. Returns their number, their filter, and
+/// the seconds of the commands' own ids.
 fn write_ids(
     out: &mut Output<'_>,
     ids: AllIds,
@@ -222,7 +220,7 @@ fn write_ids(
     Ok((count, filter, seconds.with_gaps_closed()))
 }
 
-/// All ids in order, each with whether it is a command's own.
+/// All ids in order, each with a flag: true for a command's own id, false for an alias.
 struct AllIds {
     own: Peekable<Merged>,
     also: Peekable<Merged>,
@@ -249,7 +247,7 @@ impl Iterator for AllIds {
     }
 }
 
-/// Of ids in order, the first of each. No id is 0.
+/// The first of each of the ids in order. No id is 0.
 struct FirstOfEach {
     keys: AllIds,
     last: u128,

@@ -1,4 +1,4 @@
-//! Writing an index file from front to back, block by block, at the pace of the caller.
+//! Writes an index file from front to back, block by block, paced by the caller.
 
 use std::io;
 
@@ -8,11 +8,11 @@ use crate::journal::index::format::block::{self, BLOCK_BYTES, BLOCK_ROWS_BYTES};
 use crate::journal::index::format::filter::LINE_BYTES;
 use crate::journal::index::format::section::Shape;
 
-/// Written at once, then the caller may rest.
+/// The bytes written at once; then the caller may pause.
 const CHUNK_BYTES: usize = 64 << 10;
 const _: () = assert!(CHUNK_BYTES.is_multiple_of(BLOCK_BYTES));
-/// Never more than this is left for one fdatasync, so that the journal's own do not queue behind a
-/// long one.
+/// The most bytes left for one fdatasync, so that syncs of the journal don't queue behind a long
+/// one.
 const UNSYNCED_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) struct Output<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// The next block to be filled is `first_block`.
+    /// Writing begins at block `first_block`.
     pub(crate) fn new(
         file: &'a dyn File,
         first: Position,
@@ -36,8 +36,8 @@ impl<'a> Output<'a> {
         Self { file, first, pace, chunk, chunk_block: first_block, unsynced_bytes: 0 }
     }
 
-    /// Writes a section: its rows, and the tree above them if they have keys. Returns how many rows
-    /// there were.
+    /// Writes a section: its rows, and the tree above them if they have keys. Returns the number of
+    /// rows.
     pub(crate) fn write_section<R: AsRef<[u8]>>(
         &mut self,
         shape: Shape,
@@ -67,7 +67,7 @@ impl<'a> Output<'a> {
         Ok(count)
     }
 
-    /// Writes the lines of a filter, which fill whole blocks and carry their checksums.
+    /// Writes the lines of a filter, which fill whole blocks and include their checksums.
     pub(crate) fn write_lines(
         &mut self,
         lines: impl Iterator<Item = [u8; LINE_BYTES]>,
@@ -85,12 +85,12 @@ impl<'a> Output<'a> {
         self.chunk_block + u64::try_from(self.chunk.len() / BLOCK_BYTES).expect("a chunk is small")
     }
 
-    /// Writes what is left.
+    /// Writes the remaining bytes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.write_chunk()
     }
 
-    /// Adds a row and says whether it is the first of its block.
+    /// Adds a row; returns whether it is the first of its block.
     fn write_row(&mut self, row: &[u8]) -> io::Result<bool> {
         if self.chunk.len() % BLOCK_BYTES + row.len() > BLOCK_ROWS_BYTES {
             self.end_block()?;

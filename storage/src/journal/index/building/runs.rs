@@ -1,17 +1,15 @@
-//! Sorting many keys a little at a time: short runs are sorted as they fill, then merged as they
-//! are read.
+//! Sorts many keys in short steps: runs are sorted as they fill, then merged as they are read.
 //!
-//! Nothing here works for longer than a few milliseconds at a stretch, so whoever feeds and reads
-//! can rest between.
+//! No step takes longer than a few milliseconds, so the caller can pause between steps.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-/// Keys of one run: 640 KiB, sorted in 1-2 ms.
+/// The keys of one run: 640 KiB, sorted in 1-2 ms.
 const RUN_KEYS: usize = 32_768;
 
-/// A 16-byte key and the ordinal of the command that has it, ordered in that order. Packed: there
+/// A 16-byte key and the ordinal of the command that has it, compared in that order. Packed: there
 /// are three for every command of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C, packed(4))]
@@ -39,7 +37,7 @@ impl Keyed {
     }
 }
 
-/// Keys on their way to being sorted.
+/// Keys being collected and sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
     sorted: Vec<Vec<Keyed>>,
@@ -74,7 +72,7 @@ impl Runs {
     }
 }
 
-/// The runs, read as one.
+/// The merged runs.
 pub(crate) struct Merged {
     runs: Vec<std::vec::IntoIter<Keyed>>,
     heads: BinaryHeap<Reverse<(Keyed, usize)>>,

@@ -3,21 +3,22 @@
 //! ```text
 //! 0 rows, as many whole ones as fit, then zeros   BLOCK_BYTES - 4 u32 crc32
 //! ```
-//! The checksum covers the segment's first position and the block's number too, so that a block of
-//! another segment or from another place is refused like a flipped bit. Filter lines are sealed the
-//! same way.
+//! The checksum also covers the segment's first position and the block's number, so that a block of
+//! another segment or from another offset is detected like a flipped bit. Filter lines are
+//! protected the same way.
 
 use crate::bytes_at::read_u32;
 use crate::disk::File;
 use crate::journal::index::{IndexError, Position};
 
-/// Small enough that a look-up reads little, large enough that three levels reach over a segment.
+/// Small enough that a lookup reads little, large enough that three levels cover a segment.
 pub(crate) const BLOCK_BYTES: usize = 4096;
-/// Bytes of a block that hold rows.
+/// The bytes of a block that hold rows.
 pub(crate) const BLOCK_ROWS_BYTES: usize = BLOCK_BYTES - CHECKSUM_BYTES;
 pub(crate) const CHECKSUM_BYTES: usize = 4;
 
-/// The checksum of a block or filter line: `number` is its own, counted in units of its size.
+/// The checksum of a block or filter line. `number` is counted from the start of the file, in units
+/// of its size.
 pub(crate) fn checksum(first: Position, number: u64, rows: &[u8]) -> u32 {
     let mut seed = [0; 16];
     seed[..8].copy_from_slice(&first.to_le_bytes());
@@ -28,7 +29,7 @@ pub(crate) fn checksum(first: Position, number: u64, rows: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Says whether `unit`, a block or a filter line, is what was written as number `number`.
+/// Whether `unit`, a block or a filter line, has the checksum of number `number`.
 pub(crate) fn is_whole(first: Position, number: u64, unit: &[u8]) -> bool {
     let rows_bytes = unit.len() - CHECKSUM_BYTES;
     read_u32(unit, rows_bytes) == checksum(first, number, &unit[..rows_bytes])
@@ -47,12 +48,12 @@ pub(crate) fn read_unit(
         return Err(IndexError::Damaged { first, offset, what: "file ends too early" });
     }
     if !is_whole(first, number, unit) {
-        return Err(IndexError::Damaged { first, offset, what: "checksum does not match" });
+        return Err(IndexError::Damaged { first, offset, what: "checksum doesn't match" });
     }
     Ok(())
 }
 
-/// Reads blocks of one file and keeps the few read last: a look-up comes back to the same ones.
+/// Reads blocks of one file and caches the last few: a lookup reads the same ones repeatedly.
 pub(crate) struct Blocks<'a> {
     file: &'a dyn File,
     first: Position,
@@ -60,7 +61,7 @@ pub(crate) struct Blocks<'a> {
     oldest: usize,
 }
 
-/// Holds every block that one step of a history page comes back to: postings, outcomes and three
+/// Enough for every block that one step of a history page reads again: postings, outcomes and three
 /// levels of records.
 const RECENT_BLOCKS_MAX: usize = 8;
 
@@ -75,7 +76,7 @@ impl<'a> Blocks<'a> {
         }
         let slot = self.slot_to_fill();
         let (kept, bytes) = &mut self.recent[slot];
-        // Until it is read in whole the slot answers for no block.
+        // Until the block is read and checked, the slot stands for no block.
         *kept = u64::MAX;
         read_unit(self.file, self.first, number, bytes)?;
         *kept = number;

@@ -1,10 +1,11 @@
-//! A blocked bloom filter: whether a key may be in a section, for one read of 64 bytes.
+//! A blocked bloom filter (Putze, Sanders, Singler 2007): tells with one read of 64 bytes whether a
+//! key may be in a section.
 //!
 //! ```text
 //! line   0 480 bits   60 u32 crc32 of the segment's first position, the line's number, the bits
 //! ```
-//! About ten bits a key, six of them set: about 1 % of absent keys are said to be perhaps there.
-//! Present keys always are: a cleared bit would forget a command, so every line carries its own
+//! About ten bits per key, six of them set: about 1 % of absent keys are reported as possibly
+//! present. Present keys always are. A cleared bit would hide a command, so every line has its own
 //! checksum.
 
 use super::block::{self, BLOCK_BYTES, CHECKSUM_BYTES};
@@ -16,12 +17,12 @@ pub(crate) const LINE_BYTES: usize = 64;
 const LINE_BITS: u64 = 480;
 const KEYS_PER_LINE: u32 = 48;
 const PROBES: u32 = 6;
-/// A filter fills whole blocks, so that none of its bytes is unchecked padding.
+/// A filter fills whole blocks, so that it has no unchecked padding.
 pub(crate) const LINES_PER_BLOCK: u32 = (BLOCK_BYTES / LINE_BYTES) as u32;
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(LINE_BYTES));
 const _: () = assert!(LINE_BITS == 8 * (LINE_BYTES - CHECKSUM_BYTES) as u64);
 
-/// How many lines a filter for `keys` keys has.
+/// The number of lines of a filter for `keys` keys.
 pub(crate) fn lines_for(keys: u32) -> u32 {
     keys.div_ceil(KEYS_PER_LINE).next_multiple_of(LINES_PER_BLOCK)
 }
@@ -46,7 +47,7 @@ impl Filter {
         }
     }
 
-    /// The lines with their checksums, to be written from line `first_line` of the file on.
+    /// The lines with their checksums; the first is written as line `first_line` of the file.
     pub(crate) fn into_lines(
         self,
         first: Position,
@@ -61,7 +62,7 @@ impl Filter {
     }
 }
 
-/// Says whether `key` may be among the keys of the filter at `at`. `false` is certain.
+/// Whether `key` may be among the keys of the filter at `at`. `false` is certain.
 pub(crate) fn may_contain(
     file: &dyn File,
     first: Position,
@@ -77,8 +78,7 @@ pub(crate) fn may_contain(
     Ok(place.bits().all(|bit| line[bit / 8] & (1 << (bit % 8)) != 0))
 }
 
-/// The line of a key and the bits it sets there. Part of the format: it never changes within a
-/// version.
+/// The line of a key and the bits set in it. Part of the format: it never changes within a version.
 struct KeyBits {
     line: u32,
     hash: u64,
@@ -102,7 +102,7 @@ impl KeyBits {
     }
 }
 
-/// Spreads the bits of a number over all of it.
+/// Mixes all bits of a number (the finalizer of SplitMix64).
 fn mix(number: u64) -> u64 {
     let mut mixed = number ^ (number >> 30);
     mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);

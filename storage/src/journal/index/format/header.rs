@@ -1,5 +1,5 @@
-//! The header of an index: what the file is of, how much of everything it holds, which seconds its
-//! ids are from.
+//! The header of an index: its segment, the number of rows of each section, and the seconds of its
+//! ids.
 //!
 //! ```text
 //!  0 u32 magic "EKX\x01"    4 u16 format version   6 u16 zero     8 u64 first position
@@ -7,7 +7,7 @@
 //! 36 u32 id filter lines   40 u32 account filter lines         44 u32 second ranges   48 [16] zero
 //! 64 per range: u64 first second, u64 last second (included); zeros up to the block's checksum
 //! ```
-//! Versions: 1, the first.
+//! Version 1 is the first.
 
 use super::block::{self, BLOCK_BYTES, BLOCK_ROWS_BYTES};
 use super::filter::LINES_PER_BLOCK;
@@ -54,17 +54,17 @@ impl IndexHeader {
         bytes
     }
 
-    /// Reads a block whose checksum matched.
+    /// Decodes a block whose checksum was checked.
     pub(crate) fn from_block(first: Position, bytes: &[u8]) -> Result<Self, IndexError> {
         let refuse = |offset, what| IndexError::Damaged { first, offset, what };
         if read_u32(bytes, 0) != MAGIC {
             return Err(refuse(0, "not an index file"));
         }
         if read_u16(bytes, 4) != FORMAT_VERSION {
-            return Err(refuse(4, "format version is not known"));
+            return Err(refuse(4, "unknown format version"));
         }
         if read_u64(bytes, 8) != first {
-            return Err(refuse(8, "first position is another one"));
+            return Err(refuse(8, "first position differs from the segment's"));
         }
         let counts = Counts {
             records: read_u32(bytes, 16),

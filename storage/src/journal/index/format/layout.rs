@@ -1,4 +1,4 @@
-//! Where everything in an index file is: it follows from the counts in the header.
+//! The offsets of all sections of an index file, computed from the counts in the header.
 
 use super::block::BLOCK_BYTES;
 use super::filter::LINES_PER_BLOCK;
@@ -11,10 +11,10 @@ pub(crate) const POSTINGS: Shape = Shape { row_bytes: 4, key: KeyWidth::None };
 pub(crate) const ACCOUNTS: Shape = Shape { row_bytes: 24, key: KeyWidth::U128 };
 pub(crate) const IDS: Shape = Shape { row_bytes: 20, key: KeyWidth::U128 };
 
-/// The header's block.
+/// The number of the header's block.
 pub(crate) const HEADER_BLOCK: u64 = 0;
 
-/// How many rows each section has.
+/// The number of rows of each section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) records: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     pub(crate) account_filter_lines: u32,
 }
 
-/// A filter's place.
+/// A filter's location.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FilterLocation {
     pub(crate) first_block: u64,

@@ -1,12 +1,12 @@
-//! The seconds in which a segment's ids were made, as a few ranges.
+//! The seconds in which a segment's ids were made, as a bounded number of ranges.
 //!
-//! Ids come in order and mostly from neighbouring seconds, so one or two ranges tell it exactly.
-//! Where clients send old ids the smallest gaps are closed until `RANGES_MAX` ranges are left: a
-//! second may then be said to occur that does not, never the other way round.
+//! Ids are added in order and mostly from neighbouring seconds, so one or two ranges are usually
+//! exact. If clients send old ids, the smallest gaps are closed until `RANGES_MAX` ranges are left:
+//! a second without ids may then be included, but a second with ids is never left out.
 
-/// As many as a header has room for.
+/// The most ranges that fit in a header.
 pub(crate) const RANGES_MAX: usize = 240;
-/// Closing gaps is put off until so many ranges are there: it costs a pass over them.
+/// Gaps are closed only when this many ranges exist, since it costs a pass over them.
 const RANGES_OPEN_MAX: usize = 16 * RANGES_MAX;
 
 /// Both ends included.
@@ -16,14 +16,14 @@ pub(crate) struct SecondRange {
     pub(crate) last: u64,
 }
 
-/// Ranges of seconds in ascending order, apart from each other.
+/// Ranges of seconds in ascending order, which don't overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seconds {
     ranges: Vec<SecondRange>,
 }
 
 impl Seconds {
-    /// Adds a second that is not before any added so far.
+    /// Adds a second that isn't earlier than any added before.
     pub(crate) fn push(&mut self, second: u64) {
         match self.ranges.last_mut() {
             Some(range) if second <= range.last + 1 => range.last = second.max(range.last),
@@ -34,13 +34,13 @@ impl Seconds {
         }
     }
 
-    /// With at most `RANGES_MAX` ranges.
+    /// Closes gaps until at most `RANGES_MAX` ranges are left.
     pub(crate) fn with_gaps_closed(mut self) -> Self {
         self.close_gaps();
         self
     }
 
-    /// `None` unless the ranges are in order and apart.
+    /// `None` unless the ranges are in order and don't overlap.
     pub(crate) fn from_ranges(ranges: Vec<SecondRange>) -> Option<Self> {
         let ordered = ranges.iter().all(|range| range.first <= range.last)
             && ranges.windows(2).all(|pair| pair[0].last < pair[1].first);
@@ -60,7 +60,7 @@ impl Seconds {
         if self.ranges.len() <= RANGES_MAX {
             return;
         }
-        // (gap, place) so that equal gaps are told apart and every build closes the same ones.
+        // (gap, index), so that equal gaps have an order and every build closes the same ones.
         let mut gaps: Vec<(u64, usize)> = self
             .ranges
             .windows(2)

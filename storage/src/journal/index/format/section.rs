@@ -6,14 +6,14 @@
 //! level 1  the first key of every block of level 0       [k k k … crc] …
 //!   …      until one block holds a whole level
 //! ```
-//! A key is the little-endian number at the start of a row. Where blocks begin follows from the
-//! number of rows, so no pointer can be damaged.
+//! A key is the little-endian number at the start of a row. The offsets of blocks are computed from
+//! the number of rows, so there are no pointers that could be damaged.
 
 use super::block::{BLOCK_ROWS_BYTES, Blocks};
 use crate::bytes_at::{read_u32, read_u128};
 use crate::journal::index::IndexError;
 
-/// How wide a section's rows are, and how much of them is the key.
+/// The width of a section's rows and of their keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) row_bytes: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Shape {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyWidth {
-    /// Rows are only asked for by number.
+    /// Rows are read by number only.
     None,
     U32,
     U128,
@@ -46,7 +46,7 @@ impl KeyWidth {
     }
 }
 
-/// Where one section of a file is.
+/// The location of one section of a file.
 #[derive(Debug)]
 pub(crate) struct Section {
     shape: Shape,
@@ -91,12 +91,12 @@ impl Section {
         self.rows
     }
 
-    /// The number of the block behind the section.
+    /// The number of the block after the section.
     pub(crate) fn block_after(&self) -> u64 {
         self.block_after
     }
 
-    /// Row `number`, which exists.
+    /// Reads row `number`, which must exist.
     pub(crate) fn read_row<'b>(
         &self,
         blocks: &'b mut Blocks<'_>,
@@ -134,7 +134,7 @@ impl Section {
     }
 }
 
-/// How many of the first `rows` rows of `block`, sorted by key, have a key of at most `target`.
+/// The number of the first `rows` rows of `block`, sorted by key, whose key is at most `target`.
 fn keys_at_most(block: &[u8], key: KeyWidth, row_bytes: usize, rows: u64, target: u128) -> u64 {
     let mut low = 0;
     let mut high = usize::try_from(rows).expect("within a block");

@@ -1,5 +1,5 @@
-//! Power cuts, full disks and failed syncs while an index is written: the old one stands, or the
-//! new one does whole.
+//! Power cuts, full disks and failed syncs while an index is written: either the old index stays,
+//! or the new one is there whole.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ fn codes(model: &Segment) -> Vec<Option<u8>> {
     model.located().map(|(command, _)| Some(command.outcome.code)).collect()
 }
 
-/// The codes that the index on disk answers with, or `None` if there is no index; anything else is
-/// a wrong one.
+/// The codes in the index on disk, or `None` if there is no index; any other result is wrong.
 fn codes_on(disk: &MemoryDisk, model: &Segment) -> Option<Vec<Option<u8>>> {
     match SegmentIndex::open(Arc::new(disk.clone()), Path::new(FOLDER), model.first) {
         Err(IndexError::Missing { .. }) => None,
@@ -92,6 +91,6 @@ fn pace_is_told_of_all_bytes_in_small_steps() {
     let folder = Path::new(FOLDER);
     let file = disk.open(&crate::journal::index::path_of(folder, 0)).unwrap();
     assert!(steps.iter().all(|step| *step <= 64 << 10));
-    // The header comes last and on its own.
+    // The header is written last and separately.
     assert_eq!(u64::try_from(bytes).unwrap() + 4096, file.len().unwrap());
 }

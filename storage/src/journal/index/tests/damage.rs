@@ -1,5 +1,5 @@
-//! Every byte of an index matters: a changed one is found when it is read, and never changes an
-//! answer.
+//! Every byte of an index is covered: a changed one is detected when it is read, and never changes
+//! an answer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{FOLDER, Segment, disk, open, segment};
 use crate::disk::{Disk, MemoryDisk};
 use crate::journal::index::{IndexError, SegmentIndex, path_of};
 
-/// Asks for everything and compares whatever is answered. Returns how often an error came instead.
+/// Looks everything up and compares the answers. Returns the number of errors.
 fn errors_but_no_wrong_answer(model: &Segment, index: &SegmentIndex) -> usize {
     let mut errors = 0;
     for (command, at) in model.located() {

@@ -1,5 +1,5 @@
-//! The format, frozen. A change here is a new format version, drawn in the module heads and in the
-//! documents.
+//! The frozen format. A change here is a new format version, drawn in the module heads and in
+//! docs/STORAGE.md.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn small_segment() -> Segment {
     Segment { first: 258, records }
 }
 
-/// `offset: bytes` for every stretch of 16 bytes that are not all zero.
+/// `offset: bytes` for every stretch of 16 bytes that aren't all zero.
 fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (number, line) in bytes.chunks(16).enumerate() {
@@ -53,7 +53,7 @@ fn a_small_index_is_these_bytes() {
     let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
     file.read_at(&mut bytes, 0).unwrap();
 
-    // The filters' lines are mostly checksums; the hash stands for them.
+    // The filters' lines are mostly checksums; their hash is compared instead.
     let rows_end = 6 * 4096;
     assert_eq!(dump(&bytes[..rows_end]), GOLDEN_ROWS);
     assert_eq!(bytes.len(), 8 * 4096);

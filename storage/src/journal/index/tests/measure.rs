@@ -1,4 +1,4 @@
-//! Figures, on request: `cargo test --release -p evenkeel-storage index::tests::measure --
+//! Measurements, run on request: `cargo test --release -p evenkeel-storage index::tests::measure --
 //! --ignored --nocapture`.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -36,7 +36,7 @@ fn command(n: u64, accounts: u64, scatter: &mut Scatter) -> CommandRow {
     }
 }
 
-/// Calls `ask` many times and says how long each took, in microseconds.
+/// Calls `ask` many times and returns the time per call, in microseconds.
 fn each_us(times: u64, mut ask: impl FnMut(u64)) -> u128 {
     let start = Instant::now();
     (0..times).for_each(&mut ask);

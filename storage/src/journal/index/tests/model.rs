@@ -1,4 +1,4 @@
-//! The index against a look at every command, for small odd segments and one that is several levels
+//! The index compared with a linear search, for small odd segments and one that is several levels
 //! deep.
 
 use proptest::prelude::*;
@@ -20,7 +20,8 @@ fn outcome() -> impl Strategy<Value = OutcomeRow> {
 }
 
 fn command() -> impl Strategy<Value = CommandRow> {
-    // Few ids and accounts, so that ids repeat and accounts meet themselves; 0 among them.
+    // Few ids and accounts, so that ids repeat and both sides of a command may be one account; 0
+    // among them.
     let id = prop_oneof![
         1 => Just(0),
         8 => (0_u64..40, 0_u64..3).prop_map(|(second, n)| id_at(second * 700, n)),
@@ -174,7 +175,7 @@ fn few_absent_ids_pass_the_filter() {
 }
 
 #[test]
-#[should_panic(expected = "records come without gaps")]
+#[should_panic(expected = "records are added without gaps")]
 fn a_record_left_out_is_a_bug() {
     let mut builder = crate::journal::index::IndexBuilder::new(5);
     builder.begin_record(5, 0);
@@ -182,7 +183,7 @@ fn a_record_left_out_is_a_bug() {
 }
 
 #[test]
-#[should_panic(expected = "a record misses commands")]
+#[should_panic(expected = "a record lacks commands")]
 fn a_missing_command_is_a_bug() {
     let mut builder = crate::journal::index::IndexBuilder::new(5);
     builder.begin_record(5, 1);

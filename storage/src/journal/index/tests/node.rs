@@ -1,4 +1,4 @@
-//! All indexes of a node: which segments are asked, and what is refused while one is missing.
+//! All indexes of a node: which segments are searched, and which lookups fail while one is missing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::journal::index::{
     FindError, IndexError, Indexes, SealedSegment, aside_path_of, id_second, path_of,
 };
 
-/// Three segments side by side; their ids are some seconds apart.
+/// Three adjacent segments; their ids are some seconds apart.
 fn three() -> Vec<Segment> {
     let mut from = 0;
     let each = |seed| {
@@ -72,8 +72,8 @@ fn answers_come_from_all_segments() {
     assert_eq!(walked, all);
 }
 
-/// A hold of last month that is taken today: the id of its end says nothing of the segment that has
-/// it, so fresh ids ask no further segments for its sake.
+/// A hold of last month that is captured today: its alias id doesn't widen the seconds of the
+/// segment, so fresh ids search no further segments because of it.
 #[test]
 fn other_ids_are_found_from_a_position_on() {
     let mut models = three();
@@ -143,7 +143,7 @@ fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
     assert!(indexes.recovering_indexes().is_empty());
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
     assert_eq!(indexes.find(id), Err(FindError::Recovering { first }));
-    assert!(indexes.recovering_indexes()[0].why.contains("checksum does not match"));
+    assert!(indexes.recovering_indexes()[0].why.contains("checksum doesn't match"));
     assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
 
     models[1].build(&disk).unwrap();
@@ -156,8 +156,8 @@ fn an_index_found_damaged_is_given_up_until_it_is_rebuilt() {
     assert!(indexes.segment_index(first).is_none() && indexes.segment_index(0).is_some());
 }
 
-/// A damaged index used to keep its name: after a restart its header was whole and it was believed, until the first answer
-/// that met the damage stopped the node again.
+/// A damaged index used to keep its name: after a restart its header was whole and the file was
+/// used, until the first lookup that met the damage stopped the node again.
 #[test]
 fn a_damaged_index_loses_its_name_and_keeps_its_seconds() {
     let models = three();
@@ -179,7 +179,7 @@ fn a_damaged_index_loses_its_name_and_keeps_its_seconds() {
     let again = open(&disk, &models[..1]);
     again.add(everywhere.clone()).unwrap_err();
     let fresh = id_at(1_900_000_000_000, 1);
-    assert_eq!(again.find(fresh), Err(FindError::Recovering { first }), "nothing is known of it");
+    assert_eq!(again.find(fresh), Err(FindError::Recovering { first }), "its seconds are unknown");
     assert_eq!(indexes.find(fresh), Ok(None));
 
     models[1].build(&disk).unwrap();

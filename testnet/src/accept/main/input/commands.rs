@@ -1,5 +1,6 @@
-//! What people type wrongly: amounts, accounts, assets, ids, keys. The ledger's rejections are outcomes, so asking again
-//! with the same id gives the same one; what isn't even a command is refused before anything is sent.
+//! Wrong input to the wallet: amounts, accounts, assets, ids, keys. The ledger's rejections are
+//! outcomes, so repeating the same id repeats the rejection; input that isn't a command is refused
+//! before anything is sent.
 
 use std::{fs, path::Path};
 
@@ -29,7 +30,8 @@ const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const REJECTED: i32 = 3;
 const UNAVAILABLE: i32 = 4;
-/// Places in [`MixedAccounts`] of two wallets of each asset: the first bank, its wallets, the first wallet of points.
+/// Indexes into [`MixedAccounts`] of the first bank, two of its wallets, and the first wallet of
+/// points.
 const BANK: u16 = 0;
 const ANN: u16 = 5;
 const BOB: u16 = 6;
@@ -60,8 +62,7 @@ pub(crate) async fn refused_or_rejected(
         judge(testnet, &call, sheet).await?;
     }
     let after = read_balances(&client, &accounts).await?;
-    sheet
-        .record_claim(format!("what the accounts hold is what it was: {after:?}"), before == after);
+    sheet.record_claim(format!("the accounts' balances are unchanged: {after:?}"), before == after);
     same_id(testnet, &accounts, sheet).await?;
     check_wrong_credentials(testnet, &accounts, sheet).await
 }
@@ -123,13 +124,14 @@ fn calls(accounts: &LoadAccounts) -> Vec<WalletCall> {
     ]
 }
 
-/// A UUID as most libraries make them.
+/// A UUID of version 4, the version that most libraries make.
 fn version_4() -> String {
     uuid::Builder::from_random_bytes(Uuid::now_v7().into_bytes()).into_uuid().to_string()
 }
 
-/// Calls, and where the ledger rejected it, calls again with the same id: those three codes that concern the id itself
-/// are never kept under it, all others are.
+/// Runs a call; if the ledger rejects it, runs it again with the same id and expects the same
+/// rejection. The three rejections about the id itself are never recorded under it, so calls with
+/// their own id aren't repeated.
 async fn judge(
     testnet: &Testnet,
     call: &WalletCall,
@@ -149,15 +151,15 @@ async fn judge(
     let mut text = format!("{}: exit {}: {said}", call.what, exit_text(code));
     if code == Some(REJECTED) && !names_id {
         let (again, said) = run_wallet(testnet, &testnet.client_config(), &arguments).await?;
-        let same = said.contains(call.word) && said.contains("as it was the first time");
+        let same = said.contains(call.word) && said.contains("same result as the first time");
         holds &= again == code && same;
-        text = format!("{text}; the same again");
+        text = format!("{text}; the same when repeated");
     }
     sheet.record_claim(text, holds);
     Ok(())
 }
 
-/// One id, two bodies: the first counts, for ever.
+/// One id with two contents: the first one counts, permanently.
 async fn same_id(
     testnet: &Testnet,
     accounts: &LoadAccounts,
@@ -169,7 +171,7 @@ async fn same_id(
     for (amount, exit, word) in [
         ("7", DONE, "committed"),
         ("8", REJECTED, "id_reused"),
-        ("7", DONE, "as it was the first time"),
+        ("7", DONE, "same result as the first time"),
     ] {
         let arguments = [&top_up[..], &[amount]].concat();
         let (code, said) = run_wallet(testnet, &testnet.client_config(), &arguments).await?;
@@ -181,7 +183,7 @@ async fn same_id(
     Ok(())
 }
 
-/// Clients that come with the wrong papers.
+/// Clients with wrong credentials.
 async fn check_wrong_credentials(
     testnet: &Testnet,
     accounts: &LoadAccounts,
@@ -198,7 +200,7 @@ async fn check_wrong_credentials(
     for (what, from, to, exit, word) in [
         ("an unknown key in client.toml", "key_file", "kye_file", USAGE, "kye_file"),
         ("no key file", "operator.key", "nowhere.key", USAGE, "nowhere.key: No such file"),
-        ("a key that nobody made", "operator.key", "nobody.key", FAILED, "unauthorized"),
+        ("a key that was never created", "operator.key", "nobody.key", FAILED, "unauthorized"),
         ("another cluster's authority", "ca/ca.pem", "another/ca/ca.pem", UNAVAILABLE, "authority"),
     ] {
         let file = folder.join("wrong.toml");

@@ -1,5 +1,6 @@
-//! Bytes that nobody should send, on both QUIC ports of a running primary: from strangers, from clients with a good key,
-//! from a member with a good certificate. Whoever sends them is told why and loses the stream; nobody else notices.
+//! Invalid bytes on both QUIC ports of a running primary: from strangers, from clients with a valid
+//! key, and from a member with a valid certificate. The sender gets the reason and loses the
+//! stream; no other client is affected.
 
 use std::{net::UdpSocket, path::Path, time::Duration};
 
@@ -36,12 +37,12 @@ use crate::{
 };
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// What a site may keep of all that: its own load grows it, too.
+/// Bound for the memory growth; the load running in parallel contributes to it.
 const GROWTH_MAX: u64 = 64 << 20;
 const DATAGRAMS: usize = 3_000;
 const DEADLINE_MS: u32 = 5_000;
 
-/// `down`: a member that doesn't run at the moment, whose certificate is borrowed.
+/// `down`: a member that isn't running, whose certificate is used.
 pub(crate) async fn on_both_ports(
     testnet: &Testnet,
     down: &Site,
@@ -65,7 +66,7 @@ fn garbage(chance: &mut Chance, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| u8::try_from(chance.below(256)).expect("a byte")).collect()
 }
 
-/// Datagrams that are no QUIC, and some that look like its beginning.
+/// Sends datagrams that aren't QUIC, and some that look like the start of a connection.
 fn noise(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let mut chance = Chance::new(11);
@@ -75,7 +76,7 @@ fn noise(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
         if datagram.len() > 50 && number % 3 == 0 {
             datagram[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
         }
-        // A site that is down refuses some of them, which is no matter.
+        // A site that is down refuses some of them, which doesn't matter.
         let _ = socket.send_to(&datagram, site.peer_address());
         let _ = socket.send_to(&datagram, site.client_address());
     }
@@ -86,11 +87,11 @@ fn noise(testnet: &Testnet, sheet: &mut ResultSheet) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What breaks a stream: its bytes, and the word that the answer must contain.
+/// Bytes that break a stream, each with a text that the answer must contain.
 fn broken_streams() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let mut chance = Chance::new(12);
     let mut random = garbage(&mut chance, 64 << 10);
-    // A length that can't be; any other would be waited for.
+    // An impossible length; the site would wait for any possible one.
     random[..4].copy_from_slice(&[0x5a, 0xa5, 0x5a, 0xa5]);
     let over = u32::try_from(5 << 20).expect("small");
     vec![
@@ -134,12 +135,12 @@ async fn client_streams(
             }
             other => (false, format!("{other:?}")),
         };
-        sheet.record_claim(format!("client port: {what}: told and closed: {text}"), holds);
+        sheet.record_claim(format!("client port: {what}: reported and closed: {text}"), holds);
     }
     Ok(())
 }
 
-/// The same command, its id turned into a UUID of version 4.
+/// The same command with its id turned into a UUID of version 4.
 fn of_version_4(command: &[u8], id: u128) -> Option<Vec<u8>> {
     let mut changed = command.to_vec();
     let at = command.windows(16).position(|bytes| bytes == id.to_le_bytes())?;
@@ -148,7 +149,7 @@ fn of_version_4(command: &[u8], id: u128) -> Option<Vec<u8>> {
     Some(changed)
 }
 
-/// Well-framed requests that can't be: each gets its own refusal, and the stream goes on.
+/// Well-framed but invalid requests: each gets its own refusal, and the stream stays open.
 async fn client_requests(
     testnet: &Testnet,
     site: &Site,
@@ -215,7 +216,7 @@ async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut ResultSheet) -> any
             sheet.record_claim(format!("peer port, {lane:?} lane: {what}: closed: {why}"), holds);
         }
     }
-    // The member's own name, with the vote of the primary: a lie that the certificate gives away.
+    // The member's own certificate with the primary's vote: the certificate contradicts the vote.
     let head = AppendHead {
         vote: PeerVote { term: u64::MAX, node: primary.node, committed: true },
         previous: None,
@@ -241,12 +242,10 @@ async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut ResultSheet) -> any
 async fn closing_reason(link: &PeerLink, lane: Lane, bytes: &[u8]) -> anyhow::Result<String> {
     let (mut sender, _receiver) = link.open_lane(lane).await?;
     sender.send(bytes).await?;
-    Ok(timeout(ANSWER_WITHIN, link.wait_closed())
-        .await
-        .unwrap_or_else(|_| "it's open still".into()))
+    Ok(timeout(ANSWER_WITHIN, link.wait_closed()).await.unwrap_or_else(|_| "still open".into()))
 }
 
-/// A certificate of this cluster for a node that isn't among its members.
+/// A certificate of this cluster for a node that isn't a member.
 async fn check_no_member(
     testnet: &Testnet,
     primary: &Site,

@@ -1,5 +1,6 @@
-//! Row `main.input`: bad input at every door of running sites. Each is a clear error with its own exit code, and nothing
-//! is lost: load runs all the while, and everything that it was told is asked for again at the end.
+//! Row `main.input`: invalid input at every door of running sites. Each gets a clear error with its
+//! own exit code, and nothing is lost: load runs in parallel, and all its acknowledgements are
+//! checked at the end.
 
 mod commands;
 mod frames;
@@ -16,9 +17,9 @@ use crate::{
     load::{Load, LoadPlan},
 };
 
-/// A little of it, so that what is asked for again at the end stays little.
+/// A small load, so that the check at the end is short.
 const LOAD: LoadPlan = LoadPlan { clients: 2, callers: 4, wallets: 50, seed: 7 };
-/// What bad input may cost those who ask for something sensible meanwhile.
+/// The longest gap that invalid input may cause for other clients.
 const GAP: Duration = Duration::from_secs(2);
 
 pub(crate) async fn at_every_door(
@@ -45,7 +46,7 @@ pub(crate) async fn at_every_door(
     let after = testnet.primary().await?;
     let same =
         (after.node, admin::status(&after.admin_socket()).await?.term) == (before.node, term);
-    sheet.record_claim(format!("{} is primary still, in the same term", before.name), same);
+    sheet.record_claim(format!("{} is still primary, in the same term", before.name), same);
 
     nodes::start(testnet, down).await?;
     up::await_caught_up(testnet, PATIENCE).await?;

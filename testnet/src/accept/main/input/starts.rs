@@ -1,4 +1,5 @@
-//! Starts that must be refused: configuration, certificates, ports, sockets, folders. The data folder stays as it was.
+//! Starts that must be refused: configuration, certificates, ports, sockets, folders. The data
+//! folder stays unchanged.
 
 use std::{
     fs,
@@ -18,13 +19,13 @@ use crate::{
     cluster::{site::Site, testnet::Testnet},
 };
 
-/// No refusal takes longer than reading the journal.
+/// A refusal takes no longer than reading the journal.
 const REFUSED_WITHIN: Duration = Duration::from_secs(30);
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 
-/// A start that is refused: what is wrong, the configuration and what goes over it, the exit code, the words that
-/// must be in the answer.
+/// A refused start: its name, the configuration and its overrides, the exit code, and the texts
+/// that the answer must contain.
 struct RefusedStart {
     what: &'static str,
     config: PathBuf,
@@ -33,7 +34,7 @@ struct RefusedStart {
     words: Vec<String>,
 }
 
-/// All of them, of a site that is down while others serve.
+/// Tries all of them at a site that is down while the others serve.
 pub(crate) async fn check_refused_starts(
     testnet: &Testnet,
     site: &Site,
@@ -50,7 +51,7 @@ pub(crate) async fn check_refused_starts(
     }
     let after = read_chain_head(testnet, site).await?;
     sheet.record_claim(
-        format!("{} refused starts; {}'s journal is what it was: {after}", starts.len(), site.name),
+        format!("{} refused starts; {}'s journal is unchanged: {after}", starts.len(), site.name),
         before == after,
     );
     fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())
@@ -68,7 +69,7 @@ async fn judge(
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = stage::run_within(&testnet.evenkeel, &arguments, REFUSED_WITHIN).await?;
-    // What it says at the end is what a person reads; the log has it, too.
+    // The last line is for people; the log holds it, too.
     let said = output_text(&output);
     let last = said.rsplit("; evenkeel: ").next().unwrap_or(&said).to_owned();
     let named = start.words.iter().all(|word| last.contains(word.as_str()));
@@ -108,7 +109,7 @@ fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<RefusedS
             ..start("an unknown key in node.toml", &[], &[])
         },
         start("an unknown key as a flag", &[("node.siet", "x")], &["unknown key node.siet"]),
-        start("a value that can't be", &[("node.id", "0")], &["node.id", "from 1"]),
+        start("an invalid value", &[("node.id", "0")], &["node.id", "from 1"]),
         RefusedStart {
             config: scratch.join("nowhere.toml"),
             ..start("no node.toml", &[], &["nowhere.toml", "No such file"])
@@ -116,7 +117,7 @@ fn bad_configuration(site: &Site, scratch: &Path) -> anyhow::Result<Vec<RefusedS
     ])
 }
 
-/// The files of another cluster, at the same sites.
+/// The files of another cluster with the same sites.
 async fn another_cluster(testnet: &Testnet, scratch: &Path) -> anyhow::Result<PathBuf> {
     let other = scratch.join("other");
     let mut arguments = vec!["cluster".to_owned(), "new".into(), "--out".into()];
@@ -238,7 +239,7 @@ fn bad_locations(
         RefusedStart {
             set: Vec::new(),
             ..start(
-                "a node that runs already",
+                "a node that is already running",
                 running.config(),
                 whose,
                 "",
@@ -252,7 +253,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
     stage::path_text(path).map(str::to_owned)
 }
 
-/// Beside the sites, and gone with them.
+/// In the run folder, so that it's wiped with it.
 fn create_scratch_folder(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let folder = testnet.run_folder().join("input");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

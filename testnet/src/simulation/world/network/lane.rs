@@ -1,4 +1,4 @@
-//! One lane: two pipes of frames, each with its own order and its own delays.
+//! One lane: two pipes of frames, each with its own order and delays.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{Network, SiteConnection};
 
-/// Bytes that a pipe takes before its sender has to wait.
+/// Bytes in a pipe before its sender must wait.
 const WINDOW_BYTES: usize = 4 << 20;
 
 /// One direction of a lane.
@@ -49,7 +49,7 @@ struct PipeState {
 
 struct QueuedFrame {
     at: Instant,
-    /// `None`: the sender has ended the lane.
+    /// `None`: the sender has closed the lane.
     frame: Option<Frame>,
 }
 
@@ -74,7 +74,7 @@ impl Pipe {
         self.arrived.notify_one();
     }
 
-    /// What the receiver gets now, or until when it has to wait.
+    /// The next frame, or the time until which the receiver must wait.
     fn try_receive(&self, network: &Network) -> Result<Option<Frame>, Option<Instant>> {
         let cut = network.is_cut(self.from, self.to);
         let now = Instant::now();
@@ -88,7 +88,7 @@ impl Pipe {
             return Err(None);
         }
         if std::mem::take(&mut state.stalled) {
-            // What was lost on the way is sent again.
+            // Frames lost on the way are sent again.
             let again = now + network.delay();
             state.queue.iter_mut().for_each(|item| item.at = item.at.max(again));
             state.newest = state.newest.max(Some(again));
@@ -97,7 +97,7 @@ impl Pipe {
         if state.queue.front().is_some_and(|item| item.frame.is_none()) {
             return Ok(None);
         }
-        let item = state.queue.pop_front().expect("looked at above");
+        let item = state.queue.pop_front().expect("checked above");
         state.bytes -= item.frame.as_ref().map_or(0, |frame| frame.body.len());
         drop(state);
         self.taken.notify_one();
@@ -105,7 +105,7 @@ impl Pipe {
     }
 }
 
-/// The ends of a new lane: for who opens it, and for the other.
+/// The two ends of a new lane: the opener's and the acceptor's.
 pub(crate) fn new_lane_ends(
     network: &Arc<Network>,
     link: &Arc<SiteConnection>,

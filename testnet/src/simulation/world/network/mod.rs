@@ -1,8 +1,9 @@
-//! The network between simulated sites, as QUIC shows it to its users: lanes that keep order and lose nothing, but stall, and
-//! break off when nothing comes through for too long.
+//! The network between simulated sites, as QUIC presents it: lanes keep order and lose nothing, but
+//! they stall, and break when nothing passes for too long.
 //!
-//! Loss is a frame that comes later, with all behind it on its lane. A cut holds frames back in one direction; what was
-//! cut for longer than a connection waits is reset at both ends. A dead site answers nobody, a restarted one resets.
+//! A lost frame arrives later and delays all frames behind it on its lane. A cut holds frames back
+//! in one direction; a connection cut for longer than its idle timeout is reset at both ends. A
+//! dead site doesn't answer; a restarted one resets.
 
 mod lane;
 
@@ -25,15 +26,15 @@ use crate::simulation::{
 };
 use lane::{Pipe, new_lane_ends};
 
-/// How long a dial is tried.
+/// Time limit for a dial.
 const DIAL: Duration = Duration::from_secs(2);
 
-/// How frames travel.
+/// The conditions for frames.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkConditions {
-    /// One way, microseconds.
+    /// One-way delay, in microseconds.
     pub delay: (u64, u64),
-    /// Frames that have to be sent again, of a hundred.
+    /// Percentage of frames that must be sent again.
     pub loss: u64,
 }
 
@@ -42,20 +43,20 @@ impl NetworkConditions {
     pub const METRO: Self = Self { delay: (200, 2_500), loss: 0 };
 }
 
-/// Takes lanes that peers open.
+/// Accepts lanes that peers open.
 pub type AcceptLane = Arc<dyn Fn(NodeId, Lane, LaneEnds) + Send + Sync>;
 
-/// A site that is up.
+/// A running site.
 struct RunningSite {
     pulse: Arc<LifePulse>,
     accept: AcceptLane,
 }
 
-/// The network.
+/// The network between all sites.
 pub struct Network {
     trace: Arc<Trace>,
     pub watch: Arc<Watch>,
-    /// How long a connection lives without hearing anything.
+    /// The idle timeout of connections.
     idle: Duration,
     inner: Mutex<NetworkState>,
 }
@@ -63,7 +64,7 @@ pub struct Network {
 struct NetworkState {
     random: Random,
     weather: NetworkConditions,
-    /// Directions in which nothing comes through, and since when.
+    /// The cut directions, and since when.
     cuts: BTreeMap<(NodeId, NodeId), Instant>,
     up: BTreeMap<NodeId, RunningSite>,
     links: BTreeMap<(NodeId, NodeId), Arc<SiteConnection>>,
@@ -116,7 +117,7 @@ impl Network {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a site's engine and forwarder send with.
+    /// The transport of a site's engine and forwarder.
     #[must_use]
     pub fn transport(
         self: &Arc<Self>,
@@ -126,18 +127,18 @@ impl Network {
         Arc::new(Transport { network: self.clone(), node, pulse })
     }
 
-    /// A site answers from now on.
+    /// Registers a site that answers from now on.
     pub fn attach_site(&self, node: NodeId, pulse: Arc<LifePulse>, accept: AcceptLane) {
         self.lock_state().up.insert(node, RunningSite { pulse, accept });
     }
 
-    /// Lets everyone look again, after a site's end.
+    /// Wakes all pipes after the end of a site.
     pub fn wake_all(&self) {
         let links: Vec<_> = self.lock_state().links.values().cloned().collect();
         links.iter().for_each(|link| link.wake());
     }
 
-    /// From now on nothing comes through from any of `from` to any of `to`.
+    /// Cuts every direction from a site in `from` to one in `to`.
     pub fn cut(&self, from: &[NodeId], to: &[NodeId]) {
         let now = Instant::now();
         let mut inner = self.lock_state();
@@ -148,7 +149,7 @@ impl Network {
         }
     }
 
-    /// Everything comes through again.
+    /// Removes all cuts.
     pub fn heal(&self) {
         self.lock_state().cuts.clear();
         self.wake_all();
@@ -158,7 +159,7 @@ impl Network {
         self.lock_state().weather = weather;
     }
 
-    /// Breaks off all connections of a site.
+    /// Breaks all connections of a site.
     pub fn reset(&self, node: NodeId) {
         let links: Vec<_> = {
             let inner = self.lock_state();
@@ -172,7 +173,7 @@ impl Network {
         self.lock_state().cuts.contains_key(&(from, to))
     }
 
-    /// How long a frame takes.
+    /// The delay of one frame.
     fn delay(&self) -> Duration {
         let mut inner = self.lock_state();
         let NetworkConditions { delay, loss } = inner.weather;
@@ -186,7 +187,7 @@ impl Network {
         Duration::from_micros(micros)
     }
 
-    /// Ends connections that nothing has come through for too long. Runs for ever.
+    /// Breaks connections that were silent for too long. Runs forever.
     pub async fn reap(self: Arc<Self>) {
         loop {
             sleep(Duration::from_millis(100)).await;
@@ -209,7 +210,8 @@ impl Network {
         let mut gone = Vec::new();
         for ((from, to), link) in &inner.links {
             let either_dead = !link.dialler.is_alive() || !link.acceptor.is_alive();
-            // A restarted site answers with a reset; a dead one is missed after a while, for which a cut stands in.
+            // A restarted site answers with a reset. A dead site is noticed only after the idle
+            // timeout, as with a cut.
             let restarted = either_dead && up.contains(from) && up.contains(to);
             if link.is_broken() || restarted || silent(*from, *to, link) || silent(*to, *from, link)
             {
@@ -219,7 +221,7 @@ impl Network {
         gone.iter().filter_map(|ends| inner.links.remove(ends)).collect()
     }
 
-    /// A site died: its peers miss it after a while.
+    /// A site died: its connections break after the idle timeout.
     pub fn detach_site(self: &Arc<Self>, node: NodeId) {
         self.wake_all();
         let links: Vec<_> = {
@@ -239,7 +241,7 @@ impl Network {
         inner.links.get(&(from, to)).filter(|link| !link.is_broken()).cloned()
     }
 
-    /// The other end of a dial, if both directions are free and somebody answers.
+    /// The other end of a dial, if both directions are open and the site answers.
     fn dial(
         &self,
         from: NodeId,

@@ -1,4 +1,5 @@
-//! What a client wishes for: movements, holds and their ends, money back. Most of it is possible, some of it never is.
+//! The clients' random commands: movements, holds and their ends, refunds. Most are valid, some
+//! never are.
 
 use evenkeel_wire::{
     amount::Amount,
@@ -12,7 +13,7 @@ use evenkeel_wire::{
 
 use super::{BANK, MERCHANT, SimulatedClient, krw_asset, wallet};
 
-/// Holds that a client remembers.
+/// Holds that a client keeps for later commands.
 const HOLDS_REMEMBERED: usize = 20;
 
 impl SimulatedClient {
@@ -49,7 +50,7 @@ impl SimulatedClient {
         CommandId::from_parts(now, self.random.next_u128())
     }
 
-    /// A new hold, or the end of one: perhaps of one whose time is up, that has ended already, or that never was.
+    /// A new hold, or the end of one, which may have expired, be closed, or never have existed.
     pub(crate) fn hold(&mut self) -> Command {
         let id = self.id();
         let known = !self.holds.is_empty() && self.random.chance(60);
@@ -79,7 +80,7 @@ impl SimulatedClient {
         }
     }
 
-    /// Money goes back: of something that was done lately, whatever it was.
+    /// Refunds a recent transfer of any kind.
     pub(crate) fn random_refund(&mut self) -> Command {
         let id = self.id();
         let known =

@@ -1,4 +1,5 @@
-//! Clients: they open accounts, move money, read, ask again when they don't know, and now and then use an id for something else.
+//! Simulated clients: they open accounts, transfer, read, retry unknown outcomes, and sometimes
+//! reuse an id for other content.
 
 mod commands;
 use std::{sync::Arc, time::Duration};
@@ -33,28 +34,28 @@ const WALLETS: u128 = 12;
 const BANK: AccountId = AccountId::new(1);
 const MERCHANT: AccountId = AccountId::new(2);
 
-/// How clients behave.
+/// The clients' behaviour.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
     pub clients: u64,
-    /// Between one request and the next, milliseconds.
+    /// The pause between two requests, in milliseconds.
     pub think: (u64, u64),
-    /// Of a hundred requests: how many send an acknowledged command once more.
+    /// Percentage of requests that send an acknowledged command again.
     pub again: u64,
-    /// And how many use its id for other content.
+    /// Percentage of requests that reuse an id for other content.
     pub reuse: u64,
-    /// And how many read.
+    /// Percentage of requests that read.
     pub reads: u64,
 }
 
 impl Habits {
     pub const USUAL: Self = Self { clients: 4, think: (20, 250), again: 5, reuse: 3, reads: 20 };
-    /// Many who ask twice.
+    /// Many repeated commands.
     pub const INSISTENT: Self =
         Self { clients: 5, think: (10, 160), again: 25, reuse: 10, reads: 10 };
 }
 
-/// A command and when it was sent first.
+/// A command and when it was first sent.
 #[derive(Clone)]
 struct SentCommand {
     command: Command,
@@ -62,18 +63,18 @@ struct SentCommand {
     floor: Option<u64>,
 }
 
-/// Whether commands that were decided are known by their ids from then on: those of a failed atomic group aren't.
+/// Whether decided commands are recorded under their ids: those of a failed atomic group aren't.
 enum Recorded {
     Yes,
     No,
 }
 
-/// Whether an atomic group's command says that the group failed.
+/// Whether an answer of an atomic group reports that the group failed.
 pub fn told_failed(answer: &Answer) -> bool {
     answer.outcome.rejection.is_some() && answer.outcome.index == Outcome::NO_INDEX
 }
 
-/// What all clients have done.
+/// Counts over all clients.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub commands: u64,
@@ -84,7 +85,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more client's.
+    /// Adds the counts of another client.
     pub fn add(&mut self, other: Self) {
         self.commands += other.commands;
         self.acknowledged += other.acknowledged;
@@ -101,7 +102,7 @@ pub struct SimulatedClient {
     random: Random,
     habits: Habits,
     done: Vec<SentCommand>,
-    /// Holds of its own, the newest last.
+    /// Its own holds, the newest last.
     holds: Vec<CommandId>,
     pub tally: Tally,
 }
@@ -131,7 +132,7 @@ impl SimulatedClient {
         Self { sites, watch, random, habits, done, holds, tally: Tally::default() }
     }
 
-    /// Opens the accounts that everyone uses, until they are open.
+    /// Opens the shared accounts, retrying until all are open.
     pub async fn open_accounts(&mut self) {
         let account = |id, kind| {
             Command::OpenAccount(OpenAccount {
@@ -149,7 +150,7 @@ impl SimulatedClient {
         self.submit_until_decided(all, u64::MAX, false).await;
     }
 
-    /// Goes on until it's told to stop. What is under way then is seen through.
+    /// Works until it's stopped; finishes the requests in flight.
     pub async fn work(mut self, stopped: tokio::sync::watch::Receiver<bool>) -> Tally {
         while !*stopped.borrow() {
             let think = self.random.millis(self.habits.think.0, self.habits.think.1);
@@ -168,10 +169,10 @@ impl SimulatedClient {
         self.tally
     }
 
-    /// One transfer through a given site, until it's decided.
+    /// Submits one transfer through a given site until it's decided.
     ///
     /// # Errors
-    /// When it isn't within the time.
+    /// When it isn't decided within the time limit.
     pub async fn transfer_through(
         &mut self,
         site: &Arc<SimulatedSite>,
@@ -236,7 +237,8 @@ impl SimulatedClient {
         self.submit_until_decided(vec![changed], 10, false).await;
     }
 
-    /// Asks again, with the same ids, until there is an answer or patience ends; `atomic`: for all or nothing.
+    /// Retries with the same ids until there is an answer or the time limit passes; `atomic`: all
+    /// or none.
     async fn submit_until_decided(&mut self, all: Vec<SentCommand>, patience: u64, atomic: bool) {
         let mut unknown = false;
         for _ in 0..patience {

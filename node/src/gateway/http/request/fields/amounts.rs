@@ -1,4 +1,4 @@
-//! Amounts and limits, as JSON has them: integers that only the ledger judges.
+//! Amounts and limits in JSON: integers that are never judged here, only by the ledger.
 
 use std::borrow::Cow;
 
@@ -15,8 +15,9 @@ use utoipa::{
 
 use crate::gateway::http::answer::problem::Problem;
 
-/// An integer where an amount belongs. The ledger judges what fits 64 bits unsigned, so that its judgement is journaled and
-/// replayed; what doesn't fit is `amount_invalid` without it, and still only for who may give the command at all.
+/// An amount as written. The ledger judges every value that fits 64 bits unsigned, so that its
+/// judgement is journaled and replayed. A value that doesn't fit is `amount_invalid` without the
+/// ledger, reported only to callers that may send the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrittenAmount {
     Fits(Amount),
@@ -31,8 +32,8 @@ impl<'de> Deserialize<'de> for WrittenAmount {
 }
 
 impl WrittenAmount {
-    /// What goes into the command. One that doesn't fit is noted as the command's misfit, if it's the first: `field` is
-    /// `amount_invalid`, and the command must not be sent.
+    /// The amount of a command. A value that doesn't fit becomes the command's misfit, if it's the
+    /// first: `field` is `amount_invalid`, and the command must not be sent.
     pub(crate) fn into_amount(self, field: &str, misfit: &mut Option<Problem>) -> Amount {
         match self {
             Self::Fits(amount) => amount,
@@ -43,7 +44,7 @@ impl WrittenAmount {
         }
     }
 
-    /// From a value of JSON as it was written; `None` when it isn't an integer.
+    /// Parses a JSON value as written; `None` if it isn't an integer.
     fn read(raw: &str) -> Option<Self> {
         let digits = raw.strip_prefix('-').unwrap_or(raw);
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -74,7 +75,7 @@ fn amount_schema(description: &str, least: u64) -> Object {
         .build()
 }
 
-/// What is to become of a limit: absent stays, `null` clears.
+/// A change of a limit: absent keeps it, `null` clears it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum WrittenLimit {
     #[default]
@@ -96,7 +97,7 @@ impl<'de> Deserialize<'de> for WrittenLimit {
 }
 
 impl WrittenLimit {
-    /// What goes into the command; see [`WrittenAmount::into_amount`].
+    /// The change of a command; see [`WrittenAmount::into_amount`].
     pub(crate) fn into_change(self, field: &str, misfit: &mut Option<Problem>) -> LimitChange {
         match self {
             Self::Keep => LimitChange::Keep,
@@ -108,7 +109,7 @@ impl WrittenLimit {
 
 impl PartialSchema for WrittenLimit {
     fn schema() -> RefOr<Schema> {
-        let mut schema = amount_schema("Absent: it stays. `null`: there is none any more.", 0);
+        let mut schema = amount_schema("Absent: unchanged. `null`: removed.", 0);
         schema.schema_type = SchemaType::from_iter([Type::Integer, Type::Null]);
         schema.into()
     }

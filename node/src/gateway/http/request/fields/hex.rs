@@ -1,8 +1,8 @@
-//! Hex digits, small letters.
+//! Lowercase hex digits. It never allocates.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Writes the bytes into `buffer`, two digits each.
+/// Writes the bytes into `buffer`, two digits per byte.
 ///
 /// # Panics
 /// When the buffer isn't twice as long as the bytes.

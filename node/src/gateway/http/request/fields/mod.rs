@@ -1,7 +1,8 @@
-//! Single fields, as JSON has them: each is parsed straight into the vocabulary's own type, and each has its schema for the
-//! OpenAPI document.
+//! Single fields in JSON: each is parsed straight into the vocabulary's own type, and each has its
+//! schema for the OpenAPI document.
 //!
-//! They take exactly one spelling: a number in quotes is a text, `1.0` isn't an integer, and `null` isn't absent.
+//! A field never has two spellings: a number in quotes is a text, `1.0` isn't an integer, and
+//! `null` isn't absent.
 
 pub(crate) mod amounts;
 mod hex;
@@ -31,14 +32,14 @@ use uuid::Uuid;
 
 use crate::clock;
 
-/// What an id that isn't one is refused with; [`super::json`] knows its code by it.
+/// The error of an id that isn't a UUIDv7; [`super::json`] maps it to its code.
 pub(crate) const NOT_UUID_V7: &str = "not a UUID of version 7";
 
 /// A UUIDv7 in text form.
 pub(crate) const UUID_V7_PATTERN: &str =
     "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$";
 
-/// A text of JSON that means a value of the vocabulary.
+/// Defines types for JSON texts that stand for a value of the vocabulary.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident($inner:ty) as $schema_name:literal {
         expects: $expects:expr, parse: $parse:expr, text: $text:expr, schema: $schema:expr $(,)?
@@ -113,35 +114,35 @@ texts! {
         text: |asset, serializer| serializer.serialize_str(asset.name()),
         schema: text_schema("An asset of this ledger.").pattern(Some("^[A-Z0-9]{1,8}$")).build(),
     }
-    /// What an account is.
+    /// The kind of an account.
     AccountKindName(AccountKind) as "AccountKind" {
         expects: "one of wallet, merchant, bank, fee, issuer",
         parse: AccountKind::from_name,
         text: |kind, serializer| serializer.serialize_str(kind.name()),
         schema: names_schema(AccountKind::ALL.iter().map(|kind| kind.name())),
     }
-    /// What can be done with an account.
+    /// The status of an account.
     AccountStatusName(AccountStatus) as "AccountStatus" {
         expects: "one of open, frozen, closed",
         parse: AccountStatus::from_name,
         text: |status, serializer| serializer.serialize_str(status.name()),
         schema: names_schema(AccountStatus::ALL.iter().map(|status| status.name())),
     }
-    /// Why money moves.
+    /// The kind of a movement.
     TransferKindName(TransferKind) as "TransferKind" {
         expects: "one of top_up, transfer, payment, cash_out, fee, grant, refund, reversal",
         parse: TransferKind::from_name,
         text: |kind, serializer| serializer.serialize_str(kind.name()),
         schema: names_schema(TransferKind::ALL.iter().map(|kind| kind.name())),
     }
-    /// What became of a hold.
+    /// The status of a hold.
     HoldStatusName(HoldStatus) as "HoldStatus" {
         expects: "one of open, captured, voided, expired",
         parse: HoldStatus::from_name,
         text: |status, serializer| serializer.serialize_str(status.name()),
         schema: names_schema(HoldStatus::ALL.iter().map(|status| status.name())),
     }
-    /// Why a command changed nothing.
+    /// The code of a rejection.
     RejectionName(Rejection) as "Rejection" {
         expects: "a rejection's code",
         parse: Rejection::from_name,
@@ -242,7 +243,7 @@ impl PartialSchema for Reason {
 
 impl ToSchema for Reason {}
 
-/// How long a hold stands, milliseconds.
+/// The time until a hold expires, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HoldMs(pub(crate) u64);
 
@@ -259,7 +260,9 @@ impl PartialSchema for HoldMs {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(SchemaType::new(Type::Integer))
-            .description(Some("How long it stands, from the time of its entry; 31 days at most."))
+            .description(Some(
+                "The time until it expires, counted from its entry's time; 31 days at most.",
+            ))
             .minimum(Some(1_usize))
             .maximum(Some(usize::try_from(HOLD_MS_MAX).unwrap_or(usize::MAX)))
             .build()
@@ -312,7 +315,7 @@ impl PartialSchema for Link {
 
 impl ToSchema for Link {}
 
-/// For fields that may be absent: absent is `None`, and `null` is a wrong type like any other.
+/// Reads an optional field: absent is `None`, and `null` is a wrong type like any other.
 pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,

@@ -1,4 +1,5 @@
-//! The items of a batch: read one by one, each by its type, strictly as the single route reads its body.
+//! The items of a batch: parsed one by one by their type, as strictly as the single route parses
+//! its body. They're never sent from here.
 
 use std::fmt;
 
@@ -24,7 +25,7 @@ use crate::gateway::http::{
 };
 use crate::limits::COMMANDS_MAX;
 
-/// A batch as it's written: the items as they are, to be read one by one.
+/// A batch whose items aren't parsed yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody<'a> {
@@ -33,7 +34,7 @@ pub(crate) struct BatchBody<'a> {
     pub(crate) commands: Items<'a>,
 }
 
-/// At most as many items as a batch may have: more aren't even kept.
+/// At most as many items as a batch may have: further ones aren't kept.
 pub(crate) struct Items<'a>(pub(crate) Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
@@ -62,7 +63,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     }
 }
 
-/// What an item is; its other fields are those of the single route.
+/// The type of an item; its other fields are those of the single route.
 #[derive(Deserialize)]
 struct Tag {
     r#type: ItemType,
@@ -83,9 +84,9 @@ enum ItemType {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptureItem {
     id: CommandIdText,
-    /// Which hold.
+    /// The hold to capture.
     hold: CommandIdText,
-    /// At most what is held; absent: all of it.
+    /// At most the held amount; absent: all of it.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     amount: Option<WrittenAmount>,
@@ -95,7 +96,7 @@ pub(crate) struct CaptureItem {
 #[serde(deny_unknown_fields)]
 pub(crate) struct VoidItem {
     id: CommandIdText,
-    /// Which hold.
+    /// The hold to void.
     hold: CommandIdText,
 }
 
@@ -103,9 +104,9 @@ pub(crate) struct VoidItem {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefundItem {
     id: CommandIdText,
-    /// Which payment.
+    /// The payment to refund.
     payment: CommandIdText,
-    /// Absent: what is left.
+    /// Absent: all that is left.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     amount: Option<WrittenAmount>,
@@ -114,19 +115,20 @@ pub(crate) struct RefundItem {
     memo: Memo,
 }
 
-/// An item that is well formed.
+/// A well-formed item.
 pub(crate) struct Item {
     pub(crate) command: Command,
-    /// Its amount fits no 64 bits: `amount_invalid` as the single route says it, without the ledger.
+    /// The item's amount doesn't fit 64 bits: `amount_invalid` without the ledger, as on the single
+    /// route.
     pub(crate) misfit: Option<Problem>,
 }
 
-/// An item's own fields: those that the single route's body has, and its target's.
+/// Parses an item's own fields: those of the single route's body, and its target.
 fn read_fields<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Problem> {
     json::read_object(text.as_bytes(), Some("type"))
 }
 
-/// One item, and the id that no other may have.
+/// Parses an item, and returns its id, which no other item may have.
 pub(crate) fn read(text: &str) -> Result<(u128, Item), Problem> {
     let missing = || Problem::malformed("missing field `id`");
     let Tag { r#type } = json::read_object(text.as_bytes(), None)?;

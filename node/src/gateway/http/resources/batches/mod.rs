@@ -1,6 +1,7 @@
-//! `/v1/batches`: up to 8,192 commands in one request, decided in order; atomic: all of them or none.
+//! `/v1/batches`: up to 8,192 commands in one request, decided in order; atomic: all or none.
 //!
-//! An item that is malformed, or that the key may not give, refuses the whole batch before anything is sent.
+//! A malformed item, or one that the key may not send, refuses the whole batch; then nothing is
+//! ever sent.
 
 mod items;
 mod results;
@@ -37,10 +38,10 @@ use results::to_raw_json;
 pub(crate) use schemas::ResultSchema;
 use schemas::{BatchSchema, ResultsSchema};
 
-/// What an entry and a group need beside the commands.
+/// Bytes that an entry's head and a group's head need besides the commands.
 const HEADS_BYTES: usize = 64;
 
-/// The items of a batch, and what goes on the road.
+/// The checked items of a batch, and the commands to send.
 struct CheckedBatch {
     items: Vec<Item>,
     count: u32,
@@ -51,7 +52,7 @@ struct CheckedBatch {
 #[utoipa::path(
     post, path = "/v1/batches", tag = "batches", operation_id = "batch",
     params(DeadlineMs), request_body = BatchSchema,
-    responses((status = 200, description = "Decided, each for itself.", body = ResultsSchema), BatchProblems),
+    responses((status = 200, description = "Decided, one result per command.", body = ResultsSchema), BatchProblems),
 )]
 pub(crate) async fn batch(
     Of(door): Of<Arc<HttpDoor>>,
@@ -70,13 +71,13 @@ pub(crate) async fn batch(
     let decided = decide(&door, head, batch.atomic, &checked).await?;
     door.wait_applied(newest_position(&decided), head.deadline).await?;
     let (state, atomic, items) = (door.state.clone(), batch.atomic, checked.items);
-    // Thousands of answers are told elsewhere, so that others get theirs meanwhile.
+    // Describing thousands of answers runs on a blocking thread, so that other requests don't wait.
     tokio::task::spawn_blocking(move || describe_batch(&state, atomic, &decided, &items))
         .await
         .map_err(|_| outcome_unknown())?
 }
 
-/// Reads and judges all items, giving way to other requests now and then.
+/// Parses and checks all items, yielding to other requests in between.
 async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<CheckedBatch, Problem> {
     let mut ids = HashSet::with_capacity(items.len());
     let mut checked =
@@ -89,9 +90,8 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
         let named = |problem: Problem| problem.of_item(number);
         let (id, item) = items::read(item.get()).map_err(named)?;
         if !ids.insert(id) {
-            return Err(
-                Problem::malformed("id: another command of the batch has it").of_item(number)
-            );
+            return Err(Problem::malformed("id: another command of the batch has the same id")
+                .of_item(number));
         }
         let own = Bytes::from(codec::encode(&item.command));
         admission::check_commands(&head.caller, &*door.state, 1, &own)
@@ -111,7 +111,7 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
     Ok(checked)
 }
 
-/// Sends what the ledger is to judge, if anything is.
+/// Sends the commands that the ledger must judge, if there are any.
 async fn decide(
     door: &HttpDoor,
     head: &Head,
@@ -131,7 +131,7 @@ async fn decide(
     Ok(own.iter().map(|answer| Decision::from_answer(&decided, answer)).collect())
 }
 
-/// The newest entry that one of the answers was decided in.
+/// The newest entry among those that the answers were decided in.
 fn newest_position(decided: &[Decision]) -> u64 {
     decided.iter().map(|decision| decision.stamp.position).max().unwrap_or(0)
 }
@@ -153,7 +153,7 @@ fn describe_batch(
     }
 }
 
-/// An atomic batch with an item that no ledger can judge: nothing is sent.
+/// Fails an atomic batch with an item that the ledger can't judge: nothing is sent.
 fn fail_unsent_batch(items: &[Item], failed_index: usize) -> Problem {
     let others = Problem::not_done();
     let results: Vec<ProblemJson<'_>> = items

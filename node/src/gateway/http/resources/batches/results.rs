@@ -1,4 +1,5 @@
-//! What became of a batch's commands, told in their order: each as the single route would have answered, with its status.
+//! The results of a batch's commands, in order: each as the single route would answer, with its
+//! status. They never change anything.
 
 use evenkeel_wire::{command::Command, outcome::Rejection, reply::View, request::Query};
 use serde::Serialize;
@@ -22,15 +23,16 @@ use crate::{history::HistoryReader, state::AppliedState};
 #[derive(Serialize)]
 pub(crate) struct BatchResults {
     pub(crate) results: Vec<Box<RawValue>>,
-    /// The first command that was rejected for what it is.
+    /// The first command that was rejected on its own account.
     #[serde(skip)]
     pub(crate) failed: Option<usize>,
 }
 
-/// Tells all outcomes of commands whose entries this node has applied. Reads files: never called where something waits.
+/// Describes the outcomes of commands whose entries this node has applied. Reads files: never call
+/// it on a thread that serves others.
 ///
 /// # Errors
-/// When something can't be read at the moment: the same batch brings the same answers again.
+/// When a record can't be read at the moment: the same batch returns the same answers later.
 pub(crate) fn describe_results(
     state: &AppliedState,
     decided: &[Decision],
@@ -61,14 +63,15 @@ pub(crate) fn describe_results(
     Ok(told)
 }
 
-/// Looks up what a command alone doesn't tell. One look at the past for all of a batch: what lies together is read once.
+/// Looks up what isn't in a command itself. All lookups of a batch share one reader, so records
+/// that lie together are read once.
 struct ResultDescriber<'a> {
     state: &'a AppliedState,
     past: HistoryReader<'a>,
 }
 
 impl ResultDescriber<'_> {
-    /// A committed command's result.
+    /// The result of a committed command.
     fn describe_result(
         &self,
         command: &Command,
@@ -113,10 +116,10 @@ pub(crate) fn to_raw_json(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).expect("the shapes hold nothing that JSON can't")
 }
 
-/// An outcome among others.
+/// An outcome with its status.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WithStatus<T> {
-    /// What the single route would have answered with.
+    /// The status of the single route's answer.
     status: u16,
     #[serde(flatten)]
     outcome: T,

@@ -1,4 +1,5 @@
-//! What a batch looks like, for the OpenAPI document: items and results are written one by one, so their schemas are too.
+//! The schemas of a batch for the OpenAPI document, written by hand, because items and results are
+//! handled one by one. Nothing is parsed by them.
 
 use utoipa::{
     ToSchema,
@@ -28,13 +29,13 @@ use crate::gateway::http::{
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a schema; items are read one by one")]
 pub(crate) struct BatchSchema {
-    /// All are committed, or none.
+    /// All are committed, or none is.
     atomic: bool,
     #[schema(inline, min_items = 1, max_items = 8192)]
     commands: Vec<ItemSchema>,
 }
 
-/// One of the single routes' bodies, with its type, and the target that a single route has in its path.
+/// A single route's body with its type, and the target that a single route has in its path.
 pub(crate) struct ItemSchema;
 
 impl utoipa::PartialSchema for ItemSchema {
@@ -59,7 +60,7 @@ fn item<T: ToSchema>(name: &str) -> Object {
         ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some([name]));
     body.properties.insert("type".to_owned(), names.into());
     body.required.push("type".to_owned());
-    // An amount out of range is that item's result, and doesn't refuse the batch.
+    // An amount out of range is that item's result and doesn't refuse the batch.
     if body.properties.contains_key("amount") {
         body.properties.insert("amount".to_owned(), any_integer(&[Type::Integer]));
     }
@@ -86,7 +87,7 @@ fn any_integer(types: &[Type]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(types).description(Some(about)).into()
 }
 
-/// What became of a batch's commands, in order.
+/// The results of a batch's commands, in order.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema; results are written one by one")]
 #[schema(as = Results)]
@@ -94,7 +95,7 @@ pub(crate) struct ResultsSchema {
     results: Vec<ResultSchema>,
 }
 
-/// What the single route would have answered with, and its status.
+/// The single route's answer and its status.
 #[derive(ToSchema)]
 #[schema(as = Result)]
 #[serde(untagged)]
@@ -106,7 +107,7 @@ pub(crate) enum ResultSchema {
     Rejected(RejectedItem),
 }
 
-/// A command of a batch that was rejected: the single route's problem, without a request of its own.
+/// A rejected command of a batch: the single route's problem without a request id.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a schema; the problem is written by its own file")]
 pub(crate) struct RejectedItem {
