@@ -3,7 +3,7 @@
 //!
 //! A bare level applies to evenkeel itself; the libraries stay at warnings unless they're named.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// The targets of evenkeel's own log lines.
 const OWN_TARGETS: [&str; 5] =
@@ -21,7 +21,7 @@ pub struct FilterError(String);
 ///
 /// # Errors
 /// When the text isn't a filter.
-pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
+pub fn parse_filter(text: &str) -> Result<Targets, FilterError> {
     let wrong = || FilterError(text.to_owned());
     let mut own = None;
     let mut named = Vec::new();
@@ -49,7 +49,7 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
     let mut directives = vec![libraries.to_owned(), format!("openraft={engine}")];
     directives.extend(OWN_TARGETS.iter().map(|target| format!("{target}={own}")));
     directives.extend(named);
-    EnvFilter::builder().parse(directives.join(",")).map_err(|_| wrong())
+    directives.join(",").parse().map_err(|_| wrong())
 }
 
 fn is_target(target: &str) -> bool {

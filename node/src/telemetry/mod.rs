@@ -10,7 +10,10 @@ pub mod timeline;
 use std::io::IsTerminal;
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt, reload,
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -35,7 +38,7 @@ pub enum TelemetryError {
 /// The running log; clones are handles to the same log.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     alarms: Alarms,
 }
 

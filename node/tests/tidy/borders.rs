@@ -1,4 +1,5 @@
-//! Borders within a crate, as a search for words. It catches slips, not tricks: that is what it's for.
+//! Borders within a crate, as a search for words. It catches slips, not tricks: that is what it's
+//! for.
 //!
 //! Borders between crates are kept by the compiler: see `crates`.
 

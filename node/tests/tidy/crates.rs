@@ -1,4 +1,5 @@
-//! Borders that a compiler keeps: which crate may depend on which. `deny.toml` says the same of libraries.
+//! Borders that a compiler keeps: which crate may depend on which. `deny.toml` says the same of
+//! libraries.
 
 use std::process::Command;
 

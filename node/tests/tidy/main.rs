@@ -1,6 +1,8 @@
-//! What a stranger relies on when they read the tree: its shape, its names, its borders. A rule that matters is a test.
+//! What a stranger relies on when they read the tree: its shape, its names, its borders. A rule
+//! that matters is a test.
 //!
-//! Every check is a function from sources to complaints, and each has a test that shows it complain.
+//! Every check is a function from sources to complaints, and each has a test that shows it
+//! complain.
 
 mod borders;
 mod circles;

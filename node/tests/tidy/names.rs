@@ -1,4 +1,5 @@
-//! Names that can be searched for: a type's name stands once in its crate, and a function says what it does to what.
+//! Names that can be searched for: a type's name stands once in its crate, and a function says what
+//! it does to what.
 
 use std::collections::BTreeMap;
 

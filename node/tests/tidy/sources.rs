@@ -27,7 +27,8 @@ impl Source {
         syn::parse_file(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path))
     }
 
-    /// The folder of its crate, and its path below that crate's `src/`; `None` for tests and examples.
+    /// The folder of its crate, and its path below that crate's `src/`; `None` for tests and
+    /// examples.
     pub(crate) fn place(&self) -> Option<(&str, &str)> {
         let (root, below) = self.path.split_once("/src/")?;
         let is_test = below.split('/').any(|part| part == "tests" || part == "tests.rs");
