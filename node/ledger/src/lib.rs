@@ -30,7 +30,9 @@ use evenkeel_wire::{
 
 pub use checkpoint::audit::AuditProgress;
 pub use checkpoint::load::CheckpointLoader;
+pub use checkpoint::rows::{CheckpointAccount, CheckpointMarker, CheckpointRow};
 pub use checkpoint::write::{CheckpointHead, LEDGER_FORMAT};
+pub use containers::memory::MemoryAdvice;
 pub use entry::apply::AppliedCounts;
 pub use genesis::check_genesis;
 pub use known_ids::{JournalLookup, RecordedCommand};
@@ -62,8 +64,7 @@ pub struct EntryHead {
 }
 
 /// A broken belief: money leaked, an entry can't be decoded, a lookup failed. The node must stop and say this.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerFault(String);
 
 impl LedgerFault {
@@ -72,6 +73,14 @@ impl LedgerFault {
         Self(what.into())
     }
 }
+
+impl std::fmt::Display for LedgerFault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LedgerFault {}
 
 /// All replicated state.
 pub struct Ledger {
@@ -96,29 +105,23 @@ pub struct Ledger {
     planted_leak: bool,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Ledger {
     /// Before genesis.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_seed(HashSeed::random())
+    pub fn new(advice: MemoryAdvice) -> Self {
+        Self::with_seed(HashSeed::random(), advice)
     }
 
-    fn with_seed(seed: HashSeed) -> Self {
+    fn with_seed(seed: HashSeed, advice: MemoryAdvice) -> Self {
         Self {
             genesis: None,
-            accounts: Accounts::new(seed),
+            accounts: Accounts::new(seed, advice),
             holds: Holds::default(),
             refunds: Refunds::default(),
             reversals: Reversals::default(),
             keys: Keys::new(seed),
             days: Days::new(),
-            recent: RecentOutcomes::new(),
+            recent: RecentOutcomes::new(advice),
             outcomes: OutcomesDigest::default(),
             last: None,
             time: 0,

@@ -15,7 +15,11 @@ use evenkeel_storage::{
 };
 
 use super::{recovery, sealing};
-use crate::{history::History, limits::READ_BYTES_MAX, state::AppliedState};
+use crate::{
+    history::History,
+    limits::READ_BYTES_MAX,
+    state::{AppliedState, memory::HUGE_PAGES},
+};
 use evenkeel_ledger::Ledger;
 
 /// A replay beside the road, as far as it has come.
@@ -50,7 +54,7 @@ impl Rebuild {
         let until = find_sealed_segment(journal, |segment| segment.first == newest.first)?.last;
         let own = Indexes::open_all(disk.clone(), &journal.folder(), &[]);
         let history = Arc::new(History::new(journal.clone(), Arc::new(own)));
-        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
+        let state = Arc::new(AppliedState::new(Ledger::new(HUGE_PAGES), history, journal.clone()));
         // What is built here is never worth a checkpoint.
         state.checkpoint_only_from(u64::MAX);
         tracing::info!(

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_storage::balances::{self as stored, Marker};
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, Limits},
     amount::Asset,
@@ -16,10 +15,11 @@ use evenkeel_wire::{
 
 use super::{
     digest::{self, OutcomesDigest},
+    rows::{CheckpointAccount, CheckpointMarker, CheckpointRow},
     write::{self, LEDGER_FORMAT, SETTING_GENESIS, SETTING_LEDGER},
 };
 use crate::{
-    EntryHead, Ledger,
+    EntryHead, Ledger, MemoryAdvice,
     genesis::{GenesisRecord, IdWindow},
     tables::{
         accounts::{
@@ -30,7 +30,6 @@ use crate::{
             row_index,
         },
         kept_rows::{self, LoadedRow},
-        recent::RecentOutcomes,
     },
 };
 
@@ -47,18 +46,12 @@ pub struct CheckpointLoader {
     opening_limits: BTreeMap<AccountId, Limits>,
 }
 
-impl Default for CheckpointLoader {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl CheckpointLoader {
     /// Without rows.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(advice: MemoryAdvice) -> Self {
         Self {
-            ledger: Ledger::new(),
+            ledger: Ledger::new(advice),
             numbers: false,
             assets: Vec::new(),
             max_balances: Vec::new(),
@@ -71,16 +64,16 @@ impl CheckpointLoader {
     ///
     /// # Errors
     /// Names the row and what is wrong with it: the checkpoint is damaged or not made by this version.
-    pub fn put(&mut self, row: stored::Row) -> Result<(), String> {
+    pub fn put(&mut self, row: CheckpointRow) -> Result<(), String> {
         match row {
-            stored::Row::Account(account) => {
+            CheckpointRow::Account(account) => {
                 let id = AccountId::new(account.id);
                 self.load_account(account).map_err(|what| format!("account {id}: {what}"))
             }
-            stored::Row::Setting { name, value } => {
+            CheckpointRow::Setting { name, value } => {
                 self.load_setting(&name, &value).map_err(|what| format!("setting {name}: {what}"))
             }
-            stored::Row::Entry { table, key, value } => self.load_table_row(table, key, &value),
+            CheckpointRow::Table { table, key, value } => self.load_table_row(table, key, &value),
         }
     }
 
@@ -88,7 +81,7 @@ impl CheckpointLoader {
     ///
     /// # Errors
     /// When they don't amount to what the marker says.
-    pub fn finish(mut self, marker: &Marker) -> Result<Ledger, String> {
+    pub fn finish(mut self, marker: &CheckpointMarker) -> Result<Ledger, String> {
         if marker.format != LEDGER_FORMAT {
             return Err(format!("format {}, this program reads {LEDGER_FORMAT}", marker.format));
         }
@@ -99,7 +92,7 @@ impl CheckpointLoader {
             position: marker.position,
             term: marker.term,
             time: marker.time,
-            link: marker.link.0,
+            link: marker.link,
         });
         self.resolve_rows()?;
         self.compute_sums(marker.position)?;
@@ -120,14 +113,14 @@ impl CheckpointLoader {
         kept_rows::finish_loading(ledger)?;
         if let Some(founded) = &ledger.genesis {
             let window = IdWindow::at_time(ledger.time, &founded.genesis);
-            ledger.recent = RecentOutcomes::after_checkpoint(window.newest_ms);
+            ledger.recent.forget_before_checkpoint(window.newest_ms);
         }
         ledger.accounts.changes.mark_checkpointed();
         kept_rows::mark_checkpointed(ledger);
         Ok(self.ledger)
     }
 
-    fn load_account(&mut self, account: stored::AccountRow) -> Result<(), String> {
+    fn load_account(&mut self, account: CheckpointAccount) -> Result<(), String> {
         let id = AccountId::new(account.id);
         if self.ledger.accounts.find(id).is_some() {
             return Err("it's there twice".into());
@@ -269,7 +262,7 @@ impl CheckpointLoader {
     }
 }
 
-fn extra_of(account: &stored::AccountRow) -> Result<Extra, String> {
+fn extra_of(account: &CheckpointAccount) -> Result<Extra, String> {
     let limit = |limit: Option<u64>| match limit {
         Some(limit) if limit > AMOUNT_MAX => Err(format!("{limit} is no limit")),
         limit => Ok(limit.unwrap_or(NO_LIMIT)),
@@ -287,9 +280,9 @@ fn extra_of(account: &stored::AccountRow) -> Result<Extra, String> {
 fn check_balances(
     kind: AccountKind,
     status: AccountStatus,
-    account: &stored::AccountRow,
+    account: &CheckpointAccount,
 ) -> Result<(), String> {
-    let stored::AccountRow { posted, held, debited_today, debited_date, .. } = *account;
+    let CheckpointAccount { posted, held, debited_today, debited_date, .. } = *account;
     let owes = posted < held && !may_go_below_zero(kind);
     if owes || held < 0 || posted.unsigned_abs() > AMOUNT_MAX {
         return Err(format!("a {kind} can't hold {posted}, {held} of it held"));

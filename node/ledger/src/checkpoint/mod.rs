@@ -3,4 +3,5 @@
 pub(crate) mod audit;
 pub(crate) mod digest;
 pub(crate) mod load;
+pub(crate) mod rows;
 pub(crate) mod write;

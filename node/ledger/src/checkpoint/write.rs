@@ -4,13 +4,12 @@
 //! known by epochs: each checkpoint ends one, and a row carries the epoch in which it last changed, so that beginning
 //! costs the same however many rows there are.
 
-use evenkeel_storage::{
-    Link,
-    balances::{self as stored, Marker},
-};
 use evenkeel_wire::{amount::Asset, codec};
 
-use super::digest::OutcomesDigest;
+use super::{
+    digest::OutcomesDigest,
+    rows::{CheckpointAccount, CheckpointMarker, CheckpointRow},
+};
 use crate::{
     Ledger,
     tables::{
@@ -32,45 +31,13 @@ pub(crate) const SETTING_GENESIS: &str = "genesis";
 /// The setting that holds the ledger's time, the number of outcomes and their digest: three u64.
 pub(crate) const SETTING_LEDGER: &str = "ledger";
 
-/// What a checkpoint says about itself: the state at its very position.
+/// A checkpoint that was begun: the state at its very position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointHead {
-    /// [`LEDGER_FORMAT`].
-    pub format: u16,
-    /// The newest entry in it.
-    pub position: u64,
-    /// That entry's term.
-    pub term: u64,
-    /// That entry's time.
-    pub time: u64,
-    /// That entry's link.
-    pub link: [u8; 32],
-    /// How many accounts there are.
-    pub accounts: u64,
-    /// Each asset's sum.
-    pub sums: Vec<(u64, i128)>,
-    /// The digest.
-    pub digest: [u8; 32],
+    /// What is stored when all rows are.
+    pub marker: CheckpointMarker,
     /// Whether it consists of all rows, not only of those that changed since the last finished checkpoint.
     pub all: bool,
-}
-
-impl CheckpointHead {
-    /// As the checkpoint's last word, under the generation that it was given.
-    #[must_use]
-    pub fn marker(&self, generation: u64) -> Marker {
-        Marker {
-            generation,
-            position: self.position,
-            term: self.term,
-            time: self.time,
-            link: Link(self.link),
-            accounts: self.accounts,
-            digest: self.digest,
-            sums: self.sums.clone(),
-            format: self.format,
-        }
-    }
 }
 
 /// Which rows changed, and the checkpoint that is being copied.
@@ -87,7 +54,7 @@ pub(crate) struct Changes {
 
 #[derive(Debug)]
 struct RunningCheckpoint {
-    settings: Vec<stored::Row>,
+    settings: Vec<CheckpointRow>,
     walk: AccountScan,
     /// Accounts as they were, that changed before the walk came to them.
     set_aside: Vec<(u32, AccountState)>,
@@ -210,7 +177,7 @@ pub(crate) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
     changes.all_needed = true;
     changes.running = Some(RunningCheckpoint { settings, walk, set_aside: Vec::new() });
     kept_rows::copy_begin(ledger, all);
-    Some(CheckpointHead {
+    let marker = CheckpointMarker {
         format: LEDGER_FORMAT,
         position: last.position,
         term: last.term,
@@ -219,13 +186,13 @@ pub(crate) fn begin(ledger: &mut Ledger, all: bool) -> Option<CheckpointHead> {
         accounts: u64::from(accounts),
         sums,
         digest,
-        all,
-    })
+    };
+    Some(CheckpointHead { marker, all })
 }
 
 impl Ledger {
     /// Copies the next rows of the checkpoint that was begun; looks at `rows_max` rows at the most. True: more to come.
-    pub fn checkpoint_next(&mut self, rows_max: usize, out: &mut Vec<stored::Row>) -> bool {
+    pub fn checkpoint_next(&mut self, rows_max: usize, out: &mut Vec<CheckpointRow>) -> bool {
         let Some(running) = &mut self.accounts.changes.running else { return false };
         out.append(&mut running.settings);
         let mut left = rows_max.max(1);
@@ -278,7 +245,7 @@ impl Accounts {
     }
 
     /// A row as it's stored, with what it was opened with where that says more than the row can.
-    fn copy_row(&self, slot: u32, standing: &AccountState, out: &mut Vec<stored::Row>) {
+    fn copy_row(&self, slot: u32, standing: &AccountState, out: &mut Vec<CheckpointRow>) {
         let row = self.row(slot);
         let opened = &self.opened[row_index(slot)];
         if opened.limits != 0
@@ -286,7 +253,7 @@ impl Accounts {
         {
             out.push(kept_rows::opening_limits_row(row.id, &limits));
         }
-        out.push(stored::Row::Account(stored::AccountRow {
+        out.push(CheckpointRow::Account(CheckpointAccount {
             id: row.id.number(),
             kind: row.kind.byte(),
             status: standing.status.byte(),
@@ -308,8 +275,8 @@ impl Accounts {
     }
 }
 
-fn settings(ledger: &Ledger) -> Vec<stored::Row> {
-    let setting = |name: &str, value| stored::Row::Setting { name: name.to_owned(), value };
+fn settings(ledger: &Ledger) -> Vec<CheckpointRow> {
+    let setting = |name: &str, value| CheckpointRow::Setting { name: name.to_owned(), value };
     let OutcomesDigest { count, sum } = ledger.outcomes;
     let mut settings = vec![setting(SETTING_LEDGER, codec::encode(&(ledger.time, count, sum)))];
     if let Some(founded) = &ledger.genesis {

@@ -6,7 +6,7 @@
 
 use std::hash::BuildHasher;
 
-use super::{mix, prefetch};
+use super::{memory::MemoryAdvice, mix, prefetch};
 
 /// Makes hashes unpredictable.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +60,10 @@ pub(crate) struct IdTable {
 
 impl IdTable {
     /// With room for 2^`bits` words; half of them can be used before it's crowded.
-    pub(crate) fn new(bits: u32) -> Self {
+    pub(crate) fn new(bits: u32, advice: MemoryAdvice) -> Self {
         assert!((1..=31).contains(&bits), "a table of 2^{bits} words");
         let mut words = vec![0; 1 << bits];
-        prefetch::prefer_huge_pages(&mut words);
+        advice.prefer_huge_pages(&mut words);
         Self { words, bits, used: 0 }
     }
 
@@ -137,9 +137,9 @@ impl IdTable {
     }
 
     /// Twice the room.
-    pub(crate) fn grow(&mut self) {
+    pub(crate) fn grow(&mut self, advice: MemoryAdvice) {
         let bits = self.bits.checked_add(1).expect("at most 31");
-        let smaller = std::mem::replace(self, Self::new(bits));
+        let smaller = std::mem::replace(self, Self::new(bits, advice));
         for word in smaller.words.into_iter().filter(|word| *word != 0) {
             self.insert_word(word);
         }

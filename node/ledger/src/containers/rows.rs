@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::prefetch;
+use super::memory::MemoryAdvice;
 
 /// Rows of a chunk: 16 MiB of accounts.
 const CHUNK_ROWS_BITS: u32 = 18;
@@ -13,15 +13,14 @@ const CHUNK_ROWS: usize = 1 << CHUNK_ROWS_BITS;
 pub(crate) struct Rows<T> {
     chunks: Vec<Vec<T>>,
     count: usize,
-}
-
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), count: 0 }
-    }
+    advice: MemoryAdvice,
 }
 
 impl<T> Rows<T> {
+    pub(crate) fn new(advice: MemoryAdvice) -> Self {
+        Self { chunks: Vec::new(), count: 0, advice }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.count
     }
@@ -30,7 +29,7 @@ impl<T> Rows<T> {
         let is_full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_ROWS);
         if is_full {
             let mut chunk = Vec::with_capacity(CHUNK_ROWS);
-            prefetch::prefer_huge_pages(chunk.spare_capacity_mut());
+            self.advice.prefer_huge_pages(chunk.spare_capacity_mut());
             self.chunks.push(chunk);
         }
         self.chunks.last_mut().expect("pushed above").push(row);

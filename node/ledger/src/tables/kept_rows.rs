@@ -2,10 +2,9 @@
 //!
 //! A row is absolute; one with an empty value says that there is none any more.
 
-use evenkeel_storage::balances as stored;
 use evenkeel_wire::{account::Limits, codec, id::AccountId};
 
-use crate::Ledger;
+use crate::{Ledger, checkpoint::rows::CheckpointRow};
 
 /// Numbers of tables; never given to another.
 const HOLDS: u8 = 1;
@@ -25,8 +24,8 @@ pub(crate) fn copy_begin(ledger: &mut Ledger, all: bool) {
 }
 
 /// Copies the next rows as they were when the copy began, at most `left` of them, and counts `left` down.
-pub(crate) fn copy_next(ledger: &mut Ledger, left: &mut usize, out: &mut Vec<stored::Row>) {
-    let mut put = |table, key, value| out.push(stored_row(table, key, value));
+pub(crate) fn copy_next(ledger: &mut Ledger, left: &mut usize, out: &mut Vec<CheckpointRow>) {
+    let mut put = |table, key, value| out.push(table_row(table, key, value));
     ledger.holds.table.checkpoint_next(left, &mut |key, value| put(HOLDS, key, value));
     ledger.refunds.checkpoint_next(left, &mut |key, value| put(REFUNDS, key, value));
     ledger.reversals.checkpoint_next(left, &mut |key, value| put(REVERSALS, key, value));
@@ -100,8 +99,8 @@ pub(crate) fn finish_loading(ledger: &mut Ledger) -> Result<(), String> {
 }
 
 /// The limits that an account was opened with: a row that never changes, copied whenever its account is.
-pub(crate) fn opening_limits_row(account: AccountId, limits: &Limits) -> stored::Row {
-    stored_row(OPENING_LIMITS, account.number(), codec::encode(limits))
+pub(crate) fn opening_limits_row(account: AccountId, limits: &Limits) -> CheckpointRow {
+    table_row(OPENING_LIMITS, account.number(), codec::encode(limits))
 }
 
 /// A checkpoint's row, as far as it's no account's.
@@ -135,6 +134,6 @@ pub(crate) fn load(
 }
 
 /// A row as it's stored.
-fn stored_row(table: u8, key: u128, value: Vec<u8>) -> stored::Row {
-    stored::Row::Entry { table, key, value }
+fn table_row(table: u8, key: u128, value: Vec<u8>) -> CheckpointRow {
+    CheckpointRow::Table { table, key, value }
 }

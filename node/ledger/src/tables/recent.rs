@@ -15,7 +15,7 @@ use crate::{
     EntryHead,
     containers::{
         ids::{HashSeed, IdHash, IdTable},
-        prefetch,
+        memory::MemoryAdvice,
     },
 };
 
@@ -85,19 +85,21 @@ pub(crate) struct Savepoint {
 /// All generations.
 #[derive(Debug)]
 pub(crate) struct RecentOutcomes {
+    advice: MemoryAdvice,
     generations: Vec<Generation>,
     /// No id that was forgotten carries a later time; `None`: nothing was forgotten.
     forgotten_newest_ms: Option<u64>,
 }
 
 impl RecentOutcomes {
-    pub(crate) fn new() -> Self {
-        Self { generations: vec![Generation::new(FIRST_COMMANDS_BITS)], forgotten_newest_ms: None }
+    pub(crate) fn new(advice: MemoryAdvice) -> Self {
+        let first = Generation::new(FIRST_COMMANDS_BITS, advice);
+        Self { advice, generations: vec![first], forgotten_newest_ms: None }
     }
 
-    /// After a start from a checkpoint: everything before it is forgotten, and no id in it carries a later time.
-    pub(crate) fn after_checkpoint(newest_ms: u64) -> Self {
-        Self { forgotten_newest_ms: Some(newest_ms), ..Self::new() }
+    /// After a start from a checkpoint: all earlier ids are forgotten, and none of them carries a later time.
+    pub(crate) fn forget_before_checkpoint(&mut self, newest_ms: u64) {
+        *self = Self { forgotten_newest_ms: Some(newest_ms), ..Self::new(self.advice) };
     }
 
     /// Begins an entry.
@@ -105,7 +107,8 @@ impl RecentOutcomes {
         let newest = self.newest();
         if newest.commands_max.saturating_sub(newest.ids.len()) < COMMANDS_MAX {
             let bits = newest.commands_max.ilog2().saturating_add(2).min(COMMANDS_BITS_MAX);
-            self.generations.push(Generation::new(bits));
+            let next = Generation::new(bits, self.advice);
+            self.generations.push(next);
         }
         let newest = self.newest();
         let first = newest.next_number();
@@ -228,14 +231,14 @@ impl RecentOutcomes {
 }
 
 impl Generation {
-    fn new(commands_bits: u32) -> Self {
+    fn new(commands_bits: u32, advice: MemoryAdvice) -> Self {
         let commands_max = 1 << commands_bits;
         let mut ids = Vec::with_capacity(commands_max);
         let mut decided = Vec::with_capacity(commands_max);
-        prefetch::prefer_huge_pages(ids.spare_capacity_mut());
-        prefetch::prefer_huge_pages(decided.spare_capacity_mut());
+        advice.prefer_huge_pages(ids.spare_capacity_mut());
+        advice.prefer_huge_pages(decided.spare_capacity_mut());
         Self {
-            table: IdTable::new(commands_bits.saturating_add(1)),
+            table: IdTable::new(commands_bits.saturating_add(1), advice),
             commands_max,
             ids,
             decided,

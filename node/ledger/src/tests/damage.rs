@@ -1,6 +1,5 @@
 //! A checkpoint in which anything at all is amiss isn't believed.
 
-use evenkeel_storage::balances::{AccountRow, Marker};
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
     codec,
@@ -8,6 +7,7 @@ use evenkeel_wire::{
 };
 
 use super::{checkpoints::*, commands::*, world::*};
+use crate::{CheckpointAccount, CheckpointMarker};
 
 const HOLDS: u8 = 1;
 const OPENING_LIMITS: u8 = 6;
@@ -36,7 +36,7 @@ fn sample() -> Stored {
 
 #[test]
 fn a_changed_field_is_refused_whichever_it_is() {
-    let changes: &[fn(&mut AccountRow)] = &[
+    let changes: &[fn(&mut CheckpointAccount)] = &[
         |row| row.id += 1,
         |row| row.kind = if row.kind == 1 { 3 } else { 4 },
         |row| row.kind = 9,
@@ -97,7 +97,7 @@ fn hold_row() -> (u8, u128) {
     (HOLDS, id(0, 2).number())
 }
 
-fn change_account(stored: &mut Stored, account: u128, change: impl FnOnce(&mut AccountRow)) {
+fn change_account(stored: &mut Stored, account: u128, change: impl FnOnce(&mut CheckpointAccount)) {
     change(stored.accounts.get_mut(&account).unwrap());
 }
 
@@ -180,7 +180,7 @@ fn changed_settings_and_markers_are_refused() {
     let mut unknown = good.clone();
     unknown.settings.insert("other".into(), Vec::new());
     assert_eq!(unknown.load().err().unwrap(), "setting other: unknown");
-    let changes: &[fn(&mut Marker)] = &[
+    let changes: &[fn(&mut CheckpointMarker)] = &[
         |marker| marker.format += 1,
         |marker| marker.position += 1,
         |marker| marker.position -= 1,

@@ -1,6 +1,5 @@
 //! What the ledger keeps besides accounts is in checkpoint and digest.
 
-use evenkeel_storage::balances::Row;
 use evenkeel_wire::{
     command::Command,
     id::KeyId,
@@ -9,7 +8,10 @@ use evenkeel_wire::{
 };
 
 use super::{shop::*, world::*};
-use crate::{AuditProgress, CheckpointLoader, rules::flows::Flow};
+use crate::{
+    AuditProgress, CheckpointLoader, CheckpointMarker, CheckpointRow, MemoryAdvice,
+    rules::flows::Flow,
+};
 
 /// A refund, a reversal, keys, a closed day and one under way.
 fn busy() -> World {
@@ -39,19 +41,19 @@ fn happenings() -> Vec<Command> {
 }
 
 /// All rows, and what they're told to be.
-fn checkpoint(world: &mut World) -> (Vec<Row>, evenkeel_storage::balances::Marker) {
+fn checkpoint(world: &mut World) -> (Vec<CheckpointRow>, CheckpointMarker) {
     let head = world.ledger.checkpoint_begin(true).unwrap();
     let mut rows = Vec::new();
     while world.ledger.checkpoint_next(1, &mut rows) {}
     world.ledger.checkpoint_end(true);
-    (rows, head.marker(1))
+    (rows, head.marker)
 }
 
 fn load(
-    (rows, marker): (Vec<Row>, evenkeel_storage::balances::Marker),
+    (rows, marker): (Vec<CheckpointRow>, CheckpointMarker),
     like: &World,
 ) -> Result<World, String> {
-    let mut loader = CheckpointLoader::new();
+    let mut loader = CheckpointLoader::new(MemoryAdvice::NONE);
     for row in rows {
         loader.put(row)?;
     }
@@ -108,16 +110,16 @@ fn only_what_changed_is_copied_again() {
             rows.retain(|before| name(before) != name(&row));
             rows.push(row);
         }
-        let loaded = load((rows.clone(), head.marker(1)), &world).unwrap();
+        let loaded = load((rows.clone(), head.marker), &world).unwrap();
         assert_eq!(loaded.ledger.digest(), world.ledger.digest());
     }
 }
 
-fn name(row: &Row) -> String {
+fn name(row: &CheckpointRow) -> String {
     match row {
-        Row::Account(account) => account.id.to_string(),
-        Row::Setting { name, .. } => name.clone(),
-        Row::Entry { table, key, .. } => format!("{table} {key:032x}"),
+        CheckpointRow::Account(account) => account.id.to_string(),
+        CheckpointRow::Setting { name, .. } => name.clone(),
+        CheckpointRow::Table { table, key, .. } => format!("{table} {key:032x}"),
     }
 }
 
@@ -127,14 +129,19 @@ fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
     let (rows, marker) = checkpoint(&mut world);
     assert!(load((rows.clone(), marker.clone()), &world).is_ok());
     for at in 0..rows.len() {
-        let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &rows[at] else { continue };
+        let (CheckpointRow::Setting { value, .. } | CheckpointRow::Table { value, .. }) = &rows[at]
+        else {
+            continue;
+        };
         let name = name(&rows[at]);
         let mut lacking = rows.clone();
         lacking.remove(at);
         assert!(load((lacking, marker.clone()), &world).is_err(), "without {name}");
         for byte in 0..value.len() {
             let mut changed = rows.clone();
-            let (Row::Setting { value, .. } | Row::Entry { value, .. }) = &mut changed[at] else {
+            let (CheckpointRow::Setting { value, .. } | CheckpointRow::Table { value, .. }) =
+                &mut changed[at]
+            else {
                 unreachable!()
             };
             value[byte] ^= 1;

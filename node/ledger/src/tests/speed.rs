@@ -1,4 +1,4 @@
-//! How long a transfer takes. A measurement, not a promise: `cargo test --release -p evenkeel-node speed -- --ignored
+//! How long a transfer takes. A measurement, not a promise: `cargo test --release -p evenkeel-ledger speed -- --ignored
 //! --nocapture`.
 
 use std::time::{Duration, Instant};
@@ -6,18 +6,26 @@ use std::time::{Duration, Instant};
 use evenkeel_wire::{
     account::AccountKind,
     codec,
+    command::Command,
     entry::EntryBuilder,
     id::{AccountId, OPERATOR_KEY},
     transfer::TransferKind,
 };
 
 use super::world::*;
-use crate::AuditProgress;
+use crate::{AuditProgress, Ledger, MemoryAdvice};
 
 const RECENT: u128 = 2_000_000;
 const MEASURED: u128 = 1_000_000;
 const ENTRY_COMMANDS: u128 = 4_096;
 const GROUP_COMMANDS: u128 = 64;
+
+/// As the node gives it.
+const HUGE_PAGES: MemoryAdvice = MemoryAdvice::new(|start, bytes| {
+    // SAFETY: the range is the ledger's own memory, and the advice doesn't change what it holds.
+    #[expect(unsafe_code, reason = "the system call has no safe form")]
+    let _ = unsafe { rustix::mm::madvise(start.cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
+});
 
 struct Numbers(u64);
 
@@ -95,7 +103,8 @@ fn nanoseconds_each(spent: Duration, count: u128) -> u128 {
 }
 
 fn measure(accounts: u64) {
-    let mut world = World::founded();
+    let mut world = World { ledger: Ledger::new(HUGE_PAGES), ..World::empty() };
+    world.entry(T0, &[Command::Genesis(Box::new(genesis()))]);
     let bank = account(1);
     world.open(bank, AccountKind::Bank, "KRW");
     let mut opening = Vec::new();

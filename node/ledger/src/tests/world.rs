@@ -17,8 +17,8 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand,
-    containers::ids::HashSeed, known_ids::stamp, tables::recent::RecentOutcomes,
+    AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, MemoryAdvice, RecordedCommand,
+    containers::ids::HashSeed, known_ids::stamp,
 };
 
 /// The genesis entry's time, microseconds: not on a whole millisecond.
@@ -96,12 +96,15 @@ pub(crate) struct World {
 impl World {
     /// Nothing applied yet.
     pub(crate) fn empty() -> Self {
-        Self { ledger: Ledger::new(), journal: Journal::default() }
+        Self { ledger: Ledger::new(MemoryAdvice::NONE), journal: Journal::default() }
     }
 
     /// Nothing applied yet, hashing with these seeds.
     pub(crate) fn seeded(seeds: [u64; 2]) -> Self {
-        Self { ledger: Ledger::with_seed(HashSeed::fixed(seeds)), journal: Journal::default() }
+        Self {
+            ledger: Ledger::with_seed(HashSeed::fixed(seeds), MemoryAdvice::NONE),
+            journal: Journal::default(),
+        }
     }
 
     /// Genesis applied at [`T0`].
@@ -162,7 +165,7 @@ impl World {
     /// Leaves no id in memory, as after a start from a checkpoint.
     pub(crate) fn forget_everything(&mut self) {
         let newest_ms = self.ledger.time() / 1_000 + TOLERANCE_MS;
-        self.ledger.recent = RecentOutcomes::after_checkpoint(newest_ms);
+        self.ledger.recent.forget_before_checkpoint(newest_ms);
     }
 
     /// An entry without commands.

@@ -26,6 +26,7 @@ use crate::{
     checkpoint::{audit::AccountsAudit, digest, write::Changes},
     containers::{
         ids::{HashSeed, IdHash, IdTable},
+        memory::MemoryAdvice,
         prefetch,
         rows::Rows,
     },
@@ -89,6 +90,7 @@ pub(crate) struct DailyDebits {
 /// Rows by number, found by id.
 pub(crate) struct Accounts {
     seed: HashSeed,
+    advice: MemoryAdvice,
     shards: Vec<IdTable>,
     pub(crate) rows: Rows<BalanceRow>,
     pub(crate) opened: Vec<AccountOpening>,
@@ -118,14 +120,15 @@ struct AccountsUndo {
 }
 
 impl Accounts {
-    pub(crate) fn new(seed: HashSeed) -> Self {
+    pub(crate) fn new(seed: HashSeed, advice: MemoryAdvice) -> Self {
         Self {
             seed,
-            shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
-            rows: Rows::default(),
+            advice,
+            shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS, advice)).collect(),
+            rows: Rows::new(advice),
             opened: Vec::new(),
             opening_limits: OpeningLimits::default(),
-            extras: Rows::default(),
+            extras: Rows::new(advice),
             assets: Vec::new(),
             wallet_max_balance: extra::NO_LIMIT,
             totals: KindTotals::default(),
@@ -236,7 +239,7 @@ impl Accounts {
         let hash = self.seed.hash(row.id.number());
         let shard = &mut self.shards[hash.shard()];
         if shard.is_crowded() {
-            shard.grow();
+            shard.grow(self.advice);
         }
         shard.insert(hash, slot);
         self.rows.push(row);

@@ -15,6 +15,7 @@ use evenkeel_wire::{
 
 use crate::containers::{
     ids::{HashSeed, IdHash, IdTable},
+    memory::MemoryAdvice,
     sorted::{SortedTable, TableValue},
 };
 
@@ -53,7 +54,11 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(seed: HashSeed) -> Self {
-        Self { seed, rows: SortedTable::default(), by_hash: IdTable::new(TABLE_BITS) }
+        Self {
+            seed,
+            rows: SortedTable::default(),
+            by_hash: IdTable::new(TABLE_BITS, MemoryAdvice::NONE),
+        }
     }
 
     /// Genesis brings the first key.
@@ -185,7 +190,7 @@ impl Keys {
 
     fn index(&mut self, key: KeyId, hash: &[u8; 32]) {
         if self.by_hash.is_crowded() {
-            self.by_hash.grow();
+            self.by_hash.grow(MemoryAdvice::NONE);
         }
         self.by_hash.insert(hash_key(self.seed, hash), key.0);
     }
