@@ -1,7 +1,8 @@
-//! Advice to the kernel about large memory. The ledger makes no system calls, so its owner passes the call in.
+//! Advice to the kernel about large memory. The ledger makes no system calls: its owner passes the
+//! call in.
 
-/// Asks the kernel to back memory with huge pages, so that there are fewer page faults and fewer misses of address
-/// translation. It changes how fast the ledger is, never what it does.
+/// Asks the kernel to back memory with huge pages, for fewer page faults and TLB misses. It changes
+/// how fast the ledger is, never what it does.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryAdvice(fn(*mut u8, usize));
 
@@ -9,9 +10,9 @@ impl MemoryAdvice {
     /// No advice is given.
     pub const NONE: Self = Self(|_, _| {});
 
-    /// `advise` gets the start of a range and its length in bytes, both multiples of 2 MiB. The range is
-    /// memory that the ledger owns, possibly uninitialized: `advise` must neither read nor write it. Failures are
-    /// ignored.
+    /// `advise` gets the start of a range and its length in bytes, both multiples of 2 MiB. The
+    /// range is memory that the ledger owns, possibly uninitialized: `advise` must neither read nor
+    /// write it. It ignores failures.
     #[must_use]
     pub const fn new(advise: fn(*mut u8, usize)) -> Self {
         Self(advise)

@@ -1,14 +1,14 @@
-//! Rows that stay where they are: kept in chunks, so that growing never copies what's there.
+//! Rows in chunks, so that growing never copies them.
 
 use std::ops::{Index, IndexMut};
 
 use super::memory::MemoryAdvice;
 
-/// Rows of a chunk: 16 MiB of accounts.
+/// The number of rows in a chunk: 16 MiB of accounts.
 const CHUNK_ROWS_BITS: u32 = 18;
 const CHUNK_ROWS: usize = 1 << CHUNK_ROWS_BITS;
 
-/// Numbered from 0 without gaps.
+/// Rows that are numbered from 0 without gaps.
 #[derive(Debug)]
 pub(crate) struct Rows<T> {
     chunks: Vec<Vec<T>>,
@@ -36,7 +36,7 @@ impl<T> Rows<T> {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Takes the newest row away.
+    /// Removes the newest row.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let newest = self.chunks.last_mut()?.pop();
         if self.chunks.last().is_some_and(Vec::is_empty) {

@@ -1,7 +1,7 @@
-//! Recent ids and outcomes: those of the entries that no sealed segment's index covers yet.
+//! Recent ids and outcomes: those of entries that no sealed segment's index covers yet.
 //!
-//! Kept in generations, oldest first. One that is full stays as it is and a new one begins, so nothing is ever moved;
-//! one whose entries are all sealed is dropped whole.
+//! They are kept in generations, oldest first. A full generation isn't changed any more and a new
+//! one begins, so rows are never moved; when all its entries are sealed, it's dropped as a whole.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,32 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    EntryHead,
     containers::{
         ids::{HashSeed, IdHash, IdTable},
         memory::MemoryAdvice,
     },
+    journal::EntryHead,
 };
 
-/// The commands of the first generation; each further one takes four times as many, up to 2^20.
+/// The size of the first generation in commands; each next one is four times larger, up to 2^20.
 const FIRST_COMMANDS_BITS: u32 = 14;
 const COMMANDS_BITS_MAX: u32 = 20;
 
 const _: () = assert!(COMMANDS_MAX <= 1 << FIRST_COMMANDS_BITS, "an entry fits in a generation");
 
-/// The ledger's answer to one command of a recent entry.
+/// The answer to a command of a recent entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecidedOutcome {
-    /// The answer: for a replay the first one.
+    /// The answer; for a replay, the first answer.
     pub outcome: Outcome,
-    /// Whether it was decided in an earlier entry, or earlier in this one.
+    /// Whether the command was decided before, in an earlier entry or in this one.
     pub replayed: bool,
 }
 
 impl DecidedOutcome {
-    /// Whether this is the first answer to the command's id, which the id keeps forever. (Opening an account has no id
-    /// but the account's. What has no index is no outcome, so it's nobody's first answer.)
+    /// Whether this is the first answer to the command's id, which is kept forever. (An opening has
+    /// no id except the account's. An answer without an index is no outcome, so it's no first
+    /// answer.)
     #[must_use]
     #[inline]
     pub fn is_recorded(&self) -> bool {
@@ -46,7 +47,7 @@ impl DecidedOutcome {
     }
 }
 
-/// Generations that were forgotten; dropping them gives back their memory.
+/// Forgotten generations. Dropping them frees their memory.
 #[derive(Debug)]
 pub struct ForgottenOutcomes {
     _generations: Vec<Generation>,
@@ -54,15 +55,15 @@ pub struct ForgottenOutcomes {
 
 #[derive(Debug)]
 struct Generation {
-    /// Commands by id, numbered in order of their coming.
+    /// Commands by id, numbered in the order of entries.
     table: IdTable,
     commands_max: usize,
     ids: Vec<u128>,
     decided: Vec<DecidedOutcome>,
     entries: Vec<RecentEntry>,
-    /// Entry and command's number that closed a hold.
+    /// The position and the number of the command that closed a hold.
     resolutions: BTreeMap<u128, (u64, u16)>,
-    /// The time that the recorded ids carry: most ids can't be in most generations.
+    /// The times of the recorded ids. Most ids are out of the range of most generations.
     oldest_ms: u64,
     newest_ms: u64,
 }
@@ -74,7 +75,7 @@ struct RecentEntry {
     first: u32,
 }
 
-/// How far the newest generation was, to go back to.
+/// The state of the newest generation, for a rollback.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Savepoint {
     commands: usize,
@@ -87,7 +88,7 @@ pub(crate) struct Savepoint {
 pub(crate) struct RecentOutcomes {
     advice: MemoryAdvice,
     generations: Vec<Generation>,
-    /// No id that was forgotten carries a later time; `None`: nothing was forgotten.
+    /// The latest time of a forgotten id; `None`: nothing was forgotten.
     forgotten_newest_ms: Option<u64>,
 }
 
@@ -115,7 +116,7 @@ impl RecentOutcomes {
         newest.entries.push(RecentEntry { position: head.position, first });
     }
 
-    /// Keeps the answer to the next command of the entry that was begun, under its id where it has one.
+    /// Keeps the answer to the next command of the entry under way, under its id if it has one.
     #[inline]
     pub(crate) fn keep_outcome(
         &mut self,
@@ -136,7 +137,7 @@ impl RecentOutcomes {
         }
     }
 
-    /// Where [`Self::roll_back_to`] goes back to, within the same entry.
+    /// The state for [`Self::roll_back_to`], within the same entry.
     pub(crate) fn take_savepoint(&mut self) -> Savepoint {
         let newest = self.newest();
         Savepoint {
@@ -146,22 +147,22 @@ impl RecentOutcomes {
         }
     }
 
-    /// Forgets the answers that were kept since.
-    pub(crate) fn roll_back_to(&mut self, mark: Savepoint, seed: HashSeed) {
+    /// Forgets the answers that were kept since the savepoint.
+    pub(crate) fn roll_back_to(&mut self, savepoint: Savepoint, seed: HashSeed) {
         let newest = self.newest();
-        while newest.ids.len() > mark.commands {
+        while newest.ids.len() > savepoint.commands {
             let Some(id) = newest.ids.pop() else { break };
             if id != 0 {
                 let number = newest.next_number();
                 newest.table.remove(seed.hash(id), number);
             }
         }
-        newest.decided.truncate(mark.commands);
-        newest.oldest_ms = mark.oldest_ms;
-        newest.newest_ms = mark.newest_ms;
+        newest.decided.truncate(savepoint.commands);
+        newest.oldest_ms = savepoint.oldest_ms;
+        newest.newest_ms = savepoint.newest_ms;
     }
 
-    /// Keeps what closed a hold.
+    /// Records the command that closed a hold.
     pub(crate) fn record_resolution(&mut self, hold: CommandId, position: u64, command: u16) {
         self.newest().resolutions.insert(hold.number(), (position, command));
     }
@@ -171,25 +172,25 @@ impl RecentOutcomes {
         self.newest().resolutions.remove(&hold.number());
     }
 
-    /// Position and command's number of what closed a hold.
+    /// The position and the number of the command that closed a hold.
     pub(crate) fn find_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
         let mut generations = self.generations.iter().rev();
         generations.find_map(|generation| generation.resolutions.get(&hold.number()).copied())
     }
 
-    /// Position, command's number and outcome of the first answer to an id.
+    /// The position, the number of the command and the outcome of the first answer to an id.
     #[inline]
     pub(crate) fn find(&self, id: CommandId, hash: IdHash) -> Option<(u64, u16, Outcome)> {
         self.generations.iter().rev().find_map(|generation| generation.find(id, hash))
     }
 
-    /// Whether the id could be one of those that left memory.
+    /// Whether the id may be a forgotten one.
     #[inline]
     pub(crate) fn may_be_forgotten(&self, id: CommandId) -> bool {
         self.forgotten_newest_ms.is_some_and(|newest| id.timestamp_ms() <= newest)
     }
 
-    /// Asks for the memory that [`Self::find`] and [`Self::keep_outcome`] begin with.
+    /// Prefetches the memory where [`Self::find`] and [`Self::keep_outcome`] begin.
     #[inline]
     pub(crate) fn prefetch(&self, id: CommandId, hash: IdHash) {
         if let Some((newest, older)) = self.generations.split_last() {

@@ -41,7 +41,7 @@ fn audit(world: &mut World) -> Result<(), LedgerFault> {
 #[test]
 fn a_leak_of_one_unit_stops_the_ledger_at_its_entry() {
     let mut world = world();
-    world.ledger.planted_leak = true;
+    world.ledger.tables.planted_leak = true;
     let pay = transfer(id(0, 2), TransferKind::CashOut, (WALLET, BANK), 7, "KRW");
     let unwell = world.try_body(T0, body(&[pay])).unwrap_err();
     assert_eq!(unwell.to_string(), "position 5: KRW sums to 1 instead of 0");
@@ -53,7 +53,7 @@ fn a_leak_is_found_in_every_asset() {
     let mut world = world();
     let issuer = account(9);
     world.open(issuer, AccountKind::Issuer, "POINT");
-    world.ledger.planted_leak = true;
+    world.ledger.tables.planted_leak = true;
     let grant = transfer(id(0, 2), TransferKind::Grant, (issuer, account(3)), 7, "POINT");
     let unwell = world.try_body(T0, body(&[grant])).unwrap_err();
     assert_eq!(unwell.to_string(), "position 6: POINT sums to 1 instead of 0");
@@ -76,45 +76,60 @@ type Change = (fn(&mut World), &'static str);
 #[test]
 fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
     let changes: &[Change] = &[
-        (|world| world.ledger.accounts.rows[1].posted += 1, "the rows of KRW sum to 1, 0 was"),
-        (|world| world.ledger.accounts.rows[2].posted += 3, "the rows of POINT sum to 3"),
-        (|world| world.ledger.accounts.rows[2].posted -= 3, "it has less than what is held"),
+        (
+            |world| world.ledger.tables.accounts.rows[1].posted += 1,
+            "the rows of KRW sum to 1, the running sum is 0",
+        ),
+        (|world| world.ledger.tables.accounts.rows[2].posted += 3, "the rows of POINT sum to 3"),
+        (
+            |world| world.ledger.tables.accounts.rows[2].posted -= 3,
+            "posted balance is less than its held",
+        ),
         (
             |world| {
-                world.ledger.accounts.rows[0].posted -= 1;
-                world.ledger.accounts.rows[1].posted += 1;
+                world.ledger.tables.accounts.rows[0].posted -= 1;
+                world.ledger.tables.accounts.rows[1].posted += 1;
             },
             "by kind",
         ),
-        (|world| world.ledger.accounts.rows[1].changed_position += 1, "digest"),
-        (|world| world.ledger.accounts.digest ^= 1, "digest"),
-        (|world| world.ledger.accounts.rows[1].kind = AccountKind::Bank, "opened with"),
-        (|world| world.ledger.accounts.opened[1].limits = 1, "opened with"),
+        (|world| world.ledger.tables.accounts.rows[1].changed_position += 1, "digest"),
+        (|world| world.ledger.tables.accounts.digest ^= 1, "digest"),
+        (|world| world.ledger.tables.accounts.rows[1].kind = AccountKind::Bank, "opened with"),
+        (|world| world.ledger.tables.accounts.opened[1].limits = 1, "opened with"),
         (
-            |world| world.ledger.accounts.opened[1].label = Text::new("?").unwrap(),
-            "00000000-0000-0000-0000-000000000002: what it was opened with has changed",
+            |world| world.ledger.tables.accounts.opened[1].label = Text::new("?").unwrap(),
+            "00000000-0000-0000-0000-000000000002: a field that it was opened with has changed",
         ),
-        (|world| world.ledger.accounts.rows[1].id = BANK, "opened with"),
-        (|world| world.ledger.accounts.rows[1].asset_index = 1, "opened with"),
-        (|world| world.ledger.accounts.rows[1].asset_index = 2, "its asset is unknown"),
-        (|world| world.ledger.accounts.rows[1].status = AccountStatus::Frozen, "digest"),
-        (|world| world.ledger.accounts.extras[0].held += 1, "what the rows hold isn't"),
-        (|world| world.ledger.accounts.extras[1].incoming_holds = 2, "what the rows hold isn't"),
-        (|world| world.ledger.accounts.extras[0].held = 71, "it has less than what is held"),
-        (|world| world.ledger.accounts.extras[0].held = -1, "it has less than what is held"),
-        (|world| world.ledger.accounts.extras[0].per_transfer = 5, "digest"),
-        (|world| world.ledger.accounts.extras[0].daily_debit = 5, "digest"),
-        (|world| world.ledger.accounts.extras[1].max_balance = 5, "digest"),
-        (|world| world.ledger.accounts.rows[1].extra = 2, "what the rows hold isn't"),
-        (|world| world.ledger.accounts.rows[1].debited_today += 1, "digest"),
-        (|world| world.ledger.accounts.rows[1].debited_date += 1, "digest"),
+        (|world| world.ledger.tables.accounts.rows[1].id = BANK, "opened with"),
+        (|world| world.ledger.tables.accounts.rows[1].asset_index = 1, "opened with"),
+        (|world| world.ledger.tables.accounts.rows[1].asset_index = 2, "its asset is unknown"),
+        (|world| world.ledger.tables.accounts.rows[1].status = AccountStatus::Frozen, "digest"),
+        (|world| world.ledger.tables.accounts.extras[0].held += 1, "the rows' held amounts aren't"),
+        (
+            |world| world.ledger.tables.accounts.extras[1].incoming_holds = 2,
+            "the rows' held amounts aren't",
+        ),
+        (
+            |world| world.ledger.tables.accounts.extras[0].held = 71,
+            "posted balance is less than its held",
+        ),
+        (
+            |world| world.ledger.tables.accounts.extras[0].held = -1,
+            "posted balance is less than its held",
+        ),
+        (|world| world.ledger.tables.accounts.extras[0].per_transfer = 5, "digest"),
+        (|world| world.ledger.tables.accounts.extras[0].daily_debit = 5, "digest"),
+        (|world| world.ledger.tables.accounts.extras[1].max_balance = 5, "digest"),
+        (|world| world.ledger.tables.accounts.rows[1].extra = 2, "the rows' held amounts aren't"),
+        (|world| world.ledger.tables.accounts.rows[1].debited_today += 1, "digest"),
+        (|world| world.ledger.tables.accounts.rows[1].debited_date += 1, "digest"),
         (
             |world| {
                 let held = world.ledger.open_hold(id(0, 9)).unwrap();
                 let later = OpenHold { expires_at: held.expires_at + 1, ..held };
-                world.ledger.holds.table.set(id(0, 9).number(), Some(later));
+                world.ledger.tables.holds.table.set(id(0, 9).number(), Some(later));
             },
-            "the rows of open holds aren't",
+            "the rows of open holds are unsound",
         ),
     ];
     for (number, (change, what)) in changes.iter().enumerate() {
@@ -132,11 +147,11 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
 #[test]
 fn a_planted_change_is_found_even_when_later_transfers_build_on_it() {
     let mut world = world();
-    world.ledger.accounts.rows[1].posted += 1;
+    world.ledger.tables.accounts.rows[1].posted += 1;
     let pay = transfer(id(0, 2), TransferKind::CashOut, (WALLET, BANK), 7, "KRW");
     world.one(T0, &pay);
     let unwell = audit(&mut world).unwrap_err().to_string();
-    assert_eq!(unwell, "audit at position 5: the rows of KRW sum to 1, 0 was kept along");
+    assert_eq!(unwell, "audit at position 5: the rows of KRW sum to 1, the running sum is 0");
 }
 
 proptest! {

@@ -110,7 +110,7 @@ fn change_hold(stored: &mut Stored, debit: u128, credit: u128, amount: u64) {
 type Damage = (fn(&mut Stored), &'static str);
 
 const DAMAGES: &[Damage] = &[
-    (|stored| drop(stored.entries.remove(&hold_row())), "20 is held and 0 are for it, its open"),
+    (|stored| drop(stored.entries.remove(&hold_row())), "20 held and 0 incoming holds, its open"),
     (|stored| change_hold(stored, 2, 3, 21), "open holds say 21 and 0"),
     (|stored| change_hold(stored, 1, 3, 20), "is no wallet"),
     (|stored| change_hold(stored, 2, 2, 20), "is no merchant"),
@@ -137,21 +137,24 @@ const DAMAGES: &[Damage] = &[
             let own = stored.entries[&(OPENING_LIMITS, 2)].clone();
             stored.entries.insert((OPENING_LIMITS, 9), own);
         },
-        "which isn't there",
+        "which is missing",
     ),
     (|stored| drop(stored.entries.insert((OPENING_LIMITS, 2), vec![9])), "table 6, row"),
     (|stored| drop(stored.entries.insert((77, 2), vec![9])), "there is no such table"),
-    (|stored| change_account(stored, 2, |row| row.posted = 19), "can't hold 19, 20 of it held"),
+    (|stored| change_account(stored, 2, |row| row.posted = 19), "can't have 19 posted and 20 held"),
     (|stored| change_account(stored, 3, |row| row.status = 3), "it's closed and not empty"),
     (|stored| change_account(stored, 2, |row| row.per_transfer = Some(1 << 53)), "is no limit"),
     (
         |stored| change_account(stored, 2, |row| row.debited_date = 20_231_116),
         "debited after the business date",
     ),
-    (|stored| change_account(stored, 2, |row| row.debited_date = 20_230_229), "can't be"),
-    (|stored| change_account(stored, 2, |row| row.debited_date = 0), "debits of 20 on 0 can't be"),
+    (|stored| change_account(stored, 2, |row| row.debited_date = 20_230_229), "are impossible"),
+    (
+        |stored| change_account(stored, 2, |row| row.debited_date = 0),
+        "debits of 20 on 0 are impossible",
+    ),
     (|stored| change_account(stored, 2, |row| row.debited_today = 0), "debits of 0 on"),
-    (|stored| change_account(stored, 2, |row| row.debited_today = 1 << 53), "can't be"),
+    (|stored| change_account(stored, 2, |row| row.debited_today = 1 << 53), "are impossible"),
 ];
 
 #[test]

@@ -132,14 +132,14 @@ fn figures_that_do_not_add_up_stop_the_ledger() {
     let mut world = World::founded();
     world.open(BANK, evenkeel_wire::account::AccountKind::Bank, "KRW");
     world.open(WALLET, evenkeel_wire::account::AccountKind::Wallet, "KRW");
-    world.ledger.days.planted_miscount = true;
+    world.ledger.tables.days.planted_miscount = true;
     world.commit(&moves(1, TopUp, (BANK, WALLET), 70));
     let marker = body(&[close("2023-11-15", "2023-11-16")]);
     let unwell = world.try_body(T0, marker).unwrap_err();
     assert_eq!(
         unwell.to_string(),
-        "position 4: day 2023-11-15: wallet accounts opened with 0 KRW and +0 moved, that isn't \
-         the 70 they hold"
+        "position 4: day 2023-11-15: wallet accounts opened with 0 KRW and +0 moved, which \
+         doesn't make their sum of 70"
     );
     assert_eq!(world.ledger.fault(), Some(&unwell));
     assert_eq!(date(&world), "2023-11-15");
@@ -149,7 +149,7 @@ fn figures_that_do_not_add_up_stop_the_ledger() {
 #[test]
 fn an_audit_looks_at_the_day_under_way() {
     let mut world = shop();
-    world.ledger.days.planted_miscount = true;
+    world.ledger.tables.days.planted_miscount = true;
     world.commit(&moves(10, TopUp, (BANK, WALLET), 70));
     let unwell = (0..9).find_map(|_| world.ledger.audit_next(100).err()).unwrap();
     assert!(unwell.to_string().contains("days"), "{unwell}");

@@ -65,13 +65,13 @@ fn a_different_outcome_is_a_different_digest() {
 #[test]
 fn every_kept_along_number_is_part_of_the_digest() {
     let changes: &[fn(&mut World)] = &[
-        |world| world.ledger.accounts.digest ^= 1,
-        |world| world.ledger.accounts.totals.change(0, AccountKind::Bank, 1),
-        |world| world.ledger.outcomes.count += 1,
-        |world| world.ledger.outcomes.sum += 1,
-        |world| world.ledger.time += 1,
-        |world| world.ledger.last.as_mut().unwrap().position += 1,
-        |world| world.ledger.genesis = None,
+        |world| world.ledger.tables.accounts.digest ^= 1,
+        |world| world.ledger.tables.accounts.totals.change(0, AccountKind::Bank, 1),
+        |world| world.ledger.tables.outcomes.count += 1,
+        |world| world.ledger.tables.outcomes.sum += 1,
+        |world| world.ledger.tables.time += 1,
+        |world| world.ledger.tables.last.as_mut().unwrap().position += 1,
+        |world| world.ledger.tables.genesis = None,
     ];
     let before = World::founded().ledger.digest();
     for change in changes {
@@ -96,13 +96,18 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
     world.open(account(2), AccountKind::Wallet, "KRW");
     let mut digests = BTreeSet::new();
     for slot in [0, 1] {
-        let standing = world.ledger.accounts.account_state(slot);
+        let standing = world.ledger.tables.accounts.account_state(slot);
         for change in changes {
             let mut extra = standing.extra;
             change(&mut extra);
-            world.ledger.accounts.set_state(slot, &AccountState { extra, ..standing }).unwrap();
-            digests.insert(world.ledger.accounts.digest);
-            world.ledger.accounts.set_state(slot, &standing).unwrap();
+            world
+                .ledger
+                .tables
+                .accounts
+                .set_state(slot, &AccountState { extra, ..standing })
+                .unwrap();
+            digests.insert(world.ledger.tables.accounts.digest);
+            world.ledger.tables.accounts.set_state(slot, &standing).unwrap();
         }
     }
     assert_eq!(digests.len(), 11, "all differ, but for the two that changed nothing");
@@ -110,7 +115,7 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
 
 #[test]
 fn every_field_of_a_row_is_part_of_its_digest() {
-    use crate::{checkpoint::digest, tables::accounts::BalanceRow};
+    use crate::tables::accounts::{BalanceRow, digest};
     let changes: &[fn(&mut BalanceRow)] = &[
         |row| row.posted += 1,
         |row| row.posted = -row.posted,
@@ -125,7 +130,7 @@ fn every_field_of_a_row_is_part_of_its_digest() {
     world.open(account(2), AccountKind::Wallet, "KRW");
     world.one(T0, &transfer(id(0, 1), TransferKind::TopUp, (account(1), account(2)), 9, "KRW"));
     for number in 0..2 {
-        let row = &world.ledger.accounts.rows[number];
+        let row = &world.ledger.tables.accounts.rows[number];
         for change in changes {
             let mut changed = row.clone();
             change(&mut changed);

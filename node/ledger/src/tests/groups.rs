@@ -11,7 +11,7 @@ use evenkeel_wire::{
 use proptest::prelude::*;
 
 use super::{checkpoints::rows_of, commands::*, history::*, world::*};
-use crate::{AppliedCounts, AuditProgress, known_ids::stamp};
+use crate::{AppliedCounts, AuditProgress};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -111,7 +111,7 @@ fn a_replay_fits_into_a_group_unless_it_was_a_rejection() {
     assert_eq!(code(&rejected), Some(Rejection::InsufficientFunds));
     let answers = world.together(T0, &[pay(2, 60), pay(4, 1)]);
     let (head, _) = &world.journal.entries[5];
-    assert_eq!((answers[0].outcome, answers[0].first), (first.outcome, Some(stamp(head))));
+    assert_eq!((answers[0].outcome, answers[0].first), (first.outcome, Some(head.stamp())));
     assert_eq!((code(&answers[1]), answers[1].outcome.index), (None, 0));
     let answers = world.together(T0, &[pay(5, 1), pay(3, 60)]);
     assert_eq!(codes(&answers), [Some(Rejection::BatchFailed), Some(Rejection::InsufficientFunds)]);
@@ -122,7 +122,7 @@ fn a_replay_fits_into_a_group_unless_it_was_a_rejection() {
     assert_eq!(codes(&answers), [failed, failed, Some(Rejection::IdReused)]);
     let answers = world.together(T0, &[pay(7, 1), pay(7, 1)]);
     assert_eq!(codes(&answers), [None, None]);
-    assert_eq!(answers[1].first, Some(stamp(&world.journal.entries[11].0)));
+    assert_eq!(answers[1].first, Some(world.journal.entries[11].0.stamp()));
 }
 
 /// Everything that a group can change is changed, then taken back.

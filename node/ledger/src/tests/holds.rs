@@ -45,8 +45,8 @@ fn committed(index: u16, amount: u64, (debit_after, credit_after): (i64, i64)) -
 /// Posted and held of the wallet, posted of the shop, and the holds that are for it.
 fn standing(world: &World) -> (i64, i64, i64, u32) {
     let wallet = world.ledger.account(WALLET).unwrap();
-    let shop = world.ledger.accounts.find(SHOP).unwrap();
-    let incoming = world.ledger.accounts.account_state(shop).extra.incoming_holds;
+    let shop = world.ledger.tables.accounts.find(SHOP).unwrap();
+    let incoming = world.ledger.tables.accounts.account_state(shop).extra.incoming_holds;
     (wallet.posted, wallet.held, world.posted(SHOP), incoming)
 }
 
@@ -136,7 +136,8 @@ fn only_open_and_due_holds_are_released() {
     take_up(&mut world, 10, 100, 5_000);
     take_up(&mut world, 11, 200, 6_000);
     let passed = Answer { outcome: committed(Outcome::NO_INDEX, 0, (0, 0)), first: None };
-    let digest = |world: &World| (world.ledger.accounts.digest, world.ledger.outcomes);
+    let digest =
+        |world: &World| (world.ledger.tables.accounts.digest, world.ledger.tables.outcomes);
     let before = digest(&world);
     let early = world.entry(T0 + 4_999_999, &[expire(held(10)), expire(held(99))]);
     assert_eq!(early, [passed, passed]);
@@ -258,17 +259,17 @@ fn a_disagreement_about_what_is_held_stops_the_ledger() {
     let mut world = world();
     take_up(&mut world, 10, 700, HOUR_MS);
     let amiss = crate::OpenHold { amount: 699, ..world.ledger.open_hold(held(10)).unwrap() };
-    world.ledger.holds.set(held(10), Some(amiss));
+    world.ledger.tables.holds.set(held(10), Some(amiss));
     let unwell = world.try_body(T0, body(&[])).unwrap_err();
     assert_eq!(
         unwell.to_string(),
-        "position 6: accounts and open holds disagree about what is held"
+        "position 6: accounts and open holds disagree about the held amounts"
     );
     let mut world = self::world();
     take_up(&mut world, 10, 700, HOUR_MS);
-    let wallet = world.ledger.accounts.find(WALLET).unwrap();
-    let number = world.ledger.accounts.row(wallet).extra;
-    world.ledger.accounts.extras[usize::try_from(number - 1).unwrap()].held = 699;
+    let wallet = world.ledger.tables.accounts.find(WALLET).unwrap();
+    let number = world.ledger.tables.accounts.row(wallet).extra;
+    world.ledger.tables.accounts.extras[usize::try_from(number - 1).unwrap()].held = 699;
     let found = loop {
         match world.ledger.audit_next(1) {
             Ok(AuditProgress::Agreed { .. }) => panic!("it doesn't agree"),
@@ -276,5 +277,5 @@ fn a_disagreement_about_what_is_held_stops_the_ledger() {
             Err(unwell) => break unwell.to_string(),
         }
     };
-    assert_eq!(found, "audit at position 5: what the rows hold isn't what was kept along");
+    assert_eq!(found, "audit at position 5: the rows' held amounts aren't the running sum");
 }

@@ -10,7 +10,7 @@ use evenkeel_wire::{
 use super::{shop::*, world::*};
 use crate::{
     AuditProgress, CheckpointLoader, CheckpointMarker, CheckpointRow, MemoryAdvice,
-    rules::flows::Flow,
+    tables::days::flows::Flow,
 };
 
 /// A refund, a reversal, keys, a closed day and one under way.
@@ -153,11 +153,11 @@ fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
 #[test]
 fn every_table_is_part_of_the_digest() {
     let changes: &[fn(&mut World)] = &[
-        |world| drop(world.ledger.refunds.add(id(0, PAYMENT), 1, 100)),
-        |world| world.ledger.reversals.remove_reversal(id(0, 11)),
-        |world| world.ledger.keys.set_revoked(KeyId(2), false),
-        |world| world.ledger.keys.set_revoked(KeyId(1), true),
-        |world| world.ledger.days.count_movement(Flow::from_number(0).unwrap(), 0, 1),
+        |world| drop(world.ledger.tables.refunds.add(id(0, PAYMENT), 1, 100)),
+        |world| world.ledger.tables.reversals.remove_reversal(id(0, 11)),
+        |world| drop(world.ledger.tables.keys.set_revoked(KeyId(2), false)),
+        |world| drop(world.ledger.tables.keys.set_revoked(KeyId(1), true)),
+        |world| world.ledger.tables.days.count_movement(Flow::from_number(0).unwrap(), 0, 1),
     ];
     for (number, change) in changes.iter().enumerate() {
         let mut world = busy();

@@ -12,7 +12,6 @@ use evenkeel_wire::{
 };
 
 use super::{commands::*, world::*};
-use crate::known_ids::stamp;
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -35,7 +34,7 @@ fn cash_out(id: CommandId, amount: u64) -> Command {
 fn replays(answer: &Answer, first: &Answer, world: &World, position: u64) {
     assert_eq!(answer.outcome, first.outcome);
     let (head, _) = &world.journal.entries[usize::try_from(position).unwrap()];
-    assert_eq!(answer.first, Some(stamp(head)));
+    assert_eq!(answer.first, Some(head.stamp()));
 }
 
 #[test]
@@ -168,12 +167,12 @@ fn every_command_replays_and_refuses_other_content_wherever_its_id_is_remembered
             if sealed {
                 world.seal();
             }
-            let digest = world.ledger.accounts.digest;
+            let digest = world.ledger.tables.accounts.digest;
             replays(&world.one(T0, &command), &first, &world, position);
             let other = world.one(T0, &pair(id(1, 1), 1));
             assert_eq!(code(&other), Some(Rejection::IdReused), "row {row}");
             replays(&world.one(T0, &command), &first, &world, position);
-            assert_eq!(world.ledger.accounts.digest, digest, "row {row}");
+            assert_eq!(world.ledger.tables.accounts.digest, digest, "row {row}");
         }
     }
 }

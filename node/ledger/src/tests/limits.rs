@@ -14,7 +14,6 @@ use evenkeel_wire::{
 };
 
 use super::{commands::*, world::*};
-use crate::known_ids::stamp;
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -82,7 +81,7 @@ fn limits_change_one_by_one_and_clear() {
     assert_eq!(shown(&world), (Some(70), Some(50), Some(0)));
     change(&mut world, 4, Limits { max_balance: LimitChange::Clear, ..Limits::default() });
     assert_eq!(shown(&world), (None, Some(50), Some(0)));
-    let plain = |world: &World| world.ledger.accounts.digest;
+    let plain = |world: &World| world.ledger.tables.accounts.digest;
     let before = plain(&world);
     change(&mut world, 5, Limits::default());
     assert_ne!(plain(&world), before, "the entry changed it, with the limits that it had");
@@ -165,7 +164,7 @@ fn an_opening_replays_by_its_own_limits_whatever_became_of_them() {
     assert_eq!(code(&world.one(T0, &changed)), None);
     let again = world.one(T0, &opening(Some(5)));
     let (head, _) = &world.journal.entries[usize::try_from(position).unwrap()];
-    assert_eq!((again.outcome, again.first), (first.outcome, Some(stamp(head))));
+    assert_eq!((again.outcome, again.first), (first.outcome, Some(head.stamp())));
     for other in [opening(Some(8)), opening(None), opening(Some(6))] {
         assert_eq!(code(&world.one(T0, &other)), Some(Rejection::AccountExists));
     }

@@ -28,4 +28,4 @@ mod reversals;
 mod shop;
 mod speed;
 mod tables;
-mod world;
+pub(crate) mod world;

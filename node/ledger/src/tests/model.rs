@@ -24,7 +24,6 @@ use evenkeel_wire::{
 use proptest::prelude::*;
 
 use super::{history::*, world::*};
-use crate::known_ids::stamp;
 use answers::{again, committed, no_outcome, rejected};
 use compare::compare;
 use effects::are_valid;
@@ -272,7 +271,7 @@ proptest! {
             let answers = world.live(happening);
             let (head, _) = world.journal.entries.last().unwrap();
             let expected = match happening {
-                Happening::Entry { groups, .. } => model.entry(stamp(head), groups),
+                Happening::Entry { groups, .. } => model.entry(head.stamp(), groups),
                 Happening::Pass { time } => {
                     model.now = model.now.max(i128::from(*time));
                     Vec::new()

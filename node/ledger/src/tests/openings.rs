@@ -9,7 +9,7 @@ use evenkeel_wire::{
 };
 
 use super::world::*;
-use crate::{check_genesis, known_ids::stamp};
+use crate::check_genesis;
 
 #[test]
 fn the_same_account_again_replays_and_another_content_is_account_exists() {
@@ -19,7 +19,7 @@ fn the_same_account_again_replays_and_another_content_is_account_exists() {
     let answers = world.entry(T0 + 5, &[other.clone(), wallet.clone(), wallet.clone()]);
     assert_eq!(answers[1].outcome.index, 1);
     assert_eq!(answers[2].outcome, answers[1].outcome, "again in the same entry");
-    let first = stamp(&world.journal.entries[1].0);
+    let first = world.journal.entries[1].0.stamp();
     assert_eq!(answers[2].first, Some(first));
     assert_eq!(world.ledger.account(account(1)).unwrap().opened_at, T0 + 5);
 
@@ -51,15 +51,15 @@ fn an_unknown_asset_opens_nothing_and_is_judged_anew() {
 #[test]
 fn a_second_genesis_changes_nothing() {
     let mut world = World::founded();
-    let first = stamp(&world.journal.entries[0].0);
-    let digest_of_genesis = world.ledger.genesis.clone();
+    let first = world.journal.entries[0].0.stamp();
+    let digest_of_genesis = world.ledger.tables.genesis.clone();
     let same = world.one(T0 + 1, &Command::Genesis(Box::new(genesis())));
     let outcome = Outcome { index: 0, rejection: None, amount: 0, debit_after: 0, credit_after: 0 };
     assert_eq!((same.outcome, same.first), (outcome, Some(first)));
     let other = Genesis { wallet_max_balance: 5, ..genesis() };
     let other = world.one(T0 + 2, &Command::Genesis(Box::new(other)));
     assert_eq!(code(&other), Some(Rejection::IdReused));
-    assert_eq!(world.ledger.genesis, digest_of_genesis);
+    assert_eq!(world.ledger.tables.genesis, digest_of_genesis);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn check(command_name: &str, rows: &[(Command, Option<Rejection>)]) {
 }
 
 fn accounts_of(world: &World) -> (u64, u64) {
-    (world.ledger.accounts.digest, world.ledger.holds.digest())
+    (world.ledger.tables.accounts.digest, world.ledger.tables.holds.digest())
 }
 
 #[test]

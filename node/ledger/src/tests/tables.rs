@@ -74,7 +74,7 @@ fn a_table_finds_all_others_after_one_is_taken_out() {
 }
 
 #[test]
-#[should_panic(expected = "what is taken out of the table of ids is in it")]
+#[should_panic(expected = "a number that is removed must be in the table")]
 fn only_what_is_in_a_table_is_taken_out() {
     let mut table = IdTable::new(4, MemoryAdvice::NONE);
     table.insert(HashSeed::fixed([1, 2]).hash(5), 7);

@@ -18,7 +18,9 @@ use evenkeel_wire::{
 
 use crate::{
     AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, MemoryAdvice, RecordedCommand,
-    containers::ids::HashSeed, known_ids::stamp,
+    containers::ids::HashSeed,
+    rules::{context::CommandContext, known_ids::CurrentEntry},
+    tables::Tables,
 };
 
 /// The genesis entry's time, microseconds: not on a whole millisecond.
@@ -49,7 +51,7 @@ impl JournalLookup for Journal {
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
         let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
-        Ok(RecordedCommand { stamp: stamp(head), bytes })
+        Ok(RecordedCommand { stamp: head.stamp(), bytes })
     }
 
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
@@ -102,7 +104,7 @@ impl World {
     /// Nothing applied yet, hashing with these seeds.
     pub(crate) fn seeded(seeds: [u64; 2]) -> Self {
         Self {
-            ledger: Ledger::with_seed(HashSeed::fixed(seeds), MemoryAdvice::NONE),
+            ledger: Ledger::with_tables(Tables::new(HashSeed::fixed(seeds), MemoryAdvice::NONE)),
             journal: Journal::default(),
         }
     }
@@ -165,7 +167,7 @@ impl World {
     /// Leaves no id in memory, as after a start from a checkpoint.
     pub(crate) fn forget_everything(&mut self) {
         let newest_ms = self.ledger.time() / 1_000 + TOLERANCE_MS;
-        self.ledger.recent.forget_before_checkpoint(newest_ms);
+        self.ledger.tables.recent.forget_before_checkpoint(newest_ms);
     }
 
     /// An entry without commands.
@@ -184,6 +186,22 @@ impl World {
         let answer = self.one(T0, &open(account, kind, asset, ""));
         assert_eq!(answer.outcome.rejection, None);
     }
+}
+
+/// Judges a command that is the first of its entry, with an empty journal.
+pub(crate) fn with_context<T>(
+    head: &EntryHead,
+    next_index: u16,
+    judge: impl FnOnce(&mut CommandContext<'_>) -> T,
+) -> T {
+    judge(&mut CommandContext {
+        entry: CurrentEntry { head, commands: &[&[]] },
+        next_index,
+        is_alone: true,
+        in_group: false,
+        merchant: None,
+        journal: &mut Journal::default(),
+    })
 }
 
 pub(crate) fn head(position: u64, time: u64) -> EntryHead {

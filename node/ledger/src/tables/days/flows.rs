@@ -1,18 +1,19 @@
-//! Flows: which kind of account pays which, by why the money moves. What a business day counts.
+//! Flows: kinds of movements between kinds of accounts. A business day counts movements by flow.
 //!
-//! A movement's kind alone doesn't say which sums it changes: a merchant can cash out as a wallet can, and a reversal
-//! goes the other way of what it undoes.
+//! The kind of a movement doesn't determine the sums that it changes: merchants and wallets cash
+//! out, and a reversal moves money back along any of several flows.
 
 use evenkeel_wire::{
     account::AccountKind::{self, Bank, Fee, Issuer, Merchant, Wallet},
     transfer::TransferKind,
 };
 
-/// A kind of movement between two kinds of accounts. Its number stands in checkpoints and is never given to another.
+/// A kind of movement between two kinds of accounts. Checkpoints contain its number, which is never
+/// given to another flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Flow(u8);
 
-/// All of them, by number.
+/// All flows, by number.
 const FLOWS: [(TransferKind, AccountKind, AccountKind); 15] = [
     (TransferKind::TopUp, Bank, Wallet),
     (TransferKind::Transfer, Wallet, Wallet),
@@ -34,7 +35,7 @@ const FLOWS: [(TransferKind, AccountKind, AccountKind); 15] = [
 impl Flow {
     pub(crate) const COUNT: usize = FLOWS.len();
 
-    /// The flow of a movement; `None`: money doesn't move that way.
+    /// The flow of a movement; `None`: there is none between such accounts.
     #[inline]
     pub(crate) fn of_movement(
         kind: TransferKind,
@@ -62,7 +63,7 @@ impl Flow {
         Some(Self(number))
     }
 
-    /// The one with this number.
+    /// The flow with this number.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         (usize::from(number) < Self::COUNT).then_some(Self(number))
     }
@@ -76,7 +77,7 @@ impl Flow {
         usize::from(self.0)
     }
 
-    /// All of them, by number.
+    /// All flows, by number.
     pub(crate) fn iter_all() -> impl Iterator<Item = Self> {
         (0..u8::MAX).map_while(Self::from_number)
     }
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_that_money_moves_has_its_number() {
+    fn every_flow_has_a_number() {
         let mut found = Vec::new();
         for kind in TransferKind::ALL {
             for payer in AccountKind::ALL {
@@ -116,9 +117,9 @@ mod tests {
         assert_eq!(Flow::from_number(15), None);
     }
 
-    /// What can be reversed has its way back, and nothing else has one.
+    /// Every flow that can be reversed has a reverse flow, and no other has one.
     #[test]
-    fn a_reversal_goes_the_other_way() {
+    fn a_reversal_moves_money_back() {
         use TransferKind::{CashOut, Fee, Grant, Reversal, TopUp};
         for flow in Flow::iter_all() {
             if [TopUp, CashOut, Fee, Grant].contains(&flow.kind()) {

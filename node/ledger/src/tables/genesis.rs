@@ -1,4 +1,4 @@
-//! Founding the ledger: the first command says what all others are judged by.
+//! Genesis: assets, limits and the operator key, which all other commands depend on.
 
 use evenkeel_wire::{
     codec,
@@ -8,25 +8,25 @@ use evenkeel_wire::{
     outcome::{Answer, Outcome, Stamp},
 };
 
-/// The genesis with its place in the journal.
+/// The genesis with its position in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GenesisRecord {
     pub(crate) genesis: Genesis,
-    /// Where it was decided, for whoever sends it again.
+    /// Where it was decided, for replays.
     pub(crate) stamp: Stamp,
     pub(crate) index: u16,
-    /// blake3 of all of it.
+    /// The blake3 hash of all of this.
     pub(crate) digest: [u8; 32],
 }
 
 impl GenesisRecord {
     pub(crate) fn new(genesis: Genesis, stamp: Stamp, index: u16) -> Self {
-        let mut founded = Self { genesis, stamp, index, digest: [0; 32] };
-        founded.digest = *blake3::hash(&founded.encode()).as_bytes();
-        founded
+        let mut record = Self { genesis, stamp, index, digest: [0; 32] };
+        record.digest = *blake3::hash(&record.encode()).as_bytes();
+        record
     }
 
-    /// As a checkpoint keeps it.
+    /// The bytes in a checkpoint.
     pub(crate) fn encode(&self) -> Vec<u8> {
         codec::encode(&(&self.genesis, self.stamp, self.index))
     }
@@ -38,7 +38,7 @@ impl GenesisRecord {
         Ok(Self::new(genesis, stamp, index))
     }
 
-    /// The first answer, for whoever sends it again.
+    /// The first answer, for replays.
     pub(crate) fn first_answer(&self) -> Answer {
         let outcome = Outcome {
             index: self.index,
@@ -51,15 +51,15 @@ impl GenesisRecord {
     }
 }
 
-/// Whether a ledger can be founded on this: whoever proposes a genesis asks first, since a journal that begins with a
-/// wrong one is refused by every node.
+/// Whether a ledger can be bootstrapped with this genesis. Check it before proposing it: every node
+/// refuses a journal that begins with an invalid one.
 ///
 /// # Errors
-/// Names the setting and what is wrong with it.
+/// Names the setting and its error.
 pub fn check_genesis(genesis: &Genesis) -> Result<(), String> {
     let assets = &genesis.assets;
     if assets.is_empty() || assets.len() > ASSETS_MAX {
-        return Err(format!("assets: {} are named, allowed are 1 to {ASSETS_MAX}", assets.len()));
+        return Err(format!("assets: {} are named, 1 to {ASSETS_MAX} are allowed", assets.len()));
     }
     for (number, asset) in assets.iter().enumerate() {
         if assets[..number].contains(asset) {
@@ -78,7 +78,7 @@ pub fn check_genesis(genesis: &Genesis) -> Result<(), String> {
     Ok(())
 }
 
-/// Which ids are fresh enough at a time: milliseconds since the Unix epoch, both inclusive.
+/// The times of fresh ids: milliseconds since the Unix epoch, both inclusive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdWindow {
     pub(crate) oldest_ms: u64,
@@ -86,8 +86,8 @@ pub(crate) struct IdWindow {
 }
 
 impl IdWindow {
-    /// At a time in microseconds. An id is expired when it's older than the horizon, in the future when it's more than
-    /// the tolerance ahead; the bounds themselves are fresh.
+    /// The window at a time in microseconds. Ids older than the horizon are expired, ids more than
+    /// the tolerance ahead are in the future; the bounds themselves are fresh.
     pub(crate) fn at_time(time: u64, genesis: &Genesis) -> Self {
         const MICROS: u64 = 1_000;
         let horizon = genesis.id_horizon_ms.saturating_mul(MICROS);

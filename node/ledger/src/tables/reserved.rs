@@ -1,17 +1,16 @@
-//! What accounts say of their holds and what the open holds say of the accounts, as sums that can be compared at any time.
+//! The held amounts and incoming holds of all accounts, and of all open holds, as sums that can be
+//! compared at any time.
 //!
-//! Each account counts with a weight of its own, so a hold that one account lacks and another has too much of shows as
-//! well. Weights are odd: a single account that is wrong shows always, several that are wrong cancel out by chance alone.
+//! Each account has a weight of its own, so a hold that is missing from one account and too much
+//! at another changes the sum. Weights are odd: the error of a single account always changes the
+//! sum; errors of several accounts cancel out only by chance.
 
 use evenkeel_wire::id::AccountId;
 
-use super::extra::Extra;
-use crate::{
-    containers::mix::{ROOTS, fold, halves},
-    tables::holds::OpenHold,
-};
+use super::{accounts::extra::Extra, holds::OpenHold};
+use crate::containers::mix::{ROOTS, bits, fold, halves};
 
-/// The sum of all that is held, and of all incoming holds, by weight.
+/// The weighted sums of held amounts and of incoming holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reserved {
     held: u64,
@@ -19,15 +18,15 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// What an account says.
+    /// The share of an account.
     pub(crate) fn of_account(account: AccountId, extra: &Extra) -> Self {
         Self {
-            held: payer_weight(account).wrapping_mul(u64::from_le_bytes(extra.held.to_le_bytes())),
+            held: payer_weight(account).wrapping_mul(bits(extra.held)),
             incoming: payee_weight(account).wrapping_mul(u64::from(extra.incoming_holds)),
         }
     }
 
-    /// What an open hold says.
+    /// The share of an open hold.
     pub(crate) fn of_hold(hold: &OpenHold) -> Self {
         Self {
             held: payer_weight(hold.debit).wrapping_mul(hold.amount),

@@ -1,8 +1,9 @@
-//! Facts of what was decided before: the payment that a refund is about, the movement that a reversal undoes, a hold.
+//! Facts about earlier commands: the payment of a refund, the movement of a reversal, a hold.
 //!
-//! A target never changes, so it's found by its id like any command: in memory while its entry is recent, else in the
-//! journal. What a capture moved is told by its hold, one look-up further; nothing goes deeper. It never guesses: where a
-//! fact can't be had, or contradicts itself, the ledger is unwell.
+//! A target never changes, so it's found by its id like any command: in memory while its entry is
+//! recent, else in the journal. The accounts of a capture are those of its hold, which takes one
+//! more lookup; none goes deeper. Nothing is guessed: a failed lookup or a contradiction is a
+//! fault.
 
 use evenkeel_wire::{
     amount::Asset,
@@ -13,13 +14,14 @@ use evenkeel_wire::{
     transfer::{Transfer, TransferKind},
 };
 
-use crate::LedgerFault;
+use super::verdict::Stop;
+use crate::fault::LedgerFault;
 
-/// Gives the committed command that has an id, with its outcome; `None`: there is none.
+/// Finds the committed command with an id, and its outcome; `None`: there is none.
 pub(crate) type CommittedLookup<'a> =
     dyn FnMut(CommandId) -> Result<Option<(Command, Outcome)>, LedgerFault> + 'a;
 
-/// Money that moved.
+/// A movement of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MovementFacts {
     pub(crate) kind: TransferKind,
@@ -29,59 +31,55 @@ pub(crate) struct MovementFacts {
     pub(crate) asset: Asset,
 }
 
-/// A payment, also one that came about by a capture.
+/// A payment, also by a capture.
 pub(crate) fn find_payment(
     id: CommandId,
     committed: &mut CommittedLookup<'_>,
-) -> Result<Result<MovementFacts, Rejection>, LedgerFault> {
+) -> Result<MovementFacts, Stop> {
     match committed(id)? {
         Some((Command::Transfer(transfer), _)) if transfer.kind == TransferKind::Payment => {
-            Ok(Ok(MovementFacts::from_transfer(&transfer)))
+            Ok(MovementFacts::from_transfer(&transfer))
         }
         Some((Command::Capture(capture), outcome)) => {
             let Some(hold) = find_hold(capture.hold, committed)? else {
-                return Err(LedgerFault(format!(
-                    "capture {id}: its hold {} is gone",
-                    capture.hold
-                )));
+                let hold = capture.hold;
+                return Err(capture_fault(id, &format!("its hold {hold} is missing")));
             };
             if outcome.amount == 0 || outcome.amount > hold.amount.0 {
-                return Err(LedgerFault(format!(
-                    "capture {id}: it took {} of a hold of {}",
-                    outcome.amount, hold.amount
-                )));
+                let (taken, held) = (outcome.amount, hold.amount);
+                return Err(capture_fault(id, &format!("it took {taken} of a hold of {held}")));
             }
-            Ok(Ok(MovementFacts {
+            Ok(MovementFacts {
                 kind: TransferKind::Payment,
                 debit: hold.debit,
                 credit: hold.credit,
                 amount: outcome.amount,
                 asset: hold.asset,
-            }))
+            })
         }
-        _ => Ok(Err(Rejection::PaymentNotFound)),
+        _ => Err(Rejection::PaymentNotFound.into()),
     }
 }
 
-/// A movement of a sort that can be undone.
+/// A movement of a kind that can be reversed.
 pub(crate) fn find_reversible(
     id: CommandId,
     committed: &mut CommittedLookup<'_>,
-) -> Result<Result<MovementFacts, Rejection>, LedgerFault> {
+) -> Result<MovementFacts, Stop> {
     use TransferKind::{CashOut, Fee, Grant, TopUp};
-    Ok(match committed(id)? {
+    match committed(id)? {
         Some((Command::Transfer(transfer), _)) => match transfer.kind {
             TopUp | CashOut | Fee | Grant => Ok(MovementFacts::from_transfer(&transfer)),
-            _ => Err(Rejection::ReversalNotAllowed),
+            _ => Err(Rejection::ReversalNotAllowed.into()),
         },
         Some((Command::Capture(_) | Command::Refund(_) | Command::Reversal(_), _)) => {
-            Err(Rejection::ReversalNotAllowed)
+            Err(Rejection::ReversalNotAllowed.into())
         }
-        _ => Err(Rejection::TransferNotFound),
-    })
+        _ => Err(Rejection::TransferNotFound.into()),
+    }
 }
 
-/// A hold that was taken up, whatever became of it.
+/// A hold that was placed, open or not.
 pub(crate) fn find_hold(
     id: CommandId,
     committed: &mut CommittedLookup<'_>,
@@ -90,6 +88,10 @@ pub(crate) fn find_hold(
         Some((Command::Hold(hold), _)) => Ok(Some(hold)),
         _ => Ok(None),
     }
+}
+
+fn capture_fault(id: CommandId, what: &str) -> Stop {
+    LedgerFault::new(format!("capture {id}: {what}")).into()
 }
 
 impl MovementFacts {
@@ -151,7 +153,7 @@ mod tests {
         Command::Capture(Capture { id: id(1), hold: id(2), amount: None })
     }
 
-    /// Everything that isn't a transfer or a capture.
+    /// Other commands, and whether they move money.
     fn others() -> [(Command, bool); 5] {
         let memo = Text::default();
         [
@@ -174,7 +176,7 @@ mod tests {
         Outcome { index: 0, rejection: None, amount, debit_after: 0, credit_after: 0 }
     }
 
-    /// Knows these commands by id, and counts how often it's asked.
+    /// Finds these commands by id.
     fn known(
         commands: &[(u128, Command, u64)],
     ) -> impl FnMut(CommandId) -> Result<Option<(Command, Outcome)>, LedgerFault> {
@@ -190,15 +192,15 @@ mod tests {
 
     #[test]
     fn payments_and_captures_can_be_refunded_and_nothing_else() {
-        let no = Ok(Err(Rejection::PaymentNotFound));
+        let no = Err(Stop::Rejected(Rejection::PaymentNotFound));
         for kind in TransferKind::ALL {
             let found = find_payment(id(1), &mut known(&[(1, transfer(*kind), 70)]));
             let is_payment = *kind == TransferKind::Payment;
-            assert_eq!(found, if is_payment { Ok(Ok(moved(*kind, 70))) } else { no.clone() });
+            assert_eq!(found, if is_payment { Ok(moved(*kind, 70)) } else { no.clone() });
         }
         let captured = [(1, capture(), 20), (2, a_hold(), 50)];
         let found = find_payment(id(1), &mut known(&captured));
-        assert_eq!(found, Ok(Ok(moved(TransferKind::Payment, 20))), "what was taken, not held");
+        assert_eq!(found, Ok(moved(TransferKind::Payment, 20)), "the captured amount");
         for (other, _) in others() {
             assert_eq!(find_payment(id(1), &mut known(&[(1, other, 70)])), no);
         }
@@ -206,39 +208,40 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_that_contradicts_its_hold_is_a_broken_belief() {
+    fn a_capture_that_contradicts_its_hold_is_a_fault() {
         for (others, wrong) in [
-            (vec![], "is gone"),
-            (vec![(2, transfer(TransferKind::Payment), 70)], "is gone"),
+            (vec![], "is missing"),
+            (vec![(2, transfer(TransferKind::Payment), 70)], "is missing"),
             (vec![(2, a_hold(), 50)], "took 51 of a hold of 50"),
         ] {
             let commands: Vec<_> = [(1, capture(), 51)].into_iter().chain(others).collect();
-            let what = find_payment(id(1), &mut known(&commands)).unwrap_err().to_string();
-            assert!(what.contains(wrong), "{what}");
+            let Err(Stop::Fault(fault)) = find_payment(id(1), &mut known(&commands)) else {
+                panic!("{wrong}")
+            };
+            assert!(fault.to_string().contains(wrong), "{fault}");
         }
     }
 
     #[test]
     fn only_top_ups_cash_outs_fees_and_grants_can_be_reversed() {
         use TransferKind::{CashOut, Fee, Grant, TopUp};
-        let not_allowed = Ok(Err(Rejection::ReversalNotAllowed));
+        let not_allowed = Err(Stop::Rejected(Rejection::ReversalNotAllowed));
         for kind in TransferKind::ALL {
             let found = find_reversible(id(1), &mut known(&[(1, transfer(*kind), 70)]));
             let is_reversible = [TopUp, CashOut, Fee, Grant].contains(kind);
-            let expected =
-                if is_reversible { Ok(Ok(moved(*kind, 70))) } else { not_allowed.clone() };
+            let expected = if is_reversible { Ok(moved(*kind, 70)) } else { not_allowed.clone() };
             assert_eq!(found, expected, "{kind}");
         }
         assert_eq!(find_reversible(id(1), &mut known(&[(1, capture(), 20)])), not_allowed);
         for (other, is_movement) in others() {
             let found = find_reversible(id(1), &mut known(&[(1, other, 70)]));
-            let not_found = Ok(Err(Rejection::TransferNotFound));
+            let not_found = Err(Stop::Rejected(Rejection::TransferNotFound));
             assert_eq!(found, if is_movement { not_allowed.clone() } else { not_found });
         }
     }
 
     #[test]
-    fn a_hold_is_found_whatever_became_of_it() {
+    fn a_hold_is_found_by_its_id() {
         let found = find_hold(id(2), &mut known(&[(2, a_hold(), 50)])).unwrap();
         assert_eq!(found.map(|hold| hold.amount), Some(Amount(50)));
         assert_eq!(find_hold(id(1), &mut known(&[(1, capture(), 50)])), Ok(None));
@@ -246,17 +249,17 @@ mod tests {
     }
 
     #[test]
-    fn at_most_two_look_ups_are_made_and_one_that_fails_is_passed_on() {
+    fn there_are_at_most_two_lookups_and_a_failed_one_is_a_fault() {
         let commands = [(1, capture(), 20), (2, a_hold(), 50)];
         for fails_at in 1..=3 {
             let mut asked = 0;
             let mut know = known(&commands);
             let mut committed = |id| {
                 asked += 1;
-                if asked == fails_at { Err(LedgerFault::new("the disk is gone")) } else { know(id) }
+                if asked == fails_at { Err(LedgerFault::new("the disk failed")) } else { know(id) }
             };
             let found = find_payment(id(1), &mut committed);
-            assert_eq!(found.is_err(), fails_at <= 2);
+            assert_eq!(matches!(found, Err(Stop::Fault(_))), fails_at <= 2);
             assert!(asked <= 2);
         }
     }
