@@ -1,4 +1,4 @@
-//! What a checkpoint consists of. The ledger's owner stores rows and marker, and says how they become bytes.
+//! The rows and the marker of a checkpoint. The ledger's owner encodes and stores them.
 
 /// One row of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

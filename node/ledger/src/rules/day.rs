@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         containers::{ids::HashSeed, memory::MemoryAdvice},
-        tests::world,
+        tests::support::world,
     };
 
     fn tables() -> Tables {

@@ -98,7 +98,7 @@ impl RecentOutcomes {
         Self { advice, generations: vec![first], forgotten_newest_ms: None }
     }
 
-    /// After a start from a checkpoint: all earlier ids are forgotten, and none of them carries a later time.
+    /// After a start from a checkpoint: all earlier ids are forgotten, the latest with this time.
     pub(crate) fn forget_before_checkpoint(&mut self, newest_ms: u64) {
         *self = Self { forgotten_newest_ms: Some(newest_ms), ..Self::new(self.advice) };
     }

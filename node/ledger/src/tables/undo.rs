@@ -168,7 +168,9 @@ impl Tables {
                 }
                 UndoStep::DayClosed(day) => self.days.reopen(day),
                 UndoStep::KeyCreated(key) => self.keys.remove_newest(key),
-                UndoStep::KeyRevoked(key, before) => drop(self.keys.set_revoked(key, before)),
+                UndoStep::KeyRevoked(key, before) => {
+                    self.keys.set_revoked(key, before);
+                }
             }
         }
     }

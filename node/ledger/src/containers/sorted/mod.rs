@@ -1,10 +1,10 @@
 //! Sorted tables for everything besides accounts, with a digest that is updated with every change.
 //!
-//! They are sorted so that a checkpoint can scan a table in slices, from key to key, while rows come
-//! and go, without a field for the scan in each row. A row that the scan still needs is set aside
-//! before it changes. There is no hash order, an undone change leaves no trace, and growing is
-//! never slow. A row takes about twice the bytes of its key and value: 42 to 52 for a refunded
-//! total.
+//! They are sorted so that a checkpoint can scan a table in slices, from key to key, while rows are
+//! added and removed, without a field for the scan in each row. A row that the scan still needs is
+//! set aside before it changes. There is no hash order, an undone change leaves no trace, and
+//! growing is never slow. A row takes about twice the bytes of its key and value: 42 to 52 for a
+//! refunded total.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -133,8 +133,8 @@ impl<V: TableValue> SortedTable<V> {
         Ok(())
     }
 
-    /// Checks the next rows, at most `left` of them, and counts `left` down; `check` checks a row by
-    /// itself. `None`: there are more. Else whether all rows are sound and have the table's digest.
+    /// Checks the next rows, at most `left` of them, and counts `left` down; `check` is for each row.
+    /// `None`: there are more. Else whether all rows are sound and have the table's digest.
     pub(crate) fn audit_next(
         &mut self,
         left: &mut usize,

@@ -12,7 +12,7 @@ use crate::{
     containers::{ids::HashSeed, memory::MemoryAdvice},
     rules::verdict::{Stop, Verdict},
     tables::{Tables, accounts::AccountOpening},
-    tests::world,
+    tests::support::world,
 };
 
 const OPERATOR_HASH: [u8; 32] = [9; 32];

@@ -1,8 +1,5 @@
-//! What business days promise.
-#![expect(
-    clippy::arithmetic_side_effects,
-    reason = "a test that overflows panics, and that's what it's for"
-)]
+//! Business days.
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, as it should")]
 
 use evenkeel_wire::transfer::TransferKind;
 
@@ -11,7 +8,7 @@ use super::*;
 const KRW: u8 = 0;
 const POINT: u8 = 1;
 
-/// Days with sums that follow what is counted, as the ledger's do.
+/// Days, and sums that change with the movements, as in the ledger.
 struct Bookkeeping {
     days: Days,
     sums: Vec<KindSums>,
@@ -31,7 +28,7 @@ fn head(position: u64) -> EntryHead {
 }
 
 impl Bookkeeping {
-    fn founded() -> Self {
+    fn bootstrapped() -> Self {
         let mut days = Days::new();
         days.bootstrap(&assets(), date("2026-11-26"));
         Self { days, sums: vec![[0; KINDS]; 2] }
@@ -67,7 +64,7 @@ fn top_up() -> Flow {
 fn opening_and_movements_make_closing() {
     use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
     use TransferKind::{CashOut, Grant, Payment, Refund, Reversal};
-    let mut books = Bookkeeping::founded();
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(top_up(), KRW, 1_000);
     books.close("2026-11-27", 7);
     books.transfer(flow(Payment, Wallet, Merchant), KRW, 300);
@@ -109,17 +106,17 @@ fn opening_and_movements_make_closing() {
 }
 
 #[test]
-fn a_day_that_was_passed_over_had_nothing_in_it() {
-    let mut books = Bookkeeping::founded();
+fn a_skipped_day_is_empty() {
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(top_up(), KRW, 5);
     books.close("2026-11-30", 7);
     books.close("2026-12-01", 8);
-    let (closed, passed_over) = (books.view("2026-11-26"), books.view("2026-11-28"));
-    assert_eq!(passed_over.date, date("2026-11-28"));
-    assert_eq!((passed_over.first_position, passed_over.last_position), (8, 7));
-    assert_eq!(passed_over.assets[0].opening, closed.assets[0].closing);
-    assert_eq!(passed_over.assets[0].closing, closed.assets[0].closing);
-    assert!(passed_over.assets[0].movements.is_empty());
+    let (closed, skipped) = (books.view("2026-11-26"), books.view("2026-11-28"));
+    assert_eq!(skipped.date, date("2026-11-28"));
+    assert_eq!((skipped.first_position, skipped.last_position), (8, 7));
+    assert_eq!(skipped.assets[0].opening, closed.assets[0].closing);
+    assert_eq!(skipped.assets[0].closing, closed.assets[0].closing);
+    assert!(skipped.assets[0].movements.is_empty());
     assert_eq!(books.view("2026-11-30").first_position, 8);
     for unknown in ["2026-11-25", "2026-12-01", "2026-12-02"] {
         assert_eq!(books.days.report(date(unknown)), None, "{unknown}");
@@ -128,7 +125,7 @@ fn a_day_that_was_passed_over_had_nothing_in_it() {
 
 #[test]
 fn figures_that_do_not_add_up_are_named() {
-    let mut books = Bookkeeping::founded();
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(top_up(), KRW, 100);
     books.sums[0][column(AccountKind::Wallet)] -= 1;
     let what = books.days.check(&books.sums, 7).unwrap_err();
@@ -137,8 +134,8 @@ fn figures_that_do_not_add_up_are_named() {
         "position 7: day 2026-11-26: wallet accounts opened with 0 KRW and +100 moved, which \
          doesn't make their sum of 99"
     );
-    // A movement that is counted the wrong way: the sums are zero, the day's figures differ all the same.
-    let mut books = Bookkeeping::founded();
+    // A movement that is counted for the wrong flow: the sums are 0, the day's figures differ.
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank), KRW, 1);
     books.days.uncount_movement(
         flow(TransferKind::CashOut, AccountKind::Wallet, AccountKind::Bank),
@@ -154,8 +151,8 @@ fn figures_that_do_not_add_up_are_named() {
 }
 
 #[test]
-fn what_is_undone_leaves_no_trace() {
-    let mut books = Bookkeeping::founded();
+fn undone_changes_leave_no_trace() {
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(top_up(), KRW, 100);
     let digest = books.days.digest();
     books.days.count_movement(top_up(), POINT, 7);
@@ -183,7 +180,7 @@ fn every_figure_is_part_of_the_digest() {
         |days| drop(days.reports.set(20_261_126, None)),
     ];
     let books = || {
-        let mut books = Bookkeeping::founded();
+        let mut books = Bookkeeping::bootstrapped();
         books.transfer(top_up(), KRW, 1);
         books.close("2026-11-27", 7);
         books.transfer(top_up(), KRW, 1);
@@ -196,7 +193,7 @@ fn every_figure_is_part_of_the_digest() {
     }
 }
 
-/// What a store holds after a checkpoint.
+/// The content of a store after a checkpoint.
 fn rows(days: &mut Days, meanwhile: impl Fn(&mut Days)) -> Vec<(u128, Vec<u8>)> {
     let mut rows = Vec::new();
     days.checkpoint_begin(true);
@@ -218,7 +215,7 @@ fn load(rows: &[(u128, Vec<u8>)], sums: &[KindSums], position: u64) -> Result<Da
 }
 
 fn three_days() -> Bookkeeping {
-    let mut books = Bookkeeping::founded();
+    let mut books = Bookkeeping::bootstrapped();
     books.transfer(top_up(), KRW, 100);
     books.close("2026-11-27", 7);
     books.transfer(top_up(), POINT, 100);
@@ -228,7 +225,7 @@ fn three_days() -> Bookkeeping {
 }
 
 #[test]
-fn days_are_read_back_as_they_were_when_the_checkpoint_began() {
+fn days_are_loaded_in_their_state_when_the_checkpoint_began() {
     let mut books = three_days();
     let digest = books.days.digest();
     let meanwhile = |days: &mut Days| days.count_movement(top_up(), KRW, 1);
@@ -271,7 +268,7 @@ fn damaged_days_are_refused() {
 
 #[test]
 fn a_planted_miscount_is_found_when_the_day_is_closed() {
-    let mut books = Bookkeeping::founded();
+    let mut books = Bookkeeping::bootstrapped();
     books.days.planted_miscount = true;
     books.transfer(top_up(), KRW, 100);
     let checked = books.days.check(&books.sums, 7);

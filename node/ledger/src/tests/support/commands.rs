@@ -1,4 +1,4 @@
-//! Short words for making commands of all kinds.
+//! Short constructors of commands.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, OpenAccount, SetLimits, SetStatus},
@@ -21,7 +21,7 @@ pub(crate) fn open_limited(
     Command::OpenAccount(OpenAccount { id, kind, asset: asset(asset_name), label, limits })
 }
 
-/// Limits in the order of the fields; `None`: it stays.
+/// Limits in the order of the fields; `None`: unchanged.
 pub(crate) fn limits(
     max_balance: Option<u64>,
     per_transfer: Option<u64>,

@@ -1,4 +1,4 @@
-//! Who may pay whom: every kind of transfer between every two kinds of accounts.
+//! Every kind of transfer between every two kinds of accounts.
 
 use evenkeel_wire::{
     account::AccountKind::{self, Bank, Fee, Issuer, Merchant, Wallet},
@@ -6,7 +6,7 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::world::*;
+use crate::tests::support::world::*;
 
 const ALLOWED: &[(TransferKind, AccountKind, AccountKind)] = &[
     (TransferKind::TopUp, Bank, Wallet),
@@ -20,8 +20,8 @@ const ALLOWED: &[(TransferKind, AccountKind, AccountKind)] = &[
 ];
 
 #[test]
-fn only_the_kinds_that_the_contract_names_are_allowed() {
-    let mut world = World::founded();
+fn only_the_documented_kinds_are_allowed() {
+    let mut world = World::bootstrapped();
     let payer = |kind: AccountKind| account(u128::from(kind.byte()));
     let payee = |kind: AccountKind| account(100 + u128::from(kind.byte()));
     for kind in AccountKind::ALL {
@@ -51,10 +51,10 @@ fn only_the_kinds_that_the_contract_names_are_allowed() {
 #[test]
 fn only_banks_and_issuers_go_below_zero() {
     for kind in AccountKind::ALL {
-        let mut world = World::founded();
+        let mut world = World::bootstrapped();
         let (payer, payee) = (account(1), account(2));
         let Some((transfer_kind, _, to)) = ALLOWED.iter().find(|(_, from, _)| from == kind) else {
-            assert_eq!(*kind, Fee, "nobody is paid by fee accounts");
+            assert_eq!(*kind, Fee, "fee accounts pay nothing");
             continue;
         };
         world.open(payer, *kind, "POINT");

@@ -1,16 +1,16 @@
-//! A checkpoint and the rest of the journal amount to the whole journal.
+//! A checkpoint and the rest of the journal give the same state as the whole journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_wire::{account::AccountKind, outcome::Answer, transfer::TransferKind};
 use proptest::prelude::*;
 
-use super::{history::*, world::*};
+use crate::tests::support::{history::*, world::*};
 use crate::{
     CheckpointAccount, CheckpointLoader, CheckpointMarker, CheckpointRow, Ledger, MemoryAdvice,
 };
 
-/// What a checkpoint store holds after its last finished checkpoint.
+/// The content of a checkpoint store after its last finished checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) accounts: BTreeMap<u128, CheckpointAccount>,
@@ -62,7 +62,7 @@ pub(crate) fn load(rows: Vec<CheckpointRow>, marker: &CheckpointMarker) -> Resul
     loader.finish(marker)
 }
 
-/// All at once.
+/// Writes a checkpoint.
 pub(crate) fn checkpoint(ledger: &mut Ledger, stored: &mut Stored, all: bool) {
     let head = ledger.checkpoint_begin(all).unwrap();
     let mut rows = Vec::new();
@@ -72,8 +72,8 @@ pub(crate) fn checkpoint(ledger: &mut Ledger, stored: &mut Stored, all: bool) {
     stored.marker = Some(head.marker);
 }
 
-/// Goes on from a checkpoint and compares with whoever never stopped.
-fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: &[Vec<Answer>]) {
+/// Continues from a checkpoint and compares with a ledger that never stopped.
+fn check_continues(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: &[Vec<Answer>]) {
     let mut world = World { ledger: stored.load().unwrap(), journal: whole.journal.clone() };
     let cut = world.ledger.position().unwrap();
     world.journal.sealed_through = Some(cut);
@@ -85,7 +85,7 @@ fn check_goes_on(stored: &Stored, whole: &World, digests: &[[u8; 32]], answers: 
     }
 }
 
-/// Everything that a checkpoint of all rows would hold.
+/// The content of a checkpoint of all rows.
 pub(crate) fn rows_of(ledger: &mut Ledger) -> Stored {
     let mut stored = Stored::default();
     ledger.checkpoint_begin(true).unwrap();
@@ -96,13 +96,13 @@ pub(crate) fn rows_of(ledger: &mut Ledger) -> Stored {
     stored
 }
 
-type Lived = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
+type HistoryRun = (World, Vec<[u8; 32]>, Vec<Vec<Answer>>);
 
-fn live(history: &History) -> Lived {
+fn run_history(history: &History) -> HistoryRun {
     let mut whole = World::empty();
     let (mut digests, mut answers) = (Vec::new(), Vec::new());
-    for happening in history.0.iter() {
-        answers.push(whole.live(happening));
+    for event in history.0.iter() {
+        answers.push(whole.apply_event(event));
         digests.push(whole.ledger.digest());
     }
     (whole, digests, answers)
@@ -112,21 +112,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_start_at_any_cut_ends_where_the_whole_journal_ends(history in histories()) {
-        let (whole, digests, answers) = live(&history);
+    fn a_start_from_any_checkpoint_ends_in_the_state_of_the_whole_journal(history in histories()) {
+        let (whole, digests, answers) = run_history(&history);
         let mut cutting = World::empty();
         let mut kept = Stored::default();
-        for happening in history.0.iter() {
-            cutting.live(happening);
+        for event in history.0.iter() {
+            cutting.apply_event(event);
             let mut fresh = Stored::default();
             checkpoint(&mut cutting.ledger, &mut fresh, true);
-            check_goes_on(&fresh, &whole, &digests, &answers);
+            check_continues(&fresh, &whole, &digests, &answers);
         }
         let mut cutting = World::empty();
-        for happening in history.0.iter() {
-            cutting.live(happening);
+        for event in history.0.iter() {
+            cutting.apply_event(event);
             checkpoint(&mut cutting.ledger, &mut kept, false);
-            check_goes_on(&kept, &whole, &digests, &answers);
+            check_continues(&kept, &whole, &digests, &answers);
         }
     }
 
@@ -135,14 +135,14 @@ proptest! {
         history in histories(),
         choices in proptest::collection::vec((1..4_usize, 0..8_u8), 30),
     ) {
-        let (whole, digests, answers) = live(&history);
+        let (whole, digests, answers) = run_history(&history);
         let mut world = World::empty();
         let mut stored = Stored::default();
         let mut under_way: Option<(Stored, CheckpointMarker)> = None;
         let mut copied = BTreeSet::new();
         let mut choices = choices.into_iter().cycle();
-        for happening in history.0.iter() {
-            world.live(happening);
+        for event in history.0.iter() {
+            world.apply_event(event);
             let (rows_max, chance) = choices.next().unwrap();
             let (mut copy, marker) = under_way.take().unwrap_or_else(|| {
                 let head = world.ledger.checkpoint_begin(chance == 7).unwrap();
@@ -167,7 +167,7 @@ proptest! {
             if written {
                 stored = copy;
                 stored.marker = Some(marker);
-                check_goes_on(&stored, &whole, &digests, &answers);
+                check_continues(&stored, &whole, &digests, &answers);
             }
         }
     }
@@ -175,7 +175,7 @@ proptest! {
 
 #[test]
 fn only_rows_that_changed_are_copied_again() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     for number in 1..=20 {
         world.open(account(number), AccountKind::Bank, "KRW");
     }
@@ -201,8 +201,8 @@ fn only_rows_that_changed_are_copied_again() {
         });
         accounts.collect()
     };
-    assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "as it was at the beginning");
-    assert_eq!(rows.len(), 5, "each once, two settings and the day under way");
+    assert_eq!(posted(&rows), BTreeMap::from([(1, -2), (50, 2)]), "the state when it began");
+    assert_eq!(rows.len(), 5, "two accounts, two settings and the day under way");
     for row in &rows {
         if let CheckpointRow::Account(account) = row {
             assert_eq!(account.changed_position, 22);
@@ -216,7 +216,8 @@ fn only_rows_that_changed_are_copied_again() {
     let mut rows = Vec::new();
     while world.ledger.checkpoint_next(100, &mut rows) {}
     assert_eq!(posted(&rows).len(), 21);
-    // An end before all was copied counts for nothing, and neither does a beginning over another.
+    // A checkpoint that ends before all rows are copied isn't written, and neither is one that is
+    // replaced by another.
     world.ledger.checkpoint_end(true);
     assert!(!world.ledger.checkpoint_begin(false).unwrap().all);
     world.entry(T0, &[top_up(4)]);

@@ -1,4 +1,4 @@
-//! Histories at random: a small world in which every rule is broken now and then.
+//! Random histories of a small ledger that break every rule now and then.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,13 +23,13 @@ pub(crate) const WALLET_MAX: u64 = 120;
 const ACCOUNTS: u8 = 12;
 const IDS: u8 = 48;
 
-/// What happens, in order.
+/// The events in order.
 #[derive(Clone, Debug)]
-pub(crate) struct History(pub(crate) Arc<Vec<Happening>>);
+pub(crate) struct History(pub(crate) Arc<Vec<Event>>);
 
 #[derive(Clone, Debug)]
-pub(crate) enum Happening {
-    /// Groups: whether they're atomic, and their commands.
+pub(crate) enum Event {
+    /// Groups: whether each is atomic, and its commands.
     Entry {
         time: u64,
         groups: Vec<(bool, Vec<Command>)>,
@@ -40,10 +40,10 @@ pub(crate) enum Happening {
 }
 
 impl World {
-    pub(crate) fn live(&mut self, happening: &Happening) -> Vec<evenkeel_wire::outcome::Answer> {
-        match happening {
-            Happening::Entry { time, groups } => self.try_body(*time, body_of(groups)).unwrap().1,
-            Happening::Pass { time } => {
+    pub(crate) fn apply_event(&mut self, event: &Event) -> Vec<evenkeel_wire::outcome::Answer> {
+        match event {
+            Event::Entry { time, groups } => self.try_body(*time, body_of(groups)).unwrap().1,
+            Event::Pass { time } => {
                 self.pass(*time);
                 Vec::new()
             }
@@ -51,7 +51,7 @@ impl World {
     }
 }
 
-/// A founded history.
+/// A history that begins with genesis.
 pub(crate) fn histories() -> impl Strategy<Value = History> {
     let step = (0..8_u8, 0..30_000_000_u64, groups());
     proptest::collection::vec(step, 1..24).prop_map(|steps| {
@@ -60,31 +60,31 @@ pub(crate) fn histories() -> impl Strategy<Value = History> {
         commands.extend((0..ACCOUNTS - 2).map(|number| opening(number, 0)));
         let mut time = T0;
         let mut date = self::genesis().first_date;
-        let founding = Happening::Entry { time, groups: vec![(false, commands)] };
-        let mut all = vec![Happening::Pass { time: 0 }, founding, beginnings(time)];
+        let founding = Event::Entry { time, groups: vec![(false, commands)] };
+        let mut all = vec![Event::Pass { time: 0 }, founding, beginnings(time)];
         for (what, micros, groups) in steps {
-            // Most entries come soon, some much later, some with an older stamp.
+            // Most entries come soon after the last, some much later, some with an older stamp.
             time += if what < 6 { micros / 30 } else { micros };
             let stamped = if what == 0 { time - micros / 60 } else { time };
             all.push(match what {
-                1 => Happening::Pass { time: stamped },
-                // A day's marker stands alone; a late one is passed over.
+                1 => Event::Pass { time: stamped },
+                // A day's marker is alone; a late one is rejected.
                 2 if micros % 3 == 0 => {
                     let closed = if micros % 5 == 0 { date.next() } else { date };
                     let next = if micros % 2 == 0 { closed.next() } else { closed.next().next() };
                     date = if closed == date { next } else { date };
                     let marker = Command::CloseDay(CloseDay { closed, next });
-                    Happening::Entry { time: stamped, groups: vec![(false, vec![marker])] }
+                    Event::Entry { time: stamped, groups: vec![(false, vec![marker])] }
                 }
-                _ => Happening::Entry { time: stamped, groups },
+                _ => Event::Entry { time: stamped, groups },
             });
         }
         History(Arc::new(all))
     })
 }
 
-/// The wallets have something, some of it is held and some is paid.
-fn beginnings(time: u64) -> Happening {
+/// The wallets get money, some of it is held and some is paid.
+fn beginnings(time: u64) -> Event {
     let top_up = |number: u8| {
         let parties = (account_of(0), account_of([1, 2, 3, 10][usize::from(number)]));
         transfer(id_of(7, number), TransferKind::TopUp, parties, 110, "KRW")
@@ -94,10 +94,10 @@ fn beginnings(time: u64) -> Happening {
     commands.push(top_up(3));
     commands.extend([4, 5, 16].map(|number| movement(number, 0)));
     commands.extend((1..8).map(|number| holding(number, 0)));
-    Happening::Entry { time, groups: vec![(false, commands)] }
+    Event::Entry { time, groups: vec![(false, commands)] }
 }
 
-/// Most are of one command; some have more, and of those half are atomic.
+/// Most groups have one command; of the others half are atomic.
 fn groups() -> impl Strategy<Value = Vec<(bool, Vec<Command>)>> {
     let group = prop_oneof![
         6 => any_command().prop_map(|command| (false, vec![command])),
@@ -149,7 +149,7 @@ fn opening(number: u8, twist: u8) -> Command {
         _ => "KRW",
     };
     let label = if twist == 2 { "twisted" } else { "" };
-    // Some accounts are always opened with limits of their own.
+    // Some accounts are always opened with limits.
     let limits = match (number, twist) {
         (3 | 9, 3) | (_, 4) => limits(Some(77), None, None),
         (_, 5) => limits(Some(1 << 53), None, None),
@@ -181,7 +181,7 @@ fn hold_id(number: u8) -> CommandId {
     id_of(1, number % 16)
 }
 
-/// Sixteen holds, of wallets that have something and for merchants; a rare twist asks for another one.
+/// Sixteen holds of wallets with money for merchants; a rare twist gives them other content.
 fn holding(number: u8, twist: u8) -> Command {
     let number = number % 16;
     let wallet = [1, 2, 3, 10][usize::from(number % 4)];
@@ -208,7 +208,7 @@ fn closing(number: u8, twist: u8) -> Command {
     }
 }
 
-/// Refunds of payments and of captures, and of what is neither.
+/// Refunds of payments and captures, and of other commands.
 fn refunding(number: u8, twist: u8) -> Command {
     let payment = match number % 4 {
         // The fifth and the sixth movement of a dozen are payments.
@@ -220,7 +220,7 @@ fn refunding(number: u8, twist: u8) -> Command {
     Command::Refund(Refund { id: id_of(5, number), payment, amount, memo: Text::default() })
 }
 
-/// Reversals of movements of all kinds, those that can't be reversed too.
+/// Reversals of movements of all kinds, including irreversible ones.
 fn reversing(number: u8, twist: u8) -> Command {
     let transfer = match number % 4 {
         0 => id_of(1 + u128::from(number % 6), number),
@@ -266,7 +266,7 @@ fn movement_id(number: u8) -> CommandId {
     id_of(0, number)
 }
 
-/// What an id moves; a rare twist gives it other content.
+/// The movement with an id; a rare twist gives it other content.
 fn movement(number: u8, twist: u8) -> Command {
     use TransferKind::{CashOut, Fee, Grant, Payment, TopUp, Transfer};
     let (kind, debit, credit, asset) = [
@@ -295,18 +295,18 @@ fn movement(number: u8, twist: u8) -> Command {
     command
 }
 
-/// Histories in which something never happens prove nothing about it.
+/// What never occurs in a history isn't tested by it.
 #[test]
-fn every_command_is_committed_and_every_rule_broken_in_some_history() {
+fn histories_commit_every_command_and_break_every_rule() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut met = BTreeMap::<String, usize>::new();
     for _ in 0..300 {
         let history = histories().new_tree(&mut runner).unwrap().current();
         let mut world = World::empty();
-        for happening in history.0.iter() {
-            let answers = world.live(happening);
-            let Happening::Entry { groups, .. } = happening else { continue };
+        for event in history.0.iter() {
+            let answers = world.apply_event(event);
+            let Event::Entry { groups, .. } = event else { continue };
             let commands = groups.iter().flat_map(|(_, commands)| commands);
             for (command, answer) in commands.zip(&answers) {
                 let name = format!("{command:?}");

@@ -1,4 +1,4 @@
-//! Opening accounts, and founding the ledger.
+//! Opening accounts, and genesis.
 
 use evenkeel_wire::{
     account::AccountKind,
@@ -8,12 +8,12 @@ use evenkeel_wire::{
     outcome::{Outcome, Rejection},
 };
 
-use super::world::*;
 use crate::check_genesis;
+use crate::tests::support::world::*;
 
 #[test]
-fn the_same_account_again_replays_and_another_content_is_account_exists() {
-    let mut world = World::founded();
+fn the_same_opening_replays_and_other_content_is_account_exists() {
+    let mut world = World::bootstrapped();
     let wallet = open(account(1), AccountKind::Wallet, "KRW", "Mina");
     let other = open(account(2), AccountKind::Bank, "KRW", "");
     let answers = world.entry(T0 + 5, &[other.clone(), wallet.clone(), wallet.clone()]);
@@ -39,7 +39,7 @@ fn the_same_account_again_replays_and_another_content_is_account_exists() {
 
 #[test]
 fn an_unknown_asset_opens_nothing_and_is_judged_anew() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     let euro = open(account(1), AccountKind::Bank, "EUR", "");
     let answers = world.entry(T0, &[euro.clone(), euro]);
     assert_eq!(answers.iter().map(code).collect::<Vec<_>>(), [Some(Rejection::AssetMismatch); 2]);
@@ -50,7 +50,7 @@ fn an_unknown_asset_opens_nothing_and_is_judged_anew() {
 
 #[test]
 fn a_second_genesis_changes_nothing() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     let first = world.journal.entries[0].0.stamp();
     let digest_of_genesis = world.ledger.tables.genesis.clone();
     let same = world.one(T0 + 1, &Command::Genesis(Box::new(genesis())));
@@ -64,7 +64,7 @@ fn a_second_genesis_changes_nothing() {
 
 #[test]
 fn the_operator_key_is_found_by_its_hash_alone() {
-    let world = World::founded();
+    let world = World::bootstrapped();
     assert_eq!(world.ledger.key(&[9; 32]).map(|key| key.key), Some(OPERATOR_KEY));
     let mut wrong = [9; 32];
     wrong[31] ^= 1;
@@ -73,7 +73,7 @@ fn the_operator_key_is_found_by_its_hash_alone() {
 }
 
 #[test]
-fn a_ledger_is_not_founded_on_what_contradicts_itself() {
+fn an_invalid_genesis_is_a_fault() {
     let good = genesis();
     assert_eq!(check_genesis(&good), Ok(()));
     for (bad, names) in [
@@ -85,7 +85,7 @@ fn a_ledger_is_not_founded_on_what_contradicts_itself() {
         let what = check_genesis(&bad).unwrap_err();
         assert!(what.contains(names), "{what}");
         let mut world = World::empty();
-        let unwell = world.try_body(T0, body(&[Command::Genesis(Box::new(bad))])).unwrap_err();
-        assert!(unwell.to_string().contains(names), "{unwell}");
+        let fault = world.try_body(T0, body(&[Command::Genesis(Box::new(bad))])).unwrap_err();
+        assert!(fault.to_string().contains(names), "{fault}");
     }
 }

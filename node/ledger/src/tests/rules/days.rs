@@ -1,5 +1,5 @@
-//! Business days: what comes behind the marker counts for the next one, reports explain themselves, and figures that don't
-//! stop the ledger.
+//! Business days: commands after the marker count for the next day, reports add up, and figures
+//! that don't add up are a fault.
 
 use evenkeel_wire::{
     command::Command,
@@ -9,7 +9,7 @@ use evenkeel_wire::{
     transfer::TransferKind::*,
 };
 
-use super::{shop::*, world::*};
+use crate::tests::support::{shop::*, world::*};
 
 fn day(world: &World, text: &str) -> Option<DayView> {
     world.ledger.closed_day(BusinessDate::parse(text).unwrap())
@@ -41,13 +41,13 @@ fn the_next_command_counts_for_the_next_day() {
         first.assets[0].movements.iter().map(|row| (row.kind, row.count, row.sum)).collect();
     assert_eq!(moved, [(TopUp, 1, 1_000), (Payment, 1, 100)]);
     assert!(first.assets[1].movements.is_empty());
-    assert!(day(&world, "2023-11-17").unwrap().assets[0].movements.is_empty(), "passed over");
+    assert!(day(&world, "2023-11-17").unwrap().assets[0].movements.is_empty(), "a skipped day");
     assert_eq!(day(&world, "2023-11-18"), None, "it's under way");
 }
 
-/// Every way that money moves; the ledger compares the figures at the close.
+/// All flows; the ledger compares the figures at the close.
 #[test]
-fn every_kind_of_movement_is_counted() {
+fn every_flow_is_counted() {
     let mut world = shop();
     for command in [
         moves(10, Transfer, (WALLET, account(9)), 1),
@@ -113,11 +113,11 @@ fn a_marker_of_another_day_or_among_other_commands_changes_nothing() {
         assert_eq!(date(&world), "2023-11-15");
     }
     world.commit(&good());
-    assert_eq!(world.code_of(&good()), not_open, "the second of two primaries comes too late");
+    assert_eq!(world.code_of(&good()), not_open, "the marker of a second primary is late");
 }
 
 #[test]
-fn a_failed_group_counts_for_nothing() {
+fn a_failed_group_is_not_counted() {
     let mut world = shop();
     let broke = moves(11, Payment, (WALLET, MERCHANT), 5_000);
     let codes = world.atomic(&[moves(10, Payment, (WALLET, MERCHANT), 5), hold(12, 9), broke]);
@@ -129,28 +129,28 @@ fn a_failed_group_counts_for_nothing() {
 
 #[test]
 fn figures_that_do_not_add_up_stop_the_ledger() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(BANK, evenkeel_wire::account::AccountKind::Bank, "KRW");
     world.open(WALLET, evenkeel_wire::account::AccountKind::Wallet, "KRW");
     world.ledger.tables.days.planted_miscount = true;
     world.commit(&moves(1, TopUp, (BANK, WALLET), 70));
     let marker = body(&[close("2023-11-15", "2023-11-16")]);
-    let unwell = world.try_body(T0, marker).unwrap_err();
+    let fault = world.try_body(T0, marker).unwrap_err();
     assert_eq!(
-        unwell.to_string(),
+        fault.to_string(),
         "position 4: day 2023-11-15: wallet accounts opened with 0 KRW and +0 moved, which \
          doesn't make their sum of 70"
     );
-    assert_eq!(world.ledger.fault(), Some(&unwell));
+    assert_eq!(world.ledger.fault(), Some(&fault));
     assert_eq!(date(&world), "2023-11-15");
-    assert!(world.try_body(T0, body(&[])).is_err(), "it takes no more entries");
+    assert!(world.try_body(T0, body(&[])).is_err(), "it refuses further entries");
 }
 
 #[test]
-fn an_audit_looks_at_the_day_under_way() {
+fn an_audit_checks_the_day_under_way() {
     let mut world = shop();
     world.ledger.tables.days.planted_miscount = true;
     world.commit(&moves(10, TopUp, (BANK, WALLET), 70));
-    let unwell = (0..9).find_map(|_| world.ledger.audit_next(100).err()).unwrap();
-    assert!(unwell.to_string().contains("days"), "{unwell}");
+    let fault = (0..9).find_map(|_| world.ledger.audit_next(100).err()).unwrap();
+    assert!(fault.to_string().contains("days"), "{fault}");
 }

@@ -1,4 +1,4 @@
-//! Where several rules are broken, the lowest is the answer: one row per rejection and command.
+//! Where several rules are broken, the answer is the first: one row per rejection and command.
 
 use evenkeel_wire::{
     account::{
@@ -13,7 +13,7 @@ use evenkeel_wire::{
     transfer::TransferKind::{self, CashOut, Payment, Refund, Reversal, TopUp, Transfer},
 };
 
-use super::{commands::*, world::*};
+use crate::tests::support::{commands::*, world::*};
 
 const BANK: AccountId = account(1);
 const FLOOR_BANK: AccountId = account(2);
@@ -26,15 +26,15 @@ const THIRD_BANK: AccountId = account(8);
 const CLOSED_WALLET: AccountId = account(9);
 const CLOSED_MERCHANT: AccountId = account(10);
 const FROZEN_WALLET: AccountId = account(11);
-/// At most 50 at once and 60 a day; has paid 20 today and has 30.
+/// A wallet with 30 and limits of 50 per transfer and 60 a day; it paid 20 today.
 const TIGHT_WALLET: AccountId = account(12);
-/// May hold 10.
+/// An account with a `max_balance` of 10.
 const SMALL_MERCHANT: AccountId = account(13);
 const PAYER: AccountId = account(14);
 const UNKNOWN: AccountId = account(99);
 const ALSO_UNKNOWN: AccountId = account(98);
 
-/// When the tables are judged: the ids of the world's making are older than the horizon by then.
+/// The time at which the rows are judged: earlier ids are older than the horizon by then.
 const NOW: u64 = T0 + 2 * HORIZON_MS * 1_000;
 const LONG_MS: u64 = 10 * HORIZON_MS;
 
@@ -68,7 +68,7 @@ fn open_accounts(world: &mut World) {
 }
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     open_accounts(&mut world);
     for (number, kind, parties, amount) in [
         (1, TopUp, (BANK, FULL_WALLET), AMOUNT_MAX),
@@ -113,7 +113,7 @@ fn world() -> World {
     world
 }
 
-/// Ids at the time of judgement: fresh ones by number, one ahead of its time, one too old.
+/// Ids at that time: fresh ones by number, one in the future, one expired.
 struct Ids {
     after: i64,
     future: CommandId,
@@ -135,19 +135,19 @@ impl Ids {
     }
 }
 
-/// The rejections that docs/LEDGER.md names for a command, in its order.
+/// The rejections of a command in docs/LEDGER.md, in order.
 pub(crate) fn documented(command: &str) -> Vec<Rejection> {
-    let row = include_str!("../../../../docs/LEDGER.md")
+    let row = include_str!("../../../../../docs/LEDGER.md")
         .lines()
         .find_map(|line| line.strip_prefix(&format!("| {command} | `")))
-        .expect("the command has its row");
+        .expect("every command has a row");
     let names = row.trim_end_matches("` |").split("` `");
     let known = |name: &str| Rejection::ALL.iter().find(|code| code.name() == name).copied();
     names.map(|name| known(name).unwrap_or_else(|| panic!("{name} is no code"))).collect()
 }
 
-/// Each row has its answer, changes nothing where it's rejected, and the rows go up through exactly the codes that are
-/// written down.
+/// Each row gets its answer, a rejected one changes nothing, and the rows have exactly the
+/// documented codes in ascending order.
 fn check(command_name: &str, rows: &[(Command, Option<Rejection>)]) {
     let mut world = world();
     let mut seen = Vec::new();
@@ -166,10 +166,10 @@ fn check(command_name: &str, rows: &[(Command, Option<Rejection>)]) {
             assert_eq!(answer.outcome.amount, transfer.amount.0);
         }
     }
-    assert!(seen.is_sorted(), "the table goes up through the codes");
+    assert!(seen.is_sorted(), "the codes ascend");
     seen.dedup();
     assert_eq!(seen, documented(command_name), "each code has its row");
-    assert!(rows.last().is_some_and(|(_, last)| last.is_none()), "and in the end all is well");
+    assert!(rows.last().is_some_and(|(_, last)| last.is_none()), "the last row is committed");
 }
 
 fn accounts_of(world: &World) -> (u64, u64) {
@@ -263,7 +263,7 @@ fn holds() {
         next((TIGHT_WALLET, FULL_MERCHANT), 31, Some(InsufficientFunds)),
         next((PAYER, FULL_MERCHANT), 779, Some(InsufficientFunds)),
         next((TIGHT_WALLET, FULL_MERCHANT), 30, None),
-        // What the merchant may hold is looked at when it's paid.
+        // The merchant's `max_balance` is checked at the capture.
         next((PAYER, SMALL_MERCHANT), 778, None),
     ];
     check("hold", &rows);
@@ -385,8 +385,8 @@ fn openings() {
 }
 
 #[test]
-fn every_commands_answer_is_the_one_of_its_own_balances() {
-    let mut world = World::founded();
+fn every_answer_has_the_balances_after_its_command() {
+    let mut world = World::bootstrapped();
     for bank in [BANK, FLOOR_BANK] {
         world.open(bank, AccountKind::Bank, "KRW");
     }

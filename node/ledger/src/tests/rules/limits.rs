@@ -1,4 +1,4 @@
-//! States and limits of accounts, told as stories; the order of checks is in `precedence`.
+//! Statuses and limits of accounts. The order of checks is tested in `precedence`.
 
 use evenkeel_wire::{
     account::{
@@ -13,7 +13,7 @@ use evenkeel_wire::{
     transfer::TransferKind::{self, CashOut, Fee, Grant, Payment, TopUp, Transfer},
 };
 
-use super::{commands::*, world::*};
+use crate::tests::support::{commands::*, world::*};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -22,7 +22,7 @@ const SHOP: AccountId = account(4);
 const FEES: AccountId = account(5);
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     for (account, kind) in [
         (BANK, AccountKind::Bank),
         (WALLET, AccountKind::Wallet),
@@ -51,7 +51,7 @@ fn change(world: &mut World, number: u128, limits: Limits) {
 }
 
 #[test]
-fn out_of_a_frozen_account_nothing_goes_and_into_it_money_may_come() {
+fn a_frozen_account_pays_nothing_and_may_be_paid() {
     let mut world = world();
     let frozen = world.one(T0, &set_status(id(0, 2), WALLET, Frozen));
     assert_eq!(code(&frozen), None);
@@ -74,7 +74,7 @@ fn limits_change_one_by_one_and_clear() {
         let view = world.ledger.account(WALLET).unwrap();
         (view.max_balance, view.per_transfer, view.daily_debit)
     };
-    assert_eq!(shown(&world), (Some(AMOUNT_MAX), None, None), "genesis's");
+    assert_eq!(shown(&world), (Some(AMOUNT_MAX), None, None), "those of genesis");
     change(&mut world, 2, limits(None, Some(50), None));
     assert_eq!(shown(&world), (Some(AMOUNT_MAX), Some(50), None));
     change(&mut world, 3, limits(Some(70), None, Some(0)));
@@ -84,7 +84,7 @@ fn limits_change_one_by_one_and_clear() {
     let plain = |world: &World| world.ledger.tables.accounts.digest;
     let before = plain(&world);
     change(&mut world, 5, Limits::default());
-    assert_ne!(plain(&world), before, "the entry changed it, with the limits that it had");
+    assert_ne!(plain(&world), before, "the entry changed the account but not its limits");
     assert_eq!(shown(&world), (None, Some(50), Some(0)));
 }
 
@@ -109,14 +109,14 @@ fn each_kind_counts_for_the_day_or_does_not() {
     let mut world = world();
     assert_eq!(code(&world.one(T0, &hold(id(0, 2), (WALLET, SHOP), 7, 1_000))), None);
     assert_eq!(world.ledger.account(WALLET).unwrap().debited_today, 7);
-    // A capture doesn't count again, and what is given back still counted.
+    // A capture doesn't count again, and a released hold still counts.
     assert_eq!(code(&world.one(T0, &capture(id(0, 3), id(0, 2), Some(5)))), None);
     assert_eq!(world.ledger.account(WALLET).unwrap().debited_today, 7);
     assert_eq!(world.ledger.account(SHOP).unwrap().debited_today, 0);
 }
 
 #[test]
-fn limits_bind_up_to_the_unit() {
+fn limits_are_exact() {
     let mut world = world();
     change(&mut world, 2, limits(None, Some(50), Some(120)));
     let (once, daily) =
@@ -129,15 +129,15 @@ fn limits_bind_up_to_the_unit() {
     assert_eq!(world.ledger.account(WALLET).unwrap().debited_today, 120);
     change(&mut world, 9, limits(None, None, Some(121)));
     assert_eq!(pay(&mut world, 10, Payment, (WALLET, SHOP), 1), None);
-    // What comes in isn't limited by what may go out.
+    // Credits aren't limited by limits of debits.
     assert_eq!(pay(&mut world, 11, TopUp, (BANK, WALLET), 500), None);
     change(&mut world, 12, limits(None, Some(0), None));
     assert_eq!(pay(&mut world, 13, Payment, (WALLET, SHOP), 1), once);
 }
 
-/// An amount of 2^53-1 may go round many times a day; what it adds up to must neither wrap nor be shown wrong.
+/// An amount of 2^53-1 may move many times a day; the sum of the debits must not wrap.
 #[test]
-fn debits_beyond_what_a_number_can_say_count_as_that_much() {
+fn the_sum_of_a_days_debits_is_capped() {
     let mut world = world();
     assert_eq!(pay(&mut world, 2, TopUp, (BANK, WALLET), AMOUNT_MAX - 1_000), None);
     for number in 0..3_000 {
@@ -153,7 +153,7 @@ fn debits_beyond_what_a_number_can_say_count_as_that_much() {
 }
 
 #[test]
-fn an_opening_replays_by_its_own_limits_whatever_became_of_them() {
+fn an_opening_replays_with_its_own_limits_after_they_changed() {
     let mut world = world();
     let opening =
         |daily| open_limited(account(9), AccountKind::Wallet, "KRW", limits(None, None, daily));
@@ -176,7 +176,7 @@ fn an_opening_replays_by_its_own_limits_whatever_became_of_them() {
 }
 
 #[test]
-fn an_account_may_be_opened_with_limits_of_its_own() {
+fn an_account_may_be_opened_with_limits() {
     let mut world = world();
     let opening = Limits {
         max_balance: LimitChange::Clear,

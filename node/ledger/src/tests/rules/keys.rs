@@ -1,4 +1,4 @@
-//! Keys through the ledger: numbered, known by their hashes, ended for ever.
+//! Keys: numbered, found by their hashes, revoked forever.
 
 use evenkeel_wire::{
     account::AccountKind,
@@ -9,7 +9,7 @@ use evenkeel_wire::{
     transfer::TransferKind::Payment,
 };
 
-use super::{shop::*, world::*};
+use crate::tests::support::{shop::*, world::*};
 
 fn create(number: u8, role: Role, account: Option<AccountId>) -> Command {
     Command::CreateKey(CreateKey { hash: [number; 32], role, account })
@@ -37,7 +37,7 @@ fn each_broken_rule_has_its_code() {
 }
 
 #[test]
-fn a_key_is_made_once_and_its_number_is_told_again() {
+fn a_key_is_created_once_and_its_number_is_replayed() {
     let mut world = shop();
     assert_eq!(world.commit(&create(1, Role::App, None)), 2);
     let first = world.one(T0, &create(2, Role::Merchant, Some(MERCHANT)));
@@ -57,10 +57,10 @@ fn a_key_is_made_once_and_its_number_is_told_again() {
     assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
-/// A merchant's key that comes early is let in by its door, which can't know of what is decided before it. The ledger used to
-/// carry out what it asked for, with another merchant's money.
+/// The door admits a merchant's early command, because it misses what is decided before it. The
+/// ledger once executed such commands, with another merchant's money.
 #[test]
-fn a_merchants_key_touches_nothing_of_anothers_however_early_it_comes() {
+fn a_merchants_key_never_uses_the_holds_and_payments_of_another() {
     const RIVAL: AccountId = account(6);
     const OWN: KeyId = KeyId(2);
     const RIVALS: KeyId = KeyId(3);
@@ -71,7 +71,7 @@ fn a_merchants_key_touches_nothing_of_anothers_however_early_it_comes() {
     let given = [moves(50, Payment, (WALLET, MERCHANT), 40), hold(51, 20), hold(52, 20)];
     let rejected = [Some(PaymentNotFound), Some(HoldNotFound), Some(HoldNotFound)];
 
-    // In one entry, and in the next; closed holds tell no more.
+    // In one entry, and in the next; for closed holds as well.
     let asked = [refund(90, 50, 10), capture(91, 51, 5), void(92, 52)];
     let one = body_by(&[(OPERATOR_KEY, &given), (RIVALS, &asked)]);
     let (_, answers) = world.try_body(T0, one).unwrap();
@@ -86,13 +86,13 @@ fn a_merchants_key_touches_nothing_of_anothers_however_early_it_comes() {
 }
 
 #[test]
-fn a_revoked_key_stays_known_as_revoked() {
+fn a_revoked_key_stays_revoked() {
     let mut world = shop();
     world.commit(&create(1, Role::App, None));
     world.commit(&revoke(2));
     world.commit(&revoke(2));
     assert!(world.ledger.key(&[1; 32]).unwrap().revoked);
-    assert!(world.one(T0, &create(1, Role::App, None)).first.is_some(), "it's not made anew");
+    assert!(world.one(T0, &create(1, Role::App, None)).first.is_some(), "it isn't created again");
     assert!(world.ledger.key(&[1; 32]).unwrap().revoked);
     assert_eq!(world.ledger.key(&[9; 32]).map(|key| key.key), Some(OPERATOR_KEY));
     world.commit(&revoke(1));
@@ -100,7 +100,7 @@ fn a_revoked_key_stays_known_as_revoked() {
 }
 
 #[test]
-fn what_an_atomic_group_did_to_keys_is_undone_with_it() {
+fn a_failed_group_undoes_its_changes_of_keys() {
     let mut world = shop();
     world.commit(&create(1, Role::App, None));
     let keys = world.ledger.keys();
@@ -109,5 +109,5 @@ fn what_an_atomic_group_did_to_keys_is_undone_with_it() {
     assert_eq!(codes, [failed, failed, failed, Some(KeyNotFound)]);
     assert_eq!(world.ledger.keys(), keys);
     assert_eq!(world.ledger.key(&[2; 32]), None);
-    assert_eq!(world.commit(&create(3, Role::App, None)), 3, "no number is lost");
+    assert_eq!(world.commit(&create(3, Role::App, None)), 3, "no number is skipped");
 }

@@ -1,4 +1,4 @@
-//! Refunds: only of payments, in parts, never above the payment, and each rule has its code.
+//! Refunds: only of payments, in parts, never more than the payment, and each rule has its code.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,13 @@ use evenkeel_wire::{
 };
 use proptest::prelude::*;
 
-use super::{precedence::documented, shop::*, world::*};
+use super::precedence::documented;
+use crate::tests::support::{shop::*, world::*};
 
-/// What has happened besides the payment, what is asked then, and the answer.
+/// Commands after the payment, the command to be judged, and its answer.
 type Row = (Vec<Command>, Command, Rejection);
 
-/// One for each rejection, in the order of precedence; each breaks later rules too where it can.
+/// One row per rejection, in the order of precedence; each breaks later rules as well if possible.
 fn rows() -> Vec<Row> {
     let cashed_out = || moves(20, CashOut, (MERCHANT, BANK), 100);
     let frozen = || becomes(21, MERCHANT, Frozen);
@@ -88,7 +89,7 @@ fn each_broken_rule_has_its_code_and_the_first_one_is_the_answer() {
 }
 
 #[test]
-fn a_payment_is_paid_back_in_parts_until_nothing_is_left() {
+fn a_payment_is_refunded_in_parts_until_nothing_is_left() {
     let mut world = shop();
     for (number, amount, moved, left) in
         [(10, Some(30), 30, 70), (11, Some(30), 30, 40), (12, None, 40, 0)]
@@ -107,7 +108,7 @@ fn a_payment_is_paid_back_in_parts_until_nothing_is_left() {
 }
 
 #[test]
-fn what_was_captured_is_refunded_and_not_what_was_held() {
+fn the_captured_amount_is_refunded_and_not_the_held_one() {
     let mut world = shop();
     world.commit(&hold(10, 50));
     world.commit(&capture(11, 10, 20));
@@ -117,14 +118,14 @@ fn what_was_captured_is_refunded_and_not_what_was_held() {
 }
 
 #[test]
-fn of_two_refunds_that_race_one_wins() {
+fn one_of_two_concurrent_refunds_wins() {
     for amounts in [[Some(60), Some(60)], [None, None], [Some(100), None], [Some(1), None]] {
         let mut world = shop();
         let both = [refund(10, PAYMENT, amounts[0]), refund(11, PAYMENT, amounts[1])];
         let answers = world.entry(T0, &both);
         let won = |at: usize| code(&answers[at]).is_none();
         assert!(won(0));
-        // Only the last pair leaves something for the second.
+        // Only the last pair leaves enough for the second.
         assert_eq!(won(1), amounts[0] == Some(1), "{amounts:?}");
         assert!(world.ledger.refunded_total(id(0, PAYMENT)) <= 100);
         assert_eq!(world.posted(WALLET) + world.posted(MERCHANT), 1_000);
@@ -132,7 +133,7 @@ fn of_two_refunds_that_race_one_wins() {
 }
 
 #[test]
-fn a_frozen_wallet_is_paid_back() {
+fn a_frozen_wallet_gets_refunds() {
     let mut world = shop();
     world.commit(&becomes(8, WALLET, Frozen));
     world.commit(&refund(9, PAYMENT, 100));
@@ -140,7 +141,7 @@ fn a_frozen_wallet_is_paid_back() {
 }
 
 #[test]
-fn a_refund_counts_for_no_limit_of_debits() {
+fn limits_of_debits_do_not_apply_to_refunds() {
     let mut world = shop();
     let limits = evenkeel_wire::account::Limits {
         per_transfer: LimitChange::Set(Amount(0)),
@@ -151,11 +152,15 @@ fn a_refund_counts_for_no_limit_of_debits() {
     world.commit(&Command::SetLimits(change));
     world.commit(&refund(9, PAYMENT, 100));
     assert_eq!(world.ledger.account(MERCHANT).unwrap().debited_today, 0);
-    assert_eq!(world.ledger.account(WALLET).unwrap().debited_today, 100, "it isn't given back");
+    assert_eq!(
+        world.ledger.account(WALLET).unwrap().debited_today,
+        100,
+        "the payment still counts"
+    );
 }
 
 #[test]
-fn what_an_atomic_group_refunded_is_undone_with_it() {
+fn a_failed_group_undoes_its_refunds() {
     let mut world = shop();
     world.commit(&hold(20, 50));
     world.commit(&refund(10, PAYMENT, 10));
@@ -167,7 +172,8 @@ fn what_an_atomic_group_refunded_is_undone_with_it() {
         refund(14, 13, 7),
         refund(15, PAYMENT, 60),
     ];
-    // The reversal finds too little in the wallet; without it, the last refund finds too little of the payment.
+    // The reversal fails on the funds of the wallet; without it, the last refund exceeds the
+    // payment.
     let codes = world.atomic(&refunded);
     let failed = Some(BatchFailed);
     assert_eq!(codes, [failed, Some(InsufficientFunds), failed, failed, failed]);
@@ -176,7 +182,7 @@ fn what_an_atomic_group_refunded_is_undone_with_it() {
     let without: Vec<_> = without.into_iter().map(|(_, command)| command.clone()).collect();
     let codes = world.atomic(&without);
     assert_eq!(codes, [failed, failed, failed, Some(RefundExceedsPayment)]);
-    assert_ne!(before, after_one, "the position has moved on");
+    assert_ne!(before, after_one, "the position advanced");
     assert_eq!(world.ledger.refunded_total(id(0, PAYMENT)), 10);
     assert_eq!(world.ledger.refunded_total(id(0, 13)), 0);
     let committed = world.atomic(&without[..3]);
@@ -186,12 +192,12 @@ fn what_an_atomic_group_refunded_is_undone_with_it() {
 }
 
 #[test]
-fn a_payment_whose_facts_cannot_be_read_stops_the_ledger() {
+fn a_payment_that_cannot_be_read_is_a_fault() {
     let mut world = shop();
     world.seal();
     world.journal.broken = true;
-    let unwell = world.try_body(T0, body(&[refund(9, PAYMENT, 5)])).unwrap_err();
-    assert_eq!(unwell.to_string(), "the disk is gone");
+    let fault = world.try_body(T0, body(&[refund(9, PAYMENT, 5)])).unwrap_err();
+    assert_eq!(fault.to_string(), "the disk failed");
     assert!(world.ledger.fault().is_some());
 }
 
@@ -214,8 +220,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever comes, and wherever payments and first answers are found, no payment is paid back more than once; a node
-    /// that has forgotten everything decides as one that remembers.
+    /// Refunds never exceed their payment, with payments and first answers in memory or in the
+    /// journal; a node that forgot all ids decides like one that didn't.
     #[test]
     fn refunds_never_exceed_their_payment(steps in steps()) {
         let (mut remembering, mut forgetting) = (shop(), shop());

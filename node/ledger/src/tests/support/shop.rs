@@ -1,4 +1,4 @@
-//! A shop with a customer who has paid, and short words for what may come after that.
+//! A shop with a customer who has paid, and short constructors of later commands.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, LimitChange, Limits, SetLimits, SetStatus},
@@ -21,13 +21,13 @@ pub(crate) const MERCHANT: AccountId = account(3);
 pub(crate) const FEE: AccountId = account(4);
 pub(crate) const ISSUER: AccountId = account(5);
 
-/// The ids of what has happened already: the customer has topped up 1,000 and paid 100.
+/// The ids of earlier commands: the customer topped up 1,000 and paid 100.
 pub(crate) const TOP_UP: u128 = 1;
 pub(crate) const PAYMENT: u128 = 2;
 
-/// As ids are chosen within a test: not yet expired after a few seconds.
+/// The ids in a test: they expire after more than a few seconds.
 pub(crate) fn shop() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     for (account, kind) in [
         (BANK, AccountKind::Bank),
         (WALLET, AccountKind::Wallet),
@@ -43,7 +43,7 @@ pub(crate) fn shop() -> World {
 }
 
 impl World {
-    /// Decides a new command in an entry of its own; gives the amount that it was about.
+    /// Commits a new command in an entry of its own; gives the amount of its outcome.
     pub(crate) fn commit(&mut self, command: &Command) -> u64 {
         let answer = self.one(T0, command);
         assert_eq!(code(&answer), None, "{command:?}");
@@ -61,7 +61,7 @@ impl World {
         answers.iter().map(code).collect()
     }
 
-    /// Everything so far is in sealed segments, and memory holds none of it.
+    /// Seals all entries so far, and forgets all ids in memory.
     pub(crate) fn seal(&mut self) {
         self.journal.sealed_through = self.ledger.position();
         self.forget_everything();

@@ -10,11 +10,12 @@ use evenkeel_wire::{
     transfer::{Text, TransferKind::*},
 };
 
-use super::{precedence::documented, shop::*, world::*};
+use super::precedence::documented;
+use crate::tests::support::{shop::*, world::*};
 
 type Row = (Vec<Command>, Command, Rejection);
 
-/// One for each rejection, in the order of precedence; each breaks later rules too where it can.
+/// One row per rejection, in the order of precedence; each breaks later rules as well if possible.
 fn rows() -> Vec<Row> {
     let other = |id| Command::Reversal(Reversal { id, transfer: id, reason: Text::default() });
     let early = i64::try_from(TOLERANCE_MS).unwrap() + 1;
@@ -87,7 +88,7 @@ fn each_broken_rule_has_its_code_and_the_first_one_is_the_answer() {
 }
 
 #[test]
-fn each_reversible_movement_is_undone_whole_and_once() {
+fn each_reversible_movement_is_reversed_completely_and_once() {
     for (kind, parties) in [
         (TopUp, (BANK, WALLET)),
         (CashOut, (WALLET, BANK)),
@@ -102,7 +103,7 @@ fn each_reversible_movement_is_undone_whole_and_once() {
         assert_ne!(world.ledger.totals().assets, totals);
         let answer = world.one(T0, &reversal(9, 8));
         assert_eq!((code(&answer), answer.outcome.amount), (None, 70), "{kind}");
-        assert_eq!(answer.outcome.credit_after, world.posted(parties.0), "it goes the other way");
+        assert_eq!(answer.outcome.credit_after, world.posted(parties.0), "the money moves back");
         assert_eq!(answer.outcome.debit_after, world.posted(parties.1));
         assert_eq!(world.ledger.totals().assets, totals, "{kind}");
         assert_eq!(world.ledger.reversed_by(id(0, 8)), Some(id(0, 9)));
@@ -113,7 +114,7 @@ fn each_reversible_movement_is_undone_whole_and_once() {
 }
 
 #[test]
-fn of_two_reversals_that_race_one_wins() {
+fn one_of_two_concurrent_reversals_wins() {
     let mut world = shop();
     world.commit(&moves(8, Fee, (WALLET, FEE), 70));
     let answers = world.entry(T0, &[reversal(9, 8), reversal(10, 8)]);
@@ -121,9 +122,9 @@ fn of_two_reversals_that_race_one_wins() {
     assert_eq!(codes, [None, Some(AlreadyReversed)]);
 }
 
-/// The account that was paid may be frozen when its money goes back to it, not when it has to pay back.
+/// An account that is paid back may be frozen; one that pays back must not be.
 #[test]
-fn a_frozen_account_is_paid_back_and_pays_nothing_back() {
+fn a_frozen_account_is_paid_back_but_pays_nothing_back() {
     let mut world = shop();
     world.commit(&moves(8, Fee, (WALLET, FEE), 70));
     world.commit(&becomes(9, WALLET, Frozen));
@@ -132,7 +133,7 @@ fn a_frozen_account_is_paid_back_and_pays_nothing_back() {
 }
 
 #[test]
-fn what_an_atomic_group_reversed_is_undone_with_it() {
+fn a_failed_group_undoes_its_reversals() {
     let mut world = shop();
     world.commit(&moves(8, Fee, (WALLET, FEE), 70));
     let codes = world.atomic(&[reversal(9, 8), reversal(10, 8)]);

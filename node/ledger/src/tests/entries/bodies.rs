@@ -1,22 +1,22 @@
-//! Entries that no primary makes stop the node; passing entries only move the position on.
+//! Entries that no primary makes are faults; entries without commands only advance the position.
 
 use evenkeel_wire::{
     account::AccountKind, codec, entry::EntryBuilder, id::OPERATOR_KEY, transfer::TransferKind,
 };
 
-use super::world::*;
 use crate::AppliedCounts;
+use crate::tests::support::world::*;
 
-fn refused(what: &str, body: Vec<u8>) {
-    let mut world = World::founded();
+fn check_fault(what: &str, body: Vec<u8>) {
+    let mut world = World::bootstrapped();
     let position = world.next_position();
     let answers_of_others = world.one(T0, &open(account(9), AccountKind::Bank, "KRW", ""));
     let mut answers = vec![answers_of_others];
     let head = head(position + 1, T0);
-    let unwell = world.ledger.apply(&head, &body, &mut world.journal, &mut answers).unwrap_err();
-    let text = unwell.to_string();
+    let fault = world.ledger.apply(&head, &body, &mut world.journal, &mut answers).unwrap_err();
+    let text = fault.to_string();
     assert!(text.contains(what) && text.starts_with("position 2"), "{text}");
-    assert_eq!(answers, [answers_of_others], "answers of a half applied entry are taken back");
+    assert_eq!(answers, [answers_of_others], "answers of a half applied entry are removed");
 }
 
 #[test]
@@ -27,24 +27,24 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
         builder.push(OPERATOR_KEY, false, commands, bytes);
         builder.finish()
     };
-    refused("shorter than its head", vec![1, 0, 0]);
-    refused("rules", vec![9, 0, 0, 0, 0, 0, 0, 0]);
-    refused("more commands", group(0, &command));
-    refused("fewer commands", group(2, &command));
-    refused("no command", group(1, &[77]));
-    refused("missing", group(1, &command[..command.len() - 1]));
+    check_fault("shorter than its head", vec![1, 0, 0]);
+    check_fault("rules", vec![9, 0, 0, 0, 0, 0, 0, 0]);
+    check_fault("more commands", group(0, &command));
+    check_fault("fewer commands", group(2, &command));
+    check_fault("no command", group(1, &[77]));
+    check_fault("missing", group(1, &command[..command.len() - 1]));
     let mut trailing = group(1, &command);
     trailing.push(0);
-    refused("bytes follow", trailing);
+    check_fault("bytes follow", trailing);
 }
 
 #[test]
 fn positions_have_no_gaps() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.ledger.skip_entry(&head(1, T0)).unwrap();
     assert_eq!(world.ledger.position(), Some(1));
     for (position, expected) in [(1, 2), (3, 2)] {
-        let mut world = World::founded();
+        let mut world = World::bootstrapped();
         world.ledger.skip_entry(&head(1, T0)).unwrap();
         let what = world
             .ledger
@@ -64,14 +64,14 @@ fn nothing_is_decided_before_genesis() {
         let mut world = World::empty();
         world.entry(T0, &[]);
         assert_eq!(world.ledger.totals().assets, []);
-        let unwell = world.try_body(T0, body(&[command])).unwrap_err();
-        assert_eq!(unwell.to_string(), "position 1: a command before genesis");
+        let fault = world.try_body(T0, body(&[command])).unwrap_err();
+        assert_eq!(fault.to_string(), "position 1: a command before genesis");
     }
 }
 
 #[test]
-fn a_passing_entry_moves_position_and_time_on() {
-    let mut world = World::founded();
+fn an_entry_without_commands_advances_position_and_time() {
+    let mut world = World::bootstrapped();
     let before = world.ledger.digest();
     world.ledger.skip_entry(&head(1, T0 + 5)).unwrap();
     assert_eq!(world.ledger.last_entry(), Some(&head(1, T0 + 5)));
@@ -83,8 +83,8 @@ fn a_passing_entry_moves_position_and_time_on() {
 }
 
 #[test]
-fn an_entry_is_counted() {
-    let mut world = World::founded();
+fn commands_are_counted() {
+    let mut world = World::bootstrapped();
     let (bank, wallet) = (account(1), account(2));
     let pay = |number, amount| {
         transfer(id(0, number), TransferKind::TopUp, (bank, wallet), amount, "KRW")

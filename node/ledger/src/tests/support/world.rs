@@ -1,4 +1,4 @@
-//! A ledger with its journal in memory, and short words for making commands.
+//! A ledger with its journal in memory, and short constructors of commands.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) const T0: u64 = 1_700_000_000_000_001;
 pub(crate) const HORIZON_MS: u64 = 60_000;
 pub(crate) const TOLERANCE_MS: u64 = 5_000;
 
-/// All entries, and which of them are sealed.
+/// All entries, and how many of them are sealed.
 #[derive(Clone, Default)]
 pub(crate) struct Journal {
     pub(crate) entries: Vec<(EntryHead, Vec<u8>)>,
@@ -47,7 +47,7 @@ impl JournalLookup for Journal {
     ) -> Result<RecordedCommand, LedgerFault> {
         self.recorded_asked += 1;
         if self.broken {
-            return Err(LedgerFault::new("the disk is gone"));
+            return Err(LedgerFault::new("the disk failed"));
         }
         let (head, body) = &self.entries[usize::try_from(position).unwrap()];
         let (_, bytes) = commands_of(body).swap_remove(usize::from(command));
@@ -57,7 +57,7 @@ impl JournalLookup for Journal {
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
         self.sealed_asked += 1;
         if self.broken {
-            return Err(LedgerFault::new("the disk is gone"));
+            return Err(LedgerFault::new("the disk failed"));
         }
         let found = self.firsts.get(&id.number()).copied();
         Ok(found.filter(|(position, ..)| Some(*position) <= self.sealed_through))
@@ -65,7 +65,7 @@ impl JournalLookup for Journal {
 }
 
 impl Journal {
-    /// Keeps what an entry's recorded ids were answered, as the indexes will.
+    /// Keeps the first answers to an entry's recorded ids, as the indexes do.
     fn index(&mut self, ledger: &Ledger, position: u64) {
         let (_, body) = &self.entries[usize::try_from(position).unwrap()];
         let Some(decided) = ledger.outcomes_of(position) else { return };
@@ -96,12 +96,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Nothing applied yet.
+    /// An empty ledger.
     pub(crate) fn empty() -> Self {
         Self { ledger: Ledger::new(MemoryAdvice::NONE), journal: Journal::default() }
     }
 
-    /// Nothing applied yet, hashing with these seeds.
+    /// An empty ledger with these hash seeds.
     pub(crate) fn seeded(seeds: [u64; 2]) -> Self {
         Self {
             ledger: Ledger::with_tables(Tables::new(HashSeed::fixed(seeds), MemoryAdvice::NONE)),
@@ -109,8 +109,8 @@ impl World {
         }
     }
 
-    /// Genesis applied at [`T0`].
-    pub(crate) fn founded() -> Self {
+    /// A ledger with its genesis, applied at [`T0`].
+    pub(crate) fn bootstrapped() -> Self {
         let mut world = Self::empty();
         world.entry(T0, &[Command::Genesis(Box::new(genesis()))]);
         world
@@ -164,7 +164,7 @@ impl World {
         Some(answers)
     }
 
-    /// Leaves no id in memory, as after a start from a checkpoint.
+    /// Forgets all ids in memory, as a start from a checkpoint does.
     pub(crate) fn forget_everything(&mut self) {
         let newest_ms = self.ledger.time() / 1_000 + TOLERANCE_MS;
         self.ledger.tables.recent.forget_before_checkpoint(newest_ms);
@@ -215,7 +215,7 @@ pub(crate) fn body(commands: &[Command]) -> Vec<u8> {
     body_of(&groups)
 }
 
-/// Of groups that keys asked for, each for itself.
+/// A body of non-atomic groups, each with the key of its caller.
 pub(crate) fn body_by(groups: &[(KeyId, &[Command])]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
     for (key, commands) in groups {
@@ -225,7 +225,7 @@ pub(crate) fn body_by(groups: &[(KeyId, &[Command])]) -> Vec<u8> {
     builder.finish()
 }
 
-/// Of groups: whether they're atomic, and their commands.
+/// A body of groups: whether each is atomic, and its commands.
 pub(crate) fn body_of(groups: &[(bool, Vec<Command>)]) -> Vec<u8> {
     let mut builder = EntryBuilder::new();
     for (atomic, commands) in groups {
@@ -256,7 +256,7 @@ pub(crate) const fn account(number: u128) -> AccountId {
     AccountId::new(number)
 }
 
-/// An id made this many milliseconds after [`T0`]'s, told apart by a number.
+/// An id with the time [`T0`] plus this many milliseconds, and a number.
 pub(crate) fn id(after_ms: i64, number: u128) -> CommandId {
     let milliseconds = (T0 / 1_000).checked_add_signed(after_ms).unwrap();
     CommandId::from_parts(milliseconds, number)
@@ -291,7 +291,7 @@ pub(crate) fn transfer(
     })
 }
 
-/// A new answer's code.
+/// The code of a new answer.
 pub(crate) fn code(answer: &Answer) -> Option<Rejection> {
     assert_eq!(answer.first, None, "not a replay");
     answer.outcome.rejection

@@ -1,4 +1,4 @@
-//! What the ledger keeps besides accounts is in checkpoint and digest.
+//! The tables besides the accounts are part of checkpoint, digest and audit.
 
 use evenkeel_wire::{
     command::Command,
@@ -7,7 +7,7 @@ use evenkeel_wire::{
     transfer::TransferKind::*,
 };
 
-use super::{shop::*, world::*};
+use crate::tests::support::{shop::*, world::*};
 use crate::{
     AuditProgress, CheckpointLoader, CheckpointMarker, CheckpointRow, MemoryAdvice,
     tables::days::flows::Flow,
@@ -16,13 +16,13 @@ use crate::{
 /// A refund, a reversal, keys, a closed day and one under way.
 fn busy() -> World {
     let mut world = shop();
-    for command in happenings() {
+    for command in events() {
         world.commit(&command);
     }
     world
 }
 
-fn happenings() -> Vec<Command> {
+fn events() -> Vec<Command> {
     vec![
         refund(10, PAYMENT, 30),
         moves(11, Fee, (WALLET, FEE), 7),
@@ -40,7 +40,7 @@ fn happenings() -> Vec<Command> {
     ]
 }
 
-/// All rows, and what they're told to be.
+/// All rows, and their marker.
 fn checkpoint(world: &mut World) -> (Vec<CheckpointRow>, CheckpointMarker) {
     let head = world.ledger.checkpoint_begin(true).unwrap();
     let mut rows = Vec::new();
@@ -63,7 +63,7 @@ fn load(
 }
 
 #[test]
-fn a_ledger_that_was_loaded_goes_on_as_the_one_that_never_stopped() {
+fn a_loaded_ledger_continues_like_one_that_never_stopped() {
     let mut whole = busy();
     let mut loaded = load(checkpoint(&mut whole), &whole).unwrap();
     assert_eq!(loaded.ledger.digest(), whole.ledger.digest());
@@ -93,12 +93,12 @@ fn a_ledger_that_was_loaded_goes_on_as_the_one_that_never_stopped() {
     }
 }
 
-/// The rows of a later checkpoint over those of an earlier one are those of a whole one.
+/// The rows of an earlier checkpoint, replaced by those of a later one, make a complete one.
 #[test]
 fn only_what_changed_is_copied_again() {
     let mut world = shop();
     let (mut rows, _) = checkpoint(&mut world);
-    for command in happenings() {
+    for command in events() {
         world.commit(&command);
         let head = world.ledger.checkpoint_begin(false).unwrap();
         assert!(!head.all);
@@ -124,7 +124,7 @@ fn name(row: &CheckpointRow) -> String {
 }
 
 #[test]
-fn a_table_that_lacks_a_row_or_has_a_changed_one_is_refused() {
+fn missing_and_changed_rows_are_refused() {
     let mut world = busy();
     let (rows, marker) = checkpoint(&mut world);
     assert!(load((rows.clone(), marker.clone()), &world).is_ok());
@@ -155,8 +155,8 @@ fn every_table_is_part_of_the_digest() {
     let changes: &[fn(&mut World)] = &[
         |world| drop(world.ledger.tables.refunds.add(id(0, PAYMENT), 1, 100)),
         |world| world.ledger.tables.reversals.remove_reversal(id(0, 11)),
-        |world| drop(world.ledger.tables.keys.set_revoked(KeyId(2), false)),
-        |world| drop(world.ledger.tables.keys.set_revoked(KeyId(1), true)),
+        |world| world.ledger.tables.revoke_key(KeyId(1)),
+        |world| assert!(world.ledger.tables.keys.set_revoked(KeyId(2), false)),
         |world| world.ledger.tables.days.count_movement(Flow::from_number(0).unwrap(), 0, 1),
     ];
     for (number, change) in changes.iter().enumerate() {
@@ -168,7 +168,7 @@ fn every_table_is_part_of_the_digest() {
 }
 
 #[test]
-fn an_audit_in_the_smallest_slices_looks_at_every_table() {
+fn an_audit_in_the_smallest_slices_checks_every_table() {
     let mut world = busy();
     let rows = 5 + 1 + 1 + 1 + 3 + 1;
     let slices = (1..).find(|_| {

@@ -1,4 +1,4 @@
-//! Holds: taken once or given back, whichever comes first; told as stories. The order of checks is in `precedence`.
+//! Holds: captured or released, once. The order of checks is tested in `precedence`.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -9,8 +9,8 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{commands::*, world::*};
 use crate::AuditProgress;
+use crate::tests::support::{commands::*, world::*};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
@@ -19,7 +19,7 @@ const PARTIES: (AccountId, AccountId) = (WALLET, SHOP);
 const HOUR_MS: u64 = 3_600_000;
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(BANK, AccountKind::Bank, "KRW");
     world.open(WALLET, AccountKind::Wallet, "KRW");
     world.open(SHOP, AccountKind::Merchant, "KRW");
@@ -32,7 +32,7 @@ fn held(number: u128) -> CommandId {
     id(0, number)
 }
 
-fn take_up(world: &mut World, number: u128, amount: u64, expires_in_ms: u64) {
+fn place(world: &mut World, number: u128, amount: u64, expires_in_ms: u64) {
     let answer = world.one(T0, &hold(held(number), PARTIES, amount, expires_in_ms));
     assert_eq!(code(&answer), None);
     assert_eq!(answer.outcome, committed(0, amount, (0, 0)));
@@ -42,8 +42,8 @@ fn committed(index: u16, amount: u64, (debit_after, credit_after): (i64, i64)) -
     Outcome { index, rejection: None, amount, debit_after, credit_after }
 }
 
-/// Posted and held of the wallet, posted of the shop, and the holds that are for it.
-fn standing(world: &World) -> (i64, i64, i64, u32) {
+/// Posted and held amount of the wallet, posted amount and incoming holds of the shop.
+fn amounts(world: &World) -> (i64, i64, i64, u32) {
     let wallet = world.ledger.account(WALLET).unwrap();
     let shop = world.ledger.tables.accounts.find(SHOP).unwrap();
     let incoming = world.ledger.tables.accounts.account_state(shop).extra.incoming_holds;
@@ -51,10 +51,10 @@ fn standing(world: &World) -> (i64, i64, i64, u32) {
 }
 
 #[test]
-fn what_is_held_stays_posted_and_is_not_available() {
+fn a_held_amount_stays_posted_and_is_not_available() {
     let mut world = world();
-    take_up(&mut world, 10, 700, HOUR_MS);
-    assert_eq!(standing(&world), (1_000, 700, 0, 1));
+    place(&mut world, 10, 700, HOUR_MS);
+    assert_eq!(amounts(&world), (1_000, 700, 0, 1));
     let pay = |number, amount| {
         transfer(id(0, number), TransferKind::CashOut, (WALLET, BANK), amount, "KRW")
     };
@@ -66,14 +66,14 @@ fn what_is_held_stays_posted_and_is_not_available() {
 }
 
 #[test]
-fn a_capture_takes_what_it_names_and_releases_the_rest() {
+fn a_capture_takes_its_amount_and_releases_the_rest() {
     for (amount, taken) in [(None, 700), (Some(700), 700), (Some(1), 1), (Some(699), 699)] {
         let mut world = world();
-        take_up(&mut world, 10, 700, HOUR_MS);
+        place(&mut world, 10, 700, HOUR_MS);
         let answer = world.one(T0, &capture(id(0, 20), held(10), amount));
         let paid = i64::try_from(taken).unwrap();
         assert_eq!(answer.outcome, committed(0, taken, (1_000 - paid, paid)));
-        assert_eq!(standing(&world), (1_000 - paid, 0, paid, 0));
+        assert_eq!(amounts(&world), (1_000 - paid, 0, paid, 0));
         assert_eq!(world.ledger.open_hold(held(10)), None);
         let position = world.ledger.position().unwrap();
         assert_eq!(world.ledger.find_recent_resolution(held(10)), Some((position, 0)));
@@ -90,7 +90,7 @@ fn a_hold_is_closed_once() {
     for first in closings {
         for second in closings {
             let mut world = world();
-            take_up(&mut world, 10, 700, HOUR_MS);
+            place(&mut world, 10, 700, HOUR_MS);
             let answers = world.entry(T0, &[first(20), second(21), first(20)]);
             assert_eq!(code(&answers[0]), None);
             assert_eq!(code(&answers[1]), Some(Rejection::HoldNotOpen));
@@ -101,12 +101,12 @@ fn a_hold_is_closed_once() {
 }
 
 #[test]
-fn what_is_given_back_is_available_again() {
+fn a_released_amount_is_available_again() {
     let mut world = world();
-    take_up(&mut world, 10, 700, HOUR_MS);
+    place(&mut world, 10, 700, HOUR_MS);
     let answer = world.one(T0, &void(id(0, 20), held(10)));
     assert_eq!(answer.outcome, committed(0, 700, (0, 0)));
-    assert_eq!(standing(&world), (1_000, 0, 0, 0));
+    assert_eq!(amounts(&world), (1_000, 0, 0, 0));
     assert_eq!(world.ledger.open_hold(held(10)), None);
 }
 
@@ -116,7 +116,7 @@ fn a_hold_expires_by_the_entrys_time_before_its_release_is_written() {
     for (time, expected) in [(at - 1, None), (at, Some(Rejection::HoldNotOpen))] {
         for command in [capture(id(0, 20), held(10), None), void(id(0, 20), held(10))] {
             let mut world = world();
-            take_up(&mut world, 10, 700, 5_000);
+            place(&mut world, 10, 700, 5_000);
             assert_eq!(world.ledger.open_hold(held(10)).unwrap().expires_at, at);
             assert_eq!(code(&world.one(time, &command)), expected, "{command:?}");
             let open = expected.is_some();
@@ -125,7 +125,7 @@ fn a_hold_expires_by_the_entrys_time_before_its_release_is_written() {
                 open,
                 "its release isn't written"
             );
-            assert_eq!(standing(&world).1, if open { 700 } else { 0 });
+            assert_eq!(amounts(&world).1, if open { 700 } else { 0 });
         }
     }
 }
@@ -133,8 +133,8 @@ fn a_hold_expires_by_the_entrys_time_before_its_release_is_written() {
 #[test]
 fn only_open_and_due_holds_are_released() {
     let mut world = world();
-    take_up(&mut world, 10, 100, 5_000);
-    take_up(&mut world, 11, 200, 6_000);
+    place(&mut world, 10, 100, 5_000);
+    place(&mut world, 11, 200, 6_000);
     let passed = Answer { outcome: committed(Outcome::NO_INDEX, 0, (0, 0)), first: None };
     let digest =
         |world: &World| (world.ledger.tables.accounts.digest, world.ledger.tables.outcomes);
@@ -147,17 +147,17 @@ fn only_open_and_due_holds_are_released() {
     assert_eq!(answers[0], passed, "not due");
     assert_eq!(answers[1].outcome, committed(0, 100, (0, 0)));
     assert_eq!(answers[2], passed, "not open");
-    assert_eq!(standing(&world), (1_000, 200, 0, 1));
+    assert_eq!(amounts(&world), (1_000, 200, 0, 1));
     assert_eq!(world.ledger.find_recent_resolution(held(10)), Some((8, 1)));
     let decided = world.ledger.outcomes_of(8).unwrap();
     assert!(decided.iter().all(|decided| decided.outcome.index != 0 || decided.is_recorded()));
 }
 
 #[test]
-fn due_holds_come_by_time_and_id() {
+fn due_holds_are_ordered_by_time_and_id() {
     let mut world = world();
     for (number, expires_in_ms) in [(12, 3), (10, 3), (11, 2), (13, 9)] {
-        take_up(&mut world, number, 1, expires_in_ms);
+        place(&mut world, number, 1, expires_in_ms);
     }
     let due =
         |world: &World, after_ms: u64, max| world.ledger.due_holds(T0 + after_ms * 1_000, max);
@@ -174,9 +174,9 @@ fn due_holds_come_by_time_and_id() {
 }
 
 #[test]
-fn a_frozen_wallets_hold_can_be_given_back_but_not_taken() {
+fn a_frozen_wallets_hold_can_be_voided_but_not_captured() {
     let frozen = |world: &mut World| {
-        take_up(world, 10, 700, 5_000);
+        place(world, 10, 700, 5_000);
         let freeze = set_status(id(0, 5), WALLET, AccountStatus::Frozen);
         assert_eq!(code(&world.one(T0, &freeze)), None);
     };
@@ -188,18 +188,18 @@ fn a_frozen_wallets_hold_can_be_given_back_but_not_taken() {
     let mut world = self::world();
     frozen(&mut world);
     assert_eq!(code(&world.one(T0 + 5_000_000, &expire(held(10)))), None);
-    assert_eq!(standing(&world), (1_000, 0, 0, 0));
+    assert_eq!(amounts(&world), (1_000, 0, 0, 0));
     // A frozen merchant is paid.
     let mut world = self::world();
-    take_up(&mut world, 10, 700, 5_000);
+    place(&mut world, 10, 700, 5_000);
     world.one(T0, &set_status(id(0, 5), SHOP, AccountStatus::Frozen));
     assert_eq!(code(&world.one(T0, &capture(id(0, 20), held(10), None))), None);
 }
 
 #[test]
-fn nobody_closes_while_something_is_held() {
+fn accounts_with_holds_cannot_be_closed() {
     let mut world = world();
-    take_up(&mut world, 10, 1_000, HOUR_MS);
+    place(&mut world, 10, 1_000, HOUR_MS);
     let close = |number, account| set_status(id(0, number), account, AccountStatus::Closed);
     let not_empty = Some(Rejection::AccountNotEmpty);
     assert_eq!(code(&world.one(T0, &close(30, SHOP))), not_empty, "nothing posted, one incoming");
@@ -209,25 +209,25 @@ fn nobody_closes_while_something_is_held() {
 }
 
 #[test]
-fn holds_keep_within_the_largest_amount() {
+fn held_amounts_are_at_most_the_largest_amount() {
     let mut world = world();
     let top_up = transfer(id(0, 2), TransferKind::TopUp, (BANK, WALLET), AMOUNT_MAX - 1_000, "KRW");
     assert_eq!(code(&world.one(T0, &top_up)), None);
-    take_up(&mut world, 10, AMOUNT_MAX, HOUR_MS);
+    place(&mut world, 10, AMOUNT_MAX, HOUR_MS);
     let broke = Some(Rejection::InsufficientFunds);
     assert_eq!(code(&world.one(T0, &hold(held(11), PARTIES, 1, HOUR_MS))), broke);
     let max = i64::try_from(AMOUNT_MAX).unwrap();
-    assert_eq!(standing(&world), (max, max, 0, 1));
+    assert_eq!(amounts(&world), (max, max, 0, 1));
     assert_eq!(code(&world.one(T0, &capture(id(0, 20), held(10), None))), None);
-    assert_eq!(standing(&world), (0, 0, max, 0));
+    assert_eq!(amounts(&world), (0, 0, max, 0));
 }
 
-/// Closed holds aren't in memory: that there was one is looked up like any other id.
+/// Closed holds aren't in memory: they are looked up like any other id.
 #[test]
-fn a_closed_hold_is_told_apart_from_none_for_ever() {
+fn a_closed_hold_and_an_unknown_one_differ_forever() {
     let mut world = world();
-    take_up(&mut world, 10, 5, HOUR_MS);
-    take_up(&mut world, 11, 5, HOUR_MS);
+    place(&mut world, 10, 5, HOUR_MS);
+    place(&mut world, 11, 5, HOUR_MS);
     world.one(T0, &capture(id(0, 20), held(10), None));
     let top_ups: Vec<_> = (0..u128::try_from(COMMANDS_MAX).unwrap())
         .map(|number| {
@@ -255,18 +255,18 @@ fn a_closed_hold_is_told_apart_from_none_for_ever() {
 }
 
 #[test]
-fn a_disagreement_about_what_is_held_stops_the_ledger() {
+fn a_disagreement_about_held_amounts_is_a_fault() {
     let mut world = world();
-    take_up(&mut world, 10, 700, HOUR_MS);
+    place(&mut world, 10, 700, HOUR_MS);
     let amiss = crate::OpenHold { amount: 699, ..world.ledger.open_hold(held(10)).unwrap() };
     world.ledger.tables.holds.set(held(10), Some(amiss));
-    let unwell = world.try_body(T0, body(&[])).unwrap_err();
+    let fault = world.try_body(T0, body(&[])).unwrap_err();
     assert_eq!(
-        unwell.to_string(),
+        fault.to_string(),
         "position 6: accounts and open holds disagree about the held amounts"
     );
     let mut world = self::world();
-    take_up(&mut world, 10, 700, HOUR_MS);
+    place(&mut world, 10, 700, HOUR_MS);
     let wallet = world.ledger.tables.accounts.find(WALLET).unwrap();
     let number = world.ledger.tables.accounts.row(wallet).extra;
     world.ledger.tables.accounts.extras[usize::try_from(number - 1).unwrap()].held = 699;
@@ -274,7 +274,7 @@ fn a_disagreement_about_what_is_held_stops_the_ledger() {
         match world.ledger.audit_next(1) {
             Ok(AuditProgress::Agreed { .. }) => panic!("it doesn't agree"),
             Ok(AuditProgress::Underway { .. }) => {}
-            Err(unwell) => break unwell.to_string(),
+            Err(fault) => break fault.to_string(),
         }
     };
     assert_eq!(found, "audit at position 5: the rows' held amounts aren't the running sum");

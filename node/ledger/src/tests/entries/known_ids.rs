@@ -1,4 +1,4 @@
-//! Exactly once: a known id gets its first answer again, however old, wherever it's remembered.
+//! Exactly once: a known id of any age gets its first answer again, from memory or from an index.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -11,13 +11,13 @@ use evenkeel_wire::{
     transfer::{Text, TransferKind},
 };
 
-use super::{commands::*, world::*};
+use crate::tests::support::{commands::*, world::*};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(BANK, AccountKind::Bank, "KRW");
     world.open(WALLET, AccountKind::Wallet, "KRW");
     world
@@ -31,7 +31,7 @@ fn cash_out(id: CommandId, amount: u64) -> Command {
     transfer(id, TransferKind::CashOut, (WALLET, BANK), amount, "KRW")
 }
 
-fn replays(answer: &Answer, first: &Answer, world: &World, position: u64) {
+fn check_replay(answer: &Answer, first: &Answer, world: &World, position: u64) {
     assert_eq!(answer.outcome, first.outcome);
     let (head, _) = &world.journal.entries[usize::try_from(position).unwrap()];
     assert_eq!(answer.first, Some(head.stamp()));
@@ -47,9 +47,9 @@ fn a_replay_repeats_the_first_answer_and_moves_nothing() {
     let later = T0 + 1_000_000_000_000;
     for time in [T0, later] {
         let again = world.one(time, &top_up(id(0, 1), 10));
-        replays(&again, &committed, &world, 3);
+        check_replay(&again, &committed, &world, 3);
         let again = world.one(time, &cash_out(id(0, 2), 11));
-        replays(&again, &rejected, &world, 4);
+        check_replay(&again, &rejected, &world, 4);
     }
     assert_eq!(world.posted(WALLET), 100);
 }
@@ -66,7 +66,7 @@ fn other_content_under_a_known_id_is_id_reused_and_recorded_nowhere() {
     for other in [top_up(id(0, 1), 11), Command::Transfer(noted), Command::Transfer(referred)] {
         assert_eq!(code(&world.one(T0, &other)), Some(Rejection::IdReused));
         let again = world.one(T0, &top_up(id(0, 1), 10));
-        replays(&again, &first, &world, 3);
+        check_replay(&again, &first, &world, 3);
     }
     assert_eq!(world.posted(WALLET), 10);
 }
@@ -86,15 +86,15 @@ fn ids_that_come_twice_in_an_entry_are_known_the_second_time() {
         ],
     );
     assert_eq!(code(&answers[0]), None);
-    replays(&answers[1], &answers[0], &world, 3);
+    check_replay(&answers[1], &answers[0], &world, 3);
     assert_eq!(code(&answers[2]), Some(Rejection::IdReused));
     assert_eq!(code(&answers[3]), None);
     assert_eq!(code(&answers[4]), Some(Rejection::InsufficientFunds));
-    replays(&answers[5], &answers[4], &world, 3);
+    check_replay(&answers[5], &answers[4], &world, 3);
     let indexes: Vec<_> = answers.iter().map(|answer| answer.outcome.index).collect();
     assert_eq!(indexes, [0, 0, 1, 2, 3, 3], "replays take no index");
     assert_eq!(world.posted(WALLET), 11);
-    assert_eq!(world.journal.recorded_asked, 0, "the entry itself knows");
+    assert_eq!(world.journal.recorded_asked, 0, "the entry itself has them");
 
     let decided = world.ledger.outcomes_of(3).unwrap();
     let replayed: Vec<_> = decided.iter().map(|decided| decided.replayed).collect();
@@ -103,10 +103,10 @@ fn ids_that_come_twice_in_an_entry_are_known_the_second_time() {
     assert_eq!(recorded, [true, false, false, true, true, false]);
 }
 
-/// A command, and another one under the same id.
+/// A command, and another one with the same id.
 type Pair = fn(CommandId, u64) -> Command;
 
-/// Every command that has an id of its own; the number tells contents apart.
+/// Every kind of command with an id of its own; the number varies the content.
 const PAIRS: &[Pair] = &[
     |id, number| top_up(id, 10 + number),
     |id, number| hold(id, (WALLET, MERCHANT), 10 + number, 5_000),
@@ -138,7 +138,7 @@ fn fee() -> CommandId {
     id(0, 73)
 }
 
-/// With a hold, a payment and a fee.
+/// A ledger with a hold, a payment and a fee.
 fn busy_world() -> World {
     let mut world = world();
     world.open(MERCHANT, AccountKind::Merchant, "KRW");
@@ -156,7 +156,7 @@ fn busy_world() -> World {
 }
 
 #[test]
-fn every_command_replays_and_refuses_other_content_wherever_its_id_is_remembered() {
+fn every_command_replays_from_memory_and_index_and_other_content_is_rejected() {
     for (row, pair) in PAIRS.iter().enumerate() {
         for sealed in [false, true] {
             let mut world = busy_world();
@@ -168,21 +168,21 @@ fn every_command_replays_and_refuses_other_content_wherever_its_id_is_remembered
                 world.seal();
             }
             let digest = world.ledger.tables.accounts.digest;
-            replays(&world.one(T0, &command), &first, &world, position);
+            check_replay(&world.one(T0, &command), &first, &world, position);
             let other = world.one(T0, &pair(id(1, 1), 1));
             assert_eq!(code(&other), Some(Rejection::IdReused), "row {row}");
-            replays(&world.one(T0, &command), &first, &world, position);
+            check_replay(&world.one(T0, &command), &first, &world, position);
             assert_eq!(world.ledger.tables.accounts.digest, digest, "row {row}");
         }
     }
 }
 
-/// What is rejected stays so, though it would be committed by now.
+/// A rejection is replayed, even if the command would be committed by now.
 #[test]
 fn every_command_replays_its_rejection() {
     for (row, pair) in PAIRS.iter().enumerate() {
         for sealed in [false, true] {
-            let mut world = World::founded();
+            let mut world = World::bootstrapped();
             let command = pair(id(1, 1), 0);
             let first = world.one(T0, &command);
             assert!(code(&first).is_some(), "row {row}");
@@ -196,15 +196,15 @@ fn every_command_replays_its_rejection() {
             ] {
                 world.open(account, kind, "KRW");
             }
-            replays(&world.one(T0, &command), &first, &world, 1);
+            check_replay(&world.one(T0, &command), &first, &world, 1);
             assert_eq!(code(&world.one(T0, &pair(id(1, 1), 1))), Some(Rejection::IdReused));
         }
     }
 }
 
-/// One id is one command's, of whichever kind.
+/// Commands of all kinds share one namespace of ids.
 #[test]
-fn kinds_of_commands_share_their_ids() {
+fn all_kinds_of_commands_share_one_namespace_of_ids() {
     for (row, one) in PAIRS.iter().enumerate() {
         for (column, other) in PAIRS.iter().enumerate().filter(|(column, _)| *column != row) {
             let mut world = busy_world();
@@ -216,7 +216,7 @@ fn kinds_of_commands_share_their_ids() {
 }
 
 #[test]
-fn every_command_is_fresh_up_to_both_bounds_and_not_beyond() {
+fn every_command_is_fresh_within_both_bounds() {
     let horizon = i64::try_from(HORIZON_MS).unwrap();
     let tolerance = i64::try_from(TOLERANCE_MS).unwrap();
     for (row, pair) in PAIRS.iter().enumerate() {
@@ -233,7 +233,7 @@ fn every_command_is_fresh_up_to_both_bounds_and_not_beyond() {
 }
 
 #[test]
-fn an_id_is_fresh_up_to_both_bounds_and_not_beyond() {
+fn an_id_is_fresh_within_both_bounds() {
     let horizon = i64::try_from(HORIZON_MS).unwrap();
     let tolerance = i64::try_from(TOLERANCE_MS).unwrap();
     let expired = Some(Rejection::IdExpired);
@@ -250,7 +250,7 @@ fn an_id_is_fresh_up_to_both_bounds_and_not_beyond() {
         let answer = world().one(T0, &top_up(id(after_ms, 1), 10));
         assert_eq!(code(&answer), expected, "{after_ms} ms");
     }
-    // On the millisecond, an id of exactly the horizon's age is fresh.
+    // At a whole millisecond, an id of exactly the horizon's age is fresh.
     let mut world = world();
     assert_eq!(code(&world.one(T0 + 999, &top_up(id(1 - horizon, 1), 10))), None);
     assert_eq!(code(&world.one(T0 + 1_000, &top_up(id(1 - horizon, 2), 10))), expired);
@@ -261,14 +261,14 @@ fn time_never_runs_backwards() {
     let mut world = world();
     let horizon = i64::try_from(HORIZON_MS).unwrap();
     world.one(T0 + 10_000_000, &top_up(id(0, 1), 10));
-    // This entry's own stamp is older; the ledger's time stays.
+    // This entry's stamp is older: the ledger's time doesn't change.
     let answer = world.one(T0, &top_up(id(10_000 - horizon, 2), 10));
     assert_eq!(code(&answer), Some(Rejection::IdExpired));
     assert_eq!(world.ledger.time(), T0 + 10_000_000);
 }
 
 #[test]
-fn an_id_that_was_judged_itself_may_come_again() {
+fn an_id_that_was_rejected_for_its_time_may_come_again() {
     let mut world = world();
     let early = top_up(id(10_000, 1), 10);
     assert_eq!(code(&world.one(T0, &early)), Some(Rejection::IdInFuture));
@@ -288,7 +288,7 @@ fn fill(world: &mut World) -> u64 {
 }
 
 #[test]
-fn sealed_ids_are_answered_from_their_segments() {
+fn sealed_ids_are_answered_from_the_indexes() {
     let mut world = world();
     let committed = world.one(T0, &top_up(id(1, 1), 10));
     let rejected = world.one(T0, &cash_out(id(1, 2), 11));
@@ -297,14 +297,14 @@ fn sealed_ids_are_answered_from_their_segments() {
 
     world.journal.sealed_through = Some(last - 1);
     drop(world.ledger.forget_through(last - 1));
-    assert_eq!(world.ledger.outcomes_of(3), None, "its generation is gone");
+    assert_eq!(world.ledger.outcomes_of(3), None, "its generation is forgotten");
     assert!(world.ledger.outcomes_of(last).is_some(), "the newest is kept");
 
     let years_later = T0 + 3 * 365 * 86_400 * 1_000_000;
     let again = world.one(T0, &top_up(id(1, 1), 10));
-    replays(&again, &committed, &world, 3);
+    check_replay(&again, &committed, &world, 3);
     let again = world.one(years_later, &cash_out(id(1, 2), 11));
-    replays(&again, &rejected, &world, 4);
+    check_replay(&again, &rejected, &world, 4);
     assert_eq!(code(&world.one(years_later, &top_up(id(1, 1), 9))), Some(Rejection::IdReused));
     let expired = Some(Rejection::IdExpired);
     assert_eq!(code(&world.one(years_later, &top_up(id(1, 77), 9))), expired, "found nowhere");
@@ -312,7 +312,7 @@ fn sealed_ids_are_answered_from_their_segments() {
     let asked = world.journal.sealed_asked;
     let fresh = i64::try_from((years_later - T0) / 1_000).unwrap();
     assert_eq!(code(&world.one(years_later, &top_up(id(fresh, 1), 9))), None);
-    assert_eq!(world.journal.sealed_asked, asked, "a fresh id asks no segment");
+    assert_eq!(world.journal.sealed_asked, asked, "a fresh id needs no index");
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn only_whole_sealed_generations_are_forgotten_and_never_the_newest() {
     let last = fill(&mut world);
     world.journal.sealed_through = Some(last);
     drop(world.ledger.forget_through(3));
-    assert!(world.ledger.outcomes_of(3).is_some(), "its generation reaches further");
+    assert!(world.ledger.outcomes_of(3).is_some(), "its generation has later entries");
     drop(world.ledger.forget_through(last));
     assert!(world.ledger.outcomes_of(3).is_none());
     assert_eq!(world.ledger.outcomes_of(last).unwrap().len(), COMMANDS_MAX);
@@ -336,14 +336,14 @@ fn a_lookup_that_fails_stops_the_ledger() {
     let mut world = world();
     world.one(T0, &top_up(id(0, 1), 10));
     world.journal.broken = true;
-    let unwell = world.try_body(T0, body(&[top_up(id(0, 1), 10)])).unwrap_err();
-    assert_eq!(unwell.to_string(), "the disk is gone");
-    assert_eq!(world.ledger.fault(), Some(&unwell));
+    let fault = world.try_body(T0, body(&[top_up(id(0, 1), 10)])).unwrap_err();
+    assert_eq!(fault.to_string(), "the disk failed");
+    assert_eq!(world.ledger.fault(), Some(&fault));
     world.journal.broken = false;
     let head = head(world.next_position(), T0);
     let refused =
         world.ledger.apply(&head, &body(&[]), &mut world.journal, &mut Vec::new()).unwrap_err();
-    assert_eq!(refused, unwell, "it stays unwell");
+    assert_eq!(refused, fault, "the fault stays");
     assert_eq!(world.ledger.checkpoint_begin(true), None);
-    assert_eq!(world.ledger.audit_next(1), Err(unwell));
+    assert_eq!(world.ledger.audit_next(1), Err(fault));
 }

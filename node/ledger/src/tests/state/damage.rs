@@ -1,4 +1,4 @@
-//! A checkpoint in which anything at all is amiss isn't believed.
+//! A damaged checkpoint is refused.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -6,15 +6,17 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{checkpoints::*, commands::*, world::*};
+use super::checkpoints::*;
+use crate::tests::support::{commands::*, world::*};
 use crate::{CheckpointAccount, CheckpointMarker};
 
 const HOLDS: u8 = 1;
 const OPENING_LIMITS: u8 = 6;
 
-/// A bank, a wallet that was opened with limits and has 20 of its 70 held, and a frozen merchant whom that's for.
+/// A bank, a wallet that was opened with limits and has 20 of its 70 held, and the frozen merchant
+/// of that hold.
 fn sample() -> Stored {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     let (bank, wallet, merchant) = (account(1), account(2), account(3));
     world.open(bank, AccountKind::Bank, "KRW");
     let own = limits(Some(500), Some(100), None);
@@ -35,7 +37,7 @@ fn sample() -> Stored {
 }
 
 #[test]
-fn a_changed_field_is_refused_whichever_it_is() {
+fn every_changed_field_is_refused() {
     let changes: &[fn(&mut CheckpointAccount)] = &[
         |row| row.id += 1,
         |row| row.kind = if row.kind == 1 { 3 } else { 4 },
@@ -77,7 +79,7 @@ fn a_changed_field_is_refused_whichever_it_is() {
 }
 
 #[test]
-fn balances_that_were_swapped_or_shifted_are_refused() {
+fn shifted_balances_and_missing_rows_are_refused() {
     let mut shifted = sample();
     shifted.accounts.get_mut(&1).unwrap().posted -= 1;
     shifted.accounts.get_mut(&2).unwrap().posted += 1;
@@ -106,7 +108,7 @@ fn change_hold(stored: &mut Stored, debit: u128, credit: u128, amount: u64) {
     stored.entries.insert(hold_row(), hold);
 }
 
-/// A change of a sample, and what is said of it.
+/// A change of a sample, and a part of the error.
 type Damage = (fn(&mut Stored), &'static str);
 
 const DAMAGES: &[Damage] = &[
@@ -158,7 +160,7 @@ const DAMAGES: &[Damage] = &[
 ];
 
 #[test]
-fn what_contradicts_itself_is_named() {
+fn contradictions_are_named() {
     for (number, (change, what)) in DAMAGES.iter().enumerate() {
         let mut stored = sample();
         change(&mut stored);

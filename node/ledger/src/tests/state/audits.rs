@@ -1,4 +1,4 @@
-//! Money that leaks, or rows that change behind the ledger's back, are found.
+//! Leaks of money and corrupted rows are detected.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -7,14 +7,14 @@ use evenkeel_wire::{
 };
 use proptest::prelude::*;
 
-use super::{commands::hold, history::*, world::*};
+use crate::tests::support::{commands::hold, history::*, world::*};
 use crate::{AuditProgress, LedgerFault, OpenHold};
 
 const BANK: AccountId = account(1);
 const WALLET: AccountId = account(2);
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(BANK, AccountKind::Bank, "KRW");
     world.open(WALLET, AccountKind::Wallet, "KRW");
     world.open(account(3), AccountKind::Wallet, "POINT");
@@ -22,7 +22,7 @@ fn world() -> World {
     world
 }
 
-/// With 5 of the wallet's 70 held for a shop.
+/// A ledger with 5 of the wallet's 70 held for a shop.
 fn holding_world() -> World {
     let mut world = world();
     world.open(account(4), AccountKind::Merchant, "KRW");
@@ -43,9 +43,9 @@ fn a_leak_of_one_unit_stops_the_ledger_at_its_entry() {
     let mut world = world();
     world.ledger.tables.planted_leak = true;
     let pay = transfer(id(0, 2), TransferKind::CashOut, (WALLET, BANK), 7, "KRW");
-    let unwell = world.try_body(T0, body(&[pay])).unwrap_err();
-    assert_eq!(unwell.to_string(), "position 5: KRW sums to 1 instead of 0");
-    assert_eq!(world.ledger.fault(), Some(&unwell));
+    let fault = world.try_body(T0, body(&[pay])).unwrap_err();
+    assert_eq!(fault.to_string(), "position 5: KRW sums to 1 instead of 0");
+    assert_eq!(world.ledger.fault(), Some(&fault));
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn a_leak_is_found_in_every_asset() {
     world.open(issuer, AccountKind::Issuer, "POINT");
     world.ledger.tables.planted_leak = true;
     let grant = transfer(id(0, 2), TransferKind::Grant, (issuer, account(3)), 7, "POINT");
-    let unwell = world.try_body(T0, body(&[grant])).unwrap_err();
-    assert_eq!(unwell.to_string(), "position 6: POINT sums to 1 instead of 0");
+    let fault = world.try_body(T0, body(&[grant])).unwrap_err();
+    assert_eq!(fault.to_string(), "position 6: POINT sums to 1 instead of 0");
 }
 
 #[test]
-fn an_audit_agrees_with_a_sound_ledger_again_and_again() {
+fn repeated_audits_agree_with_a_sound_ledger() {
     let mut world = world();
     for _ in 0..3 {
         assert_eq!(audit(&mut world), Ok(()));
@@ -74,7 +74,7 @@ fn an_audit_agrees_with_a_sound_ledger_again_and_again() {
 type Change = (fn(&mut World), &'static str);
 
 #[test]
-fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
+fn an_audit_finds_corrupted_rows() {
     let changes: &[Change] = &[
         (
             |world| world.ledger.tables.accounts.rows[1].posted += 1,
@@ -135,34 +135,37 @@ fn an_audit_finds_what_was_changed_behind_the_ledgers_back() {
     for (number, (change, what)) in changes.iter().enumerate() {
         let mut world = holding_world();
         change(&mut world);
-        let unwell = audit(&mut world).unwrap_err().to_string();
+        let fault = audit(&mut world).unwrap_err().to_string();
         assert!(
-            unwell.starts_with("audit at position 6: ") && unwell.contains(what),
-            "{number}: {unwell}"
+            fault.starts_with("audit at position 6: ") && fault.contains(what),
+            "{number}: {fault}"
         );
         assert!(world.ledger.fault().is_some());
     }
 }
 
 #[test]
-fn a_planted_change_is_found_even_when_later_transfers_build_on_it() {
+fn a_corrupted_balance_is_found_after_later_transfers() {
     let mut world = world();
     world.ledger.tables.accounts.rows[1].posted += 1;
     let pay = transfer(id(0, 2), TransferKind::CashOut, (WALLET, BANK), 7, "KRW");
     world.one(T0, &pay);
-    let unwell = audit(&mut world).unwrap_err().to_string();
-    assert_eq!(unwell, "audit at position 5: the rows of KRW sum to 1, the running sum is 0");
+    let fault = audit(&mut world).unwrap_err().to_string();
+    assert_eq!(fault, "audit at position 5: the rows of KRW sum to 1, the running sum is 0");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn an_audit_in_slices_agrees_while_entries_are_applied(history in histories(), rows in 1..5_usize) {
+    fn an_audit_in_slices_agrees_while_entries_are_applied(
+        history in histories(),
+        rows in 1..5_usize,
+    ) {
         let mut world = World::empty();
         let mut finished = 0;
-        for happening in history.0.iter() {
-            world.live(happening);
+        for event in history.0.iter() {
+            world.apply_event(event);
             if let AuditProgress::Agreed { .. } = world.ledger.audit_next(rows).unwrap() {
                 finished += 1;
             }

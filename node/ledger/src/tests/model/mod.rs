@@ -1,4 +1,5 @@
-//! The ledger against a slow one that anybody can check by reading: sorted maps, big numbers, every rule looked at.
+//! The ledger compared with a slow model that is easy to check by reading: sorted maps, large
+//! numbers, every rule checked.
 
 mod answers;
 mod compare;
@@ -23,7 +24,7 @@ use evenkeel_wire::{
 };
 use proptest::prelude::*;
 
-use super::{history::*, world::*};
+use super::support::{history::*, world::*};
 use answers::{again, committed, no_outcome, rejected};
 use compare::compare;
 use effects::are_valid;
@@ -38,14 +39,14 @@ struct Model {
     accounts: BTreeMap<AccountId, Account>,
     ids: BTreeMap<CommandId, (Command, Answer)>,
     movements: BTreeMap<CommandId, Movement>,
-    /// In the order of their numbers: what was asked for, the first answer, whether it's revoked.
+    /// By number: the command, the first answer, whether it's revoked.
     keys: Vec<(CreateKey, Answer, bool)>,
     days: Vec<Day>,
-    /// All that were taken up: the hold, when it's due, whether it's neither taken nor given back.
+    /// All holds that were placed: the hold, when it's due, whether it's open.
     holds: BTreeMap<CommandId, (Hold, i128, bool)>,
 }
 
-/// Money that moved, and how much of it went back.
+/// A movement, and how much of it was returned.
 #[derive(Clone)]
 struct Movement {
     kind: TransferKind,
@@ -63,7 +64,7 @@ struct Day {
     first_position: u64,
     opening: Vec<AssetTotals>,
     movements: BTreeMap<(Asset, TransferKind), (u64, i128)>,
-    /// Position, link and sums at its end.
+    /// The position, link and sums at its end.
     closed: Option<(u64, [u8; 32], Vec<AssetTotals>)>,
 }
 
@@ -76,11 +77,11 @@ struct Account {
     max_balance: Option<i128>,
     per_transfer: Option<i128>,
     daily_debit: Option<i128>,
-    /// In the day under way.
+    /// Of the day under way.
     debited: i128,
 }
 
-/// What a command would do.
+/// The effect of a command.
 #[derive(Default)]
 struct Effect {
     amount: i128,
@@ -123,7 +124,7 @@ impl Model {
 
     fn command(&mut self, command: &Command, stamp: Stamp, index: u16) -> Answer {
         match command {
-            Command::Genesis(genesis) => return self.found(genesis, stamp, index),
+            Command::Genesis(genesis) => return self.bootstrap(genesis, stamp, index),
             Command::OpenAccount(open) => return self.open(open, stamp, index),
             Command::ExpireHold(expire) => return self.expire(expire.hold, index),
             Command::CreateKey(create) => return self.create_key(create, stamp, index),
@@ -147,7 +148,7 @@ impl Model {
         answer
     }
 
-    fn found(&mut self, genesis: &Genesis, stamp: Stamp, index: u16) -> Answer {
+    fn bootstrap(&mut self, genesis: &Genesis, stamp: Stamp, index: u16) -> Answer {
         match &self.genesis {
             Some((first, answer)) if first == genesis => *answer,
             Some(_) => rejected(index, Rejection::IdReused),
@@ -264,15 +265,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn the_ledger_says_what_the_model_says(history in histories()) {
+    fn the_ledger_agrees_with_the_model(history in histories()) {
         let mut model = Model::default();
         let mut world = World::empty();
-        for happening in history.0.iter() {
-            let answers = world.live(happening);
+        for event in history.0.iter() {
+            let answers = world.apply_event(event);
             let (head, _) = world.journal.entries.last().unwrap();
-            let expected = match happening {
-                Happening::Entry { groups, .. } => model.entry(head.stamp(), groups),
-                Happening::Pass { time } => {
+            let expected = match event {
+                Event::Entry { groups, .. } => model.entry(head.stamp(), groups),
+                Event::Pass { time } => {
                     model.now = model.now.max(i128::from(*time));
                     Vec::new()
                 }

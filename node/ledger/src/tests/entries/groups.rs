@@ -1,4 +1,4 @@
-//! Atomic groups: all or none, and none means none.
+//! Atomic groups: all of their commands are committed, or none leaves a trace.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
@@ -10,7 +10,10 @@ use evenkeel_wire::{
 };
 use proptest::prelude::*;
 
-use super::{checkpoints::rows_of, commands::*, history::*, world::*};
+use crate::tests::{
+    state::checkpoints::rows_of,
+    support::{commands::*, history::*, world::*},
+};
 use crate::{AppliedCounts, AuditProgress};
 
 const BANK: AccountId = account(1);
@@ -19,7 +22,7 @@ const SHOP: AccountId = account(3);
 const NEW: AccountId = account(4);
 
 fn world() -> World {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(BANK, AccountKind::Bank, "KRW");
     world.open(WALLET, AccountKind::Wallet, "KRW");
     world.open(SHOP, AccountKind::Merchant, "KRW");
@@ -40,7 +43,7 @@ fn codes(answers: &[evenkeel_wire::outcome::Answer]) -> Vec<Option<Rejection>> {
 }
 
 #[test]
-fn a_group_in_which_all_is_well_is_as_if_each_came_alone() {
+fn a_committed_group_equals_its_single_commands() {
     let mut one = world();
     let mut other = world();
     let commands = [
@@ -73,13 +76,13 @@ fn a_group_with_a_rejection_changes_nothing_and_records_nothing() {
     let decided = world.ledger.outcomes_of(5).unwrap();
     assert_eq!(decided.len(), 3);
     assert!(decided.iter().all(|decided| !decided.replayed && !decided.is_recorded()));
-    // Each may come again, with the same content or with another one.
+    // Each id may come again, with the same or other content.
     assert_eq!(code(&world.one(T0, &pay(2, 60))), None);
     assert_eq!(code(&world.one(T0, &pay(3, 40))), None);
 }
 
 #[test]
-fn groups_of_one_entry_are_decided_each_for_itself() {
+fn groups_of_one_entry_are_decided_independently() {
     let mut world = world();
     let groups = [
         (false, vec![pay(2, 50)]),
@@ -104,7 +107,7 @@ fn groups_of_one_entry_are_decided_each_for_itself() {
 }
 
 #[test]
-fn a_replay_fits_into_a_group_unless_it_was_a_rejection() {
+fn a_replay_is_committed_in_a_group_unless_it_was_a_rejection() {
     let mut world = world();
     let first = world.one(T0, &pay(2, 60));
     let rejected = world.one(T0, &pay(3, 60));
@@ -125,9 +128,9 @@ fn a_replay_fits_into_a_group_unless_it_was_a_rejection() {
     assert_eq!(answers[1].first, Some(world.journal.entries[11].0.stamp()));
 }
 
-/// Everything that a group can change is changed, then taken back.
+/// A group makes every kind of change, then fails.
 #[test]
-fn every_kind_of_change_is_taken_back() {
+fn every_kind_of_change_is_undone() {
     let mut world = world();
     world.entry(
         T0,
@@ -156,15 +159,15 @@ fn every_kind_of_change_is_taken_back() {
     assert_eq!((rows_of(&mut world.ledger), world.ledger.next_expiry()), before);
     assert_eq!(world.ledger.account(NEW), None);
     assert_eq!(world.ledger.find_recent_resolution(id(0, 10)), None);
-    // Without the last one, all of it is committed.
+    // Without the last command, all of it is committed.
     let answers = world.together(T0, &group[..13]);
     assert_eq!(codes(&answers), [None; 13]);
     assert_eq!(world.ledger.find_recent_resolution(id(0, 10)), Some((7, 5)));
 }
 
-/// Tables that find accounts grow on the way; those that were there before are still found.
+/// The tables of ids grow in the group; accounts from before it are still found.
 #[test]
-fn a_failed_group_of_many_openings_leaves_the_others_found() {
+fn after_a_failed_group_of_many_openings_the_others_are_found() {
     let mut world = world();
     let before = rows_of(&mut world.ledger);
     let numbers = || 1_000..1_000 + u128::try_from(COMMANDS_MAX).unwrap() - 1;
@@ -194,14 +197,14 @@ fn a_failed_group_of_many_openings_leaves_the_others_found() {
 fn a_group_has_no_genesis() {
     let mut world = World::empty();
     let genesis = Command::Genesis(Box::new(genesis()));
-    let unwell = world.try_body(T0, body_of(&[(true, vec![genesis])])).unwrap_err();
-    assert_eq!(unwell.to_string(), "position 0: genesis in an atomic group");
+    let fault = world.try_body(T0, body_of(&[(true, vec![genesis])])).unwrap_err();
+    assert_eq!(fault.to_string(), "position 0: genesis in an atomic group");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// A ledger that met failing groups and one that met empty entries instead go on alike, whatever comes.
+    /// A ledger with failed groups and one with empty entries in their places behave alike.
     #[test]
     fn a_failed_group_leaves_no_trace(
         history in histories(),
@@ -209,12 +212,12 @@ proptest! {
     ) {
         let mut one = World::empty();
         let mut other = World::empty();
-        for (happening, mut group) in history.0.iter().zip(groups) {
-            prop_assert_eq!(one.live(happening), other.live(happening));
+        for (event, mut group) in history.0.iter().zip(groups) {
+            prop_assert_eq!(one.apply_event(event), other.apply_event(event));
             if one.ledger.genesis().is_none() {
                 continue;
             }
-            // An unknown account: this group always fails.
+            // The account is unknown: this group always fails.
             group.push(top_up_of_nobody());
             let before = one.ledger.digest();
             let time = one.ledger.time();
@@ -223,7 +226,7 @@ proptest! {
             prop_assert_eq!(answers.len(), size);
             prop_assert!(answers.iter().all(|answer| answer.outcome.index == Outcome::NO_INDEX));
             other.entry(time, &[]);
-            prop_assert_ne!(one.ledger.digest(), before, "the position moved on");
+            prop_assert_ne!(one.ledger.digest(), before, "the position advanced");
             prop_assert_eq!(rows_of(&mut one.ledger), rows_of(&mut other.ledger));
             prop_assert_eq!(one.ledger.digest(), other.ledger.digest());
             while let AuditProgress::Underway { .. } = one.ledger.audit_next(5).unwrap() {}

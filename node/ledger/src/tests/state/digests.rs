@@ -9,8 +9,8 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{history::*, world::*};
 use crate::tables::accounts::{account_state::AccountState, extra::Extra};
+use crate::tests::support::{history::*, world::*};
 
 #[test]
 fn every_step_has_its_own_digest() {
@@ -19,8 +19,8 @@ fn every_step_has_its_own_digest() {
     let history = histories().new_tree(&mut runner).unwrap().current();
     let mut world = World::empty();
     let mut digests = BTreeSet::from([world.ledger.digest()]);
-    for happening in history.0.iter() {
-        world.live(happening);
+    for event in history.0.iter() {
+        world.apply_event(event);
         assert!(digests.insert(world.ledger.digest()));
     }
 }
@@ -36,7 +36,7 @@ fn a_different_genesis_is_a_different_digest() {
         Genesis { time_zone: evenkeel_wire::transfer::Text::new("UTC").unwrap(), ..genesis() },
         Genesis { operator_key: [8; 32], ..genesis() },
     ];
-    let mut digests = BTreeSet::from([World::founded().ledger.digest()]);
+    let mut digests = BTreeSet::from([World::bootstrapped().ledger.digest()]);
     for genesis in other {
         let mut world = World::empty();
         world.entry(T0, &[Command::Genesis(Box::new(genesis))]);
@@ -44,12 +44,12 @@ fn a_different_genesis_is_a_different_digest() {
     }
 }
 
-/// Two histories that end in the same balances but told a client something else.
+/// Two histories with the same balances but different outcomes.
 #[test]
 fn a_different_outcome_is_a_different_digest() {
     let (bank, wallet) = (account(1), account(2));
     let outcome_of = |number, amount, kind| {
-        let mut world = World::founded();
+        let mut world = World::bootstrapped();
         world.open(bank, AccountKind::Bank, "KRW");
         world.open(wallet, AccountKind::Wallet, "KRW");
         world.one(T0, &transfer(id(0, number), kind, (wallet, bank), amount, "KRW"));
@@ -63,7 +63,7 @@ fn a_different_outcome_is_a_different_digest() {
 }
 
 #[test]
-fn every_kept_along_number_is_part_of_the_digest() {
+fn every_number_is_part_of_the_digest() {
     let changes: &[fn(&mut World)] = &[
         |world| world.ledger.tables.accounts.digest ^= 1,
         |world| world.ledger.tables.accounts.totals.change(0, AccountKind::Bank, 1),
@@ -73,9 +73,9 @@ fn every_kept_along_number_is_part_of_the_digest() {
         |world| world.ledger.tables.last.as_mut().unwrap().position += 1,
         |world| world.ledger.tables.genesis = None,
     ];
-    let before = World::founded().ledger.digest();
+    let before = World::bootstrapped().ledger.digest();
     for change in changes {
-        let mut world = World::founded();
+        let mut world = World::bootstrapped();
         change(&mut world);
         assert_ne!(world.ledger.digest(), before);
     }
@@ -91,7 +91,7 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
         |extra| extra.held = 5,
         |extra| extra.incoming_holds = 5,
     ];
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(account(1), AccountKind::Wallet, "KRW");
     world.open(account(2), AccountKind::Wallet, "KRW");
     let mut digests = BTreeSet::new();
@@ -110,7 +110,7 @@ fn limits_and_holds_are_part_of_an_accounts_digest() {
             world.ledger.tables.accounts.set_state(slot, &standing).unwrap();
         }
     }
-    assert_eq!(digests.len(), 11, "all differ, but for the two that changed nothing");
+    assert_eq!(digests.len(), 11, "all differ, except for the two that changed nothing");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn every_field_of_a_row_is_part_of_its_digest() {
         |row| row.debited_date += 1,
         |row| row.status = AccountStatus::Frozen,
     ];
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     world.open(account(1), AccountKind::Bank, "KRW");
     world.open(account(2), AccountKind::Wallet, "KRW");
     world.one(T0, &transfer(id(0, 1), TransferKind::TopUp, (account(1), account(2)), 9, "KRW"));
