@@ -62,7 +62,7 @@ pub struct CheckpointAccount {
     pub label: String,
 }
 
-/// What a checkpoint says about itself: it's stored last and makes the checkpoint count.
+/// The marker of a checkpoint. It's stored last; without one, the checkpoint doesn't count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointMarker {
     /// [`LEDGER_FORMAT`](crate::LEDGER_FORMAT).

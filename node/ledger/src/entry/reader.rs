@@ -79,11 +79,11 @@ impl<'a> EntryReader<'a> {
                     }));
                 }
                 Some(Ok(_)) => {
-                    return Err(self.read_fault("a group has more commands than it says"));
+                    return Err(self.read_fault("a group has more commands than it declares"));
                 }
                 Some(Err(what)) => return Err(self.read_fault(&what.to_string())),
                 None if self.left_in_group > 0 => {
-                    return Err(self.read_fault("a group has fewer commands than it says"));
+                    return Err(self.read_fault("a group has fewer commands than it declares"));
                 }
                 None => {}
             }

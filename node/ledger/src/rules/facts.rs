@@ -1,9 +1,9 @@
 //! Facts about earlier commands: the payment of a refund, the movement of a reversal, a hold.
 //!
 //! A target never changes, so it's found by its id like any command: in memory while its entry is
-//! recent, else in the journal. The accounts of a capture are those of its hold, which takes one
-//! more lookup; none goes deeper. Nothing is guessed: a failed lookup or a contradiction is a
-//! fault.
+//! recent, else in the journal. The accounts of a capture are those of its hold, which takes a
+//! second lookup; there is never a third. Nothing is guessed: a failed lookup or a contradiction is
+//! a fault.
 
 use evenkeel_wire::{
     amount::Asset,

@@ -136,7 +136,7 @@ impl Accounts {
         }
     }
 
-    /// Sets what genesis says of accounts.
+    /// Sets the assets and limits of genesis.
     pub(crate) fn bootstrap(&mut self, assets: &[Asset], wallet_max_balance: u64) {
         self.totals = KindTotals::new(assets.len());
         self.assets = assets.to_vec();

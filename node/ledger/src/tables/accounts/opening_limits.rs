@@ -12,7 +12,7 @@ use evenkeel_wire::{account::Limits, codec};
 #[derive(Debug, Default)]
 pub(crate) struct OpeningLimits {
     numbers: BTreeMap<Vec<u8>, u32>,
-    /// Number 1 comes first.
+    /// The limits from number 1.
     all: Vec<Limits>,
 }
 
