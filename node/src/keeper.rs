@@ -23,7 +23,10 @@ use crate::{
         recovery::SETTING_MEMBERSHIP,
         sealing::{PERMANENT_SECONDS, is_disk_full, sealed_segment, write_index},
     },
-    state::{AppliedState, BegunCheckpoint},
+    state::{
+        AppliedState, BegunCheckpoint,
+        checkpoint_rows::{to_stored_marker, to_stored_row},
+    },
 };
 use evenkeel_ledger::AuditProgress;
 
@@ -233,7 +236,7 @@ impl Keeper {
                 Err(error) => self.abandon_checkpoint(&error),
             });
         }
-        let position = writing.begun.head.position;
+        let position = writing.begun.head.marker.position;
         if self.history.indexes().last_position() < Some(position) {
             return None;
         }
@@ -270,6 +273,7 @@ impl Keeper {
         let more = self
             .state
             .with_ledger(|ledger| ledger.checkpoint_next(CHECKPOINT_SLICE_ROWS, &mut rows));
+        let rows: Vec<_> = rows.into_iter().map(to_stored_row).collect();
         self.open_checkpoints()?.put(&rows)?;
         if let Some(writing) = &mut self.writing {
             writing.copied = !more;
@@ -282,11 +286,12 @@ impl Keeper {
 
     fn finish_checkpoint(&mut self) -> Result<(), CheckpointError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let head = &writing.begun.head;
-        let marker = head.marker(writing.generation);
+        let CheckpointWrite { begun, generation, .. } = writing;
+        let marker = to_stored_marker(begun.head.marker, generation);
+        let (position, accounts) = (marker.position, marker.accounts);
         self.open_checkpoints()?.finish(marker)?;
         self.state.end_checkpoint(true);
-        tracing::debug!(position = head.position, accounts = head.accounts, "wrote a checkpoint");
+        tracing::debug!(position, accounts, "wrote a checkpoint");
         Ok(())
     }
 

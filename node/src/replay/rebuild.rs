@@ -17,7 +17,11 @@ use evenkeel_storage::{
 };
 
 use super::{recovery, sealing};
-use crate::{history::History, limits::READ_BYTES_MAX, state::AppliedState};
+use crate::{
+    history::History,
+    limits::READ_BYTES_MAX,
+    state::{AppliedState, memory::HUGE_PAGES},
+};
 use evenkeel_ledger::Ledger;
 
 /// The state of a background replay.
@@ -52,7 +56,7 @@ impl Rebuild {
         let until = find_sealed_segment(journal, |segment| segment.first == newest.first)?.last;
         let own = Indexes::open_all(disk.clone(), &journal.folder(), &[]);
         let history = Arc::new(History::new(journal.clone(), Arc::new(own)));
-        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
+        let state = Arc::new(AppliedState::new(Ledger::new(HUGE_PAGES), history, journal.clone()));
         // A checkpoint of this second ledger isn't worth writing.
         state.checkpoint_only_from(u64::MAX);
         tracing::info!(

@@ -29,7 +29,11 @@ use crate::{
     history::{History, record_kind},
     limits::READ_BYTES_MAX,
     replication::engine::types::{self, LogId, StoredMembership},
-    state::{AppliedState, LogPosition},
+    state::{
+        AppliedState, LogPosition,
+        checkpoint_rows::{from_stored_marker, from_stored_row},
+        memory::HUGE_PAGES,
+    },
 };
 use evenkeel_ledger::{CheckpointLoader, EntryHead, Ledger};
 
@@ -89,7 +93,7 @@ struct LoadedCheckpoint {
 
 impl LoadedCheckpoint {
     fn empty() -> Self {
-        Self { ledger: Ledger::new(), membership: None, position: None }
+        Self { ledger: Ledger::new(HUGE_PAGES), membership: None, position: None }
     }
 }
 
@@ -166,7 +170,7 @@ impl Recovery<'_> {
     /// The checkpoint's ledger; `position: None` if there's none. An error says why an existing one
     /// can't be used.
     fn load_checkpoint(&mut self) -> Result<LoadedCheckpoint, String> {
-        let mut loader = CheckpointLoader::new();
+        let mut loader = CheckpointLoader::new(HUGE_PAGES);
         let mut membership = None;
         let marker = self.checkpoints.load(&mut |row| match row {
             Row::Setting { name, value } if name == SETTING_MEMBERSHIP => {
@@ -175,7 +179,7 @@ impl Recovery<'_> {
                 membership = Some((LogPosition { term, position }, payload.into()));
                 Ok(())
             }
-            row => loader.put(row),
+            row => loader.put(from_stored_row(row)),
         });
         let marker = match marker {
             Ok(Some(marker)) => marker,
@@ -184,7 +188,7 @@ impl Recovery<'_> {
         };
         self.check_marker(&marker)?;
         let position = Some(marker.position);
-        let ledger = loader.finish(&marker)?;
+        let ledger = loader.finish(&from_stored_marker(marker))?;
         Ok(LoadedCheckpoint { ledger, membership, position })
     }
 

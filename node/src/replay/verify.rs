@@ -22,8 +22,14 @@ use super::verify_report::{DamageReport, VerifyReport};
 use crate::{
     history::record_kind,
     history::{decode_commands, stamp},
+    state::{
+        checkpoint_rows::{from_stored_marker, from_stored_row},
+        memory::HUGE_PAGES,
+    },
 };
-use evenkeel_ledger::{EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand};
+use evenkeel_ledger::{
+    CheckpointLoader, EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand,
+};
 
 /// Why a folder can't be verified.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +129,7 @@ const REMEMBERED_BYTES_MAX: usize = 256 << 20;
 impl Replay {
     fn new(marker: MarkerOrNone, folder: PathBuf, cluster: ClusterId) -> Self {
         let seen = ReplayedRecords { folder, cluster, records: VecDeque::new(), bytes: 0 };
-        Self { ledger: Ledger::new(), marker, digest_at_marker: None, seen }
+        Self { ledger: Ledger::new(HUGE_PAGES), marker, digest_at_marker: None, seen }
     }
 
     fn replay_record(&mut self, record: &Record) -> Result<(), String> {
@@ -160,14 +166,14 @@ impl Replay {
         if digest != marker.digest {
             return Err(format!("the checkpoint at {position} doesn't match the journal"));
         }
-        let mut loader = evenkeel_ledger::CheckpointLoader::new();
+        let mut loader = CheckpointLoader::new(HUGE_PAGES);
         let mut open = balances::open(&balances_folder(data)).map_err(|e| e.to_string())?;
         open.load(&mut |row| match row {
             Row::Setting { name, .. } if name == SETTING_MEMBERSHIP => Ok(()),
-            row => loader.put(row),
+            row => loader.put(from_stored_row(row)),
         })
         .map_err(|error| error.to_string())?;
-        loader.finish(&marker).map(drop)
+        loader.finish(&from_stored_marker(marker)).map(drop)
     }
 }
 

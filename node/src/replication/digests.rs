@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{history::History, history::record_kind, replay::recovery};
-    use evenkeel_ledger::Ledger;
+    use evenkeel_ledger::{Ledger, MemoryAdvice};
 
     const OWN: [u8; 32] = [1; 32];
     const OTHER: [u8; 32] = [2; 32];
@@ -216,7 +216,8 @@ mod tests {
         assert_eq!(writer.step(1), WriterStep::Worked);
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
-        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
+        let state =
+            Arc::new(AppliedState::new(Ledger::new(MemoryAdvice::NONE), history, journal.clone()));
         recovery::apply_record(&state, &journal.read(0, 1, 1).unwrap()[0]).unwrap();
         state.digest_now();
         state

@@ -43,7 +43,8 @@ impl AppliedState {
             && let Some(begun) = inner.ledger.checkpoint_begin(false)
         {
             let time = inner.ledger.time();
-            inner.checkpoints.begun = Some(CheckpointPosition { position: begun.position, time });
+            inner.checkpoints.begun =
+                Some(CheckpointPosition { position: begun.marker.position, time });
             inner.begun =
                 Some(BegunCheckpoint { head: begun, membership: inner.membership.clone() });
             inner.checkpoint_busy = true;

@@ -3,8 +3,10 @@
 //!
 //! Apply and reads hold the lock for one entry or one answer, checkpoints and audits for one slice.
 
+pub mod checkpoint_rows;
 mod checkpointing;
 pub mod freshness;
+pub mod memory;
 mod queries;
 
 use std::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use evenkeel_ledger::{EntryHead, Ledger};
+use evenkeel_ledger::{EntryHead, Ledger, MemoryAdvice};
 use evenkeel_node::{
     admission::{self, Keyring, quota::Quota},
     config::HttpTls,
@@ -80,7 +80,8 @@ impl Deciding {
         std::thread::spawn(move || writer.run());
         let indexes = Arc::new(Indexes::open_all(disk, &journal.folder(), &[]));
         let history = Arc::new(History::new(journal.clone(), indexes));
-        let state = Arc::new(AppliedState::new(Ledger::new(), history, journal.clone()));
+        let state =
+            Arc::new(AppliedState::new(Ledger::new(MemoryAdvice::NONE), history, journal.clone()));
         let site = Self { state, journal, start_micros, mood: Mutex::new(Mood::Decides) };
         let genesis = Command::Genesis(Box::new(genesis()));
         site.decide(NODES, false, 1, &codec::encode(&genesis));

@@ -3,4 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod digest;
 pub(crate) mod load;
+mod load_checks;
+pub(crate) mod rows;
+mod small_tables;
 pub(crate) mod write;

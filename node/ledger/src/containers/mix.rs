@@ -1,6 +1,7 @@
-//! Mixing numbers by multiplying: cheap, spreads every bit, no defence against anybody who knows the constants.
+//! Mixing numbers by multiplication: cheap, and it spreads every bit. It's no defence against
+//! anyone who knows the constants.
 
-/// Odd constants without a pattern: the fractions of square roots of primes.
+/// Odd constants without a pattern: the fractional parts of square roots of primes.
 pub(crate) const ROOTS: [u64; 8] = [
     0x6a09_e667_f3bc_c909,
     0xbb67_ae85_84ca_a73b,
@@ -21,7 +22,13 @@ pub(crate) fn fold(one: u64, other: u64) -> u64 {
 
 /// The low and the high half.
 #[inline]
-#[expect(clippy::as_conversions, reason = "the other half is what is to be cut off")]
+#[expect(clippy::as_conversions, reason = "the other half is to be cut off")]
 pub(crate) fn halves(number: u128) -> (u64, u64) {
     (number as u64, (number >> 64) as u64)
+}
+
+/// The bits of a balance.
+#[inline]
+pub(crate) fn bits(balance: i64) -> u64 {
+    u64::from_le_bytes(balance.to_le_bytes())
 }

@@ -1,6 +1,7 @@
-//! Containers that the tables are made of. They know no command and no rule.
+//! Containers for the tables. They depend on no command and no rule.
 
 pub(crate) mod ids;
+pub(crate) mod memory;
 pub(crate) mod mix;
 pub(crate) mod prefetch;
 pub(crate) mod rows;

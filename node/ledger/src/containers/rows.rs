@@ -1,27 +1,26 @@
-//! Rows that stay where they are: kept in chunks, so that growing never copies what's there.
+//! Rows in chunks, so that growing never copies them.
 
 use std::ops::{Index, IndexMut};
 
-use super::prefetch;
+use super::memory::MemoryAdvice;
 
-/// Rows of a chunk: 16 MiB of accounts.
+/// The number of rows in a chunk: 16 MiB of accounts.
 const CHUNK_ROWS_BITS: u32 = 18;
 const CHUNK_ROWS: usize = 1 << CHUNK_ROWS_BITS;
 
-/// Numbered from 0 without gaps.
+/// Rows that are numbered from 0 without gaps.
 #[derive(Debug)]
 pub(crate) struct Rows<T> {
     chunks: Vec<Vec<T>>,
     count: usize,
-}
-
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Self { chunks: Vec::new(), count: 0 }
-    }
+    advice: MemoryAdvice,
 }
 
 impl<T> Rows<T> {
+    pub(crate) fn new(advice: MemoryAdvice) -> Self {
+        Self { chunks: Vec::new(), count: 0, advice }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.count
     }
@@ -30,14 +29,14 @@ impl<T> Rows<T> {
         let is_full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_ROWS);
         if is_full {
             let mut chunk = Vec::with_capacity(CHUNK_ROWS);
-            prefetch::prefer_huge_pages(chunk.spare_capacity_mut());
+            self.advice.prefer_huge_pages(chunk.spare_capacity_mut());
             self.chunks.push(chunk);
         }
         self.chunks.last_mut().expect("pushed above").push(row);
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Takes the newest row away.
+    /// Removes the newest row.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let newest = self.chunks.last_mut()?.pop();
         if self.chunks.last().is_some_and(Vec::is_empty) {

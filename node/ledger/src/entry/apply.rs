@@ -1,7 +1,7 @@
-//! One entry: its commands decoded in groups, each judged for itself, in order; then the sums.
+//! One entry: its commands decoded in groups, each judged by itself, in order; then the sums.
 //!
-//! A group's ids and accounts are asked for from memory before its first command is judged, so that waiting for them
-//! overlaps.
+//! The memory that a group of commands needs is prefetched before the first of them is judged, so
+//! that the cache misses overlap.
 
 use evenkeel_wire::{
     command::Command,
@@ -11,21 +11,20 @@ use evenkeel_wire::{
 
 use super::{
     atomic::AtomicGroup,
-    execute::Verdict,
     reader::{EntryReader, Grouping, ReadCommand},
 };
 use crate::{
-    EntryHead, Ledger, LedgerFault,
     containers::ids::IdHash,
-    genesis::IdWindow,
-    known_ids::{CurrentEntry, JournalLookup},
-    tables::recent::DecidedOutcome,
+    fault::LedgerFault,
+    journal::{EntryHead, JournalLookup},
+    rules::verdict::{Stop, Verdict, committed_outcome, rejected_outcome},
+    tables::{Tables, genesis::IdWindow, recent::DecidedOutcome},
 };
 
 /// How many commands are decoded ahead.
 const AHEAD_COMMANDS: usize = 16;
 
-/// What became of an entry's commands.
+/// The numbers of an entry's commands, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppliedCounts {
     /// All of them.
@@ -38,251 +37,215 @@ pub struct AppliedCounts {
     pub replayed: u32,
 }
 
-/// A command that is about to be judged.
-pub(crate) struct PreparedCommand<'a> {
+/// A decoded command with the hashes of its ids.
+pub(crate) struct PreparedCommand<'b> {
     pub(crate) command: Command,
-    pub(crate) bytes: &'a [u8],
+    pub(crate) bytes: &'b [u8],
+    /// The caller's key.
     pub(crate) key: KeyId,
-    pub(crate) turn: Grouping,
+    pub(crate) grouping: Grouping,
     pub(crate) hash: IdHash,
     pub(crate) debit_hash: IdHash,
     pub(crate) credit_hash: IdHash,
 }
 
-/// An entry under way.
-pub(crate) struct EntryContext<'a> {
+/// An entry that is being applied.
+pub(crate) struct EntryApplier<'t, 'b> {
+    pub(crate) tables: &'t mut Tables,
+    pub(crate) journal: &'t mut dyn JournalLookup,
+    pub(crate) answers: &'t mut Vec<Answer>,
     pub(crate) head: EntryHead,
     pub(crate) window: Option<IdWindow>,
-    pub(crate) commands: Vec<&'a [u8]>,
+    /// The bytes of the commands so far, the one under way included.
+    pub(crate) commands: Vec<&'b [u8]>,
+    /// The index that the next outcome gets.
     pub(crate) next_index: u16,
-    pub(crate) applied: AppliedCounts,
+    pub(crate) counts: AppliedCounts,
     /// The atomic group under way.
     pub(crate) group: Option<AtomicGroup>,
-    /// Nothing comes before its first command, or after.
+    /// The entry has a single command.
     pub(crate) is_of_one_command: bool,
-    /// Whose key asks for the command under way, when it's a merchant's.
-    pub(crate) merchant: Option<AccountId>,
 }
 
-impl<'a> EntryContext<'a> {
-    /// As far as it goes.
-    #[inline]
-    pub(crate) fn current(&self) -> CurrentEntry<'a, '_> {
-        CurrentEntry { head: &self.head, commands: &self.commands }
-    }
-
-    /// The number of the command under way.
-    pub(crate) fn command_number(&self) -> u16 {
-        let number = self.commands.len().checked_sub(1).and_then(|at| u16::try_from(at).ok());
-        number.expect("at most COMMANDS_MAX, and one is under way")
-    }
-
-    /// A merchant's key has to do with nothing but what pays its own account. Its door asks, too, but can't know of what is decided
-    /// between there and here.
-    pub(crate) fn may_touch(&self, paid: AccountId) -> bool {
-        self.merchant.is_none_or(|own| own == paid)
-    }
-
-    pub(crate) fn in_atomic_group(&self) -> bool {
-        self.group.is_some()
-    }
+/// Applies one entry; appends one answer for each command.
+///
+/// # Errors
+/// When an invariant is broken. The entry may be half applied then.
+pub(crate) fn apply_entry(
+    tables: &mut Tables,
+    head: &EntryHead,
+    body: &[u8],
+    journal: &mut dyn JournalLookup,
+    answers: &mut Vec<Answer>,
+) -> Result<AppliedCounts, LedgerFault> {
+    advance_to(tables, head)?;
+    let reader = EntryReader::open(head.position, body)?;
+    let window = tables.genesis().map(|genesis| IdWindow::at_time(tables.time, genesis));
+    tables.recent.begin_entry(head);
+    let applier = EntryApplier {
+        tables,
+        journal,
+        answers,
+        head: *head,
+        window,
+        commands: Vec::new(),
+        next_index: 0,
+        counts: AppliedCounts::default(),
+        group: None,
+        is_of_one_command: false,
+    };
+    applier.apply(reader)
 }
 
-impl Ledger {
-    /// Applies one entry; puts one answer for each command behind what `answers` holds.
-    ///
-    /// # Errors
-    /// When a belief is broken. The entry may be half applied then: the ledger takes no more, and the node must stop.
-    pub fn apply(
-        &mut self,
-        head: &EntryHead,
-        body: &[u8],
-        firsts: &mut dyn JournalLookup,
-        answers: &mut Vec<Answer>,
-    ) -> Result<AppliedCounts, LedgerFault> {
-        let before = answers.len();
-        let result = self.apply_entry(head, body, firsts, answers);
-        if let Err(unwell) = &result {
-            answers.truncate(before);
-            self.fault = Some(unwell.clone());
-        }
-        result
+/// Advances to the next entry.
+///
+/// # Errors
+/// When it isn't the next one.
+pub(crate) fn advance_to(tables: &mut Tables, head: &EntryHead) -> Result<(), LedgerFault> {
+    let expected = tables.last.map_or(0, |last| last.position.saturating_add(1));
+    if head.position != expected {
+        return Err(LedgerFault::new(format!(
+            "position {}: the ledger expected position {expected}",
+            head.position
+        )));
     }
+    tables.last = Some(*head);
+    tables.time = tables.time.max(head.time);
+    Ok(())
+}
 
-    /// An entry without commands: only the position moves on.
-    ///
-    /// # Errors
-    /// When it isn't the next one, or the ledger was unwell before.
-    pub fn skip_entry(&mut self, head: &EntryHead) -> Result<(), LedgerFault> {
-        let followed = self.advance_to(head);
-        if let Err(unwell) = &followed {
-            self.fault = Some(unwell.clone());
-        }
-        followed
-    }
-
-    /// Moves on to the next entry.
-    fn advance_to(&mut self, head: &EntryHead) -> Result<(), LedgerFault> {
-        if let Some(unwell) = &self.fault {
-            return Err(unwell.clone());
-        }
-        let expected = self.last.map_or(0, |last| last.position.saturating_add(1));
-        if head.position != expected {
-            return Err(LedgerFault(format!(
-                "position {}: the ledger expected position {expected}",
-                head.position
-            )));
-        }
-        self.last = Some(*head);
-        self.time = self.time.max(head.time);
-        Ok(())
-    }
-
-    fn apply_entry(
-        &mut self,
-        head: &EntryHead,
-        body: &[u8],
-        firsts: &mut dyn JournalLookup,
-        answers: &mut Vec<Answer>,
-    ) -> Result<AppliedCounts, LedgerFault> {
-        self.advance_to(head)?;
-        let mut reader = EntryReader::open(head.position, body)?;
-        let mut entry = EntryContext {
-            head: *head,
-            window: self.genesis().map(|genesis| IdWindow::at_time(self.time, genesis)),
-            commands: Vec::new(),
-            next_index: 0,
-            applied: AppliedCounts::default(),
-            group: None,
-            is_of_one_command: false,
-            merchant: None,
-        };
-        self.recent.begin_entry(head);
+impl<'b> EntryApplier<'_, 'b> {
+    fn apply(mut self, mut reader: EntryReader<'b>) -> Result<AppliedCounts, LedgerFault> {
         let mut ahead = Vec::with_capacity(AHEAD_COMMANDS);
         loop {
             while ahead.len() < AHEAD_COMMANDS
                 && let Some(read) = reader.next_command()?
             {
-                ahead.push(self.prepare(read));
+                ahead.push(prepare_command(self.tables, read));
             }
             if ahead.is_empty() {
                 break;
             }
-            entry.is_of_one_command = entry.commands.is_empty() && ahead.len() == 1;
-            self.prefetch_rows(&ahead);
+            self.is_of_one_command = self.commands.is_empty() && ahead.len() == 1;
+            prefetch_rows(self.tables, &ahead);
             for prepared in ahead.drain(..) {
-                self.decide_command(&prepared, &mut entry, firsts, answers)?;
+                self.decide_command(&prepared)?;
             }
         }
-        self.check_sums(head.position)?;
-        Ok(entry.applied)
+        check_sums(self.tables, self.head.position)?;
+        Ok(self.counts)
     }
 
-    /// Asks for the memory that looking up its ids begins with.
+    /// Judges and applies one command, and records the answer.
     #[inline]
-    fn prepare<'a>(&self, read: ReadCommand<'a>) -> PreparedCommand<'a> {
-        let ReadCommand { command, bytes, key, turn } = read;
-        let mut hashes = [IdHash::default(); 3];
-        if let Some(id) = command.id() {
-            hashes[0] = self.seed.hash(id.number());
-            self.recent.prefetch(id, hashes[0]);
+    fn decide_command(&mut self, prepared: &PreparedCommand<'b>) -> Result<(), LedgerFault> {
+        if let Grouping::Atomic { first, last } = prepared.grouping {
+            return self.decide_in_group(prepared, first, last);
         }
-        if let Some((debit, credit)) = parties(&command) {
-            hashes[1] = self.seed.hash(debit.number());
-            hashes[2] = self.seed.hash(credit.number());
-            self.accounts.prefetch_find(hashes[1]);
-            self.accounts.prefetch_find(hashes[2]);
-        }
-        let [hash, debit_hash, credit_hash] = hashes;
-        PreparedCommand { command, bytes, key, turn, hash, debit_hash, credit_hash }
+        self.commands.push(prepared.bytes);
+        let verdict = self.execute_command(prepared);
+        self.record_answer(prepared, verdict)
     }
 
-    /// Asks for the rows of the accounts that come next.
-    fn prefetch_rows(&self, ahead: &[PreparedCommand<'_>]) {
-        for prepared in ahead {
-            if parties(&prepared.command).is_some() {
-                self.accounts.prefetch_row(prepared.debit_hash);
-                self.accounts.prefetch_row(prepared.credit_hash);
-            }
-        }
-    }
-
-    /// Judges one command, changes what follows from it, and keeps the answer.
-    #[inline]
-    fn decide_command<'a>(
-        &mut self,
-        prepared: &PreparedCommand<'a>,
-        entry: &mut EntryContext<'a>,
-        firsts: &mut dyn JournalLookup,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), LedgerFault> {
-        if let Grouping::Atomic { first, last } = prepared.turn {
-            return self.decide_in_group(prepared, (first, last), entry, firsts, answers);
-        }
-        entry.commands.push(prepared.bytes);
-        let verdict = self.execute_command(prepared, entry, firsts)?;
-        self.record_answer(prepared, &verdict, entry, answers);
-        Ok(())
-    }
-
-    /// Keeps what was said to a command.
+    /// Records the answer to a command; a fault is no answer.
     #[inline]
     pub(crate) fn record_answer(
         &mut self,
         prepared: &PreparedCommand<'_>,
-        verdict: &Verdict,
-        entry: &mut EntryContext<'_>,
-        answers: &mut Vec<Answer>,
-    ) {
-        count(&mut entry.applied.commands);
-        let (index, rejection) = (entry.next_index, None);
-        let outcome = match *verdict {
-            Verdict::Committed { amount, debit_after, credit_after } => {
-                count(&mut entry.applied.committed);
-                Outcome { index, rejection, amount, debit_after, credit_after }
+        verdict: Verdict,
+    ) -> Result<(), LedgerFault> {
+        let outcome = match verdict {
+            Ok(committed) => {
+                count(&mut self.counts.committed);
+                committed_outcome(self.next_index, committed)
             }
-            Verdict::Rejected(rejection) => {
-                count(&mut entry.applied.rejected);
-                let rejection = Some(rejection);
-                Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 }
+            Err(Stop::Rejected(rejection)) => {
+                count(&mut self.counts.rejected);
+                rejected_outcome(self.next_index, rejection)
             }
-            Verdict::Ignored => {
-                let index = Outcome::NO_INDEX;
-                let outcome =
-                    Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 };
-                self.recent.keep_outcome(None, DecidedOutcome { outcome, replayed: false });
-                answers.push(Answer { outcome, first: None });
-                return;
-            }
-            Verdict::Replayed(answer) => {
-                self.recent
-                    .keep_outcome(None, DecidedOutcome { outcome: answer.outcome, replayed: true });
-                count(&mut entry.applied.replayed);
-                answers.push(answer);
-                return;
-            }
+            Err(stop) => return self.record_no_outcome(stop),
         };
-        entry.next_index = entry.next_index.wrapping_add(1);
+        count(&mut self.counts.commands);
+        self.next_index = self.next_index.wrapping_add(1);
         let own_id = prepared.command.id().map(|id| (id, prepared.hash));
-        self.recent.keep_outcome(own_id, DecidedOutcome { outcome, replayed: false });
-        self.outcomes.add(subject(&prepared.command), entry.head.position, &outcome);
-        answers.push(Answer { outcome, first: None });
+        self.tables.recent.keep_outcome(own_id, DecidedOutcome { outcome, replayed: false });
+        self.tables.outcomes.add(subject(&prepared.command), self.head.position, &outcome);
+        self.answers.push(Answer { outcome, first: None });
+        Ok(())
     }
 
-    /// No entry makes money or loses any, and what accounts hold is what open holds say.
-    fn check_sums(&mut self, position: u64) -> Result<(), LedgerFault> {
-        if self.accounts.reserved != self.holds.reserved() {
-            return Err(LedgerFault(format!(
-                "position {position}: accounts and open holds disagree about what is held"
-            )));
-        }
-        let Some((asset, sum)) = self.accounts.totals.find_leak() else { return Ok(()) };
-        let asset = self.genesis().map_or("?", |genesis| genesis.assets[asset].name());
-        Err(LedgerFault(format!("position {position}: {asset} sums to {sum} instead of 0")))
+    /// Records the answer to a command that gives no new outcome.
+    #[inline(never)]
+    pub(super) fn record_no_outcome(&mut self, stop: Stop) -> Result<(), LedgerFault> {
+        let (answer, replayed) = match stop {
+            Stop::Fault(fault) => return Err(fault),
+            Stop::Replayed(answer) => {
+                count(&mut self.counts.replayed);
+                (answer, true)
+            }
+            Stop::Ignored => {
+                let index = Outcome::NO_INDEX;
+                let rejection = None;
+                let outcome =
+                    Outcome { index, rejection, amount: 0, debit_after: 0, credit_after: 0 };
+                (Answer { outcome, first: None }, false)
+            }
+            Stop::Rejected(rejection) => {
+                count(&mut self.counts.rejected);
+                let outcome = rejected_outcome(Outcome::NO_INDEX, rejection);
+                (Answer { outcome, first: None }, false)
+            }
+        };
+        count(&mut self.counts.commands);
+        let decided = DecidedOutcome { outcome: answer.outcome, replayed };
+        self.tables.recent.keep_outcome(None, decided);
+        self.answers.push(answer);
+        Ok(())
     }
 }
 
-/// The accounts that a command names and that are worth asking memory for.
+/// Hashes a command's ids and prefetches the memory where their lookups begin.
+#[inline]
+fn prepare_command<'b>(tables: &Tables, read: ReadCommand<'b>) -> PreparedCommand<'b> {
+    let ReadCommand { command, bytes, key, grouping } = read;
+    let mut hashes = [IdHash::default(); 3];
+    if let Some(id) = command.id() {
+        hashes[0] = tables.seed.hash(id.number());
+        tables.recent.prefetch(id, hashes[0]);
+    }
+    if let Some((debit, credit)) = parties(&command) {
+        hashes[1] = tables.seed.hash(debit.number());
+        hashes[2] = tables.seed.hash(credit.number());
+        tables.accounts.prefetch_find(hashes[1]);
+        tables.accounts.prefetch_find(hashes[2]);
+    }
+    let [hash, debit_hash, credit_hash] = hashes;
+    PreparedCommand { command, bytes, key, grouping, hash, debit_hash, credit_hash }
+}
+
+/// Prefetches the rows of the accounts of these commands.
+fn prefetch_rows(tables: &Tables, ahead: &[PreparedCommand<'_>]) {
+    for prepared in ahead {
+        if parties(&prepared.command).is_some() {
+            tables.accounts.prefetch_row(prepared.debit_hash);
+            tables.accounts.prefetch_row(prepared.credit_hash);
+        }
+    }
+}
+
+/// No entry creates or destroys money, and accounts and open holds agree about held amounts.
+fn check_sums(tables: &mut Tables, position: u64) -> Result<(), LedgerFault> {
+    if tables.accounts.reserved != tables.holds.reserved() {
+        return Err(LedgerFault::new(format!(
+            "position {position}: accounts and open holds disagree about the held amounts"
+        )));
+    }
+    let Some((asset, sum)) = tables.accounts.totals.find_leak() else { return Ok(()) };
+    let asset = tables.genesis().map_or("?", |genesis| genesis.assets[asset].name());
+    Err(LedgerFault::new(format!("position {position}: {asset} sums to {sum} instead of 0")))
+}
+
+/// The accounts that a command names, if their rows are worth a prefetch.
 #[inline]
 fn parties(command: &Command) -> Option<(AccountId, AccountId)> {
     match command {
@@ -292,7 +255,7 @@ fn parties(command: &Command) -> Option<(AccountId, AccountId)> {
     }
 }
 
-/// What an outcome is about, for the digest.
+/// The subject of an outcome, for the digest.
 #[inline]
 fn subject(command: &Command) -> u128 {
     match command {

@@ -1,113 +1,98 @@
-//! Atomic groups: all of their commands are committed, or none of them changes anything and none of their ids is recorded.
+//! Atomic groups: all of their commands are committed, or none of them changes anything and none
+//! of their ids is recorded.
 
-use evenkeel_wire::outcome::{Answer, Outcome, Rejection};
+use evenkeel_wire::outcome::Rejection;
 
-use super::{
-    apply::{AppliedCounts, EntryContext, PreparedCommand},
-    execute::Verdict,
-};
+use super::apply::{AppliedCounts, EntryApplier, PreparedCommand};
 use crate::{
-    Ledger, LedgerFault,
-    checkpoint::digest::OutcomesDigest,
-    known_ids::JournalLookup,
-    tables::recent::{DecidedOutcome, Savepoint},
+    fault::LedgerFault,
+    rules::verdict::{Stop, Verdict},
+    tables::{outcomes::OutcomesDigest, recent::Savepoint},
 };
 
-/// A group under way, and how everything was when it began.
+/// A group under way, and the state of the entry when it began.
 #[derive(Debug)]
 pub(crate) struct AtomicGroup {
-    mark: Savepoint,
+    savepoint: Savepoint,
     outcomes: OutcomesDigest,
-    applied: AppliedCounts,
+    counts: AppliedCounts,
     next_index: u16,
     answers: usize,
     /// Its commands so far.
     commands: usize,
-    /// The command that was rejected, and why; those behind it aren't judged.
+    /// The first command that was rejected, and why; later ones aren't judged.
     failed: Option<(usize, Rejection)>,
 }
 
-impl Ledger {
+impl<'b> EntryApplier<'_, 'b> {
     /// Decides one command of an atomic group; with the last one, the whole group.
-    pub(crate) fn decide_in_group<'a>(
+    pub(super) fn decide_in_group(
         &mut self,
-        prepared: &PreparedCommand<'a>,
-        (first, last): (bool, bool),
-        entry: &mut EntryContext<'a>,
-        firsts: &mut dyn JournalLookup,
-        answers: &mut Vec<Answer>,
+        prepared: &PreparedCommand<'b>,
+        first: bool,
+        last: bool,
     ) -> Result<(), LedgerFault> {
         if first {
             self.begin_group();
-            entry.group = Some(AtomicGroup {
-                mark: self.recent.take_savepoint(),
-                outcomes: self.outcomes,
-                applied: entry.applied,
-                next_index: entry.next_index,
-                answers: answers.len(),
-                commands: 0,
-                failed: None,
-            });
         }
-        entry.commands.push(prepared.bytes);
-        if entry.group.as_ref().is_some_and(|group| group.failed.is_none()) {
-            let verdict = self.execute_command(prepared, entry, firsts)?;
-            match rejection_of(&verdict) {
-                None => self.record_answer(prepared, &verdict, entry, answers),
+        self.commands.push(prepared.bytes);
+        if self.group.as_ref().is_some_and(|group| group.failed.is_none()) {
+            let verdict = self.execute_command(prepared);
+            match group_rejection(&verdict) {
+                None => self.record_answer(prepared, verdict)?,
                 Some(rejection) => {
-                    if let Some(group) = &mut entry.group {
+                    if let Some(group) = &mut self.group {
                         group.failed = Some((group.commands, rejection));
                     }
                 }
             }
         }
-        if let Some(group) = &mut entry.group {
+        if let Some(group) = &mut self.group {
             group.commands = group.commands.wrapping_add(1);
         }
-        if last && let Some(group) = entry.group.take() {
-            self.end_group(&group, entry, answers);
+        if last && let Some(group) = self.group.take() {
+            self.end_group(&group)?;
         }
         Ok(())
     }
 
-    fn end_group(
-        &mut self,
-        group: &AtomicGroup,
-        entry: &mut EntryContext<'_>,
-        answers: &mut Vec<Answer>,
-    ) {
+    fn begin_group(&mut self) {
+        self.tables.begin_group();
+        self.group = Some(AtomicGroup {
+            savepoint: self.tables.recent.take_savepoint(),
+            outcomes: self.tables.outcomes,
+            counts: self.counts,
+            next_index: self.next_index,
+            answers: self.answers.len(),
+            commands: 0,
+            failed: None,
+        });
+    }
+
+    fn end_group(&mut self, group: &AtomicGroup) -> Result<(), LedgerFault> {
         let Some((failed, rejection)) = group.failed else {
-            self.commit_group();
-            return;
+            self.tables.commit_group();
+            return Ok(());
         };
-        self.roll_back_group();
-        self.recent.roll_back_to(group.mark, self.seed);
-        self.outcomes = group.outcomes;
-        entry.applied = group.applied;
-        entry.next_index = group.next_index;
-        answers.truncate(group.answers);
+        self.tables.roll_back_group();
+        self.tables.recent.roll_back_to(group.savepoint, self.tables.seed);
+        self.tables.outcomes = group.outcomes;
+        self.counts = group.counts;
+        self.next_index = group.next_index;
+        self.answers.truncate(group.answers);
         for command in 0..group.commands {
             let rejection = if command == failed { rejection } else { Rejection::BatchFailed };
-            let outcome = Outcome {
-                index: Outcome::NO_INDEX,
-                rejection: Some(rejection),
-                amount: 0,
-                debit_after: 0,
-                credit_after: 0,
-            };
-            self.recent.keep_outcome(None, DecidedOutcome { outcome, replayed: false });
-            entry.applied.commands = entry.applied.commands.wrapping_add(1);
-            entry.applied.rejected = entry.applied.rejected.wrapping_add(1);
-            answers.push(Answer { outcome, first: None });
+            self.record_no_outcome(Stop::Rejected(rejection))?;
         }
+        Ok(())
     }
 }
 
-/// Why a command fails its group. A first answer that was a rejection fails it too: the command isn't committed.
-fn rejection_of(verdict: &Verdict) -> Option<Rejection> {
+/// Why a command fails its group. A replayed rejection fails it too: the command isn't committed.
+fn group_rejection(verdict: &Verdict) -> Option<Rejection> {
     match verdict {
-        Verdict::Rejected(rejection) => Some(*rejection),
-        Verdict::Replayed(answer) => answer.outcome.rejection,
-        Verdict::Committed { .. } | Verdict::Ignored => None,
+        Err(Stop::Rejected(rejection)) => Some(*rejection),
+        Err(Stop::Replayed(answer)) => answer.outcome.rejection,
+        Ok(_) | Err(Stop::Ignored | Stop::Fault(_)) => None,
     }
 }

@@ -1,5 +1,5 @@
-//! Reads an entry's commands, group by group as they came from the doors. Only a primary makes entries: one that can't be
-//! read is a broken belief.
+//! Reads an entry's commands, group by group as the doors passed them on. Only a primary makes
+//! entries: one that can't be read is a fault.
 
 use evenkeel_wire::{
     command::{Command, Commands},
@@ -8,9 +8,9 @@ use evenkeel_wire::{
     limits::COMMANDS_MAX,
 };
 
-use crate::LedgerFault;
+use crate::fault::LedgerFault;
 
-/// Where reading is.
+/// Reads the commands of one entry.
 pub(crate) struct EntryReader<'a> {
     position: u64,
     body: EntryBody<'a>,
@@ -22,19 +22,19 @@ pub(crate) struct EntryReader<'a> {
     commands: usize,
 }
 
-/// A command, its bytes, and how it's to be decided.
+/// A command, its bytes, and how it is decided.
 pub(crate) struct ReadCommand<'a> {
     pub(crate) command: Command,
     pub(crate) bytes: &'a [u8],
-    /// The key that asks.
+    /// The caller's key.
     pub(crate) key: KeyId,
-    pub(crate) turn: Grouping,
+    pub(crate) grouping: Grouping,
 }
 
-/// How a command is to be decided.
+/// How a command is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grouping {
-    /// For itself.
+    /// By itself.
     Single,
     /// Together with others: all are committed, or none.
     Atomic {
@@ -48,7 +48,7 @@ pub(crate) enum Grouping {
 impl<'a> EntryReader<'a> {
     pub(crate) fn open(position: u64, body: &'a [u8]) -> Result<Self, LedgerFault> {
         let body = EntryBody::open(body)
-            .map_err(|what| LedgerFault(format!("position {position}: {what}")))?;
+            .map_err(|error| LedgerFault::new(format!("position {position}: {error}")))?;
         Ok(Self {
             position,
             body,
@@ -75,15 +75,15 @@ impl<'a> EntryReader<'a> {
                         command,
                         bytes,
                         key: self.key,
-                        turn: self.next_grouping(),
+                        grouping: self.next_grouping(),
                     }));
                 }
                 Some(Ok(_)) => {
-                    return Err(self.read_fault("a group has more commands than it says"));
+                    return Err(self.read_fault("a group has more commands than it declares"));
                 }
                 Some(Err(what)) => return Err(self.read_fault(&what.to_string())),
                 None if self.left_in_group > 0 => {
-                    return Err(self.read_fault("a group has fewer commands than it says"));
+                    return Err(self.read_fault("a group has fewer commands than it declares"));
                 }
                 None => {}
             }
@@ -112,6 +112,7 @@ impl<'a> EntryReader<'a> {
 
     #[cold]
     fn read_fault(&self, what: &str) -> LedgerFault {
-        LedgerFault(format!("position {}, command {}: {what}", self.position, self.commands))
+        let (position, command) = (self.position, self.commands);
+        LedgerFault::new(format!("position {position}, command {command}: {what}"))
     }
 }

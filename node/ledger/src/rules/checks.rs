@@ -1,19 +1,20 @@
-//! What more than one kind of command checks.
+//! Checks that several commands share.
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus},
+    amount::Asset,
     id::CommandId,
     limits::AMOUNT_MAX,
     outcome::Rejection,
     transfer::TransferKind,
 };
 
-use crate::{
+use crate::tables::{
+    accounts::{Accounts, BalanceRow, DailyDebits, extra::Extra, may_go_below_zero},
     genesis::IdWindow,
-    tables::accounts::{Accounts, BalanceRow, DailyDebits, extra::Extra, may_go_below_zero},
 };
 
-/// Whether an id that is found nowhere is of its time.
+/// Whether the time of a new id is within the window.
 #[inline]
 pub(crate) fn check_freshness(id: CommandId, window: IdWindow) -> Result<(), Rejection> {
     let milliseconds = id.timestamp_ms();
@@ -26,7 +27,7 @@ pub(crate) fn check_freshness(id: CommandId, window: IdWindow) -> Result<(), Rej
     Ok(())
 }
 
-/// Which kinds of accounts a kind of transfer joins.
+/// Whether a kind of transfer moves money between these kinds of accounts.
 #[inline]
 pub(crate) fn may_pay(kind: TransferKind, payer: AccountKind, payee: AccountKind) -> bool {
     use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
@@ -37,12 +38,13 @@ pub(crate) fn may_pay(kind: TransferKind, payer: AccountKind, payee: AccountKind
         TransferKind::CashOut => matches!((payer, payee), (Wallet | Merchant, Bank)),
         TransferKind::Fee => matches!((payer, payee), (Wallet | Merchant, Fee)),
         TransferKind::Grant => (payer, payee) == (Issuer, Wallet),
-        // They come about only by refunding and reversing.
+        // Only the commands of these names make them.
         TransferKind::Refund | TransferKind::Reversal => false,
     }
 }
 
-/// Whether the limits for one debit and for a day's debits count transfers of this kind. Holds count too.
+/// Whether the limits of one debit and of a day's debits apply to this kind of transfer. They
+/// apply to holds too.
 #[inline]
 pub(crate) fn is_limited(kind: TransferKind) -> bool {
     matches!(
@@ -51,7 +53,21 @@ pub(crate) fn is_limited(kind: TransferKind) -> bool {
     )
 }
 
-/// Whether money may go from one to the other: to and from a closed account nothing goes, out of a frozen one neither.
+/// Whether both accounts are of this asset.
+#[inline]
+pub(crate) fn check_assets(
+    accounts: &Accounts,
+    payer: &BalanceRow,
+    payee: &BalanceRow,
+    asset: Asset,
+) -> Result<(), Rejection> {
+    if accounts.asset(payer) != asset || accounts.asset(payee) != asset {
+        return Err(Rejection::AssetMismatch);
+    }
+    Ok(())
+}
+
+/// Whether money may move: neither account is closed, and the payer isn't frozen.
 #[inline]
 pub(crate) fn check_statuses(payer: &BalanceRow, payee: &BalanceRow) -> Result<(), Rejection> {
     if payer.status == AccountStatus::Open && payee.status == AccountStatus::Open {
@@ -66,8 +82,8 @@ pub(crate) fn check_statuses(payer: &BalanceRow, payee: &BalanceRow) -> Result<(
     Ok(())
 }
 
-/// Whether a debit that counts keeps within the payer's own limits; gives what its debits took with it on this date.
-/// `extra`: where it has any.
+/// Whether a debit keeps within the payer's own limits; gives the date's debits with this one.
+/// `extra`: the payer's limits and holds, if it has any.
 #[inline]
 pub(crate) fn check_limits(
     payer: &BalanceRow,
@@ -75,7 +91,7 @@ pub(crate) fn check_limits(
     amount: u64,
     date: u32,
 ) -> Result<DailyDebits, Rejection> {
-    // Both are at most 2^53-1. So is every limit: what is more counts as that much.
+    // Both are at most 2^53-1, and so is every limit: larger sums count as that.
     let today = payer.debited_on(date).saturating_add(amount);
     if let Some(extra) = extra {
         if amount > extra.per_transfer {
@@ -88,7 +104,7 @@ pub(crate) fn check_limits(
     Ok(DailyDebits { today: today.min(AMOUNT_MAX), date })
 }
 
-/// Whether an account has an amount that nothing else has set aside; the outside world always has.
+/// Whether the payer has the amount available; banks and issuers always have.
 #[inline]
 pub(crate) fn check_funds(
     payer: &BalanceRow,
@@ -101,7 +117,7 @@ pub(crate) fn check_funds(
     if has { Ok(()) } else { Err(Rejection::InsufficientFunds) }
 }
 
-/// Whether both balances may be what they'd be after a movement; gives them.
+/// Both balances after a movement, if they are within their limits.
 #[inline]
 pub(crate) fn balances_after(
     accounts: &Accounts,

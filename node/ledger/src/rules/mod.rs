@@ -1,16 +1,17 @@
-//! The rules, one file per kind of command: a column of checks, then one change.
+//! The rules, one module per command. Each has a `judge`, a column of checks that changes nothing,
+//! and an `apply`, which makes the change that passed them.
 //!
-//! The order of the checks is that of the numbers of `Rejection`: it is part of the public contract.
+//! The order of the checks follows the numbers of `Rejection`: it's part of the public contract.
 
 pub(crate) mod account;
-pub(crate) mod checks;
+mod checks;
+pub(crate) mod context;
 pub(crate) mod day;
-pub(crate) mod flows;
+mod facts;
+pub(crate) mod genesis;
 pub(crate) mod hold;
 pub(crate) mod key;
-pub(crate) mod limits;
-pub(crate) mod refund;
+pub(crate) mod known_ids;
 pub(crate) mod returns;
-pub(crate) mod reversal;
-pub(crate) mod status;
 pub(crate) mod transfer;
+pub(crate) mod verdict;

@@ -1,4 +1,4 @@
-//! Open holds: by id, and in the order in which their time is up. Closed ones are history, and not here.
+//! Open holds, by id and by due time. Closed holds are found in the journal.
 
 use std::collections::BTreeSet;
 
@@ -8,31 +8,31 @@ use evenkeel_wire::{
     limits::AMOUNT_MAX,
 };
 
-use super::accounts::reserved::Reserved;
+use super::reserved::Reserved;
 use crate::containers::{
     mix::{ROOTS, fold, halves},
     sorted::{SortedTable, TableValue},
 };
 
-/// A hold that is neither captured nor given back.
+/// A hold that is neither captured nor released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenHold {
     /// The wallet that pays.
     pub debit: AccountId,
     /// The merchant that may be paid.
     pub credit: AccountId,
-    /// What is set aside, minor units.
+    /// The amount set aside, minor units.
     pub amount: u64,
-    /// When its time is up, microseconds since the Unix epoch.
+    /// When it's due, microseconds since the Unix epoch.
     pub expires_at: u64,
 }
 
-/// All of them.
+/// All open holds.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
-    /// As checkpoints and audits see it.
+    /// The rows, for checkpoints and audits.
     pub(crate) table: SortedTable<OpenHold>,
-    /// Ids behind the times at which they are due.
+    /// Due times with ids.
     due: BTreeSet<(u64, u128)>,
     reserved: Reserved,
 }
@@ -54,12 +54,13 @@ impl Holds {
         self.table.len()
     }
 
-    /// What they say of all accounts.
+    /// The held amounts and incoming holds of all accounts, according to the open holds.
     pub(crate) fn reserved(&self) -> Reserved {
         self.reserved
     }
 
-    /// Opens a hold, or closes it. Gives what was there: setting that again undoes it without a trace.
+    /// Opens a hold, or closes it with `None`. Gives the row before: setting that again undoes the
+    /// change without a trace.
     pub(crate) fn set(&mut self, id: CommandId, hold: Option<OpenHold>) -> Option<OpenHold> {
         let id = id.number();
         let before = self.table.set(id, hold);
@@ -74,7 +75,7 @@ impl Holds {
         before
     }
 
-    /// Puts a checkpoint's row.
+    /// Loads a row of a checkpoint.
     pub(crate) fn load(&mut self, id: u128, bytes: &[u8]) -> Result<(), String> {
         self.table.load(id, bytes)?;
         if let Some(hold) = self.table.get(id) {
@@ -92,13 +93,13 @@ impl Holds {
         sound.map(|sound| sound && due.len() == self.table.len())
     }
 
-    /// The first whose time is up at `now`, in the order of their times and ids.
+    /// The holds that are due at `now`, at most `max`, ordered by due time and id.
     pub(crate) fn due_holds(&self, now: u64, max: usize) -> Vec<CommandId> {
         let due = self.due.iter().take_while(|(expires_at, _)| *expires_at <= now).take(max);
         due.map(|(_, id)| CommandId::new(*id).expect("holds have command ids")).collect()
     }
 
-    /// When the next one's time is up.
+    /// When the next hold is due.
     pub(crate) fn next_expiry(&self) -> Option<u64> {
         self.due.first().map(|(expires_at, _)| *expires_at)
     }

@@ -1,7 +1,7 @@
-//! Recent ids and outcomes: those of the entries that no sealed segment's index covers yet.
+//! Recent ids and outcomes: those of entries that no sealed segment's index covers yet.
 //!
-//! Kept in generations, oldest first. One that is full stays as it is and a new one begins, so nothing is ever moved;
-//! one whose entries are all sealed is dropped whole.
+//! They are kept in generations, oldest first. A full generation isn't changed any more and a new
+//! one begins, so rows are never moved; when all its entries are sealed, it's dropped as a whole.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,32 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    EntryHead,
     containers::{
         ids::{HashSeed, IdHash, IdTable},
-        prefetch,
+        memory::MemoryAdvice,
     },
+    journal::EntryHead,
 };
 
-/// The commands of the first generation; each further one takes four times as many, up to 2^20.
+/// The size of the first generation in commands; each next one is four times larger, up to 2^20.
 const FIRST_COMMANDS_BITS: u32 = 14;
 const COMMANDS_BITS_MAX: u32 = 20;
 
 const _: () = assert!(COMMANDS_MAX <= 1 << FIRST_COMMANDS_BITS, "an entry fits in a generation");
 
-/// The ledger's answer to one command of a recent entry.
+/// The answer to a command of a recent entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecidedOutcome {
-    /// The answer: for a replay the first one.
+    /// The answer; for a replay, the first answer.
     pub outcome: Outcome,
-    /// Whether it was decided in an earlier entry, or earlier in this one.
+    /// Whether the command was decided before, in an earlier entry or in this one.
     pub replayed: bool,
 }
 
 impl DecidedOutcome {
-    /// Whether this is the first answer to the command's id, which the id keeps forever. (Opening an account has no id
-    /// but the account's. What has no index is no outcome, so it's nobody's first answer.)
+    /// Whether this is the first answer to the command's id, which is kept forever. (An opening has
+    /// no id except the account's. An answer without an index is no outcome, so it's no first
+    /// answer.)
     #[must_use]
     #[inline]
     pub fn is_recorded(&self) -> bool {
@@ -46,7 +47,7 @@ impl DecidedOutcome {
     }
 }
 
-/// Generations that were forgotten; dropping them gives back their memory.
+/// Forgotten generations. Dropping them frees their memory.
 #[derive(Debug)]
 pub struct ForgottenOutcomes {
     _generations: Vec<Generation>,
@@ -54,15 +55,15 @@ pub struct ForgottenOutcomes {
 
 #[derive(Debug)]
 struct Generation {
-    /// Commands by id, numbered in order of their coming.
+    /// Commands by id, numbered in the order of entries.
     table: IdTable,
     commands_max: usize,
     ids: Vec<u128>,
     decided: Vec<DecidedOutcome>,
     entries: Vec<RecentEntry>,
-    /// Entry and command's number that closed a hold.
+    /// The position and the number of the command that closed a hold.
     resolutions: BTreeMap<u128, (u64, u16)>,
-    /// The time that the recorded ids carry: most ids can't be in most generations.
+    /// The times of the recorded ids. Most ids are out of the range of most generations.
     oldest_ms: u64,
     newest_ms: u64,
 }
@@ -74,7 +75,7 @@ struct RecentEntry {
     first: u32,
 }
 
-/// How far the newest generation was, to go back to.
+/// The state of the newest generation, for a rollback.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Savepoint {
     commands: usize,
@@ -85,19 +86,21 @@ pub(crate) struct Savepoint {
 /// All generations.
 #[derive(Debug)]
 pub(crate) struct RecentOutcomes {
+    advice: MemoryAdvice,
     generations: Vec<Generation>,
-    /// No id that was forgotten carries a later time; `None`: nothing was forgotten.
+    /// The latest time of a forgotten id; `None`: nothing was forgotten.
     forgotten_newest_ms: Option<u64>,
 }
 
 impl RecentOutcomes {
-    pub(crate) fn new() -> Self {
-        Self { generations: vec![Generation::new(FIRST_COMMANDS_BITS)], forgotten_newest_ms: None }
+    pub(crate) fn new(advice: MemoryAdvice) -> Self {
+        let first = Generation::new(FIRST_COMMANDS_BITS, advice);
+        Self { advice, generations: vec![first], forgotten_newest_ms: None }
     }
 
-    /// After a start from a checkpoint: everything before it is forgotten, and no id in it carries a later time.
-    pub(crate) fn after_checkpoint(newest_ms: u64) -> Self {
-        Self { forgotten_newest_ms: Some(newest_ms), ..Self::new() }
+    /// After a start from a checkpoint: all earlier ids are forgotten, the latest with this time.
+    pub(crate) fn forget_before_checkpoint(&mut self, newest_ms: u64) {
+        *self = Self { forgotten_newest_ms: Some(newest_ms), ..Self::new(self.advice) };
     }
 
     /// Begins an entry.
@@ -105,14 +108,15 @@ impl RecentOutcomes {
         let newest = self.newest();
         if newest.commands_max.saturating_sub(newest.ids.len()) < COMMANDS_MAX {
             let bits = newest.commands_max.ilog2().saturating_add(2).min(COMMANDS_BITS_MAX);
-            self.generations.push(Generation::new(bits));
+            let next = Generation::new(bits, self.advice);
+            self.generations.push(next);
         }
         let newest = self.newest();
         let first = newest.next_number();
         newest.entries.push(RecentEntry { position: head.position, first });
     }
 
-    /// Keeps the answer to the next command of the entry that was begun, under its id where it has one.
+    /// Keeps the answer to the next command of the entry under way, under its id if it has one.
     #[inline]
     pub(crate) fn keep_outcome(
         &mut self,
@@ -133,7 +137,7 @@ impl RecentOutcomes {
         }
     }
 
-    /// Where [`Self::roll_back_to`] goes back to, within the same entry.
+    /// The state for [`Self::roll_back_to`], within the same entry.
     pub(crate) fn take_savepoint(&mut self) -> Savepoint {
         let newest = self.newest();
         Savepoint {
@@ -143,22 +147,22 @@ impl RecentOutcomes {
         }
     }
 
-    /// Forgets the answers that were kept since.
-    pub(crate) fn roll_back_to(&mut self, mark: Savepoint, seed: HashSeed) {
+    /// Forgets the answers that were kept since the savepoint.
+    pub(crate) fn roll_back_to(&mut self, savepoint: Savepoint, seed: HashSeed) {
         let newest = self.newest();
-        while newest.ids.len() > mark.commands {
+        while newest.ids.len() > savepoint.commands {
             let Some(id) = newest.ids.pop() else { break };
             if id != 0 {
                 let number = newest.next_number();
                 newest.table.remove(seed.hash(id), number);
             }
         }
-        newest.decided.truncate(mark.commands);
-        newest.oldest_ms = mark.oldest_ms;
-        newest.newest_ms = mark.newest_ms;
+        newest.decided.truncate(savepoint.commands);
+        newest.oldest_ms = savepoint.oldest_ms;
+        newest.newest_ms = savepoint.newest_ms;
     }
 
-    /// Keeps what closed a hold.
+    /// Records the command that closed a hold.
     pub(crate) fn record_resolution(&mut self, hold: CommandId, position: u64, command: u16) {
         self.newest().resolutions.insert(hold.number(), (position, command));
     }
@@ -168,25 +172,25 @@ impl RecentOutcomes {
         self.newest().resolutions.remove(&hold.number());
     }
 
-    /// Position and command's number of what closed a hold.
+    /// The position and the number of the command that closed a hold.
     pub(crate) fn find_resolution(&self, hold: CommandId) -> Option<(u64, u16)> {
         let mut generations = self.generations.iter().rev();
         generations.find_map(|generation| generation.resolutions.get(&hold.number()).copied())
     }
 
-    /// Position, command's number and outcome of the first answer to an id.
+    /// The position, the number of the command and the outcome of the first answer to an id.
     #[inline]
     pub(crate) fn find(&self, id: CommandId, hash: IdHash) -> Option<(u64, u16, Outcome)> {
         self.generations.iter().rev().find_map(|generation| generation.find(id, hash))
     }
 
-    /// Whether the id could be one of those that left memory.
+    /// Whether the id may be a forgotten one.
     #[inline]
     pub(crate) fn may_be_forgotten(&self, id: CommandId) -> bool {
         self.forgotten_newest_ms.is_some_and(|newest| id.timestamp_ms() <= newest)
     }
 
-    /// Asks for the memory that [`Self::find`] and [`Self::keep_outcome`] begin with.
+    /// Prefetches the memory where [`Self::find`] and [`Self::keep_outcome`] begin.
     #[inline]
     pub(crate) fn prefetch(&self, id: CommandId, hash: IdHash) {
         if let Some((newest, older)) = self.generations.split_last() {
@@ -228,14 +232,14 @@ impl RecentOutcomes {
 }
 
 impl Generation {
-    fn new(commands_bits: u32) -> Self {
+    fn new(commands_bits: u32, advice: MemoryAdvice) -> Self {
         let commands_max = 1 << commands_bits;
         let mut ids = Vec::with_capacity(commands_max);
         let mut decided = Vec::with_capacity(commands_max);
-        prefetch::prefer_huge_pages(ids.spare_capacity_mut());
-        prefetch::prefer_huge_pages(decided.spare_capacity_mut());
+        advice.prefer_huge_pages(ids.spare_capacity_mut());
+        advice.prefer_huge_pages(decided.spare_capacity_mut());
         Self {
-            table: IdTable::new(commands_bits.saturating_add(1)),
+            table: IdTable::new(commands_bits.saturating_add(1), advice),
             commands_max,
             ids,
             decided,

@@ -1,18 +1,18 @@
-//! Refunded totals: how much of a payment its refunds have paid back, for ever.
+//! Refunded totals: the sum of a payment's refunds, kept forever.
 //!
-//! A payment that was never refunded isn't here. Which accounts and how much it was about is told by the journal.
+//! Payments without refunds have no row. Their accounts and amounts are found in the journal.
 
 use evenkeel_wire::{id::CommandId, limits::AMOUNT_MAX};
 
 use crate::{
-    LedgerFault,
     containers::{
         mix::{ROOTS, fold},
         sorted::{SortedTable, TableValue},
     },
+    fault::LedgerFault,
 };
 
-/// Payments that were refunded, by id.
+/// The refunded totals of payments, by id.
 pub(crate) type Refunds = SortedTable<RefundedTotal>;
 
 /// The sum of a payment's refunds, minor units: at least 1, never more than the payment.
@@ -20,7 +20,7 @@ pub(crate) type Refunds = SortedTable<RefundedTotal>;
 pub(crate) struct RefundedTotal(u64);
 
 impl Refunds {
-    /// What was paid back so far.
+    /// The total of a payment.
     pub(crate) fn total(&self, payment: CommandId) -> u64 {
         self.get(payment.number()).map_or(0, |total| total.0)
     }
@@ -28,7 +28,7 @@ impl Refunds {
     /// Adds a refund. Gives the total before it, for [`Self::restore_total`].
     ///
     /// # Errors
-    /// When more than the payment would be paid back: whoever judged the refund was wrong.
+    /// When the refunds would exceed the payment: the rule that allowed it is wrong.
     pub(crate) fn add(
         &mut self,
         payment: CommandId,
@@ -38,15 +38,15 @@ impl Refunds {
         let before = self.total(payment);
         let after = before.checked_add(amount).filter(|after| *after <= of_payment);
         let Some(after) = after.filter(|_| amount > 0 && of_payment <= AMOUNT_MAX) else {
-            return Err(LedgerFault(format!(
-                "payment {payment} of {of_payment}: {before} were refunded, {amount} more can't be"
+            return Err(LedgerFault::new(format!(
+                "payment {payment} of {of_payment}: {before} were refunded, {amount} more exceed it"
             )));
         };
         self.set(payment.number(), Some(RefundedTotal(after)));
         Ok(before)
     }
 
-    /// Undoes an [`Self::add`] that had found this total.
+    /// Undoes an [`Self::add`] that gave this total.
     pub(crate) fn restore_total(&mut self, payment: CommandId, before: u64) {
         self.set(payment.number(), (before > 0).then_some(RefundedTotal(before)));
     }
@@ -66,7 +66,7 @@ impl TableValue for RefundedTotal {
         let total = <[u8; 8]>::try_from(bytes).map_err(|_| "a total is eight bytes")?;
         match u64::from_le_bytes(total) {
             total @ 1..=AMOUNT_MAX => Ok(Self(total)),
-            total => Err(format!("{total} can't have been refunded")),
+            total => Err(format!("{total} is no refunded total")),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn refunds_add_up_to_the_payment_and_never_above() {
+    fn refunds_add_up_to_the_payment_and_never_exceed_it() {
         let mut refunds = Refunds::default();
         for (amount, result) in [
             (60, Ok(0)),
@@ -100,12 +100,15 @@ mod tests {
                 }
             }
         }
-        assert!(refunds.add(payment(2), 1, AMOUNT_MAX + 1).is_err(), "no payment is that large");
+        assert!(
+            refunds.add(payment(2), 1, AMOUNT_MAX + 1).is_err(),
+            "it exceeds the largest payment"
+        );
         assert_eq!(refunds.total(payment(2)), 0);
     }
 
     #[test]
-    fn what_is_put_back_leaves_no_trace() {
+    fn an_undone_refund_leaves_no_trace() {
         let mut refunds = Refunds::default();
         let empty = refunds.digest();
         let first = refunds.add(payment(1), 60, 100).unwrap();
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_is_read_back_and_nothing_else_is() {
+    fn only_valid_totals_are_loaded() {
         let mut refunds = Refunds::default();
         let total = RefundedTotal(AMOUNT_MAX);
         refunds.load(payment(1).number(), &total.encode()).unwrap();
@@ -129,8 +132,8 @@ mod tests {
             (7, total.encode(), "version 7"),
             (payment(2).number(), vec![], "eight bytes"),
             (payment(2).number(), vec![1; 9], "eight bytes"),
-            (payment(2).number(), vec![0; 8], "0 can't"),
-            (payment(2).number(), (AMOUNT_MAX + 1).to_le_bytes().to_vec(), "can't"),
+            (payment(2).number(), vec![0; 8], "0 is no"),
+            (payment(2).number(), (AMOUNT_MAX + 1).to_le_bytes().to_vec(), "is no refunded total"),
         ] {
             let what = refunds.load(key, &value).unwrap_err();
             assert!(what.contains(wrong), "{what}");

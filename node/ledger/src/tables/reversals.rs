@@ -1,35 +1,35 @@
-//! Which movements were undone, and by which reversal, for ever: a movement is reversed once.
+//! Movements and their reversals, kept forever: a movement is reversed once.
 
 use evenkeel_wire::id::CommandId;
 
 use crate::{
-    LedgerFault,
     containers::{
         mix::{ROOTS, fold, halves},
         sorted::{SortedTable, TableValue},
     },
+    fault::LedgerFault,
 };
 
-/// Movements that were undone, by id.
+/// The reversals, by the ids of their movements.
 pub(crate) type Reversals = SortedTable<ReversedBy>;
 
-/// The reversal that undid a movement.
+/// The reversal of a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReversedBy(CommandId);
 
 impl Reversals {
-    /// The reversal that undid this movement.
+    /// The reversal of a movement.
     pub(crate) fn reversed_by(&self, movement: CommandId) -> Option<CommandId> {
         self.get(movement.number()).map(|by| by.0)
     }
 
-    /// Notes that a movement is undone.
+    /// Records the reversal of a movement.
     ///
     /// # Errors
-    /// When it was undone before: whoever judged the reversal was wrong.
+    /// When it was reversed before: the rule that allowed it is wrong.
     pub(crate) fn add(&mut self, movement: CommandId, by: CommandId) -> Result<(), LedgerFault> {
         if let Some(first) = self.reversed_by(movement) {
-            return Err(LedgerFault(format!(
+            return Err(LedgerFault::new(format!(
                 "movement {movement} was reversed by {first}, {by} can't reverse it again"
             )));
         }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reversal_is_read_back_and_nothing_else_is() {
+    fn only_valid_reversals_are_loaded() {
         let mut reversals = Reversals::default();
         let by = ReversedBy(id(2)).encode();
         reversals.load(id(1).number(), &by).unwrap();

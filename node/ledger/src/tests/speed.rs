@@ -1,23 +1,31 @@
-//! How long a transfer takes. A measurement, not a promise: `cargo test --release -p evenkeel-node speed -- --ignored
-//! --nocapture`.
+//! The time that a transfer takes. A measurement, not a test:
+//! `cargo test --release -p evenkeel-ledger speed -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
 use evenkeel_wire::{
     account::AccountKind,
     codec,
+    command::Command,
     entry::EntryBuilder,
     id::{AccountId, OPERATOR_KEY},
     transfer::TransferKind,
 };
 
-use super::world::*;
-use crate::AuditProgress;
+use super::support::world::*;
+use crate::{AuditProgress, Ledger, MemoryAdvice};
 
 const RECENT: u128 = 2_000_000;
 const MEASURED: u128 = 1_000_000;
 const ENTRY_COMMANDS: u128 = 4_096;
 const GROUP_COMMANDS: u128 = 64;
+
+/// The advice that the node gives.
+const HUGE_PAGES: MemoryAdvice = MemoryAdvice::new(|start, bytes| {
+    // SAFETY: the range is the ledger's own memory, and the advice doesn't change what it holds.
+    #[expect(unsafe_code, reason = "the system call has no safe form")]
+    let _ = unsafe { rustix::mm::madvise(start.cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
+});
 
 struct Numbers(u64);
 
@@ -62,14 +70,14 @@ fn bodies(numbers: &mut Numbers, accounts: u64, ids: std::ops::Range<u128>) -> V
     bodies
 }
 
-/// Time passed and processor time used.
+/// Elapsed time and processor time.
 fn timed(work: impl FnOnce()) -> (Duration, Duration) {
     let (began, used) = (now(), processor_time());
     work();
     (began.elapsed(), processor_time().saturating_sub(used))
 }
 
-/// Of this thread. Other work on the machine doesn't count.
+/// The processor time of this thread.
 fn processor_time() -> Duration {
     let numbers = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(numbers.split(' ').next().unwrap().parse().unwrap())
@@ -95,7 +103,8 @@ fn nanoseconds_each(spent: Duration, count: u128) -> u128 {
 }
 
 fn measure(accounts: u64) {
-    let mut world = World::founded();
+    let mut world = World { ledger: Ledger::new(HUGE_PAGES), ..World::empty() };
+    world.entry(T0, &[Command::Genesis(Box::new(genesis()))]);
     let bank = account(1);
     world.open(bank, AccountKind::Bank, "KRW");
     let mut opening = Vec::new();
@@ -114,8 +123,8 @@ fn measure(accounts: u64) {
     let measured = bodies(&mut numbers, accounts, RECENT..RECENT + MEASURED);
     let (passed, used) = timed(|| apply(&mut world, &measured));
     println!(
-        "{accounts} accounts, {RECENT} recent ids: a transfer takes {} ns, {} of them processor time; \
-         {} ns to open and top up",
+        "{accounts} accounts, {RECENT} recent ids: a transfer takes {} ns, {} of them processor \
+         time; {} ns to open and top up",
         nanoseconds_each(passed, MEASURED),
         nanoseconds_each(used, MEASURED),
         nanoseconds_each(opened, u128::from(accounts)),
@@ -126,7 +135,7 @@ fn measure(accounts: u64) {
     slices(&mut world);
 }
 
-/// What checkpoint and audit take, and the longest of their slices.
+/// The times of a checkpoint and an audit, and of their longest slices.
 fn slices(world: &mut World) {
     let mut rows = Vec::new();
     let (mut longest, began) = (Duration::ZERO, now());

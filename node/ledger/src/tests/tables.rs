@@ -1,10 +1,11 @@
-//! What finds rows and ids finds all of them, and nothing else.
+//! Hash tables and chunked rows.
 
 use evenkeel_wire::account::AccountKind;
 
-use super::world::*;
+use super::support::world::*;
 use crate::containers::{
     ids::{HashSeed, IdTable},
+    memory::MemoryAdvice,
     rows::Rows,
 };
 
@@ -12,10 +13,10 @@ use crate::containers::{
 fn a_table_finds_every_id_also_after_growing() {
     let seed = HashSeed::fixed([1, 2]);
     let ids: Vec<u128> = (0..5_000).map(|number| number << 64 | 7).collect();
-    let mut table = IdTable::new(1);
+    let mut table = IdTable::new(1, MemoryAdvice::NONE);
     for (number, id) in ids.iter().enumerate() {
         if table.is_crowded() {
-            table.grow();
+            table.grow(MemoryAdvice::NONE);
         }
         table.insert(seed.hash(*id), u32::try_from(number).unwrap());
     }
@@ -30,9 +31,9 @@ fn a_table_finds_every_id_also_after_growing() {
 }
 
 #[test]
-fn ids_that_share_their_hash_are_told_apart() {
+fn ids_with_the_same_hash_are_distinguished() {
     let hash = HashSeed::fixed([1, 2]).hash(5);
-    let mut table = IdTable::new(4);
+    let mut table = IdTable::new(4, MemoryAdvice::NONE);
     for number in 0..10 {
         table.insert(hash, number);
     }
@@ -42,11 +43,11 @@ fn ids_that_share_their_hash_are_told_apart() {
     assert_eq!(table.find(hash, |_| false), None);
 }
 
-/// What is taken out leaves no gap that a search would stop at, whichever ids made way for which.
+/// A removed number leaves no gap that ends a search too early, for all displacements.
 #[test]
-fn a_table_finds_all_others_after_one_is_taken_out() {
+fn a_table_finds_all_others_after_a_removal() {
     let seed = HashSeed::fixed([1, 2]);
-    let mut table = IdTable::new(6);
+    let mut table = IdTable::new(6, MemoryAdvice::NONE);
     let mut there = Vec::<u32>::new();
     // Half of them share their hash with others.
     let hash_of = |number: u32| {
@@ -73,16 +74,16 @@ fn a_table_finds_all_others_after_one_is_taken_out() {
 }
 
 #[test]
-#[should_panic(expected = "what is taken out of the table of ids is in it")]
-fn only_what_is_in_a_table_is_taken_out() {
-    let mut table = IdTable::new(4);
+#[should_panic(expected = "a number that is removed must be in the table")]
+fn only_numbers_in_the_table_can_be_removed() {
+    let mut table = IdTable::new(4, MemoryAdvice::NONE);
     table.insert(HashSeed::fixed([1, 2]).hash(5), 7);
     table.remove(HashSeed::fixed([1, 2]).hash(5), 8);
 }
 
 #[test]
-fn rows_come_and_go_over_the_border_of_a_chunk() {
-    let mut rows = Rows::default();
+fn rows_are_added_and_removed_across_chunks() {
+    let mut rows = Rows::new(MemoryAdvice::NONE);
     let border = 1_usize << 18;
     for number in 0..border + 2 {
         rows.push(number);
@@ -97,13 +98,13 @@ fn rows_come_and_go_over_the_border_of_a_chunk() {
             assert_eq!((rows.len(), rows[number]), (number + 1, number));
         }
     }
-    assert_eq!(Rows::<u8>::default().pop(), None);
+    assert_eq!(Rows::<u8>::new(MemoryAdvice::NONE).pop(), None);
 }
 
 #[test]
 #[should_panic(expected = "the table of ids is full")]
 fn a_table_is_never_filled_to_its_last_word() {
-    let mut table = IdTable::new(2);
+    let mut table = IdTable::new(2, MemoryAdvice::NONE);
     for number in 0..4 {
         table.insert(HashSeed::fixed([1, 2]).hash(u128::from(number)), number);
     }
@@ -111,7 +112,7 @@ fn a_table_is_never_filled_to_its_last_word() {
 
 #[test]
 fn rows_are_found_in_every_chunk() {
-    let mut world = World::founded();
+    let mut world = World::bootstrapped();
     let count = (1_u128 << 18) + 2;
     for first in (0..count).step_by(8_000) {
         let numbers = first..(first + 8_000).min(count);

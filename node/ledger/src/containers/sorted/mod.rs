@@ -1,9 +1,10 @@
-//! Sorted tables: what the ledger remembers by a number besides accounts, with its digest kept along.
+//! Sorted tables for everything besides accounts, with a digest that is updated with every change.
 //!
-//! Sorted, because a checkpoint then walks a table in slices from key to key, whatever comes and goes meanwhile, and no
-//! row has to carry what the walk must know of it. A row that the walk still needs is set aside the moment before it
-//! changes. The order of hashes never shows, a row that was taken back leaves nothing behind, and growing never takes
-//! long. A row takes about twice the bytes of its key and value: 42 to 52 for a refunded total.
+//! They are sorted so that a checkpoint can scan a table in slices, from key to key, while rows are
+//! added and removed, without a field for the scan in each row. A row that the scan still needs is
+//! set aside before it changes. There is no hash order, an undone change leaves no trace, and
+//! growing is never slow. A row takes about twice the bytes of its key and value: 42 to 52 for a
+//! refunded total.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +13,13 @@ use std::{
 
 use super::mix::{ROOTS, fold, halves};
 
-/// What a table holds under a key.
+/// The value of a row.
 pub(crate) trait TableValue: Clone + PartialEq {
     /// Its digest.
     fn digest(&self) -> u64;
-    /// As a checkpoint keeps it; never empty.
+    /// The bytes in a checkpoint; never empty.
     fn encode(&self) -> Vec<u8>;
-    /// Out of a checkpoint: nothing is believed.
+    /// From the bytes in a checkpoint, which aren't trusted.
     fn decode(key: u128, bytes: &[u8]) -> Result<Self, String>;
 }
 
@@ -28,18 +29,18 @@ pub(crate) struct SortedTable<V> {
     rows: BTreeMap<u128, V>,
     /// The sum of all rows' digests.
     digest: u64,
-    /// The keys that changed since the last checkpoint that was written; `None`: there is none.
+    /// The keys that changed since the last written checkpoint; `None`: there is none.
     changed: Option<BTreeSet<u128>>,
-    /// The next checkpoint must be of all rows.
+    /// The next checkpoint must consist of all rows.
     all_needed: bool,
-    walk: Option<TableCopy<V>>,
+    copy: Option<TableCopy<V>>,
     audit: Option<TableAudit>,
 }
 
 /// A running audit.
 #[derive(Debug, Default)]
 struct TableAudit {
-    /// The last key that was looked at.
+    /// The last key that was checked.
     last: Option<u128>,
     digest: u64,
 }
@@ -47,15 +48,15 @@ struct TableAudit {
 /// A checkpoint that is being copied.
 #[derive(Debug)]
 struct TableCopy<V> {
-    /// Whether there is an earlier one that was written: what was taken away since must be told.
+    /// Whether an earlier checkpoint was written: rows removed since must be reported.
     has_base: bool,
-    /// For a copy of all rows: those behind this one are still to be looked at.
-    behind: Option<Bound<u128>>,
-    /// The keys that had changed and are still to be copied.
+    /// For a copy of all rows: the scan continues after this bound.
+    after: Option<Bound<u128>>,
+    /// The changed keys that aren't copied yet.
     left: BTreeSet<u128>,
-    /// Those that are copied.
+    /// The changed keys that are copied.
     done: Vec<u128>,
-    /// Rows that changed before the walk came to them, as they were: `None` wasn't there.
+    /// Rows before their change that the scan hasn't reached; `None`: the row didn't exist.
     set_aside: BTreeMap<u128, Option<V>>,
 }
 
@@ -66,7 +67,7 @@ impl<V: TableValue> Default for SortedTable<V> {
             digest: 0,
             changed: None,
             all_needed: false,
-            walk: None,
+            copy: None,
             audit: None,
         }
     }
@@ -96,7 +97,8 @@ impl<V: TableValue> SortedTable<V> {
         self.digest
     }
 
-    /// Sets a row, or takes it away with `None`. Gives back what was there: setting that again undoes it without a trace.
+    /// Sets a row, or removes it with `None`. Gives the value before: setting that again undoes the
+    /// change without a trace.
     pub(crate) fn set(&mut self, key: u128, value: Option<V>) -> Option<V> {
         let added = value.as_ref().map_or(0, |value| row_digest(key, value));
         let before = match value {
@@ -114,15 +116,15 @@ impl<V: TableValue> SortedTable<V> {
         if let Some(changed) = &mut self.changed {
             changed.insert(key);
         }
-        if let Some(walk) = &mut self.walk
-            && walk.needs(key)
+        if let Some(copy) = &mut self.copy
+            && copy.needs(key)
         {
-            walk.set_aside.entry(key).or_insert_with(|| before.clone());
+            copy.set_aside.entry(key).or_insert_with(|| before.clone());
         }
         before
     }
 
-    /// Takes a row out of a checkpoint.
+    /// Loads a row of a checkpoint.
     pub(crate) fn load(&mut self, key: u128, bytes: &[u8]) -> Result<(), String> {
         if self.rows.contains_key(&key) {
             return Err("it's there twice".into());
@@ -131,8 +133,8 @@ impl<V: TableValue> SortedTable<V> {
         Ok(())
     }
 
-    /// Looks at the next rows, at most `left` of them, and counts `left` down; `check` says whether a row alone is sound.
-    /// `None`: there are more. Else whether all of them are sound and amount to the digest that was kept along.
+    /// Checks the next rows, at most `left` of them, and counts `left` down; `check` is for each row.
+    /// `None`: there are more. Else whether all rows are sound and have the table's digest.
     pub(crate) fn audit_next(
         &mut self,
         left: &mut usize,
@@ -161,99 +163,100 @@ impl<V: TableValue> SortedTable<V> {
         self.all_needed = false;
     }
 
-    /// Begins a checkpoint of all rows, or of those that changed since the last finished one. One that is still being
-    /// copied counts as not written.
+    /// Begins a checkpoint of all rows, or of those that changed since the last finished one. One
+    /// that is still running counts as not written.
     pub(crate) fn checkpoint_begin(&mut self, all: bool) {
         self.checkpoint_end(false);
         let changed = self.changed.replace(BTreeSet::new());
         let has_base = changed.is_some();
         let all_needed = std::mem::take(&mut self.all_needed);
         let all = all || all_needed || !has_base;
-        self.walk = Some(TableCopy {
+        self.copy = Some(TableCopy {
             has_base,
-            behind: all.then_some(Bound::Unbounded),
+            after: all.then_some(Bound::Unbounded),
             left: changed.unwrap_or_default(),
             done: Vec::new(),
             set_aside: BTreeMap::new(),
         });
     }
 
-    /// Copies the next rows as they were when the checkpoint began, at most `left` of them, and counts `left` down. A row
-    /// that was taken away since the last checkpoint is copied as an empty value.
+    /// Copies the next rows in their state when the checkpoint began, at most `left` of them, and
+    /// counts `left` down. A row that was removed since the last checkpoint is an empty value.
     pub(crate) fn checkpoint_next(&mut self, left: &mut usize, put: &mut dyn FnMut(u128, Vec<u8>)) {
-        let Some(walk) = &mut self.walk else { return };
+        let Some(copy) = &mut self.copy else { return };
         while *left > 0
-            && let Some((key, value, had_changed)) = walk.next_row(&self.rows)
+            && let Some((key, value, had_changed)) = copy.next_row(&self.rows)
         {
             *left = left.wrapping_sub(1);
             match value {
                 Some(value) => put(key, value.encode()),
                 None if had_changed => put(key, Vec::new()),
-                // It came after the checkpoint began.
+                // It was added after the checkpoint began.
                 None => {}
             }
         }
-        if walk.next_key(&self.rows).is_none() {
-            // What comes behind the last key from now on is no part of the checkpoint.
-            walk.behind = None;
+        if copy.next_key(&self.rows).is_none() {
+            // Rows that are added after the last key from now on aren't part of the checkpoint.
+            copy.after = None;
         }
     }
 
     /// Whether every row that the checkpoint consists of is copied.
     pub(crate) fn checkpoint_is_over(&self) -> bool {
-        self.walk.as_ref().is_none_or(|walk| walk.next_key(&self.rows).is_none())
+        self.copy.as_ref().is_none_or(|copy| copy.next_key(&self.rows).is_none())
     }
 
-    /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all rows, and tells
-    /// everything that was taken away since the last one that was written.
+    /// Ends a checkpoint. Unless it was copied to its end and written, the next one consists of all
+    /// rows, and reports all rows removed since the last written one.
     pub(crate) fn checkpoint_end(&mut self, written: bool) {
         let is_over = self.checkpoint_is_over();
-        let Some(walk) = self.walk.take() else { return };
+        let Some(copy) = self.copy.take() else { return };
         if written && is_over {
             return;
         }
         self.all_needed = true;
-        let changed = self.changed.take().filter(|_| walk.has_base);
+        let changed = self.changed.take().filter(|_| copy.has_base);
         self.changed = changed.map(|mut changed| {
-            changed.extend(walk.left);
-            changed.extend(walk.done);
+            changed.extend(copy.left);
+            changed.extend(copy.done);
             changed
         });
     }
 }
 
 impl<V: TableValue> TableCopy<V> {
-    /// The next key to look at, and whether the walk over all rows meets it.
+    /// The next key, and whether the scan of all rows reaches it.
     fn next_key(&self, rows: &BTreeMap<u128, V>) -> Option<(u128, bool)> {
-        if let Some(after) = self.behind {
+        if let Some(after) = self.after {
             let range = (after, Bound::Unbounded);
-            let there = rows.range(range).next().map(|(key, _)| *key);
-            let was_there = self.set_aside.range(range).next().map(|(key, _)| *key);
-            if let Some(key) = there.into_iter().chain(was_there).min() {
+            let present = rows.range(range).next().map(|(key, _)| *key);
+            let removed = self.set_aside.range(range).next().map(|(key, _)| *key);
+            if let Some(key) = present.into_iter().chain(removed).min() {
                 return Some((key, true));
             }
         }
         self.left.first().map(|key| (*key, false))
     }
 
-    /// The next row, as it was, and whether it had changed since the last checkpoint that was written.
+    /// The next row in its state when the checkpoint began, and whether it had changed since the
+    /// last written checkpoint.
     fn next_row(&mut self, rows: &BTreeMap<u128, V>) -> Option<(u128, Option<V>, bool)> {
-        let (key, is_met) = self.next_key(rows)?;
-        self.behind = is_met.then_some(Bound::Excluded(key));
+        let (key, is_scanned) = self.next_key(rows)?;
+        self.after = is_scanned.then_some(Bound::Excluded(key));
         let had_changed = self.left.remove(&key);
         if had_changed {
             self.done.push(key);
         }
         let value = match self.set_aside.remove(&key) {
-            Some(as_it_was) => as_it_was,
+            Some(before) => before,
             None => rows.get(&key).cloned(),
         };
         Some((key, value, had_changed))
     }
 
-    /// Whether a row is still to be copied as it was when the checkpoint began.
+    /// Whether the copy still needs a row.
     fn needs(&self, key: u128) -> bool {
-        let is_ahead = match self.behind {
+        let is_ahead = match self.after {
             Some(Bound::Excluded(last)) => key > last,
             Some(_) => true,
             None => false,

@@ -1,4 +1,4 @@
-//! The sorted table against a store of what was copied, and against itself.
+//! The sorted table, compared with a store of its checkpoints.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ impl TableValue for u32 {
 
 type Store = BTreeMap<u128, Vec<u8>>;
 
-/// What a store holds of it.
+/// The content of a store of these rows.
 fn stored(rows: &BTreeMap<u128, u32>) -> Store {
     rows.iter().map(|(key, value)| (*key, value.encode())).collect()
 }
@@ -34,7 +34,7 @@ fn copy(table: &mut SortedTable<u32>, mut left: usize, store: &mut Store) {
 }
 
 #[test]
-fn what_is_undone_leaves_no_trace() {
+fn undone_changes_leave_no_trace() {
     let mut table = SortedTable::<u32>::default();
     table.set(7, Some(1));
     let digest = table.digest();
@@ -75,7 +75,7 @@ fn a_damaged_row_is_refused() {
     assert_eq!(table.load(2, &[1, 0, 0]).unwrap_err(), "not four bytes");
 }
 
-/// Audits to the end, so many rows at a time.
+/// Audits to the end, in slices of this many rows.
 fn audit(table: &mut SortedTable<u32>, rows: usize) -> bool {
     (0..100).find_map(|_| table.audit_next(&mut rows.clone(), &mut |_, value| *value < 9)).unwrap()
 }
@@ -84,7 +84,7 @@ fn audit(table: &mut SortedTable<u32>, rows: usize) -> bool {
 type Change = (fn(&mut SortedTable<u32>), bool);
 
 #[test]
-fn an_audit_finds_what_was_changed_behind_the_tables_back() {
+fn an_audit_finds_corrupted_rows() {
     let changes: &[Change] = &[
         (|_| (), true),
         (|table| _ = table.rows.insert(5, 8), false),
@@ -133,11 +133,11 @@ enum Act {
     End { written: bool },
 }
 
-/// A hold that is taken up when the first checkpoint is copied but not yet written made it count as not copied to its
-/// end. The next one then took itself for the first: it didn't tell what was taken away, and a start found holds that
-/// no account knew of.
+/// Once, a hold that was placed after the first checkpoint was copied and before it was written made
+/// that checkpoint count as incomplete. The next one counted as the first: it didn't report removed
+/// rows, and a start loaded holds without their accounts' held amounts.
 #[test]
-fn what_comes_behind_a_copy_that_is_over_is_no_part_of_it() {
+fn a_row_added_after_a_complete_copy_is_not_part_of_it() {
     let mut table = SortedTable::<u32>::default();
     let mut store = Store::new();
     table.set(1, Some(10));
@@ -155,7 +155,8 @@ fn what_comes_behind_a_copy_that_is_over_is_no_part_of_it() {
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
-        6 => (0..12_u128, proptest::option::of(0..3_u32)).prop_map(|(key, value)| Act::Set(key, value)),
+        6 => (0..12_u128, proptest::option::of(0..3_u32))
+            .prop_map(|(key, value)| Act::Set(key, value)),
         1 => any::<bool>().prop_map(|all| Act::Begin { all }),
         4 => (1..5_usize).prop_map(Act::Copy),
         2 => prop::bool::weighted(0.8).prop_map(|written| Act::End { written }),
@@ -164,9 +165,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    /// A store that takes every finished checkpoint, and nothing of others, has the state at which the last began.
+    /// A store of the finished checkpoints alone has the state when the last of them began.
     #[test]
-    fn a_checkpoint_is_the_state_at_which_it_began(acts in acts()) {
+    fn a_checkpoint_is_the_state_when_it_began(acts in acts()) {
         let mut table = SortedTable::<u32>::default();
         let (mut model, mut store) = (BTreeMap::new(), Store::new());
         let mut under_way: Option<(Store, Store)> = None;
@@ -180,7 +181,7 @@ proptest! {
                     prop_assert_eq!(table.set(key, value), before);
                 }
                 Act::Begin { all } => {
-                    // What wasn't written is gone, what was written before is still there.
+                    // Rows of an unwritten checkpoint are dropped, those of written ones stay.
                     table.checkpoint_begin(all);
                     under_way = Some((store.clone(), stored(&model)));
                 }
@@ -190,12 +191,12 @@ proptest! {
                     }
                 }
                 Act::End { written } => {
-                    let Some((mut copied, as_it_was)) = under_way.take() else { continue };
+                    let Some((mut copied, expected)) = under_way.take() else { continue };
                     if written {
                         while !table.checkpoint_is_over() {
                             copy(&mut table, 3, &mut copied);
                         }
-                        prop_assert_eq!(&copied, &as_it_was);
+                        prop_assert_eq!(&copied, &expected);
                         store = copied;
                     }
                     table.checkpoint_end(written);

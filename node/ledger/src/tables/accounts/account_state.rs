@@ -1,10 +1,11 @@
-//! The part of an account that changes: what a checkpoint sets aside, and what a failed atomic group puts back.
+//! The fields of an account that change: a checkpoint sets them aside, and a failed atomic group
+//! restores them.
 
 use evenkeel_wire::account::AccountStatus;
 
 use super::{BalanceRow, extra::Extra};
 
-/// An account as it stands, without what it was opened with.
+/// The state of an account, without the fields that it was opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AccountState {
     pub(crate) posted: i64,

@@ -1,11 +1,12 @@
-//! What most accounts don't have: limits of their own, and holds. Accounts that do find it under the number in their row.
+//! Limits and holds. Most accounts have the default ones; rows of the others carry a number under
+//! which these are found.
 
 use evenkeel_wire::{
     account::{AccountKind, LimitChange, Limits},
     limits::AMOUNT_MAX,
 };
 
-/// As a limit: none.
+/// Stands for no limit.
 pub(crate) const NO_LIMIT: u64 = u64::MAX;
 
 /// Limits and holds of one account.
@@ -17,9 +18,9 @@ pub(crate) struct Extra {
     pub(crate) per_transfer: u64,
     /// The most that a day's debits may take; [`NO_LIMIT`]: any amount.
     pub(crate) daily_debit: u64,
-    /// What its own open holds have set aside.
+    /// The amount that its own open holds set aside.
     pub(crate) held: i64,
-    /// How many open holds are for it.
+    /// The number of open holds for it.
     pub(crate) incoming_holds: u32,
 }
 
@@ -33,7 +34,7 @@ impl Extra {
         incoming_holds: 0,
     };
 
-    /// What an account without any has.
+    /// The limits and holds of an account without any of its own.
     #[inline]
     pub(crate) fn default_for(kind: AccountKind, wallet_max_balance: u64) -> Self {
         let max_balance = if kind == AccountKind::Wallet { wallet_max_balance } else { NO_LIMIT };
@@ -56,7 +57,7 @@ impl Extra {
     }
 }
 
-/// Whether every limit that is set can be kept: 0 is fine, it lets nothing pass.
+/// Whether every limit that is set is valid; 0 is, and blocks all amounts.
 pub(crate) fn are_valid(limits: &Limits) -> bool {
     let Limits { max_balance, per_transfer, daily_debit } = limits;
     [max_balance, per_transfer, daily_debit].iter().all(|change| match change {
@@ -65,7 +66,7 @@ pub(crate) fn are_valid(limits: &Limits) -> bool {
     })
 }
 
-/// A limit as the world sees it.
+/// A limit in replies and checkpoints.
 pub(crate) fn visible_limit(limit: u64) -> Option<u64> {
     (limit != NO_LIMIT).then_some(limit)
 }

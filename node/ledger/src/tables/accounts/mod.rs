@@ -1,12 +1,15 @@
-//! All accounts: rows that are never moved or removed, found by id. The one place where an account changes, together
-//! with everything that must change with it: sums, digest, what a running checkpoint or audit has to know, and the way
-//! back for an atomic group that fails.
+//! All accounts: rows that are never moved or removed, found by id. Accounts change only here,
+//! together with everything that depends on them: sums, digest, a running checkpoint or audit, and
+//! the undo log of an atomic group.
 
 pub(crate) mod account_state;
+mod audit;
+mod changes;
+pub(crate) mod digest;
 pub(crate) mod extra;
 mod opening_limits;
-pub(crate) mod reserved;
 pub(crate) mod totals;
+mod undo;
 
 use evenkeel_wire::{
     account::{AccountKind, AccountStatus, OpenAccount},
@@ -18,24 +21,25 @@ use evenkeel_wire::{
 };
 
 use self::{
-    account_state::AccountState, extra::Extra, opening_limits::OpeningLimits, reserved::Reserved,
-    totals::KindTotals,
+    account_state::AccountState, audit::AccountsAudit, changes::AccountChanges, extra::Extra,
+    opening_limits::OpeningLimits, totals::KindTotals, undo::AccountsUndo,
 };
+use super::reserved::Reserved;
 use crate::{
-    LedgerFault,
-    checkpoint::{audit::AccountsAudit, digest, write::Changes},
     containers::{
         ids::{HashSeed, IdHash, IdTable},
+        memory::MemoryAdvice,
         prefetch,
         rows::Rows,
     },
+    fault::LedgerFault,
 };
 
-/// Tables are small and grow one at a time, so that growing never takes long.
+/// The table of ids is split into small ones that grow one at a time, so that growing is quick.
 const SHARDS: usize = 256;
 const SHARD_BITS: u32 = 4;
 
-/// What transfers look at: one cache line.
+/// The fields of an account that transfers use: one cache line.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(crate) struct BalanceRow {
@@ -43,13 +47,14 @@ pub(crate) struct BalanceRow {
     pub(crate) posted: i64,
     /// The newest entry that changed it.
     pub(crate) changed_position: u64,
-    /// What the debits that count took on [`Self::debited_date`], [`AMOUNT_MAX`] standing for more too.
+    /// The sum of the debits that count on [`Self::debited_date`]; [`AMOUNT_MAX`] stands for
+    /// larger sums too.
     pub(crate) debited_today: u64,
-    /// Digest of everything that never changes.
+    /// The digest of the fields that never change.
     pub(crate) fixed: u64,
-    /// See [`Changes`].
+    /// See [`AccountChanges`].
     pub(crate) epoch: u32,
-    /// The number of its limits and holds; 0: it has none.
+    /// The number of its limits and holds, from 1; 0: it has the default ones.
     pub(crate) extra: u32,
     /// The newest business date on which a debit counted, as a number; 0: there was none.
     pub(crate) debited_date: u32,
@@ -61,14 +66,14 @@ pub(crate) struct BalanceRow {
 const _: () = assert!(size_of::<BalanceRow>() == 64, "a row is one cache line");
 
 impl BalanceRow {
-    /// What the debits that count took on a date.
+    /// The sum of the debits that count on a date.
     #[inline]
     pub(crate) fn debited_on(&self, date: u32) -> u64 {
         if self.debited_date == date { self.debited_today } else { 0 }
     }
 }
 
-/// What only questions about the account look at.
+/// The fields of an account that transfers don't use.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountOpening {
     pub(crate) at: u64,
@@ -79,65 +84,59 @@ pub(crate) struct AccountOpening {
     pub(crate) label: Text<LABEL_BYTES_MAX>,
 }
 
-/// What an account's debits took on a date, after one more.
+/// The sum of an account's debits on a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DailyDebits {
     pub(crate) today: u64,
     pub(crate) date: u32,
 }
 
-/// Rows by number, found by id.
+/// All accounts.
 pub(crate) struct Accounts {
     seed: HashSeed,
+    advice: MemoryAdvice,
     shards: Vec<IdTable>,
     pub(crate) rows: Rows<BalanceRow>,
     pub(crate) opened: Vec<AccountOpening>,
     pub(crate) opening_limits: OpeningLimits,
-    /// By the numbers in the rows, from 1.
+    /// Limits and holds by their numbers, from 1.
     pub(crate) extras: Rows<Extra>,
-    /// Those of genesis, by the index in the rows.
+    /// The assets of genesis, by the index in the rows.
     pub(crate) assets: Vec<Asset>,
-    /// A wallet's limit where it has none of its own.
+    /// The limit of wallets without one of their own.
     pub(crate) wallet_max_balance: u64,
     pub(crate) totals: KindTotals,
-    /// What all accounts say of their holds.
+    /// The held amounts and incoming holds of all accounts.
     pub(crate) reserved: Reserved,
     /// The sum of all rows' digests.
     pub(crate) digest: u64,
-    pub(crate) changes: Changes,
-    pub(crate) audit: Option<AccountsAudit>,
+    changes: AccountChanges,
+    audit: Option<AccountsAudit>,
     undo: Option<AccountsUndo>,
 }
 
-/// While an atomic group is decided: accounts as they were, in the order of their changes.
-#[derive(Debug)]
-struct AccountsUndo {
-    accounts: usize,
-    extras: usize,
-    changed: Vec<(u32, AccountState)>,
-}
-
 impl Accounts {
-    pub(crate) fn new(seed: HashSeed) -> Self {
+    pub(crate) fn new(seed: HashSeed, advice: MemoryAdvice) -> Self {
         Self {
             seed,
-            shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS)).collect(),
-            rows: Rows::default(),
+            advice,
+            shards: (0..SHARDS).map(|_| IdTable::new(SHARD_BITS, advice)).collect(),
+            rows: Rows::new(advice),
             opened: Vec::new(),
             opening_limits: OpeningLimits::default(),
-            extras: Rows::default(),
+            extras: Rows::new(advice),
             assets: Vec::new(),
             wallet_max_balance: extra::NO_LIMIT,
             totals: KindTotals::default(),
             reserved: Reserved::default(),
             digest: 0,
-            changes: Changes::new(),
+            changes: AccountChanges::new(),
             audit: None,
             undo: None,
         }
     }
 
-    /// The assets and the wallets' limit are known now.
+    /// Sets the assets and limits of genesis.
     pub(crate) fn bootstrap(&mut self, assets: &[Asset], wallet_max_balance: u64) {
         self.totals = KindTotals::new(assets.len());
         self.assets = assets.to_vec();
@@ -152,7 +151,7 @@ impl Accounts {
         &self.totals
     }
 
-    /// The number of an account's row.
+    /// The slot of an account: the number of its row.
     #[inline]
     pub(crate) fn find(&self, id: AccountId) -> Option<u32> {
         self.find_hashed(id, self.seed.hash(id.number()))
@@ -181,12 +180,12 @@ impl Accounts {
         }
     }
 
-    /// What an account without limits and holds of its own has.
+    /// The limits and holds of an account without any of its own.
     pub(crate) fn default_extra(&self, kind: AccountKind) -> Extra {
         Extra::default_for(kind, self.wallet_max_balance)
     }
 
-    /// The most that may be posted.
+    /// The most that may be posted to an account.
     #[inline]
     pub(crate) fn max_balance(&self, row: &BalanceRow) -> u64 {
         match (row.extra, row.kind) {
@@ -208,7 +207,7 @@ impl Accounts {
         }
     }
 
-    /// Opens an account that isn't there yet, with balance 0.
+    /// Opens a new account with balance 0.
     pub(crate) fn open(&mut self, open: &OpenAccount, asset_index: u8, opened: AccountOpening) {
         let mut row = BalanceRow {
             id: open.id,
@@ -230,13 +229,13 @@ impl Accounts {
         self.set_extra(slot, self.default_extra(open.kind).with_limits(&open.limits));
     }
 
-    /// Adds a row as it is; neither sums nor digest know of it yet.
+    /// Adds a row, but not yet to the sums and the digest.
     pub(crate) fn add_row(&mut self, row: BalanceRow, opened: AccountOpening) -> u32 {
         let slot = u32::try_from(self.rows.len()).expect("2^32 rows don't fit in memory");
         let hash = self.seed.hash(row.id.number());
         let shard = &mut self.shards[hash.shard()];
         if shard.is_crowded() {
-            shard.grow();
+            shard.grow(self.advice);
         }
         shard.insert(hash, slot);
         self.rows.push(row);
@@ -244,7 +243,7 @@ impl Accounts {
         slot
     }
 
-    /// Sets a balance, and what was debited today where that changes too.
+    /// Sets a balance, and the day's debits if they change too.
     #[inline]
     pub(crate) fn set_posted(
         &mut self,
@@ -268,40 +267,37 @@ impl Accounts {
         Ok(())
     }
 
-    /// Sets everything of an account that changes.
-    pub(crate) fn set_state(
-        &mut self,
-        slot: u32,
-        standing: &AccountState,
-    ) -> Result<(), LedgerFault> {
-        let AccountState { posted, changed_position, extra, .. } = *standing;
+    /// Sets the state of an account.
+    pub(crate) fn set_state(&mut self, slot: u32, state: &AccountState) -> Result<(), LedgerFault> {
+        let AccountState { posted, changed_position, extra, .. } = *state;
         let holds = u64::try_from(extra.held).is_ok_and(|held| held <= AMOUNT_MAX);
         if posted.unsigned_abs() > AMOUNT_MAX || !holds {
             return Err(self.out_of_bounds(slot, posted, changed_position));
         }
         self.before_change(slot);
-        self.put_state(slot, standing);
+        self.put_state(slot, state);
         Ok(())
     }
 
-    /// Everything of an account that changes.
+    /// The state of an account.
     pub(crate) fn account_state(&self, slot: u32) -> AccountState {
         let row = self.row(slot);
         AccountState::from_row(row, self.extra(row))
     }
 
-    fn put_state(&mut self, slot: u32, standing: &AccountState) {
+    fn put_state(&mut self, slot: u32, state: &AccountState) {
         self.change(slot, |row| {
-            row.posted = standing.posted;
-            row.changed_position = standing.changed_position;
-            row.debited_today = standing.debited_today;
-            row.debited_date = standing.debited_date;
-            row.status = standing.status;
+            row.posted = state.posted;
+            row.changed_position = state.changed_position;
+            row.debited_today = state.debited_today;
+            row.debited_date = state.debited_date;
+            row.status = state.status;
         });
-        self.set_extra(slot, standing.extra);
+        self.set_extra(slot, state.extra);
     }
 
-    /// Must come before every change: whoever still needs the account as it is takes it now.
+    /// Must be called before every change: saves the state for the undo log and a running
+    /// checkpoint.
     #[inline]
     fn before_change(&mut self, slot: u32) {
         if self.undo.is_some() || self.changes.is_first_change(self.row(slot)) {
@@ -311,14 +307,14 @@ impl Accounts {
 
     #[inline(never)]
     fn save_state(&mut self, slot: u32) {
-        let standing = self.account_state(slot);
+        let state = self.account_state(slot);
         if let Some(undo) = &mut self.undo {
-            undo.changed.push((slot, standing));
+            undo.push(slot, state);
         }
-        self.changes.before_change(slot, &mut self.rows[row_index(slot)], standing);
+        self.changes.before_change(slot, &mut self.rows[row_index(slot)], state);
     }
 
-    /// Changes a row; sums and digest follow.
+    /// Changes a row, the sums and the digest.
     #[inline]
     fn change(&mut self, slot: u32, change: impl FnOnce(&mut BalanceRow)) {
         let row = &mut self.rows[row_index(slot)];
@@ -329,31 +325,31 @@ impl Accounts {
         self.digest = self.digest.wrapping_add(digest_change);
         self.totals.change(row.asset_index, row.kind, change);
         if let Some(audit) = &mut self.audit {
-            audit.carry_row_change(slot, row, change, digest_change);
+            audit.add_row_change(slot, row, change, digest_change);
         }
     }
 
-    /// Sets limits and holds; sums and digest follow.
+    /// Sets limits and holds, and changes the sums and the digest.
     fn set_extra(&mut self, slot: u32, extra: Extra) {
         let row = self.row(slot);
         let before = self.extra(row);
         if before == extra {
             return;
         }
-        let plain = self.default_extra(row.kind);
-        let digest_change =
-            digest::extra(row, &extra, &plain).wrapping_sub(digest::extra(row, &before, &plain));
+        let default = self.default_extra(row.kind);
+        let digest_change = digest::extra(row, &extra, &default)
+            .wrapping_sub(digest::extra(row, &before, &default));
         let reserved =
             Reserved::of_account(row.id, &extra).minus(Reserved::of_account(row.id, &before));
         self.digest = self.digest.wrapping_add(digest_change);
         self.reserved = self.reserved.plus(reserved);
         if let Some(audit) = &mut self.audit {
-            audit.carry_extra_change(slot, digest_change, reserved);
+            audit.add_extra_change(slot, digest_change, reserved);
         }
         self.put_extra(slot, extra);
     }
 
-    /// Puts limits and holds where the row finds them; neither sums nor digest know of it yet.
+    /// Sets limits and holds, but changes neither the sums nor the digest.
     pub(crate) fn put_extra(&mut self, slot: u32, extra: Extra) {
         let row = &mut self.rows[row_index(slot)];
         if row.extra == 0 {
@@ -364,47 +360,15 @@ impl Accounts {
         }
     }
 
-    /// From here on, changes can be taken back.
-    pub(crate) fn begin_group(&mut self) {
-        let (accounts, extras) = (self.count(), self.extras.len());
-        self.undo = Some(AccountsUndo { accounts, extras, changed: Vec::new() });
-    }
-
-    /// Changes since [`Self::begin_group`] stay.
-    pub(crate) fn commit_group(&mut self) {
-        self.undo = None;
-    }
-
-    /// Everything is again as it was at [`Self::begin_group`].
-    pub(crate) fn roll_back_group(&mut self) {
-        let Some(undo) = self.undo.take() else { return };
-        for (slot, standing) in undo.changed.iter().rev() {
-            self.put_state(*slot, standing);
-        }
-        for (slot, _) in &undo.changed {
-            // They have none of their own again.
-            let row = &mut self.rows[row_index(*slot)];
-            if row_index(row.extra) > undo.extras {
-                row.extra = 0;
-            }
-        }
-        while self.extras.len() > undo.extras {
-            self.extras.pop();
-        }
-        while self.count() > undo.accounts {
-            self.remove_newest();
-        }
-    }
-
-    /// Takes the newest account away, which nothing has changed since it was opened.
-    fn remove_newest(&mut self) {
-        let Some(row) = self.rows.pop() else { return };
-        self.opened.pop();
-        let slot = u32::try_from(self.rows.len()).expect("it had this number");
-        let hash = self.seed.hash(row.id.number());
-        self.shards[hash.shard()].remove(hash, slot);
-        self.digest = self.digest.wrapping_sub(digest::row(&row));
-        self.changes.forget_row(slot);
+    /// Adds a loaded row to the sums and the digest.
+    pub(crate) fn add_to_sums(&mut self, slot: usize) {
+        let row = &self.rows[slot];
+        let extra = self.extra(row);
+        let of_extra = digest::extra(row, &extra, &self.default_extra(row.kind));
+        let digest = digest::row(row).wrapping_add(of_extra);
+        self.totals.change(row.asset_index, row.kind, row.posted);
+        self.reserved = self.reserved.plus(Reserved::of_account(row.id, &extra));
+        self.digest = self.digest.wrapping_add(digest);
     }
 
     pub(crate) fn view(&self, slot: u32, position: u64, date: u32) -> AccountView {
@@ -431,15 +395,15 @@ impl Accounts {
     #[cold]
     fn out_of_bounds(&self, slot: u32, posted: i64, position: u64) -> LedgerFault {
         let row = self.row(slot);
-        LedgerFault(format!(
-            "position {position}: account {} would hold {posted} {}, outside of 2^53-1 either way",
+        LedgerFault::new(format!(
+            "position {position}: account {} would have {posted} {}, which exceeds 2^53-1",
             row.id,
             self.asset(row)
         ))
     }
 }
 
-/// Whether accounts of this kind are the outside world, which may owe.
+/// Whether balances of this kind of account may be negative.
 #[inline]
 pub(crate) fn may_go_below_zero(kind: AccountKind) -> bool {
     matches!(kind, AccountKind::Bank | AccountKind::Issuer)

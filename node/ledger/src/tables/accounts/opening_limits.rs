@@ -1,21 +1,23 @@
-//! The limits that accounts were opened with: whoever opens an account again must name the same, whatever became of them.
+//! The limits that accounts were opened with. A repeated opening must name the same, also after
+//! they changed.
 //!
-//! Most accounts name none, and those that do share a few: each is kept once, and accounts have its number.
+//! Most openings name none, and the others share a few: each set of limits is kept once, and
+//! accounts carry its number.
 
 use std::collections::BTreeMap;
 
 use evenkeel_wire::{account::Limits, codec};
 
-/// Limits by number; 0 are none.
+/// Limits by number; 0 stands for none.
 #[derive(Debug, Default)]
 pub(crate) struct OpeningLimits {
     numbers: BTreeMap<Vec<u8>, u32>,
-    /// From number 1.
+    /// The limits from number 1.
     all: Vec<Limits>,
 }
 
 impl OpeningLimits {
-    /// The number of limits, a new one where they are.
+    /// The number of these limits, a new one for new limits.
     pub(crate) fn intern_limits(&mut self, limits: &Limits) -> u32 {
         if *limits == Limits::default() {
             return 0;
@@ -29,7 +31,7 @@ impl OpeningLimits {
         number
     }
 
-    /// The limits of a number.
+    /// The limits with this number.
     pub(crate) fn get(&self, number: u32) -> Option<Limits> {
         match usize::try_from(number).ok()?.checked_sub(1) {
             None => Some(Limits::default()),

@@ -1,13 +1,14 @@
-//! Sums by asset and kind of account. They change only together with a row, so their total tells whether money leaked.
+//! Sums by asset and kind of account. They change only together with a row, so their total shows
+//! whether money leaked.
 
 use evenkeel_wire::{account::AccountKind, amount::Asset, limits::ASSETS_MAX, reply::AssetTotals};
 
-/// How many kinds of accounts there are.
+/// The number of kinds of accounts.
 pub(crate) const KINDS: usize = AccountKind::ALL.len();
 
-const _: () = assert!(ASSETS_MAX <= 64, "assets that an entry touched are bits of a u64");
+const _: () = assert!(ASSETS_MAX <= 64, "the touched assets are bits of a u64");
 
-/// One row for each asset of genesis, in its order.
+/// One row for each asset, in the order of genesis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KindTotals {
     rows: Vec<[i128; KINDS]>,
@@ -19,7 +20,7 @@ impl KindTotals {
         Self { rows: vec![[0; KINDS]; assets], touched: 0 }
     }
 
-    /// Counts a change of one balance.
+    /// Adds a change of one balance.
     #[inline]
     pub(crate) fn change(&mut self, asset_index: u8, kind: AccountKind, change: i64) {
         let sum = &mut self.rows[usize::from(asset_index)][column(kind)];
@@ -27,7 +28,7 @@ impl KindTotals {
         self.touched |= 1_u64.wrapping_shl(u32::from(asset_index));
     }
 
-    /// The first asset that was touched since the last call and doesn't sum to zero, with its sum.
+    /// The first asset that changed since the last call and whose sum isn't 0, with its sum.
     pub(crate) fn find_leak(&mut self) -> Option<(usize, i128)> {
         let mut touched = std::mem::take(&mut self.touched);
         while touched != 0 {
@@ -51,14 +52,14 @@ impl KindTotals {
         &self.rows
     }
 
-    /// As clients see it.
+    /// As replies have them.
     pub(crate) fn views(&self, assets: &[Asset]) -> Vec<AssetTotals> {
         assets.iter().zip(&self.rows).map(|(asset, row)| view(*asset, row)).collect()
     }
 }
 
-/// An asset's sums as clients see them. A sum that no i64 holds (it takes a thousand accounts at their bound) shows as
-/// the nearest.
+/// An asset's sums in a reply. A sum that doesn't fit in an i64 (it takes a thousand accounts at
+/// their bound) is replaced by the nearest number that does.
 pub(crate) fn view(asset: Asset, row: &[i128; KINDS]) -> AssetTotals {
     let shown = |kind| {
         let sum = row[column(kind)];
@@ -74,7 +75,7 @@ pub(crate) fn view(asset: Asset, row: &[i128; KINDS]) -> AssetTotals {
     }
 }
 
-/// The place of a kind's sum in a row.
+/// The index of a kind's sum in a row.
 #[inline]
 pub(crate) fn column(kind: AccountKind) -> usize {
     usize::from(kind.byte().wrapping_sub(1))

@@ -1,22 +1,17 @@
 //! Business days: the date, what moved in it so far, and the reports of the days that are closed.
 //!
-//! The figures of a day must explain themselves when it's closed: for each asset and kind of account, what it opened with
-//! and what moved make what it closes with, or the ledger is unwell. It never looks at a clock: a day ends where its
-//! marker stands in the journal.
+//! The figures of a day must add up when it's closed: for each asset and kind of account, opening
+//! and movements make closing, or it's a fault. No clock is read: a day ends at the position of its
+//! marker in the journal.
 
+pub(crate) mod flows;
 mod report;
 
-use evenkeel_wire::{
-    account::AccountKind,
-    amount::Asset,
-    day::{BusinessDate, CloseDay},
-    outcome::Rejection,
-    reply::DayView,
-};
+use evenkeel_wire::{account::AccountKind, amount::Asset, day::BusinessDate, reply::DayView};
 
-use self::report::DayReport;
+use self::{flows::Flow, report::DayReport};
 use super::accounts::totals::{KINDS, column};
-use crate::{EntryHead, LedgerFault, containers::sorted::SortedTable, rules::flows::Flow};
+use crate::{containers::sorted::SortedTable, fault::LedgerFault, journal::EntryHead};
 
 /// The key under which a checkpoint keeps the day under way; closed days have their dates' numbers.
 const UNDER_WAY: u128 = 0;
@@ -24,7 +19,7 @@ const UNDER_WAY: u128 = 0;
 /// Sums by kind of account.
 pub(crate) type KindSums = [i128; KINDS];
 
-/// How often money moved one way, and how much in all, minor units.
+/// The number of movements of one flow and the sum of their amounts, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FlowTotal {
     pub(crate) count: u64,
@@ -35,9 +30,9 @@ pub(crate) struct FlowTotal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenDay {
     pub(crate) date: BusinessDate,
-    /// The first entry that counts for it.
+    /// The first entry that belongs to it.
     pub(crate) first_position: u64,
-    /// One row for each asset of genesis, in its order, as are those of `moved`.
+    /// One row for each asset, in the order of genesis, as in `moved`.
     pub(crate) opening: Vec<KindSums>,
     pub(crate) moved: Vec<[FlowTotal; Flow::COUNT]>,
 }
@@ -48,7 +43,7 @@ pub(crate) struct Days {
     assets: Vec<Asset>,
     today: OpenDay,
     reports: SortedTable<DayReport>,
-    /// The day under way as it was when the running checkpoint began.
+    /// The day under way when the running checkpoint began, until it's copied.
     copied: Option<Vec<u8>>,
     #[cfg(any(test, evenkeel_planted))]
     pub(crate) planted_miscount: bool,
@@ -63,11 +58,11 @@ impl Days {
             reports: SortedTable::default(),
             copied: None,
             #[cfg(any(test, evenkeel_planted))]
-            planted_miscount: crate::is_planted("miscount"),
+            planted_miscount: super::is_planted("miscount"),
         }
     }
 
-    /// The first day begins: nothing is anywhere.
+    /// The first day begins, with all sums 0.
     pub(crate) fn bootstrap(&mut self, assets: &[Asset], date: BusinessDate) {
         self.assets = assets.to_vec();
         self.today = OpenDay::new(date, 0, vec![[0; KINDS]; assets.len()]);
@@ -97,28 +92,19 @@ impl Days {
         moved.sum = moved.sum.checked_sub(amount.into()).expect("it was counted");
     }
 
-    /// Ends the day with an entry of its own, whose sums these are. Gives the day as it was, for [`Self::reopen`].
-    ///
-    /// # Errors
-    /// When opening and movements don't make closing: names the figures.
+    /// Closes the day with the entry `head` and these sums; `next` begins. Gives the closed day,
+    /// for [`Self::reopen`].
     pub(crate) fn close(
         &mut self,
-        close: &CloseDay,
+        next: BusinessDate,
         closing: &[KindSums],
         head: &EntryHead,
-    ) -> Result<Result<OpenDay, Rejection>, LedgerFault> {
-        let is_date = BusinessDate::from_number(close.next.number()).is_ok();
-        if close.closed != self.today.date || close.next <= close.closed || !is_date {
-            return Ok(Err(Rejection::DayNotOpen));
-        }
-        self.check(closing, head.position)?;
-
-        // Every check has passed; nothing below can fail.
-        let next = OpenDay::new(close.next, head.position.wrapping_add(1), closing.to_vec());
-        let closed = std::mem::replace(&mut self.today, next);
-        let report = DayReport::new(&closed, &self.assets, closing, close.next, head);
+    ) -> OpenDay {
+        let opened = OpenDay::new(next, head.position.wrapping_add(1), closing.to_vec());
+        let closed = std::mem::replace(&mut self.today, opened);
+        let report = DayReport::new(&closed, &self.assets, closing, next, head);
         self.reports.set(key(closed.date), Some(report));
-        Ok(Ok(closed))
+        closed
     }
 
     /// Undoes a [`Self::close`].
@@ -127,10 +113,10 @@ impl Days {
         self.today = closed;
     }
 
-    /// Whether what the day opened with and what moved make these sums.
+    /// Whether opening and movements make these sums.
     ///
     /// # Errors
-    /// When they don't: names the first figures.
+    /// When they don't: names the first figures that differ.
     pub(crate) fn check(&self, sums: &[KindSums], position: u64) -> Result<(), LedgerFault> {
         assert_eq!(sums.len(), self.assets.len(), "one row of sums for each asset");
         let rows = self.today.opening.iter().zip(&self.today.moved).zip(sums);
@@ -139,9 +125,9 @@ impl Days {
             for kind in AccountKind::ALL {
                 let at = column(*kind);
                 if opening[at].checked_add(net[at]) != Some(sums[at]) {
-                    return Err(LedgerFault(format!(
+                    return Err(LedgerFault::new(format!(
                         "position {position}: day {}: {kind} accounts opened with {} {asset} and \
-                         {:+} moved, that isn't the {} they hold",
+                         {:+} moved, which doesn't make their sum of {}",
                         self.today.date, opening[at], net[at], sums[at],
                     )));
                 }
@@ -150,13 +136,13 @@ impl Days {
         Ok(())
     }
 
-    /// The report of a closed day. A day that was passed over had nothing in it.
+    /// The report of a closed day. A day that was skipped is empty.
     pub(crate) fn report(&self, date: BusinessDate) -> Option<DayView> {
         let (_, report) = self.reports.last_up_to(key(date))?;
         report.view_for(date)
     }
 
-    /// Of everything about days.
+    /// The digest of all days.
     pub(crate) fn digest(&self) -> u64 {
         let today = blake3::hash(&self.today.encode());
         let today = u64::from_le_bytes(*today.as_bytes().first_chunk().expect("32 bytes"));
@@ -194,7 +180,7 @@ impl Days {
         self.reports.mark_checkpointed();
     }
 
-    /// See [`SortedTable::audit_next`]. The day under way must explain these sums.
+    /// See [`SortedTable::audit_next`]. The figures of the day under way must make these sums.
     pub(crate) fn audit_next(&mut self, sums: &[KindSums], left: &mut usize) -> Option<bool> {
         let sound = self.reports.audit_next(left, &mut |_, _| true)?;
         Some(sound && self.check(sums, 0).is_ok())
@@ -209,7 +195,8 @@ impl Days {
         self.reports.load(key, bytes)
     }
 
-    /// After the rows of a checkpoint at this position were loaded: whether they make one calendar, and make these sums.
+    /// After the rows of a checkpoint at this position were loaded: whether days follow each other
+    /// and the figures make these sums.
     pub(crate) fn finish_loading(
         &mut self,
         assets: &[Asset],
@@ -229,13 +216,14 @@ impl Days {
         }
         check_follows(next, (today.date, today.first_position))?;
         if today.first_position > position.saturating_add(1) {
-            return Err(format!("day {} begins behind the marker", today.date));
+            return Err(format!("day {} begins after the marker", today.date));
         }
-        self.check(sums, position).map_err(|unwell| unwell.to_string())
+        self.check(sums, position).map_err(|fault| fault.to_string())
     }
 }
 
-/// Whether a day begins, with its first entry, where the one before ended; the first one begins with the journal.
+/// Whether a day and its first entry follow the end of the day before; the first day begins with
+/// the journal.
 fn check_follows(
     ended: Option<(BusinessDate, u64)>,
     (date, first_position): (BusinessDate, u64),
@@ -246,7 +234,7 @@ fn check_follows(
     Ok(())
 }
 
-/// What moved into each kind of account, less what moved out of it.
+/// The sum of movements into each kind of account, less those out of it.
 fn net_sums(moved: &[FlowTotal; Flow::COUNT]) -> KindSums {
     let mut net = [0_i128; KINDS];
     for (flow, moved) in Flow::iter_all().zip(moved) {

@@ -1,4 +1,4 @@
-//! A business day as bytes, while it's under way and when it's closed, and as its readers see it.
+//! A business day as bytes, under way and closed, and its report.
 
 use evenkeel_wire::{
     amount::Asset,
@@ -9,11 +9,10 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 
-use super::{FlowTotal, KindSums, OpenDay};
+use super::{FlowTotal, KindSums, OpenDay, flows::Flow};
 use crate::{
-    EntryHead,
     containers::sorted::TableValue,
-    rules::flows::Flow,
+    journal::EntryHead,
     tables::accounts::totals::{self, KINDS},
 };
 
@@ -49,8 +48,8 @@ impl DayReport {
         Self { view, next }
     }
 
-    /// What is told of a date that this report's marker closed. Between this day and the next one nothing happened: those
-    /// days begin behind the marker, which ended them too.
+    /// The report of a date that this day's marker closed. Dates between this day and the next one
+    /// are empty: they begin after the marker, which closed them too.
     pub(crate) fn view_for(&self, date: BusinessDate) -> Option<DayView> {
         if date == self.view.date {
             return Some(self.view.clone());
@@ -71,17 +70,17 @@ impl DayReport {
         })
     }
 
-    /// The day, and the first entry that counts for it.
+    /// The day, and its first entry.
     pub(crate) fn day_start(&self) -> (BusinessDate, u64) {
         (self.view.date, self.view.first_position)
     }
 
-    /// The next day, and the first entry that counts for it.
+    /// The next day, and its first entry.
     pub(crate) fn next_day_start(&self) -> (BusinessDate, u64) {
         (self.next, self.view.last_position.wrapping_add(1))
     }
 
-    /// Whether it's a report of a ledger with these assets.
+    /// Whether its assets are these.
     pub(crate) fn check(&self, assets: &[Asset]) -> Result<(), String> {
         let named = self.view.assets.iter().map(|row| (row.opening.asset, row.closing.asset));
         if !named.eq(assets.iter().map(|asset| (*asset, *asset))) {
@@ -118,7 +117,7 @@ impl TableValue for DayReport {
     }
 }
 
-/// One row for each kind of movement that there was.
+/// One row for each kind of movement that occurred.
 fn movements(moved: &[FlowTotal; Flow::COUNT]) -> Vec<DayMovements> {
     let kinds = TransferKind::ALL.iter().map(|kind| {
         let flows = Flow::iter_all().zip(moved).filter(|(flow, _)| flow.kind() == *kind);
@@ -136,7 +135,7 @@ impl FlowTotal {
     }
 }
 
-/// An asset of a day under way: opening sums by kind, then flow, count and sum of everything that moved.
+/// An asset of a day under way: opening sums by kind, then the number, count and sum of each flow.
 type DayRow = (KindSums, Vec<(u8, u64, u128)>);
 
 impl OpenDay {
@@ -146,7 +145,7 @@ impl OpenDay {
         Self { date, first_position, opening, moved }
     }
 
-    /// As a checkpoint keeps it.
+    /// The bytes in a checkpoint.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let moved = |moved: &[FlowTotal; Flow::COUNT]| -> Vec<(u8, u64, u128)> {
             let flows = Flow::iter_all().zip(moved).filter(|(_, moved)| moved.count > 0);
@@ -180,5 +179,5 @@ impl OpenDay {
     }
 }
 
-/// More than all amounts together can be.
+/// More than the sum of all amounts can be.
 const SUM_MAX: u128 = 1 << 120;

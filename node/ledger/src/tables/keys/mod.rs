@@ -1,45 +1,36 @@
-//! Keys: who may ask for what, by the blake3 of the key's text. Numbered from 1, the operator key of genesis, without gaps.
+//! Keys and their roles, by the blake3 hash of the key's text. They are numbered without gaps from
+//! 1, the operator key of genesis.
 //!
-//! A key that was revoked stays, so that its number and its hash are never another's. What a role may do is admission's
-//! affair; the texts are nobody's but their owners'.
+//! A revoked key stays, so that its number and its hash are never given to another. Admission
+//! checks the permissions of roles; only the owners have the texts.
 
 use evenkeel_wire::{
-    account::AccountKind,
     codec,
     id::{AccountId, KeyId, OPERATOR_KEY},
-    key::{CreateKey, Role},
+    key::Role,
     limits::KEYS_MAX,
-    outcome::Rejection,
     reply::KeyView,
 };
 
 use crate::containers::{
     ids::{HashSeed, IdHash, IdTable},
+    memory::MemoryAdvice,
     sorted::{SortedTable, TableValue},
 };
 
 const TABLE_BITS: u32 = 4;
 
-/// A key as the ledger knows it.
+/// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    hash: [u8; 32],
-    role: Role,
-    /// The merchant's account, for [`Role::Merchant`] alone.
-    account: Option<AccountId>,
-    revoked: bool,
-    /// Where it was made, for whoever makes it again.
+    pub(crate) hash: [u8; 32],
+    pub(crate) role: Role,
+    /// The merchant's account, for [`Role::Merchant`] only.
+    pub(crate) account: Option<AccountId>,
+    pub(crate) revoked: bool,
+    /// The entry that created it and the outcome's index in it, for replays.
     pub(crate) position: u64,
     pub(crate) index: u16,
-}
-
-/// What became of a key that was to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyCreation {
-    New(KeyId),
-    /// The same was made before.
-    Existing(KeyId, Key),
-    Rejected(Rejection),
 }
 
 /// All keys: rows by number, found by hash.
@@ -47,23 +38,28 @@ pub(crate) enum KeyCreation {
 pub(crate) struct Keys {
     seed: HashSeed,
     pub(crate) rows: SortedTable<Key>,
-    /// Numbers by hash. One whose key was taken back points nowhere, or to a key with another hash: it's passed over.
+    /// Numbers by hash. The number of a removed key points to no key or to one with another hash,
+    /// and is skipped.
     by_hash: IdTable,
 }
 
 impl Keys {
     pub(crate) fn new(seed: HashSeed) -> Self {
-        Self { seed, rows: SortedTable::default(), by_hash: IdTable::new(TABLE_BITS) }
+        Self {
+            seed,
+            rows: SortedTable::default(),
+            by_hash: IdTable::new(TABLE_BITS, MemoryAdvice::NONE),
+        }
     }
 
-    /// Genesis brings the first key.
+    /// Adds the first key, that of genesis.
     pub(crate) fn bootstrap(&mut self, operator_key: [u8; 32], position: u64, index: u16) {
-        assert_eq!(self.next_number(), OPERATOR_KEY, "a ledger is founded once");
+        assert_eq!(self.next_number(), OPERATOR_KEY, "a ledger is bootstrapped once");
         let role = Role::Operator;
         self.add(Key { hash: operator_key, role, account: None, revoked: false, position, index });
     }
 
-    /// The key whose text has this blake3, also when it's revoked.
+    /// The key with this blake3 hash of its text, also when it's revoked.
     pub(crate) fn find(&self, hash: &[u8; 32]) -> Option<KeyView> {
         self.find_number(hash).and_then(|number| self.view(number))
     }
@@ -72,68 +68,37 @@ impl Keys {
         self.row(key).map(|row| row.view(key))
     }
 
-    /// The account of a merchant's key; `None`: another role's, or nobody's.
+    /// The account of a merchant's key; `None` for keys of other roles and unknown ones.
     pub(crate) fn merchant_account(&self, key: KeyId) -> Option<AccountId> {
         self.row(key).filter(|row| row.role == Role::Merchant)?.account
     }
 
-    /// All of them, by number.
+    /// All keys, by number.
     pub(crate) fn views(&self) -> Vec<KeyView> {
         (OPERATOR_KEY.0..).map_while(|number| self.view(KeyId(number))).collect()
     }
 
-    /// Makes a key, or says why not; `kind_of` tells what accounts are. [`Self::remove_newest`] undoes it.
-    pub(crate) fn create(
-        &mut self,
-        create: &CreateKey,
-        position: u64,
-        index: u16,
-        kind_of: impl Fn(AccountId) -> Option<AccountKind>,
-    ) -> KeyCreation {
-        let CreateKey { hash, role, account } = *create;
-        if let Some(number) = self.find_number(&hash)
-            && let Some(first) = self.row(number)
-        {
-            return if (first.role, first.account) == (role, account) {
-                KeyCreation::Existing(number, *first)
-            } else {
-                KeyCreation::Rejected(Rejection::IdReused)
-            };
-        }
-        let account_fits = match (role, account) {
-            (Role::Merchant, Some(account)) => kind_of(account) == Some(AccountKind::Merchant),
-            (Role::Merchant, None) => false,
-            (_, account) => account.is_none(),
-        };
-        if !account_fits {
-            return KeyCreation::Rejected(Rejection::KeyAccountInvalid);
-        }
-        if self.rows.len() >= KEYS_MAX {
-            return KeyCreation::Rejected(Rejection::TooManyKeys);
-        }
-        KeyCreation::New(self.add(Key { hash, role, account, revoked: false, position, index }))
+    /// Adds a key under the next number. [`Self::remove_newest`] undoes it.
+    pub(crate) fn add(&mut self, row: Key) -> KeyId {
+        let key = self.next_number();
+        self.index(key, &row.hash);
+        self.rows.set(key.0.into(), Some(row));
+        key
     }
 
-    /// Undoes the newest [`Self::create`].
+    /// Undoes the newest [`Self::add`].
     pub(crate) fn remove_newest(&mut self, key: KeyId) {
         self.rows.set(key.0.into(), None);
-        assert_eq!(self.next_number(), key, "the newest is taken back first");
+        assert_eq!(self.next_number(), key, "the newest key is removed first");
     }
 
-    /// Ends a key. Says whether it had ended before, for [`Self::set_revoked`], which undoes it.
-    pub(crate) fn revoke(&mut self, key: KeyId) -> Result<bool, Rejection> {
-        let before = self.row(key).ok_or(Rejection::KeyNotFound)?.revoked;
-        self.set_revoked(key, true);
-        Ok(before)
-    }
-
-    /// Whether a key that is there is revoked.
-    pub(crate) fn set_revoked(&mut self, key: KeyId, revoked: bool) {
-        if let Some(row) = self.row(key).copied()
-            && row.revoked != revoked
-        {
+    /// Sets whether a key is revoked, if it exists. Returns whether it was before.
+    pub(crate) fn set_revoked(&mut self, key: KeyId, revoked: bool) -> bool {
+        let Some(row) = self.row(key).copied() else { return false };
+        if row.revoked != revoked {
             self.rows.set(key.0.into(), Some(Key { revoked, ..row }));
         }
+        row.revoked
     }
 
     /// See [`SortedTable::audit_next`]. Every key is found by its hash.
@@ -145,17 +110,17 @@ impl Keys {
         })
     }
 
-    /// After the rows of a checkpoint were loaded: makes keys findable.
+    /// After the rows of a checkpoint were loaded: indexes the keys by hash.
     pub(crate) fn finish_loading(&mut self, operator_key: Option<&[u8; 32]>) -> Result<(), String> {
         if self.rows.len() > KEYS_MAX {
             return Err(format!("{} keys, {KEYS_MAX} at most", self.rows.len()));
         }
         for number in OPERATOR_KEY.0..self.next_number().0 {
             let Some(row) = self.row(KeyId(number)).copied() else {
-                return Err("the keys' numbers have a gap".into());
+                return Err("the numbers of keys have a gap".into());
             };
             if self.find_number(&row.hash).is_some() {
-                return Err(format!("key {number} has another one's hash"));
+                return Err(format!("key {number} has the hash of another key"));
             }
             self.index(KeyId(number), &row.hash);
         }
@@ -170,30 +135,29 @@ impl Keys {
         self.rows.get(key.0.into())
     }
 
-    /// The number that the next key gets.
+    /// The number of the next key.
     fn next_number(&self) -> KeyId {
         let count = u32::try_from(self.rows.len()).expect("at most KEYS_MAX");
         KeyId(count.saturating_add(OPERATOR_KEY.0))
     }
 
-    fn add(&mut self, row: Key) -> KeyId {
-        let key = self.next_number();
-        self.index(key, &row.hash);
-        self.rows.set(key.0.into(), Some(row));
-        key
-    }
-
     fn index(&mut self, key: KeyId, hash: &[u8; 32]) {
         if self.by_hash.is_crowded() {
-            self.by_hash.grow();
+            self.by_hash.grow(MemoryAdvice::NONE);
         }
         self.by_hash.insert(hash_key(self.seed, hash), key.0);
     }
 
+    /// The number and the row of the key with this hash.
+    pub(crate) fn find_row(&self, hash: &[u8; 32]) -> Option<(KeyId, &Key)> {
+        let number = self.find_number(hash)?;
+        self.row(number).map(|row| (number, row))
+    }
+
     /// The number of the key with this hash.
     ///
-    /// Where the search goes depends on a secret seed, and a hash is compared as a whole: the time it takes says nothing
-    /// of how many bytes are right.
+    /// The path of the search depends on a secret seed, and hashes are compared as a whole: the
+    /// time that it takes doesn't depend on the number of matching bytes.
     fn find_number(&self, hash: &[u8; 32]) -> Option<KeyId> {
         let is_it =
             |number| self.row(KeyId(number)).is_some_and(|row| constant_time_eq(&row.hash, hash));
@@ -206,7 +170,7 @@ fn hash_key(seed: HashSeed, hash: &[u8; 32]) -> IdHash {
     seed.hash(u128::from_le_bytes(halves[0]) ^ u128::from_le_bytes(halves[1]))
 }
 
-/// Looks at every byte, whatever the first ones are.
+/// Compares every byte, even after a difference.
 fn constant_time_eq(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let differences = one.iter().zip(other).fold(0, |found, (one, other)| found | (one ^ other));
     std::hint::black_box(differences) == 0
@@ -218,7 +182,7 @@ impl Key {
     }
 }
 
-/// Hash, role, account, whether it's revoked, position and index: as a checkpoint keeps it.
+/// The fields of a key in a checkpoint.
 type KeyRow = ([u8; 32], Role, Option<AccountId>, bool, u64, u16);
 
 impl TableValue for Key {

@@ -1,4 +1,4 @@
-//! Answers, as the ledger gives them.
+//! The answers of the model.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! Whether the ledger shows what the model has.
+//! The ledger compared with the model.
 
 use super::*;
 
-/// Whether the ledger shows what the model has.
+/// Whether the ledger has the state of the model.
 pub(crate) fn compare(model: &Model, world: &World) -> Result<(), TestCaseError> {
     if model.genesis.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What committed commands do to the books.
+//! The changes of committed commands.
 
 use super::*;
 
@@ -83,7 +83,7 @@ impl Model {
 }
 
 impl Account {
-    /// Bank and issuer may owe.
+    /// Balances of banks and issuers may be negative.
     pub(crate) fn is_outside(&self) -> bool {
         [AccountKind::Bank, AccountKind::Issuer].contains(&self.opening.kind)
     }

@@ -1,4 +1,4 @@
-//! Which rules a command breaks, all of them, and what it would do.
+//! All rules that a command breaks, and its effect.
 
 use super::*;
 
@@ -16,7 +16,7 @@ impl Model {
         broken
     }
 
-    /// Every rule that a command breaks; what it does, where that can be told.
+    /// Every rule that a command breaks; its effect, if it has one.
     pub(crate) fn broken(&self, command: &Command, broken: &mut Vec<Rejection>) -> Option<Effect> {
         match command {
             Command::Transfer(transfer) => self.broken_by_transfer(transfer, broken),
@@ -175,7 +175,7 @@ impl Model {
         Some(Effect { amount, moves: None })
     }
 
-    /// `capture`: what it names; `None`: a void.
+    /// `capture`: the amount of a capture; `None`: a void.
     pub(crate) fn broken_by_closing(
         &self,
         id: CommandId,
@@ -202,7 +202,7 @@ impl Model {
         Some(Effect { amount, moves: Some((TransferKind::Payment, hold.debit, hold.credit)) })
     }
 
-    /// What every movement may break, wherever it comes from.
+    /// The rules of every movement.
     pub(crate) fn broken_by_moving(
         &self,
         (payer, payee): (&Account, &Account),
