@@ -13,12 +13,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::timeline::Timeline;
+use super::timeline::{self, Timeline};
 
 /// Alarms that wait until the timeline is opened; a start has few.
 const WAITING_MAX: usize = 64;
-/// The target that isn't recorded: errors of the timeline itself.
-const TIMELINE_TARGET: &str = "evenkeel_node::timeline";
 
 /// Collects errors; clones share one timeline.
 #[derive(Clone, Default)]
@@ -50,7 +48,7 @@ impl fmt::Debug for Alarms {
 impl<S: Subscriber> Layer<S> for Alarms {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let target = event.metadata().target();
-        if !target.starts_with("evenkeel") || target.starts_with(TIMELINE_TARGET) {
+        if !target.starts_with("evenkeel") || target.starts_with(timeline::LOG_TARGET) {
             return;
         }
         let mut alarm = EventFields::default();
@@ -115,7 +113,7 @@ mod tests {
             tracing::error!(position = 7_u64, "before it is open");
             alarms.record_in(timeline.clone());
             tracing::warn!("no alarm");
-            tracing::error!(target: "evenkeel_node::timeline", "can't be recorded");
+            tracing::error!(target: timeline::LOG_TARGET, "can't be recorded");
             tracing::error!(target: "quinn::endpoint", "stopped");
             tracing::error!(error = %"no room", "the disk is full");
         });

@@ -25,6 +25,9 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, format_time};
 use file::TimelineFile;
 
+/// The target of its log lines. They are never alarms: an alarm is written to the timeline.
+pub(super) const LOG_TARGET: &str = module_path!();
+
 /// Events that may wait for the disk. More than that means a hanging disk, which is logged.
 const QUEUE_MAX: usize = 1_024;
 /// The most events that one read returns: the newest of them.

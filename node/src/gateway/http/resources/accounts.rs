@@ -60,7 +60,7 @@ impl NewAccount {
             kind: self.kind.0,
             asset: self.asset.0,
             label: self.label.0,
-            limits: self.limits.into_limits("limits.", misfit),
+            limits: self.limits.read_limits("limits.", misfit),
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) struct NewLimits {
 }
 
 impl NewLimits {
-    fn into_limits(&self, place: &str, misfit: &mut Option<Problem>) -> Limits {
+    fn read_limits(&self, place: &str, misfit: &mut Option<Problem>) -> Limits {
         let mut change =
             |limit: WrittenLimit, name| limit.into_change(&format!("{place}{name}"), misfit);
         Limits {
@@ -235,7 +235,7 @@ pub(crate) async fn set_limits(
     let id = asked.head.command_id(body.id)?;
     let ChangedLimits { max_balance, per_transfer, daily_debit, .. } = body;
     let mut misfit = None;
-    let limits = NewLimits { max_balance, per_transfer, daily_debit }.into_limits("", &mut misfit);
+    let limits = NewLimits { max_balance, per_transfer, daily_debit }.read_limits("", &mut misfit);
     let command = Command::SetLimits(SetLimits { id, account, limits });
     change_account(&door, &asked.head, account, &command, misfit).await
 }
