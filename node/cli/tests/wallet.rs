@@ -243,7 +243,7 @@ fn a_rejection_is_3_and_names_its_code() {
         for (arguments, code) in [
             (top_up("0", &["--asset", "KRW"]), "amount_invalid"),
             (top_up("9007199254740992", &[]), "amount_invalid"),
-            (vec!["send", "--from", WALLET, "--to", BANK, "--amount", "1"], "insufficient_funds"),
+            (vec!["pay", "--from", WALLET, "--to", SHOP, "--amount", "1"], "insufficient_funds"),
             (vec!["pay", "--from", NOBODY, "--to", BANK, "--amount", "1"], "account_not_found"),
         ] {
             let (exit, said) = person.wallet_json(&arguments);

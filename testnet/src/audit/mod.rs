@@ -1,14 +1,17 @@
 //! The audit after a load: everything that was acknowledged is there once, with the outcome that was acknowledged.
 //!
-//! It believes no site's word for itself: it follows all outcomes with its own model, reads every balance, asks for
-//! every id again (the answer must be a replay of the first), and compares heads and digests of all sites.
-
-pub mod model;
+//! It takes no site's word: the oracle judges all outcomes in the order of the journal; then the audit reads every
+//! balance, sends every id again (the answer must be a replay of the first), and compares heads and digests of all sites.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_node::operator::status::Status;
+use evenkeel_oracle::{
+    in_order::{FirstAnswer, judge_in_order},
+    model::{Model, Moment, Rules},
+    sums,
+};
 use evenkeel_wire::{
     client::{Client, ClientConfig, ClientOptions, CommandAnswer},
     command::Command,
@@ -62,8 +65,8 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Au
     let client = Client::connect(config, options);
 
     let settled = resolve_unknown(&client, &mut history).await?;
-    let balances = model::follow(&history)?;
-    compare_balances(&client, &history, &balances).await?;
+    let model = judge(&history)?;
+    compare_balances(&client, &history, &model).await?;
     let sums_zero = sums_are_zero(&client).await?;
     print_progress(&format!("asking for all {} ids again", history.acknowledged.len()));
     let lost = ask_again(&client, &mut history).await?;
@@ -115,20 +118,31 @@ async fn submit(
     Ok(answers)
 }
 
-async fn compare_balances(
-    client: &Client,
-    history: &History,
-    balances: &[i64],
-) -> anyhow::Result<()> {
-    let reads = history.accounts.all.iter().zip(balances).map(|(account, expected)| async move {
+/// Judges all outcomes in the order of the journal; gives the model after them.
+///
+/// # Errors
+/// Names the first outcome that contradicts the rules.
+fn judge(history: &History) -> anyhow::Result<Model> {
+    let mut model = Model::new(Rules::of_new_cluster());
+    for opening in history.accounts.openings() {
+        let before_all = Moment { position: 0, index: 0, time: 0 };
+        let opened = model.apply(before_all, &opening)?;
+        ensure!(opened.outcome.rejection.is_none(), "{opening:?}: {opened:?}");
+    }
+    judge_in_order(&mut model, &history.acknowledged, |record| FirstAnswer {
+        command: record.transfer.to_command(&history.accounts),
+        position: record.position,
+        time: 0,
+        outcome: record.outcome,
+    })?;
+    Ok(model)
+}
+
+async fn compare_balances(client: &Client, history: &History, model: &Model) -> anyhow::Result<()> {
+    let reads = history.accounts.all.iter().map(|account| async move {
         let reply = client.read(Query::Account(account.id), Consistency::Linearizable).await?;
         let View::Account(view) = reply.view else { bail!("not an account: {:?}", reply.view) };
-        ensure!(
-            view.posted == *expected,
-            "account {} holds {}, acknowledged is {expected}",
-            account.id,
-            view.posted
-        );
+        model.check_balance(account.id, u64::MAX, Some(view.posted))?;
         Ok(())
     });
     stream::iter(reads).buffer_unordered(64).try_collect().await
@@ -142,10 +156,7 @@ pub async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
     let reply = client.read(Query::Totals, Consistency::Linearizable).await?;
     let View::Totals(totals) = reply.view else { bail!("not totals: {:?}", reply.view) };
     ensure!(!totals.assets.is_empty(), "totals of no assets");
-    let sum = |row: &evenkeel_wire::reply::AssetTotals| {
-        row.wallet + row.merchant + row.bank + row.fee + row.issuer
-    };
-    Ok(totals.assets.iter().all(|row| sum(row) == 0))
+    Ok(sums::check_totals(&totals).is_ok())
 }
 
 /// Every acknowledged id again: gives how many aren't answered with a replay of what was acknowledged.
@@ -234,9 +245,55 @@ fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use evenkeel_node::operator::status::{Digest, Role};
+    use evenkeel_wire::{outcome::Outcome, transfer::TransferKind};
 
     use super::*;
+    use crate::load::accounts::LoadAccounts;
+
+    /// Of two wallets; the bank is at index 0, the wallets are at 5 and 6.
+    fn history(outcomes: &[(u64, CompactTransfer, Outcome)]) -> History {
+        let mut history = History::new(Arc::new(LoadAccounts::draw(2)));
+        for (position, transfer, outcome) in outcomes.iter().copied() {
+            history.acknowledged.push(AcknowledgedTransfer { transfer, position, outcome });
+        }
+        history
+    }
+
+    fn committed(index: u16, amount: u64, debit_after: i64, credit_after: i64) -> Outcome {
+        Outcome { index, rejection: None, amount, debit_after, credit_after }
+    }
+
+    #[test]
+    fn outcomes_are_judged_in_the_order_of_the_journal() {
+        let top_up = CompactTransfer::new(TransferKind::TopUp, 0, 5, 1_000);
+        let transfer = CompactTransfer::new(TransferKind::Transfer, 5, 6, 300);
+        let all = [
+            (9, transfer, committed(0, 300, 700, 300)),
+            (8, top_up, committed(3, 1_000, -1_000, 1_000)),
+        ];
+        let history = history(&all);
+        let model = judge(&history).unwrap();
+        let posted = |slot| model.balance_at(history.accounts.get(slot).id, 9);
+        assert_eq!([0, 5, 6].map(posted), [Some(-1_000), Some(700), Some(300)]);
+    }
+
+    #[test]
+    fn a_wrong_balance_amount_or_verdict_and_a_double_position_are_found() {
+        let top_up = CompactTransfer::new(TransferKind::TopUp, 0, 5, 1_000);
+        let too_much = CompactTransfer::new(TransferKind::Transfer, 5, 6, 2_000);
+        let first = (8, top_up, committed(0, 1_000, -1_000, 1_000));
+        for wrong in [
+            vec![(8, top_up, committed(0, 1_000, -1_000, 1_001))],
+            vec![(8, top_up, committed(0, 999, -1_000, 1_000))],
+            vec![first, (9, too_much, committed(0, 2_000, -1_000, 2_000))],
+            vec![first, first],
+        ] {
+            assert!(judge(&history(&wrong)).is_err(), "{wrong:?}");
+        }
+    }
 
     fn status(applied: u64, head: &str, digests: &[(u64, &str)]) -> Status {
         let digest = |(position, digest): &(u64, &str)| Digest {

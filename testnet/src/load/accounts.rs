@@ -59,6 +59,20 @@ impl LoadAccounts {
         &self.all[usize::from(place)]
     }
 
+    /// The commands that open them.
+    pub(crate) fn openings(&self) -> impl Iterator<Item = Command> + '_ {
+        self.all.iter().map(|account| {
+            let LoadAccount { id, kind, asset } = account.clone();
+            Command::OpenAccount(OpenAccount {
+                id,
+                kind,
+                asset,
+                label: Text::default(),
+                limits: Limits::default(),
+            })
+        })
+    }
+
     /// What is asked next.
     pub(crate) fn random_transfer(&self, chance: &mut Chance) -> CompactTransfer {
         // One in five moves points.
@@ -113,17 +127,7 @@ pub async fn open(
     accounts: &LoadAccounts,
     history: &mut History,
 ) -> anyhow::Result<()> {
-    let open = |account: &LoadAccount| {
-        let LoadAccount { id, kind, asset } = account.clone();
-        Command::OpenAccount(OpenAccount {
-            id,
-            kind,
-            asset,
-            label: Text::default(),
-            limits: Limits::default(),
-        })
-    };
-    let commands: Vec<Command> = accounts.all.iter().map(open).collect();
+    let commands: Vec<Command> = accounts.openings().collect();
     for answered in client.submit(&commands).await.context("opening accounts")? {
         if let Some(rejection) = answered.outcome.rejection {
             bail!("opening an account was rejected: {rejection}");

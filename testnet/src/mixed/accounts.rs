@@ -127,11 +127,16 @@ fn limits(number: usize) -> Limits {
     }
 }
 
-fn open_command(row: &AssetAccounts, id: AccountId, kind: AccountKind, limits: Limits) -> Command {
+pub(crate) fn open_command(
+    row: &AssetAccounts,
+    id: AccountId,
+    kind: AccountKind,
+    limits: Limits,
+) -> Command {
     Command::OpenAccount(OpenAccount { id, kind, asset: row.asset, label: Text::default(), limits })
 }
 
-fn fund(row: &AssetAccounts, wallet: AccountId) -> Command {
+pub(crate) fn fund(row: &AssetAccounts, wallet: AccountId) -> Command {
     let kind = if row.asset.name() == "KRW" { TransferKind::TopUp } else { TransferKind::Grant };
     Command::Transfer(Transfer {
         id: new_id(),

@@ -1,16 +1,15 @@
-//! A ledger that is played: balances in memory, decided as simply as the tests of clients need.
+//! The ledger of a played site: the oracle decides, and this keeps what views show besides.
 
 use std::collections::HashMap;
 
+use evenkeel_oracle::model::{Model, Moment, Rules};
 use evenkeel_wire::{
-    account::{AccountKind, AccountStatus, OpenAccount},
-    amount::{Amount, Asset},
+    amount::Amount,
     command::Command,
-    hold::{Capture, Hold, HoldStatus, Void},
+    hold::HoldStatus,
     id::{AccountId, CommandId},
     outcome::{Answer, Outcome, Rejection, Stamp},
-    refund::Refund,
-    reply::{AccountView, AssetTotals, HistoryPage, HoldView, Totals, TransferView, View},
+    reply::{AccountView, HistoryPage, HoldView, Totals, TransferView, View},
     request::{Cursor, Query},
     transfer::{Text, Transfer, TransferKind},
 };
@@ -29,258 +28,207 @@ pub(crate) enum Mood {
     Overloaded,
     /// Closes the connection at every hundredth request, after deciding it.
     Dies,
-    /// Decides, and says that it doesn't know.
+    /// Decides, and answers that the outcome is unknown.
     Forgets,
     /// Rejects every third transfer.
     RejectsSome,
-    /// Sends everybody elsewhere (HTTP alone).
+    /// Sends every client elsewhere (HTTP alone).
     Redirects,
 }
 
-#[derive(Default)]
+/// Of every entry, microseconds since the Unix epoch: a played site's time stands still.
+const TIME: u64 = 1;
+
 pub(crate) struct Ledger {
     pub(crate) position: u64,
     pub(crate) requests: u64,
     pub(crate) rejects_some: bool,
-    decided: HashMap<u128, (Stamp, Outcome)>,
-    accounts: HashMap<u128, AccountView>,
-    transfers: Vec<TransferView>,
-    holds: HashMap<u128, HoldView>,
+    model: Model,
+    /// First answers that the mood gave without the model.
+    refused: HashMap<CommandId, (Stamp, Outcome)>,
+    /// Where holds and movements were decided: the entry and the index.
+    decided_at: HashMap<CommandId, (Stamp, u16)>,
+    /// In the order of the journal.
+    movements: Vec<Transfer>,
 }
 
-/// What a movement did: the amount, and both balances after it.
-type Moved = (Amount, i64, i64);
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            position: 0,
+            requests: 0,
+            rejects_some: false,
+            model: Model::new(Rules::of_new_cluster()),
+            refused: HashMap::new(),
+            decided_at: HashMap::new(),
+            movements: Vec::new(),
+        }
+    }
+}
+
+fn stamp(position: u64) -> Stamp {
+    Stamp { position, term: 1, recorded_at: TIME, link: [7; 32] }
+}
 
 impl Ledger {
     /// Decides commands in one entry.
     pub(crate) fn decide(&mut self, commands: Vec<Command>) -> (Stamp, Vec<Answer>) {
         self.position += 1;
-        let stamp = Stamp { position: self.position, term: 1, recorded_at: 1, link: [7; 32] };
-        let answers = commands.into_iter().zip(0..).map(|(command, index)| {
-            let id = match &command {
-                Command::OpenAccount(open) => open.id.number(),
-                other => other.id().expect("a client's command has an id").number(),
-            };
-            if let Some((first, outcome)) = self.decided.get(&id) {
+        let answers = commands.iter().zip(0..).map(|(command, index)| self.answer(command, index));
+        (stamp(self.position), answers.collect())
+    }
+
+    fn answer(&mut self, command: &Command, index: u16) -> Answer {
+        let now = stamp(self.position);
+        if let Some(id) = command.id() {
+            if let Some((first, outcome)) = self.refused.get(&id) {
                 return Answer { outcome: *outcome, first: Some(*first) };
             }
-            let (rejection, (amount, debit_after, credit_after)) =
-                match self.judge(command, stamp, index) {
-                    Ok(moved) => (None, moved),
-                    Err(rejection) => (Some(rejection), (Amount(0), 0, 0)),
-                };
-            let outcome = Outcome { index, rejection, amount: amount.0, debit_after, credit_after };
-            self.decided.insert(id, (stamp, outcome));
-            Answer { outcome, first: None }
-        });
-        let answers = answers.collect();
-        (stamp, answers)
-    }
-
-    fn judge(&mut self, command: Command, stamp: Stamp, index: u16) -> Result<Moved, Rejection> {
-        match command {
-            Command::OpenAccount(open) => self.open(open, stamp),
-            Command::Transfer(transfer) => self.transfer(transfer, stamp, index),
-            Command::Hold(hold) => self.hold(hold, stamp, index),
-            Command::Capture(capture) => self.capture(capture, stamp, index),
-            Command::Void(void) => self.void(void),
-            Command::Refund(refund) => self.refund(refund, stamp, index),
-            other => panic!("the tests ask for no {other:?}"),
+            if self.rejects(command, index) && self.model.first_decision(id).is_none() {
+                let rejection = Some(Rejection::InsufficientFunds);
+                let (amount, debit_after, credit_after) = (0, 0, 0);
+                let outcome = Outcome { index, rejection, amount, debit_after, credit_after };
+                self.refused.insert(id, (now, outcome));
+                return Answer { outcome, first: None };
+            }
         }
-    }
-
-    fn open(&mut self, open: OpenAccount, stamp: Stamp) -> Result<Moved, Rejection> {
-        let view = AccountView {
-            id: open.id,
-            kind: open.kind,
-            asset: open.asset,
-            label: open.label,
-            status: AccountStatus::Open,
-            posted: 0,
-            held: 0,
-            max_balance: Some(2_000_000),
-            per_transfer: None,
-            daily_debit: None,
-            debited_today: 0,
-            opened_at: stamp.recorded_at,
-            position: stamp.position,
-        };
-        self.accounts.insert(open.id.number(), view);
-        Ok((Amount(0), 0, 0))
-    }
-
-    fn transfer(
-        &mut self,
-        transfer: Transfer,
-        stamp: Stamp,
-        index: u16,
-    ) -> Result<Moved, Rejection> {
-        let amount = transfer.amount.to_balance_change().ok_or(Rejection::AmountInvalid)?;
-        let (debit, credit) = (transfer.debit, transfer.credit);
-        let from = self.account(debit)?;
-        if from.kind != AccountKind::Bank && from.posted - from.held < amount {
-            return Err(Rejection::InsufficientFunds);
+        let moment = Moment { position: self.position, index, time: TIME };
+        let decision = self.model.apply(moment, command).expect("the tests send what it knows");
+        let first = decision.first.map(stamp);
+        if first.is_none() && decision.outcome.rejection.is_none() {
+            self.record(command, index, decision.outcome.amount);
         }
-        self.account(credit)?;
+        Answer { outcome: decision.outcome, first }
+    }
+
+    fn rejects(&self, command: &Command, index: u16) -> bool {
         let turn = self.position + u64::from(index);
-        if self.rejects_some && transfer.kind == TransferKind::Transfer && turn.is_multiple_of(3) {
-            return Err(Rejection::InsufficientFunds);
-        }
-        let moved = (
-            transfer.amount,
-            self.change(debit, -amount).posted,
-            self.change(credit, amount).posted,
-        );
-        let refunded = (transfer.kind == TransferKind::Payment).then_some(0);
-        self.transfers.push(TransferView { transfer, refunded, reversed_by: None, stamp, index });
-        Ok(moved)
+        self.rejects_some
+            && turn.is_multiple_of(3)
+            && matches!(command, Command::Transfer(one) if one.kind == TransferKind::Transfer)
     }
 
-    fn hold(&mut self, hold: Hold, stamp: Stamp, index: u16) -> Result<Moved, Rejection> {
-        let amount = hold.amount.to_balance_change().ok_or(Rejection::AmountInvalid)?;
-        self.account(hold.credit)?;
-        let from = self.account(hold.debit)?;
-        if from.posted - from.held < amount {
-            return Err(Rejection::InsufficientFunds);
+    /// Keeps what a view shows of a committed command and the model doesn't have.
+    fn record(&mut self, command: &Command, index: u16, amount: u64) {
+        if let Some(id) = command.id() {
+            self.decided_at.insert(id, (stamp(self.position), index));
         }
-        from.held += amount;
-        let amount = hold.amount;
-        let view = HoldView {
-            status: HoldStatus::Open,
-            expires_at: stamp.recorded_at + hold.expires_in_ms * 1_000,
-            closed_by: None,
-            captured: 0,
-            stamp,
-            index,
-            hold,
+        let amount = Amount(amount);
+        let movement = match command {
+            Command::Transfer(transfer) => transfer.clone(),
+            Command::Capture(capture) => {
+                let hold =
+                    self.model.find_hold(capture.hold).expect("it was captured").hold.clone();
+                Transfer {
+                    id: capture.id,
+                    debit: hold.debit,
+                    credit: hold.credit,
+                    amount,
+                    asset: hold.asset,
+                    kind: TransferKind::Payment,
+                    reference: Text::default(),
+                    memo: hold.memo,
+                }
+            }
+            Command::Refund(refund) => {
+                let paid = self.movements.iter().find(|paid| paid.id == refund.payment);
+                let paid = paid.expect("it was refunded").clone();
+                Transfer {
+                    id: refund.id,
+                    debit: paid.credit,
+                    credit: paid.debit,
+                    amount,
+                    kind: TransferKind::Refund,
+                    reference: Text::default(),
+                    memo: refund.memo.clone(),
+                    ..paid
+                }
+            }
+            Command::OpenAccount(_) | Command::Hold(_) | Command::Void(_) => return,
+            other => panic!("the tests ask for no {other:?}"),
         };
-        self.holds.insert(view.hold.id.number(), view);
-        Ok((amount, 0, 0))
-    }
-
-    /// Closes an open hold and gives back what it held.
-    fn close(
-        &mut self,
-        id: CommandId,
-        by: CommandId,
-        status: HoldStatus,
-    ) -> Result<Hold, Rejection> {
-        let view = self.holds.get_mut(&id.number()).ok_or(Rejection::HoldNotFound)?;
-        if view.status != HoldStatus::Open {
-            return Err(Rejection::HoldNotOpen);
-        }
-        (view.status, view.closed_by) = (status, Some(by));
-        let hold = view.hold.clone();
-        self.account(hold.debit)?.held -= hold.amount.to_balance_change().expect("it was held");
-        Ok(hold)
-    }
-
-    fn capture(&mut self, capture: Capture, stamp: Stamp, index: u16) -> Result<Moved, Rejection> {
-        let view = self.holds.get(&capture.hold.number()).ok_or(Rejection::HoldNotFound)?;
-        let amount = capture.amount.unwrap_or(view.hold.amount);
-        if view.status == HoldStatus::Open && amount > view.hold.amount {
-            return Err(Rejection::CaptureExceedsHold);
-        }
-        let hold = self.close(capture.hold, capture.id, HoldStatus::Captured)?;
-        self.holds.get_mut(&capture.hold.number()).expect("just closed").captured = amount.0;
-        let payment = Transfer {
-            id: capture.id,
-            debit: hold.debit,
-            credit: hold.credit,
-            amount,
-            asset: hold.asset,
-            kind: TransferKind::Payment,
-            reference: Text::default(),
-            memo: hold.memo,
-        };
-        self.transfer(payment, stamp, index)
-    }
-
-    fn void(&mut self, void: Void) -> Result<Moved, Rejection> {
-        let hold = self.close(void.hold, void.id, HoldStatus::Voided)?;
-        Ok((hold.amount, 0, 0))
-    }
-
-    fn refund(&mut self, refund: Refund, stamp: Stamp, index: u16) -> Result<Moved, Rejection> {
-        let found = self.transfers.iter_mut().find(|view| view.transfer.id == refund.payment);
-        let payment = found.ok_or(Rejection::PaymentNotFound)?;
-        let refunded = payment.refunded.as_mut().ok_or(Rejection::PaymentNotFound)?;
-        let left = payment.transfer.amount.0 - *refunded;
-        let amount = refund.amount.unwrap_or(Amount(left));
-        if amount.0 > left || left == 0 {
-            return Err(Rejection::RefundExceedsPayment);
-        }
-        *refunded += amount.0;
-        let back = Transfer {
-            id: refund.id,
-            debit: payment.transfer.credit,
-            credit: payment.transfer.debit,
-            amount,
-            kind: TransferKind::Refund,
-            reference: Text::default(),
-            memo: refund.memo,
-            ..payment.transfer.clone()
-        };
-        self.transfer(back, stamp, index)
-    }
-
-    fn account(&mut self, id: AccountId) -> Result<&mut AccountView, Rejection> {
-        self.accounts.get_mut(&id.number()).ok_or(Rejection::AccountNotFound)
-    }
-
-    fn change(&mut self, id: AccountId, by: i64) -> &AccountView {
-        let account = self.accounts.get_mut(&id.number()).expect("looked at before");
-        account.posted += by;
-        account
+        self.movements.push(movement);
     }
 
     pub(crate) fn look(&self, query: &Query) -> Option<View> {
         match query {
-            Query::Account(id) => {
-                let mut view = self.accounts.get(&id.number())?.clone();
-                view.position = self.position;
-                Some(View::Account(view))
-            }
+            Query::Account(id) => self.account(*id).map(View::Account),
             Query::Transfer(id) => {
-                let found = self.transfers.iter().find(|view| view.transfer.id == *id);
-                found.map(|view| View::Transfer(Box::new(view.clone())))
+                let found = self.movements.iter().find(|movement| movement.id == *id);
+                found.map(|movement| View::Transfer(Box::new(self.transfer_view(movement))))
             }
-            Query::Hold(id) => {
-                self.holds.get(&id.number()).map(|view| View::Hold(Box::new(view.clone())))
-            }
+            Query::Hold(id) => self.hold(*id).map(|view| View::Hold(Box::new(view))),
             Query::History { account, limit, before } => self.history(*account, *limit, *before),
             Query::Totals => self.totals(),
             other => panic!("the tests ask for no {other:?}"),
         }
     }
 
+    fn account(&self, id: AccountId) -> Option<AccountView> {
+        let (open, state) = self.model.find_account(id)?;
+        Some(AccountView {
+            id,
+            kind: open.kind,
+            asset: open.asset,
+            label: open.label.clone(),
+            status: state.status,
+            posted: state.posted,
+            held: state.held,
+            max_balance: state.max_balance,
+            per_transfer: state.per_transfer,
+            daily_debit: state.daily_debit,
+            debited_today: state.debited_today,
+            opened_at: TIME,
+            position: self.position,
+        })
+    }
+
+    fn transfer_view(&self, movement: &Transfer) -> TransferView {
+        let moved = self.model.movement(movement.id).expect("it was committed");
+        let (stamp, index) = self.decided_at[&movement.id];
+        let refunded = u64::try_from(moved.refunded).expect("never below 0");
+        TransferView {
+            transfer: movement.clone(),
+            refunded: (moved.kind == TransferKind::Payment).then_some(refunded),
+            reversed_by: moved.reversed_by,
+            stamp,
+            index,
+        }
+    }
+
+    fn hold(&self, id: CommandId) -> Option<HoldView> {
+        let state = self.model.find_hold(id)?;
+        let (stamp, index) = self.decided_at[&id];
+        assert_ne!(state.status, HoldStatus::Expired, "time stands still");
+        Some(HoldView {
+            hold: state.hold.clone(),
+            status: state.status,
+            expires_at: state.expires_at,
+            closed_by: state.closed_by,
+            captured: u64::try_from(state.captured).expect("never below 0"),
+            stamp,
+            index,
+        })
+    }
+
     /// A cursor here is how many items came before it.
     fn history(&self, account: AccountId, limit: u32, before: Option<Cursor>) -> Option<View> {
-        self.accounts.get(&account.number())?;
-        let index = |number: u64| usize::try_from(number).expect("a small number");
+        self.model.find_account(account)?;
+        let to_usize = |number: u64| usize::try_from(number).expect("a small number");
         let (skipped, limit) = (before.map_or(0, |cursor| cursor.position), u64::from(limit));
-        let mine =
-            |item: &&TransferView| [item.transfer.debit, item.transfer.credit].contains(&account);
-        let mut rest = self.transfers.iter().rev().filter(mine).skip(index(skipped));
-        let items = rest.by_ref().take(index(limit)).cloned().collect();
+        let mine = |item: &&Transfer| [item.debit, item.credit].contains(&account);
+        let mut rest = self.movements.iter().rev().filter(mine).skip(to_usize(skipped));
+        let items = rest.by_ref().take(to_usize(limit));
+        let items = items.map(|movement| self.transfer_view(movement)).collect();
         let next = rest.next().map(|_| Cursor { position: skipped + limit, command: 0 });
         Some(View::History(HistoryPage { items, next }))
     }
 
+    /// Of the asset of one account: the tests use one asset.
     fn totals(&self) -> Option<View> {
-        let asset: Asset = self.accounts.values().next()?.asset;
-        let sum = |kind| {
-            let accounts = self.accounts.values().filter(|account| account.kind == kind);
-            accounts.map(|account| account.posted).sum()
-        };
-        let totals = AssetTotals {
-            asset,
-            wallet: sum(AccountKind::Wallet),
-            merchant: sum(AccountKind::Merchant),
-            bank: sum(AccountKind::Bank),
-            fee: sum(AccountKind::Fee),
-            issuer: sum(AccountKind::Issuer),
-        };
-        Some(View::Totals(Totals { position: self.position, assets: vec![totals] }))
+        let (id, _) = self.model.accounts().next()?;
+        let (open, _) = self.model.find_account(id)?;
+        let assets = vec![self.model.totals(open.asset)];
+        Some(View::Totals(Totals { position: self.position, assets }))
     }
 }

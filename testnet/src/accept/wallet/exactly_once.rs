@@ -13,7 +13,7 @@ use crate::accept::{
 use crate::{
     audit,
     cluster::{admin, nodes, testnet::Testnet, up},
-    mixed::{self, MixedLoad, caller, model::OutcomeModel},
+    mixed::{self, MixedLoad, caller},
 };
 
 const COMMANDS: u64 = 100_000;
@@ -41,9 +41,9 @@ pub(crate) async fn five_kills(testnet: &Testnet, sheet: &mut ResultSheet) -> an
     sheet.at_least("commands with an answer", records.len(), usize::try_from(COMMANDS)?, "");
     sheet.record_claim("each was sent at least twice, and answered the same", true);
 
-    let model = OutcomeModel::follow(&records)?;
+    let (model, verdicts) = mixed::judge(&records)?;
     let told: Vec<String> =
-        model.verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
     sheet.record_claim(format!("every outcome matches the model: {}", told.join(", ")), true);
     let client = Client::connect(config, ClientOptions::default());
     let accounts = mixed::compare_accounts(&client, &model).await?;

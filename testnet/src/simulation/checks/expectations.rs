@@ -33,12 +33,9 @@ impl World {
             Expectation::Filled => self.all_filled().await,
             Expectation::NothingBehindACut => self.nothing_behind_a_cut().await,
             Expectation::RepliesAgain => {
-                let (replays, reuses) = {
-                    let inner = self.watch.lock_state();
-                    (inner.acknowledged.replays, inner.acknowledged.reuses)
-                };
-                self.check_seen("a first answer again", replays)?;
-                self.check_seen("an id used for something else", reuses)
+                let counts = self.watch.lock_state().acknowledged.counts();
+                self.check_seen("a first answer again", counts.replays)?;
+                self.check_seen("an id used for something else", counts.reuses)
             }
         }
     }

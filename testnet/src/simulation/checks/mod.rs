@@ -5,8 +5,6 @@ pub(crate) mod expectations;
 #[cfg(evenkeel_simulation)]
 pub mod invariants;
 #[cfg(evenkeel_simulation)]
-pub mod model;
-#[cfg(evenkeel_simulation)]
 pub mod trace;
 #[cfg(evenkeel_simulation)]
 pub mod watch;

@@ -7,7 +7,8 @@ use std::{
 };
 
 use evenkeel_node::{history::record_kind, replay::recovery::RecoveryReport, state::AppliedState};
-use evenkeel_storage::journal::{Journal, Tip};
+use evenkeel_oracle::{acknowledged::Acknowledgements, journal::JournalModel};
+use evenkeel_storage::journal::{Journal, Record, Tip};
 use evenkeel_wire::{
     codec,
     frame::Frame,
@@ -17,10 +18,9 @@ use evenkeel_wire::{
 
 use super::{
     invariants::{
-        CheckResult, acknowledged::Acknowledgements, chain::Chain, checkpoint, durable::Durability,
-        money::Money, one_primary::OnePrimary, reads::Reads, time::LedgerTime, upkeep,
+        CheckResult, chain::Chain, checkpoint, durable::Durability, money::Money,
+        one_primary::OnePrimary, reads::Reads, time::LedgerTime, upkeep,
     },
-    model::LedgerModel,
     trace::Trace,
 };
 
@@ -36,7 +36,7 @@ pub struct WatchState {
     broken: Option<String>,
     pub primaries: OnePrimary,
     pub chain: Chain,
-    pub model: LedgerModel,
+    pub journal: JournalModel,
     pub acknowledged: Acknowledgements,
     pub durable: Durability,
     pub money: Money,
@@ -179,10 +179,9 @@ impl WatchState {
         for account in crate::simulation::world::workload::accounts() {
             let view = state.with_ledger(|ledger| ledger.account(account));
             let posted = view.as_ref().map(|view| view.posted);
-            self.money.check_balance(&self.model, node, applied, account, posted)?;
+            self.money.check_balance(self.journal.model(), node, applied, account, posted)?;
             if applied + 1 == self.chain.len() {
-                let held = view.map_or(0, |view| view.held);
-                self.money.check_held(&self.model, node, account, held)?;
+                self.money.check_account(self.journal.model(), node, account, view.as_ref())?;
             }
         }
         if let Some(position) = place {
@@ -215,15 +214,16 @@ impl WatchState {
                 if self.chain.add_applied(node, record)? {
                     self.time.check_next(record)?;
                     if record.kind == record_kind::COMMANDS {
-                        self.model.apply(record.position, record.time, &record.payload)?;
-                        upkeep::check_entry(&self.model, record)?;
+                        let Record { position, time, payload, .. } = &**record;
+                        self.journal.apply_entry(*position, *time, payload)?;
+                        upkeep::check_entry(self.journal.model(), record)?;
                     }
                 }
             }
         }
         let known = self.chain.len();
-        self.acknowledged.compare(&self.model, known)?;
-        self.reads.compare(&self.model, known)
+        self.acknowledged.compare(&self.journal, known)?;
+        self.reads.compare(self.journal.model(), known)
     }
 
     /// Reads a site's whole journal again, from its disk where it isn't in memory.

@@ -19,8 +19,10 @@ pub mod workload;
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_node::{admission::key_hash, clock::Clock, config::Profile};
+use evenkeel_oracle::sums;
 use evenkeel_wire::{
-    amount::Asset, day::BusinessDate, genesis::Genesis, id::ClusterId, transfer::Text,
+    amount::Asset, day::BusinessDate, genesis::Genesis, id::ClusterId, reply::Totals,
+    transfer::Text,
 };
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -108,7 +110,7 @@ pub async fn run(seed: u64, plan: RunPlan, aloud: bool) -> RunVerdict {
         terms: inner.primaries.terms(),
         entries: inner.chain.len(),
         tally,
-        checked: inner.acknowledged.checked + inner.reads.checked,
+        checked: inner.acknowledged.counts().checked + inner.reads.checked,
         story: world.trace.story(),
     }
 }
@@ -302,19 +304,20 @@ impl World {
             self.watch.report_if_broken(held);
         }
         let inner = self.watch.lock_state();
-        let mut held = inner.acknowledged.check_at_end(&inner.model);
+        let mut held = inner.acknowledged.check_at_end(&inner.journal).map_err(String::from);
         for asset in genesis().assets {
-            let sum = inner.model.sum(asset);
-            if sum != 0 && held.is_ok() {
-                held = Err(format!("sums: the model's {asset} adds up to {sum}"));
+            let totals = inner.journal.model().totals(asset);
+            let totals = Totals { position: inner.chain.len(), assets: vec![totals] };
+            if let (Ok(()), Err(why)) = (&held, sums::check_totals(&totals)) {
+                held = Err(format!("sums: the model: {why}"));
             }
         }
         if let Some(primary) = self.primary()
             && held.is_ok()
         {
-            held = upkeep::check_at_rest(&inner.model, primary.clock.wall_micros());
+            held = upkeep::check_at_rest(inner.journal.model(), primary.clock.wall_micros());
         }
-        self.trace.log_line(&inner.model.describe_counts());
+        self.trace.log_line(&inner.journal.describe_counts());
         if inner.reads.unresolved() > 0 && held.is_ok() {
             held = Err("reads: an answer came from a position that no site applied".into());
         }

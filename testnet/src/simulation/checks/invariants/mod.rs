@@ -1,6 +1,5 @@
 //! What must hold in every run, one promise a file. Each looks at what it is shown and says what broke it.
 
-pub mod acknowledged;
 pub mod answered;
 pub mod chain;
 pub mod checkpoint;

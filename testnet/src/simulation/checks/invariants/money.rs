@@ -1,15 +1,15 @@
-//! Every asset sums to zero at every site, every balance is what a second ledger makes of the same entries, and equal positions have
-//! equal digests.
+//! Every asset sums to zero at every site, every account is what the oracle makes of the same
+//! entries, and equal positions have equal digests.
 
 use std::collections::BTreeMap;
 
+use evenkeel_oracle::{model::Model, sums};
 use evenkeel_wire::{
     id::{AccountId, NodeId},
-    reply::Totals,
+    reply::{AccountView, Totals},
 };
 
 use super::CheckResult;
-use crate::simulation::checks::model::LedgerModel;
 
 #[derive(Default)]
 pub struct Money {
@@ -34,16 +34,7 @@ impl Money {
     /// # Errors
     /// When one isn't zero.
     pub fn check_totals(&self, node: NodeId, totals: &Totals) -> CheckResult {
-        for of in &totals.assets {
-            let sum = of.wallet + of.merchant + of.bank + of.fee + of.issuer;
-            if sum != 0 {
-                return Err(format!(
-                    "sums: {} at node {node}, position {}, adds up to {sum}",
-                    of.asset, totals.position
-                ));
-            }
-        }
-        Ok(())
+        sums::check_totals(totals).map_err(|why| format!("sums: node {node}: {why}"))
     }
 
     /// A site's balance of an account.
@@ -52,38 +43,28 @@ impl Money {
     /// When it isn't the model's.
     pub fn check_balance(
         &self,
-        model: &LedgerModel,
+        model: &Model,
         node: NodeId,
         position: u64,
         account: AccountId,
         posted: Option<i64>,
     ) -> CheckResult {
-        let expected = model.balance_at(account, position);
-        if posted == expected {
-            return Ok(());
-        }
-        Err(format!(
-            "balances: node {node} has {posted:?} on account {account} at position {position}, it should be {expected:?}"
-        ))
+        model
+            .check_balance(account, position, posted)
+            .map_err(|why| format!("balances: node {node}: {why}"))
     }
 
-    /// What a site that has applied all there is holds back of an account.
+    /// All of an account, at a site that has applied the newest entry.
     ///
     /// # Errors
-    /// When it isn't the model's.
-    pub fn check_held(
+    /// When any of it isn't the model's.
+    pub fn check_account(
         &self,
-        model: &LedgerModel,
+        model: &Model,
         node: NodeId,
         account: AccountId,
-        held: i64,
+        view: Option<&AccountView>,
     ) -> CheckResult {
-        let expected = model.held_amount(account);
-        if held == expected {
-            return Ok(());
-        }
-        Err(format!(
-            "holds: node {node} holds {held} of account {account}, it should be {expected}"
-        ))
+        model.check_account(account, view).map_err(|why| format!("accounts: node {node}: {why}"))
     }
 }

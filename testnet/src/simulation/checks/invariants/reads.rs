@@ -1,10 +1,10 @@
 //! A linearizable read sees everything that was acknowledged, or read, before it began; and what it says was true at the position
 //! that it names.
 
-use evenkeel_wire::{id::AccountId, id::NodeId};
+use evenkeel_oracle::model::Model;
+use evenkeel_wire::id::{AccountId, NodeId};
 
 use super::CheckResult;
-use crate::simulation::checks::model::LedgerModel;
 
 /// One answered read.
 #[derive(Clone, Copy, Debug)]
@@ -57,19 +57,15 @@ impl Reads {
     ///
     /// # Errors
     /// When an answer wasn't true at its position.
-    pub fn compare(&mut self, model: &LedgerModel, known: u64) -> CheckResult {
+    pub fn compare(&mut self, model: &Model, known: u64) -> CheckResult {
         let (due, rest) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|r: &AnsweredRead| r.position < known);
         self.waiting = rest;
         for read in due {
-            let expected = model.balance_at(read.account, read.position);
-            if read.posted != expected {
-                return Err(format!(
-                    "reads: node {} said {:?} for account {} at position {}, it was {expected:?}",
-                    read.node, read.posted, read.account, read.position
-                ));
-            }
+            model
+                .check_balance(read.account, read.position, read.posted)
+                .map_err(|why| format!("reads: node {} answered: {why}", read.node))?;
             self.checked += 1;
         }
         Ok(())

@@ -2,10 +2,10 @@
 //! health no hold outlives its time by more than a second.
 
 use evenkeel_node::clock::calendar;
+use evenkeel_oracle::model::Model;
 use evenkeel_storage::journal::Record;
 
 use super::CheckResult;
-use crate::simulation::checks::model::LedgerModel;
 
 const SECOND: u64 = 1_000_000;
 
@@ -13,7 +13,7 @@ const SECOND: u64 = 1_000_000;
 ///
 /// # Errors
 /// When it counts for a day that was over.
-pub fn check_entry(model: &LedgerModel, record: &Record) -> CheckResult {
+pub fn check_entry(model: &Model, record: &Record) -> CheckResult {
     let Some(date) = model.date() else { return Ok(()) };
     let calendar = calendar::date_at(record.time, crate::simulation::world::TIME_ZONE);
     if date >= calendar {
@@ -29,8 +29,8 @@ pub fn check_entry(model: &LedgerModel, record: &Record) -> CheckResult {
 ///
 /// # Errors
 /// When a hold that was due more than a second ago isn't released.
-pub fn check_at_rest(model: &LedgerModel, now: u64) -> CheckResult {
-    match model.overdue(now.saturating_sub(SECOND)) {
+pub fn check_at_rest(model: &Model, now: u64) -> CheckResult {
+    match model.overdue_hold(now.saturating_sub(SECOND)) {
         None => Ok(()),
         Some(hold) => Err(format!("upkeep: hold {hold} was due a second ago and isn't released")),
     }

@@ -5,13 +5,13 @@ mod commands;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use evenkeel_oracle::acknowledged::{AcknowledgedCommand, says_group_failed};
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
     amount::{Amount, Asset},
     codec,
     command::Command,
     id::{AccountId, CommandId},
-    outcome::{Answer, Outcome},
     reply::View,
     request::Query,
     transfer::Text,
@@ -23,10 +23,7 @@ use super::{
     site::SimulatedSite,
 };
 use crate::simulation::{
-    checks::{
-        invariants::{acknowledged::AcknowledgedCommand, reads::AnsweredRead},
-        watch::Watch,
-    },
+    checks::{invariants::reads::AnsweredRead, watch::Watch},
     random::Random,
 };
 
@@ -67,11 +64,6 @@ struct SentCommand {
 enum Recorded {
     Yes,
     No,
-}
-
-/// Whether an answer of an atomic group reports that the group failed.
-pub fn told_failed(answer: &Answer) -> bool {
-    answer.outcome.rejection.is_some() && answer.outcome.index == Outcome::NO_INDEX
 }
 
 /// Counts over all clients.
@@ -266,7 +258,7 @@ impl SimulatedClient {
                 if let Some(id) = sent.command.id()
                     && !self.done.iter().any(|done| done.bytes == sent.bytes)
                 {
-                    inner.acknowledged.add_refused(id, sent.bytes.clone());
+                    inner.acknowledged.add_refused(id, sent.bytes.to_vec());
                 }
             }
         }
@@ -295,12 +287,12 @@ impl SimulatedClient {
                 let mut inner = self.watch.lock_state();
                 inner.reads.raise_floor(stamp.position);
                 for (sent, answer) in all.iter().zip(answers) {
-                    if atomic && told_failed(&answer) {
+                    if atomic && says_group_failed(&answer) {
                         recorded = Recorded::No;
                     }
                     inner.acknowledged.add_answer(AcknowledgedCommand {
                         node: site.node,
-                        command: sent.bytes.clone(),
+                        command: sent.bytes.to_vec(),
                         answer,
                         atomic,
                         stamp,
