@@ -75,7 +75,8 @@ impl Ledger {
     pub(crate) fn decide(&mut self, commands: Vec<Command>) -> (Stamp, Vec<Answer>) {
         self.position += 1;
         let answers = commands.iter().zip(0..).map(|(command, index)| self.answer(command, index));
-        (stamp(self.position), answers.collect())
+        let answers = answers.collect();
+        (stamp(self.position), answers)
     }
 
     fn answer(&mut self, command: &Command, index: u16) -> Answer {
