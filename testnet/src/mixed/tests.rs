@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenkeel_ledger::{EntryHead, JournalLookup, Ledger, LedgerFault, RecordedCommand};
+use evenkeel_node::state::memory::HUGE_PAGES;
 use evenkeel_oracle::{
     acknowledged::{AcknowledgedCommand, Acknowledgements},
     journal::JournalModel,
@@ -69,7 +70,7 @@ struct Pair {
 impl Pair {
     fn new(start: u64) -> Self {
         Self {
-            ledger: Ledger::new(),
+            ledger: Ledger::new(HUGE_PAGES),
             entries: Entries::default(),
             journal: JournalModel::default(),
             known: Acknowledgements::default(),
