@@ -1,6 +1,6 @@
-//! Clients' answers against whole entries. What was acknowledged is in the journal with that
-//! outcome; every retry gets the first answer; what certainly wasn't done is nowhere. An unknown
-//! command may be in the journal or not: nothing is demanded of it.
+//! Clients' answers against whole entries. An acknowledged command is in the journal with that
+//! outcome; every retry gets the first answer; a command that was refused as certainly not done
+//! isn't there. An unknown command may be in the journal or not: nothing is demanded of it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct AcknowledgedCommand {
     /// The command as it was sent.
     pub command: Vec<u8>,
     pub answer: Answer,
-    /// It was asked for together with others: all or none.
+    /// It was sent in an atomic group.
     pub atomic: bool,
     /// The entry that the reply names.
     pub stamp: Stamp,
@@ -44,19 +44,19 @@ pub fn says_group_failed(answer: &Answer) -> bool {
     answer.outcome.rejection.is_some() && answer.outcome.index == Outcome::NO_INDEX
 }
 
-/// How many answers were compared, and how many of them were of a kind that a run must reach.
+/// How many answers were compared, and how many of them were of these kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerCounts {
     pub checked: u64,
-    /// First answers again.
+    /// Replays of a first answer.
     pub replays: u64,
-    /// Ids with other content.
+    /// Rejections of a known id with other content.
     pub reuses: u64,
     /// Commands of failed atomic groups.
     pub failed: u64,
 }
 
-/// What clients know of their commands.
+/// All answers to clients that are to be compared.
 #[derive(Debug, Default)]
 pub struct Acknowledgements {
     waiting: Vec<AcknowledgedCommand>,
@@ -90,15 +90,15 @@ impl Acknowledgements {
         let (due, rest) = std::mem::take(&mut self.waiting).into_iter().partition(is_due);
         self.waiting = rest;
         for one in due {
-            check(journal, &one).map_err(|why| {
+            check_answer(journal, &one).map_err(|why| {
                 Mismatch::new(format!("acknowledged: {why}; node {} answered {one:?}", one.node))
             })?;
-            self.count(&one);
+            self.count_answer(&one);
         }
         Ok(())
     }
 
-    fn count(&mut self, one: &AcknowledgedCommand) {
+    fn count_answer(&mut self, one: &AcknowledgedCommand) {
         self.counts.checked += 1;
         if one.atomic && says_group_failed(&one.answer) {
             self.counts.failed += 1;
@@ -109,7 +109,7 @@ impl Acknowledgements {
         }
     }
 
-    /// At the end, when the whole journal is known.
+    /// Checks what only the whole journal can show.
     ///
     /// # Errors
     /// When something acknowledged is missing, or something refused is there.
@@ -132,8 +132,9 @@ impl Acknowledgements {
     }
 }
 
-/// The entry that the reply names decided just this, and nobody's earlier knowledge contradicts it.
-fn check(journal: &JournalModel, one: &AcknowledgedCommand) -> Result<(), Mismatch> {
+/// The entry that the reply names must have decided just this. It must not lie before an entry that
+/// was acknowledged before the command was sent.
+fn check_answer(journal: &JournalModel, one: &AcknowledgedCommand) -> Result<(), Mismatch> {
     let command: Command =
         codec::decode(&one.command).map_err(|error| Mismatch::new(error.to_string()))?;
     if command.is_made_by_nodes() {

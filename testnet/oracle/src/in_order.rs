@@ -1,8 +1,8 @@
 //! Clients' first answers, in the order of the journal: each must be what the rules say.
 //!
-//! For a load whose accounts nobody else touches, so that its own commands are all there is to
-//! know. A command without an answer may have been done: ask again with the same id until there is
-//! one, before its load is judged.
+//! For a load that alone moves its accounts' money: its commands determine every balance. A command
+//! without an answer may have been done: send it again with the same id until there is one, before
+//! the load is judged.
 
 use std::collections::BTreeMap;
 
@@ -47,12 +47,12 @@ pub fn judge_in_order<R>(
     }
     let mut verdicts = BTreeMap::new();
     for record in ordered.into_values() {
-        *verdicts.entry(judge(model, &read(record))?).or_default() += 1;
+        *verdicts.entry(judge_one(model, &read(record))?).or_default() += 1;
     }
     Ok(verdicts)
 }
 
-fn judge(model: &mut Model, answer: &FirstAnswer) -> Result<&'static str, Mismatch> {
+fn judge_one(model: &mut Model, answer: &FirstAnswer) -> Result<&'static str, Mismatch> {
     let FirstAnswer { command, position, time, outcome } = answer;
     let moment = Moment { position: *position, index: outcome.index, time: *time };
     let Decision { outcome: expected, first } = model.apply(moment, command)?;

@@ -10,10 +10,10 @@ use evenkeel_wire::{
 
 use crate::{
     mismatch::Mismatch,
-    model::{Decision, EffectCounts, Model, Moment, new, rejected},
+    model::{Decision, EffectCounts, Model, Moment, rejected_outcome},
 };
 
-/// What an entry decided of one command.
+/// An entry's decision on one command.
 #[derive(Clone, Debug)]
 pub struct DecidedCommand {
     /// The command's bytes.
@@ -39,11 +39,13 @@ impl JournalModel {
     /// Applies an entry's commands.
     ///
     /// # Errors
-    /// When they can't be decoded, or nothing may send them so.
+    /// When they can't be decoded, or an entry may not hold them so.
     pub fn apply_entry(&mut self, position: u64, time: u64, body: &[u8]) -> Result<(), Mismatch> {
-        let mut entry = EntryBody::open(body).map_err(|error| at(position, &error))?;
+        let mut entry = EntryBody::open(body).map_err(|error| entry_mismatch(position, &error))?;
         let mut groups = Vec::new();
-        while let Some(group) = entry.next_group().map_err(|error| at(position, &error))? {
+        while let Some(group) =
+            entry.next_group().map_err(|error| entry_mismatch(position, &error))?
+        {
             groups.push((group.atomic, decode_commands(position, &group)?));
         }
         let is_alone = groups.iter().map(|(_, commands)| commands.len()).sum::<usize>() == 1;
@@ -51,14 +53,14 @@ impl JournalModel {
         for (atomic, commands) in &groups {
             let ends_day = |(command, _): &EncodedCommand| matches!(command, Command::CloseDay(_));
             if !is_alone && commands.iter().any(ends_day) {
-                return Err(at(position, &"a day's end isn't alone in its entry"));
+                return Err(entry_mismatch(position, &"a day's end isn't alone in its entry"));
             }
             if *atomic {
                 self.apply_together(&mut next, commands)?;
             } else {
                 for command in commands {
                     let decision = self.apply_one(&mut next, command)?;
-                    self.record(position, false, command, decision);
+                    self.record_decision(position, false, command, decision);
                 }
             }
         }
@@ -87,7 +89,10 @@ impl JournalModel {
         let mut failed = None;
         for (command, number) in commands.iter().zip(0_usize..) {
             if command.0.is_made_by_nodes() {
-                return Err(at(next.position, &format!("{:?} in an atomic group", command.0)));
+                return Err(entry_mismatch(
+                    next.position,
+                    &format!("{:?} in an atomic group", command.0),
+                ));
             }
             let decision = self.apply_one(next, command)?;
             if let Some(why) = decision.outcome.rejection {
@@ -100,18 +105,20 @@ impl JournalModel {
             (self.model, *next) = before;
             let fail = |number| if number == failing { why } else { Rejection::BatchFailed };
             let numbers = 0..commands.len();
-            decisions = numbers.map(|n| new(rejected(Outcome::NO_INDEX, fail(n)))).collect();
+            decisions = numbers
+                .map(|n| Decision::first(rejected_outcome(Outcome::NO_INDEX, fail(n))))
+                .collect();
             self.groups_failed += 1;
         } else {
             self.groups_committed += 1;
         }
         for (command, decision) in commands.iter().zip(decisions) {
-            self.record(next.position, true, command, decision);
+            self.record_decision(next.position, true, command, decision);
         }
         Ok(())
     }
 
-    fn record(
+    fn record_decision(
         &mut self,
         position: u64,
         atomic: bool,
@@ -134,14 +141,15 @@ impl JournalModel {
         self.decided.get(&position).map_or(&[], Vec::as_slice)
     }
 
-    /// What there was of each kind, for people.
+    /// The counts as text.
     #[must_use]
     pub fn describe_counts(&self) -> String {
         let EffectCounts { captured, voided, expired, returned } = self.model.counts();
         let (committed, failed) = (self.groups_committed, self.groups_failed);
         format!(
-            "holds: {captured} captured, {voided} given back, {expired} expired; {returned} refunds \
-             and reversals; atomic groups: {committed} committed, {failed} failed; the day is {:?}",
+            "holds: {captured} captured, {voided} given back, {expired} expired; {returned} \
+             refunds and reversals; atomic groups: {committed} committed, {failed} failed; \
+             the day is {:?}",
             self.model.date()
         )
     }
@@ -149,12 +157,12 @@ impl JournalModel {
 
 fn decode_commands(position: u64, group: &Group<'_>) -> Result<Vec<EncodedCommand>, Mismatch> {
     let commands = Commands::new(group.bytes).map(|decoded| {
-        let (command, bytes) = decoded.map_err(|error| at(position, &error))?;
+        let (command, bytes) = decoded.map_err(|error| entry_mismatch(position, &error))?;
         Ok((command, bytes.into()))
     });
     commands.collect()
 }
 
-fn at(position: u64, what: &dyn std::fmt::Display) -> Mismatch {
+fn entry_mismatch(position: u64, what: &dyn std::fmt::Display) -> Mismatch {
     Mismatch::new(format!("the entry at position {position}: {what}"))
 }

@@ -1,5 +1,5 @@
-//! One model of the money, for the simulation, the mixed load and the audit: what each command must
-//! come to, and whether the answers that clients got agree with it.
+//! One model of the money, for the simulation, the mixed load, the audit and played sites: what
+//! each command must come to, and whether clients' answers agree with it.
 //!
 //! ```text
 //! model        one command at a time: the rules, balances, holds, refunds, reversals, days

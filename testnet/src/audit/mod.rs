@@ -1,7 +1,9 @@
-//! The audit after a load: everything that was acknowledged is there once, with the outcome that was acknowledged.
+//! The audit after a load: everything that was acknowledged is there once, with the acknowledged
+//! outcome.
 //!
-//! It takes no site's word: the oracle judges all outcomes in the order of the journal; then the audit reads every
-//! balance, sends every id again (the answer must be a replay of the first), and compares heads and digests of all sites.
+//! It relies on no site's own checks: the oracle judges all outcomes in the order of the journal;
+//! then the audit reads every balance, sends every id again (the answer must be a replay of the
+//! first), and compares heads and digests of all sites.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,19 +33,19 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const IDLE_PATIENCE: Duration = Duration::from_secs(20);
-/// Replays are the dearest thing that a ledger can be asked, and the audit is no load test.
+/// Commands per request: replays are the most expensive commands, and the audit is no load test.
 const REPLAYS: usize = 1_024;
-/// The most losses that are told one by one.
+/// How many losses are printed one by one.
 const REPORTED_MAX: u64 = 5;
 
-/// What the audit found. Everything that isn't a count is true, or it would be an error.
+/// What the audit found.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditVerdict {
     /// Acknowledged during the load.
     pub acknowledged: u64,
-    /// Of these, gone or changed.
+    /// How many of them are gone or changed.
     pub lost: u64,
-    /// Without an answer during the load, and settled since.
+    /// Without an answer during the load, and resolved by the audit.
     pub settled: u64,
     pub heads: BTreeMap<String, String>,
     pub digests_equal: bool,
@@ -53,10 +55,10 @@ pub struct AuditVerdict {
 /// Checks everything. All sites must run and be reachable.
 ///
 /// # Errors
-/// When a promise is broken or the cluster can't be asked. Losses are counted, not an error of this function.
+/// When a promise is broken or the cluster doesn't answer. Losses are counted; they are no error.
 pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<AuditVerdict> {
     if let Some(why) = history.refused.first() {
-        bail!("{} commands were refused as bad, the first: {why}", history.refused.len());
+        bail!("{} commands were refused as invalid, the first: {why}", history.refused.len());
     }
     let acknowledged = history.acknowledged.len();
     up::await_caught_up(testnet, up::READY_PATIENCE).await?;
@@ -68,7 +70,7 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Au
     let model = judge(&history)?;
     compare_balances(&client, &history, &model).await?;
     let sums_zero = sums_are_zero(&client).await?;
-    print_progress(&format!("asking for all {} ids again", history.acknowledged.len()));
+    print_progress(&format!("sending all {} ids again", history.acknowledged.len()));
     let lost = ask_again(&client, &mut history).await?;
     let (heads, digests_equal) = compare_sites(testnet).await?;
     Ok(AuditVerdict {
@@ -82,10 +84,10 @@ pub async fn audit(testnet: &Testnet, mut history: History) -> anyhow::Result<Au
 }
 
 impl AuditVerdict {
-    /// Nothing lost, nothing unequal.
+    /// Demands that nothing is lost and nothing differs.
     ///
     /// # Errors
-    /// Says what is broken.
+    /// Names what is broken.
     pub fn demand_clean(&self) -> anyhow::Result<()> {
         ensure!(self.lost == 0, "{} of {} acknowledged are lost", self.lost, self.acknowledged);
         ensure!(self.sums_zero, "the sums aren't zero");
@@ -94,7 +96,7 @@ impl AuditVerdict {
     }
 }
 
-/// Asks again for what had no answer: with the same id that's always safe, and then it is known.
+/// Sends the unknown commands again: with the same id that's always safe, and then they are known.
 async fn resolve_unknown(client: &Client, history: &mut History) -> anyhow::Result<u64> {
     let unknown = std::mem::take(&mut history.unknown);
     for some in unknown.chunks(COMMANDS_MAX) {
@@ -113,7 +115,7 @@ async fn submit(
 ) -> anyhow::Result<Vec<CommandAnswer>> {
     let commands: Vec<Command> =
         some.iter().map(|asked| asked.to_command(&history.accounts)).collect();
-    let answers = client.submit(&commands).await.context("asking again")?;
+    let answers = client.submit(&commands).await.context("sending commands again")?;
     ensure!(answers.len() == some.len(), "{} answers to {}", answers.len(), some.len());
     Ok(answers)
 }
@@ -159,7 +161,7 @@ pub async fn sums_are_zero(client: &Client) -> anyhow::Result<bool> {
     Ok(sums::check_totals(&totals).is_ok())
 }
 
-/// Every acknowledged id again: gives how many aren't answered with a replay of what was acknowledged.
+/// Sends every acknowledged id again; gives how many answers don't replay the acknowledged one.
 async fn ask_again(client: &Client, history: &mut History) -> anyhow::Result<u64> {
     // In the order of the journal, so that a site reads each entry once.
     history.acknowledged.sort_by_key(|record| (record.position, record.outcome.index));
@@ -196,10 +198,10 @@ fn describe_loss(record: &AcknowledgedTransfer, again: &CommandAnswer) -> Option
     })
 }
 
-/// Waits until nothing moves; gives the heads, and whether the digests agree.
+/// Waits until all sites stand at one head; gives the heads, and whether the digests agree.
 ///
 /// # Errors
-/// When a site is silent, or they don't come to rest at one head.
+/// When a site doesn't answer, or they don't reach one head.
 pub async fn compare_sites(testnet: &Testnet) -> anyhow::Result<(BTreeMap<String, String>, bool)> {
     let start = Instant::now();
     loop {
@@ -221,8 +223,8 @@ pub async fn compare_sites(testnet: &Testnet) -> anyhow::Result<(BTreeMap<String
     }
 }
 
-/// `None`: not all sites stand at the same entry yet, each with a digest of it. Else whether those, and all others for
-/// the same positions, are equal.
+/// `None`: not all sites stand at the same entry yet, each with a digest of it. Otherwise: whether
+/// these digests, and all others for equal positions, are equal.
 fn digests_of_the_head(statuses: &[Status]) -> Option<bool> {
     let first = statuses.first()?;
     let head = (first.applied?, first.chain_head.as_ref()?);

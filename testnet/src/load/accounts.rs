@@ -1,4 +1,5 @@
-//! The accounts that the load moves money between: nobody else touches them, so that a model can follow every won.
+//! The accounts that the load moves money between. Nothing else moves their money, so that the
+//! oracle can compute every balance.
 
 use anyhow::{Context, bail};
 use evenkeel_wire::{
@@ -14,9 +15,9 @@ use uuid::Uuid;
 use super::history::{CompactTransfer, History};
 use crate::relay::rules::Chance;
 
-/// What every wallet is given before the load begins; half of what it may hold.
+/// What every wallet begins with: half of what it may hold.
 const STARTING_AMOUNT: u32 = 1_000_000;
-/// More than any wallet holds: asked for now and then, to have rejections.
+/// More than any wallet holds: some transfers ask for it, so that there are rejections.
 const TOO_MUCH: u32 = 1_900_000_000;
 const MERCHANTS: u16 = 4;
 
@@ -36,7 +37,7 @@ pub struct LoadAccounts {
 }
 
 impl LoadAccounts {
-    /// New ones, under ids that nobody has seen; at least two wallets of each asset.
+    /// New ones, under new ids; at least two wallets of each asset.
     #[must_use]
     pub fn draw(wallets: u16) -> Self {
         let wallets = wallets.max(2);
@@ -73,7 +74,7 @@ impl LoadAccounts {
         })
     }
 
-    /// What is asked next.
+    /// The next transfer.
     pub(crate) fn random_transfer(&self, chance: &mut Chance) -> CompactTransfer {
         // One in five moves points.
         let first = if chance.below(5) == 0 { self.accounts_per_asset() } else { 0 };
@@ -118,10 +119,10 @@ fn to_u32(number: u64) -> u32 {
     u32::try_from(number).expect("bounded by its maker")
 }
 
-/// Opens them and gives every wallet something to move.
+/// Opens them and funds every wallet.
 ///
 /// # Errors
-/// When any of that is rejected or isn't answered.
+/// When a command is rejected or isn't answered.
 pub async fn open(
     client: &Client,
     accounts: &LoadAccounts,

@@ -1,7 +1,9 @@
-//! The callers: each sends one command, waits for its answer, and sends the next; and a probe that never waits.
+//! The callers: each sends one command, waits for its answer, and sends the next. A probe never
+//! waits.
 //!
-//! While the cluster is down all callers hang on commands that were sent before. The probe sends a new one every few
-//! milliseconds all the same, so that the end of an outage is seen by a command that was sent within it.
+//! While the cluster is down, all callers wait for the answer to a command that was sent before.
+//! The probe still sends a new one every few milliseconds, so that a command that was sent within
+//! an outage shows its end.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
@@ -25,7 +27,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(4);
 const PROBES_MAX: usize = 2_500;
 const HELD_WAIT: Duration = Duration::from_millis(1);
 
-/// One way of asking, shared by whoever asks over the same client.
+/// A client, and what its callers share.
 struct CallerContext {
     client: Client,
     accounts: Arc<LoadAccounts>,
@@ -34,7 +36,7 @@ struct CallerContext {
     chance: RefCell<Chance>,
 }
 
-/// Runs all callers until the pulse ends, and gathers what they know.
+/// Runs all callers until the load ends, and merges their histories.
 pub(crate) async fn run_all(
     clients: &[Client],
     plan: LoadPlan,
@@ -98,7 +100,7 @@ async fn probe(asking: Rc<CallerContext>, every: Duration) {
     while probes.join_next().await.is_some() {}
 }
 
-/// Asks one thing and keeps what came of it; `false`: the load is held.
+/// Sends one command and records how it ended; `false`: the load is paused.
 async fn submit_next(asking: &CallerContext) -> bool {
     let Some(sent) = asking.pulse.begin_command() else { return false };
     let asked: CompactTransfer = asking.accounts.random_transfer(&mut asking.chance.borrow_mut());

@@ -1,4 +1,5 @@
-//! What the callers know: every acknowledged command with its outcome, and those whose outcome isn't known.
+//! The callers' history: every acknowledged command with its outcome, and every command whose
+//! outcome is unknown.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::accounts::LoadAccounts;
 
-/// A command, small enough to keep millions; accounts by their place.
+/// A transfer, small enough to keep millions; accounts by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompactTransfer {
     pub id: CommandId,
@@ -57,13 +58,13 @@ pub struct AcknowledgedTransfer {
     pub outcome: Outcome,
 }
 
-/// See the module.
+/// What callers sent, and how it ended.
 #[derive(Clone, Debug)]
 pub struct History {
     pub accounts: Arc<LoadAccounts>,
     pub acknowledged: Vec<AcknowledgedTransfer>,
     pub unknown: Vec<CompactTransfer>,
-    /// Why commands were refused as bad: there must be none.
+    /// Why commands were refused as invalid: there must be none.
     pub refused: Vec<String>,
 }
 
@@ -73,13 +74,13 @@ impl History {
         Self { accounts, acknowledged: Vec::new(), unknown: Vec::new(), refused: Vec::new() }
     }
 
-    /// Keeps an answer.
+    /// Adds an answer.
     pub fn acknowledge(&mut self, asked: CompactTransfer, answered: &CommandAnswer) {
         let (position, outcome) = (answered.stamp.position, answered.outcome);
         self.acknowledged.push(AcknowledgedTransfer { transfer: asked, position, outcome });
     }
 
-    /// Takes over what another caller knows.
+    /// Adds another caller's history.
     pub fn merge(&mut self, other: Self) {
         self.acknowledged.extend(other.acknowledged);
         self.unknown.extend(other.unknown);

@@ -1,9 +1,10 @@
-//! Load: several connections of single transfers, and a record of every acknowledged one with its outcome.
+//! Load: single transfers over several connections, and a record of every acknowledged one with its
+//! outcome.
 //!
-//! Runs on a thread of its own, so that what the testnet does to the sites doesn't disturb what is measured.
+//! Runs on a thread of its own, so that injected faults don't disturb the measurement.
 //!
-//! It never forgets an acknowledgement, and never takes silence for a failure: a command without an answer is
-//! *unknown* until the audit has asked again.
+//! It never forgets an acknowledgement, and never treats a missing answer as a failure: a command
+//! without an answer is *unknown* until the audit has sent it again.
 
 pub mod accounts;
 mod caller;
@@ -30,16 +31,16 @@ pub use monitor::{LoadCounts, LoadMonitor};
 /// How long a caller waits for one command.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How much of it.
+/// How much load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadPlan {
-    /// Connections: each a client that finds the primary by itself.
+    /// Clients, each with a connection of its own.
     pub clients: usize,
     /// Callers, spread over the clients, each with one command in flight.
     pub callers: usize,
     /// Wallets of each asset.
     pub wallets: u16,
-    /// From which what is asked is drawn.
+    /// The seed of the random transfers.
     pub seed: u64,
 }
 
@@ -49,7 +50,7 @@ impl Default for LoadPlan {
     }
 }
 
-/// See the module.
+/// The load under way.
 #[derive(Debug)]
 pub struct Load {
     pulse: Arc<LoadMonitor>,
@@ -57,7 +58,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Opens the accounts, tops them up, and begins.
+    /// Opens the accounts, funds them, and begins.
     ///
     /// # Errors
     /// When the accounts can't be opened.
@@ -82,7 +83,7 @@ impl Load {
         &self.pulse
     }
 
-    /// Holds all callers; returns when nothing is under way.
+    /// Pauses all callers; returns when no command is under way.
     pub async fn pause(&self) {
         self.pulse.hold();
         while self.pulse.under_way() > 0 && !self.thread.is_finished() {
@@ -94,7 +95,7 @@ impl Load {
         self.pulse.release();
     }
 
-    /// Runs on until this many more are acknowledged.
+    /// Returns when this many more are acknowledged.
     ///
     /// # Errors
     /// When they aren't within the time.
@@ -128,10 +129,10 @@ impl Load {
         }
     }
 
-    /// Ends all callers when their command is answered, and hands over what they know.
+    /// Ends all callers once their command is answered; gives their history.
     ///
     /// # Errors
-    /// When the load had failed.
+    /// When the load has failed.
     pub async fn finish(self) -> anyhow::Result<History> {
         self.pulse.end();
         while !self.thread.is_finished() {
@@ -157,7 +158,7 @@ async fn run(
     let mut history = History::new(Arc::clone(&accounts));
     accounts::open(first, &accounts, &mut history).await?;
     pulse.release();
-    // Whoever started the load may have given up; then nobody will end it.
+    // The caller of `start` may have given up; then nothing would end the load.
     if begun.send(()).is_err() {
         return Ok(history);
     }
@@ -165,7 +166,7 @@ async fn run(
     Ok(history)
 }
 
-/// Each client begins at another site, so that the load sees the cluster from every side.
+/// Each client begins at another site, so that the load reaches every site.
 fn client(config: &ClientConfig, number: usize) -> Client {
     let mut config = config.clone();
     let sites = config.sites.len().max(1);

@@ -1,6 +1,7 @@
-//! What the load shows while it runs: how much is acknowledged, since when nothing was, and what came first after a fault.
+//! Figures of the running load: counts of acknowledgements, the longest gap between them, and the
+//! first one after a fault.
 //!
-//! Times are microseconds since the pulse was made.
+//! Times are microseconds since the monitor was made.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -16,17 +17,17 @@ const NEVER: u64 = u64::MAX;
 pub struct LoadCounts {
     /// Answered by the ledger, rejections included.
     pub acknowledged: u64,
-    /// Of these, rejected.
+    /// How many of the acknowledged ones were rejected.
     pub rejected: u64,
     /// Without an answer: they may have happened.
     pub unknown: u64,
     /// Certainly not done.
     pub unavailable: u64,
-    /// Refused as bad: there must be none.
+    /// Refused as invalid: there must be none.
     pub refused: u64,
 }
 
-/// See the module.
+/// The figures, updated by all callers.
 #[derive(Debug)]
 pub struct LoadMonitor {
     start: Instant,
@@ -104,7 +105,8 @@ impl LoadMonitor {
         self.under_way.load(SeqCst)
     }
 
-    /// A command is about to be sent; `None`: hold back. Gives the time, for [`Self::end_command`].
+    /// Counts a command that is about to be sent; gives the time, for [`Self::end_command`].
+    /// `None`: the load is paused or has ended, and nothing may be sent.
     pub(crate) fn begin_command(&self) -> Option<u64> {
         self.under_way.fetch_add(1, SeqCst);
         // Counted first: a pause that sees nothing under way can't miss this one.
@@ -141,8 +143,8 @@ impl LoadMonitor {
         }
     }
 
-    /// Does harm. t0 is just before it; from its end on, the first acknowledgement of a command that is sent from now
-    /// on, and the longest silence, are looked for.
+    /// Injects a fault. t0 is just before it; from its end on, the monitor looks for the first
+    /// acknowledgement of a command that is sent later, and for the longest gap.
     pub fn inject_fault<T>(&self, harm: impl FnOnce() -> T) -> T {
         let t0 = self.now();
         let done = harm();
@@ -150,7 +152,7 @@ impl LoadMonitor {
         self.t0.store(t0, SeqCst);
         self.first_after_fault.store(NEVER, SeqCst);
         self.longest_gap.store(0, SeqCst);
-        // What was sent while the harm was being done may have got through before it.
+        // A command that was sent during the injection may have been decided before the fault.
         self.mark.store(self.now(), SeqCst);
         done
     }

@@ -1,4 +1,5 @@
-//! The accounts of the mixed load: few enough that callers meet on them, some with limits of their own.
+//! The accounts of the mixed load: few, so that callers compete for them; some with limits of their
+//! own.
 
 use anyhow::{Context, ensure};
 use evenkeel_wire::{
@@ -69,23 +70,23 @@ pub fn pick_one<'a, T>(all: &'a [T], chance: &mut Chance) -> &'a T {
     &all[usize::try_from(chance.below(bound)).expect("below a length")]
 }
 
-/// A new command id for now.
+/// A new command id.
 #[must_use]
 pub fn new_id() -> CommandId {
     CommandId::new(Uuid::now_v7().as_u128()).expect("it is of version 7")
 }
 
 impl MixedAccounts {
-    /// New ones, under ids that nobody has seen.
+    /// New ones, under new ids.
     #[must_use]
     pub fn draw() -> Self {
         Self { won: AssetAccounts::draw("KRW"), points: AssetAccounts::draw("POINT") }
     }
 
-    /// Opens them and gives every wallet something to move; every third wallet has limits of its own.
+    /// Opens them and funds every wallet. Two of three wallets have limits of their own.
     ///
     /// # Errors
-    /// When that isn't committed.
+    /// When a command isn't committed.
     pub async fn open(&self, client: &Client) -> anyhow::Result<Vec<AnsweredCommand>> {
         let mut commands = Vec::new();
         for (row, source) in [(&self.won, AccountKind::Bank), (&self.points, AccountKind::Issuer)] {

@@ -1,4 +1,5 @@
-//! One caller of the mixed load: a command at a time, each until it's answered, and then once more.
+//! One caller of the mixed load: sends one command at a time, until it's answered, and then once
+//! more.
 
 use std::{
     sync::{
@@ -23,10 +24,10 @@ use super::{
 };
 use crate::relay::rules::Chance;
 
-/// After so many tries without an answer something is wrong with more than one primary.
+/// More tries than any change of primary takes.
 const TRIES_MAX: u32 = 200;
 
-/// See the module.
+/// A caller.
 pub struct Caller {
     client: Client,
     accounts: Arc<MixedAccounts>,
@@ -43,7 +44,7 @@ impl Caller {
     /// Sends its share of the commands.
     ///
     /// # Errors
-    /// When a command is refused, is never answered, or is answered otherwise the second time.
+    /// When a command is refused, is never answered, or gets another answer the second time.
     pub async fn run(
         mut self,
         commands: u64,
@@ -65,10 +66,10 @@ impl Caller {
     }
 }
 
-/// Asks with the same id until there's an answer.
+/// Sends a command with the same id until there's an answer.
 ///
 /// # Errors
-/// When the command is refused as bad, or there's no answer after many tries.
+/// When the command is refused as invalid, or there's no answer after many tries.
 pub async fn submit_until_answered(
     client: &Client,
     command: &Command,
@@ -83,20 +84,21 @@ pub async fn submit_until_answered(
     bail!("{command:?} was never answered")
 }
 
-/// The second answer is the first one again; only what judges the id itself is never remembered.
+/// Checks that the second answer replays the first. The ids here are new and of their time: a
+/// rejection of the id itself is an error.
 fn demand_same(
     command: &Command,
     first: &CommandAnswer,
     again: &CommandAnswer,
 ) -> anyhow::Result<()> {
     if !first.outcome.rejection.is_none_or(Rejection::is_recorded) {
-        bail!("{command:?} has an id that nobody has used: {:?}", first.outcome);
+        bail!("{command:?} has a new id of its time: {:?}", first.outcome);
     }
     ensure!(is_same_answer(first, again), "{command:?} was answered {first:?}, then {again:?}");
     Ok(())
 }
 
-/// Whether an answer is the first one again, and says so.
+/// Whether an answer replays the first one and is marked as a replay.
 #[must_use]
 pub fn is_same_answer(first: &CommandAnswer, again: &CommandAnswer) -> bool {
     again.replayed && (again.stamp, again.outcome) == (first.stamp, first.outcome)

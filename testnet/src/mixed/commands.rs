@@ -1,4 +1,4 @@
-//! What a caller asks next: every kind of command, mostly sensible, sometimes not.
+//! A caller's next command: of every kind, most of them valid.
 
 use evenkeel_wire::{
     account::{AccountStatus, LimitChange, Limits, SetLimits, SetStatus},
@@ -14,12 +14,12 @@ use evenkeel_wire::{
 use super::accounts::{AssetAccounts, MixedAccounts, new_id, pick_one};
 use crate::relay::rules::Chance;
 
-/// Long enough that none runs out while the load does: what time does to holds is another row's.
+/// Longer than the load runs, so that no hold expires: expiry is tested elsewhere.
 const HOLD_MS: u64 = 3_600_000;
-/// Targets that a caller remembers, of each sort.
+/// How many targets of each sort a caller remembers.
 const TARGETS_MAX: usize = 64;
 
-/// What a caller has seen committed and can refer to.
+/// Committed commands that a caller's next commands can refer to.
 #[derive(Debug, Default)]
 pub struct KnownTargets {
     pub payments: Vec<CommandId>,
@@ -28,7 +28,7 @@ pub struct KnownTargets {
 }
 
 impl KnownTargets {
-    /// Remembers what a committed command makes possible. Old ones are dropped by chance.
+    /// Remembers a committed command as a target. A full list drops a random one.
     pub fn add_committed(&mut self, command: &Command, chance: &mut Chance) {
         let (list, id) = match command {
             Command::Transfer(transfer) if transfer.kind == TransferKind::Payment => {
@@ -82,7 +82,7 @@ pub fn random_command(
     }
 }
 
-/// Mostly something that exists; sometimes an id that names nothing.
+/// Mostly a known target; sometimes an unknown id.
 fn target(list: &[CommandId], chance: &mut Chance) -> CommandId {
     if list.is_empty() || chance.below(40) == 0 { new_id() } else { *pick_one(list, chance) }
 }
@@ -142,7 +142,8 @@ fn random_hold(row: &AssetAccounts, chance: &mut Chance) -> Hold {
     }
 }
 
-/// Unfreezing is asked for more often than freezing, so that the load goes on; closing never finds an account empty.
+/// Unfreezes more often than it freezes, so that most commands pass; closing never finds an account
+/// empty.
 fn random_status_change(row: &AssetAccounts, chance: &mut Chance) -> Command {
     let account = match chance.below(8) {
         0 => row.merchant(chance),

@@ -1,7 +1,8 @@
-//! A load of commands of every kind, each sent at least twice: what the cluster answered must be what the oracle says,
-//! in the order of the journal.
+//! A load of commands of every kind, each sent at least twice: the oracle judges the cluster's
+//! answers in the order of the journal.
 //!
-//! It never takes silence for a failure: a command without an answer is asked again, with the same id, until it has one.
+//! It never treats a missing answer as a failure: it sends the command again, with the same id,
+//! until there is one.
 
 pub mod accounts;
 pub mod caller;
@@ -52,7 +53,8 @@ pub struct MixedLoad {
 }
 
 impl MixedLoad {
-    /// Opens accounts and sets callers off, each with a connection of its own and its share of the commands.
+    /// Opens accounts and starts callers, each with a connection of its own and its share of the
+    /// commands.
     ///
     /// # Errors
     /// When the accounts can't be opened.
@@ -74,7 +76,7 @@ impl MixedLoad {
     /// Returns when this many commands have their first answer.
     ///
     /// # Errors
-    /// When a caller has ended with an error, or nothing was answered for a minute.
+    /// When all callers have ended, or nothing was answered for a minute.
     pub async fn await_answered(&mut self, goal: u64) -> anyhow::Result<()> {
         let mut seen = (0, 0_u32);
         while self.answered.load(SeqCst) < goal {
@@ -89,7 +91,7 @@ impl MixedLoad {
         Ok(())
     }
 
-    /// Waits for all callers; everything that was answered, the opening of the accounts too.
+    /// Waits for all callers; gives all answers, including those to the opening of the accounts.
     ///
     /// # Errors
     /// The first caller's error.
@@ -102,7 +104,7 @@ impl MixedLoad {
     }
 }
 
-/// Every client begins at another site.
+/// Each client begins at another site.
 fn client_of(config: &ClientConfig, number: u64) -> Client {
     let mut config = config.clone();
     let sites = config.sites.len().max(1);
@@ -111,9 +113,7 @@ fn client_of(config: &ClientConfig, number: u64) -> Client {
     Client::connect(config, options)
 }
 
-/// Judges all answers: gives the model after them, and how often each verdict occurred.
-///
-/// The load's holds outlast it, and the oracle sees no release.
+/// Judges all answers; gives the model after them, and how often each verdict occurred.
 ///
 /// # Errors
 /// Names the first outcome that contradicts the rules, or two with one position and index.

@@ -98,8 +98,8 @@ impl Pair {
         let decided = self.journal.decided_at(position).iter().map(|decided| decided.decision);
         for (((_, command), answer), decision) in all.iter().zip(&answers).zip(decided) {
             let first = answer.first.map(|stamp| stamp.position);
-            let told = (answer.outcome, first);
-            assert_eq!(told, (decision.outcome, decision.first), "{position}: {command:?}");
+            let answered = (answer.outcome, first);
+            assert_eq!(answered, (decision.outcome, decision.first), "{position}: {command:?}");
             let verdict = answer.outcome.rejection.map_or("committed", |code| code.name());
             *self.kinds.entry(verdict).or_default() += 1;
         }

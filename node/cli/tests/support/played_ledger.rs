@@ -74,9 +74,9 @@ impl Ledger {
     /// Decides commands in one entry.
     pub(crate) fn decide(&mut self, commands: Vec<Command>) -> (Stamp, Vec<Answer>) {
         self.position += 1;
+        let position = self.position;
         let answers = commands.iter().zip(0..).map(|(command, index)| self.answer(command, index));
-        let answers = answers.collect();
-        (stamp(self.position), answers)
+        (stamp(position), answers.collect())
     }
 
     fn answer(&mut self, command: &Command, index: u16) -> Answer {

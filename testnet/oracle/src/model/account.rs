@@ -9,10 +9,10 @@ use evenkeel_wire::{
     reply::{AccountView, AssetTotals},
 };
 
-use super::{Decision, Effect, Judgement, Model, Moment, again, committed, new, rejected};
+use super::{Decision, Effect, Judgement, Model, Moment, committed_outcome, rejected_outcome};
 use crate::mismatch::Mismatch;
 
-/// What can be read of an account and changes.
+/// What changes in an account and can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountState {
     pub status: AccountStatus,
@@ -66,7 +66,7 @@ impl Account {
         self.state.posted
     }
 
-    /// Debits of a day count up to the largest amount, which stands for more too.
+    /// A day's debits count up to the largest amount; more counts as that much.
     pub(crate) fn count_debit(&mut self, amount: i64) {
         let after = self.state.debited_today + u64::try_from(amount).expect("above zero");
         self.state.debited_today = after.min(AMOUNT_MAX);
@@ -76,18 +76,21 @@ impl Account {
 impl Model {
     /// Opens an account. Its key is the account: the same opening is a replay.
     pub(crate) fn open_account(&mut self, at: Moment, open: &OpenAccount) -> Decision {
-        if !are_valid(&open.limits) {
-            return new(rejected(at.index, Rejection::AmountInvalid));
+        if !are_limits_valid(&open.limits) {
+            return Decision::first(rejected_outcome(at.index, Rejection::AmountInvalid));
         }
         if let Some(known) = self.accounts.get(&open.id) {
             return if known.opening == *open {
-                again(known.opened.position, committed(known.opened.index, Effect::default()))
+                Decision::replay(
+                    known.opened.position,
+                    committed_outcome(known.opened.index, Effect::default()),
+                )
             } else {
-                new(rejected(at.index, Rejection::AccountExists))
+                Decision::first(rejected_outcome(at.index, Rejection::AccountExists))
             };
         }
         if !self.rules().assets.contains(&open.asset) {
-            return new(rejected(at.index, Rejection::AssetMismatch));
+            return Decision::first(rejected_outcome(at.index, Rejection::AssetMismatch));
         }
         let is_wallet = open.kind == AccountKind::Wallet;
         let mut state = AccountState {
@@ -103,7 +106,7 @@ impl Model {
         let (opening, balances) = (open.clone(), Vec::new());
         let account = Account { opening, opened: at, state, incoming_holds: 0, balances };
         self.accounts.insert(open.id, account);
-        new(committed(at.index, Effect::default()))
+        Decision::first(committed_outcome(at.index, Effect::default()))
     }
 
     pub(crate) fn set_status(&mut self, id: AccountId, status: AccountStatus) -> Judgement<Effect> {
@@ -121,7 +124,7 @@ impl Model {
     }
 
     pub(crate) fn set_limits(&mut self, id: AccountId, limits: &Limits) -> Judgement<Effect> {
-        if !are_valid(limits) {
+        if !are_limits_valid(limits) {
             return Err(Rejection::AmountInvalid);
         }
         if self.account(id)?.state.status == AccountStatus::Closed {
@@ -161,7 +164,7 @@ impl Model {
         Some(after.checked_sub(1).map_or(0, |last| account.balances[last].1))
     }
 
-    /// Compares the balance that somebody read, with the entries up to a position applied.
+    /// Compares a balance that was read after the entries up to a position.
     ///
     /// # Errors
     /// When it isn't the model's.
@@ -214,7 +217,7 @@ impl Model {
     }
 }
 
-fn are_valid(limits: &Limits) -> bool {
+fn are_limits_valid(limits: &Limits) -> bool {
     let is_valid =
         |change| !matches!(change, LimitChange::Set(Amount(amount)) if amount > AMOUNT_MAX);
     is_valid(limits.max_balance) && is_valid(limits.per_transfer) && is_valid(limits.daily_debit)

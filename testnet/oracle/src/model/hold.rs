@@ -8,7 +8,7 @@ use evenkeel_wire::{
 };
 
 use super::{
-    Decision, Effect, Judgement, Model, Moment, committed, movement::Flow, new, valid_amount,
+    Decision, Effect, Judgement, Model, Moment, committed_outcome, movement::Flow, valid_amount,
 };
 
 /// A hold that was taken up, as it stands.
@@ -24,7 +24,7 @@ pub struct HoldState {
 }
 
 impl HoldState {
-    fn flow(&self) -> Flow {
+    fn to_flow(&self) -> Flow {
         let (debit, credit) = (self.hold.debit, self.hold.credit);
         let amount = i64::try_from(self.hold.amount.0).expect("judged before");
         Flow { kind: TransferKind::Payment, debit, credit, amount }
@@ -64,7 +64,7 @@ impl Model {
     pub(crate) fn capture(&mut self, at: Moment, capture: Capture) -> Judgement<Effect> {
         let asked = capture.amount.map(|amount| valid_amount(amount.0)).transpose()?;
         let held = self.holds.get(&capture.hold).ok_or(Rejection::HoldNotFound)?;
-        let (whole, is_open) = (held.flow(), held.is_open_at(at.time));
+        let (whole, is_open) = (held.to_flow(), held.is_open_at(at.time));
         self.check_status(whole)?;
         if !is_open {
             return Err(Rejection::HoldNotOpen);
@@ -86,23 +86,23 @@ impl Model {
         if !held.is_open_at(at.time) {
             return Err(Rejection::HoldNotOpen);
         }
-        let amount = held.flow().amount;
+        let amount = held.to_flow().amount;
         self.close_hold(void.hold, HoldStatus::Voided, Some(void.id), 0);
         self.counts.voided += 1;
         Ok(Effect { amount, ..Effect::default() })
     }
 
-    /// A release that comes too early or too late is passed over and is no outcome.
+    /// A release that comes too early or too late does nothing and has no outcome.
     pub(crate) fn expire(&mut self, at: Moment, id: CommandId) -> Decision {
         let is_due =
             |held: &&HoldState| held.status == HoldStatus::Open && held.expires_at <= at.time;
         let Some(held) = self.holds.get(&id).filter(is_due) else {
-            return new(committed(Outcome::NO_INDEX, Effect::default()));
+            return Decision::first(committed_outcome(Outcome::NO_INDEX, Effect::default()));
         };
-        let amount = held.flow().amount;
+        let amount = held.to_flow().amount;
         self.close_hold(id, HoldStatus::Expired, None, 0);
         self.counts.expired += 1;
-        new(committed(at.index, Effect { amount, ..Effect::default() }))
+        Decision::first(committed_outcome(at.index, Effect { amount, ..Effect::default() }))
     }
 
     fn close_hold(
@@ -114,7 +114,7 @@ impl Model {
     ) {
         let held = self.holds.get_mut(&id).expect("judged before");
         (held.status, held.closed_by, held.captured) = (status, closed_by, captured);
-        let whole = held.flow();
+        let whole = held.to_flow();
         self.account_mut(whole.debit).state.held -= whole.amount;
         self.account_mut(whole.credit).incoming_holds -= 1;
     }

@@ -1,4 +1,4 @@
-//! Exactly once: an id's first decision is its decision for ever.
+//! Exactly once: the first decision on an id is final.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use evenkeel_wire::{
     outcome::{Outcome, Rejection},
 };
 
-use super::{Decision, Effect, Judgement, Model, Moment, again, committed, new, rejected};
+use super::{Decision, Effect, Judgement, Model, Moment, committed_outcome, rejected_outcome};
 
-/// What an id was first decided as.
+/// The first decision on an id.
 #[derive(Clone, Debug)]
 pub struct FirstDecision {
     pub position: u64,
@@ -30,20 +30,20 @@ impl Model {
     ) -> Decision {
         if let Some(first) = self.firsts.get(&id) {
             return if first.content == *content {
-                again(first.position, first.outcome)
+                Decision::replay(first.position, first.outcome)
             } else {
-                new(rejected(at.index, Rejection::IdReused))
+                Decision::first(rejected_outcome(at.index, Rejection::IdReused))
             };
         }
         let outcome = match self.judge_and_do(at, id, command) {
-            Ok(effect) => committed(at.index, effect),
-            Err(rejection) => rejected(at.index, rejection),
+            Ok(effect) => committed_outcome(at.index, effect),
+            Err(rejection) => rejected_outcome(at.index, rejection),
         };
         if outcome.rejection.is_none_or(is_recorded) {
             let (position, content) = (at.position, content.clone());
             self.firsts.insert(id, Arc::new(FirstDecision { position, content, outcome }));
         }
-        new(outcome)
+        Decision::first(outcome)
     }
 
     fn judge_and_do(&mut self, at: Moment, id: CommandId, command: &Command) -> Judgement<Effect> {
@@ -72,14 +72,14 @@ impl Model {
         Ok(())
     }
 
-    /// What an id was first decided as.
+    /// The first decision on an id.
     #[must_use]
     pub fn first_decision(&self, id: CommandId) -> Option<&FirstDecision> {
         self.firsts.get(&id).map(|first| &**first)
     }
 }
 
-/// What says something of the id itself leaves the id free.
+/// A rejection of the id itself isn't recorded: the id stays free.
 fn is_recorded(rejection: Rejection) -> bool {
     use Rejection::{BatchFailed, IdExpired, IdInFuture, IdReused};
     ![IdReused, IdInFuture, IdExpired, BatchFailed].contains(&rejection)

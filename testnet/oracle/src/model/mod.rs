@@ -1,6 +1,6 @@
 //! The rules of the money, one command at a time: judge it and, when it passes, do it.
 //!
-//! Every rule is a plain check in the order of docs/LEDGER.md; nothing changes before the last check.
+//! The checks come in the order of docs/LEDGER.md; nothing changes before the last one.
 
 mod account;
 mod hold;
@@ -50,6 +50,14 @@ pub struct Decision {
 }
 
 impl Decision {
+    pub(crate) fn first(outcome: Outcome) -> Self {
+        Self { outcome, first: None }
+    }
+
+    pub(crate) fn replay(position: u64, outcome: Outcome) -> Self {
+        Self { outcome, first: Some(position) }
+    }
+
     /// Whether it takes an index of its entry: replays and commands that do nothing take none.
     pub(crate) fn takes_index(&self) -> bool {
         self.first.is_none() && self.outcome.index != Outcome::NO_INDEX
@@ -76,7 +84,7 @@ pub struct EffectCounts {
     pub returned: u64,
 }
 
-/// The model.
+/// The state that commands led to, and the rules that judge the next one.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     /// `None` before genesis.
@@ -91,7 +99,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model whose commands begin behind genesis.
+    /// A model without a genesis entry: the rules are given.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { rules: Some(rules), ..Self::default() }
@@ -116,7 +124,7 @@ impl Model {
             return Err(Mismatch::new(format!("{command:?} comes before genesis")));
         }
         match command {
-            Command::Genesis(genesis) => Ok(self.begin(at, genesis)),
+            Command::Genesis(genesis) => Ok(self.set_genesis(at, genesis)),
             Command::OpenAccount(open) => Ok(self.open_account(at, open)),
             Command::ExpireHold(expire) => Ok(self.expire(at, expire.hold)),
             Command::CloseDay(close) => Ok(self.close_day(at, *close)),
@@ -132,30 +140,33 @@ impl Model {
     }
 
     /// The first genesis sets the rules; the same again is a replay, another one is `id_reused`.
-    fn begin(&mut self, at: Moment, genesis: &Genesis) -> Decision {
+    fn set_genesis(&mut self, at: Moment, genesis: &Genesis) -> Decision {
         if let Some(known) = &self.genesis {
             let (first, moment) = &**known;
             if first == genesis {
-                return again(moment.position, committed(moment.index, Effect::default()));
+                return Decision::replay(
+                    moment.position,
+                    committed_outcome(moment.index, Effect::default()),
+                );
             }
-            return new(rejected(at.index, Rejection::IdReused));
+            return Decision::first(rejected_outcome(at.index, Rejection::IdReused));
         }
         self.rules = Some(Rules::of_genesis(genesis));
         self.date = Some(genesis.first_date);
         self.genesis = Some(Arc::new((genesis.clone(), at)));
-        new(committed(at.index, Effect::default()))
+        Decision::first(committed_outcome(at.index, Effect::default()))
     }
 
     /// The date moves on when the marker names the current day and a later one.
     fn close_day(&mut self, at: Moment, close: CloseDay) -> Decision {
         if self.date != Some(close.closed) || close.next <= close.closed {
-            return new(rejected(at.index, Rejection::DayNotOpen));
+            return Decision::first(rejected_outcome(at.index, Rejection::DayNotOpen));
         }
         self.date = Some(close.next);
         for account in self.accounts.values_mut() {
             account.state.debited_today = 0;
         }
-        new(committed(at.index, Effect::default()))
+        Decision::first(committed_outcome(at.index, Effect::default()))
     }
 
     /// The business date; `None`: no genesis was applied.
@@ -171,21 +182,13 @@ impl Model {
     }
 }
 
-pub(crate) fn new(outcome: Outcome) -> Decision {
-    Decision { outcome, first: None }
-}
-
-pub(crate) fn again(position: u64, outcome: Outcome) -> Decision {
-    Decision { outcome, first: Some(position) }
-}
-
-pub(crate) fn committed(index: u16, effect: Effect) -> Outcome {
+pub(crate) fn committed_outcome(index: u16, effect: Effect) -> Outcome {
     let Effect { amount, debit_after, credit_after } = effect;
     let amount = u64::try_from(amount).expect("amounts are above zero");
     Outcome { index, rejection: None, amount, debit_after, credit_after }
 }
 
-pub(crate) fn rejected(index: u16, rejection: Rejection) -> Outcome {
+pub(crate) fn rejected_outcome(index: u16, rejection: Rejection) -> Outcome {
     Outcome { index, rejection: Some(rejection), amount: 0, debit_after: 0, credit_after: 0 }
 }
 

@@ -11,7 +11,7 @@ use evenkeel_wire::{
 
 use super::{Effect, Judgement, Model, Moment, account::Account, valid_amount};
 
-/// Money that moved, and what went back of it.
+/// Money that moved, and how much of it went back.
 #[derive(Clone, Copy, Debug)]
 pub struct Movement {
     pub kind: TransferKind,
@@ -49,7 +49,7 @@ impl Model {
         Ok(self.move_money(at.position, id, flow))
     }
 
-    /// Whether both accounts are there, this kind of movement joins them, and both hold the asset.
+    /// Both accounts exist, this kind of movement joins them, and both hold the asset.
     pub(crate) fn check_parties(&self, flow: Flow, asset: Asset) -> Judgement<()> {
         use AccountKind::{Bank, Fee, Issuer, Merchant, Wallet};
         if flow.debit == flow.credit {
@@ -145,7 +145,7 @@ impl Model {
     }
 }
 
-/// Whether limits of debits count it. Holds count as payments do.
+/// Whether the limits of debits count this kind. Holds count as payments do.
 fn is_limited(kind: TransferKind) -> bool {
     use TransferKind::{CashOut, Fee, Payment, Transfer};
     [Transfer, Payment, CashOut, Fee].contains(&kind)

@@ -1,4 +1,4 @@
-//! What a case demands besides what always holds: that the world did come to what the case is about.
+//! What a case demands besides what always holds: the situation that the case is about must occur.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::simulation::{
     world::{World, site::DiskConditions},
 };
 
-/// A node whose disk hangs has stopped by then.
+/// A node whose disk hangs must stop within this time.
 const STOPS_WITHIN: Duration = Duration::from_secs(7);
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
         if times == 0 { Err(format!("case: the run never came to {what}")) } else { Ok(()) }
     }
 
-    /// Cuts the primary off, and demands that another one decides while the cut lasts.
+    /// Cuts the primary off; another one must decide while the cut lasts.
     async fn new_primary_while_cut(
         &self,
         who: FaultTarget,
@@ -73,7 +73,8 @@ impl World {
         Ok(())
     }
 
-    /// The primary's disk doesn't come back from a sync: somebody else decides soon, and the process ends by itself.
+    /// A sync of the primary's disk never returns: another site must decide soon, and the process
+    /// must end by itself.
     async fn relieved_of_hung_disk(&self) -> Result<(), String> {
         let old = self.primary().ok_or("case: there is no primary whose disk could hang")?;
         let pulse = old.pulse().ok_or("case: the primary is down")?;
@@ -106,8 +107,9 @@ impl World {
         waited.map_err(|_| format!("progress: not filled: {:?}", joining().collect::<Vec<_>>()))
     }
 
-    /// The primary is cut off and another one elected; then the third site, which had elected it, loses its disk and sees only
-    /// the old one. Those two would be a majority, and know nothing of what was decided meanwhile.
+    /// The primary is cut off and another one elected. Then the third site, which voted for the new
+    /// one, loses its disk and reaches only the old one. Those two would be a majority without any
+    /// entry of the new primary: they must decide nothing.
     async fn nothing_behind_a_cut(&self) -> Result<(), String> {
         let old = self.primary().ok_or("case: there is no primary to cut off")?;
         let all: Vec<_> = self.sites.iter().map(|site| site.node).collect();
@@ -123,7 +125,7 @@ impl World {
             .await
             .map_err(|why| format!("failover: {why}"))?;
         let new = self.primary().filter(|site| site.node != old.node);
-        let new = new.ok_or("case: nobody took over from a primary that is cut off")?;
+        let new = new.ok_or("case: no site took over from a primary that is cut off")?;
         let third = rest.into_iter().find(|site| site.node != new.node).expect("there are three");
         self.lose_disk(third, 50).await;
         self.network.heal();
@@ -140,7 +142,7 @@ impl World {
         Ok(())
     }
 
-    /// Cuts a follower off for a while, and demands that nothing changed when it's back.
+    /// Cuts a follower off for a while; primary and term must be the same when it's back.
     async fn same_primary_after(&self, isolated: u64) -> Result<(), String> {
         let before = self.leader_and_term();
         self.inject_fault(Fault::Cut {
@@ -159,7 +161,7 @@ impl World {
         Ok(())
     }
 
-    /// Who leads, in which term.
+    /// The primary and its term.
     fn leader_and_term(&self) -> Option<(u64, u64)> {
         let primary = self.primary()?;
         let seen = progress::read_status(&primary.life()?.door.raft);

@@ -1,4 +1,4 @@
-//! What must hold in a run: the promises, one file each, and a model of the money.
+//! What must hold in a run: the promises, one file each. The oracle judges the money.
 
 #[cfg(evenkeel_simulation)]
 pub(crate) mod expectations;

@@ -1,4 +1,5 @@
-//! What happened, in order: hashed as a whole, so that two runs of a seed can be compared, and told in words where it matters.
+//! All events of a run, in order: hashed as a whole, so that two runs of a seed can be compared.
+//! Important ones are also logged as text, the run's story.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ struct TraceState {
 }
 
 impl Trace {
-    /// Begins now. `aloud`: the story is printed while it happens.
+    /// Begins now. `aloud`: prints each line of the story at once.
     #[must_use]
     pub fn new(aloud: bool) -> Self {
         let inner = TraceState { hasher: blake3::Hasher::new(), events: 0, story: Vec::new() };
@@ -30,7 +31,7 @@ impl Trace {
         u64::try_from(self.start.elapsed().as_micros()).expect("a run is short")
     }
 
-    /// Something that isn't worth a word, but has to be the same the next time.
+    /// An event for the hash alone.
     pub fn event(&self, kind: u8, numbers: &[u64], bytes: &[u8]) {
         let now = self.now();
         let mut inner = self.lock_state();
@@ -43,7 +44,7 @@ impl Trace {
         inner.events += 1;
     }
 
-    /// Something worth a word.
+    /// An event for the hash and the story.
     pub fn log_line(&self, text: &str) {
         self.event(0, &[], text.as_bytes());
         let now = self.now();

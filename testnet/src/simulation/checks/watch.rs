@@ -1,5 +1,5 @@
-//! Looks over everybody's shoulder: what sites say to each other, what they apply, what clients are told. The first broken promise
-//! ends the run.
+//! Observes what sites send each other, what they apply and what clients are answered. The first
+//! broken promise ends the run.
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +24,13 @@ use super::{
     trace::Trace,
 };
 
-/// The watch over one run.
+/// The observer of one run.
 pub struct Watch {
     trace: Arc<Trace>,
     inner: Mutex<WatchState>,
 }
 
-/// All that is known.
+/// Everything that was observed.
 #[derive(Default)]
 pub struct WatchState {
     broken: Option<String>,
@@ -43,13 +43,13 @@ pub struct WatchState {
     pub reads: Reads,
     time: LedgerTime,
     seen: BTreeMap<NodeId, ObservedLife>,
-    /// Records that a site held once and that others took the place of.
+    /// How often a site's newest record was gone or replaced at the next look.
     pub truncations: u64,
-    /// Looks at a site that had applied more than its own disk holds.
+    /// How often a site had applied more than its own disk holds.
     pub applied_ahead_of_disk: u64,
 }
 
-/// What was seen of a site's current life.
+/// What was observed of a site's current life.
 #[derive(Default)]
 struct ObservedLife {
     applied: Option<u64>,
@@ -63,12 +63,12 @@ impl Watch {
         Arc::new(Self { trace, inner: Mutex::default() })
     }
 
-    /// All that is known.
+    /// Everything that was observed.
     pub fn lock_state(&self) -> MutexGuard<'_, WatchState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something is wrong.
+    /// Records a broken promise and logs the first one.
     pub fn report_broken(&self, what: String) {
         let mut inner = self.lock_state();
         if inner.broken.is_none() {
@@ -83,14 +83,14 @@ impl Watch {
         self.lock_state().broken.clone()
     }
 
-    /// Notes a broken promise, if it's one.
+    /// Records a broken promise, if the check found one.
     pub fn report_if_broken(&self, held: CheckResult) {
         if let Err(what) = held {
             self.report_broken(what);
         }
     }
 
-    /// A frame leaves a site.
+    /// Checks a frame that a site sends.
     pub fn check_frame(&self, from: NodeId, to: NodeId, frame: &Frame) {
         let held = match frame.kind {
             peer::APPEND => match codec::decode_prefix::<peer::AppendHead>(&frame.body) {
@@ -101,7 +101,9 @@ impl Watch {
                         Err(format!("node {from} appends to {to} with the vote {:?}", head.vote))
                     }
                 }
-                Err(error) => Err(format!("node {from} sends what can't be read: {error}")),
+                Err(error) => {
+                    Err(format!("node {from} sends a frame that can't be decoded: {error}"))
+                }
             },
             peer::APPENDED => match codec::decode::<AppendReply>(&frame.body) {
                 Ok(AppendReply { result: AppendResult::Durable(Some(id)), .. }) => {
@@ -111,7 +113,9 @@ impl Watch {
                     Err(format!("node {from} and node {to} have different links at {id:?}"))
                 }
                 Ok(_) => Ok(()),
-                Err(error) => Err(format!("node {from} answers what can't be read: {error}")),
+                Err(error) => {
+                    Err(format!("node {from} sends a reply that can't be decoded: {error}"))
+                }
             },
             _ => Ok(()),
         };
@@ -133,7 +137,7 @@ impl Watch {
         self.lock_state().durable.died(node);
     }
 
-    /// Looks at what a living site has applied since the last time.
+    /// Checks what a running site has applied since the last look.
     pub fn check_site(&self, node: NodeId, journal: &Journal, state: &AppliedState) {
         let held = self.lock_state().check_site(node, journal, state);
         self.report_if_broken(held);
@@ -193,7 +197,7 @@ impl WatchState {
         Ok(())
     }
 
-    /// Takes what a site has applied into the chain.
+    /// Adds what a site has applied to the chain.
     fn extend_chain(
         &mut self,
         node: NodeId,

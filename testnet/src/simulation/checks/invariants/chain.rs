@@ -1,4 +1,5 @@
-//! What is committed stays as it is, and is the same everywhere: equal positions, equal links (Raft §5.4, State Machine Safety).
+//! Committed records never change and are the same on all sites: equal positions, equal links
+//! (Raft §5.4, State Machine Safety).
 
 use std::sync::Arc;
 
@@ -12,16 +13,17 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A site has applied this record. True: nobody had before.
+    /// Adds a record that a site has applied. True: it's the first site to apply it.
     ///
     /// # Errors
-    /// When another was applied at its position before.
+    /// When another record was applied at its position before.
     pub fn add_applied(&mut self, node: NodeId, record: &Arc<Record>) -> Result<bool, String> {
         let position = record.position;
         match self.record_at(position) {
             Some(known) if known.link == record.link && known.term == record.term => Ok(false),
             Some(known) => Err(format!(
-                "chain: node {node} applied position {position} of term {} and link {}, before it was term {} and link {}",
+                "chain: node {node} applied position {position} of term {} and link {}, before \
+                 it was term {} and link {}",
                 record.term, record.link, known.term, known.link
             )),
             None if position == self.len() => {
@@ -29,7 +31,7 @@ impl Chain {
                 Ok(true)
             }
             None => Err(format!(
-                "chain: node {node} applied position {position}, but nobody has applied {}",
+                "chain: node {node} applied position {position}, but no site has applied {}",
                 self.len()
             )),
         }
@@ -40,7 +42,7 @@ impl Chain {
         u64::try_from(self.records.len()).expect("a length fits")
     }
 
-    /// Whether nothing is known.
+    /// Whether no record is known.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

@@ -1,5 +1,5 @@
-//! An acknowledgement means durable on a majority: to a client, that two of three disks hold the entry; to a primary, that the
-//! follower's own disk does.
+//! An acknowledgement to a client means that the disks of two of three sites hold the entry; to a
+//! primary, that the follower's own disk does.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ impl Durability {
             )
     }
 
-    /// A client is told an outcome.
+    /// Checks an outcome that a client is sent.
     ///
     /// # Errors
     /// When fewer than a majority of disks hold it.
@@ -65,7 +65,7 @@ impl Durability {
         ))
     }
 
-    /// A follower tells its primary that it has everything up to a position.
+    /// Checks a follower's report to its primary: it holds everything up to a position.
     ///
     /// # Errors
     /// When its disk doesn't hold that.
@@ -76,7 +76,8 @@ impl Durability {
         let durable =
             self.disks.get(&node).and_then(|disk| disk.journal.as_ref()?.durable_position());
         Err(format!(
-            "durable: node {node} told its primary that it holds {position}, its disk holds {durable:?}"
+            "durable: node {node} reported to its primary that it holds {position}, its disk holds \
+         {durable:?}"
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold in every run, one promise a file. Each looks at what it is shown and says what broke it.
+//! What must hold in every run, one promise a file. A failed check names what broke the promise.
 
 pub mod answered;
 pub mod chain;

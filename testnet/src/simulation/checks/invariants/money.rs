@@ -17,10 +17,10 @@ pub struct Money {
 }
 
 impl Money {
-    /// A site's digest at a position.
+    /// Checks a site's digest at a position.
     ///
     /// # Errors
-    /// When another one was seen there.
+    /// When a site had another one there.
     pub fn check_digest(&mut self, node: NodeId, position: u64, digest: [u8; 32]) -> CheckResult {
         let (first, known) = *self.digests.entry(position).or_insert((node, digest));
         if known == digest {
@@ -29,7 +29,7 @@ impl Money {
         Err(format!("digests: nodes {first} and {node} differ at position {position}"))
     }
 
-    /// A site's sums.
+    /// Checks a site's sums.
     ///
     /// # Errors
     /// When one isn't zero.
@@ -37,7 +37,7 @@ impl Money {
         sums::check_totals(totals).map_err(|why| format!("sums: node {node}: {why}"))
     }
 
-    /// A site's balance of an account.
+    /// Checks a site's balance of an account.
     ///
     /// # Errors
     /// When it isn't the model's.
@@ -54,7 +54,7 @@ impl Money {
             .map_err(|why| format!("balances: node {node}: {why}"))
     }
 
-    /// All of an account, at a site that has applied the newest entry.
+    /// Checks all of an account, at a site that has applied the newest entry.
     ///
     /// # Errors
     /// When any of it isn't the model's.

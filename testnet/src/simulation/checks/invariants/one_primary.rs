@@ -1,4 +1,5 @@
-//! A term has one primary at the most: nobody else ever sends an append in it (Raft §5.2, Election Safety).
+//! A term has at most one primary: no other node ever sends an append in it (Raft §5.2, Election
+//! Safety).
 
 use std::collections::BTreeMap;
 
@@ -12,10 +13,10 @@ pub struct OnePrimary {
 }
 
 impl OnePrimary {
-    /// A node speaks as the primary of a term.
+    /// Checks the sender of an append.
     ///
     /// # Errors
-    /// When another one did before.
+    /// When another node sent one in this term.
     pub fn check_speaker(&mut self, term: u64, node: NodeId) -> CheckResult {
         let first = *self.by_term.entry(term).or_insert(node);
         if first == node {

@@ -1,5 +1,5 @@
-//! A linearizable read sees everything that was acknowledged, or read, before it began; and what it says was true at the position
-//! that it names.
+//! A linearizable read includes everything that was acknowledged, or read, before it began, and its
+//! answer was true at the position that it names.
 
 use evenkeel_oracle::model::Model;
 use evenkeel_wire::id::{AccountId, NodeId};
@@ -15,7 +15,7 @@ pub struct AnsweredRead {
     pub posted: Option<i64>,
     /// The newest entry that the answer contains.
     pub position: u64,
-    /// The newest entry that somebody knew of when it began.
+    /// The newest entry that a client knew when the read began.
     pub floor: Option<u64>,
 }
 
@@ -27,24 +27,25 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Somebody outside knows of this position now.
+    /// A client has learned of this position.
     pub fn raise_floor(&mut self, position: u64) {
         self.newest_known = self.newest_known.max(Some(position));
     }
 
-    /// What a read that begins now must see at least.
+    /// The oldest state that a read that begins now may answer from.
     pub fn floor(&self) -> Option<u64> {
         self.newest_known
     }
 
-    /// A read is answered.
+    /// Adds an answer.
     ///
     /// # Errors
-    /// When it's staler than what was known before it began.
+    /// When it's older than what was known before the read began.
     pub fn add_answer(&mut self, read: AnsweredRead) -> CheckResult {
         if Some(read.position) < read.floor {
             return Err(format!(
-                "reads: node {} answered from position {}, although {:?} was known before the read began",
+                "reads: node {} answered from position {}, although {:?} was known before the read \
+                 began",
                 read.node, read.position, read.floor
             ));
         }
@@ -71,7 +72,7 @@ impl Reads {
         Ok(())
     }
 
-    /// Answers from positions that nobody ever applied.
+    /// How many answers came from positions that no site applied.
     pub fn unresolved(&self) -> usize {
         self.waiting.len()
     }

@@ -11,10 +11,10 @@ pub struct LedgerTime {
 }
 
 impl LedgerTime {
-    /// The next record of the chain.
+    /// Checks the next record of the chain.
     ///
     /// # Errors
-    /// When it's older than the one in front.
+    /// When it's older than the one before.
     pub fn check_next(&mut self, record: &Record) -> CheckResult {
         if record.kind != record_kind::COMMANDS {
             return Ok(());

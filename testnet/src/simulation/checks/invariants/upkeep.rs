@@ -1,5 +1,5 @@
-//! What has its time happens at its time: no entry after midnight counts for the day before, and once the sites are in good
-//! health no hold outlives its time by more than a second.
+//! Days end and holds expire on time: no entry after midnight counts for the day before, and while
+//! all sites are healthy no hold outlives its time by more than a second.
 
 use evenkeel_node::clock::calendar;
 use evenkeel_oracle::model::Model;
@@ -9,10 +9,10 @@ use super::CheckResult;
 
 const SECOND: u64 = 1_000_000;
 
-/// The model has just taken this record of commands.
+/// Checks the date of a record that the model has just applied.
 ///
 /// # Errors
-/// When it counts for a day that was over.
+/// When it counts for a day that is over.
 pub fn check_entry(model: &Model, record: &Record) -> CheckResult {
     let Some(date) = model.date() else { return Ok(()) };
     let calendar = calendar::date_at(record.time, crate::simulation::world::TIME_ZONE);
@@ -25,10 +25,10 @@ pub fn check_entry(model: &Model, record: &Record) -> CheckResult {
     ))
 }
 
-/// All is well for a while, and it's this time.
+/// Checks the holds after all sites were healthy for a while.
 ///
 /// # Errors
-/// When a hold that was due more than a second ago isn't released.
+/// When a hold that was due more than a second before `now` isn't released.
 pub fn check_at_rest(model: &Model, now: u64) -> CheckResult {
     match model.overdue_hold(now.saturating_sub(SECOND)) {
         None => Ok(()),
