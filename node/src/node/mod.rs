@@ -201,6 +201,7 @@ async fn run_node(
         transport: peering.transport().clone(),
         freshness: replication.freshness.clone(),
         lead: replication.lead.clone(),
+        handover: replication.handover.clone(),
         timeline: timeline.clone(),
         acts: LedgerActs {
             road: replication.road.clone(),
@@ -219,7 +220,7 @@ async fn run_node(
     let why = supervise(&running.replication, &running.journal, &state).await;
     if why.is_none() {
         tracing::info!("asked to stop");
-        hand_over_role(&running.replication).await;
+        hand_over_role(&running.replication.handover).await;
     }
     // A node that is unwell may hang in anything.
     running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;

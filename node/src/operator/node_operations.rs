@@ -27,12 +27,13 @@ use crate::{
     replay::verify_report::VerifyReport,
     replication::{
         Raft,
+        leadership::handover::{COMMIT_WITHIN, Handover, HandoverFailure, HandoverRefusal},
         peers::{book::Peers, quic::QuicTransport},
         progress,
         proposing::queue::Queue,
     },
     road::Lead,
-    state::{AppliedState, LogPosition, freshness::Freshness},
+    state::{AppliedState, freshness::Freshness},
     telemetry::timeline::Timeline,
 };
 
@@ -49,6 +50,7 @@ pub struct NodeOperations {
     pub transport: Arc<QuicTransport>,
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
+    pub handover: Handover,
     pub timeline: Timeline,
     pub acts: LedgerActs,
     pub queue: Arc<Queue>,
@@ -120,57 +122,13 @@ impl NodeOperations {
     }
 
     async fn hand_over(&self, to: String) -> Result<Switchover, AdminError> {
-        let target = self.config.members.iter().find(|member| member.site == to);
-        let target = target.ok_or_else(|| {
-            let sites: Vec<_> = self.config.members.iter().map(|m| m.site.as_str()).collect();
-            AdminError::Invalid(format!(
-                "there is no site {to}; the sites are {}",
-                sites.join(", ")
-            ))
-        })?;
-        let seen = progress::read_status(&self.raft);
-        if !seen.is_primary {
-            let primary =
-                seen.primary.map_or("nobody knows who is".into(), |node| self.site_of(node));
-            return Err(AdminError::Conflict(format!(
-                "this site isn't the primary ({primary}): ask there"
-            )));
-        }
-        if target.node == self.config.node {
-            return Err(AdminError::Conflict(format!("{to} is the primary already")));
-        }
-        self.await_eligible(target.node)
-            .await
-            .map_err(|why| AdminError::Conflict(format!("{to} {why}; nothing was done")))?;
-        let now = Instant::now();
-        self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
-        let mut applied = self.state.watch_applied();
-        let mut last_of_old = now;
-        progress::hand_over(&self.raft, target.node).await.map_err(AdminError::Failed)?;
-        let new_term = async {
-            loop {
-                if applied.changed().await.is_err() {
-                    return None;
-                }
-                let at = Instant::now();
-                match *applied.borrow_and_update() {
-                    Some(LogPosition { term, .. }) if term > seen.term => return Some((term, at)),
-                    _ => last_of_old = at,
-                }
-            }
-        };
-        let done = tokio::time::timeout(progress::HANDOVER_PATIENCE, new_term).await;
-        let Ok(Some((term, at))) = done else {
-            return Err(AdminError::Unknown(format!(
-                "{to} hasn't committed within {} s; see `evenkeel admin status`",
-                progress::HANDOVER_PATIENCE.as_secs()
-            )));
-        };
-        if !self.is_led_by(target.node, seen.term).await {
-            let what = format!("term {term} has begun, and its primary isn't {to}: see `status`");
-            return Err(AdminError::Unknown(what));
-        }
-        let pause_ms = milliseconds(at.saturating_duration_since(last_of_old));
+        let target = self.find_site(&to)?;
+        let successor =
+            self.handover.check(target).await.map_err(|why| self.refusal_error(&to, why))?;
+        self.timeline.record("switchover_begun", json!({ "to": to, "term": successor.term }));
+        let handing_over = async { self.handover.begin(successor).await?.wait_for_commit().await };
+        let taken = handing_over.await.map_err(|failure| failure_error(&to, failure))?;
+        let (term, pause_ms) = (taken.term, milliseconds(taken.pause));
         let from = self.config.site.clone();
         self.timeline.record(
             "switchover",
@@ -180,40 +138,40 @@ impl NodeOperations {
         Ok(Switchover { from, to, term, pause_ms })
     }
 
-    /// Waits for a follower that is to take over: until it answers and has all that this primary had when it was asked. A site
-    /// that has just been started is fit in a moment; to one that isn't the role can't be handed, only lost.
-    async fn await_eligible(&self, target: NodeId) -> Result<(), &'static str> {
-        let (since, goal) = (Instant::now(), self.journal.newest_tip().map(|tip| tip.position));
-        loop {
-            let heard = self.peers.last_report(target).filter(|heard| heard.at >= since);
-            let followers = progress::read_status(&self.raft).followers;
-            let matched = followers.iter().find(|follower| follower.node == target);
-            let why = match heard {
-                None => "doesn't answer",
-                Some(heard) if heard.joining => {
-                    "began empty and hasn't caught up, so nobody elects it"
-                }
-                Some(heard) if heard.disk_full => "has a full disk",
-                Some(_) if matched.is_some_and(|follower| follower.matched >= goal) => {
-                    return Ok(());
-                }
-                Some(_) => "hasn't caught up",
-            };
-            if since.elapsed() > progress::FIT_PATIENCE {
-                return Err(why);
-            }
-            // Answers and progress come from two places, of which one tells nobody.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    fn find_site(&self, name: &str) -> Result<NodeId, AdminError> {
+        let members = &self.config.members;
+        members.iter().find(|member| member.site == name).map(|member| member.node).ok_or_else(
+            || {
+                let sites: Vec<_> = members.iter().map(|member| member.site.as_str()).collect();
+                let sites = sites.join(", ");
+                AdminError::Invalid(format!("there is no site {name}; the sites are {sites}"))
+            },
+        )
     }
 
-    /// Whether a site leads, once somebody else than this one in that term does.
-    async fn is_led_by(&self, site: NodeId, ended: u64) -> bool {
-        let mut lead = self.lead.clone();
-        let settled =
-            lead.wait_for(|lead| !matches!(*lead, Lead::Nowhere) && *lead != Lead::Here(ended));
-        let led = tokio::time::timeout(progress::HANDOVER_PATIENCE, settled).await;
-        matches!(led, Ok(Ok(lead)) if *lead == Lead::There(site))
+    fn refusal_error(&self, to: &str, refusal: HandoverRefusal) -> AdminError {
+        AdminError::Conflict(match refusal {
+            HandoverRefusal::NotPrimary(primary) => {
+                let primary =
+                    primary.map_or("the primary is unknown".into(), |node| self.site_of(node));
+                format!("this site isn't the primary ({primary}): ask there")
+            }
+            HandoverRefusal::AlreadyPrimary => format!("{to} is the primary already"),
+            HandoverRefusal::Ineligible(why) => format!("{to} {why}; nothing was done"),
+        })
+    }
+}
+
+fn failure_error(to: &str, failure: HandoverFailure) -> AdminError {
+    match failure {
+        HandoverFailure::EngineStopped(why) => AdminError::Failed(why),
+        HandoverFailure::NotCommitted => AdminError::Unknown(format!(
+            "{to} hasn't committed within {} s; see `evenkeel admin status`",
+            COMMIT_WITHIN.as_secs()
+        )),
+        HandoverFailure::OtherPrimary { term } => AdminError::Unknown(format!(
+            "term {term} has begun, and its primary isn't {to}: see `status`"
+        )),
     }
 }
 

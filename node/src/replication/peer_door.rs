@@ -16,19 +16,17 @@ use evenkeel_wire::{
     peer::{self, Admittance, AppendReply, AppendResult},
 };
 use futures_util::{StreamExt, stream};
-use openraft::raft::{
-    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
-    TransferLeaderRequest, VoteRequest,
-};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
 use tokio::time::Instant;
 
 use super::{
     Raft, digests,
     empty_copy::status::EmptyCopy,
     engine::types::{
-        EngineTypes, LogId, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
+        EngineTypes, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
     },
+    leadership::handover::messages,
     peers::transport::LaneEnds,
 };
 use crate::state::freshness::Freshness;
@@ -269,25 +267,9 @@ impl PeerDoor {
     async fn handle_handover(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::HandoverRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.from)?;
-        let question = TransferLeaderRequest::new(
-            vote_from_wire(request.from),
-            request.to,
-            request.last.map(log_id_from_wire),
-        );
-        let reply =
-            match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
-                Ok(()) => peer::HandoverReply::Accepted,
-                Err(TransferLeaderError::VoteChanged { expected, actual }) => {
-                    let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
-                    peer::HandoverReply::VoteChanged { expected, actual }
-                }
-                Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
-                    let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
-                    let (expected, actual) = (to_wire(expected), to_wire(actual));
-                    peer::HandoverReply::LogNotFlushed { expected, actual }
-                }
-            };
-        Ok(frame::encode_whole(peer::TRANSFERRED, &reply))
+        let request = messages::request_from_wire(request);
+        let response = self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)?;
+        Ok(frame::encode_whole(peer::TRANSFERRED, &messages::reply_to_wire(response)))
     }
 
     fn encode_append_result(&self, result: StreamAppendResult<EngineTypes>) -> Vec<u8> {

@@ -26,8 +26,9 @@ use super::{
     empty_copy::status::EmptyCopy,
     forwarder::{FollowerExit, Forwarder},
     leadership::{
-        handover::HandoverTrigger,
+        handover::Handover,
         lead::{LeadKeeper, LeadKeeperParts},
+        trigger::HandoverTrigger,
     },
     peer_door::PeerDoor,
     peers::{
@@ -106,10 +107,20 @@ impl ReplicationParts {
         }
     }
 
-    /// Hands the primary role over when this site can't do its work.
-    fn handover_trigger(&self, raft: &Raft, peers: &Arc<Peers>) -> HandoverTrigger {
-        HandoverTrigger {
+    fn handover(&self, raft: &Raft, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> Handover {
+        Handover {
             raft: raft.clone(),
+            journal: self.journal.clone(),
+            state: self.state.clone(),
+            peers: peers.clone(),
+            lead: lead.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn handover_trigger(&self, handover: &Handover, peers: &Arc<Peers>) -> HandoverTrigger {
+        HandoverTrigger {
+            handover: handover.clone(),
             journal: self.journal.clone(),
             peers: peers.clone(),
             state: self.state.clone(),
@@ -139,6 +150,7 @@ pub struct Replication {
     pub freshness: Arc<Freshness>,
     pub empty_copy: Arc<EmptyCopy>,
     pub lead: watch::Receiver<Lead>,
+    pub handover: Handover,
     pub door: PeerDoor,
     tasks: JoinSet<()>,
 }
@@ -221,7 +233,8 @@ impl Replication {
         let keyring = parts.keyring(&road, &freshness);
         let door = parts.door(&raft, &freshness, &empty_copy);
         let comparison = parts.comparison(&peers, &lead);
-        let aside = parts.handover_trigger(&raft, &peers);
+        let handover = parts.handover(&raft, &peers, &lead);
+        let trigger = parts.handover_trigger(&handover, &peers);
         let keeper = LeadKeeper::new(LeadKeeperParts {
             raft: raft.clone(),
             journal: parts.journal.clone(),
@@ -252,14 +265,26 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
-        tasks.spawn(aside.run());
+        tasks.spawn(trigger.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.drain_waiting().await });
-        Self { raft, road, keyring, queue, peers, freshness, empty_copy, lead, door, tasks }
+        Self {
+            raft,
+            road,
+            keyring,
+            queue,
+            peers,
+            freshness,
+            empty_copy,
+            lead,
+            handover,
+            door,
+            tasks,
+        }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.

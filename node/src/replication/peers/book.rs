@@ -245,7 +245,7 @@ impl Peers {
 
     /// The term that this node leads.
     pub fn led_term(&self) -> Option<u64> {
-        self.raft.get()?.as_leader().ok().map(|leader| leader.term())
+        progress::led_term(self.raft.get()?)
     }
 
     /// What was last heard of a peer.

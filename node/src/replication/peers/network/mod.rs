@@ -17,8 +17,7 @@ use openraft::{
         Backoff, NetBackoff, NetSnapshot, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
     },
     raft::{
-        SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-        VoteRequest, VoteResponse,
+        SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
     type_config::alias::SnapshotOf,
 };
@@ -31,6 +30,7 @@ use crate::replication::{
         EngineNode, EngineTypes, Vote, log_id_from_wire, log_id_to_wire, vote_from_wire,
         vote_to_wire,
     },
+    leadership::handover::messages,
 };
 
 type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
@@ -209,31 +209,13 @@ impl NetTransferLeader<EngineTypes> for PeerClient {
         request: TransferLeaderRequest<EngineTypes>,
         option: RPCOption,
     ) -> RpcResult<TransferLeaderResponse<EngineTypes>> {
-        let question = peer::HandoverRequest {
-            from: vote_to_wire(request.from_leader()),
-            to: *request.to_node_id(),
-            last: request.last_log_id().map(log_id_to_wire),
-        };
+        let question = messages::request_to_wire(&request);
         let question = frame::encode_whole(peer::TRANSFER, &question);
         let body = self
             .request_reply(question, peer::TRANSFERRED, option.hard_ttl())
             .await
             .map_err(unreachable)?;
-        Ok(match decode(&body).map_err(unreachable)? {
-            peer::HandoverReply::Accepted => Ok(()),
-            peer::HandoverReply::VoteChanged { expected, actual } => {
-                Err(TransferLeaderError::VoteChanged {
-                    expected: vote_from_wire(expected),
-                    actual: vote_from_wire(actual),
-                })
-            }
-            peer::HandoverReply::LogNotFlushed { expected, actual } => {
-                Err(TransferLeaderError::LogNotFlushed {
-                    expected: expected.map(log_id_from_wire),
-                    actual: actual.map(log_id_from_wire),
-                })
-            }
-        })
+        Ok(messages::reply_from_wire(decode(&body).map_err(unreachable)?))
     }
 }
 
