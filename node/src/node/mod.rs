@@ -9,6 +9,7 @@
 mod doors;
 mod folder;
 mod keeper_thread;
+mod parts;
 mod peering;
 mod shutdown;
 
@@ -37,15 +38,15 @@ use crate::{
     gateway::{admin, http},
     limits::BLOCKING_THREADS_MAX,
     metrics::Metrics,
-    operator::{acts::LedgerActs, node_operations::NodeOperations},
     replay::recovery::{RecoveryError, check_genesis},
-    replication::engine::{Replication, ReplicationParts, StartError, types::vote_from_storage},
+    replication::engine::{Replication, StartError},
     state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
 use keeper_thread::{keeper, spawn_keeper};
+use parts::NodeParts;
 use peering::Peering;
 use shutdown::{hand_over_role, supervise};
 
@@ -170,49 +171,18 @@ async fn run_node(
     let state = recovered.state.clone();
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
-    let replication = Replication::start(ReplicationParts {
-        node: config.node,
-        members: config.members.iter().map(|member| member.node).collect(),
-        timing: config.profile.timing(),
-        disk: disk.clone(),
-        data: config.data.clone(),
-        copy: random_number()?,
-        journal: journal.clone(),
-        vote: recovery.vote.map(vote_from_storage),
-        applied: recovered.applied,
-        membership: recovered.membership,
-        state: state.clone(),
-        clock: clock.clone(),
-        transport: peering.transport().clone(),
-        timeline: Some(timeline.clone()),
-        genesis: config.genesis.clone(),
-        metrics: metrics.clone(),
-    })
-    .await?;
-    let peering_task = peering.serve(&replication, state.clone(), &metrics);
-    let operations = Arc::new(NodeOperations {
+    let parts = NodeParts {
         config: config.clone(),
-        volatile,
-        started: Instant::now(),
-        raft: replication.raft.clone(),
-        state: state.clone(),
-        journal: journal.clone(),
-        peers: replication.peers.clone(),
-        transport: peering.transport().clone(),
-        freshness: replication.freshness.clone(),
-        lead: replication.lead.clone(),
-        handover: replication.handover.clone(),
-        timeline: timeline.clone(),
-        acts: LedgerActs {
-            road: replication.road.clone(),
-            state: state.clone(),
-            keyring: replication.keyring.clone(),
-        },
-        queue: replication.queue.clone(),
-        metrics,
         clock: clock.clone(),
-        stopping,
-    });
+        journal: journal.clone(),
+        state: state.clone(),
+        timeline: timeline.clone(),
+        metrics: metrics.clone(),
+        transport: peering.transport().clone(),
+    };
+    let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
+    let peering_task = peering.serve(&replication, state.clone(), &metrics);
+    let operations = Arc::new(parts.operations(&replication, volatile, stopping));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
         RunningNode { stop, doors, peering, peering_task, replication, journal, keeper, writer };

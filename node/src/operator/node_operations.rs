@@ -28,7 +28,7 @@ use crate::{
     replication::{
         Raft,
         leadership::handover::{COMMIT_WITHIN, Handover, HandoverFailure, HandoverRefusal},
-        peers::{book::Peers, quic::QuicTransport},
+        peers::{book::PeerBook, quic::QuicTransport},
         progress,
         proposing::queue::Queue,
     },
@@ -46,7 +46,7 @@ pub struct NodeOperations {
     pub raft: Raft,
     pub state: Arc<AppliedState>,
     pub journal: Journal,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
     pub transport: Arc<QuicTransport>,
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
@@ -82,7 +82,7 @@ impl NodeOperations {
             .map(|member| {
                 let progress = seen.followers.iter().find(|progress| progress.node == member.node);
                 let matched = progress.and_then(|progress| progress.matched);
-                let heard = self.peers.last_report(member.node).map(|heard| heard.at);
+                let heard = self.book.last_report(member.node).map(|heard| heard.at);
                 let leads = *self.lead.borrow() == Lead::There(member.node);
                 let from_primary = self.freshness.last_contact().filter(|_| leads);
                 let heard = heard.max(from_primary);

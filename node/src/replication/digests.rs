@@ -12,7 +12,7 @@ use evenkeel_wire::{
 };
 use tokio::sync::watch;
 
-use super::peers::{book::Peers, network::PeerClient};
+use super::peers::{lane_client::LaneClient, transport::PeerTransport};
 use crate::{metrics::Metrics, road::Lead, state::AppliedState};
 
 /// How often digests are compared.
@@ -25,7 +25,7 @@ const NO_DIGEST: [u8; 32] = [0; 32];
 
 /// The primary's side.
 pub struct DigestComparison {
-    pub peers: Arc<Peers>,
+    pub transport: Arc<dyn PeerTransport>,
     pub state: Arc<AppliedState>,
     pub lead: watch::Receiver<Lead>,
     pub others: Vec<NodeId>,
@@ -35,10 +35,10 @@ pub struct DigestComparison {
 impl DigestComparison {
     /// Compares for as long as the engine runs.
     pub async fn run(self) {
-        let mut clients: Vec<PeerClient> = self
+        let mut clients: Vec<LaneClient> = self
             .others
             .iter()
-            .map(|node| PeerClient::new(self.peers.clone(), *node, Lane::Control))
+            .map(|node| LaneClient::new(self.transport.clone(), *node, Lane::Control))
             .collect();
         let mut pace = tokio::time::interval(PACE);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -58,7 +58,7 @@ impl DigestComparison {
         }
     }
 
-    async fn compare(&self, clients: &mut [PeerClient], position: u64, digest: [u8; 32]) {
+    async fn compare(&self, clients: &mut [LaneClient], position: u64, digest: [u8; 32]) {
         let notice = DigestNotice { position, link: [0; 32], digest };
         let mut answers = Vec::new();
         for client in &mut *clients {

@@ -13,7 +13,7 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
-    peer::{self, Admittance, AppendReply, AppendResult},
+    peer::{self, AppendReply, AppendResult},
 };
 use futures_util::{StreamExt, stream};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     Raft, digests,
-    empty_copy::status::EmptyCopy,
+    empty_copy::EmptyCopies,
     engine::types::{
         EngineTypes, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
@@ -41,7 +41,7 @@ pub struct PeerDoor {
     pub journal: Journal,
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
-    pub empty_copy: Arc<EmptyCopy>,
+    pub empty_copies: Arc<EmptyCopies>,
     pub state: Arc<AppliedState>,
 }
 
@@ -157,8 +157,8 @@ impl PeerDoor {
     ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
-        if let Some(unwelcome) = self.check_admittance(head.admittance)? {
-            return Ok(Err(unwelcome));
+        if let Err(copy) = self.empty_copies.check_admittance(head.admittance)? {
+            return Ok(Err(AppendResult::Unwelcome(copy)));
         }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.journal.tip_at(previous.position)?;
@@ -208,23 +208,6 @@ impl PeerDoor {
         }
     }
 
-    /// A copy that began empty takes nothing from a primary that hasn't proved itself to it.
-    fn check_admittance(&self, word: Option<Admittance>) -> io::Result<Option<AppendResult>> {
-        let Some(copy) = self.empty_copy.copy_number() else { return Ok(None) };
-        let silent = self.empty_copy.is_silent(Instant::now());
-        match word.filter(|word| word.copy == copy && !silent) {
-            None => return Ok(Some(AppendResult::Unwelcome(copy))),
-            Some(Admittance { founder: true, .. }) => {
-                tracing::info!(
-                    "this copy took part in the cluster's first election: it counts from now on"
-                );
-                self.empty_copy.mark_caught_up()?;
-            }
-            Some(_) => {}
-        }
-        Ok(None)
-    }
-
     fn check_sender(&self, from: NodeId, vote: peer::PeerVote) -> io::Result<()> {
         if vote.node == from {
             return Ok(());
@@ -236,9 +219,8 @@ impl PeerDoor {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
         let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
-        let joining = self.empty_copy.copy_number();
-        // Whoever remembers everything doesn't elect one that may not.
-        if (request.joining && joining.is_none()) || self.empty_copy.is_silent(Instant::now()) {
+        let joining = self.empty_copies.copy_number();
+        if self.empty_copies.refuses_vote(request.joining) {
             let vote = peer::PeerVote { term: 0, node: 0, committed: false };
             let last = last.as_ref().map(log_id_to_wire);
             let reply = peer::VoteReply { vote, granted: false, last, joining };
@@ -286,7 +268,7 @@ impl PeerDoor {
 
     fn encode_reply(&self, result: AppendResult) -> Vec<u8> {
         let (clock, disk_full) = (self.clock.wall_micros(), self.journal.is_disk_full());
-        let joining = self.empty_copy.is_joining();
+        let joining = self.empty_copies.is_joining();
         frame::encode_whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }
 }

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Raft, peers::book::Peers, proposing::queue::Queue};
+use super::{Raft, peers::book::PeerBook, proposing::queue::Queue};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
@@ -22,7 +22,7 @@ use crate::{
 pub struct PrimaryExit {
     queue: Arc<Queue>,
     journal: Journal,
-    peers: Arc<Peers>,
+    book: Arc<PeerBook>,
     /// How many sites there are.
     sites: usize,
     reads: mpsc::Sender<Ticket>,
@@ -33,11 +33,11 @@ impl PrimaryExit {
     pub fn new(
         queue: Arc<Queue>,
         journal: Journal,
-        peers: Arc<Peers>,
+        book: Arc<PeerBook>,
         sites: usize,
     ) -> (Self, mpsc::Receiver<Ticket>) {
         let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, journal, peers, sites, reads }, waiting)
+        (Self { queue, journal, book, sites, reads }, waiting)
     }
 
     /// Why no new commands are taken, said while what is under way still has room.
@@ -46,7 +46,7 @@ impl PrimaryExit {
             return Some("the primary's disk is full; nothing was done");
         }
         // A follower has no say in what comes, and stops when it can't write it.
-        let with_room = self.sites.saturating_sub(self.peers.full_disks());
+        let with_room = self.sites.saturating_sub(self.book.full_disks());
         (with_room <= self.sites / 2).then_some(
             "no majority of sites has room: a disk is full at the others; nothing was done",
         )

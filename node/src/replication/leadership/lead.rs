@@ -30,9 +30,9 @@ use crate::{
 use crate::{
     replication::{
         Raft,
-        empty_copy::{status::EmptyCopy, votes::Poll},
+        empty_copy::{BootstrapError, EmptyCopies},
         engine::types::CommandBatch,
-        peers::book::Peers,
+        peers::{book::PeerBook, majority::Majority, mute_gate::MuteGate},
     },
     state::freshness::Freshness,
 };
@@ -42,9 +42,11 @@ pub struct LeadKeeperParts {
     pub raft: Raft,
     pub journal: Journal,
     pub state: Arc<AppliedState>,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
+    pub majority: Arc<Majority>,
+    pub gate: Arc<MuteGate>,
+    pub empty_copies: Arc<EmptyCopies>,
     pub freshness: Arc<Freshness>,
-    pub empty_copy: Arc<EmptyCopy>,
     pub timing: Timing,
     pub genesis: Genesis,
     pub clock: Arc<dyn Clock>,
@@ -94,7 +96,7 @@ impl LeadKeeper {
             let now = Instant::now();
             self.count_elections();
             self.check_empty_copy();
-            self.parts.peers.admit_copies();
+            self.parts.empty_copies.admit();
             let lead = self.determine_lead(now).await;
             let before = *self.parts.lead.borrow();
             if before != lead {
@@ -115,10 +117,10 @@ impl LeadKeeper {
         let patience = self.parts.timing.election_max + self.parts.timing.heartbeat * 2;
         if let Ok(leader) = self.parts.raft.as_leader() {
             let term = leader.term();
-            if self.parts.empty_copy.is_joining() || self.parts.peers.is_silent(now) {
+            if self.parts.empty_copies.is_joining() || self.parts.gate.is_silent(now) {
                 return Lead::Nowhere;
             }
-            let answered = self.parts.peers.majority_answered(now);
+            let answered = self.parts.majority.answered_at(now);
             let answered = answered.filter(|at| now.saturating_duration_since(*at) <= patience);
             let caught_up = self.parts.state.applied_term() == Some(term);
             if caught_up && !self.parts.state.is_bootstrapped() {
@@ -167,15 +169,15 @@ impl LeadKeeper {
 
     /// A copy that began empty counts for nothing until it has caught up.
     fn check_empty_copy(&mut self) {
-        if !self.parts.empty_copy.is_joining() {
+        if !self.parts.empty_copies.is_joining() {
             return;
         }
-        if let Some(term) = self.parts.peers.led_term() {
+        if let Some(term) = self.parts.majority.led_term() {
             return self.bootstrap_cluster(term);
         }
         let durable = self.parts.journal.durable_position().min(self.parts.state.position());
         if self.parts.freshness.has_caught_up(durable) {
-            match self.parts.empty_copy.mark_caught_up() {
+            match self.parts.empty_copies.mark_caught_up() {
                 Ok(()) => {
                     tracing::info!(
                         position = durable,
@@ -188,18 +190,21 @@ impl LeadKeeper {
         }
     }
 
-    /// All copies began empty, and all of them elected this one. Before anybody hears of it, it's on disk who they were.
+    /// All copies began empty, and all sites elected this one. Their numbers must be on disk before
+    /// anything is announced.
     fn bootstrap_cluster(&self, term: u64) {
-        let Some(others) = self.parts.peers.votes().founders(Poll { term, pre_vote: false }) else {
-            return tracing::error!(term, "elected although it began empty: not by all others");
-        };
-        let sites = others.len() + 1;
-        match self.parts.empty_copy.bootstrap(others) {
-            Ok(()) => {
+        match self.parts.empty_copies.bootstrap(term) {
+            Ok(others) => {
+                let sites = others + 1;
                 tracing::info!(term, sites, "the cluster's first election: every site took part");
                 self.record_event("first_election", json!({ "term": term, "sites": sites }));
             }
-            Err(error) => tracing::error!(%error, "can't keep who took part in the first election"),
+            Err(BootstrapError::NotAll) => {
+                tracing::error!(term, "elected although it began empty: not by all others");
+            }
+            Err(BootstrapError::Io(error)) => {
+                tracing::error!(%error, "can't keep who took part in the first election");
+            }
         }
     }
 
@@ -223,7 +228,7 @@ impl LeadKeeper {
             return;
         }
         for node in self.parts.others.clone() {
-            let heard = self.parts.peers.last_report(node).map(|heard| heard.at);
+            let heard = self.parts.book.last_report(node).map(|heard| heard.at);
             let silent = heard.is_none_or(|at| now.saturating_duration_since(at) > patience * 2);
             if silent && self.lost.insert(node) {
                 tracing::warn!(peer = node, "lost a peer: it doesn't answer");
@@ -240,7 +245,7 @@ impl LeadKeeper {
         match (before, lead) {
             // Who steps aside, hands the role over or is outvoted says so elsewhere.
             (Lead::Here(term), Lead::Nowhere)
-                if self.parts.raft.is_leader() && !self.parts.peers.is_silent(Instant::now()) =>
+                if self.parts.raft.is_leader() && !self.parts.gate.is_silent(Instant::now()) =>
             {
                 self.leaderless = true;
                 tracing::warn!(term, "a majority doesn't answer: this site decides nothing");

@@ -15,7 +15,11 @@ use super::{
     handover::{Handover, PendingHandover, Successor},
     watchdog::Watchdog,
 };
-use crate::{replication::peers::book::Peers, state::AppliedState, telemetry::timeline::Timeline};
+use crate::{
+    replication::{empty_copy::EmptyCopies, peers::mute_gate::MuteGate},
+    state::AppliedState,
+    telemetry::timeline::Timeline,
+};
 
 /// How often it checks.
 const PACE: Duration = Duration::from_millis(100);
@@ -48,7 +52,8 @@ pub enum HandoverReason {
 pub struct HandoverTrigger {
     pub handover: Handover,
     pub journal: Journal,
-    pub peers: Arc<Peers>,
+    pub gate: Arc<MuteGate>,
+    pub empty_copies: Arc<EmptyCopies>,
     pub state: Arc<AppliedState>,
     pub timeline: Option<Timeline>,
 }
@@ -66,7 +71,7 @@ impl HandoverTrigger {
             let hangs_for = watchdog.measure_hang(self.journal.oldest_pending(), now);
             if hangs_for >= DISK_HANGS_AFTER {
                 // The others elect at once, even if the handover below fails.
-                self.peers.fall_silent(now);
+                self.gate.fall_silent(now);
                 if hangs_for >= DISK_LOST_AFTER {
                     return self.state.fail(DISK_HUNG);
                 }
@@ -78,7 +83,7 @@ impl HandoverTrigger {
             self.record_reason(successor, why);
             match self.handover.begin(successor).await {
                 Ok(pending) => {
-                    tokio::spawn(silence_unless_taken_over(pending, self.peers.clone()));
+                    tokio::spawn(silence_unless_taken_over(pending, self.gate.clone()));
                 }
                 Err(error) => tracing::warn!(%error, "can't hand the primary role over"),
             }
@@ -92,7 +97,7 @@ impl HandoverTrigger {
         if self.journal.is_disk_full() {
             return Some(HandoverReason::DiskFull);
         }
-        self.peers.admit_copies().first().copied().map(HandoverReason::LostDisk)
+        self.empty_copies.admit().first().copied().map(HandoverReason::LostDisk)
     }
 
     fn record_reason(&self, successor: Successor, why: HandoverReason) {
@@ -106,13 +111,13 @@ impl HandoverTrigger {
 
 /// Once the engine has asked for a handover, it takes no more commands in this term, whether the
 /// successor takes over or not.
-async fn silence_unless_taken_over(pending: PendingHandover, peers: Arc<Peers>) {
+async fn silence_unless_taken_over(pending: PendingHandover, gate: Arc<MuteGate>) {
     let to = pending.successor().node;
     if pending.is_overdue().await {
         tracing::warn!(
             to,
             "the primary role wasn't taken over: falling silent, so that the others elect"
         );
-        peers.fall_silent(Instant::now());
+        gate.fall_silent(Instant::now());
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::replication::peers::book::Peers;
+use crate::replication::peers::book::PeerBook;
 use crate::{
     clock::Clock,
     limits::{CLOCK_TOLERANCE, TIME_STEP_MAX},
@@ -14,7 +14,7 @@ use crate::{
 /// Stamps entries. A step above a minute is taken only when a majority's clocks agree with ours; else time stands still.
 pub struct Stamps {
     clock: Arc<dyn Clock>,
-    peers: Arc<Peers>,
+    book: Arc<PeerBook>,
     state: Arc<AppliedState>,
     members: usize,
     last: u64,
@@ -41,12 +41,12 @@ impl ClockReading {
 impl Stamps {
     pub fn new(
         clock: Arc<dyn Clock>,
-        peers: Arc<Peers>,
+        book: Arc<PeerBook>,
         state: Arc<AppliedState>,
         members: usize,
     ) -> Self {
         let taken = ClockReading::default();
-        Self { clock, peers, state, members, last: 0, taken, standing_still: false }
+        Self { clock, book, state, members, last: 0, taken, standing_still: false }
     }
 
     /// What the next entry's time would be now, microseconds since the Unix epoch.
@@ -72,7 +72,7 @@ impl Stamps {
 
     fn majority_agrees(&self) -> bool {
         let age = Duration::from_secs(10);
-        let agreeing = self.peers.clocks_agreeing(Instant::now(), CLOCK_TOLERANCE, age);
+        let agreeing = self.book.clocks_agreeing(Instant::now(), CLOCK_TOLERANCE, age);
         agreeing + 1 > self.members / 2
     }
 

@@ -24,7 +24,7 @@ use tokio::{
 use self::candidates::Candidate;
 pub use self::candidates::Ineligibility;
 use crate::{
-    replication::{Raft, peers::book::Peers, progress},
+    replication::{Raft, peers::book::PeerBook, progress},
     road::Lead,
     state::{AppliedState, LogPosition},
 };
@@ -47,7 +47,7 @@ pub struct Handover {
     pub raft: Raft,
     pub journal: Journal,
     pub state: Arc<AppliedState>,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
     pub lead: watch::Receiver<Lead>,
 }
 
@@ -100,7 +100,7 @@ impl Handover {
     /// can be elected, the one with the newest durable position. `None`: there is none, or this node
     /// doesn't lead.
     pub fn choose(&self, now: Instant) -> Option<Successor> {
-        let term = self.peers.led_term()?;
+        let term = progress::led_term(&self.raft)?;
         let followers = progress::read_status(&self.raft).followers;
         let candidates: Vec<_> = followers
             .into_iter()
@@ -142,7 +142,7 @@ impl Handover {
     }
 
     fn candidate(&self, node: NodeId, matched: Option<u64>) -> Candidate {
-        Candidate { node, matched, report: self.peers.last_report(node) }
+        Candidate { node, matched, report: self.book.last_report(node) }
     }
 
     /// Asks the successor to take over. From here on the engine takes no more commands in this term.
