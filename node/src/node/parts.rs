@@ -1,4 +1,7 @@
-//! What most parts of a node use, and what replication and the operator's door are made of.
+//! The parts that most of a node uses, and how replication and the operator's door are made of
+//! them.
+//!
+//! It starts nothing.
 
 use std::sync::Arc;
 
@@ -23,7 +26,7 @@ use crate::{
     telemetry::timeline::Timeline,
 };
 
-/// What most parts of a node use.
+/// The parts that most of a node uses.
 pub(crate) struct NodeParts {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! Why a running node ends, and how a primary takes its leave.
+//! Why a running node stops, and the handover before a primary stops. It stops nothing itself.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     state::AppliedState,
 };
 
-/// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
+/// Waits for a reason to stop. `None`: a signal; otherwise the fault.
 pub(crate) async fn supervise(
     replication: &Replication,
     journal: &Journal,
@@ -21,15 +21,15 @@ pub(crate) async fn supervise(
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        return Some("signals can't be heard".into());
+        return Some("signals can't be received".into());
     };
-    let mut look = tokio::time::interval(Duration::from_millis(100));
+    let mut poll = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
             _ = terminate.recv() => return None,
             _ = interrupt.recv() => return None,
             _ = failed.changed() => return failed.borrow().clone(),
-            _ = look.tick() => {
+            _ = poll.tick() => {
                 if let Some(why) = journal.poison_reason() {
                     return Some(format!("the journal can't be written: {why}"));
                 }
@@ -42,7 +42,7 @@ pub(crate) async fn supervise(
     }
 }
 
-/// How long requests that came back from the batcher have to reach the new primary.
+/// The time that requests returned by the batcher need to reach the new primary.
 const REROUTE_TIME: Duration = Duration::from_millis(200);
 
 /// A primary hands its role over before it stops, so that clients needn't wait for an election.

@@ -1,4 +1,5 @@
-//! What can be asked of a running node: by its operator at the admin socket here, by anybody in `health`. It never moves money.
+//! A running node's answers to its operator, over the admin socket. Public answers are in
+//! `observed`. It never moves money.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ use crate::{
     telemetry::timeline::Timeline,
 };
 
-/// A running node, as it's seen from outside.
+/// A running node, for its operator and for the public routes.
 pub struct NodeOperations {
     pub config: Arc<Config>,
     /// The data folder is on a file system in memory.
@@ -91,8 +92,9 @@ impl NodeOperations {
                 PeerStatus {
                     node: member.node,
                     site: member.site.clone(),
-                    // Primary and follower hear each other; what they once heard in another role says nothing any more.
-                    // Followers have nothing to say to each other but keep a connection, which ends when the other is gone.
+                    // A primary and its follower exchange messages; a message from an earlier role
+                    // proves nothing. Followers exchange none but keep a connection, which ends
+                    // when the other one is gone.
                     reachable: match silence {
                         Some(silence) if seen.is_primary || leads => {
                             silence <= self.silence_limit()
@@ -109,7 +111,7 @@ impl NodeOperations {
             .collect()
     }
 
-    /// Caught up, and part of a majority.
+    /// Whether this node has caught up and belongs to a majority.
     pub(crate) fn is_ready(&self, lead: Lead, now: Instant) -> bool {
         match lead {
             Lead::Here(_) => true,
@@ -175,7 +177,8 @@ fn failure_error(to: &str, failure: HandoverFailure) -> AdminError {
     }
 }
 
-/// Entries of a journal, as they're shown. Reads files: never called where others wait.
+/// The journal's entries for an operator. It reads files, so it must not run on the runtime's
+/// thread.
 fn read_entries(
     journal: &Journal,
     from: Option<u64>,

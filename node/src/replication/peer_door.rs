@@ -1,6 +1,6 @@
-//! What peers say to this node: from frames on lanes to the engine, and its answers back.
+//! Serves peers' messages: decodes frames from lanes for the engine, and encodes its answers.
 //!
-//! It believes nothing that the certificate doesn't say: a vote in a message must be the sender's own.
+//! It never accepts a vote of another node than the one in the sender's certificate.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ use crate::{clock::Clock, state::AppliedState};
 
 type AppendRequest = AppendEntriesRequest<EngineTypes>;
 
-/// Hands what peers say to the engine. Clones share everything.
+/// Passes peers' messages to the engine. Clones share everything.
 #[derive(Clone)]
 pub struct PeerDoor {
     pub raft: Raft,
@@ -50,7 +50,7 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
 }
 
 impl PeerDoor {
-    /// Answers heartbeats, votes and hand-overs of one peer until it ends the lane.
+    /// Answers one peer's heartbeats, votes, handovers and digests until it ends the lane.
     ///
     /// # Errors
     /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
@@ -65,13 +65,13 @@ impl PeerDoor {
     async fn handle_control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
         match frame.kind {
             peer::APPEND => match self.append_request(from, frame)? {
-                Ok((request, word)) => {
+                Ok((request, claim)) => {
                     let previous = request.prev_log_id;
                     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
                     let response =
                         self.raft.append_entries(request).await.map_err(io::Error::other)?;
                     let result = response.into_stream_result(previous, last);
-                    self.accept_claim(&word, &result);
+                    self.accept_claim(&claim, &result);
                     Ok(self.encode_append_result(result))
                 }
                 Err(mismatch) => Ok(self.encode_reply(mismatch)),
@@ -90,28 +90,28 @@ impl PeerDoor {
         }
     }
 
-    /// Takes the journal's live tail from one peer until it ends the lane or a record doesn't fit.
+    /// Accepts one peer's appends until it ends the lane or a record doesn't fit.
     ///
     /// # Errors
     /// As [`Self::serve_control`].
     pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
         let LaneEnds { mut out, inbound } = ends;
-        let trouble: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
-        let words: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
-        let (noted, spoken) = (trouble.clone(), words.clone());
+        let failure: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
+        let claims: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
+        let (failed, claimed) = (failure.clone(), claims.clone());
         let door = self.clone();
         let requests = stream::unfold(Some(inbound), move |inbound| {
-            let (door, noted, spoken) = (door.clone(), noted.clone(), spoken.clone());
+            let (door, failed, claimed) = (door.clone(), failed.clone(), claimed.clone());
             async move {
                 let mut inbound = inbound?;
                 let found = match inbound.receive().await {
                     Ok(Some(frame)) if frame.kind == peer::APPEND => {
                         match door.append_request(from, frame) {
-                            Ok(Ok((request, word))) => {
-                                spoken
+                            Ok(Ok((request, claim))) => {
+                                claimed
                                     .lock()
                                     .unwrap_or_else(PoisonError::into_inner)
-                                    .push_back(word);
+                                    .push_back(claim);
                                 return Some((request, Some(inbound)));
                             }
                             Ok(Err(mismatch)) => AppendFailure::Mismatch(mismatch),
@@ -125,7 +125,7 @@ impl PeerDoor {
                     Ok(None) => return None,
                     Err(error) => AppendFailure::Broken(error),
                 };
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                 None
             }
         });
@@ -133,14 +133,14 @@ impl PeerDoor {
         futures_util::pin_mut!(results);
         while let Some(result) = results.next().await {
             let result = result.map_err(io::Error::other)?;
-            let word = words.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            if let Some(word) = word {
-                self.accept_claim(&word, &result);
+            let claim = claims.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if let Some(claim) = claim {
+                self.accept_claim(&claim, &result);
             }
             out.send(self.encode_append_result(result).into()).await?;
         }
-        let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match trouble {
+        let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
             None => Ok(()),
             Some(AppendFailure::Broken(error)) => Err(error),
             Some(AppendFailure::Mismatch(result)) => {
@@ -149,7 +149,8 @@ impl PeerDoor {
         }
     }
 
-    /// The engine's request, or the verdict that our chain and the sender's differ.
+    /// The engine's request, or why its records aren't accepted: this copy isn't admitted, or its
+    /// chain and the sender's differ.
     fn append_request(
         &self,
         from: NodeId,
@@ -169,7 +170,7 @@ impl PeerDoor {
                     peer = from,
                     position = previous.position,
                     "this node's journal and the primary's differ at a position that both hold: \
-                     taking no more; run `evenkeel verify` on both"
+                     accepting no more records; run `evenkeel verify` on both"
                 );
                 return Ok(Err(AppendResult::LinkMismatch(previous)));
             }
@@ -195,16 +196,17 @@ impl PeerDoor {
             entries,
             leader_commit: committed,
         };
-        // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
+        // Only a commit of its own term proves that a primary has everything that was ever
+        // committed (Raft §5.4.2).
         let proven = head.committed.filter(|id| id.term == head.vote.term);
-        let word = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
-        Ok(Ok((request, word)))
+        let claim = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
+        Ok(Ok((request, claim)))
     }
 
-    /// A deposed primary's word counts for nothing: only after the engine's verdict is it the primary's.
-    fn accept_claim(&self, word: &CommitClaim, verdict: &StreamAppendResult<EngineTypes>) {
+    /// Records a claim after the engine's verdict: a deposed primary's claims are ignored.
+    fn accept_claim(&self, claim: &CommitClaim, verdict: &StreamAppendResult<EngineTypes>) {
         if !matches!(verdict, Err(StreamAppendError::HigherVote(_))) {
-            self.freshness.record_contact(word.at, word.committed);
+            self.freshness.record_contact(claim.at, claim.committed);
         }
     }
 
@@ -273,13 +275,13 @@ impl PeerDoor {
     }
 }
 
-/// What a sender said of the commitment, before it's known whether it's the primary still.
+/// A sender's claim of what is committed, before the engine has judged whether it's the primary.
 struct CommitClaim {
     at: Instant,
     committed: Option<u64>,
 }
 
-/// Why no more requests come from a lane.
+/// Why a lane yields no more requests.
 enum AppendFailure {
     Broken(io::Error),
     Mismatch(AppendResult),

@@ -1,4 +1,4 @@
-//! What the engine says of this node's role and, on the primary, of its followers' progress.
+//! The engine's view of this node's role and, on the primary, of its followers' progress.
 //!
 //! It only reads.
 
@@ -7,15 +7,15 @@ use openraft::async_runtime::watch::WatchReceiver;
 
 use super::Raft;
 
-/// One follower's progress, as the primary knows it.
+/// One follower's progress, on the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowerProgress {
     pub node: NodeId,
-    /// The newest position that it has durable.
+    /// Its newest durable position, as far as the primary can tell.
     pub matched: Option<u64>,
 }
 
-/// A moment of replication.
+/// Replication at one moment.
 #[derive(Clone, Debug)]
 pub struct ReplicationStatus {
     pub term: u64,
@@ -23,13 +23,13 @@ pub struct ReplicationStatus {
     pub is_candidate: bool,
     pub primary: Option<NodeId>,
     pub committed: Option<u64>,
-    /// Only the primary knows.
+    /// Empty unless this node is the primary.
     pub followers: Vec<FollowerProgress>,
-    /// The engine has stopped, and why.
+    /// Why the engine has stopped; `None` while it runs.
     pub stopped: Option<String>,
 }
 
-/// Looks at replication.
+/// Reads the engine's metrics.
 pub fn read_status(raft: &Raft) -> ReplicationStatus {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();

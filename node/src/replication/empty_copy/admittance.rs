@@ -1,6 +1,6 @@
 //! A primary and the copies that began empty. Such a copy takes nothing from a primary until it's
-//! admitted, and a primary admits it only when it's certainly the newest primary: after a majority of
-//! the others has answered it since it met the copy.
+//! admitted, and a primary admits it only when it's certainly the newest primary: after a majority
+//! of the others has answered it since it met the copy.
 //!
 //! Otherwise a primary that was deposed behind a cut, and the empty copy that has forgotten that it
 //! elected the successor, would be a majority of two that commits records unknown to the rest

@@ -1,5 +1,5 @@
-//! Everything that replication asks about copies that began empty: this node's own copy, the votes in its
-//! candidacies, and the copies that it meets as a primary.
+//! Everything that replication asks about copies that began empty: this node's own copy, the votes
+//! in its candidacies, and the copies that it meets as a primary.
 //!
 //! It never talks to a peer: messages are its callers' work.
 
@@ -63,8 +63,8 @@ impl EmptyCopies {
         self.own.mark_caught_up()
     }
 
-    /// This node won the cluster's first election, in this term: writes down who took part, and counts
-    /// from now on. Returns how many other sites there are.
+    /// This node won the cluster's first election, in this term: writes down who took part, and
+    /// counts from now on. Returns how many other sites there are.
     ///
     /// # Errors
     /// When the files can't be written, or some other site didn't take part.
@@ -76,8 +76,8 @@ impl EmptyCopies {
         Ok(others)
     }
 
-    /// Whether this node may take a primary's records. `Err`: it began empty, under this number, and the
-    /// primary hasn't proved itself to it.
+    /// Whether this node may take a primary's records. `Err`: it began empty, under this number,
+    /// and the primary hasn't proved itself to it.
     ///
     /// # Errors
     /// When the marker of a copy that counts from now on can't be removed.
@@ -100,8 +100,8 @@ impl EmptyCopies {
 
 /// Votes.
 impl EmptyCopies {
-    /// Whether this node refuses its vote to a candidate, without asking the engine. A copy that has
-    /// forgotten nothing doesn't elect one that may have.
+    /// Whether this node refuses its vote to a candidate, without asking the engine. A copy that
+    /// has forgotten nothing doesn't elect one that may have.
     pub fn refuses_vote(&self, candidate_joining: bool) -> bool {
         (candidate_joining && !self.own.is_joining()) || self.own.is_silent(Instant::now())
     }
@@ -111,9 +111,9 @@ impl EmptyCopies {
         self.votes.record_reply(poll, from, reply);
     }
 
-    /// Whether a granted vote counts. `joining`: this candidate's copy had begun empty when it asked.
-    /// Where all copies began empty, a vote counts once every site has granted its own: this waits
-    /// for them, until the engine's timeout ends it.
+    /// Whether a granted vote counts. `joining`: this candidate's copy still counted as empty when
+    /// it requested the vote. Where all copies began empty, a vote counts once every site has
+    /// granted its own: this waits for them, until the engine's timeout ends it.
     pub async fn vote_counts(
         &self,
         poll: Poll,

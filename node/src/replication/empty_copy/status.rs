@@ -1,14 +1,15 @@
-//! This node's copy, if it began empty: it may have promised more than it remembers, so it counts for
-//! nothing until it has caught up.
+//! This node's copy, if it began empty: it may have promised more than it remembers, so it counts
+//! for nothing until it has caught up.
 //!
 //! A node whose disk was lost may have acknowledged records and given votes that are gone with the
-//! disk. So an empty data folder gets the file `joining` with a number drawn for this copy. While the
-//! file exists, the copy takes records only from a primary that has proved itself to it
+//! disk. So an empty data folder gets the file `joining` with a number drawn for this copy. While
+//! the file exists, the copy takes records only from a primary that has proved itself to it
 //! (`admittance`), and its vote counts only where every copy began empty (`votes`): in a cluster's
 //! first election, when no site has promised anything yet.
 //!
-//! The winner of that election keeps the numbers of all that took part in the file `founders`: a copy
-//! that still shows its number has forgotten nothing since. docs/decisions/0004 has the details.
+//! The winner of that election keeps the numbers of all that took part in the file `founders`: a
+//! copy that still shows its number has forgotten nothing since. docs/decisions/0004 has the
+//! details.
 
 use std::{
     collections::BTreeMap,
@@ -43,8 +44,8 @@ pub struct EmptyCopy {
 }
 
 impl EmptyCopy {
-    /// Reads the data folder. `empty`: its journal has no record. `drawn`: a random number, for a copy
-    /// that has none. `silence`: longer than any candidacy.
+    /// Reads the data folder. `empty`: its journal has no record. `drawn`: a random number, for a
+    /// copy that has none. `silence`: longer than any candidacy.
     ///
     /// # Errors
     /// When the files can't be read or written.
@@ -74,7 +75,7 @@ impl EmptyCopy {
             silent_until: empty.then(|| Instant::now() + silence),
         };
         if known.is_none() && (empty || is_there(MARKER)) {
-            // Never the number that means none.
+            // Never NO_NUMBER.
             let copy = drawn.max(NO_NUMBER + 1);
             joining.write(MARKER, &format!("{copy:016x}\n"))?;
             joining.copy.store(copy, Ordering::Release);
@@ -92,7 +93,7 @@ impl EmptyCopy {
         self.copy_number().is_some()
     }
 
-    /// Whether the copy began too recently to say anything.
+    /// Whether the copy began so recently that it must stay silent.
     pub fn is_silent(&self, now: Instant) -> bool {
         self.is_joining() && self.silent_until.is_some_and(|until| now < until)
     }
@@ -102,9 +103,9 @@ impl EmptyCopy {
         self.founders().get(&node) == Some(&copy)
     }
 
-    /// This copy won the first election, in which all copies began empty: keeps the others' numbers,
-    /// and counts from now on. They must be on disk before anything is announced: a cluster that is
-    /// killed here comes up again by these numbers.
+    /// This copy won the first election, in which all copies began empty: keeps the others'
+    /// numbers, and counts from now on. They must be on disk before anything is announced: a
+    /// cluster that is killed here recovers by these numbers.
     ///
     /// # Errors
     /// When the files can't be written.

@@ -1,6 +1,6 @@
-//! Which votes count. A copy that began empty may have voted before and forgotten it, so its vote counts
-//! only where all copies began empty (a cluster's first election), or where this node recognises the
-//! copy from that election.
+//! Which votes count. A copy that began empty may have voted before and forgotten it, so its vote
+//! counts only where all copies began empty (a cluster's first election), or where this node
+//! recognises the copy from that election.
 //!
 //! It only discards votes. Which of the others make a majority is the engine's decision.
 
@@ -45,17 +45,17 @@ impl Votes {
     /// Records an answer.
     pub(super) fn record_reply(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked =
+        let newest =
             answers.polls.entry(poll.pre_vote).or_insert_with(|| PollAnswers::new(poll.term));
-        if asked.term < poll.term {
-            *asked = PollAnswers::new(poll.term);
+        if newest.term < poll.term {
+            *newest = PollAnswers::new(poll.term);
         }
-        if asked.term == poll.term {
+        if newest.term == poll.term {
             if reply.granted {
-                asked.granted.insert(from, reply.joining);
+                newest.granted.insert(from, reply.joining);
             } else if poll.pre_vote {
                 // Only a vote binds: a pre-vote that was granted once may be refused later.
-                asked.granted.remove(&from);
+                newest.granted.remove(&from);
             }
         }
         drop(answers);
@@ -65,8 +65,8 @@ impl Votes {
     /// The numbers of all other copies, if each began empty and each granted its vote.
     pub(super) fn founders(&self, poll: Poll) -> Option<BTreeMap<NodeId, u64>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = answers.polls.get(&poll.pre_vote).filter(|asked| asked.term == poll.term);
-        let copy = |node: &NodeId| Some((*node, (*asked?.granted.get(node)?)?));
+        let newest = answers.polls.get(&poll.pre_vote).filter(|newest| newest.term == poll.term);
+        let copy = |node: &NodeId| Some((*node, (*newest?.granted.get(node)?)?));
         self.others.iter().map(copy).collect()
     }
 

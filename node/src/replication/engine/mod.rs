@@ -1,6 +1,7 @@
-//! Starts the engine with its settings, and everything that stands around it on the road.
+//! Starts the engine with its settings, and the tasks around it.
 //!
-//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote always.
+//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote
+//! always.
 
 pub mod log_store;
 #[cfg(evenkeel_simulation)]
@@ -60,7 +61,7 @@ pub struct ReplicationParts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
-    /// A random number: the name of this copy, should it begin empty.
+    /// A random number that identifies this copy if it begins empty.
     pub copy: u64,
     pub journal: Journal,
     pub vote: Option<Vote>,
@@ -163,7 +164,7 @@ impl ReplicationParts {
     }
 }
 
-/// What this node has of its peers, each part for those that need it.
+/// This node's views of its peers. Each task gets only those that it needs.
 struct PeerViews {
     book: Arc<PeerBook>,
     majority: Arc<Majority>,
@@ -198,7 +199,7 @@ impl Replication {
     /// Starts the engine and its tasks on the runtime that this is called on.
     ///
     /// # Errors
-    /// When the engine refuses what the journal holds, or the data folder can't be written.
+    /// When the engine refuses the journal's contents, or the data folder can't be written.
     pub async fn start(parts: ReplicationParts) -> Result<Self, StartError> {
         let empty = parts.journal.newest_tip().is_none();
         let views = parts.peer_views()?;
@@ -308,13 +309,14 @@ impl Replication {
     }
 }
 
-/// The first membership of an empty journal. Every site writes the same record, so it doesn't matter whose election wins.
+/// The first membership of an empty journal. Every site writes the same record, so it doesn't
+/// matter whose election wins.
 async fn bootstrap_membership(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
     let members: BTreeMap<NodeId, types::EngineNode> =
         members.iter().map(|node| (*node, types::EngineNode::default())).collect();
     match raft.initialize(members).await {
         Ok(()) => Ok(()),
-        // A peer was faster: its records are here already.
+        // A peer's records arrived first.
         Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(error.to_string()),
     }

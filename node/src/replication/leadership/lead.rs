@@ -1,6 +1,8 @@
-//! Watches who leads: tells the road, founds the ledger, notes what an operator must know.
+//! Watches which node leads: directs the road, bootstraps the ledger, and records the changes that
+//! matter to an operator.
 //!
-//! A node calls itself primary only while a majority answers it and its ledger has everything of earlier terms.
+//! A node never calls itself primary unless a majority answers it and its ledger has applied
+//! everything of earlier terms.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -37,7 +39,7 @@ use crate::{
     state::freshness::Freshness,
 };
 
-/// What leading depends on.
+/// Everything that the keeper of the lead needs.
 pub struct LeadKeeperParts {
     pub raft: Raft,
     pub journal: Journal,
@@ -54,21 +56,21 @@ pub struct LeadKeeperParts {
     pub lead: watch::Sender<Lead>,
     pub others: Vec<NodeId>,
     pub metrics: Arc<Metrics>,
-    /// The newest term that this node had heard of before it stopped.
+    /// The newest term before this start.
     pub term: u64,
 }
 
-/// Keeps [`Lead`] true.
+/// Keeps [`Lead`] up to date.
 pub struct LeadKeeper {
     parts: LeadKeeperParts,
-    /// The last primary that was announced, and its term.
+    /// The last announced primary, and its term.
     announced: Option<(u64, u64)>,
     /// The peers that don't answer this primary.
     lost: BTreeSet<NodeId>,
     primary_since: Option<Instant>,
-    /// The newest term that was counted.
+    /// The newest counted term.
     term: u64,
-    /// Somebody led since the start, and nobody does.
+    /// A primary was lost, and there's no new one yet.
     leaderless: bool,
 }
 
@@ -150,7 +152,8 @@ impl LeadKeeper {
         }
     }
 
-    /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
+    /// Proposes the first command of a cluster's journal. If two primaries do it, the second
+    /// command changes nothing.
     async fn bootstrap_ledger(&self) {
         let time = self.parts.clock.wall_micros();
         let mut genesis = self.parts.genesis.clone();
@@ -161,9 +164,9 @@ impl LeadKeeper {
         let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };
         let written = timeout(Duration::from_secs(5), self.parts.raft.client_write(batch)).await;
         match written {
-            Ok(Ok(_)) => tracing::info!("founded the ledger"),
-            Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't founded yet"),
-            Err(_) => tracing::warn!("the ledger isn't founded yet: no majority within 5 s"),
+            Ok(Ok(_)) => tracing::info!("bootstrapped the ledger"),
+            Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't bootstrapped yet"),
+            Err(_) => tracing::warn!("the ledger isn't bootstrapped yet: no majority within 5 s"),
         }
     }
 
@@ -203,7 +206,7 @@ impl LeadKeeper {
                 tracing::error!(term, "elected although it began empty: not by all others");
             }
             Err(BootstrapError::Io(error)) => {
-                tracing::error!(%error, "can't keep who took part in the first election");
+                tracing::error!(%error, "can't record the sites that took part in the first election");
             }
         }
     }
@@ -219,7 +222,7 @@ impl LeadKeeper {
         }
     }
 
-    /// A primary says which peer it has lost, and when it's back.
+    /// Reports each peer that stops answering this primary, and each that answers again.
     fn report_lost_peers(&mut self, now: Instant, patience: Duration) {
         let settled = self
             .primary_since
@@ -240,10 +243,10 @@ impl LeadKeeper {
         }
     }
 
-    /// Who was led and isn't any more is told once, and once when somebody leads again.
+    /// Reports once that no primary is left, and once that there's one again.
     fn report_lead_change(&mut self, before: Lead, lead: Lead) {
         match (before, lead) {
-            // Who steps aside, hands the role over or is outvoted says so elsewhere.
+            // A handover, a silenced primary and a lost election are reported elsewhere.
             (Lead::Here(term), Lead::Nowhere)
                 if self.parts.raft.is_leader() && !self.parts.gate.is_silent(Instant::now()) =>
             {
@@ -253,7 +256,7 @@ impl LeadKeeper {
             }
             (Lead::There(node), Lead::Nowhere) => {
                 self.leaderless = true;
-                tracing::warn!(primary = node, "no primary is heard that a majority answers");
+                tracing::warn!(primary = node, "no primary with a majority is left");
                 self.record_event("primary_lost", json!({ "primary": node }));
             }
             (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {

@@ -1,5 +1,5 @@
-//! Looks for reasons why this primary can't do its work, and hands its role to a follower that can, so
-//! that clients needn't wait for an operator.
+//! Looks for reasons why this primary can't do its work, and hands its role to a follower that can,
+//! so that clients needn't wait for an operator.
 //!
 //! It never does so without an eligible follower, and at most once in 10 s: where no other site is
 //! better off, the primary stays and refuses what it can't do.
@@ -109,7 +109,7 @@ impl HandoverTrigger {
     }
 }
 
-/// Once the engine has asked for a handover, it takes no more commands in this term, whether the
+/// Once a handover has begun, the engine accepts no more commands in this term, whether the
 /// successor takes over or not.
 async fn silence_unless_taken_over(pending: PendingHandover, gate: Arc<MuteGate>) {
     let to = pending.successor().node;

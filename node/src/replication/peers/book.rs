@@ -1,6 +1,6 @@
-//! The peer book: what each peer's last answer said of it.
+//! The peer book: the last report of each peer, from its answers to appends.
 //!
-//! It only records: it never sends, and never decides by what it holds.
+//! It only records: it never sends and never decides.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 /// A peer's last answer.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerReport {
-    /// When it came.
+    /// When this node received it.
     pub at: Instant,
     /// The peer's clock less ours, microseconds.
     pub clock_offset: i64,
@@ -69,8 +69,8 @@ impl PeerBook {
         self.reports().values().filter(agrees).count()
     }
 
-    /// How many peers' last answers said that their disks are full. A peer that has stopped because of
-    /// it still counts.
+    /// How many peers reported a full disk in their last answers. A peer that has stopped because
+    /// of it still counts.
     pub fn full_disks(&self) -> usize {
         self.full_disks.load(Ordering::Relaxed)
     }

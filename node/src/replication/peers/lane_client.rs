@@ -1,4 +1,5 @@
-//! Questions to one peer over one lane. A lane that is out of step is dropped, never resynchronised.
+//! Questions to one peer over one lane. A lane that is out of step is dropped, never
+//! resynchronised.
 //!
 //! It never looks into an answer's body.
 
@@ -55,8 +56,8 @@ impl LaneClient {
         self.ends = ends;
     }
 
-    /// Sends one question and returns its answer, over a control lane: this client's own, or one for
-    /// this question alone.
+    /// Sends one question and returns its answer, over a control lane: this client's own, or one
+    /// for this question alone.
     ///
     /// # Errors
     /// When the peer doesn't answer within `patience`, or answers with another type of frame.

@@ -33,8 +33,9 @@ impl Majority {
         progress::led_term(self.raft.get()?)
     }
 
-    /// When a majority last answered this primary. `None` while it isn't one, and before the first such
-    /// answer: a node that has just restarted still leads its old term by the vote on its disk.
+    /// When a majority last answered this primary. `None` while it isn't one, and before the first
+    /// such answer: a node that has just restarted still leads its old term by the vote on its
+    /// disk.
     pub fn answered_at(&self, now: Instant) -> Option<Instant> {
         let leader = self.raft.get()?.as_leader().ok()?;
         if self.is_alone {

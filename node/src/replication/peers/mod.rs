@@ -1,5 +1,5 @@
-//! The other sites: what they report, the lanes to and from them, and the gate that silences a primary
-//! without a majority.
+//! The other sites: what they report, the lanes to and from them, and the gate that silences a
+//! primary without a majority.
 //!
 //! It never accepts a vote that isn't the sender's own.
 

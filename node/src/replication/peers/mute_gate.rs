@@ -1,10 +1,10 @@
 //! The mute gate: a primary that a majority hasn't answered for a lease stops sending, so that its
 //! followers can elect another one.
 //!
-//! Without it a primary that can send but not receive would renew its followers' lease for ever. After
-//! a silence that is long enough for an election, the gate opens a short window. If only this node's
-//! inbound side was cut, it has lost the term by then; if no other node could be elected, its followers
-//! hear it again.
+//! Without it a primary that can send but not receive would renew its followers' lease for ever.
+//! After a silence that is long enough for an election, the gate opens a short window. If only this
+//! node's inbound side was cut, it has lost the term by then; if no other node could be elected,
+//! its followers receive its heartbeats again.
 //!
 //! It never holds back votes, and never sends or sleeps.
 
@@ -49,14 +49,14 @@ impl MuteGate {
         Self { majority, times, state: Mutex::default() }
     }
 
-    /// Whether this node may send appends and heartbeats now. A node that doesn't lead may: the engine
-    /// has nothing to send.
+    /// Whether this node may send appends and heartbeats now. A node that doesn't lead may: the
+    /// engine has nothing to send.
     pub fn may_send(&self, now: Instant) -> bool {
         if self.is_silent(now) {
             return false;
         }
-        match self.heard_at(now) {
-            Some(heard) => self.state().cycle.may_send(now, heard, &self.times),
+        match self.answered_since_lead(now) {
+            Some(answered) => self.state().cycle.may_send(now, answered, &self.times),
             None => true,
         }
     }
@@ -71,15 +71,15 @@ impl MuteGate {
         self.state().silent_until.is_some_and(|until| now < until)
     }
 
-    /// Whether a majority answered this primary within its lease: until the lease ends, no other node
-    /// can have been elected.
+    /// Whether a majority answered this primary within its lease: until the lease ends, no other
+    /// node can have been elected.
     pub fn is_answered(&self, now: Instant) -> bool {
         let answered = self.majority.answered_at(now);
         answered.is_some_and(|at| now.saturating_duration_since(at) <= self.times.lease)
     }
 
     /// When a majority last answered this primary, or when it became one; `None` while it isn't.
-    fn heard_at(&self, now: Instant) -> Option<Instant> {
+    fn answered_since_lead(&self, now: Instant) -> Option<Instant> {
         let led = self.majority.led_term()?;
         let mut state = self.state();
         let since = match state.leading {
@@ -113,10 +113,10 @@ enum MutePhase {
 }
 
 impl MuteCycle {
-    /// Whether a message may leave now. `heard` is when a majority last answered this primary, or when
-    /// it became one.
-    fn may_send(&mut self, now: Instant, heard: Instant, times: &GateTimes) -> bool {
-        let stale = now.saturating_duration_since(heard) > times.lease;
+    /// Whether a message may leave now. `answered` is when a majority last answered this primary,
+    /// or when it became one.
+    fn may_send(&mut self, now: Instant, answered: Instant, times: &GateTimes) -> bool {
+        let stale = now.saturating_duration_since(answered) > times.lease;
         if !stale {
             self.phase = MutePhase::Open;
             return true;

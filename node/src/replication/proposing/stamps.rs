@@ -1,4 +1,5 @@
-//! The time of an entry: never behind the journal's, and never far ahead of it on one clock's word.
+//! Entries' timestamps: never behind the journal's time, and never far ahead of it by one clock
+//! alone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +12,8 @@ use crate::{
     state::AppliedState,
 };
 
-/// Stamps entries. A step above a minute is taken only when a majority's clocks agree with ours; else time stands still.
+/// Stamps entries. A step of more than a minute is taken only if a majority's clocks agree with
+/// ours; otherwise time stands still.
 pub struct Stamps {
     clock: Arc<dyn Clock>,
     book: Arc<PeerBook>,
@@ -22,13 +24,13 @@ pub struct Stamps {
     standing_still: bool,
 }
 
-/// The clock's time when it was last taken for the ledger's, microseconds since the Unix epoch, and when that was by the clock that
-/// nobody sets. A ledger where nothing happens for an hour makes no step of an hour.
+/// The wall clock when its time was last used, in microseconds since the Unix epoch, and the
+/// monotonic clock at that moment. With both, an hour without entries is no step of an hour.
 #[derive(Clone, Copy, Debug, Default)]
 struct ClockReading(Option<(u64, Instant)>);
 
 impl ClockReading {
-    /// How far ahead of what was to be expected this clock is.
+    /// How far the wall clock is ahead of what the last entry and the monotonic clock predict.
     fn clock_step(self, last: u64, now: u64, at: Instant) -> Duration {
         let expected = self.0.map_or(0, |(wall, taken_at)| {
             let passed = at.saturating_duration_since(taken_at).as_micros();
@@ -49,7 +51,7 @@ impl Stamps {
         Self { clock, book, state, members, last: 0, taken, standing_still: false }
     }
 
-    /// What the next entry's time would be now, microseconds since the Unix epoch.
+    /// The time of an entry made now, microseconds since the Unix epoch.
     pub fn next_time(&mut self) -> u64 {
         let last = self.last.max(self.state.ledger_time());
         let (now, at) = (self.clock.wall_micros(), Instant::now());
@@ -65,7 +67,7 @@ impl Stamps {
         }
     }
 
-    /// An entry is made with this time, as it was looked up: no later one is earlier.
+    /// Records that an entry has this time: no later entry gets an earlier one.
     pub fn record_time(&mut self, time: u64) {
         self.last = self.last.max(time);
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::replication::peers::book::PeerReport;
 
-/// A successor that nobody named must have answered within this time.
+/// A successor that isn't named must have answered within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A follower, as the primary sees it.
@@ -37,8 +37,8 @@ pub enum Ineligibility {
 }
 
 impl Candidate {
-    /// Whether this follower can take over: its last answer is `recent`, and it has the journal up to
-    /// `goal`.
+    /// Whether this follower can take over: its last answer is `recent`, and it has the journal up
+    /// to `goal`.
     pub(super) fn judge(
         &self,
         recent: impl Fn(Instant) -> bool,
@@ -155,7 +155,7 @@ mod tests {
                 Some(4),
             ),
             (
-                "nobody is fit",
+                "no follower is fit",
                 &[Row(2, Some(9), Some(50), FullAndEmpty), Row(3, Some(9), None, Healthy)],
                 None,
             ),

@@ -6,8 +6,8 @@
 //!         ├─▶ Successor ─▶ begin ─▶ PendingHandover ─▶ wait_for_commit, wait_for_primary, …
 //! check  ─┘ a named one, or a refusal
 //! ```
-//! It elects nobody: the engine asks the successor, and a majority elects it. It never hands the role to
-//! a follower that can't be elected, and records no event: its callers do.
+//! It never elects: the engine sends a request to the successor, and a majority elects it. It never
+//! hands the role to a follower that can't be elected, and records no event: its callers do.
 
 mod candidates;
 pub mod messages;
@@ -38,7 +38,8 @@ pub const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a node that is stopping waits for another primary.
 const LEAD_WITHIN: Duration = Duration::from_secs(3);
 /// How long a successor may take before the handover counts as failed: after that the old primary
-/// must fall silent, because the engine takes no more commands in this term once it has asked.
+/// must fall silent, because the engine accepts no more commands in this term once it has sent its
+/// request.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Passes the primary role from this node to a follower. Clones share everything.
@@ -96,9 +97,9 @@ impl Handover {
         matches!(*self.lead.borrow(), Lead::Here(_))
     }
 
-    /// The best follower: of those that answered within the last second, have room on their disks and
-    /// can be elected, the one with the newest durable position. `None`: there is none, or this node
-    /// doesn't lead.
+    /// The best follower: of those that answered within the last second, have room on their disks
+    /// and can be elected, the one with the newest durable position. `None`: there is none, or this
+    /// node doesn't lead.
     pub fn choose(&self, now: Instant) -> Option<Successor> {
         let term = progress::led_term(&self.raft)?;
         let followers = progress::read_status(&self.raft).followers;
@@ -110,8 +111,9 @@ impl Handover {
         Some(Successor { node, term })
     }
 
-    /// Checks that a named node may take over. A follower that was just started has a moment to become
-    /// eligible: it must answer, and reach the position that this primary had when it was asked.
+    /// Checks that a named node may take over. A follower that was just started has a moment to
+    /// become eligible: it must answer, and reach the position that this primary has at the
+    /// beginning.
     ///
     /// # Errors
     /// Why it may not.
@@ -145,7 +147,7 @@ impl Handover {
         Candidate { node, matched, report: self.book.last_report(node) }
     }
 
-    /// Asks the successor to take over. From here on the engine takes no more commands in this term.
+    /// Begins the handover. From here on the engine accepts no more commands in this term.
     ///
     /// # Errors
     /// When the engine has stopped.
@@ -173,7 +175,7 @@ pub struct PendingHandover {
     successor: Successor,
     raft: Raft,
     lead: watch::Receiver<Lead>,
-    /// Subscribed before the engine was asked.
+    /// Subscribed before the request was sent.
     applied: watch::Receiver<Option<LogPosition>>,
     since: Instant,
 }

@@ -1,4 +1,6 @@
-//! Entries on their way to a peer: one lane, many appends in flight, answered in order.
+//! Sends entries to a peer: one lane, many appends in flight, answered in order.
+//!
+//! It never sends more than `APPENDS_IN_FLIGHT_MAX` appends without an answer.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -76,7 +78,7 @@ struct SentAppend {
     at: Instant,
 }
 
-/// A run of appends over one lane: many in flight, answered in order.
+/// The appends of one stream of the engine, over one lane.
 struct AppendSession<'s, S> {
     client: &'s mut PeerClient,
     ends: Option<LaneEnds>,
@@ -142,7 +144,7 @@ where
         // Cancelled here, the lane is dropped in the middle of a frame: `ends` isn't put back.
         timeout(self.patience, ends.out.send(frame.into()))
             .await
-            .map_err(|_| timed_out("the peer takes no more"))??;
+            .map_err(|_| timed_out("the peer accepts no more data"))??;
         self.ends = Some(ends);
         self.sent.push_back(SentAppend { last, at: now });
         Ok(())
@@ -179,7 +181,7 @@ where
                 tracing::error!(
                     peer,
                     position = id.position,
-                    "a peer's journal and ours differ at a position that both hold: it takes no more; \
+                    "a peer's journal and ours differ at a position that both hold: it accepts no more; \
                      run `evenkeel verify` on both"
                 );
                 return Err(protocol_error("the peer's chain differs from ours"));
@@ -209,7 +211,7 @@ impl NetworkParts {
             })
             .collect();
         let vote = vote_to_wire(&request.vote);
-        // A follower counts its view as current once it has applied this position.
+        // Followers judge by it how old their views are, so only an answered primary sends it.
         let answered = self.gate.is_answered(Instant::now());
         let committed = request.leader_commit.as_ref().filter(|_| answered);
         let head = peer::AppendHead {

@@ -37,7 +37,7 @@ use crate::replication::{
 
 type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 
-/// What sending to peers needs.
+/// Everything that sending to peers needs.
 pub struct NetworkParts {
     pub transport: Arc<dyn PeerTransport>,
     pub journal: Journal,
@@ -78,7 +78,8 @@ impl RaftNetworkFactory<EngineTypes> for Network {
     }
 }
 
-/// The engine's client of one peer. Appends go over their own lane; everything small goes over a control lane.
+/// The engine's client of one peer. Appends have their own lane; small messages share a control
+/// lane.
 pub struct PeerClient {
     parts: Arc<NetworkParts>,
     lane: LaneClient,
