@@ -34,8 +34,8 @@ use crate::{
     telemetry::{Telemetry, timeline::Timeline},
 };
 
-/// A runtime that a start which fails may drop: the thread that drives the node's own runtime mustn't wait for another
-/// one's tasks, and tokio panics where it would.
+/// A runtime that may be dropped on the node's own runtime, when a start fails. A plain [`Runtime`]
+/// would wait there for its tasks, and tokio panics instead.
 struct IsolatedRuntime(Option<Runtime>);
 
 impl IsolatedRuntime {
@@ -56,7 +56,7 @@ impl Drop for IsolatedRuntime {
     }
 }
 
-/// Bound, but not open yet: a port that is taken refuses the start before anything runs.
+/// Doors that are bound but not open: a port in use fails the start before anything runs.
 pub(crate) struct Doors {
     runtime: IsolatedRuntime,
     clients: ClientEndpoint,
@@ -160,7 +160,7 @@ async fn wait_for_stop(stopping: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Until the node stops; then what is under way has a moment to be answered.
+/// Serves until the node stops; then requests under way have a moment to be answered.
 async fn serve_clients(
     door: Arc<ClientDoor>,
     clients: Arc<ClientEndpoint>,
@@ -171,14 +171,14 @@ async fn serve_clients(
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients.close();
     serving.abort();
-    let _told_or_not =
+    let _closed_or_not =
         tokio::time::timeout(Duration::from_millis(500), clients.wait_closed()).await;
 }
 
 impl OpenDoors {
-    /// Waits until the doors are closed; they close when the node is stopping.
+    /// Waits until the doors are closed. They close when the node stops.
     pub(crate) async fn close(self) {
-        // Not on this thread: replication still has replies to hand out.
+        // Joined on another thread: on this one replication still delivers replies.
         let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
             tracing::error!("the doors ended by a panic");

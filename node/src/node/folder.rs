@@ -1,4 +1,6 @@
-//! Opens a data folder: claims it, recovers journal and ledger, sets damaged balances aside. Says what it did.
+//! Opens a data folder: claims it, recovers journal and ledger, and sets damaged balances aside.
+//!
+//! It never deletes what is damaged.
 
 use std::{path::Path, sync::Arc};
 
@@ -59,7 +61,7 @@ pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
     let (recovered, checkpoints) = recover(config, &disk, &journal)?;
     let folder = balances_folder(&config.data);
     let reopen: ReopenCheckpoints = Box::new(move || {
-        // What can't be written can't be believed either.
+        // A checkpoint that failed to write isn't trusted either.
         quarantine_balances(&folder)?;
         Ok(Box::new(balances::open(&folder)?))
     });
@@ -76,7 +78,7 @@ pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
     })
 }
 
-/// Walks the newest sealed segments: what is damaged there must be known before this node votes.
+/// Checks the newest sealed segments: damage there must be found before this node votes.
 fn scrub_newest(journal: &Journal) -> Result<(), RunError> {
     let mut walked = 0;
     let segments = journal.segments();
@@ -104,10 +106,10 @@ fn recover(
         }
         Err(error) => return Err(error.into()),
     };
-    let mut told = 0;
+    let mut logged = 0;
     let mut progress = |done: u64, all: u64| {
-        if done / 100_000 > told {
-            told = done / 100_000;
+        if done / 100_000 > logged {
+            logged = done / 100_000;
             tracing::info!(done, all, "replaying the journal");
         }
     };
@@ -143,7 +145,7 @@ fn quarantine_damaged(folder: &Path, why: &str) -> Result<(), RunError> {
     quarantine_balances(folder).map_err(io_error("setting damaged balances aside"))?;
     tracing::error!(
         why,
-        "the balances' checkpoint can't be believed: set aside, and rebuilt from the journal"
+        "the balances' checkpoint can't be trusted: set aside, and rebuilt from the journal"
     );
     Ok(())
 }
@@ -151,7 +153,7 @@ fn quarantine_damaged(folder: &Path, why: &str) -> Result<(), RunError> {
 fn quarantine_balances(folder: &Path) -> std::io::Result<()> {
     if folder.exists() {
         let kept = balances::quarantine(folder)?;
-        tracing::warn!(kept = %kept.display(), "kept what was there");
+        tracing::warn!(kept = %kept.display(), "kept the damaged balances");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The keeper's thread: slow, and at the lowest priority.
+//! The keeper's thread: throttled, and at the lowest priority. Nothing on the road waits for it.
 
 use std::{
     sync::Arc,
@@ -15,7 +15,7 @@ use crate::{
     state::AppliedState,
 };
 
-/// The keeper of a running node: it writes slowly.
+/// The keeper of a running node, with throttled writes.
 pub(crate) fn keeper(
     state: &Arc<AppliedState>,
     journal: &Journal,
@@ -28,12 +28,12 @@ pub(crate) fn keeper(
     Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
 }
 
-/// Background writing at 64 MB/s at the most.
+/// Limits background writes to 64 MB/s.
 fn throttle_writes(bytes: usize) {
     thread::sleep(Duration::from_micros(u64::try_from(bytes / 64).unwrap_or(0)));
 }
 
-/// Takes the keeper's turns until the node stops.
+/// Runs the keeper's turns until the node stops.
 pub(crate) fn spawn_keeper(
     mut keeper: Keeper,
     state: &Arc<AppliedState>,
@@ -53,7 +53,7 @@ pub(crate) fn spawn_keeper(
     })
 }
 
-/// The keeper must never take time from the road.
+/// The keeper must never delay the road.
 fn lower_priority() {
     let own = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(own), 19) {

@@ -1,14 +1,19 @@
-//! One node from start to stop: opens what is on disk, connects to its peers, supervises, and shuts down in order.
+//! One node from start to stop: opens what is on disk, connects to its peers, supervises, and shuts
+//! down in order.
 //!
 //! ```text
-//! journal   a thread: write, fdatasync, tell                    keeper     a low-priority thread: seal, checkpoint, audit
-//! raft      a runtime of one thread: replication, peers, apply   doors      a runtime of one thread: clients, HTTP, admin
+//! journal   a thread: write, fdatasync, report
+//! raft      a runtime of one thread: replication, peers, apply
+//! doors     a runtime of one thread: clients, HTTP, admin
+//! keeper    a low-priority thread: seal, checkpoint, audit
 //! ```
-//! It stops by itself, and says why, when money doesn't add up, the disk refuses, or replication can't go on.
+//! It stops by itself, with the reason, when money doesn't add up, the disk fails, or replication
+//! has stopped. It never goes on with a copy that may be wrong.
 
 mod doors;
 mod folder;
 mod keeper_thread;
+mod parts;
 mod peering;
 mod shutdown;
 
@@ -37,15 +42,15 @@ use crate::{
     gateway::{admin, http},
     limits::BLOCKING_THREADS_MAX,
     metrics::Metrics,
-    operator::{acts::LedgerActs, node_operations::NodeOperations},
     replay::recovery::{RecoveryError, check_genesis},
-    replication::engine::{Replication, ReplicationParts, StartError, types::vote_from_storage},
+    replication::engine::{Replication, StartError},
     state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
 use keeper_thread::{keeper, spawn_keeper};
+use parts::NodeParts;
 use peering::Peering;
 use shutdown::{hand_over_role, supervise};
 
@@ -53,7 +58,7 @@ use shutdown::{hand_over_role, supervise};
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(
-        "{0}; this copy neither votes nor serves, it needs what is damaged from a peer: see *Damaged journal* in docs/OPERATIONS.md"
+        "{0}; this copy neither votes nor serves, and needs the damaged part from a peer: see *Damaged journal* in docs/OPERATIONS.md"
     )]
     Damaged(String),
     #[error(transparent)]
@@ -82,7 +87,7 @@ pub enum RunError {
     Unwell(String),
 }
 
-/// A number that nobody else has.
+/// A number that no other copy has.
 fn random_number() -> Result<u64, RunError> {
     getrandom::u64()
         .map_err(|error| io_error("asking for randomness")(io::Error::other(error.to_string())))
@@ -92,12 +97,12 @@ fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::Io { what, source }
 }
 
-/// How long a stop may take before it's cut short.
+/// How long each step of a stop may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// The same for a node that stops because something is wrong.
+/// The same for a node that stops because of a fault.
 const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a node until it's told to stop (SIGTERM, SIGINT) or can't go on.
+/// Runs a node until a signal (SIGTERM, SIGINT) or a fault stops it.
 ///
 /// # Errors
 /// Why it didn't start, or why it stopped by itself.
@@ -125,12 +130,12 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
         Ok(()) => timeline.record("stopped", json!({})),
         Err(error) => timeline.record("stopped_by_itself", json!({ "why": error.to_string() })),
     }
-    // The journal's writer has ended; whatever task hangs is of no consequence any more.
+    // The journal's writer has ended, so a task that hangs does no harm.
     raft.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-/// A certificate that ends takes the site out of the cluster: say so in time.
+/// Warns before the certificate expires, because that takes the site out of the cluster.
 fn warn_of_expiry(identity: &Identity, clock: &dyn Clock) {
     let now = i64::try_from(clock.wall_millis() / 1_000).unwrap_or(i64::MAX);
     let days = identity.expires_at().saturating_sub(now) / 86_400;
@@ -170,58 +175,28 @@ async fn run_node(
     let state = recovered.state.clone();
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
-    let replication = Replication::start(ReplicationParts {
-        node: config.node,
-        members: config.members.iter().map(|member| member.node).collect(),
-        timing: config.profile.timing(),
-        disk: disk.clone(),
-        data: config.data.clone(),
-        copy: random_number()?,
-        journal: journal.clone(),
-        vote: recovery.vote.map(vote_from_storage),
-        applied: recovered.applied,
-        membership: recovered.membership,
-        state: state.clone(),
-        clock: clock.clone(),
-        transport: peering.transport().clone(),
-        timeline: Some(timeline.clone()),
-        genesis: config.genesis.clone(),
-        metrics: metrics.clone(),
-    })
-    .await?;
-    let peering_task = peering.serve(&replication, state.clone(), &metrics);
-    let operations = Arc::new(NodeOperations {
+    let parts = NodeParts {
         config: config.clone(),
-        volatile,
-        started: Instant::now(),
-        raft: replication.raft.clone(),
-        state: state.clone(),
-        journal: journal.clone(),
-        peers: replication.peers.clone(),
-        transport: peering.transport().clone(),
-        freshness: replication.freshness.clone(),
-        lead: replication.lead.clone(),
-        timeline: timeline.clone(),
-        acts: LedgerActs {
-            road: replication.road.clone(),
-            state: state.clone(),
-            keyring: replication.keyring.clone(),
-        },
-        queue: replication.queue.clone(),
-        metrics,
         clock: clock.clone(),
-        stopping,
-    });
+        journal: journal.clone(),
+        state: state.clone(),
+        timeline: timeline.clone(),
+        metrics: metrics.clone(),
+        transport: peering.transport().clone(),
+    };
+    let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
+    let peering_task = peering.serve(&replication, state.clone(), &metrics);
+    let operations = Arc::new(parts.operations(&replication, volatile, stopping));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =
         RunningNode { stop, doors, peering, peering_task, replication, journal, keeper, writer };
     log_running(&config);
     let why = supervise(&running.replication, &running.journal, &state).await;
     if why.is_none() {
-        tracing::info!("asked to stop");
-        hand_over_role(&running.replication).await;
+        tracing::info!("stopping on a signal");
+        hand_over_role(&running.replication.handover).await;
     }
-    // A node that is unwell may hang in anything.
+    // After a fault any step may hang.
     running.stop(if why.is_some() { UNWELL_PATIENCE } else { STOP_PATIENCE }).await;
     drop(claim);
     exit_result(why, &state)
@@ -235,7 +210,7 @@ fn exit_result(why: Option<String>, state: &AppliedState) -> Result<(), RunError
     }
 }
 
-/// The metrics of this life, told of the journal's syncs from the first one on.
+/// The metrics, which count the journal's syncs from the first one on.
 fn start_metrics(journal: &Journal) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::new());
     journal.watch_syncs(metrics.syncs().clone());
@@ -254,7 +229,7 @@ fn log_running(config: &Config) {
     );
 }
 
-/// What has to be stopped, in this order.
+/// Everything that must be stopped, in this order.
 struct RunningNode {
     stop: watch::Sender<bool>,
     doors: OpenDoors,
@@ -290,7 +265,8 @@ fn spawn(
     thread::Builder::new().name(name.into()).spawn(work).map_err(io_error("starting a thread"))
 }
 
-/// Waits for a thread's end, but not for a disk's: what isn't durable was never acknowledged.
+/// Waits until a thread ends, but not for a disk that hangs: data that isn't durable was never
+/// acknowledged.
 async fn join(thread: JoinHandle<()>, name: &str, end: Instant) {
     while !thread.is_finished() {
         if Instant::now() >= end {

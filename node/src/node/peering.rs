@@ -1,4 +1,6 @@
-//! The port where peers come in: members only, each lane to whoever serves it.
+//! The peers' port: accepts members only, and passes each lane to its door.
+//!
+//! It never looks into a frame.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +43,7 @@ pub(crate) struct Peering {
     members: Vec<NodeId>,
 }
 
-/// Who serves the lanes of one peer.
+/// Serves the lanes of one peer.
 #[derive(Clone)]
 struct PeerLanes {
     peer: PeerDoor,
@@ -49,12 +51,12 @@ struct PeerLanes {
     logged: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
 
-/// A peer that breaks the protocol comes back at once: it's told of no more often than this.
+/// A peer that breaks the protocol reconnects at once: it's logged no more often than this.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// How often a follower looks whether it's connected to the others.
+/// How often a follower checks its connections to the others.
 const CONNECT_EVERY: Duration = Duration::from_secs(1);
-/// How long such a dial may take: meanwhile nobody else dials that peer.
+/// How long such a dial may take: meanwhile no other task can dial that peer.
 const CONNECT_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Peering {
@@ -72,7 +74,7 @@ impl Peering {
         &self.transport
     }
 
-    /// Takes peers' connections until the port is closed.
+    /// Accepts peers' connections until the port is closed.
     pub(crate) fn serve(
         &self,
         replication: &Replication,
@@ -85,7 +87,7 @@ impl Peering {
         let lanes = PeerLanes { peer: replication.door.clone(), forward, logged: Arc::default() };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         let others = members.iter().copied().filter(|node| *node != self.node).collect();
-        let acquainted = keep_connected(self.transport.clone(), replication.lead.clone(), others);
+        let connected = keep_connected(self.transport.clone(), replication.lead.clone(), others);
         let accept = async move {
             while let Some(link) = endpoint.accept().await {
                 let from = link.node();
@@ -100,19 +102,20 @@ impl Peering {
         tokio::spawn(async move {
             tokio::select! {
                 () = accept => {}
-                () = acquainted => {}
+                () = connected => {}
             }
         })
     }
 
     pub(crate) async fn close(&self) {
         self.endpoint.close();
-        let _told_or_not = timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
+        let _closed_or_not = timeout(Duration::from_millis(500), self.endpoint.wait_closed()).await;
     }
 }
 
-/// Followers have nothing to say to each other, and nobody would see that one of them is gone. So a follower keeps a connection
-/// to every other site, which ends when that site does. Whoever leads or elects dials by itself, and isn't got in the way of.
+/// Followers exchange no messages, so none would notice that another one is gone. So a follower
+/// keeps a connection to every other site: it ends when that site does. A primary or candidate
+/// dials for its own messages, and this leaves it alone.
 async fn keep_connected(
     transport: Arc<QuicTransport>,
     lead: watch::Receiver<Lead>,
@@ -129,7 +132,7 @@ async fn keep_connected(
             let transport = &transport;
             async move { timeout(CONNECT_PATIENCE, transport.ensure_connected(*node)).await }
         });
-        // Who doesn't answer shows as unreachable, and is tried again.
+        // A site that doesn't answer shows as unreachable, and is dialled again.
         let _reached_or_not = join_all(dials).await;
     }
 }
@@ -163,7 +166,8 @@ impl PeerLanes {
         }
     }
 
-    /// Lines break every day; a member that breaks the protocol is another version, or somebody with a stolen key.
+    /// A broken connection is normal. A member that breaks the protocol runs another version, or
+    /// its key was stolen.
     fn log_ended(&self, from: NodeId, error: &io::Error) {
         if error.kind() == io::ErrorKind::InvalidData && self.may_log(from) {
             tracing::warn!(peer = from, %error, "a peer broke the protocol: closed its connection");
@@ -174,10 +178,10 @@ impl PeerLanes {
 
     fn may_log(&self, from: NodeId) -> bool {
         let now = Instant::now();
-        let mut said = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = said.get(&from).is_some_and(|at| now - *at < LOG_EVERY);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = logged.get(&from).is_some_and(|at| now - *at < LOG_EVERY);
         if !lately {
-            said.insert(from, now);
+            logged.insert(from, now);
         }
         !lately
     }

@@ -1,4 +1,4 @@
-//! Why a running node ends, and how a primary takes its leave.
+//! Why a running node stops, and the handover before a primary stops. It stops nothing itself.
 
 use std::time::Duration;
 
@@ -6,12 +6,11 @@ use evenkeel_storage::journal::Journal;
 use tokio::time::Instant;
 
 use crate::{
-    replication::{engine::Replication, progress},
-    road::Lead,
+    replication::{engine::Replication, leadership::handover::Handover, progress},
     state::AppliedState,
 };
 
-/// Waits for a reason to stop: `None`, it was asked to; else what is wrong.
+/// Waits for a reason to stop. `None`: a signal; otherwise the fault.
 pub(crate) async fn supervise(
     replication: &Replication,
     journal: &Journal,
@@ -22,15 +21,15 @@ pub(crate) async fn supervise(
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        return Some("signals can't be heard".into());
+        return Some("signals can't be received".into());
     };
-    let mut look = tokio::time::interval(Duration::from_millis(100));
+    let mut poll = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
             _ = terminate.recv() => return None,
             _ = interrupt.recv() => return None,
             _ = failed.changed() => return failed.borrow().clone(),
-            _ = look.tick() => {
+            _ = poll.tick() => {
                 if let Some(why) = journal.poison_reason() {
                     return Some(format!("the journal can't be written: {why}"));
                 }
@@ -43,24 +42,26 @@ pub(crate) async fn supervise(
     }
 }
 
-/// A primary hands its role over before it stops, so that nobody waits for an election.
-pub(crate) async fn hand_over_role(replication: &Replication) {
-    if !matches!(*replication.lead.borrow(), Lead::Here(_)) {
+/// The time that requests returned by the batcher need to reach the new primary.
+const REROUTE_TIME: Duration = Duration::from_millis(200);
+
+/// A primary hands its role over before it stops, so that clients needn't wait for an election.
+pub(crate) async fn hand_over_role(handover: &Handover) {
+    if !handover.is_primary() {
         return;
     }
-    let successor = progress::successor(&replication.raft, &replication.peers, Instant::now());
-    let Some(to) = successor else {
+    let Some(successor) = handover.choose(Instant::now()) else {
         return tracing::warn!("no peer answers: stopping without handing the primary role over");
     };
-    if let Err(error) = progress::hand_over(&replication.raft, to).await {
-        return tracing::warn!(%error, "can't hand the primary role over");
+    let pending = match handover.begin(successor).await {
+        Ok(pending) => pending,
+        Err(error) => return tracing::warn!(%error, "can't hand the primary role over"),
+    };
+    let to = successor.node;
+    if pending.wait_for_primary().await {
+        tracing::info!(to, "handed the primary role over");
+    } else {
+        tracing::warn!(to, "the primary role wasn't taken over in time");
     }
-    let mut lead = replication.lead.clone();
-    let handed = lead.wait_for(|lead| matches!(lead, Lead::There(_)));
-    match tokio::time::timeout(Duration::from_secs(3), handed).await {
-        Ok(Ok(_)) => tracing::info!(to, "handed the primary role over"),
-        _ => tracing::warn!(to, "the primary role wasn't taken over in time"),
-    }
-    // Requests that came back from the batcher find their way to the new primary.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(REROUTE_TIME).await;
 }

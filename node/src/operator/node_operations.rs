@@ -1,5 +1,5 @@
-//! The operator's requests to a running node, which come from the admin socket. They never move
-//! money; the public ones are in `health`.
+//! A running node's answers to its operator, over the admin socket. Public answers are in
+//! `observed`. It never moves money.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,16 +28,17 @@ use crate::{
     replay::verify_report::VerifyReport,
     replication::{
         Raft,
-        peers::{book::Peers, quic::QuicTransport},
+        leadership::handover::{COMMIT_WITHIN, Handover, HandoverFailure, HandoverRefusal},
+        peers::{book::PeerBook, quic::QuicTransport},
         progress,
         proposing::queue::Queue,
     },
     road::Lead,
-    state::{AppliedState, LogPosition, freshness::Freshness},
+    state::{AppliedState, freshness::Freshness},
     telemetry::timeline::Timeline,
 };
 
-/// A running node, for requests from outside.
+/// A running node, for its operator and for the public routes.
 pub struct NodeOperations {
     pub config: Arc<Config>,
     /// The data folder is on a file system in memory.
@@ -46,16 +47,17 @@ pub struct NodeOperations {
     pub raft: Raft,
     pub state: Arc<AppliedState>,
     pub journal: Journal,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
     pub transport: Arc<QuicTransport>,
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
+    pub handover: Handover,
     pub timeline: Timeline,
     pub acts: LedgerActs,
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
-    /// Becomes true when the node begins to stop.
+    /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -81,7 +83,7 @@ impl NodeOperations {
             .map(|member| {
                 let progress = seen.followers.iter().find(|progress| progress.node == member.node);
                 let matched = progress.and_then(|progress| progress.matched);
-                let heard = self.peers.last_report(member.node).map(|heard| heard.at);
+                let heard = self.book.last_report(member.node).map(|heard| heard.at);
                 let leads = *self.lead.borrow() == Lead::There(member.node);
                 let from_primary = self.freshness.last_contact().filter(|_| leads);
                 let heard = heard.max(from_primary);
@@ -90,8 +92,8 @@ impl NodeOperations {
                 PeerStatus {
                     node: member.node,
                     site: member.site.clone(),
-                    // Only the primary and its followers exchange messages, so reports from another
-                    // role are stale. Followers exchange nothing, but keep a connection that ends
+                    // A primary and its follower exchange messages; a message from an earlier role
+                    // proves nothing. Followers exchange none but keep a connection, which ends
                     // when the other one is gone.
                     reachable: match silence {
                         Some(silence) if seen.is_primary || leads => {
@@ -109,7 +111,7 @@ impl NodeOperations {
             .collect()
     }
 
-    /// Caught up and part of a majority.
+    /// Whether this node has caught up and belongs to a majority.
     pub(crate) fn is_ready(&self, lead: Lead, now: Instant) -> bool {
         match lead {
             Lead::Here(_) => true,
@@ -122,56 +124,13 @@ impl NodeOperations {
     }
 
     async fn hand_over(&self, to: String) -> Result<Switchover, AdminError> {
-        let target = self.config.members.iter().find(|member| member.site == to);
-        let target = target.ok_or_else(|| {
-            let sites: Vec<_> = self.config.members.iter().map(|m| m.site.as_str()).collect();
-            AdminError::Invalid(format!(
-                "there is no site {to}; the sites are {}",
-                sites.join(", ")
-            ))
-        })?;
-        let seen = progress::read_status(&self.raft);
-        if !seen.is_primary {
-            let primary = seen.primary.map_or("no known primary".into(), |node| self.site_of(node));
-            return Err(AdminError::Conflict(format!(
-                "this site isn't the primary ({primary}); send the request to the primary"
-            )));
-        }
-        if target.node == self.config.node {
-            return Err(AdminError::Conflict(format!("{to} is already the primary")));
-        }
-        self.await_eligible(target.node)
-            .await
-            .map_err(|why| AdminError::Conflict(format!("{to} {why}; nothing was done")))?;
-        let now = Instant::now();
-        self.timeline.record("switchover_begun", json!({ "to": to, "term": seen.term }));
-        let mut applied = self.state.watch_applied();
-        let mut last_of_old = now;
-        progress::hand_over(&self.raft, target.node).await.map_err(AdminError::Failed)?;
-        let new_term = async {
-            loop {
-                if applied.changed().await.is_err() {
-                    return None;
-                }
-                let at = Instant::now();
-                match *applied.borrow_and_update() {
-                    Some(LogPosition { term, .. }) if term > seen.term => return Some((term, at)),
-                    _ => last_of_old = at,
-                }
-            }
-        };
-        let done = tokio::time::timeout(progress::HANDOVER_PATIENCE, new_term).await;
-        let Ok(Some((term, at))) = done else {
-            return Err(AdminError::Unknown(format!(
-                "{to} hasn't committed within {} s; see `evenkeel admin status`",
-                progress::HANDOVER_PATIENCE.as_secs()
-            )));
-        };
-        if !self.is_led_by(target.node, seen.term).await {
-            let what = format!("term {term} has begun, but its primary isn't {to}; see `status`");
-            return Err(AdminError::Unknown(what));
-        }
-        let pause_ms = milliseconds(at.saturating_duration_since(last_of_old));
+        let target = self.find_site(&to)?;
+        let successor =
+            self.handover.check(target).await.map_err(|why| self.refusal_error(&to, why))?;
+        self.timeline.record("switchover_begun", json!({ "to": to, "term": successor.term }));
+        let handing_over = async { self.handover.begin(successor).await?.wait_for_commit().await };
+        let taken = handing_over.await.map_err(|failure| failure_error(&to, failure))?;
+        let (term, pause_ms) = (taken.term, milliseconds(taken.pause));
         let from = self.config.site.clone();
         self.timeline.record(
             "switchover",
@@ -181,46 +140,45 @@ impl NodeOperations {
         Ok(Switchover { from, to, term, pause_ms })
     }
 
-    /// Waits until a follower can take over: until it answers and has every record that this
-    /// primary had when the handover was requested. A site that was just started needs a moment; a
-    /// handover to a site that isn't ready would leave the cluster without a primary.
-    async fn await_eligible(&self, target: NodeId) -> Result<(), &'static str> {
-        let (since, goal) = (Instant::now(), self.journal.newest_tip().map(|tip| tip.position));
-        loop {
-            let heard = self.peers.last_report(target).filter(|heard| heard.at >= since);
-            let followers = progress::read_status(&self.raft).followers;
-            let matched = followers.iter().find(|follower| follower.node == target);
-            let why = match heard {
-                None => "doesn't answer",
-                Some(heard) if heard.joining => {
-                    "began empty and hasn't caught up, so it can't be elected"
-                }
-                Some(heard) if heard.disk_full => "has a full disk",
-                Some(_) if matched.is_some_and(|follower| follower.matched >= goal) => {
-                    return Ok(());
-                }
-                Some(_) => "hasn't caught up",
-            };
-            if since.elapsed() > progress::FIT_PATIENCE {
-                return Err(why);
-            }
-            // Heartbeat replies raise no event, so poll.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    fn find_site(&self, name: &str) -> Result<NodeId, AdminError> {
+        let members = &self.config.members;
+        members.iter().find(|member| member.site == name).map(|member| member.node).ok_or_else(
+            || {
+                let sites: Vec<_> = members.iter().map(|member| member.site.as_str()).collect();
+                let sites = sites.join(", ");
+                AdminError::Invalid(format!("there is no site {name}; the sites are {sites}"))
+            },
+        )
     }
 
-    /// Whether a site leads, once there's a primary other than this one in the ended term.
-    async fn is_led_by(&self, site: NodeId, ended: u64) -> bool {
-        let mut lead = self.lead.clone();
-        let settled =
-            lead.wait_for(|lead| !matches!(*lead, Lead::Nowhere) && *lead != Lead::Here(ended));
-        let led = tokio::time::timeout(progress::HANDOVER_PATIENCE, settled).await;
-        matches!(led, Ok(Ok(lead)) if *lead == Lead::There(site))
+    fn refusal_error(&self, to: &str, refusal: HandoverRefusal) -> AdminError {
+        AdminError::Conflict(match refusal {
+            HandoverRefusal::NotPrimary(primary) => {
+                let primary =
+                    primary.map_or("the primary is unknown".into(), |node| self.site_of(node));
+                format!("this site isn't the primary ({primary}): ask there")
+            }
+            HandoverRefusal::AlreadyPrimary => format!("{to} is the primary already"),
+            HandoverRefusal::Ineligible(why) => format!("{to} {why}; nothing was done"),
+        })
     }
 }
 
-/// Entries of a journal, in the form that's shown. Reads files: never call it on a thread that
-/// serves others.
+fn failure_error(to: &str, failure: HandoverFailure) -> AdminError {
+    match failure {
+        HandoverFailure::EngineStopped(why) => AdminError::Failed(why),
+        HandoverFailure::NotCommitted => AdminError::Unknown(format!(
+            "{to} hasn't committed within {} s; see `evenkeel admin status`",
+            COMMIT_WITHIN.as_secs()
+        )),
+        HandoverFailure::OtherPrimary { term } => AdminError::Unknown(format!(
+            "term {term} has begun, and its primary isn't {to}: see `status`"
+        )),
+    }
+}
+
+/// The journal's entries for an operator. It reads files, so it must not run on the runtime's
+/// thread.
 fn read_entries(
     journal: &Journal,
     from: Option<u64>,

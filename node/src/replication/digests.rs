@@ -1,7 +1,9 @@
-//! Do all copies hold the same? The primary compares digests with its peers, and whoever differs from a majority stops.
+//! Compares the states of all sites: the primary asks its peers for their digests, and a site that
+//! differs from a majority stops.
 //!
-//! The chain proves that the copies have the same entries; this proves that they made the same of them. A difference is a
-//! bug or broken memory: it's never repaired here, only said, and contained.
+//! The chain proves that the copies have the same entries; equal digests prove that applying them
+//! had the same effect. A difference is a bug or broken memory. It's never repaired here, only
+//! reported and contained.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +14,7 @@ use evenkeel_wire::{
 };
 use tokio::sync::watch;
 
-use super::peers::{book::Peers, network::PeerClient};
+use super::peers::{lane_client::LaneClient, transport::PeerTransport};
 use crate::{metrics::Metrics, road::Lead, state::AppliedState};
 
 /// How often digests are compared.
@@ -20,12 +22,12 @@ const PACE: Duration = Duration::from_secs(2);
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a peer that has no digest of that position answers with: no state hashes to it.
+/// The answer of a peer without a digest of that position: no state hashes to it.
 const NO_DIGEST: [u8; 32] = [0; 32];
 
 /// The primary's side.
 pub struct DigestComparison {
-    pub peers: Arc<Peers>,
+    pub transport: Arc<dyn PeerTransport>,
     pub state: Arc<AppliedState>,
     pub lead: watch::Receiver<Lead>,
     pub others: Vec<NodeId>,
@@ -33,12 +35,12 @@ pub struct DigestComparison {
 }
 
 impl DigestComparison {
-    /// Compares for as long as the engine runs.
+    /// Runs until the engine stops.
     pub async fn run(self) {
-        let mut clients: Vec<PeerClient> = self
+        let mut clients: Vec<LaneClient> = self
             .others
             .iter()
-            .map(|node| PeerClient::new(self.peers.clone(), *node, Lane::Control))
+            .map(|node| LaneClient::new(self.transport.clone(), *node, Lane::Control))
             .collect();
         let mut pace = tokio::time::interval(PACE);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -48,7 +50,7 @@ impl DigestComparison {
             if !matches!(*self.lead.borrow(), Lead::Here(_)) {
                 continue;
             }
-            // Not the newest: followers apply a moment later.
+            // The last but one: followers apply the newest entries a moment later.
             let digests = self.state.digests();
             let Some((position, digest)) = digests.iter().rev().nth(1).copied() else { continue };
             if compared != Some(position) {
@@ -58,7 +60,7 @@ impl DigestComparison {
         }
     }
 
-    async fn compare(&self, clients: &mut [PeerClient], position: u64, digest: [u8; 32]) {
+    async fn compare(&self, clients: &mut [LaneClient], position: u64, digest: [u8; 32]) {
         let notice = DigestNotice { position, link: [0; 32], digest };
         let mut answers = Vec::new();
         for client in &mut *clients {
@@ -83,32 +85,34 @@ impl DigestComparison {
             )),
             BrokenCopy::Differing => {
                 for at in verdict.differing {
-                    let word = frame::encode_whole(peer::DIGEST_AGREED, &notice);
-                    let _it_may_be_gone = clients[at].request_reply(word, peer::DIGEST, PATIENCE).await;
+                    let agreed = frame::encode_whole(peer::DIGEST_AGREED, &notice);
+                    let _it_may_be_gone =
+                        clients[at].request_reply(agreed, peer::DIGEST, PATIENCE).await;
                 }
             }
         }
     }
 }
 
-/// What the digests of all sites at one position say.
+/// The result of comparing all sites' digests at one position.
 #[derive(Debug, PartialEq, Eq)]
 struct DigestVerdict {
-    /// The others that differ from this site, by their place.
+    /// The other sites that differ from this one, by their index.
     differing: Vec<usize>,
     broken: BrokenCopy,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum BrokenCopy {
-    /// No majority says one thing.
+    /// No majority has the same digest.
     Unknown,
-    /// Those that differ: a majority has this site's digest.
+    /// The sites that differ: a majority has this site's digest.
     Differing,
     This,
 }
 
-/// Judges this site's digest by the others'. Who has none or didn't answer says nothing.
+/// Compares this site's digest with the others'. A site without one, or without an answer, counts
+/// for neither side.
 fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> DigestVerdict {
     let members = others.len() + 1;
     let majority = members / 2 + 1;
@@ -126,7 +130,8 @@ fn judge(own: &[u8; 32], others: &[[u8; 32]]) -> DigestVerdict {
     DigestVerdict { differing, broken }
 }
 
-/// A peer's side: answers with its own digest of that position. `agreed`: a majority has the one in the notice.
+/// A peer's side: returns its own digest of that position. `agreed`: a majority has the digest in
+/// the notice.
 pub fn answer(state: &AppliedState, notice: &DigestNotice, agreed: bool) -> DigestNotice {
     let own = state.digests().into_iter().find(|(position, _)| *position == notice.position);
     let digest = own.map_or(NO_DIGEST, |(_, digest)| digest);
@@ -166,13 +171,13 @@ mod tests {
     const THIRD: [u8; 32] = [3; 32];
 
     #[test]
-    fn only_a_majority_says_who_is_broken() {
+    fn only_a_majority_decides_which_copy_is_broken() {
         for (others, differing, broken) in [
             (&[OWN, OWN][..], &[][..], BrokenCopy::Differing),
             (&[OWN, OTHER], &[1], BrokenCopy::Differing),
             (&[OTHER, OWN], &[0], BrokenCopy::Differing),
             (&[OTHER, OTHER], &[0, 1], BrokenCopy::This),
-            // Two that differ from this one and from each other: something is badly wrong, and nobody knows where.
+            // Two that differ from this one and from each other: no site can be trusted.
             (&[OTHER, THIRD], &[0, 1], BrokenCopy::This),
             (&[OTHER, NO_DIGEST], &[0], BrokenCopy::Unknown),
             (&[NO_DIGEST, NO_DIGEST], &[], BrokenCopy::Unknown),
@@ -224,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_a_majority_differs_from_stops_and_says_so() {
+    fn a_site_that_differs_from_a_majority_stops_and_reports_it() {
         let state = state();
         let (position, own) = state.digests()[0];
         let notice = |position, digest| DigestNotice { position, link: [0; 32], digest };
         let asked = |notice, agreed| answer(&state, &notice, agreed).digest;
         assert_eq!(asked(notice(position, own), true), own);
-        assert_eq!(asked(notice(position, OTHER), false), own, "one site's word is no verdict");
+        assert_eq!(asked(notice(position, OTHER), false), own, "one site isn't a majority");
         assert_eq!(
             asked(notice(position + 1, OTHER), true),
             NO_DIGEST,

@@ -1,7 +1,9 @@
-//! A follower's exit of the road: requests go to the primary over one lane, and come back as its replies.
+//! A follower's exit of the road: sends requests to the primary over one lane, and delivers its
+//! replies.
 //!
-//! When the lane breaks, whatever was on it may have been decided: it goes back to the road, marked as such. Neither a dial nor a
-//! primary that takes no more keeps a request beyond its deadline.
+//! When the lane breaks, requests without a reply may have been decided: they go back to the road,
+//! marked as proposed. Neither a slow dial nor a primary that accepts no more data holds a request
+//! beyond its deadline. It never decides a request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,13 +34,13 @@ use crate::{
     road::{DecidedEntry, Lead, Reply, Request, Road, RoadExit, Ticket},
 };
 
-/// Where tickets for the primary are handed in.
+/// Accepts tickets for the primary.
 pub struct FollowerExit {
     tickets: mpsc::Sender<Ticket>,
 }
 
 impl FollowerExit {
-    /// The exit, and what the forwarder takes from.
+    /// The exit, and the receiving end for the forwarder.
     pub fn new() -> (Self, mpsc::Receiver<Ticket>) {
         let (tickets, waiting) = mpsc::channel(FORWARDS_MAX);
         (Self { tickets }, waiting)
@@ -51,14 +53,14 @@ impl RoadExit for FollowerExit {
     }
 }
 
-/// A request at the primary.
+/// A request that was sent and isn't answered.
 struct Outstanding {
     ticket: Ticket,
     /// Whether an earlier attempt may have reached a journal.
     proposed_before: bool,
 }
 
-/// Carries tickets to whoever is the primary.
+/// Sends tickets to the current primary.
 pub struct Forwarder {
     transport: Arc<dyn PeerTransport>,
     road: Arc<Road>,
@@ -66,7 +68,7 @@ pub struct Forwarder {
     waiting: mpsc::Receiver<Ticket>,
     lane: Option<(NodeId, LaneEnds)>,
     dial: Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
-    /// Waits for the dial.
+    /// Waiting for the dial.
     held: Vec<Ticket>,
     outstanding: BTreeMap<u64, Outstanding>,
     deadlines: BTreeSet<(Instant, u64)>,
@@ -152,7 +154,7 @@ impl Forwarder {
 
     async fn send(&mut self, tickets: Vec<Ticket>, tick: &mut Interval) {
         let Lead::There(primary) = *self.lead.borrow() else {
-            // The lead moved on between the road and here.
+            // The lead has changed since the road chose this exit.
             return tickets.into_iter().for_each(|ticket| self.road.enqueue_waiting(ticket));
         };
         if self.lane.as_ref().is_some_and(|(node, _)| *node != primary) {
@@ -167,7 +169,7 @@ impl Forwarder {
             let sending = timeout(Duration::from_secs(2), ends.out.send(frames.into()));
             futures_util::pin_mut!(sending);
             loop {
-                // While the primary takes no more, deadlines pass all the same.
+                // Requests expire even while the primary accepts no data.
                 tokio::select! {
                     biased;
                     sent = &mut sending => break sent,
@@ -184,7 +186,7 @@ impl Forwarder {
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.lane_lost(&error.to_string()),
-            Err(_) => self.lane_lost("the primary takes no more"),
+            Err(_) => self.lane_lost("the primary accepts no more data"),
         }
     }
 
@@ -201,7 +203,7 @@ impl Forwarder {
         self.dial = Some((primary, dial.boxed()));
     }
 
-    /// The tickets as frames; from here on they count as sent.
+    /// Encodes tickets as frames. From here on they count as sent.
     fn write_frames(&mut self, tickets: Vec<Ticket>) -> Vec<u8> {
         let mut frames = Vec::new();
         let now = Instant::now();
@@ -242,7 +244,7 @@ impl Forwarder {
         };
         self.deadlines.remove(&(ticket.deadline, number));
         match refusal_code(&reply) {
-            // This attempt certainly did nothing; an earlier one may have.
+            // This attempt did nothing; an earlier one may have.
             Some(code) if code != RefusalCode::OutcomeUnknown => {
                 ticket.proposed = proposed_before;
                 let later = code.says_nothing_was_done();
@@ -283,7 +285,7 @@ fn refusal_code(reply: &Reply) -> Option<RefusalCode> {
     if let Reply::Refused(refusal) = reply { Some(refusal.code) } else { None }
 }
 
-/// What the dial came to; for ever when there is none.
+/// The dial's result; waits for ever if there's no dial.
 async fn wait_for_dial(
     dial: &mut Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
 ) -> (NodeId, io::Result<LaneEnds>) {
@@ -293,7 +295,7 @@ async fn wait_for_dial(
     }
 }
 
-/// The next reply on the lane; for ever when there is none.
+/// The next reply on the lane; waits for ever if there's no lane.
 async fn receive(lane: &mut Option<(NodeId, LaneEnds)>) -> io::Result<Option<Frame>> {
     match lane {
         Some((_, ends)) => ends.inbound.receive().await,

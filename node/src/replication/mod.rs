@@ -1,10 +1,11 @@
-//! Replication: the journal's order is agreed with the peers before anything is applied. The only folder that names the engine.
+//! Replication: a majority agrees on the journal's order before anything is applied. The only
+//! folder that names the engine.
 //!
 //! ```text
-//! road ─▶ batcher ─▶ engine ─▶ log_store ─▶ journal        network ─▶ peers      serve ◀─ peers
+//! road ─▶ batcher ─▶ engine ─▶ log_store ─▶ journal      network ─▶ peers      peer_door ◀─ peers
 //!                       └────▶ state_machine ─▶ ledger ─▶ replies
 //! ```
-//! It never decides about money, and never changes a vote or the log but through the engine.
+//! It never decides about money, and only the engine changes votes and the log.
 
 pub mod digests;
 pub mod empty_copy;

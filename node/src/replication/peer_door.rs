@@ -1,6 +1,6 @@
-//! What peers say to this node: from frames on lanes to the engine, and its answers back.
+//! Serves peers' messages: decodes frames from lanes for the engine, and encodes its answers.
 //!
-//! It believes nothing that the certificate doesn't say: a vote in a message must be the sender's own.
+//! It never accepts a vote of another node than the one in the sender's certificate.
 
 use std::{
     collections::VecDeque,
@@ -13,22 +13,20 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
-    peer::{self, Admittance, AppendReply, AppendResult},
+    peer::{self, AppendReply, AppendResult},
 };
 use futures_util::{StreamExt, stream};
-use openraft::raft::{
-    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
-    TransferLeaderRequest, VoteRequest,
-};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
 use tokio::time::Instant;
 
 use super::{
     Raft, digests,
-    empty_copy::status::EmptyCopy,
+    empty_copy::EmptyCopies,
     engine::types::{
-        EngineTypes, LogId, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
+        EngineTypes, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
     },
+    leadership::handover::messages,
     peers::transport::LaneEnds,
 };
 use crate::state::freshness::Freshness;
@@ -36,14 +34,14 @@ use crate::{clock::Clock, state::AppliedState};
 
 type AppendRequest = AppendEntriesRequest<EngineTypes>;
 
-/// Hands what peers say to the engine. Clones share everything.
+/// Passes peers' messages to the engine. Clones share everything.
 #[derive(Clone)]
 pub struct PeerDoor {
     pub raft: Raft,
     pub journal: Journal,
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
-    pub empty_copy: Arc<EmptyCopy>,
+    pub empty_copies: Arc<EmptyCopies>,
     pub state: Arc<AppliedState>,
 }
 
@@ -52,7 +50,7 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
 }
 
 impl PeerDoor {
-    /// Answers heartbeats, votes and hand-overs of one peer until it ends the lane.
+    /// Answers one peer's heartbeats, votes, handovers and digests until it ends the lane.
     ///
     /// # Errors
     /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
@@ -67,13 +65,13 @@ impl PeerDoor {
     async fn handle_control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
         match frame.kind {
             peer::APPEND => match self.append_request(from, frame)? {
-                Ok((request, word)) => {
+                Ok((request, claim)) => {
                     let previous = request.prev_log_id;
                     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
                     let response =
                         self.raft.append_entries(request).await.map_err(io::Error::other)?;
                     let result = response.into_stream_result(previous, last);
-                    self.accept_claim(&word, &result);
+                    self.accept_claim(&claim, &result);
                     Ok(self.encode_append_result(result))
                 }
                 Err(mismatch) => Ok(self.encode_reply(mismatch)),
@@ -92,28 +90,28 @@ impl PeerDoor {
         }
     }
 
-    /// Takes the journal's live tail from one peer until it ends the lane or a record doesn't fit.
+    /// Accepts one peer's appends until it ends the lane or a record doesn't fit.
     ///
     /// # Errors
     /// As [`Self::serve_control`].
     pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
         let LaneEnds { mut out, inbound } = ends;
-        let trouble: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
-        let words: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
-        let (noted, spoken) = (trouble.clone(), words.clone());
+        let failure: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
+        let claims: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
+        let (failed, claimed) = (failure.clone(), claims.clone());
         let door = self.clone();
         let requests = stream::unfold(Some(inbound), move |inbound| {
-            let (door, noted, spoken) = (door.clone(), noted.clone(), spoken.clone());
+            let (door, failed, claimed) = (door.clone(), failed.clone(), claimed.clone());
             async move {
                 let mut inbound = inbound?;
                 let found = match inbound.receive().await {
                     Ok(Some(frame)) if frame.kind == peer::APPEND => {
                         match door.append_request(from, frame) {
-                            Ok(Ok((request, word))) => {
-                                spoken
+                            Ok(Ok((request, claim))) => {
+                                claimed
                                     .lock()
                                     .unwrap_or_else(PoisonError::into_inner)
-                                    .push_back(word);
+                                    .push_back(claim);
                                 return Some((request, Some(inbound)));
                             }
                             Ok(Err(mismatch)) => AppendFailure::Mismatch(mismatch),
@@ -127,7 +125,7 @@ impl PeerDoor {
                     Ok(None) => return None,
                     Err(error) => AppendFailure::Broken(error),
                 };
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                 None
             }
         });
@@ -135,14 +133,14 @@ impl PeerDoor {
         futures_util::pin_mut!(results);
         while let Some(result) = results.next().await {
             let result = result.map_err(io::Error::other)?;
-            let word = words.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            if let Some(word) = word {
-                self.accept_claim(&word, &result);
+            let claim = claims.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if let Some(claim) = claim {
+                self.accept_claim(&claim, &result);
             }
             out.send(self.encode_append_result(result).into()).await?;
         }
-        let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match trouble {
+        let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
             None => Ok(()),
             Some(AppendFailure::Broken(error)) => Err(error),
             Some(AppendFailure::Mismatch(result)) => {
@@ -151,7 +149,8 @@ impl PeerDoor {
         }
     }
 
-    /// The engine's request, or the verdict that our chain and the sender's differ.
+    /// The engine's request, or why its records aren't accepted: this copy isn't admitted, or its
+    /// chain and the sender's differ.
     fn append_request(
         &self,
         from: NodeId,
@@ -159,8 +158,8 @@ impl PeerDoor {
     ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
-        if let Some(unwelcome) = self.check_admittance(head.admittance)? {
-            return Ok(Err(unwelcome));
+        if let Err(copy) = self.empty_copies.check_admittance(head.admittance)? {
+            return Ok(Err(AppendResult::Unwelcome(copy)));
         }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.journal.tip_at(previous.position)?;
@@ -171,7 +170,7 @@ impl PeerDoor {
                     peer = from,
                     position = previous.position,
                     "this node's journal and the primary's differ at a position that both hold: \
-                     taking no more; run `evenkeel verify` on both"
+                     accepting no more records; run `evenkeel verify` on both"
                 );
                 return Ok(Err(AppendResult::LinkMismatch(previous)));
             }
@@ -197,34 +196,18 @@ impl PeerDoor {
             entries,
             leader_commit: committed,
         };
-        // Only a commit of its own term says that a primary knows of everything that was ever committed (Raft §5.4.2).
+        // Only a commit of its own term proves that a primary has everything that was ever
+        // committed (Raft §5.4.2).
         let proven = head.committed.filter(|id| id.term == head.vote.term);
-        let word = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
-        Ok(Ok((request, word)))
+        let claim = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
+        Ok(Ok((request, claim)))
     }
 
-    /// A deposed primary's word counts for nothing: only after the engine's verdict is it the primary's.
-    fn accept_claim(&self, word: &CommitClaim, verdict: &StreamAppendResult<EngineTypes>) {
+    /// Records a claim after the engine's verdict: a deposed primary's claims are ignored.
+    fn accept_claim(&self, claim: &CommitClaim, verdict: &StreamAppendResult<EngineTypes>) {
         if !matches!(verdict, Err(StreamAppendError::HigherVote(_))) {
-            self.freshness.record_contact(word.at, word.committed);
+            self.freshness.record_contact(claim.at, claim.committed);
         }
-    }
-
-    /// A copy that began empty takes nothing from a primary that hasn't proved itself to it.
-    fn check_admittance(&self, word: Option<Admittance>) -> io::Result<Option<AppendResult>> {
-        let Some(copy) = self.empty_copy.copy_number() else { return Ok(None) };
-        let silent = self.empty_copy.is_silent(Instant::now());
-        match word.filter(|word| word.copy == copy && !silent) {
-            None => return Ok(Some(AppendResult::Unwelcome(copy))),
-            Some(Admittance { founder: true, .. }) => {
-                tracing::info!(
-                    "this copy took part in the cluster's first election: it counts from now on"
-                );
-                self.empty_copy.mark_caught_up()?;
-            }
-            Some(_) => {}
-        }
-        Ok(None)
     }
 
     fn check_sender(&self, from: NodeId, vote: peer::PeerVote) -> io::Result<()> {
@@ -238,9 +221,8 @@ impl PeerDoor {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
         let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
-        let joining = self.empty_copy.copy_number();
-        // Whoever remembers everything doesn't elect one that may not.
-        if (request.joining && joining.is_none()) || self.empty_copy.is_silent(Instant::now()) {
+        let joining = self.empty_copies.copy_number();
+        if self.empty_copies.refuses_vote(request.joining) {
             let vote = peer::PeerVote { term: 0, node: 0, committed: false };
             let last = last.as_ref().map(log_id_to_wire);
             let reply = peer::VoteReply { vote, granted: false, last, joining };
@@ -269,25 +251,9 @@ impl PeerDoor {
     async fn handle_handover(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::HandoverRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.from)?;
-        let question = TransferLeaderRequest::new(
-            vote_from_wire(request.from),
-            request.to,
-            request.last.map(log_id_from_wire),
-        );
-        let reply =
-            match self.raft.handle_transfer_leader(question).await.map_err(io::Error::other)? {
-                Ok(()) => peer::HandoverReply::Accepted,
-                Err(TransferLeaderError::VoteChanged { expected, actual }) => {
-                    let (expected, actual) = (vote_to_wire(&expected), vote_to_wire(&actual));
-                    peer::HandoverReply::VoteChanged { expected, actual }
-                }
-                Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
-                    let to_wire = |id: Option<LogId>| id.as_ref().map(log_id_to_wire);
-                    let (expected, actual) = (to_wire(expected), to_wire(actual));
-                    peer::HandoverReply::LogNotFlushed { expected, actual }
-                }
-            };
-        Ok(frame::encode_whole(peer::TRANSFERRED, &reply))
+        let request = messages::request_from_wire(request);
+        let response = self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)?;
+        Ok(frame::encode_whole(peer::TRANSFERRED, &messages::reply_to_wire(response)))
     }
 
     fn encode_append_result(&self, result: StreamAppendResult<EngineTypes>) -> Vec<u8> {
@@ -304,18 +270,18 @@ impl PeerDoor {
 
     fn encode_reply(&self, result: AppendResult) -> Vec<u8> {
         let (clock, disk_full) = (self.clock.wall_micros(), self.journal.is_disk_full());
-        let joining = self.empty_copy.is_joining();
+        let joining = self.empty_copies.is_joining();
         frame::encode_whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }
 }
 
-/// What a sender said of the commitment, before it's known whether it's the primary still.
+/// A sender's claim of what is committed, before the engine has judged whether it's the primary.
 struct CommitClaim {
     at: Instant,
     committed: Option<u64>,
 }
 
-/// Why no more requests come from a lane.
+/// Why a lane yields no more requests.
 enum AppendFailure {
     Broken(io::Error),
     Mismatch(AppendResult),

@@ -1,22 +1,21 @@
-//! What the primary knows of its followers' progress, and handing over to one of them.
-
-use std::time::Duration;
+//! The engine's view of this node's role and, on the primary, of its followers' progress.
+//!
+//! It only reads.
 
 use evenkeel_wire::id::NodeId;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::time::Instant;
 
-use super::{Raft, peers::book::Peers};
+use super::Raft;
 
-/// One follower's progress, as the primary knows it.
+/// One follower's progress, on the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowerProgress {
     pub node: NodeId,
-    /// The newest position that it has durable.
+    /// Its newest durable position, as far as the primary can tell.
     pub matched: Option<u64>,
 }
 
-/// A moment of replication.
+/// Replication at one moment.
 #[derive(Clone, Debug)]
 pub struct ReplicationStatus {
     pub term: u64,
@@ -24,13 +23,13 @@ pub struct ReplicationStatus {
     pub is_candidate: bool,
     pub primary: Option<NodeId>,
     pub committed: Option<u64>,
-    /// Only the primary knows.
+    /// Empty unless this node is the primary.
     pub followers: Vec<FollowerProgress>,
-    /// The engine has stopped, and why.
+    /// Why the engine has stopped; `None` while it runs.
     pub stopped: Option<String>,
 }
 
-/// Looks at replication.
+/// Reads the engine's metrics.
 pub fn read_status(raft: &Raft) -> ReplicationStatus {
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
@@ -52,34 +51,7 @@ pub fn read_status(raft: &Raft) -> ReplicationStatus {
     }
 }
 
-/// The follower that a primary hands its role to: of those that answered just now, have room on their disks and can be elected,
-/// the one that has most.
-pub fn successor(raft: &Raft, peers: &Peers, now: Instant) -> Option<NodeId> {
-    let fit = |node| {
-        let heard = peers.last_report(node);
-        heard.is_some_and(|heard| {
-            let lately = now.saturating_duration_since(heard.at) < ANSWERED_LATELY;
-            lately && !heard.disk_full && !heard.joining
-        })
-    };
-    let followers = read_status(raft).followers;
-    let fit = followers.into_iter().filter(|follower| fit(follower.node));
-    fit.max_by_key(|follower| follower.matched).map(|follower| follower.node)
+/// The term that this node leads, if it leads one.
+pub fn led_term(raft: &Raft) -> Option<u64> {
+    raft.as_leader().ok().map(|leader| leader.term())
 }
-
-/// Asks a follower to take over. It does so when it has everything; nothing says so here: watch the lead.
-///
-/// # Errors
-/// When the engine has stopped.
-pub async fn hand_over(raft: &Raft, to: NodeId) -> Result<(), String> {
-    raft.trigger().transfer_leader(to).await.map_err(|error| error.to_string())
-}
-
-/// How long ago a follower may have answered that is to take over.
-const ANSWERED_LATELY: Duration = Duration::from_secs(1);
-
-/// How long a follower has to become fit to take over, once it's asked for.
-pub const FIT_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long a hand-over may take before it counts as failed.
-pub const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);

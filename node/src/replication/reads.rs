@@ -1,6 +1,7 @@
-//! Linearizable reads: all that wait share one question to the majority (Raft §6.4, ReadIndex), then read what is applied.
+//! Linearizable reads: all waiting reads share one round to the majority (Raft §6.4, ReadIndex),
+//! then read the applied state.
 //!
-//! Never by lease: a follower that restarted may vote inside it.
+//! It never reads by lease: a follower that restarted may vote before the lease ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Raft, peers::book::Peers, proposing::queue::Queue};
+use super::{Raft, peers::book::PeerBook, proposing::queue::Queue};
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
@@ -22,31 +23,31 @@ use crate::{
 pub struct PrimaryExit {
     queue: Arc<Queue>,
     journal: Journal,
-    peers: Arc<Peers>,
-    /// How many sites there are.
+    book: Arc<PeerBook>,
+    /// The number of sites.
     sites: usize,
     reads: mpsc::Sender<Ticket>,
 }
 
 impl PrimaryExit {
-    /// The exit, and what the reader takes from.
+    /// The exit, and the receiving end for [`serve`].
     pub fn new(
         queue: Arc<Queue>,
         journal: Journal,
-        peers: Arc<Peers>,
+        book: Arc<PeerBook>,
         sites: usize,
     ) -> (Self, mpsc::Receiver<Ticket>) {
         let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, journal, peers, sites, reads }, waiting)
+        (Self { queue, journal, book, sites, reads }, waiting)
     }
 
-    /// Why no new commands are taken, said while what is under way still has room.
+    /// Why new commands are refused. Commands in flight still have room.
     fn overload_reason(&self) -> Option<&'static str> {
         if self.journal.is_disk_full() {
             return Some("the primary's disk is full; nothing was done");
         }
-        // A follower has no say in what comes, and stops when it can't write it.
-        let with_room = self.sites.saturating_sub(self.peers.full_disks());
+        // A follower can't refuse records, and stops when it has no room for them.
+        let with_room = self.sites.saturating_sub(self.book.full_disks());
         (with_room <= self.sites / 2).then_some(
             "no majority of sites has room: a disk is full at the others; nothing was done",
         )
@@ -70,7 +71,7 @@ impl RoadExit for PrimaryExit {
     }
 }
 
-/// Reads that wait for the majority's answer to one question.
+/// Reads that wait for the majority's answer in one round.
 struct ReadRound {
     tickets: Vec<Ticket>,
     confirmed: BoxFuture<'static, bool>,
@@ -89,8 +90,8 @@ impl ReadRound {
     }
 }
 
-/// Answers reads until the road is gone. Those that come while a question is under way share the next one: it was asked
-/// before they came. No majority's silence keeps one beyond its deadline.
+/// Answers reads until the road is gone. Reads that arrive during a round share the next one: this
+/// round began before them. A silent majority never holds a read beyond its deadline.
 pub async fn serve(
     mut waiting: mpsc::Receiver<Ticket>,
     raft: Raft,
@@ -137,7 +138,7 @@ pub async fn serve(
     }
 }
 
-/// Whether the majority confirmed the round; for ever when there is none.
+/// Whether the majority confirmed the round; waits for ever if there's none.
 async fn wait_for_confirmation(round: &mut Option<ReadRound>) -> bool {
     match round {
         Some(round) => (&mut round.confirmed).await,

@@ -1,12 +1,15 @@
-//! A copy that began empty: it may have promised more than it remembers, so it counts for nothing until it has caught up.
+//! This node's copy, if it began empty: it may have promised more than it remembers, so it counts
+//! for nothing until it has caught up.
 //!
-//! A node whose disk was lost may have acknowledged records and given votes that are gone with the disk. So an empty data
-//! folder gets the file `joining` with a number drawn for this copy. While the file is there, the copy takes records only
-//! from a primary that has proved itself to it (`welcome`), and its vote counts only where everybody's copy is such a one
-//! (`votes`): in a cluster's first election, when nobody has promised anything yet.
+//! A node whose disk was lost may have acknowledged records and given votes that are gone with the
+//! disk. So an empty data folder gets the file `joining` with a number drawn for this copy. While
+//! the file exists, the copy takes records only from a primary that has proved itself to it
+//! (`admittance`), and its vote counts only where every copy began empty (`votes`): in a cluster's
+//! first election, when no site has promised anything yet.
 //!
-//! Whoever wins that election keeps the numbers of all who took part in the file `founders`: a copy that still shows one of
-//! them has forgotten nothing since. docs/decisions/0004 has the whole of it.
+//! The winner of that election keeps the numbers of all that took part in the file `founders`: a
+//! copy that still shows its number has forgotten nothing since. docs/decisions/0004 has the
+//! details.
 
 use std::{
     collections::BTreeMap,
@@ -26,22 +29,23 @@ use tokio::time::Instant;
 const MARKER: &str = "joining";
 const FOUNDERS: &str = "founders";
 const UNFINISHED: &str = "joining.new";
-/// A copy that has caught up has no number.
+/// The number of a copy that has caught up.
 const NO_NUMBER: u64 = 0;
 
-/// What kind of copy this is.
+/// The kind of this node's copy.
 pub struct EmptyCopy {
     disk: Arc<dyn Disk>,
     data: PathBuf,
     copy: AtomicU64,
     founders: Mutex<BTreeMap<NodeId, u64>>,
-    /// A copy that began in this life is silent so long: what its predecessor said may still be on its way.
+    /// A copy that began in this life is silent until then: its predecessor's messages may still be
+    /// on their way.
     silent_until: Option<Instant>,
 }
 
 impl EmptyCopy {
-    /// Looks at the data folder. `empty`: its journal has no record. `drawn`: a random number, for a copy that has none.
-    /// `silence`: no candidacy lasts as long.
+    /// Reads the data folder. `empty`: its journal has no record. `drawn`: a random number, for a
+    /// copy that has none. `silence`: longer than any candidacy.
     ///
     /// # Errors
     /// When the files can't be read or written.
@@ -59,7 +63,7 @@ impl EmptyCopy {
             false => BTreeMap::new(),
         };
         let known = match is_there(MARKER) {
-            // Made by hand, it's empty: the number comes now.
+            // A marker made by hand is empty: its number is drawn below.
             true => number_of(&read(&*disk, &data.join(MARKER))?),
             false => None,
         };
@@ -71,7 +75,7 @@ impl EmptyCopy {
             silent_until: empty.then(|| Instant::now() + silence),
         };
         if known.is_none() && (empty || is_there(MARKER)) {
-            // Never the number that means none.
+            // Never NO_NUMBER.
             let copy = drawn.max(NO_NUMBER + 1);
             joining.write(MARKER, &format!("{copy:016x}\n"))?;
             joining.copy.store(copy, Ordering::Release);
@@ -89,18 +93,19 @@ impl EmptyCopy {
         self.copy_number().is_some()
     }
 
-    /// Whether the copy began so lately that it says nothing yet.
+    /// Whether the copy began so recently that it must stay silent.
     pub fn is_silent(&self, now: Instant) -> bool {
         self.is_joining() && self.silent_until.is_some_and(|until| now < until)
     }
 
-    /// Whether a site's copy is the one that took part in the first election, by the memory of whoever won it.
+    /// Whether a site's copy took part in the first election. Only its winner can tell.
     pub fn is_founder(&self, node: NodeId, copy: u64) -> bool {
         self.founders().get(&node) == Some(&copy)
     }
 
-    /// This copy won the first election, in which everybody began empty: keeps who they were, and counts from now on. It must
-    /// be on disk before anybody is told anything: a cluster that is killed here comes up again by these numbers.
+    /// This copy won the first election, in which all copies began empty: keeps the others'
+    /// numbers, and counts from now on. They must be on disk before anything is announced: a
+    /// cluster that is killed here recovers by these numbers.
     ///
     /// # Errors
     /// When the files can't be written.
@@ -112,7 +117,7 @@ impl EmptyCopy {
         self.mark_caught_up()
     }
 
-    /// The copy holds durably all that was committed: from now on it counts like any other.
+    /// The copy holds durably everything that was committed: it counts from now on.
     ///
     /// # Errors
     /// When the marker can't be removed durably.
@@ -125,7 +130,7 @@ impl EmptyCopy {
         Ok(())
     }
 
-    /// Whole or not at all.
+    /// Writes a whole file or none.
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let unfinished = self.data.join(UNFINISHED);
         match self.disk.remove(&unfinished) {
@@ -145,7 +150,7 @@ impl EmptyCopy {
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> io::Result<String> {
-    /// Nine members take less.
+    /// Nine members need less.
     const BYTES_MAX: usize = 4_096;
     let mut bytes = vec![0; BYTES_MAX];
     let count = disk.open(path)?.read_at(&mut bytes, 0)?;
@@ -157,7 +162,7 @@ fn number_of(text: &str) -> Option<u64> {
     u64::from_str_radix(text.trim_end(), 16).ok().filter(|copy| *copy != NO_NUMBER)
 }
 
-/// A line that can't be read names nobody: then that copy counts as one that has forgotten.
+/// A damaged line is skipped: that site's copy then counts as one that has forgotten.
 fn founders_of(text: &str) -> BTreeMap<NodeId, u64> {
     let founder = |line: &str| {
         let (node, copy) = line.split_once(' ')?;
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_won_the_first_election_knows_the_others_again() {
+    async fn the_winner_of_the_first_election_recognises_the_others() {
         let disk = disk();
         let first = open(&disk, true, 7);
         first.bootstrap(BTreeMap::from([(2, 0xabc), (3, u64::MAX)])).unwrap();

@@ -1,7 +1,8 @@
-//! Which votes count. A copy that began empty may have voted before and forgotten it, so its vote counts only where
-//! everybody began empty (the first election of a cluster), or where this node knows the copy from that election.
+//! Which votes count. A copy that began empty may have voted before and forgotten it, so its vote
+//! counts only where all copies began empty (a cluster's first election), or where this node
+//! recognises the copy from that election.
 //!
-//! It only holds votes back. Which of those that are left make a majority is the engine's affair.
+//! It only discards votes. Which of the others make a majority is the engine's decision.
 
 use std::{
     collections::BTreeMap,
@@ -11,15 +12,15 @@ use std::{
 use evenkeel_wire::{id::NodeId, peer::VoteReply};
 use tokio::sync::Notify;
 
-/// An election, or the question before it.
+/// An election, or the pre-vote before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poll {
     pub term: u64,
     pub pre_vote: bool,
 }
 
-/// What the others answered to this node's newest candidacies.
-pub struct Votes {
+/// The others' answers to this node's newest candidacies.
+pub(super) struct Votes {
     others: Vec<NodeId>,
     answers: Mutex<Answers>,
     changed: Notify,
@@ -32,45 +33,45 @@ struct Answers {
 
 struct PollAnswers {
     term: u64,
-    /// Who granted, with the number of a copy that began empty.
+    /// The sites that granted their votes, with the numbers of copies that began empty.
     granted: BTreeMap<NodeId, Option<u64>>,
 }
 
 impl Votes {
-    pub fn new(others: Vec<NodeId>) -> Self {
+    pub(super) fn new(others: Vec<NodeId>) -> Self {
         Self { others, answers: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Notes an answer.
-    pub fn record_reply(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
+    /// Records an answer.
+    pub(super) fn record_reply(&self, poll: Poll, from: NodeId, reply: &VoteReply) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked =
+        let newest =
             answers.polls.entry(poll.pre_vote).or_insert_with(|| PollAnswers::new(poll.term));
-        if asked.term < poll.term {
-            *asked = PollAnswers::new(poll.term);
+        if newest.term < poll.term {
+            *newest = PollAnswers::new(poll.term);
         }
-        if asked.term == poll.term {
+        if newest.term == poll.term {
             if reply.granted {
-                asked.granted.insert(from, reply.joining);
+                newest.granted.insert(from, reply.joining);
             } else if poll.pre_vote {
-                // Only a vote binds; what would have been granted once may be refused now.
-                asked.granted.remove(&from);
+                // Only a vote binds: a pre-vote that was granted once may be refused later.
+                newest.granted.remove(&from);
             }
         }
         drop(answers);
         self.changed.notify_waiters();
     }
 
-    /// The numbers of all others, when each of them granted and each began empty.
-    pub fn founders(&self, poll: Poll) -> Option<BTreeMap<NodeId, u64>> {
+    /// The numbers of all other copies, if each began empty and each granted its vote.
+    pub(super) fn founders(&self, poll: Poll) -> Option<BTreeMap<NodeId, u64>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = answers.polls.get(&poll.pre_vote).filter(|asked| asked.term == poll.term);
-        let copy = |node: &NodeId| Some((*node, (*asked?.granted.get(node)?)?));
+        let newest = answers.polls.get(&poll.pre_vote).filter(|newest| newest.term == poll.term);
+        let copy = |node: &NodeId| Some((*node, (*newest?.granted.get(node)?)?));
         self.others.iter().map(copy).collect()
     }
 
-    /// Waits until all others have granted and each of them began empty; for ever, if need be.
-    pub async fn wait_for_founders(&self, poll: Poll) {
+    /// Waits until [`Self::founders`] has a value; for ever if it never has.
+    pub(super) async fn wait_for_founders(&self, poll: Poll) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_election_takes_everybody() {
+    fn a_first_election_takes_all_sites() {
         let votes = Votes::new(vec![2, 3]);
         votes.record_reply(POLL, 2, &reply(true, Some(22)));
         assert_eq!(votes.founders(POLL), None, "one is missing");
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(votes.founders(Poll { pre_vote: true, ..POLL }), None, "only a vote is one");
 
         votes.record_reply(POLL, 3, &reply(true, None));
-        assert_eq!(votes.founders(POLL), None, "somebody remembers more");
+        assert_eq!(votes.founders(POLL), None, "one remembers more");
         votes.record_reply(Poll { term: 6, ..POLL }, 2, &reply(true, Some(22)));
         votes.record_reply(POLL, 3, &reply(true, Some(33)));
         assert_eq!(votes.founders(POLL), None, "an old answer comes too late");
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_have_been_granted_once_may_be_refused_now() {
+    fn a_pre_vote_that_was_granted_may_be_refused_later() {
         let votes = Votes::new(vec![2]);
         let poll = Poll { pre_vote: true, ..POLL };
         votes.record_reply(poll, 2, &reply(true, Some(22)));

@@ -1,6 +1,7 @@
-//! The engine's log is our journal: this translates, and knows nothing of files.
+//! The journal as the engine's log. It translates between the two and never touches files.
 //!
-//! It never purges: the journal is kept whole, and a request to purge stops the node loudly.
+//! It never purges: the journal is kept whole, and a request to purge is an error that stops the
+//! node.
 
 use std::{
     fmt::Debug,
@@ -22,7 +23,7 @@ use super::types::{
 };
 use crate::limits::{APPEND_BYTES_MAX, READ_BYTES_MAX};
 
-/// The journal as the engine sees it. Clones share everything.
+/// The engine's view of the journal. Clones share everything.
 #[derive(Clone)]
 pub struct LogStore {
     journal: Journal,
@@ -31,7 +32,7 @@ pub struct LogStore {
 }
 
 impl LogStore {
-    /// Over an open journal, with what it had saved of vote and commitment.
+    /// Over an open journal, with the vote and the committed position that were saved.
     pub fn new(journal: Journal, vote: Option<Vote>, committed: Option<LogId>) -> Self {
         Self { journal, vote: Arc::new(Mutex::new(vote)), committed }
     }
@@ -40,7 +41,7 @@ impl LogStore {
         *self.vote.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Entries from `start` on, at least one where there is one, about `bytes` at the most.
+    /// Entries from `start` on: about `bytes` at most, but at least one if there is any.
     fn entries(&self, start: u64, end: u64, bytes: usize) -> Result<Vec<EngineEntry>, io::Error> {
         let records = self.journal.read(start, end, bytes).map_err(io::Error::other)?;
         records.iter().map(entry).collect()
@@ -106,7 +107,7 @@ impl RaftLogReader<EngineTypes> for LogStore {
     where
         R: RangeBounds<u64> + Clone + Debug + Send,
     {
-        // In pieces, so that a node that is far behind doesn't hold all that it lacks in memory.
+        // In pieces: a peer that is far behind may need more entries than fit in memory.
         let (start, end) = bounds(&range);
         let pieces = stream::unfold((self.clone(), start), move |(store, next)| async move {
             if next >= end {
@@ -204,15 +205,13 @@ impl RaftLogStorage<EngineTypes> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        // Durable in the order of the queue: whatever is appended after it becomes durable after it.
+        // The queue keeps the order: later appends become durable after the truncation.
         self.journal
             .truncate_after(last.map(|id| id.index()), Box::new(|_| ()))
             .map_err(io::Error::other)
     }
 
     async fn purge(&mut self, id: LogId) -> Result<(), io::Error> {
-        Err(io::Error::other(format!(
-            "asked to purge the journal up to {id}: it is the truth and kept whole"
-        )))
+        Err(io::Error::other(format!("asked to purge the journal up to {id}: it's never purged")))
     }
 }

@@ -1,6 +1,7 @@
-//! Starts the engine with its settings, and everything that stands around it on the road.
+//! Starts the engine with its settings, and the tasks around it.
 //!
-//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote always.
+//! The settings and why: docs/decisions/0002. No snapshots, no purging, no lease reads, pre-vote
+//! always.
 
 pub mod log_store;
 #[cfg(evenkeel_simulation)]
@@ -23,17 +24,19 @@ use self::{
 use super::{
     Raft,
     digests::DigestComparison,
-    empty_copy::status::EmptyCopy,
+    empty_copy::{EmptyCopies, EmptyCopy},
     forwarder::{FollowerExit, Forwarder},
     leadership::{
-        handover::HandoverTrigger,
+        handover::Handover,
         lead::{LeadKeeper, LeadKeeperParts},
+        trigger::HandoverTrigger,
     },
     peer_door::PeerDoor,
     peers::{
-        book::{PeerTimes, Peers},
-        mute_gate::GateTimes,
-        network::Network,
+        book::PeerBook,
+        majority::Majority,
+        mute_gate::{GateTimes, MuteGate},
+        network::{Network, NetworkParts},
         transport::PeerTransport,
     },
     proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
@@ -58,7 +61,7 @@ pub struct ReplicationParts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
-    /// A random number: the name of this copy, should it begin empty.
+    /// A random number that identifies this copy if it begins empty.
     pub copy: u64,
     pub journal: Journal,
     pub vote: Option<Vote>,
@@ -78,27 +81,48 @@ impl ReplicationParts {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
 
-    /// What peers' lanes come to.
-    fn door(
-        &self,
-        raft: &Raft,
-        freshness: &Arc<Freshness>,
-        empty_copy: &Arc<EmptyCopy>,
-    ) -> PeerDoor {
+    fn peer_views(&self) -> Result<PeerViews, StartError> {
+        let (empty, others) = (self.journal.newest_tip().is_none(), self.others());
+        let silence = self.timing.election_max * 2;
+        let own = EmptyCopy::open(self.disk.clone(), &self.data, empty, self.copy, silence)
+            .map_err(StartError::EmptyCopy)?;
+        let majority = Arc::new(Majority::new(&others));
+        Ok(PeerViews {
+            book: Arc::new(PeerBook::new(self.clock.clone())),
+            gate: Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing))),
+            empty_copies: Arc::new(EmptyCopies::new(own, others, majority.clone())),
+            majority,
+        })
+    }
+
+    fn network(&self, views: &PeerViews) -> Network {
+        Network::new(NetworkParts {
+            transport: self.transport.clone(),
+            journal: self.journal.clone(),
+            gate: views.gate.clone(),
+            book: views.book.clone(),
+            empty_copies: views.empty_copies.clone(),
+            append_reply: (self.timing.election_max * 2).max(Duration::from_secs(1)),
+            redial: self.timing.heartbeat,
+        })
+    }
+
+    /// Serves the peers' lanes.
+    fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, views: &PeerViews) -> PeerDoor {
         PeerDoor {
             raft: raft.clone(),
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             freshness: freshness.clone(),
-            empty_copy: empty_copy.clone(),
+            empty_copies: views.empty_copies.clone(),
             state: self.state.clone(),
         }
     }
 
     /// Compares this site's digests with the others'.
-    fn comparison(&self, peers: &Arc<Peers>, lead: &watch::Receiver<Lead>) -> DigestComparison {
+    fn comparison(&self, lead: &watch::Receiver<Lead>) -> DigestComparison {
         DigestComparison {
-            peers: peers.clone(),
+            transport: self.transport.clone(),
             state: self.state.clone(),
             lead: lead.clone(),
             others: self.others(),
@@ -106,20 +130,31 @@ impl ReplicationParts {
         }
     }
 
-    /// Hands the primary role over when this site can't do its work.
-    fn handover_trigger(&self, raft: &Raft, peers: &Arc<Peers>) -> HandoverTrigger {
-        HandoverTrigger {
+    fn handover(&self, raft: &Raft, views: &PeerViews, lead: &watch::Receiver<Lead>) -> Handover {
+        Handover {
             raft: raft.clone(),
             journal: self.journal.clone(),
-            peers: peers.clone(),
+            state: self.state.clone(),
+            book: views.book.clone(),
+            lead: lead.clone(),
+        }
+    }
+
+    /// Hands the primary role over when this site can't do its work.
+    fn handover_trigger(&self, handover: &Handover, views: &PeerViews) -> HandoverTrigger {
+        HandoverTrigger {
+            handover: handover.clone(),
+            journal: self.journal.clone(),
+            gate: views.gate.clone(),
+            empty_copies: views.empty_copies.clone(),
             state: self.state.clone(),
             timeline: self.timeline.clone(),
         }
     }
 
-    fn stamps(&self, peers: &Arc<Peers>) -> Stamps {
+    fn stamps(&self, views: &PeerViews) -> Stamps {
         let (clock, state) = (self.clock.clone(), self.state.clone());
-        Stamps::new(clock, peers.clone(), state, self.members.len())
+        Stamps::new(clock, views.book.clone(), state, self.members.len())
     }
 
     fn keyring(&self, road: &Arc<Road>, freshness: &Arc<Freshness>) -> Arc<Keyring> {
@@ -129,16 +164,24 @@ impl ReplicationParts {
     }
 }
 
+/// This node's views of its peers. Each task gets only those that it needs.
+struct PeerViews {
+    book: Arc<PeerBook>,
+    majority: Arc<Majority>,
+    gate: Arc<MuteGate>,
+    empty_copies: Arc<EmptyCopies>,
+}
+
 /// Running replication.
 pub struct Replication {
     pub raft: Raft,
     pub road: Arc<Road>,
     pub keyring: Arc<Keyring>,
     pub queue: Arc<Queue>,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
     pub freshness: Arc<Freshness>,
-    pub empty_copy: Arc<EmptyCopy>,
     pub lead: watch::Receiver<Lead>,
+    pub handover: Handover,
     pub door: PeerDoor,
     tasks: JoinSet<()>,
 }
@@ -156,28 +199,16 @@ impl Replication {
     /// Starts the engine and its tasks on the runtime that this is called on.
     ///
     /// # Errors
-    /// When the engine refuses what the journal holds, or the data folder can't be written.
+    /// When the engine refuses the journal's contents, or the data folder can't be written.
     pub async fn start(parts: ReplicationParts) -> Result<Self, StartError> {
         let empty = parts.journal.newest_tip().is_none();
-        let silence = parts.timing.election_max * 2;
-        let empty_copy =
-            EmptyCopy::open(parts.disk.clone(), &parts.data, empty, parts.copy, silence);
-        let empty_copy = Arc::new(empty_copy.map_err(StartError::EmptyCopy)?);
-        if empty_copy.is_joining() {
+        let views = parts.peer_views()?;
+        if views.empty_copies.is_joining() {
             tracing::warn!(
                 "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
                  or all sites of a new cluster are up"
             );
         }
-        let times = peer_times(&parts.timing);
-        let peers = Arc::new(Peers::new(
-            parts.transport.clone(),
-            parts.journal.clone(),
-            parts.clock.clone(),
-            times,
-            empty_copy.clone(),
-            parts.others(),
-        ));
         let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
         let machine = StateMachine::new(
             parts.state.clone(),
@@ -188,47 +219,45 @@ impl Replication {
         );
         let engine = |why: String| StartError::Engine(why);
         let config = config(&parts.timing).validate().map_err(|error| engine(error.to_string()))?;
-        let network = Network::new(peers.clone());
+        let network = parts.network(&views);
         let raft = Raft::build(parts.node, Arc::new(config), network, store, machine)
             .await
             .map_err(|error| engine(error.to_string()))?;
-        peers.attach(raft.clone());
+        views.majority.attach(raft.clone());
         raft.run();
         if empty {
             bootstrap_membership(&raft, &parts.members).await.map_err(engine)?;
         }
-        Ok(Self::start_tasks(raft, parts, peers, empty_copy))
+        Ok(Self::start_tasks(raft, parts, views))
     }
 
-    fn start_tasks(
-        raft: Raft,
-        parts: ReplicationParts,
-        peers: Arc<Peers>,
-        empty_copy: Arc<EmptyCopy>,
-    ) -> Self {
+    fn start_tasks(raft: Raft, parts: ReplicationParts, views: PeerViews) -> Self {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
         let (here, reads) = PrimaryExit::new(
             queue.clone(),
             parts.journal.clone(),
-            peers.clone(),
+            views.book.clone(),
             parts.members.len(),
         );
         let (there, forwards) = FollowerExit::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
-        let stamps = parts.stamps(&peers);
+        let stamps = parts.stamps(&views);
         let keyring = parts.keyring(&road, &freshness);
-        let door = parts.door(&raft, &freshness, &empty_copy);
-        let comparison = parts.comparison(&peers, &lead);
-        let aside = parts.handover_trigger(&raft, &peers);
+        let door = parts.door(&raft, &freshness, &views);
+        let comparison = parts.comparison(&lead);
+        let handover = parts.handover(&raft, &views, &lead);
+        let trigger = parts.handover_trigger(&handover, &views);
         let keeper = LeadKeeper::new(LeadKeeperParts {
             raft: raft.clone(),
             journal: parts.journal.clone(),
             state: parts.state.clone(),
-            peers: peers.clone(),
+            book: views.book.clone(),
+            majority: views.majority,
+            gate: views.gate,
+            empty_copies: views.empty_copies,
             freshness: freshness.clone(),
-            empty_copy: empty_copy.clone(),
             timing: parts.timing,
             others: parts.others(),
             genesis: parts.genesis,
@@ -252,14 +281,25 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
-        tasks.spawn(aside.run());
+        tasks.spawn(trigger.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
         tasks.spawn(async move { attended.drain_waiting().await });
-        Self { raft, road, keyring, queue, peers, freshness, empty_copy, lead, door, tasks }
+        Self {
+            raft,
+            road,
+            keyring,
+            queue,
+            book: views.book,
+            freshness,
+            lead,
+            handover,
+            door,
+            tasks,
+        }
     }
 
     /// Stops the engine and every task. Nothing that was acknowledged depends on it.
@@ -269,28 +309,25 @@ impl Replication {
     }
 }
 
-/// The first membership of an empty journal. Every site writes the same record, so it doesn't matter whose election wins.
+/// The first membership of an empty journal. Every site writes the same record, so it doesn't
+/// matter whose election wins.
 async fn bootstrap_membership(raft: &Raft, members: &[NodeId]) -> Result<(), String> {
     let members: BTreeMap<NodeId, types::EngineNode> =
         members.iter().map(|node| (*node, types::EngineNode::default())).collect();
     match raft.initialize(members).await {
         Ok(()) => Ok(()),
-        // A peer was faster: its records are here already.
+        // A peer's records arrived first.
         Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn peer_times(timing: &Timing) -> PeerTimes {
+fn gate_times(timing: &Timing) -> GateTimes {
     let lease = timing.election_max;
-    PeerTimes {
-        gate: GateTimes {
-            lease: lease + timing.heartbeat * 2,
-            mute: lease + timing.election_max + timing.election_max / 2,
-            window: lease,
-        },
-        append_reply: (timing.election_max * 2).max(Duration::from_secs(1)),
-        redial: timing.heartbeat,
+    GateTimes {
+        lease: lease + timing.heartbeat * 2,
+        mute: lease + timing.election_max + timing.election_max / 2,
+        window: lease,
     }
 }
 

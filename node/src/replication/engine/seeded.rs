@@ -1,8 +1,8 @@
-//! Only in the simulation: the engine draws its random numbers from a seed that belongs to the task.
+//! Only in the simulation: each task has a seed, and the engine draws its random numbers from it.
 
 use openraft_rt::deterministic_rng::DeterministicRng;
 
-/// Runs a task, and all that the engine spawns inside it, on random numbers from this seed.
+/// Runs a task, and everything that the engine spawns in it, with random numbers from this seed.
 pub fn seeded<F: Future>(seed: u64, task: F) -> impl Future<Output = F::Output> {
     DeterministicRng::<openraft::impls::TokioRuntime>::scope(seed, task)
 }

@@ -1,4 +1,6 @@
-//! Applies committed entries to the ledger, in order, and says so. All state lives in the ledger; this only carries it there.
+//! Applies committed entries to the ledger, in order, and returns their outcomes to the proposers.
+//!
+//! It holds no state of its own, and never makes a snapshot.
 
 use std::{io, sync::Arc};
 
@@ -29,7 +31,7 @@ pub struct StateMachine {
 }
 
 impl StateMachine {
-    /// Over a ledger that has everything up to `applied`.
+    /// Over a ledger that has applied everything up to `applied`.
     pub fn new(
         state: Arc<AppliedState>,
         journal: Journal,
@@ -47,7 +49,7 @@ impl StateMachine {
             .tip_at(position)?
             .ok_or_else(|| io::Error::other(format!("the record at {position} is gone")))?;
         if tip.term != term_of(&entry.log_id) {
-            // Applying it would move money that nobody agreed on.
+            // Applying it would move money without a majority's agreement.
             return Err(io::Error::other(format!(
                 "the engine gave an entry of term {} to apply at {position}, the journal's is of term {}",
                 term_of(&entry.log_id),
@@ -71,9 +73,9 @@ impl StateMachine {
             }
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
-                let place = LogPosition { term: head.term, position };
+                let applied = LogPosition { term: head.term, position };
                 self.state.skip_entry(&head).map_err(io::Error::other)?;
-                self.state.set_membership(place, encode_membership(members));
+                self.state.set_membership(applied, encode_membership(members));
                 self.metrics.count_empty_entry();
                 None
             }
@@ -131,7 +133,7 @@ impl RaftStateMachine<EngineTypes> for StateMachine {
     }
 }
 
-/// The journal is kept whole, so there is nothing that a snapshot could be for.
+/// The journal is kept whole, so snapshots have no use.
 pub struct NoSnapshots;
 
 fn no_snapshots() -> io::Error {

@@ -1,4 +1,5 @@
-//! The engine's types, made of ours: what an entry carries, and how votes and records translate to and from the wire and the journal.
+//! The engine's types in terms of ours: an entry's contents, and the translation of votes and
+//! records to and from the wire and the journal.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -8,17 +9,18 @@ use evenkeel_storage as storage;
 use evenkeel_wire::{codec, peer};
 use openraft::{EntryPayload, Membership, impls::leader_id_std, vote::RaftLeaderId};
 
-/// What the engine is told of a node; addresses are each node's own affair and stand in its node.toml.
+/// The engine's data of a node: none. Addresses are in each node's own node.toml.
 pub type EngineNode = openraft::impls::EmptyNode;
 
-/// Commands on their way through the engine: one journal entry's body.
+/// One journal entry's commands, as the engine carries them.
 #[derive(Clone)]
 pub struct CommandBatch {
     /// When the primary made the entry, microseconds since the Unix epoch.
     pub time: u64,
-    /// The body, as it's hashed, stored and sent.
+    /// The bytes that are hashed, stored and sent.
     pub body: Bytes,
-    /// What the sender says the link in front of this entry is; only on a follower, only on the first entry of a message.
+    /// The link of the entry before this one, according to the sender. Only on a follower, for the
+    /// first entry of a message.
     pub expected_link: Option<[u8; 32]>,
 }
 
@@ -120,7 +122,7 @@ pub fn vote_from_storage(vote: storage::vote::StoredVote) -> Vote {
     vote_from_wire(peer::PeerVote { term: vote.term, node: vote.node, committed: vote.committed })
 }
 
-/// What the journal and the wire hold of an entry: its time, kind and payload.
+/// The parts of an entry that the journal and the wire hold: time, kind and payload.
 pub fn entry_parts(entry: &EngineEntry) -> (u64, u8, Bytes) {
     match &entry.payload {
         EntryPayload::Blank => (0, record_kind::BLANK, Bytes::new()),
@@ -131,16 +133,16 @@ pub fn entry_parts(entry: &EngineEntry) -> (u64, u8, Bytes) {
     }
 }
 
-/// Why a record is no entry.
+/// Why a record can't be made an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
-    #[error("the record at position {position} is of kind {kind}, which this program doesn't know")]
+    #[error("the record at position {position} is of the unknown kind {kind}")]
     Kind { position: u64, kind: u8 },
     #[error("the membership at position {position} can't be read: {why}")]
     Membership { position: u64, why: String },
 }
 
-/// The entry that a record or a peer's message holds.
+/// The entry of a record or of a peer's message.
 pub fn entry_from_parts(
     id: LogId,
     time: u64,
@@ -162,10 +164,10 @@ pub fn entry_from_parts(
     Ok(EngineEntry { log_id: id, payload })
 }
 
-/// Voters as configurations (two while they change), then all nodes; as the journal holds them.
+/// As the journal holds it: voters as configurations (two during a change), then all nodes.
 type MembershipOnDisk = (Vec<Vec<u64>>, Vec<u64>);
 
-/// The members that a record of a membership holds.
+/// The membership in a record's payload.
 pub fn membership_from_payload(id: LogId, payload: &[u8]) -> Option<StoredMembership> {
     decode_membership(payload).ok().map(|members| StoredMembership::new(Some(id), members))
 }

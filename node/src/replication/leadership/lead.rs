@@ -1,6 +1,8 @@
-//! Watches who leads: tells the road, founds the ledger, notes what an operator must know.
+//! Watches which node leads: directs the road, bootstraps the ledger, and records the changes that
+//! matter to an operator.
 //!
-//! A node calls itself primary only while a majority answers it and its ledger has everything of earlier terms.
+//! A node never calls itself primary unless a majority answers it and its ledger has applied
+//! everything of earlier terms.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -30,21 +32,23 @@ use crate::{
 use crate::{
     replication::{
         Raft,
-        empty_copy::{status::EmptyCopy, votes::Poll},
+        empty_copy::{BootstrapError, EmptyCopies},
         engine::types::CommandBatch,
-        peers::book::Peers,
+        peers::{book::PeerBook, majority::Majority, mute_gate::MuteGate},
     },
     state::freshness::Freshness,
 };
 
-/// What leading depends on.
+/// Everything that the keeper of the lead needs.
 pub struct LeadKeeperParts {
     pub raft: Raft,
     pub journal: Journal,
     pub state: Arc<AppliedState>,
-    pub peers: Arc<Peers>,
+    pub book: Arc<PeerBook>,
+    pub majority: Arc<Majority>,
+    pub gate: Arc<MuteGate>,
+    pub empty_copies: Arc<EmptyCopies>,
     pub freshness: Arc<Freshness>,
-    pub empty_copy: Arc<EmptyCopy>,
     pub timing: Timing,
     pub genesis: Genesis,
     pub clock: Arc<dyn Clock>,
@@ -52,21 +56,21 @@ pub struct LeadKeeperParts {
     pub lead: watch::Sender<Lead>,
     pub others: Vec<NodeId>,
     pub metrics: Arc<Metrics>,
-    /// The newest term that this node had heard of before it stopped.
+    /// The newest term before this start.
     pub term: u64,
 }
 
-/// Keeps [`Lead`] true.
+/// Keeps [`Lead`] up to date.
 pub struct LeadKeeper {
     parts: LeadKeeperParts,
-    /// The last primary that was announced, and its term.
+    /// The last announced primary, and its term.
     announced: Option<(u64, u64)>,
     /// The peers that don't answer this primary.
     lost: BTreeSet<NodeId>,
     primary_since: Option<Instant>,
-    /// The newest term that was counted.
+    /// The newest counted term.
     term: u64,
-    /// Somebody led since the start, and nobody does.
+    /// A primary was lost, and there's no new one yet.
     leaderless: bool,
 }
 
@@ -94,7 +98,7 @@ impl LeadKeeper {
             let now = Instant::now();
             self.count_elections();
             self.check_empty_copy();
-            self.parts.peers.admit_copies();
+            self.parts.empty_copies.admit();
             let lead = self.determine_lead(now).await;
             let before = *self.parts.lead.borrow();
             if before != lead {
@@ -115,10 +119,10 @@ impl LeadKeeper {
         let patience = self.parts.timing.election_max + self.parts.timing.heartbeat * 2;
         if let Ok(leader) = self.parts.raft.as_leader() {
             let term = leader.term();
-            if self.parts.empty_copy.is_joining() || self.parts.peers.is_silent(now) {
+            if self.parts.empty_copies.is_joining() || self.parts.gate.is_silent(now) {
                 return Lead::Nowhere;
             }
-            let answered = self.parts.peers.majority_answered(now);
+            let answered = self.parts.majority.answered_at(now);
             let answered = answered.filter(|at| now.saturating_duration_since(*at) <= patience);
             let caught_up = self.parts.state.applied_term() == Some(term);
             if caught_up && !self.parts.state.is_bootstrapped() {
@@ -148,7 +152,8 @@ impl LeadKeeper {
         }
     }
 
-    /// The first command of a cluster's journal, proposed by its first primary. Should two do it, the second changes nothing.
+    /// Proposes the first command of a cluster's journal. If two primaries do it, the second
+    /// command changes nothing.
     async fn bootstrap_ledger(&self) {
         let time = self.parts.clock.wall_micros();
         let mut genesis = self.parts.genesis.clone();
@@ -159,23 +164,23 @@ impl LeadKeeper {
         let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };
         let written = timeout(Duration::from_secs(5), self.parts.raft.client_write(batch)).await;
         match written {
-            Ok(Ok(_)) => tracing::info!("founded the ledger"),
-            Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't founded yet"),
-            Err(_) => tracing::warn!("the ledger isn't founded yet: no majority within 5 s"),
+            Ok(Ok(_)) => tracing::info!("bootstrapped the ledger"),
+            Ok(Err(error)) => tracing::warn!(%error, "the ledger isn't bootstrapped yet"),
+            Err(_) => tracing::warn!("the ledger isn't bootstrapped yet: no majority within 5 s"),
         }
     }
 
     /// A copy that began empty counts for nothing until it has caught up.
     fn check_empty_copy(&mut self) {
-        if !self.parts.empty_copy.is_joining() {
+        if !self.parts.empty_copies.is_joining() {
             return;
         }
-        if let Some(term) = self.parts.peers.led_term() {
+        if let Some(term) = self.parts.majority.led_term() {
             return self.bootstrap_cluster(term);
         }
         let durable = self.parts.journal.durable_position().min(self.parts.state.position());
         if self.parts.freshness.has_caught_up(durable) {
-            match self.parts.empty_copy.mark_caught_up() {
+            match self.parts.empty_copies.mark_caught_up() {
                 Ok(()) => {
                     tracing::info!(
                         position = durable,
@@ -188,18 +193,21 @@ impl LeadKeeper {
         }
     }
 
-    /// All copies began empty, and all of them elected this one. Before anybody hears of it, it's on disk who they were.
+    /// All copies began empty, and all sites elected this one. Their numbers must be on disk before
+    /// anything is announced.
     fn bootstrap_cluster(&self, term: u64) {
-        let Some(others) = self.parts.peers.votes().founders(Poll { term, pre_vote: false }) else {
-            return tracing::error!(term, "elected although it began empty: not by all others");
-        };
-        let sites = others.len() + 1;
-        match self.parts.empty_copy.bootstrap(others) {
-            Ok(()) => {
+        match self.parts.empty_copies.bootstrap(term) {
+            Ok(others) => {
+                let sites = others + 1;
                 tracing::info!(term, sites, "the cluster's first election: every site took part");
                 self.record_event("first_election", json!({ "term": term, "sites": sites }));
             }
-            Err(error) => tracing::error!(%error, "can't keep who took part in the first election"),
+            Err(BootstrapError::NotAll) => {
+                tracing::error!(term, "elected although it began empty: not by all others");
+            }
+            Err(BootstrapError::Io(error)) => {
+                tracing::error!(%error, "can't record the sites that took part in the first election");
+            }
         }
     }
 
@@ -214,7 +222,7 @@ impl LeadKeeper {
         }
     }
 
-    /// A primary says which peer it has lost, and when it's back.
+    /// Reports each peer that stops answering this primary, and each that answers again.
     fn report_lost_peers(&mut self, now: Instant, patience: Duration) {
         let settled = self
             .primary_since
@@ -223,7 +231,7 @@ impl LeadKeeper {
             return;
         }
         for node in self.parts.others.clone() {
-            let heard = self.parts.peers.last_report(node).map(|heard| heard.at);
+            let heard = self.parts.book.last_report(node).map(|heard| heard.at);
             let silent = heard.is_none_or(|at| now.saturating_duration_since(at) > patience * 2);
             if silent && self.lost.insert(node) {
                 tracing::warn!(peer = node, "lost a peer: it doesn't answer");
@@ -235,12 +243,12 @@ impl LeadKeeper {
         }
     }
 
-    /// Who was led and isn't any more is told once, and once when somebody leads again.
+    /// Reports once that no primary is left, and once that there's one again.
     fn report_lead_change(&mut self, before: Lead, lead: Lead) {
         match (before, lead) {
-            // Who steps aside, hands the role over or is outvoted says so elsewhere.
+            // A handover, a silenced primary and a lost election are reported elsewhere.
             (Lead::Here(term), Lead::Nowhere)
-                if self.parts.raft.is_leader() && !self.parts.peers.is_silent(Instant::now()) =>
+                if self.parts.raft.is_leader() && !self.parts.gate.is_silent(Instant::now()) =>
             {
                 self.leaderless = true;
                 tracing::warn!(term, "a majority doesn't answer: this site decides nothing");
@@ -248,7 +256,7 @@ impl LeadKeeper {
             }
             (Lead::There(node), Lead::Nowhere) => {
                 self.leaderless = true;
-                tracing::warn!(primary = node, "no primary is heard that a majority answers");
+                tracing::warn!(primary = node, "no primary with a majority is left");
                 self.record_event("primary_lost", json!({ "primary": node }));
             }
             (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {

@@ -1,5 +1,8 @@
-//! Who leads, and how the lead passes on.
+//! Which node leads, and how the primary role passes on.
+//!
+//! It never elects: the engine does.
 
 pub mod handover;
 pub mod lead;
+pub mod trigger;
 pub mod watchdog;

@@ -1,5 +1,5 @@
-//! Is the disk still with us? A primary keeps its lease while its disk hangs: heartbeats need none, and followers commit
-//! without it. So time is taken here.
+//! Measures how long the journal's disk has been hanging. Replication doesn't notice: heartbeats
+//! need no disk, and followers commit without the primary's, so it keeps its lease.
 //!
 //! It reads no clock and stops nothing: the caller brings the time and acts.
 
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the journal's writer is at, and since when.
+/// The oldest pending job of the journal's writer, and since when it's the oldest.
 #[derive(Debug, Default)]
 pub struct Watchdog {
     at: Option<(u64, Instant)>,
 }
 
 impl Watchdog {
-    /// For how long the same piece of work has been the oldest one that isn't done; `undone` is its number.
-    pub fn measure_hang(&mut self, undone: Option<u64>, now: Instant) -> Duration {
-        let Some(number) = undone else {
+    /// For how long the same job has been the oldest pending one; `pending` is its number.
+    pub fn measure_hang(&mut self, pending: Option<u64>, now: Instant) -> Duration {
+        let Some(number) = pending else {
             self.at = None;
             return Duration::ZERO;
         };
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_goes_on_is_never_old_however_much_waits() {
+    async fn a_long_queue_that_moves_is_no_hang() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watchdog = Watchdog::default();

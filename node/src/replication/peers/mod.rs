@@ -1,8 +1,11 @@
-//! The other sites: who they are, the lanes to and from them, and the gate that keeps a primary silent.
+//! The other sites: what they report, the lanes to and from them, and the gate that silences a
+//! primary without a majority.
 //!
-//! It never believes a vote that is not the sender's own.
+//! It never accepts a vote that isn't the sender's own.
 
 pub mod book;
+pub mod lane_client;
+pub mod majority;
 pub mod mute_gate;
 pub mod network;
 pub mod quic;

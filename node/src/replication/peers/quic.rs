@@ -1,7 +1,8 @@
-//! Lanes over QUIC: one connection per direction and pair of sites, dialled when first needed and again when it's lost.
+//! Lanes over QUIC: one connection per direction and pair of sites, dialled on first use and again
+//! after it was lost. It never looks into a frame.
 //!
-//! A restarted peer answers the packets of its former life with a stateless reset (RFC 9000 §10.3), which ends the stale
-//! connection at once.
+//! A restarted peer answers packets of its former connections with a stateless reset (RFC 9000
+//! §10.3), which ends a stale connection at once.
 
 use std::{
     collections::BTreeMap,
@@ -47,18 +48,18 @@ impl QuicTransport {
         self.open_links().get(&to).filter(|link| !link.is_closed()).cloned()
     }
 
-    /// The time that a datagram and its answer take, where a connection is open.
+    /// The round-trip time to a peer, if a connection is open.
     pub fn rtt(&self, to: NodeId) -> Option<Duration> {
         self.link(to).map(|link| link.round_trip_time())
     }
 
-    /// Sees to it that a connection is open, unless somebody is at it already.
+    /// Opens a connection, unless one is open or being dialled.
     ///
     /// # Errors
     /// When the peer doesn't answer.
     pub async fn ensure_connected(&self, to: NodeId) -> io::Result<()> {
-        let at_it = self.links.get(&to).is_none_or(|link| link.try_lock().is_err());
-        if at_it { Ok(()) } else { self.connect(to).await.map(drop) }
+        let dialling = self.links.get(&to).is_none_or(|link| link.try_lock().is_err());
+        if dialling { Ok(()) } else { self.connect(to).await.map(drop) }
     }
 
     async fn connect(&self, to: NodeId) -> io::Result<PeerLink> {
@@ -98,7 +99,7 @@ impl PeerTransport for QuicTransport {
     }
 }
 
-/// A lane's ends; the connection lives at least as long as they do.
+/// A lane's ends, which keep its connection alive.
 pub fn lane_ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
     LaneEnds {
         out: Box::new(QuicLaneOut { sender, _link: link }),

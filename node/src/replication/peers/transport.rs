@@ -1,5 +1,5 @@
-//! The seam between replication and the network: lanes of frames from node to node. QUIC behind it in production, a seeded
-//! network in the simulation. It never looks into a frame.
+//! The seam between replication and the network: lanes of frames from node to node. QUIC implements
+//! it in production, a seeded network in the simulation. It never looks into a frame.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 /// Opens lanes to peers.
 pub trait PeerTransport: Send + Sync + 'static {
-    /// A fresh lane: nothing of an earlier one is on it.
+    /// Opens a new lane, without any data of an earlier one.
     fn open(&self, to: NodeId, lane: Lane) -> BoxFuture<'_, io::Result<LaneEnds>>;
 }
 
@@ -19,14 +19,14 @@ pub struct LaneEnds {
     pub inbound: Box<dyn LaneIn>,
 }
 
-/// The direction to the peer.
+/// The sending direction.
 pub trait LaneOut: Send + Sync {
-    /// Sends whole frames, in order. Waits while the peer takes no more.
+    /// Sends whole frames, in order. Waits while the peer accepts no more data.
     fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>>;
 }
 
-/// The direction from the peer.
+/// The receiving direction.
 pub trait LaneIn: Send + Sync {
-    /// The next frame; `None` when the peer has ended the lane. Cancelling the future loses nothing.
+    /// The next frame; `None` after the peer has ended the lane. Safe to cancel: no data is lost.
     fn receive(&mut self) -> BoxFuture<'_, io::Result<Option<Frame>>>;
 }

@@ -1,7 +1,9 @@
-//! Gathers requests from all doors into entries: while a few entries are on their way to a majority, the next one fills.
+//! Gathers requests from all doors into entries: while a few entries are in flight, the next one
+//! fills.
 //!
-//! Nothing waits when the road is free. Everything that waits is bounded, and every request ends by its deadline. What nodes
-//! ask for is alone in its entry, and so is the ledger's upkeep, of which one entry is under way at a time.
+//! It never delays a request while fewer entries than the limit are in flight, and never keeps one
+//! beyond its deadline. A node's own request has an entry to itself. So does the ledger's upkeep,
+//! with one such entry in flight at a time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,7 +27,7 @@ use crate::{
     road::{DecidedEntry, Lead, Reply, Road},
 };
 
-/// An entry that is about to be proposed, and whose requests are in it: nobody's, when it's the ledger's upkeep.
+/// An entry that is about to be proposed, and its requests: none if it's the ledger's upkeep.
 struct NextEntry {
     time: u64,
     entry: EntryBuilder,
@@ -33,18 +35,18 @@ struct NextEntry {
     own: Option<NodeEntry>,
 }
 
-/// What a node's own entry is about.
+/// The purpose of a node's own entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NodeEntry {
-    /// The upkeep ends a day.
+    /// Upkeep ends the day.
     EndDay,
-    /// The upkeep releases holds.
+    /// Upkeep releases holds.
     Release,
-    /// A node asked to end the day, for its operator.
+    /// An operator ends the day.
     RequestedDay,
 }
 
-/// An entry that is under way.
+/// An entry in flight.
 struct InFlightEntry {
     requests: Vec<InFlightRequest>,
     since: Instant,
@@ -53,7 +55,7 @@ struct InFlightEntry {
 
 type PendingWrite = BoxFuture<'static, (u64, Option<ClientWriteResult<EngineTypes>>)>;
 
-/// Makes entries of what waits, for as long as this node is the primary.
+/// Makes entries of waiting requests while this node is the primary.
 pub struct Batcher {
     queue: Arc<Queue>,
     raft: Raft,
@@ -64,9 +66,9 @@ pub struct Batcher {
     in_flight: BTreeMap<u64, InFlightEntry>,
     pending_writes: FuturesUnordered<PendingWrite>,
     next_number: u64,
-    /// Flights that change what the upkeep knows.
+    /// The entries in flight whose outcomes the upkeep needs.
     node_entries: BTreeMap<u64, NodeEntry>,
-    /// The last term that this node led in.
+    /// The last term that this node led.
     term: Option<u64>,
     metrics: Arc<Metrics>,
 }
@@ -132,12 +134,13 @@ impl Batcher {
         }
     }
 
-    /// The entry that is to be made now, if any: upkeep first, so that a day ends before the first command of the next.
+    /// The next entry, if there's something to do: upkeep first, so that a day ends before the next
+    /// day's first command.
     fn next_entry(&mut self, queue: &Queue) -> Option<NextEntry> {
         let now = Instant::now();
         let free = self.allowed_chores();
-        let looks = (free.day || free.holds) && self.upkeep.is_read_due(now);
-        if queue.is_empty() && !looks {
+        let read_due = (free.day || free.holds) && self.upkeep.is_read_due(now);
+        if queue.is_empty() && !read_due {
             return None;
         }
         let time = self.stamps.next_time();
@@ -154,12 +157,13 @@ impl Batcher {
             return None;
         }
         let (entry, requests) = queue.fill()?;
-        // What a node asks for is alone in its entry.
+        // A node's own request is alone in its entry, so the first one decides.
         let ends_day = requests.first().is_some_and(InFlightRequest::ends_day);
         Some(NextEntry { time, entry, requests, own: ends_day.then_some(NodeEntry::RequestedDay) })
     }
 
-    /// What the upkeep may do: one of a kind at a time. A node may have asked for the end of a day, too.
+    /// The chores that may be proposed now: one of a kind at a time. An operator's end of a day
+    /// counts as one.
     fn allowed_chores(&self) -> AllowedChores {
         let ends_day = |own: &NodeEntry| matches!(own, NodeEntry::EndDay | NodeEntry::RequestedDay);
         AllowedChores {
@@ -192,38 +196,38 @@ impl Batcher {
     }
 
     fn finish_entry(&mut self, number: u64, result: Option<ClientWriteResult<EngineTypes>>) {
-        let Some(flight) = self.in_flight.remove(&number) else { return };
+        let Some(entry) = self.in_flight.remove(&number) else { return };
         let own = self.node_entries.remove(&number);
         self.metrics.set_in_flight(self.in_flight.len());
         match result {
             Some(Ok(response)) => {
-                self.metrics.observe_commit(flight.since.elapsed());
+                self.metrics.observe_commit(entry.since.elapsed());
                 let decided = response.data.expect("an entry of commands has outcomes");
                 if let Some(own) = own {
                     self.update_upkeep(own, &decided);
                 }
-                for InFlightRequest { ticket, first } in flight.requests {
+                for InFlightRequest { ticket, first } in entry.requests {
                     let Some(ticket) = ticket else { continue };
                     let end = first + request_size(&ticket).0;
                     ticket.reply(Reply::Decided(decided.clone(), first..end));
                 }
             }
             Some(Err(ClientWriteError::ForwardToLeader(_))) => {
-                self.handle_failure(flight, own, false)
+                self.handle_failure(entry, own, false)
             }
-            Some(Err(_)) | None => self.handle_failure(flight, own, true),
+            Some(Err(_)) | None => self.handle_failure(entry, own, true),
         }
     }
 
-    /// An entry got no outcome, so far as this node knows.
-    fn handle_failure(&mut self, flight: InFlightEntry, own: Option<NodeEntry>, proposed: bool) {
+    /// An entry has no outcome as far as this node can tell.
+    fn handle_failure(&mut self, entry: InFlightEntry, own: Option<NodeEntry>, proposed: bool) {
         if own == Some(NodeEntry::EndDay) {
             self.upkeep.marker_failed(Instant::now());
         }
-        self.retry_requests(flight, proposed);
+        self.retry_requests(entry, proposed);
     }
 
-    /// What a node's own entry came to may leave more to do.
+    /// Reports the outcome of a node's own entry to the upkeep: there may be more to do.
     fn update_upkeep(&mut self, own: NodeEntry, decided: &DecidedEntry) {
         let now = Instant::now();
         let worked = decided.answers.iter().any(|answer| {
@@ -236,9 +240,9 @@ impl Batcher {
         }
     }
 
-    /// Tries the requests of a flight again, wherever the primary is now.
-    fn retry_requests(&self, flight: InFlightEntry, proposed: bool) {
-        for mut ticket in flight.requests.into_iter().filter_map(|flying| flying.ticket) {
+    /// Returns an entry's requests to the road, which finds the primary.
+    fn retry_requests(&self, entry: InFlightEntry, proposed: bool) {
+        for mut ticket in entry.requests.into_iter().filter_map(|request| request.ticket) {
             ticket.proposed |= proposed;
             self.road.enqueue_waiting(ticket);
         }
@@ -246,20 +250,21 @@ impl Batcher {
 
     fn lead_changed(&mut self, lead: Lead) {
         if let Lead::Here(term) = lead {
-            // What was under way in an earlier term is decided by now, or never will be.
+            // Entries of an earlier term are decided by now, or never will be.
             if self.term.replace(term) != Some(term) {
                 self.node_entries.clear();
             }
-            // In front of everything that a new primary does stands what its predecessors left undone.
+            // A new primary first does the upkeep that its predecessors left.
             return self.upkeep.start_term(Instant::now());
         }
         for ticket in self.queue.take_all() {
             self.road.enqueue_waiting(ticket);
         }
-        // A primary that only lost sight of its majority keeps its entries under way: they may still commit.
+        // Without a majority's answers this node keeps its entries in flight: they may still
+        // commit.
         if matches!(lead, Lead::There(_)) {
-            for (_, flight) in std::mem::take(&mut self.in_flight) {
-                self.retry_requests(flight, true);
+            for (_, entry) in std::mem::take(&mut self.in_flight) {
+                self.retry_requests(entry, true);
             }
             self.pending_writes.clear();
             self.node_entries.clear();
@@ -278,15 +283,15 @@ impl Batcher {
                 );
             }
         }
-        for flight in self.in_flight.values_mut().filter(|flight| flight.next_deadline <= now) {
-            for flying in &mut flight.requests {
-                if flying.ticket.as_ref().is_some_and(|ticket| ticket.deadline <= now) {
-                    let mut ticket = flying.ticket.take().expect("looked at above");
+        for entry in self.in_flight.values_mut().filter(|entry| entry.next_deadline <= now) {
+            for request in &mut entry.requests {
+                if request.ticket.as_ref().is_some_and(|ticket| ticket.deadline <= now) {
+                    let mut ticket = request.ticket.take().expect("checked above");
                     ticket.proposed = true;
                     ticket.give_up("");
                 }
             }
-            flight.next_deadline = next_deadline(&flight.requests);
+            entry.next_deadline = next_deadline(&entry.requests);
         }
     }
 }
@@ -295,7 +300,7 @@ fn next_deadline(requests: &[InFlightRequest]) -> Instant {
     let far = Instant::now() + Duration::from_secs(3600);
     requests
         .iter()
-        .filter_map(|flying| flying.ticket.as_ref().map(|ticket| ticket.deadline))
+        .filter_map(|request| request.ticket.as_ref().map(|ticket| ticket.deadline))
         .min()
         .unwrap_or(far)
 }

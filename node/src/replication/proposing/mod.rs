@@ -1,6 +1,8 @@
-//! From what waits to entries: the queue, the batcher, the time of an entry, and what the ledger needs done when its time comes.
+//! From waiting requests to entries: the queue, the batcher, entries' timestamps, and the ledger's
+//! scheduled upkeep.
 //!
-//! It never delays a command while the road is free; the ledger judges upkeep again.
+//! It never delays a command while the road is free, and never decides one: the ledger does, and it
+//! judges upkeep again.
 
 pub mod batcher;
 pub mod queue;

@@ -1,4 +1,5 @@
-//! The queue in front of the journal: requests that wait for a place in an entry, bounded in number, commands and bytes.
+//! The queue in front of the journal: requests that wait for an entry, bounded in number, commands
+//! and bytes.
 //!
 //! It never reorders them, and never splits a request over two entries.
 
@@ -32,7 +33,7 @@ struct Waiting {
     bytes: usize,
 }
 
-/// Commands and bytes of a request.
+/// How many commands and bytes a request has.
 pub(crate) fn request_size(ticket: &Ticket) -> (usize, usize) {
     match &ticket.request {
         Request::Submit { count, commands, .. } => {
@@ -71,21 +72,22 @@ impl Queue {
         self.waiting().commands
     }
 
-    /// Comes back when somebody has come to wait.
+    /// Returns when a ticket has been queued.
     pub(crate) async fn wait_for_tickets(&self) {
         self.wake.notified().await;
     }
 
-    /// Whether nobody waits.
+    /// Whether no ticket waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting().tickets.is_empty()
     }
 
-    /// Takes as many as fit in one entry; `None` when nobody waits. What a node asks for is alone in its entry.
+    /// Takes as many requests as fit in one entry; `None` if none waits. A node's own request has
+    /// an entry to itself.
     pub(crate) fn fill(&self) -> Option<(EntryBuilder, Vec<InFlightRequest>)> {
         let mut waiting = self.waiting();
         let mut entry = EntryBuilder::new();
-        let mut flying = Vec::new();
+        let mut requests = Vec::new();
         let mut bytes_taken = 0;
         while let Some(ticket) = waiting.tickets.front() {
             let Request::Submit { count, atomic, commands } = &ticket.request else {
@@ -93,7 +95,7 @@ impl Queue {
             };
             let alone = ticket.caller.is_node();
             if !entry.fits(*count, commands.len())
-                || (alone && !flying.is_empty())
+                || (alone && !requests.is_empty())
                 || (bytes_taken > 0 && bytes_taken + commands.len() > ENTRY_BYTES_TARGET)
             {
                 break;
@@ -105,20 +107,20 @@ impl Queue {
             let (commands, bytes) = request_size(&ticket);
             waiting.commands -= commands;
             waiting.bytes -= bytes;
-            flying.push(InFlightRequest { ticket: Some(ticket), first });
+            requests.push(InFlightRequest { ticket: Some(ticket), first });
             if alone {
                 break;
             }
         }
-        (!flying.is_empty()).then_some((entry, flying))
+        (!requests.is_empty()).then_some((entry, requests))
     }
 
-    /// Takes everything that waits.
+    /// Takes all waiting tickets.
     pub(crate) fn take_all(&self) -> VecDeque<Ticket> {
         std::mem::take(&mut *self.waiting()).tickets
     }
 
-    /// Takes those whose deadline is over.
+    /// Takes the tickets whose deadlines have passed.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Ticket> {
         let mut waiting = self.waiting();
         if waiting.tickets.iter().all(|ticket| ticket.deadline > now) {
@@ -137,15 +139,16 @@ impl Queue {
     }
 }
 
-/// A request inside an entry that is under way. The ticket is gone when the deadline was first.
+/// A request in an entry in flight. It loses its ticket when its deadline passes before the
+/// outcome.
 pub(crate) struct InFlightRequest {
     pub(crate) ticket: Option<Ticket>,
-    /// Its first command's number in the entry.
+    /// The index of its first command in the entry.
     pub(crate) first: usize,
 }
 
 impl InFlightRequest {
-    /// Whether a node asked to end the day.
+    /// Whether it's a node's own request to end the day.
     pub(crate) fn ends_day(&self) -> bool {
         let Some(ticket) = self.ticket.as_ref().filter(|ticket| ticket.caller.is_node()) else {
             return false;
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_node_asks_for_is_alone_in_its_entry_and_keeps_its_turn() {
+    async fn a_nodes_own_request_is_alone_in_its_entry_and_keeps_its_turn() {
         let (node, client) = ((Caller::NODE, 10), (CLIENT, 10));
         let queue = filled(&[client, client, node, node, client]);
         let (nodes, clients) = (vec![NODES], vec![OPERATOR_KEY]);

@@ -1,20 +1,22 @@
-//! The time of an entry: never behind the journal's, and never far ahead of it on one clock's word.
+//! Entries' timestamps: never behind the journal's time, and never far ahead of it by one clock
+//! alone.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::replication::peers::book::Peers;
+use crate::replication::peers::book::PeerBook;
 use crate::{
     clock::Clock,
     limits::{CLOCK_TOLERANCE, TIME_STEP_MAX},
     state::AppliedState,
 };
 
-/// Stamps entries. A step above a minute is taken only when a majority's clocks agree with ours; else time stands still.
+/// Stamps entries. A step of more than a minute is taken only if a majority's clocks agree with
+/// ours; otherwise time stands still.
 pub struct Stamps {
     clock: Arc<dyn Clock>,
-    peers: Arc<Peers>,
+    book: Arc<PeerBook>,
     state: Arc<AppliedState>,
     members: usize,
     last: u64,
@@ -22,13 +24,13 @@ pub struct Stamps {
     standing_still: bool,
 }
 
-/// The clock's time when it was last taken for the ledger's, microseconds since the Unix epoch, and when that was by the clock that
-/// nobody sets. A ledger where nothing happens for an hour makes no step of an hour.
+/// The wall clock when its time was last used, in microseconds since the Unix epoch, and the
+/// monotonic clock at that moment. With both, an hour without entries is no step of an hour.
 #[derive(Clone, Copy, Debug, Default)]
 struct ClockReading(Option<(u64, Instant)>);
 
 impl ClockReading {
-    /// How far ahead of what was to be expected this clock is.
+    /// How far the wall clock is ahead of what the last entry and the monotonic clock predict.
     fn clock_step(self, last: u64, now: u64, at: Instant) -> Duration {
         let expected = self.0.map_or(0, |(wall, taken_at)| {
             let passed = at.saturating_duration_since(taken_at).as_micros();
@@ -41,15 +43,15 @@ impl ClockReading {
 impl Stamps {
     pub fn new(
         clock: Arc<dyn Clock>,
-        peers: Arc<Peers>,
+        book: Arc<PeerBook>,
         state: Arc<AppliedState>,
         members: usize,
     ) -> Self {
         let taken = ClockReading::default();
-        Self { clock, peers, state, members, last: 0, taken, standing_still: false }
+        Self { clock, book, state, members, last: 0, taken, standing_still: false }
     }
 
-    /// What the next entry's time would be now, microseconds since the Unix epoch.
+    /// The time of an entry made now, microseconds since the Unix epoch.
     pub fn next_time(&mut self) -> u64 {
         let last = self.last.max(self.state.ledger_time());
         let (now, at) = (self.clock.wall_micros(), Instant::now());
@@ -65,14 +67,14 @@ impl Stamps {
         }
     }
 
-    /// An entry is made with this time, as it was looked up: no later one is earlier.
+    /// Records that an entry has this time: no later entry gets an earlier one.
     pub fn record_time(&mut self, time: u64) {
         self.last = self.last.max(time);
     }
 
     fn majority_agrees(&self) -> bool {
         let age = Duration::from_secs(10);
-        let agreeing = self.peers.clocks_agreeing(Instant::now(), CLOCK_TOLERANCE, age);
+        let agreeing = self.book.clocks_agreeing(Instant::now(), CLOCK_TOLERANCE, age);
         agreeing + 1 > self.members / 2
     }
 

@@ -1,8 +1,9 @@
-//! What the ledger needs done when its time has come, although nobody asks for it: a business day ended at midnight, holds
-//! released whose time is up. The primary puts it into entries of their own, between those of clients.
+//! The ledger's scheduled upkeep: the business day ends at midnight, and expired holds are
+//! released. The primary proposes it in entries of their own, between those of clients.
 //!
-//! It only proposes. The ledger judges every one of these commands again, by the entry's time: a primary with a wrong list
-//! releases nothing, and a day that is over already isn't ended twice. It never moves money and never stops a command.
+//! It only proposes. The ledger judges each of these commands again, by the entry's time: a primary
+//! with a wrong list releases nothing, and a day that is over isn't ended twice. It never moves
+//! money and never stops a command.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +21,12 @@ use tokio::time::Instant;
 
 use crate::{clock::calendar, state::AppliedState};
 
-/// How often the ledger is looked at: several times within the second that a hold may outlive its time.
+/// How often the ledger is read: several times within the second that a hold may outlive its time.
 const READ_EVERY: Duration = Duration::from_millis(100);
-/// After what a marker that had no outcome is tried again.
+/// How long after a failed end-of-day marker it's proposed again.
 const MARKER_RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// What is to be done, in one entry.
+/// The upkeep of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chore {
     /// End the business day.
@@ -35,7 +36,7 @@ pub enum Chore {
 }
 
 impl Chore {
-    /// The entry that does it, and nothing else.
+    /// The entry for this chore alone.
     pub fn entry(&self) -> EntryBuilder {
         let commands: Vec<Command> = match self {
             Self::EndDay(marker) => vec![Command::CloseDay(*marker)],
@@ -54,23 +55,23 @@ impl Chore {
     }
 }
 
-/// What may be done: nothing of its kind is under way.
+/// The kinds of chores that may be proposed: none of that kind is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowedChores {
     pub day: bool,
     pub holds: bool,
 }
 
-/// Knows what is due.
+/// Finds the chores that are due.
 pub struct Upkeep {
     state: Arc<AppliedState>,
     journal: Journal,
     next_read: Instant,
-    /// The ledger's business day and when it's over, by its calendar. `None`: look.
+    /// The ledger's business day and when it ends, by its calendar. `None`: read it.
     day: Option<(BusinessDate, u64)>,
-    /// A day isn't ended before, because the ledger said no.
+    /// The ledger rejected the end of a day: it isn't proposed again before this time.
     day_patience: Option<Instant>,
-    /// A marker didn't get into the journal: until it's tried again, nothing else may.
+    /// A marker failed: before it's proposed again, at this time, nothing else is.
     owed: Option<Instant>,
     time_zone: Option<String>,
     holds: Vec<CommandId>,
@@ -90,7 +91,7 @@ impl Upkeep {
         }
     }
 
-    /// This node became primary: nothing is known any more.
+    /// This node became primary: forgets what was read in an earlier term.
     pub fn start_term(&mut self, now: Instant) {
         self.day = None;
         self.day_patience = None;
@@ -99,38 +100,38 @@ impl Upkeep {
         self.next_read = now;
     }
 
-    /// A release has landed. `worked`: it did something, so there may be more to do at once.
+    /// A release has an outcome. `worked`: it released holds, so more may be due at once.
     pub fn holds_released(&mut self, worked: bool, now: Instant) {
         self.holds.clear();
         self.next_read = if worked { now } else { now + READ_EVERY };
     }
 
-    /// What may have ended a day has landed. `worked`: it was committed.
+    /// A command that may have ended a day has an outcome. `worked`: it was committed.
     pub fn day_changed(&mut self, worked: bool, now: Instant) {
         self.day = None;
         self.day_patience = (!worked).then_some(now + READ_EVERY);
         self.next_read = now;
     }
 
-    /// A marker had no outcome. What counts for the next day waits for another try.
+    /// A marker has no outcome. Commands of the next day wait until it's proposed again.
     pub fn marker_failed(&mut self, now: Instant) {
         self.day = None;
         self.owed = Some(now + MARKER_RETRY_AFTER);
         self.next_read = now;
     }
 
-    /// Whether a marker is to come before anything else.
+    /// Whether a failed marker must come before anything else.
     pub fn owes_marker(&self, now: Instant) -> bool {
         self.owed.is_some_and(|again| now < again)
     }
 
-    /// Whether it's time to look at the ledger. On a full disk upkeep waits, as new commands do.
+    /// Whether the ledger must be read. On a full disk upkeep waits, as new commands do.
     pub fn is_read_due(&self, now: Instant) -> bool {
         self.next_read <= now && !self.journal.is_disk_full()
     }
 
-    /// What an entry of this time (microseconds since the Unix epoch) has to do, if anything. A day ends before anything else
-    /// happens in the next one.
+    /// The chore for an entry of this time (microseconds since the Unix epoch), if one is due. A
+    /// day ends before anything else happens in the next one.
     pub fn next_chore(&mut self, time: u64, now: Instant, free: AllowedChores) -> Option<Chore> {
         if self.is_read_due(now) {
             self.read_ledger(time, free);
@@ -148,7 +149,7 @@ impl Upkeep {
         (free.holds && !holds.is_empty()).then_some(Chore::Release(holds))
     }
 
-    /// Days in between, on which there was no primary, are closed by the same marker.
+    /// The marker, if the day is over. It also closes the days on which there was no primary.
     fn due_day_end(&self, time: u64, now: Instant) -> Option<CloseDay> {
         let (closed, over) = self.day?;
         let waits = self.day_patience.is_some_and(|patience| now < patience);

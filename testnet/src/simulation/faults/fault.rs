@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evenkeel_node::replication::progress;
+use evenkeel_node::replication::{leadership::handover, progress};
 use evenkeel_wire::id::NodeId;
 use tokio::time::sleep;
 
@@ -240,7 +240,8 @@ impl World {
         let Some(primary) = self.primary() else { return };
         let Some(life) = primary.life() else { return };
         let others = self.others(primary.node);
-        if let Err(why) = progress::hand_over(&life.door.raft, others[to % others.len()]).await
+        let to = others[to % others.len()];
+        if let Err(why) = handover::request_transfer(&life.door.raft, to).await
             && life.pulse.is_alive()
         {
             self.trace.log_line(&format!("node {} can't hand over: {why}", primary.node));

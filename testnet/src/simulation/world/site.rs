@@ -8,7 +8,7 @@ use std::{
 
 use evenkeel_node::{
     config::Timing,
-    replication::{engine::seeded::seeded, leadership::handover::DISK_HUNG},
+    replication::{engine::seeded::seeded, leadership::trigger::DISK_HUNG},
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,

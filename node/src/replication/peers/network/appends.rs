@@ -1,4 +1,6 @@
-//! Entries on their way to a peer: one lane, many appends in flight, answered in order.
+//! Sends entries to a peer: one lane, many appends in flight, answered in order.
+//!
+//! It never sends more than `APPENDS_IN_FLIGHT_MAX` appends without an answer.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -14,7 +16,7 @@ use openraft::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{PeerClient, RpcResult, decode, expect, protocol_error, unreachable};
+use super::{NetworkParts, PeerClient, RpcResult, decode, unreachable};
 use crate::{
     limits::APPENDS_IN_FLIGHT_MAX,
     replication::{
@@ -22,7 +24,10 @@ use crate::{
             EngineTypes, LogId, entry_parts, log_id_from_wire, log_id_to_wire, term_of,
             vote_from_wire, vote_to_wire,
         },
-        peers::{book::Peers, transport::LaneEnds},
+        peers::{
+            lane_client::{expect_frame, protocol_error, timed_out},
+            transport::LaneEnds,
+        },
     },
 };
 
@@ -37,9 +42,9 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
     where
         S: Stream<Item = AppendEntriesRequest<EngineTypes>> + Send + Unpin + 'static,
     {
-        let patience = match self.lane {
+        let patience = match self.lane.lane() {
             Lane::Control => option.hard_ttl(),
-            _ => self.peers.times().append_reply,
+            _ => self.parts.append_reply,
         };
         Box::pin(async move {
             let session = AppendSession {
@@ -67,13 +72,13 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
     }
 }
 
-/// What was sent and isn't answered yet.
+/// An append that isn't answered yet.
 struct SentAppend {
     last: Option<LogId>,
     at: Instant,
 }
 
-/// A run of appends over one lane: many in flight, answered in order.
+/// The appends of one stream of the engine, over one lane.
 struct AppendSession<'s, S> {
     client: &'s mut PeerClient,
     ends: Option<LaneEnds>,
@@ -91,7 +96,7 @@ where
         loop {
             let Some(oldest) = self.sent.front() else {
                 if self.ended {
-                    self.client.ends = self.ends.take();
+                    self.client.lane.return_lane(self.ends.take());
                     return None;
                 }
                 let request = self.input.next().await;
@@ -112,7 +117,7 @@ where
                     }
                 }
                 () = sleep_until(deadline) => {
-                    return Some(Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")));
+                    return Some(Err(timed_out("no answer in time")));
                 }
             }
         }
@@ -124,7 +129,7 @@ where
             return Ok(());
         };
         let now = Instant::now();
-        if !self.client.peers.may_send(now) {
+        if !self.client.parts.gate.may_send(now) {
             return Err(io::Error::new(
                 io::ErrorKind::NotConnected,
                 "mute: a majority doesn't answer",
@@ -132,14 +137,14 @@ where
         }
         let mut ends = match self.ends.take() {
             Some(ends) => ends,
-            None => self.client.take_lane(self.client.lane, self.patience).await?,
+            None => self.client.lane.take_lane(self.patience).await?,
         };
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        let frame = self.client.peers.append_frame(self.client.to, &request)?;
-        // Cancelled here, the lane is dropped half-way through a frame: `ends` isn't put back.
+        let frame = self.client.parts.append_frame(self.client.lane.to(), &request)?;
+        // Cancelled here, the lane is dropped in the middle of a frame: `ends` isn't put back.
         timeout(self.patience, ends.out.send(frame.into()))
             .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes no more"))??;
+            .map_err(|_| timed_out("the peer accepts no more data"))??;
         self.ends = Some(ends);
         self.sent.push_back(SentAppend { last, at: now });
         Ok(())
@@ -149,15 +154,16 @@ where
         &mut self,
         reply: Option<Frame>,
     ) -> io::Result<StreamAppendResult<EngineTypes>> {
-        let body = expect(reply, peer::APPENDED)?;
+        let body = expect_frame(reply, peer::APPENDED)?;
         let reply: peer::AppendReply = decode(&body)?;
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
-        self.client.peers.record_answer(self.client.to, &reply);
+        let peer = self.client.lane.to();
+        self.client.parts.book.record_answer(peer, &reply);
         Ok(match reply.result {
             AppendResult::Durable(id) => {
                 let id = id.map(log_id_from_wire);
                 if id > sent.last {
-                    return Err(protocol_error("a peer says that it has more than it was sent"));
+                    return Err(protocol_error("a peer acknowledges more than it was sent"));
                 }
                 Ok(id)
             }
@@ -166,16 +172,16 @@ where
                 Err(StreamAppendError::HigherVote(vote_from_wire(vote)))
             }
             AppendResult::Unwelcome(copy) => {
-                self.client.peers.record_empty_copy(self.client.to, copy);
+                self.client.parts.empty_copies.record_copy(peer, copy);
                 return Err(protocol_error(
                     "the peer's copy began empty, and this primary hasn't proved itself yet",
                 ));
             }
             AppendResult::LinkMismatch(id) => {
                 tracing::error!(
-                    peer = self.client.to,
+                    peer,
                     position = id.position,
-                    "a peer's journal and ours differ at a position that both hold: it takes no more; \
+                    "a peer's journal and ours differ at a position that both hold: it accepts no more; \
                      run `evenkeel verify` on both"
                 );
                 return Err(protocol_error("the peer's chain differs from ours"));
@@ -184,7 +190,7 @@ where
     }
 }
 
-impl Peers {
+impl NetworkParts {
     /// The frame for an append: its entries as records, and the link in front of them.
     fn append_frame(
         &self,
@@ -205,15 +211,15 @@ impl Peers {
             })
             .collect();
         let vote = vote_to_wire(&request.vote);
-        // A follower takes it for all that was committed, and calls its own view current by it.
-        let answered = self.is_answered(Instant::now());
+        // Followers judge by it how old their views are, so only an answered primary sends it.
+        let answered = self.gate.is_answered(Instant::now());
         let committed = request.leader_commit.as_ref().filter(|_| answered);
         let head = peer::AppendHead {
             vote,
             previous: request.prev_log_id.as_ref().map(log_id_to_wire),
             previous_link,
             committed: committed.map(log_id_to_wire),
-            admittance: self.admittance_for(vote.term, to),
+            admittance: self.empty_copies.admittance_for(vote.term, to),
             records: u32::try_from(records.len()).map_err(io::Error::other)?,
         };
         let bytes: usize =
@@ -221,5 +227,11 @@ impl Peers {
         let mut frame = Vec::with_capacity(bytes + 256);
         peer::write_append(&head, records.iter(), &mut frame);
         Ok(frame)
+    }
+
+    /// The link of a record that this node holds; `None` when it holds another or none.
+    fn link_at(&self, id: &LogId) -> io::Result<Option<[u8; 32]>> {
+        let tip = self.journal.tip_at(id.index())?;
+        Ok(tip.filter(|tip| tip.term == term_of(id)).map(|tip| tip.link.0))
     }
 }

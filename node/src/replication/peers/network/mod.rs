@@ -1,13 +1,14 @@
-//! What the engine says to its peers, as frames on lanes. A lane that has fallen out of step is given up, never resynchronised.
+//! The engine's messages to its peers, as frames on lanes.
+//!
+//! It never sends an append or a heartbeat while the mute gate is closed.
 
 mod appends;
 
 use std::{io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    codec,
-    frame::{self, Frame},
+    codec, frame,
     id::NodeId,
     peer::{self, Lane},
 };
@@ -17,36 +18,51 @@ use openraft::{
         Backoff, NetBackoff, NetSnapshot, NetTransferLeader, NetVote, RPCOption, RaftNetworkFactory,
     },
     raft::{
-        SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-        VoteRequest, VoteResponse,
+        SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
     type_config::alias::SnapshotOf,
 };
-use tokio::time::timeout;
 
-use super::{book::Peers, transport::LaneEnds};
+use super::{
+    book::PeerBook, lane_client::LaneClient, mute_gate::MuteGate, transport::PeerTransport,
+};
 use crate::replication::{
-    empty_copy::votes::Poll,
+    empty_copy::{EmptyCopies, Poll},
     engine::types::{
         EngineNode, EngineTypes, Vote, log_id_from_wire, log_id_to_wire, vote_from_wire,
         vote_to_wire,
     },
+    leadership::handover::messages,
 };
 
 type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 
+/// Everything that sending to peers needs.
+pub struct NetworkParts {
+    pub transport: Arc<dyn PeerTransport>,
+    pub journal: Journal,
+    pub gate: Arc<MuteGate>,
+    pub book: Arc<PeerBook>,
+    pub empty_copies: Arc<EmptyCopies>,
+    /// How long an append may stay unanswered.
+    pub append_reply: Duration,
+    /// How long the engine waits before it tries an unreachable peer again.
+    pub redial: Duration,
+}
+
 /// Makes the engine's clients, one per peer and purpose.
 pub struct Network {
-    peers: Arc<Peers>,
+    parts: Arc<NetworkParts>,
 }
 
 impl Network {
-    pub fn new(peers: Arc<Peers>) -> Self {
-        Self { peers }
+    pub fn new(parts: NetworkParts) -> Self {
+        Self { parts: Arc::new(parts) }
     }
 
     fn client(&self, to: NodeId, lane: Lane) -> PeerClient {
-        PeerClient::new(self.peers.clone(), to, lane)
+        let lane = LaneClient::new(self.parts.transport.clone(), to, lane);
+        PeerClient { parts: self.parts.clone(), lane }
     }
 }
 
@@ -62,70 +78,15 @@ impl RaftNetworkFactory<EngineTypes> for Network {
     }
 }
 
-/// Talks to one peer. Appends go over its own lane; everything small goes over a control lane.
+/// The engine's client of one peer. Appends have their own lane; small messages share a control
+/// lane.
 pub struct PeerClient {
-    peers: Arc<Peers>,
-    to: NodeId,
-    lane: Lane,
-    /// Kept only while in step: taken out for every exchange and put back when the last reply has come.
-    ends: Option<LaneEnds>,
+    parts: Arc<NetworkParts>,
+    lane: LaneClient,
 }
 
 fn unreachable(why: impl std::error::Error + 'static) -> RPCError<EngineTypes> {
     RPCError::Unreachable(Unreachable::new(&why))
-}
-
-fn protocol_error(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
-}
-
-impl PeerClient {
-    pub fn new(peers: Arc<Peers>, to: NodeId, lane: Lane) -> Self {
-        Self { peers, to, lane, ends: None }
-    }
-
-    async fn take_lane(&mut self, lane: Lane, patience: Duration) -> io::Result<LaneEnds> {
-        if let Some(ends) = self.ends.take() {
-            return Ok(ends);
-        }
-        timeout(patience, self.peers.transport().open(self.to, lane))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no lane in time"))?
-    }
-
-    /// One question and its answer on a control lane.
-    pub(crate) async fn request_reply(
-        &mut self,
-        question: Vec<u8>,
-        answer: u8,
-        patience: Duration,
-    ) -> io::Result<Bytes> {
-        let exchange = async {
-            let mut ends = match self.lane {
-                Lane::Control => self.take_lane(Lane::Control, patience).await?,
-                _ => self.peers.transport().open(self.to, Lane::Control).await?,
-            };
-            ends.out.send(question.into()).await?;
-            let reply = expect(ends.inbound.receive().await?, answer)?;
-            if self.lane == Lane::Control {
-                self.ends = Some(ends);
-            }
-            Ok(reply)
-        };
-        timeout(patience, exchange)
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))?
-    }
-}
-
-fn expect(frame: Option<Frame>, kind: u8) -> io::Result<Bytes> {
-    match frame {
-        Some(frame) if frame.kind == kind => Ok(frame.body),
-        Some(frame) => {
-            Err(protocol_error(&format!("a frame of type {}, expected {kind}", frame.kind)))
-        }
-        None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the lane")),
-    }
 }
 
 fn decode<T: codec::WireDecode>(body: &[u8]) -> io::Result<T> {
@@ -134,7 +95,7 @@ fn decode<T: codec::WireDecode>(body: &[u8]) -> io::Result<T> {
 
 impl NetBackoff<EngineTypes> for PeerClient {
     fn backoff(&self) -> Option<Backoff> {
-        Some(Backoff::new(std::iter::repeat(self.peers.times().redial)))
+        Some(Backoff::new(std::iter::repeat(self.parts.redial)))
     }
 }
 
@@ -164,7 +125,8 @@ impl PeerClient {
         option: RPCOption,
     ) -> RpcResult<VoteResponse<EngineTypes>> {
         let vote = vote_to_wire(&rpc.vote);
-        let joining = self.peers.empty_copy().is_joining();
+        let empty_copies = &self.parts.empty_copies;
+        let joining = empty_copies.is_joining();
         let question = peer::VoteRequest {
             pre_vote,
             vote,
@@ -174,32 +136,20 @@ impl PeerClient {
         };
         let question = frame::encode_whole(peer::VOTE, &question);
         let body = self
+            .lane
             .request_reply(question, peer::VOTED, option.hard_ttl())
             .await
             .map_err(unreachable)?;
         let mut reply: peer::VoteReply = decode(&body).map_err(unreachable)?;
         let poll = Poll { term: vote.term, pre_vote };
-        self.peers.votes().record_reply(poll, self.to, &reply);
-        if reply.granted && !self.vote_counts(poll, joining, reply.joining).await {
+        let voter = self.lane.to();
+        empty_copies.record_vote(poll, voter, &reply);
+        if reply.granted && !empty_copies.vote_counts(poll, joining, voter, reply.joining).await {
             reply.granted = false;
             reply.vote = peer::PeerVote { term: 0, node: 0, committed: false };
         }
         let last = reply.last.map(log_id_from_wire);
         Ok(VoteResponse::new(vote_from_wire(reply.vote), last, reply.granted))
-    }
-
-    /// Whether a vote that was given counts. Where everybody began empty it does when the last one has given theirs; the
-    /// engine's own patience ends the wait.
-    async fn vote_counts(&self, poll: Poll, joining: bool, voter: Option<u64>) -> bool {
-        match (joining, voter) {
-            (false, None) => true,
-            (false, Some(copy)) => self.peers.empty_copy().is_founder(self.to, copy),
-            (true, None) => false,
-            (true, Some(_)) => {
-                self.peers.votes().wait_for_founders(poll).await;
-                true
-            }
-        }
     }
 }
 
@@ -209,31 +159,14 @@ impl NetTransferLeader<EngineTypes> for PeerClient {
         request: TransferLeaderRequest<EngineTypes>,
         option: RPCOption,
     ) -> RpcResult<TransferLeaderResponse<EngineTypes>> {
-        let question = peer::HandoverRequest {
-            from: vote_to_wire(request.from_leader()),
-            to: *request.to_node_id(),
-            last: request.last_log_id().map(log_id_to_wire),
-        };
+        let question = messages::request_to_wire(&request);
         let question = frame::encode_whole(peer::TRANSFER, &question);
         let body = self
+            .lane
             .request_reply(question, peer::TRANSFERRED, option.hard_ttl())
             .await
             .map_err(unreachable)?;
-        Ok(match decode(&body).map_err(unreachable)? {
-            peer::HandoverReply::Accepted => Ok(()),
-            peer::HandoverReply::VoteChanged { expected, actual } => {
-                Err(TransferLeaderError::VoteChanged {
-                    expected: vote_from_wire(expected),
-                    actual: vote_from_wire(actual),
-                })
-            }
-            peer::HandoverReply::LogNotFlushed { expected, actual } => {
-                Err(TransferLeaderError::LogNotFlushed {
-                    expected: expected.map(log_id_from_wire),
-                    actual: actual.map(log_id_from_wire),
-                })
-            }
-        })
+        Ok(messages::reply_from_wire(decode(&body).map_err(unreachable)?))
     }
 }
 
@@ -247,7 +180,7 @@ impl NetSnapshot<EngineTypes> for PeerClient {
         _cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<EngineTypes>, StreamingError<EngineTypes>> {
-        // The journal is kept whole, so nobody ever needs one.
+        // The journal is kept whole, so no peer ever needs one.
         let why = io::Error::other("there are no snapshots: a peer reads on from the journal");
         Err(StreamingError::Unreachable(Unreachable::new(&why)))
     }

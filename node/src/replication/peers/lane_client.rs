@@ -1,0 +1,95 @@
+//! Questions to one peer over one lane. A lane that is out of step is dropped, never
+//! resynchronised.
+//!
+//! It never looks into an answer's body.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use evenkeel_wire::{frame::Frame, id::NodeId, peer::Lane};
+use tokio::time::timeout;
+
+use super::transport::{LaneEnds, PeerTransport};
+
+/// A client of one peer, with a lane that it opens when it's needed.
+pub struct LaneClient {
+    transport: Arc<dyn PeerTransport>,
+    to: NodeId,
+    lane: Lane,
+    /// Present only while in step: taken for every exchange, put back after its last reply.
+    ends: Option<LaneEnds>,
+}
+
+pub(super) fn protocol_error(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
+
+pub(super) fn timed_out(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why)
+}
+
+impl LaneClient {
+    pub fn new(transport: Arc<dyn PeerTransport>, to: NodeId, lane: Lane) -> Self {
+        Self { transport, to, lane, ends: None }
+    }
+
+    pub(super) fn to(&self) -> NodeId {
+        self.to
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The lane of an earlier exchange, or a new one.
+    pub(super) async fn take_lane(&mut self, patience: Duration) -> io::Result<LaneEnds> {
+        if let Some(ends) = self.ends.take() {
+            return Ok(ends);
+        }
+        timeout(patience, self.transport.open(self.to, self.lane))
+            .await
+            .map_err(|_| timed_out("no lane in time"))?
+    }
+
+    /// Keeps a lane that is in step for the next exchange.
+    pub(super) fn return_lane(&mut self, ends: Option<LaneEnds>) {
+        self.ends = ends;
+    }
+
+    /// Sends one question and returns its answer, over a control lane: this client's own, or one
+    /// for this question alone.
+    ///
+    /// # Errors
+    /// When the peer doesn't answer within `patience`, or answers with another type of frame.
+    pub async fn request_reply(
+        &mut self,
+        question: Vec<u8>,
+        answer: u8,
+        patience: Duration,
+    ) -> io::Result<Bytes> {
+        let exchange = async {
+            let mut ends = match self.lane {
+                Lane::Control => self.take_lane(patience).await?,
+                _ => self.transport.open(self.to, Lane::Control).await?,
+            };
+            ends.out.send(question.into()).await?;
+            let reply = expect_frame(ends.inbound.receive().await?, answer)?;
+            if self.lane == Lane::Control {
+                self.ends = Some(ends);
+            }
+            Ok(reply)
+        };
+        timeout(patience, exchange).await.map_err(|_| timed_out("no answer in time"))?
+    }
+}
+
+/// The body of a frame of this type.
+pub(super) fn expect_frame(frame: Option<Frame>, kind: u8) -> io::Result<Bytes> {
+    match frame {
+        Some(frame) if frame.kind == kind => Ok(frame.body),
+        Some(frame) => {
+            Err(protocol_error(&format!("a frame of type {}, expected {kind}", frame.kind)))
+        }
+        None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the lane")),
+    }
+}
