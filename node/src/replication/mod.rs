@@ -14,6 +14,7 @@ pub mod forwarder;
 pub mod leadership;
 pub mod peer_door;
 pub mod peers;
+pub mod primary_exit;
 pub mod progress;
 pub mod proposing;
 pub mod reads;

@@ -5,71 +5,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evenkeel_storage::journal::Journal;
-use evenkeel_wire::reply::RefusalCode;
 use futures_util::{FutureExt, future::BoxFuture};
 use openraft::raft::ReadPolicy;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Raft, peers::book::PeerBook, proposing::queue::Queue};
+use super::Raft;
 use crate::{
     admission,
     limits::QUEUED_REQUESTS_MAX,
-    road::{Request, Road, RoadExit, Ticket},
+    road::{Road, Ticket},
     state::AppliedState,
 };
-
-/// The primary's exit of the road: commands to the batcher's queue, reads to the reader.
-pub struct PrimaryExit {
-    queue: Arc<Queue>,
-    journal: Journal,
-    book: Arc<PeerBook>,
-    /// The number of sites.
-    sites: usize,
-    reads: mpsc::Sender<Ticket>,
-}
-
-impl PrimaryExit {
-    /// The exit, and the receiving end for [`serve`].
-    pub fn new(
-        queue: Arc<Queue>,
-        journal: Journal,
-        book: Arc<PeerBook>,
-        sites: usize,
-    ) -> (Self, mpsc::Receiver<Ticket>) {
-        let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, journal, book, sites, reads }, waiting)
-    }
-
-    /// Why new commands are refused. Commands in flight still have room.
-    fn overload_reason(&self) -> Option<&'static str> {
-        if self.journal.is_disk_full() {
-            return Some("the primary's disk is full; nothing was done");
-        }
-        // A follower can't refuse records, and stops when it has no room for them.
-        let with_room = self.sites.saturating_sub(self.book.full_disks());
-        (with_room <= self.sites / 2).then_some(
-            "no majority of sites has room: a disk is full at the others; nothing was done",
-        )
-    }
-}
-
-impl RoadExit for PrimaryExit {
-    fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        match ticket.request {
-            Request::Submit { .. } => match self.overload_reason() {
-                Some(detail) => {
-                    ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
-                    Ok(())
-                }
-                None => self.queue.offer(ticket),
-            },
-            Request::Read(_) => {
-                self.reads.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
-            }
-        }
-    }
-}
 
 /// Reads that wait for the majority's answer in one round.
 struct ReadRound {

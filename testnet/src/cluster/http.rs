@@ -1,4 +1,5 @@
-//! What the testnet asks a node's HTTP door: one keep-alive connection, one exchange at a time, nothing interpreted.
+//! What the testnet asks a node's HTTP door: one keep-alive connection, one exchange at a time,
+//! nothing interpreted.
 //!
 //! It never tries again by itself: whoever asks wants to see what the door says.
 

@@ -39,8 +39,9 @@ use super::{
         network::{Network, NetworkParts},
         transport::PeerTransport,
     },
+    primary_exit::PrimaryExit,
     proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
-    reads::{self, PrimaryExit},
+    reads,
 };
 use crate::state::freshness::Freshness;
 use crate::{
