@@ -1,8 +1,8 @@
 //! `evenkeel admin keys`: makes, lists and revokes keys. A new key's text goes to stdout, once, and nowhere else.
 
 use clap::Subcommand;
+use evenkeel_http::Method;
 use evenkeel_wire::{id::AccountId, key::Role};
-use hyper::Method;
 use serde_json::json;
 
 use super::{AdminRequest, call};
