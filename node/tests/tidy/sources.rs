@@ -6,8 +6,16 @@ use std::{
 };
 
 /// The folders that hold a crate's `src/`, from the workspace's root.
-pub(crate) const CRATES: [&str; 7] =
-    ["wire", "storage", "node/ledger", "node", "node/cli", "testnet", "testnet/oracle"];
+pub(crate) const CRATES: [&str; 8] = [
+    "wire",
+    "storage",
+    "node/ledger",
+    "node",
+    "node/http_client",
+    "node/cli",
+    "testnet",
+    "testnet/oracle",
+];
 
 /// One Rust file.
 pub(crate) struct Source {

@@ -1,20 +1,18 @@
-//! What the testnet asks a node's admin socket. The answers' shapes are the node's own.
+//! The testnet's client of a node's admin socket. The answers' shapes are the node's own.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
-use bytes::Bytes;
+use evenkeel_http::{Dialler, HttpClient, HttpRequest, Method};
 use evenkeel_node::operator::status::{ClosedDay, CreatedKey, Status, Switchover};
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 
 use super::testnet::Testnet;
 
-/// How long a healthy node may take for its status.
+/// The longest time to a healthy node's status.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time to the end of an act.
+const ACT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,21 +25,21 @@ pub enum AdminCallError {
     Malformed(serde_json::Error, String),
 }
 
-/// Asks a node how it is.
+/// Fetches a node's status.
 ///
 /// # Errors
 /// When it doesn't answer in time or not as documented.
 pub async fn status(socket: &Path) -> Result<Status, AdminCallError> {
-    request_json(socket, "GET", "/status", None, PATIENCE).await
+    request_json(socket, Method::GET, "/status", None, PATIENCE).await
 }
 
-/// Asks for a planned hand-over.
+/// Hands the primary role to another site.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
 pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, AdminCallError> {
     let body = serde_json::json!({ "to": to }).to_string();
-    request_json(socket, "POST", "/switchover", Some(body), Duration::from_secs(15)).await
+    request_json(socket, Method::POST, "/switchover", Some(body), ACT_PATIENCE).await
 }
 
 /// Closes the business day now.
@@ -49,20 +47,20 @@ pub async fn switchover(socket: &Path, to: &str) -> Result<Switchover, AdminCall
 /// # Errors
 /// When it doesn't answer in time or refuses.
 pub async fn close_day(socket: &Path) -> Result<ClosedDay, AdminCallError> {
-    request_json(socket, "POST", "/day/close", None, Duration::from_secs(15)).await
+    request_json(socket, Method::POST, "/day/close", None, ACT_PATIENCE).await
 }
 
-/// The business date, as some site knows it.
+/// The newest business date that any site reports.
 ///
 /// # Errors
-/// When no site knows one.
+/// When no site reports one.
 pub async fn business_date(testnet: &Testnet) -> anyhow::Result<String> {
     let statuses = testnet.statuses().await;
     let dates = statuses.into_iter().filter_map(|status| status.ok()?.business_date);
-    dates.max().context("no site knows a business date")
+    dates.max().context("no site reports a business date")
 }
 
-/// Makes a key; a merchant's names its account.
+/// Makes a key; a merchant's key names its account.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
@@ -75,21 +73,21 @@ pub async fn create_key(
     if let Some(account) = account {
         body["account"] = account.into();
     }
-    request_json(socket, "POST", "/keys", Some(body.to_string()), Duration::from_secs(15)).await
+    request_json(socket, Method::POST, "/keys", Some(body.to_string()), ACT_PATIENCE).await
 }
 
-/// Ends a key.
+/// Revokes a key.
 ///
 /// # Errors
 /// When it doesn't answer in time or refuses.
 pub async fn revoke_key(socket: &Path, id: u32) -> Result<(), AdminCallError> {
     let route = format!("/keys/{id}");
-    request_text(socket, "DELETE", &route, None, Duration::from_secs(15)).await.map(|_| ())
+    request_text(socket, Method::DELETE, &route, None, ACT_PATIENCE).await.map(|_| ())
 }
 
 async fn request_json<T: DeserializeOwned>(
     socket: &Path,
-    method: &str,
+    method: Method,
     route: &str,
     body: Option<String>,
     patience: Duration,
@@ -98,47 +96,23 @@ async fn request_json<T: DeserializeOwned>(
     serde_json::from_str(&body).map_err(|error| AdminCallError::Malformed(error, body))
 }
 
-/// The body of an answer that says yes.
+/// The body of a successful answer.
 async fn request_text(
     socket: &Path,
-    method: &str,
+    method: Method,
     route: &str,
     body: Option<String>,
     patience: Duration,
 ) -> Result<String, AdminCallError> {
-    let exchange = timeout(patience, exchange(socket, method, route, body));
-    let (status, body) = match exchange.await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => {
-            return Err(AdminCallError::Silent(format!("{}: {error}", socket.display())));
-        }
-        Err(_) => return Err(AdminCallError::Silent(format!("{}: not in time", socket.display()))),
-    };
-    if !(200..300).contains(&status) {
-        return Err(AdminCallError::Refused { status, body });
+    let client = HttpClient::new(Dialler::to_socket(socket).with_timeout(patience));
+    let request = HttpRequest::new(method, route).json(body.unwrap_or_default());
+    let answer = client
+        .exchange(request, patience)
+        .await
+        .map_err(|error| AdminCallError::Silent(format!("{}: {error}", socket.display())))?;
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    if answer.is_success() {
+        return Ok(body);
     }
-    Ok(body)
-}
-
-async fn exchange(
-    socket: &Path,
-    method: &str,
-    route: &str,
-    body: Option<String>,
-) -> anyhow::Result<(u16, String)> {
-    let stream = UnixStream::connect(socket).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(route)
-        .header("host", "admin")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
-    // Ends with this function, however that ends: a paused node may never answer.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Err(AdminCallError::Refused { status: answer.status, body })
 }

@@ -1,19 +1,17 @@
-//! What the testnet asks a node's HTTP door: one keep-alive connection, one exchange at a time,
-//! nothing interpreted.
+//! The testnet's client of a node's HTTP door: one kept connection, one exchange at a time, nothing interpreted.
 //!
-//! It never tries again by itself: whoever asks wants to see what the door says.
+//! It never repeats a request: its callers want to see what the door answers.
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Method, Request, body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use evenkeel_http::{
+    Dialler, HeaderMap, HttpClient, HttpRequest, HttpResponse, Incoming, Method, Response,
+};
 use serde_json::Value;
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
-/// How long a door may take for an answer, its own deadline included.
+/// The longest time to a door's answer, its own deadline included.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A door's answer.
@@ -28,7 +26,7 @@ impl HttpAnswer {
     /// The body as JSON.
     ///
     /// # Errors
-    /// When it's none.
+    /// When it isn't JSON.
     pub fn json(&self) -> anyhow::Result<Value> {
         let text = || String::from_utf8_lossy(&self.body).into_owned();
         serde_json::from_slice(&self.body).with_context(text)
@@ -42,34 +40,23 @@ impl HttpAnswer {
     }
 }
 
-/// A connection. It's opened again by the next exchange when the door has closed it.
+/// A client of one door. The next exchange reconnects when the door has closed the connection.
 #[derive(Debug)]
 pub struct Door {
     address: SocketAddr,
     key: Option<String>,
-    open: Option<OpenConnection>,
-}
-
-#[derive(Debug)]
-struct OpenConnection {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+    client: HttpClient,
 }
 
 impl Door {
-    /// To a node's HTTP port, with a key or without.
+    /// A client of a node's HTTP port, with a key or without.
     #[must_use]
     pub fn new(address: SocketAddr, key: Option<&str>) -> Self {
-        Self { address, key: key.map(str::to_owned), open: None }
+        let client = HttpClient::new(Dialler::to_port(address).with_timeout(PATIENCE));
+        Self { address, key: key.map(str::to_owned), client }
     }
 
-    /// `GET`.
+    /// Sends a `GET`.
     ///
     /// # Errors
     /// When there's no answer.
@@ -77,7 +64,7 @@ impl Door {
         self.fetch_answer(Method::GET, path, &[], Bytes::new()).await
     }
 
-    /// `POST` of JSON.
+    /// Sends a `POST` of JSON.
     ///
     /// # Errors
     /// When there's no answer.
@@ -85,7 +72,7 @@ impl Door {
         self.fetch_answer(Method::POST, path, &[], body.to_string().into()).await
     }
 
-    /// Anything. A body is said to be JSON unless the headers say something else.
+    /// Sends any request. A body is declared as JSON unless the headers declare another type.
     ///
     /// # Errors
     /// When there's no answer within [`PATIENCE`].
@@ -97,59 +84,41 @@ impl Door {
         body: Bytes,
     ) -> anyhow::Result<HttpAnswer> {
         let what = format!("{method} {path} at {}", self.address);
-        let exchange = async {
-            let response = self.send(method, path, headers, body).await?;
-            let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
-            anyhow::Ok(HttpAnswer { status: head.status.as_u16(), headers: head.headers, body })
-        };
-        match timeout(PATIENCE, exchange).await {
-            Ok(answer) => answer.with_context(|| what),
-            Err(_) => bail!("{what}: no answer within {PATIENCE:?}"),
-        }
+        let request = self.prepare_request(method, path, headers, body)?;
+        let answer = self.client.exchange(request, PATIENCE).await.context(what)?;
+        let HttpResponse { status, headers, body } = answer;
+        Ok(HttpAnswer { status, headers, body })
     }
 
-    /// The head of an answer whose body is still to be read: for streams.
+    /// Sends a request and returns the answer's head; the body is still to be read: for streams.
     ///
     /// # Errors
-    /// When there's no head.
+    /// When there's no head within [`PATIENCE`].
     pub async fn send(
         &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> anyhow::Result<hyper::Response<Incoming>> {
-        let mut request = Request::builder().method(method).uri(path);
-        request = request.header("host", self.address.to_string());
-        if let Some(key) = &self.key {
-            request = request.header("authorization", format!("Bearer {key}"));
-        }
-        if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(body))?;
-        Ok(self.ready().await?.send_request(request).await?)
+    ) -> anyhow::Result<Response<Incoming>> {
+        let request = self.prepare_request(method, path, headers, body)?;
+        Ok(self.client.open_stream(request, PATIENCE).await?)
     }
 
-    async fn ready(&mut self) -> anyhow::Result<&mut http1::SendRequest<Full<Bytes>>> {
-        let usable = match &mut self.open {
-            Some(open) => open.sender.ready().await.is_ok(),
-            None => false,
-        };
-        if !usable {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            let driver = tokio::spawn(async move {
-                // Its end shows at the sender.
-                let _ = connection.await;
-            });
-            self.open = Some(OpenConnection { sender, driver });
+    fn prepare_request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<HttpRequest> {
+        let mut request = HttpRequest::new(method, path);
+        if let Some(key) = &self.key {
+            request = request.header("authorization", &format!("Bearer {key}"))?;
         }
-        Ok(&mut self.open.as_mut().context("just opened")?.sender)
+        for (name, value) in headers {
+            request = request.header(name, value)?;
+        }
+        Ok(if body.is_empty() { request } else { request.json(body) })
     }
 }

@@ -10,6 +10,7 @@
 
 mod config;
 mod error;
+mod quic;
 pub mod raw;
 mod retrying_call;
 mod route;
@@ -27,6 +28,8 @@ use bytes::Bytes;
 
 pub use config::{ClientConfig, ConfigError, SiteAddress};
 pub use error::ClientError;
+pub use retrying_call::{Attempt, RetryingCall, SiteTransport};
+pub use route::Route;
 
 use crate::{
     codec,
@@ -36,10 +39,9 @@ use crate::{
     reply::{Outcomes, ViewReply, Welcome},
     request::{Consistency, Query},
 };
+use quic::{QuicTransport, Request};
 use raw::{Connector, Reply};
-use retrying_call::{Failure, Request, RetryingCall};
-use route::Route;
-use session::{Session, SessionSlot};
+use session::{Session, SessionError, SessionSlot};
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ impl Client {
         let cells = (0..connections).map(|_| (0..sites).map(|_| SessionSlot::default()).collect());
         let shared = Shared {
             connector: Mutex::new(None),
-            route: Arc::new(Route::new(config.sites.iter().map(|site| site.node).collect())),
+            route: Arc::new(Route::new(&config.sites)),
             cells: cells.collect(),
             next_connection: AtomicUsize::new(0),
             config,
@@ -180,10 +182,7 @@ impl Client {
         query: Query,
         consistency: Consistency,
     ) -> Result<ViewReply, ClientError> {
-        let sites = &self.shared.config.sites;
-        let Some(only) = sites.iter().position(|known| known.name == site) else {
-            return Err(ClientError::Unavailable(format!("no site is called {site}")));
-        };
+        let only = self.shared.route.find_site(site)?;
         self.read_from(query, consistency, Some(only)).await
     }
 
@@ -218,18 +217,21 @@ impl Client {
         request: Request,
         only: Option<usize>,
     ) -> Result<Reply, ClientError> {
-        if self.shared.config.sites.is_empty() {
-            return Err(ClientError::Unavailable("the configuration names no site".into()));
-        }
+        let Shared { route, options, .. } = &*self.shared;
         let turn = self.shared.next_connection.fetch_add(1, Ordering::Relaxed);
         let connection = turn % self.shared.cells.len();
-        RetryingCall::new(&self.shared, connection, &request, only).run().await
+        let transport = QuicTransport { shared: &self.shared, connection };
+        RetryingCall::new(&transport, route, options, &request, only).run().await
     }
 }
 
 impl Shared {
     /// The connection's session with a site; connects where there is none that is well.
-    async fn open_session(&self, connection: usize, site: usize) -> Result<Arc<Session>, Failure> {
+    async fn open_session(
+        &self,
+        connection: usize,
+        site: usize,
+    ) -> Result<Arc<Session>, SessionError> {
         let cell = &self.cells[connection][site];
         if let Some(session) = cell.usable_session() {
             return Ok(session);
@@ -238,14 +240,14 @@ impl Shared {
         cell.connect(&connector, &self.config.sites[site], &self.route).await
     }
 
-    fn ensure_connector(&self) -> Result<Connector, Failure> {
+    fn ensure_connector(&self) -> Result<Connector, SessionError> {
         let mut connector = self.connector.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connector) = &*connector {
             return Ok(connector.clone());
         }
         // Signs of life come so often that their absence means something.
         let made = Connector::with_keep_alive(&self.config, self.options.silence / 3)
-            .map_err(|error| Failure::NothingDone(error.to_string()))?;
+            .map_err(|error| SessionError::NothingDone(error.to_string()))?;
         Ok(connector.insert(made).clone())
     }
 }

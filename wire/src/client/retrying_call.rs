@@ -1,8 +1,11 @@
-//! One call, from its start to its answer or its deadline: whom to ask, when to ask another, what it all means.
+//! One call over any transport, from its start to its answer or its deadline: which site to ask, when to ask another,
+//! and how the call ends.
 //!
-//! Asking several sites at a time is safe: commands carry their ids, and the ledger decides each once.
+//! Asking several sites at a time is safe: commands carry their ids, and the ledger decides each once. Once an attempt
+//! may have reached a journal, a later "nothing was done" can't undo that: the call ends with an answer or as unknown.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,88 +13,88 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 
-use super::{Shared, error::ClientError, raw::Reply};
+use super::{ClientOptions, error::ClientError, route::Route};
 use crate::{
-    codec, frame,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     reply::{Refusal, RefusalCode},
-    request::{Consistency, Query, READ, ReadRequest, Submit},
 };
 
-/// A site that is alive but doesn't answer: after so many times the silence others are asked as well.
+/// A site that is alive but hasn't answered after this multiple of the silence: others are asked as well.
 const SLOW_FACTOR: u32 = 4;
-/// Between two tries at the least and at the most; doubled each time.
+/// The shortest and the longest pause between two attempts; doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(4);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// The least where a site has asked for patience.
-const PAUSE_PATIENT: Duration = Duration::from_millis(20);
+/// The shortest where a site is overloaded.
+const PAUSE_OVERLOADED: Duration = Duration::from_millis(20);
 
-/// What is asked.
-#[derive(Clone, Debug)]
-pub(crate) enum Request {
-    Submit { count: u32, atomic: bool, commands: Bytes },
-    Read { query: Query, consistency: Consistency },
+/// Carries one request to one site.
+///
+/// It never repeats a request that may have left, and never asks another site: that's the call's.
+pub trait SiteTransport: Sync {
+    /// What is asked.
+    type Request: Sync;
+    /// What a site answers.
+    type Answer: Send;
+
+    /// Whether the request may change the ledger. The outcome of one that can't is never unknown.
+    fn may_change_ledger(request: &Self::Request) -> bool;
+
+    /// Sends the request to a site and classifies what comes back. Sets `sent` once the site may have the request. The
+    /// caller drops the future at the deadline.
+    fn attempt(
+        &self,
+        site: usize,
+        request: &Self::Request,
+        deadline: Instant,
+        sent: &AtomicBool,
+    ) -> impl Future<Output = Attempt<Self::Answer>> + Send;
+
+    /// How long nothing at all has come from a site that has a request; `None`: the transport can't tell.
+    fn quiet_for(&self, site: usize) -> Option<Duration>;
+
+    /// Reacts to a site that was found silent.
+    fn mark_silent(&self, site: usize);
 }
 
-impl Request {
-    /// Bytes of its frame, nearly.
-    pub(crate) fn frame_bytes(&self) -> usize {
-        match self {
-            Self::Submit { commands, .. } => commands.len() + 32,
-            Self::Read { .. } => 96,
-        }
-    }
-
-    /// Puts its frame behind what `buffer` holds.
-    pub(crate) fn write(&self, number: u64, deadline: Instant, buffer: &mut Vec<u8>) {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-        let deadline_ms =
-            u32::try_from(left).unwrap_or(u32::MAX).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
-        match self {
-            Self::Submit { count, atomic, commands } => {
-                let at = Submit::start(number, deadline_ms, *count, *atomic, buffer);
-                buffer.extend_from_slice(commands);
-                frame::finish(buffer, at);
-            }
-            Self::Read { query, consistency } => {
-                let (query, consistency) = (query.clone(), *consistency);
-                let request = ReadRequest { number, deadline_ms, consistency, query };
-                let at = frame::start(buffer, READ);
-                codec::encode_into(&request, buffer);
-                frame::finish(buffer, at);
-            }
-        }
-    }
-
-    /// Whether asking it may change the ledger.
-    fn changes_ledger(&self) -> bool {
-        matches!(self, Self::Submit { .. })
-    }
-
-    fn is_answered_by(&self, reply: &Reply) -> bool {
-        match (self, reply) {
-            (Self::Submit { count, .. }, Reply::Outcomes(outcomes)) => {
-                u32::try_from(outcomes.answers.len()) == Ok(*count)
-            }
-            (Self::Read { .. }, Reply::View(_)) => true,
-            _ => false,
-        }
-    }
-}
-
-/// How one try ended without a reply.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// It never left.
+/// How one attempt ended.
+#[derive(Debug)]
+pub enum Attempt<A> {
+    /// With an answer to the request.
+    Answered(A),
+    /// Certainly nothing was done; another site may help.
     NothingDone(String),
-    /// It left, and no reply came.
+    /// The same, because there is no primary.
+    NoPrimary(String),
+    /// Certainly nothing was done; this site can help later.
+    Overloaded {
+        /// What the site said.
+        why: String,
+        /// The time for which the site asked not to be asked again.
+        wait: Duration,
+    },
+    /// It may have been done.
     MayHaveHappened(String),
-    /// The site doesn't let us in.
+    /// The same request would be refused again, by any site.
     Refused(Refusal),
+}
+
+impl<A> Attempt<A> {
+    /// A refusal's meaning.
+    #[must_use]
+    pub fn from_refusal(refusal: Refusal) -> Self {
+        match refusal.code {
+            RefusalCode::OutcomeUnknown => Self::MayHaveHappened(refusal.to_string()),
+            RefusalCode::Overloaded | RefusalCode::RateLimited => {
+                Self::Overloaded { why: refusal.to_string(), wait: Duration::ZERO }
+            }
+            RefusalCode::NoPrimary => Self::NoPrimary(refusal.to_string()),
+            code if code.is_retryable() => Self::NothingDone(refusal.to_string()),
+            _ => Self::Refused(refusal),
+        }
+    }
 }
 
 /// A site that was asked and hasn't answered yet.
@@ -102,39 +105,44 @@ struct RequestedSite {
     given_up: bool,
 }
 
-pub(crate) struct RetryingCall<'a> {
-    shared: &'a Shared,
-    connection: usize,
-    request: &'a Request,
+/// A call that repeats one request, with the same ids, until there's an answer or its deadline is over.
+pub struct RetryingCall<'a, T: SiteTransport> {
+    transport: &'a T,
+    route: &'a Route,
+    options: &'a ClientOptions,
+    request: &'a T::Request,
     only: Option<usize>,
     deadline: Instant,
     asked: Vec<RequestedSite>,
     last_site: Option<usize>,
     next_try: Option<Instant>,
     tries: u32,
-    /// A site has said that there's no primary.
+    /// A site has reported that there's no primary.
     no_primary: bool,
     /// Sites that couldn't help during this call.
     hopeless: Vec<usize>,
     uncertain: bool,
-    why: String,
+    /// The last failure of each site.
+    failures: Vec<Option<String>>,
 }
 
-impl<'a> RetryingCall<'a> {
-    pub(crate) fn new(
-        shared: &'a Shared,
-        connection: usize,
-        request: &'a Request,
+impl<'a, T: SiteTransport> RetryingCall<'a, T> {
+    /// A call of `request`; `only` to this site, where one is given.
+    pub fn new(
+        transport: &'a T,
+        route: &'a Route,
+        options: &'a ClientOptions,
+        request: &'a T::Request,
         only: Option<usize>,
     ) -> Self {
         let bounds = [DEADLINE_MS_MIN, DEADLINE_MS_MAX].map(|ms| Duration::from_millis(ms.into()));
-        let deadline = Instant::now() + shared.options.deadline.clamp(bounds[0], bounds[1]);
         Self {
-            shared,
-            connection,
+            transport,
+            route,
+            options,
             request,
             only,
-            deadline,
+            deadline: Instant::now() + options.deadline.clamp(bounds[0], bounds[1]),
             asked: Vec::new(),
             last_site: None,
             next_try: None,
@@ -142,23 +150,31 @@ impl<'a> RetryingCall<'a> {
             no_primary: false,
             hopeless: Vec::new(),
             uncertain: false,
-            why: "no site answered".into(),
+            failures: vec![None; route.site_count()],
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Reply, ClientError> {
-        let mut tries = FuturesUnordered::new();
-        let (shared, connection, request, deadline) =
-            (self.shared, self.connection, self.request, self.deadline);
-        let ask = |(site, sent)| attempt(shared, connection, site, request, deadline, sent);
-        tries.extend(self.next_site().map(ask));
+    /// Runs the call to its end.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; never `Unknown` for a request that can't change the ledger.
+    pub async fn run(mut self) -> Result<T::Answer, ClientError> {
+        if self.route.site_count() == 0 {
+            return Err(ClientError::Unavailable("the configuration names no site".into()));
+        }
+        let mut attempts = FuturesUnordered::new();
+        let (transport, request, deadline) = (self.transport, self.request, self.deadline);
+        let ask = |(site, sent): (usize, Arc<AtomicBool>)| async move {
+            (site, transport.attempt(site, request, deadline, &sent).await)
+        };
+        attempts.extend(self.next_site().map(ask));
         loop {
             let wake_at = self.wake_at();
             tokio::select! {
                 biased;
-                Some((site, result)) = tries.next() => {
+                Some((site, attempt)) = attempts.next() => {
                     self.asked.retain(|asked| asked.site != site);
-                    if let Some(end) = self.judge(site, result) {
+                    if let Some(end) = self.judge(site, attempt) {
                         return end;
                     }
                 }
@@ -166,22 +182,22 @@ impl<'a> RetryingCall<'a> {
                     if Instant::now() >= self.deadline {
                         return Err(self.timeout_error());
                     }
-                    tries.extend(self.next_retry().map(ask));
+                    attempts.extend(self.next_retry().map(ask));
                     if self.is_over() {
-                        return Err(ClientError::Unavailable(self.why));
+                        return Err(ClientError::Unavailable(self.describe_failures()));
                     }
                 }
             }
         }
     }
 
-    /// Chooses whom to ask, and notes that it's asked.
+    /// Chooses a site and notes that it's asked.
     fn next_site(&mut self) -> Option<(usize, Arc<AtomicBool>)> {
         self.next_try = None;
         let busy: Vec<usize> = self.asked.iter().map(|asked| asked.site).collect();
         let site = match self.only {
             Some(only) => Some(only).filter(|only| !busy.contains(only)),
-            None => self.shared.route.choose(&busy, self.last_site.take()),
+            None => self.route.choose(&busy, self.last_site.take()),
         }?;
         let sent = Arc::new(AtomicBool::new(false));
         let asked =
@@ -192,11 +208,11 @@ impl<'a> RetryingCall<'a> {
 
     fn wake_at(&self) -> Instant {
         let look_again = (!self.asked.iter().all(|asked| asked.given_up))
-            .then(|| Instant::now() + self.shared.options.silence / 3);
+            .then(|| Instant::now() + self.options.silence / 3);
         [look_again, self.next_try].into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
-    /// Time has passed: whom to ask now, if anybody.
+    /// Time has passed: the site to ask now, if any.
     fn next_retry(&mut self) -> Option<(usize, Arc<AtomicBool>)> {
         let now = Instant::now();
         if self.next_try.is_some_and(|at| now >= at) || self.give_up_slow_site(now) {
@@ -207,140 +223,129 @@ impl<'a> RetryingCall<'a> {
 
     /// Whether one of the asked sites turns out to be silent, or alive but far too slow.
     fn give_up_slow_site(&mut self, now: Instant) -> bool {
-        let silence = self.shared.options.silence;
+        let silence = self.options.silence;
         for asked in self.asked.iter_mut().filter(|asked| !asked.given_up) {
             let waited = now - asked.since;
-            let session = self.shared.cells[self.connection][asked.site].session();
-            let quiet = match &session {
-                Some(session) if asked.sent.load(Ordering::Relaxed) => {
-                    session.quiet_for().min(waited)
+            let is_slow = waited >= silence * SLOW_FACTOR;
+            let is_silent = if asked.sent.load(Ordering::Relaxed) {
+                match self.transport.quiet_for(asked.site) {
+                    Some(quiet) => quiet.min(waited) >= silence,
+                    None => is_slow,
                 }
-                _ => waited,
+            } else {
+                waited >= silence
             };
-            if quiet < silence && waited < silence * SLOW_FACTOR {
+            if !is_silent && !is_slow {
                 continue;
             }
             asked.given_up = true;
             if !self.hopeless.contains(&asked.site) {
                 self.hopeless.push(asked.site);
             }
-            if quiet >= silence {
-                self.shared.route.mark_failed(asked.site);
-                if let Some(session) = session {
-                    session.mark_silent();
-                }
+            if is_silent {
+                self.route.mark_failed(asked.site);
+                self.transport.mark_silent(asked.site);
             }
             return true;
         }
         false
     }
 
-    /// What a try's end means; `None`: go on.
+    /// What an attempt's end means; `None`: go on.
     fn judge(
         &mut self,
         site: usize,
-        result: Result<Reply, Failure>,
-    ) -> Option<Result<Reply, ClientError>> {
-        let refusal = match result {
-            Ok(reply) if self.request.is_answered_by(&reply) => {
-                self.shared.route.mark_answered(site);
-                return Some(Ok(reply));
+        attempt: Attempt<T::Answer>,
+    ) -> Option<Result<T::Answer, ClientError>> {
+        match attempt {
+            Attempt::Answered(answer) => {
+                self.route.mark_answered(site);
+                Some(Ok(answer))
             }
-            Ok(Reply::Refused(refused)) => refused.refusal,
-            Ok(_) => {
-                self.uncertain = true;
-                return self
-                    .retry_elsewhere(site, "the site's answer doesn't fit the request".into());
-            }
-            Err(Failure::NothingDone(why)) => return self.retry_elsewhere(site, why),
-            Err(Failure::MayHaveHappened(why)) => {
-                self.uncertain = true;
-                return self.retry_elsewhere(site, why);
-            }
-            Err(Failure::Refused(refusal)) => refusal,
-        };
-        match refusal.code {
-            RefusalCode::OutcomeUnknown => {
-                self.uncertain = true;
-                self.retry_elsewhere(site, refusal.to_string())
-            }
-            RefusalCode::Overloaded | RefusalCode::RateLimited => {
-                self.why = refusal.to_string();
-                self.schedule_retry(PAUSE_PATIENT);
+            Attempt::Overloaded { why, wait } => {
+                self.failures[site] = Some(why);
+                self.schedule_retry(PAUSE_OVERLOADED, wait);
                 None
             }
-            code if code.is_retryable() => {
-                self.no_primary |= code == RefusalCode::NoPrimary;
-                self.retry_elsewhere(site, refusal.to_string())
+            Attempt::NothingDone(why) => self.retry_elsewhere(site, why),
+            Attempt::NoPrimary(why) => {
+                self.no_primary = true;
+                self.retry_elsewhere(site, why)
             }
-            _ if self.may_have_happened() => Some(Err(ClientError::Unknown(refusal.to_string()))),
-            _ => Some(Err(ClientError::Refused(refusal))),
+            Attempt::MayHaveHappened(why) => {
+                self.uncertain = true;
+                self.retry_elsewhere(site, why)
+            }
+            Attempt::Refused(refusal) if self.may_have_happened() => {
+                let why = format!("an earlier attempt may have been done; now {refusal}");
+                Some(Err(ClientError::Unknown(why)))
+            }
+            Attempt::Refused(refusal) => Some(Err(ClientError::Refused(refusal))),
         }
     }
 
     /// This site can't help at the moment: the next one, after a pause that grows.
-    fn retry_elsewhere(&mut self, site: usize, why: String) -> Option<Result<Reply, ClientError>> {
-        self.why = format!("{}: {why}", self.shared.config.sites[site].name);
-        self.shared.route.mark_failed(site);
+    fn retry_elsewhere(
+        &mut self,
+        site: usize,
+        why: String,
+    ) -> Option<Result<T::Answer, ClientError>> {
+        self.failures[site] = Some(why);
+        self.route.mark_failed(site);
         self.last_site = Some(site);
         if !self.hopeless.contains(&site) {
             self.hopeless.push(site);
         }
         if self.is_over() {
-            return Some(Err(ClientError::Unavailable(self.why.clone())));
+            return Some(Err(ClientError::Unavailable(self.describe_failures())));
         }
-        self.schedule_retry(PAUSE_MIN);
+        self.schedule_retry(PAUSE_MIN, Duration::ZERO);
         None
     }
 
-    /// Whether no site could help, one said that there's no primary, and the caller doesn't want to wait for one.
+    /// Whether no site could help, one reported that there's no primary, and the caller doesn't want to wait for one.
     fn is_over(&self) -> bool {
-        let everybody = match self.only {
+        let all_hopeless = match self.only {
             Some(only) => self.hopeless.contains(&only),
-            None => (0..self.shared.config.sites.len()).all(|site| self.hopeless.contains(&site)),
+            None => (0..self.route.site_count()).all(|site| self.hopeless.contains(&site)),
         };
-        self.shared.options.no_primary_is_final
+        self.options.no_primary_is_final
             && self.no_primary
-            && everybody
+            && all_hopeless
             && !self.may_have_happened()
     }
 
-    fn schedule_retry(&mut self, least: Duration) {
-        let pause = least.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
+    /// The next attempt after a pause that begins at `first` and grows, and not before `wait` is over.
+    fn schedule_retry(&mut self, first: Duration, wait: Duration) {
+        let pause = first.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
         // Between half and all of it, so that many callers don't come back together.
         let random = getrandom::u32().unwrap_or(0) % 256;
         self.tries += 1;
-        self.next_try = Some(Instant::now() + pause / 2 + pause / 2 * random / 256);
+        let pause = pause / 2 + pause / 2 * random / 256;
+        self.next_try = Some(Instant::now() + pause.max(wait));
     }
 
     fn may_have_happened(&self) -> bool {
         let on_the_way = self.asked.iter().any(|asked| asked.sent.load(Ordering::Relaxed));
-        self.request.changes_ledger() && (self.uncertain || on_the_way)
+        T::may_change_ledger(self.request) && (self.uncertain || on_the_way)
     }
 
     fn timeout_error(&self) -> ClientError {
-        let ms = self.shared.options.deadline.as_millis();
-        let why = format!("no answer within {ms} ms; {}", self.why);
+        let ms = self.options.deadline.as_millis();
+        let why = format!("no answer within {ms} ms; {}", self.describe_failures());
         if self.may_have_happened() {
             ClientError::Unknown(why)
         } else {
             ClientError::Unavailable(why)
         }
     }
-}
 
-async fn attempt(
-    shared: &Shared,
-    connection: usize,
-    site: usize,
-    request: &Request,
-    deadline: Instant,
-    sent: Arc<AtomicBool>,
-) -> (usize, Result<Reply, Failure>) {
-    let asked = async {
-        let session = shared.open_session(connection, site).await?;
-        let reply = session.send_request(request, deadline, &sent).await?;
-        Reply::read(&reply).map_err(|error| Failure::MayHaveHappened(error.to_string()))
-    };
-    (site, asked.await)
+    /// The last failure of every site that had one.
+    fn describe_failures(&self) -> String {
+        let failures = self.failures.iter().enumerate().filter_map(|(site, why)| {
+            why.as_ref().map(|why| format!("{}: {why}", self.route.site_name(site)))
+        });
+        let failures: Vec<String> = failures.collect();
+        if failures.is_empty() { "no site answered".into() } else { failures.join("; ") }
+    }
 }

@@ -9,14 +9,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{id::NodeId, reply::Welcome};
+use super::{ClientError, SiteAddress};
+use crate::reply::Welcome;
 
 /// How long a site that failed isn't asked first.
 const REST: Duration = Duration::from_secs(1);
 
+/// What all calls of a client remember of its sites.
 #[derive(Debug)]
-pub(crate) struct Route {
-    nodes: Vec<NodeId>,
+pub struct Route {
+    sites: Vec<SiteAddress>,
     state: Mutex<RouteState>,
 }
 
@@ -34,16 +36,37 @@ impl RouteState {
 }
 
 impl Route {
-    pub(crate) fn new(nodes: Vec<NodeId>) -> Self {
-        let state = RouteState { first: 0, rests_until: vec![None; nodes.len()], welcome: None };
-        Self { nodes, state: Mutex::new(state) }
+    /// A route that begins with the first of these sites.
+    #[must_use]
+    pub fn new(sites: &[SiteAddress]) -> Self {
+        let state = RouteState { first: 0, rests_until: vec![None; sites.len()], welcome: None };
+        Self { sites: sites.to_vec(), state: Mutex::new(state) }
+    }
+
+    /// The site of this name.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none.
+    pub fn find_site(&self, name: &str) -> Result<usize, ClientError> {
+        let found = self.sites.iter().position(|site| site.name == name);
+        found.ok_or_else(|| ClientError::Unavailable(format!("no site is called {name}")))
+    }
+
+    /// A site's name.
+    #[must_use]
+    pub fn site_name(&self, site: usize) -> &str {
+        &self.sites[site].name
+    }
+
+    pub(crate) fn site_count(&self) -> usize {
+        self.sites.len()
     }
 
     /// The site to ask: the first choice, else one that doesn't rest, else any; never one of `busy`.
     pub(crate) fn choose(&self, busy: &[usize], after: Option<usize>) -> Option<usize> {
         let state = self.lock();
         let now = Instant::now();
-        let sites = self.nodes.len();
+        let sites = self.sites.len();
         let start = after.map_or(state.first, |last| last + 1);
         let free = || (0..sites).map(|step| (start + step) % sites).filter(|s| !busy.contains(s));
         free().find(|site| !state.is_resting(*site, now)).or_else(|| free().next())
@@ -54,7 +77,7 @@ impl Route {
         let mut state = self.lock();
         let leader = welcome.primary.unwrap_or(welcome.node);
         let now = Instant::now();
-        if let Some(site) = self.nodes.iter().position(|node| *node == leader)
+        if let Some(site) = self.sites.iter().position(|site| site.node == leader)
             && !state.is_resting(site, now)
         {
             state.first = site;
@@ -79,7 +102,7 @@ impl Route {
         let now = Instant::now();
         state.rests_until[site] = Some(now + REST);
         if state.first == site {
-            let sites = self.nodes.len();
+            let sites = self.sites.len();
             let next = (1..sites).map(|step| (site + step) % sites);
             state.first = next.clone().find(|next| !state.is_resting(*next, now)).unwrap_or(site);
         }

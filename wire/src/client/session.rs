@@ -19,13 +19,14 @@ use tokio::{
 
 use super::{
     SiteAddress,
+    quic::Request,
     raw::{ConnectError, Connector, PrimaryProbe, RawConnection, RawReceiver, RawSender, Reply},
-    retrying_call::{Failure, Request},
     route::Route,
 };
 use crate::{
     frame::Frame,
     limits::{FRAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
+    reply::Refusal,
 };
 
 /// Bytes that may wait to be written; more, and callers wait.
@@ -33,12 +34,23 @@ const OUTGOING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// How often a site that is in use is asked who the primary is.
 const PRIMARY_ASKED_EVERY: Duration = Duration::from_secs(2);
 
-/// The place for one connection's session with one site.
+/// How a request to a site ended without a reply.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionError {
+    /// It never left.
+    NothingDone(String),
+    /// It left, and no reply came.
+    MayHaveHappened(String),
+    /// The site rejects this client.
+    Refused(Refusal),
+}
+
+/// The slot for one connection's session with one site.
 #[derive(Debug, Default)]
 pub(crate) struct SessionSlot {
     session: RwLock<Option<Arc<Session>>>,
     /// Held while somebody connects; what became of the last try.
-    connecting: tokio::sync::Mutex<Option<(Instant, Failure)>>,
+    connecting: tokio::sync::Mutex<Option<(Instant, SessionError)>>,
 }
 
 impl SessionSlot {
@@ -58,7 +70,7 @@ impl SessionSlot {
         connector: &Connector,
         site: &SiteAddress,
         route: &Arc<Route>,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Arc<Session>, SessionError> {
         let asked_at = Instant::now();
         let mut last_failure = self.connecting.lock().await;
         if let Some(session) = self.usable_session() {
@@ -79,8 +91,8 @@ impl SessionSlot {
             }
             Err(error) => {
                 let failure = match error {
-                    ConnectError::Refused { refusal, .. } => Failure::Refused(refusal),
-                    other => Failure::NothingDone(other.to_string()),
+                    ConnectError::Refused { refusal, .. } => SessionError::Refused(refusal),
+                    other => SessionError::NothingDone(other.to_string()),
                 };
                 *last_failure = Some((Instant::now(), failure.clone()));
                 Err(failure)
@@ -139,7 +151,7 @@ impl Session {
         request: &Request,
         deadline: Instant,
         sent: &AtomicBool,
-    ) -> Result<Frame, Failure> {
+    ) -> Result<Frame, SessionError> {
         let desk = &*self.desk;
         let _turn = desk.turns.acquire().await.map_err(|_| desk.nothing_done())?;
         let bytes = u32::try_from(request.frame_bytes()).unwrap_or(u32::MAX);
@@ -159,7 +171,7 @@ impl Session {
         room.forget();
         desk.wake.notify_one();
         desk.used.store(true, Ordering::Relaxed);
-        answer.await.map_err(|_| Failure::MayHaveHappened(desk.why_ended()))
+        answer.await.map_err(|_| SessionError::MayHaveHappened(desk.why_ended()))
     }
 }
 
@@ -221,8 +233,8 @@ impl SessionState {
         lock(&self.why_ended).clone()
     }
 
-    fn nothing_done(&self) -> Failure {
-        Failure::NothingDone(self.why_ended())
+    fn nothing_done(&self) -> SessionError {
+        SessionError::NothingDone(self.why_ended())
     }
 }
 

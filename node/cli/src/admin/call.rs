@@ -2,63 +2,37 @@
 
 use std::{fmt::Write, io, path::Path, time::Duration};
 
-use bytes::Bytes;
+use evenkeel_http::{Dialler, ExchangeError, HttpClient, HttpRequest};
 use evenkeel_wire::outcome::Rejection;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, time::timeout};
 
 use super::{AdminRequest, exit_for};
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, door::block_on};
 use evenkeel_node::operator::status::AdminProblem;
 
-/// A node that answers nothing for so long hangs. Walking a large journal takes its time, so this is generous.
+/// A node that doesn't answer within this time hangs. Walking a large journal takes long, so this is generous.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Sends one request; returns the body of an answer that isn't a problem.
 pub(crate) fn send_request(socket: &Path, question: AdminRequest) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    runtime.block_on(send_over_socket(socket, question))
+    block_on(send_over_socket(socket, question))
 }
 
 async fn send_over_socket(socket: &Path, question: AdminRequest) -> Result<String, Failure> {
-    let name = socket.display();
-    let stream = timeout(CONNECT_TIMEOUT, UnixStream::connect(socket))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|error| unreachable_node(socket, &error))?;
-    let broken = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Unavailable, format!("admin socket {name}: {error}"))
-    };
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    tokio::spawn(connection);
-    let request = Request::builder()
-        .method(question.method)
-        .uri(question.route)
-        .header(header::HOST, "admin")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(
-            question.body.map(|body| body.to_string()).unwrap_or_default(),
-        )))
-        .map_err(Failure::usage)?;
-    let answered = async {
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|error| broken(&error))?.to_bytes()))
-    };
-    let (status, body) = timeout(ANSWER_TIMEOUT, answered)
-        .await
-        .map_err(|_| broken(&format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))??;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    if (200..300).contains(&status) {
+    let client = HttpClient::new(Dialler::to_socket(socket).with_timeout(CONNECT_TIMEOUT));
+    let body = question.body.map(|body| body.to_string()).unwrap_or_default();
+    let request = HttpRequest::new(question.method, question.route).json(body);
+    let answer = client.exchange(request, ANSWER_TIMEOUT).await.map_err(|error| match &error {
+        ExchangeError::Connect(error) => unreachable_node(socket, error),
+        _ => {
+            let name = socket.display();
+            Failure::new(Exit::Unavailable, format!("admin socket {name}: {error}"))
+        }
+    })?;
+    let status = answer.status;
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    if answer.is_success() {
         return Ok(body);
     }
     Err(match serde_json::from_str::<AdminProblem>(&body) {

@@ -2,8 +2,8 @@
 //! stdout once and stored nowhere.
 
 use clap::Subcommand;
+use evenkeel_http::Method;
 use evenkeel_wire::{id::AccountId, key::Role};
-use hyper::Method;
 use serde_json::json;
 
 use super::{AdminRequest, call};

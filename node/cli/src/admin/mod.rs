@@ -8,7 +8,7 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use hyper::Method;
+use evenkeel_http::Method;
 use serde_json::{Value, json};
 
 use crate::{Exit, Failure, config_check::ConfigSource, output, verdict};

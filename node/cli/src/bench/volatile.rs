@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::{
     Exit, Failure,
-    door::http::{HttpClient, VolatileStatus},
+    door::http::{HttpDoor, VolatileStatus},
 };
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ async fn over_quic(config: &ClientConfig) -> Result<Vec<SiteReport>, Failure> {
 
 async fn over_http(config: &ClientConfig) -> Result<Vec<SiteReport>, Failure> {
     let options = ClientOptions { deadline: PATIENCE, ..ClientOptions::default() };
-    let client = HttpClient::new(config, &options).map_err(Failure::usage)?;
+    let client = HttpDoor::new(config, &options).map_err(Failure::usage)?;
     let statuses = config.sites.iter().map(|site| async {
         let VolatileStatus { volatile } =
             client.status(&site.name).await.map_err(|error| error.to_string())?;

@@ -19,7 +19,7 @@ use evenkeel_wire::{
 };
 
 use crate::{Exit, Failure, output};
-use http::HttpClient;
+use http::HttpDoor;
 use shapes::{Account, CommandResult, HistoryPart, Totals};
 
 /// Where a local testnet puts it.
@@ -60,7 +60,7 @@ impl ClientFile {
 /// A door of the cluster, and the patience to get an answer through it.
 pub(crate) enum Door {
     Quic(Client),
-    Http(HttpClient),
+    Http(Box<HttpDoor>),
 }
 
 /// Whose word is good enough for a read.
@@ -80,7 +80,8 @@ impl Door {
         http: bool,
     ) -> Result<Self, Failure> {
         if http {
-            return HttpClient::new(config, &options).map(Self::Http).map_err(Failure::usage);
+            let door = HttpDoor::new(config, &options).map_err(Failure::usage)?;
+            return Ok(Self::Http(Box::new(door)));
         }
         Ok(Self::Quic(Client::connect(config.clone(), options)))
     }

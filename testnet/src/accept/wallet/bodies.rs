@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use hyper::Method;
+use evenkeel_http::Method;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use bytes::{Bytes, BytesMut};
+use evenkeel_http::Method;
 use http_body_util::BodyExt;
-use hyper::Method;
 use serde_json::Value;
 use tokio::{
     sync::watch,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use bytes::{Bytes, BytesMut};
+use evenkeel_http::Method;
 use http_body_util::BodyExt;
-use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;

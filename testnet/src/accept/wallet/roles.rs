@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use evenkeel_http::Method;
 use evenkeel_node::{
     admission::roles::{Act, Allowed},
     operator::status::CreatedKey,
 };
 use evenkeel_wire::key::Role;
-use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -4,14 +4,10 @@
 use std::io;
 
 use bytes::BytesMut;
+use evenkeel_http::{ByteStream, Dialler};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Duration, timeout},
-};
-
-use crate::door::http::{
-    address::HttpAddress,
-    stream::{ByteStream, Dialler},
 };
 
 const HEADERS_MAX: usize = 32;
@@ -40,8 +36,8 @@ struct ResponseHead {
 }
 
 impl BenchConnection {
-    pub(crate) async fn open(dialler: &Dialler, address: &HttpAddress) -> io::Result<Self> {
-        let stream = dialler.dial(address).await?;
+    pub(crate) async fn open(dialler: &Dialler) -> io::Result<Self> {
+        let stream = dialler.dial().await?;
         Ok(Self { stream, buffer: BytesMut::with_capacity(4 << 10), ends: false })
     }
 

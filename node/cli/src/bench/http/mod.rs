@@ -8,6 +8,7 @@ mod requests;
 
 use std::cell::RefCell;
 
+use evenkeel_http::Dialler;
 use evenkeel_wire::{client::ClientError, outcome::Rejection, reply::Refusal};
 use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep};
@@ -25,7 +26,7 @@ use crate::{
     Exit, Failure,
     door::{
         Door,
-        http::{address::HttpAddress, read_results, rejection, stream::Dialler},
+        http::{open_diallers, read_results, rejection},
     },
     output::print_note,
 };
@@ -38,12 +39,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Drives so many callers to the end of the plan.
 pub(crate) async fn drive_callers(plan: &BenchPlan, count: usize) -> Result<Tally, Failure> {
-    let addresses = plan.config.sites.iter().map(|site| site.http.parse());
     let load = HttpLoad {
         plan,
         door: plan.door()?,
-        dialler: Dialler::new(&plan.config).map_err(Failure::usage)?,
-        addresses: addresses.collect::<Result<_, String>>().map_err(Failure::usage)?,
+        diallers: open_diallers(&plan.config).map_err(Failure::usage)?,
         texts: RequestTexts::new(plan),
         tally: RefCell::new(Tally::new(plan.accounts.wallets.len())),
     };
@@ -55,8 +54,7 @@ pub(crate) async fn drive_callers(plan: &BenchPlan, count: usize) -> Result<Tall
 struct HttpLoad<'a> {
     plan: &'a BenchPlan,
     door: Door,
-    dialler: Dialler,
-    addresses: Vec<HttpAddress>,
+    diallers: Vec<Dialler>,
     texts: RequestTexts,
     tally: RefCell<Tally>,
 }
@@ -136,17 +134,17 @@ impl HttpLoad<'_> {
         loop {
             let mut other = None;
             let mut trouble = "client.toml names no site".to_owned();
-            for address in &self.addresses {
-                match self.connect_and_probe(address).await {
+            for dialler in &self.diallers {
+                match self.connect_and_probe(dialler).await {
                     Ok((connection, true)) => {
-                        return Ok(self.prepare_connection(connection, address));
+                        return Ok(self.prepare_connection(connection, dialler));
                     }
-                    Ok((connection, false)) => other = Some((connection, address)),
-                    Err(error) => trouble = format!("{}: {error}", address.authority),
+                    Ok((connection, false)) => other = Some((connection, dialler)),
+                    Err(error) => trouble = format!("{}: {error}", dialler.authority()),
                 }
             }
-            if let Some((connection, address)) = other {
-                return Ok(self.prepare_connection(connection, address));
+            if let Some((connection, dialler)) = other {
+                return Ok(self.prepare_connection(connection, dialler));
             }
             if Instant::now() >= give_up {
                 return Err(Failure::new(Exit::Unavailable, format!("no site answers: {trouble}")));
@@ -158,10 +156,10 @@ impl HttpLoad<'_> {
     /// Connects, and asks whether it's the primary.
     async fn connect_and_probe(
         &self,
-        address: &HttpAddress,
+        dialler: &Dialler,
     ) -> std::io::Result<(BenchConnection, bool)> {
-        let mut connection = BenchConnection::open(&self.dialler, address).await?;
-        let answer = connection.exchange(&primary_probe(address), GRACE).await?;
+        let mut connection = BenchConnection::open(dialler).await?;
+        let answer = connection.exchange(&primary_probe(dialler), GRACE).await?;
         let primary = answer.status == 200;
         Ok((connection, primary))
     }
@@ -169,9 +167,9 @@ impl HttpLoad<'_> {
     fn prepare_connection(
         &self,
         connection: BenchConnection,
-        address: &HttpAddress,
+        dialler: &Dialler,
     ) -> PreparedConnection {
-        let requests = RequestWriter::new(&self.plan.config, address, self.plan.batch);
+        let requests = RequestWriter::new(&self.plan.config, dialler, self.plan.batch);
         PreparedConnection { connection, requests }
     }
 }

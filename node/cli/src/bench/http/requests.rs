@@ -2,15 +2,13 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
+use evenkeel_http::Dialler;
 use evenkeel_wire::client::ClientConfig;
 
 use super::DEADLINE_MS;
-use crate::{
-    bench::{
-        BenchPlan,
-        batch::{Move, TransferBatch},
-    },
-    door::http::address::HttpAddress,
+use crate::bench::{
+    BenchPlan,
+    batch::{Move, TransferBatch},
 };
 
 /// What all callers of a thread write alike.
@@ -50,12 +48,13 @@ pub(crate) struct RequestWriter {
 }
 
 impl RequestWriter {
-    pub(crate) fn new(config: &ClientConfig, address: &HttpAddress, batch: u32) -> Self {
+    pub(crate) fn new(config: &ClientConfig, dialler: &Dialler, batch: u32) -> Self {
         let single = batch == 1;
         let route = if single { "/v1/transfers" } else { "/v1/batches" };
         let head = format!(
             "POST {route} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ndeadline-ms: {DEADLINE_MS}\r\ncontent-length: ",
-            address.authority, config.key
+            dialler.authority(),
+            config.key
         );
         Self { head: head.into_bytes(), body: String::new(), whole: Vec::new(), single }
     }
@@ -84,6 +83,6 @@ impl RequestWriter {
 }
 
 /// Asks a site whether it's the primary.
-pub(crate) fn primary_probe(address: &HttpAddress) -> Vec<u8> {
-    format!("GET /primary HTTP/1.1\r\nhost: {}\r\n\r\n", address.authority).into_bytes()
+pub(crate) fn primary_probe(dialler: &Dialler) -> Vec<u8> {
+    format!("GET /primary HTTP/1.1\r\nhost: {}\r\n\r\n", dialler.authority()).into_bytes()
 }

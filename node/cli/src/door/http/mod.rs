@@ -1,34 +1,35 @@
 //! The HTTP door as a client uses it: any site will do, and no answer is ever made up.
 //!
-//! Commands carry their own ids, so a request is sent again, with the same ids, until it's answered or its deadline is
-//! over: to the sites in turn, over connections that are kept. The ends are those of `wire`'s client: an answer, refused,
-//! unavailable (certainly nothing was done) or unknown.
+//! Commands carry their own ids, so wire's [`RetryingCall`] sends a request again, with the same ids, until it's
+//! answered or its deadline is over. Here is what is HTTP's own: routes, bodies, and the meaning of a status.
 //!
 //! It never follows a redirect: the key goes to the sites that client.toml names, and nowhere else.
 
-pub(crate) mod address;
-mod connection;
+mod answer;
 mod requests;
-mod retrying_call;
-pub(crate) mod stream;
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
+use evenkeel_http::{
+    Dialler, HeaderValue, HttpAddress, HttpClient, HttpRequest, HttpResponse, Method, TlsTrust,
+    header,
+};
 use evenkeel_wire::{
-    client::{ClientConfig, ClientError, ClientOptions},
+    client::{
+        Attempt, ClientConfig, ClientError, ClientOptions, RetryingCall, Route, SiteTransport,
+    },
     command::Command,
     id::AccountId,
-    limits::COMMANDS_MAX,
+    limits::{COMMANDS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     outcome::Rejection,
 };
-use hyper::{Method, header::HeaderValue};
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::Instant;
 
-use self::{connection::ConnectionPool, stream::Dialler};
 use super::{
     ReadSource,
     shapes::{
@@ -37,6 +38,10 @@ use super::{
 };
 
 pub(crate) use requests::id_of;
+
+const GRACE: Duration = Duration::from_secs(1);
+const DEADLINE_MS: header::HeaderName = header::HeaderName::from_static("deadline-ms");
+const REPLAYED: &str = "idempotent-replayed";
 
 /// What is sent to a site.
 #[derive(Clone, Debug)]
@@ -52,36 +57,16 @@ impl SiteRequest {
     fn get(path: String) -> Self {
         Self { method: Method::GET, path, body: Bytes::new() }
     }
-
-    /// Whether it may change the ledger.
-    fn may_change_ledger(&self) -> bool {
-        self.method != Method::GET
-    }
-}
-
-/// What a site answered.
-#[derive(Clone, Debug)]
-pub(crate) struct SiteResponse {
-    status: u16,
-    replayed: bool,
-    /// Seconds after which asking again makes sense.
-    retry_after: Option<u64>,
-    body: Bytes,
 }
 
 /// Talks to a cluster over HTTP.
-pub(crate) struct HttpClient {
-    sites: Vec<HttpSite>,
+pub(crate) struct HttpDoor {
+    sites: Vec<HttpClient>,
+    route: Route,
+    options: ClientOptions,
     key: HeaderValue,
-    deadline: Duration,
-    no_primary_is_final: bool,
     /// The site that answered last.
-    preferred: AtomicUsize,
-}
-
-struct HttpSite {
-    name: String,
-    connections: ConnectionPool,
+    answered_last: AtomicUsize,
 }
 
 /// What answers to a command have in common; each route adds what it's about.
@@ -122,32 +107,47 @@ pub(crate) struct VolatileStatus {
     pub(crate) volatile: bool,
 }
 
-impl HttpClient {
+impl HttpDoor {
     /// A client of this cluster. Connects when it's first used.
     ///
     /// # Errors
     /// Says which of a site's addresses, or the key, or the authority, can't be used.
     pub(crate) fn new(config: &ClientConfig, options: &ClientOptions) -> Result<Self, String> {
-        let dialler = Dialler::new(config)?;
-        let sites = config.sites.iter().map(|site| {
-            let address = site.http.parse().map_err(|error| format!("site {}: {error}", site.name));
-            let connections = ConnectionPool::new(address?, dialler.clone());
-            Ok(HttpSite { name: site.name.clone(), connections })
-        });
+        let diallers = open_diallers(config)?;
         let mut key = HeaderValue::try_from(format!("Bearer {}", config.key))
             .map_err(|_| "the key can't stand in a header".to_owned())?;
         key.set_sensitive(true);
         Ok(Self {
-            sites: sites.collect::<Result<_, String>>()?,
+            sites: diallers.into_iter().map(HttpClient::new).collect(),
+            route: Route::new(&config.sites),
+            options: options.clone(),
             key,
-            deadline: options.deadline,
-            no_primary_is_final: options.no_primary_is_final,
-            preferred: AtomicUsize::new(0),
+            answered_last: AtomicUsize::new(0),
         })
     }
 
     pub(crate) fn last_site(&self) -> Option<String> {
-        self.sites.get(self.preferred.load(Ordering::Relaxed)).map(|site| site.name.clone())
+        let site = self.answered_last.load(Ordering::Relaxed);
+        (site < self.sites.len()).then(|| self.route.site_name(site).to_owned())
+    }
+
+    /// Asks until there's an answer; `only` this site, where one is named.
+    async fn call_with_retries(
+        &self,
+        request: &SiteRequest,
+        only: Option<&str>,
+    ) -> Result<HttpResponse, ClientError> {
+        let only = only.map(|name| self.route.find_site(name)).transpose()?;
+        RetryingCall::new(self, &self.route, &self.options, request, only).run().await
+    }
+
+    fn prepare_request(&self, request: &SiteRequest, left: Duration) -> HttpRequest {
+        let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        let deadline_ms = left_ms.clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
+        let prepared = HttpRequest::new(request.method.clone(), request.path.as_str())
+            .with(header::AUTHORIZATION, self.key.clone())
+            .with(DEADLINE_MS, deadline_ms.into());
+        if request.body.is_empty() { prepared } else { prepared.json(request.body.clone()) }
     }
 
     pub(crate) async fn submit(&self, command: &Command) -> Result<CommandResult, ClientError> {
@@ -160,7 +160,7 @@ impl HttpClient {
             outcome: if committed { OutcomeKind::Committed } else { OutcomeKind::Rejected },
             id: id_of(command),
             place: told.place,
-            replayed: response.replayed,
+            replayed: response.header(REPLAYED) == Some("true"),
             code: told.code,
             transfer: told.transfer,
             hold: told.hold,
@@ -224,7 +224,59 @@ impl HttpClient {
     }
 }
 
-fn read<T: DeserializeOwned>(response: &SiteResponse) -> Result<T, String> {
+impl SiteTransport for HttpDoor {
+    type Request = SiteRequest;
+    type Answer = HttpResponse;
+
+    fn may_change_ledger(request: &SiteRequest) -> bool {
+        request.method != Method::GET
+    }
+
+    async fn attempt(
+        &self,
+        site: usize,
+        request: &SiteRequest,
+        deadline: Instant,
+        sent: &AtomicBool,
+    ) -> Attempt<HttpResponse> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let request = self.prepare_request(request, left);
+        // The call ends at its deadline, before this bound.
+        let patience = left + GRACE;
+        let attempt = match self.sites[site].exchange_watched(request, patience, sent).await {
+            Ok(response) => answer::classify_response(response),
+            Err(error) if error.is_unsent() => Attempt::NothingDone(error.to_string()),
+            Err(error) => Attempt::MayHaveHappened(error.to_string()),
+        };
+        if let Attempt::Answered(_) = attempt {
+            self.answered_last.store(site, Ordering::Relaxed);
+        }
+        attempt
+    }
+
+    /// TCP doesn't show whether the other end is alive.
+    fn quiet_for(&self, _site: usize) -> Option<Duration> {
+        None
+    }
+
+    fn mark_silent(&self, _site: usize) {}
+}
+
+/// A dialler for each site of client.toml.
+///
+/// # Errors
+/// Says which of a site's addresses, or the authority, can't be used.
+pub(crate) fn open_diallers(config: &ClientConfig) -> Result<Vec<Dialler>, String> {
+    let trust = TlsTrust::load(&config.ca)?;
+    let diallers = config.sites.iter().map(|site| {
+        let address: Result<HttpAddress, String> = site.http.parse();
+        let address = address.map_err(|error| format!("site {}: {error}", site.name))?;
+        Ok(Dialler::to_site(address, &trust))
+    });
+    diallers.collect()
+}
+
+fn read<T: DeserializeOwned>(response: &HttpResponse) -> Result<T, String> {
     serde_json::from_slice(&response.body).map_err(|error| {
         format!(
             "the site answered {} with a body that isn't understood ({error}); is it another version?",

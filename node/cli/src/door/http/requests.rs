@@ -1,12 +1,12 @@
 //! Commands as the HTTP API takes them: a route and a body for each, and items of a batch.
 
 use bytes::Bytes;
+use evenkeel_http::Method;
 use evenkeel_wire::{
     account::{AccountStatus, LimitChange, Limits},
     command::Command,
     transfer::Text,
 };
-use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::SiteRequest;

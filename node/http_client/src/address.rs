@@ -1,4 +1,4 @@
-//! Where a site's HTTP door is, as client.toml says it: `HOST:PORT`, or a whole URL.
+//! The address of a site's HTTP door as client.toml has it: `HOST:PORT`, or a whole URL.
 
 use std::str::FromStr;
 
@@ -6,13 +6,13 @@ use hyper::Uri;
 
 /// A site's HTTP door.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HttpAddress {
+pub struct HttpAddress {
     /// Without brackets, where it's an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
     /// What the Host header says.
-    pub(crate) authority: String,
+    pub authority: String,
 }
 
 impl FromStr for HttpAddress {
