@@ -30,7 +30,9 @@ fn wide(sources: &[Source]) -> Vec<String> {
 /// Whether a line is a comment or ends with one. A `//` within quotes is none.
 fn has_comment(line: &str) -> bool {
     line.trim_start().starts_with("//")
-        || line.match_indices("// ").any(|(at, _)| line[..at].matches('"').count() % 2 == 0)
+        || line
+            .match_indices("// ")
+            .any(|(at, _)| line[..at].matches('"').count().is_multiple_of(2))
 }
 
 #[test]
