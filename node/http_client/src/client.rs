@@ -50,7 +50,8 @@ impl ExchangeError {
     }
 }
 
-/// Talks to one server. Clones share the connections; dropping the last one closes those that are idle.
+/// A client of one server. Clones share the connections; dropping the last clone closes the idle
+/// ones.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     pool: Client<Dialler, Full<Bytes>>,
@@ -60,13 +61,13 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client of the server that the dialler leads to. Connects when it's first used; needs tokio's runtime then.
+    /// A client of the dialler's server. Connects when it's first used; needs tokio's runtime then.
     #[must_use]
     pub fn new(dialler: Dialler) -> Self {
         let authority = dialler.authority();
         let host =
             HeaderValue::try_from(authority.as_str()).expect("an authority is visible ASCII");
-        // The dialler decides about TLS, so the scheme here only names the pool's one server.
+        // The pool has one server, and the dialler decides about TLS: the scheme has no effect.
         let base = format!("http://{authority}");
         let pool = Client::builder(TokioExecutor::new()).set_host(false).build(dialler);
         Self { pool, base, host }
@@ -75,7 +76,8 @@ impl HttpClient {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// When there is no whole answer of at most 64 MiB within `patience`; says whether the request was sent.
+    /// When there is no whole answer of at most 64 MiB within `patience`; says whether the request
+    /// was sent.
     pub async fn exchange(
         &self,
         request: HttpRequest,
@@ -84,7 +86,7 @@ impl HttpClient {
         self.exchange_watched(request, patience, &AtomicBool::new(false)).await
     }
 
-    /// The same; `sent` becomes true once the server may have the request.
+    /// The same; sets `sent` once the server may have the request.
     ///
     /// # Errors
     /// See [`Self::exchange`].
@@ -110,7 +112,8 @@ impl HttpClient {
         })
     }
 
-    /// Sends a request and returns the answer's head; the body is still to be read, without a bound. For streams.
+    /// Sends a request and returns the answer's head; the caller reads the body, which isn't
+    /// bounded. For streams.
     ///
     /// # Errors
     /// When there is no head within `patience`.

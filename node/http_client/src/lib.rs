@@ -1,8 +1,8 @@
-//! The HTTP/1.1 client that `wallet`, `bench`, `admin` and the testnet share: one server, a pool of kept connections,
-//! bounded answers, bounded time.
+//! The HTTP/1.1 client of `wallet`, `bench`, `admin` and the testnet: one server, a pool of kept
+//! connections, bounded answers, bounded time.
 //!
-//! It repeats a request only if an idle connection turned out to be closed before the request began. It never follows a
-//! redirect and never interprets a status.
+//! It repeats a request only if an idle connection turned out to be closed before the request was
+//! sent. It never follows a redirect and never interprets a status.
 
 mod address;
 mod client;

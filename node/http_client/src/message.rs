@@ -27,14 +27,14 @@ impl HttpRequest {
     /// Adds a header.
     ///
     /// # Errors
-    /// When name or value can't be in a head.
+    /// When the name or the value isn't allowed in a head.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, http::Error> {
         let name = header::HeaderName::try_from(name)?;
         self.headers.append(name, HeaderValue::try_from(value)?);
         Ok(self)
     }
 
-    /// Adds a header whose value is known to be good.
+    /// Adds a header whose value is already checked.
     #[must_use]
     pub fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
@@ -48,7 +48,7 @@ impl HttpRequest {
         self
     }
 
-    /// The same as JSON, unless the headers name another type.
+    /// Replaces the body and declares it as JSON, unless the headers declare another type.
     #[must_use]
     pub fn json(mut self, body: impl Into<Bytes>) -> Self {
         let json = HeaderValue::from_static("application/json");

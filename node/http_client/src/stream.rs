@@ -1,7 +1,7 @@
 //! Byte streams to a server: TCP, TLS over TCP, or a unix socket.
 //!
-//! TLS trusts the cluster's authority and no other, and requires a certificate for the host that was dialled: a node's
-//! certificate names the host of its site.
+//! TLS trusts the cluster's authority and no other, and requires a certificate for the dialled
+//! host: a node's certificate names the host of its site.
 
 use std::{
     fmt,
@@ -49,7 +49,7 @@ impl Connection for Box<dyn ByteStream> {
     }
 }
 
-/// The certificates that a TLS server is checked against.
+/// The authority that a TLS server's certificate must come from.
 #[derive(Clone)]
 pub struct TlsTrust {
     connector: TlsConnector,
@@ -59,7 +59,7 @@ impl TlsTrust {
     /// Trusts the authority in this PEM file.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// Names the file and the mistake.
     pub fn load(ca: &Path) -> Result<Self, String> {
         let name = ca.display();
         let mut roots = RootCertStore::empty();
@@ -124,7 +124,7 @@ impl Dialler {
         Self { destination: Arc::new(destination), timeout: CONNECT_TIMEOUT }
     }
 
-    /// The same with another bound on connecting than 1 s.
+    /// The same with another connect timeout; the default is 1 s.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
@@ -172,7 +172,7 @@ impl Destination {
     }
 }
 
-/// The pool's way to new connections. The URI is always that of the one server.
+/// Opens the pool's connections. The URI is always that of the one server.
 impl Service<Uri> for Dialler {
     type Response = TokioIo<Box<dyn ByteStream>>;
     type Error = io::Error;

@@ -1,4 +1,4 @@
-//! The testnet's client of a node's admin socket. The answers' shapes are the node's own.
+//! The testnet's client of a node's admin socket. The shapes of answers are the node's own.
 
 use std::{path::Path, time::Duration};
 
@@ -28,7 +28,7 @@ pub enum AdminCallError {
 /// Fetches a node's status.
 ///
 /// # Errors
-/// When it doesn't answer in time or not as documented.
+/// When it doesn't answer in time or as documented.
 pub async fn status(socket: &Path) -> Result<Status, AdminCallError> {
     request_json(socket, Method::GET, "/status", None, PATIENCE).await
 }

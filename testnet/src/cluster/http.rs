@@ -1,4 +1,5 @@
-//! The testnet's client of a node's HTTP door: one kept connection, one exchange at a time, nothing interpreted.
+//! The testnet's client of a node's HTTP door: one exchange at a time over a kept connection;
+//! answers aren't interpreted.
 //!
 //! It never repeats a request: its callers want to see what the door answers.
 
@@ -90,7 +91,7 @@ impl Door {
         Ok(HttpAnswer { status, headers, body })
     }
 
-    /// Sends a request and returns the answer's head; the body is still to be read: for streams.
+    /// Sends a request and returns the answer's head; the caller reads the body. For streams.
     ///
     /// # Errors
     /// When there's no head within [`PATIENCE`].

@@ -17,10 +17,10 @@ use crate::{
 /// The longest key that HELLO carries.
 const KEY_BYTES_MAX: usize = 128;
 
-/// What a client has to know of a cluster.
+/// The settings of a client.
 #[derive(Clone)]
 pub struct ClientConfig {
-    /// The cluster that it means to talk to.
+    /// The cluster's id.
     pub cluster: ClusterId,
     /// The authority's certificates, PEM.
     pub ca: PathBuf,
@@ -28,16 +28,16 @@ pub struct ClientConfig {
     pub key: String,
     /// All sites whose addresses are known.
     pub sites: Vec<SiteAddress>,
-    /// The others, and why: a site's name may be gone together with the site.
+    /// Sites without an address, and the reason: a site's name may be lost together with the site.
     pub left_out: Vec<String>,
 }
 
-/// Where a site's doors are.
+/// The addresses of a site's doors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteAddress {
     /// The site's name.
     pub name: String,
-    /// Its node.
+    /// The number of its node.
     pub node: NodeId,
     /// The port for clients (QUIC).
     pub client: SocketAddr,
@@ -45,7 +45,7 @@ pub struct SiteAddress {
     pub http: String,
 }
 
-/// Why client.toml can't be used.
+/// Why client.toml is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
@@ -53,26 +53,26 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file says something that can't be.
+    /// The file's content is invalid.
     #[error("{}: {what}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What, with the line where there is one.
+        /// The mistake, with its line if known.
         what: String,
     },
-    /// No site's name has an address at the moment.
+    /// No site's name resolves to an address.
     #[error("{}: {what}", path.display())]
     Unresolved {
         /// The file.
         path: PathBuf,
-        /// All names, and what the resolver says.
+        /// All names, and the resolver's errors.
         what: String,
     },
-    /// The authority's file can't be used.
+    /// The authority's file is unusable.
     #[error(transparent)]
     Ca(#[from] IdentityError),
 }
@@ -97,11 +97,12 @@ struct Site {
 }
 
 impl ClientConfig {
-    /// Reads client.toml and the files that it names; their paths are relative to it. Host names are looked up, and sites that
-    /// have none left are left out: a client must do without a site that burned.
+    /// Reads client.toml and the files that it names; their paths are relative to it. Resolves
+    /// host names and leaves out the sites that don't resolve: a client must work without a site
+    /// that burned.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it; or no site is left.
+    /// Names the file and the mistake; or no site resolves.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let content = |what: String| ConfigError::Content { path: path.into(), what };
         let file: File = toml::from_str(&read(path)?)
@@ -131,7 +132,7 @@ impl ClientConfig {
     }
 }
 
-/// Why a site's address can't be had.
+/// Why a site has no address.
 enum SiteAddressError {
     Malformed(String),
     Unresolved(String),
@@ -140,14 +141,14 @@ enum SiteAddressError {
 impl SiteAddress {
     fn resolve_site(site: Site) -> Result<Self, SiteAddressError> {
         let Site { name, node, client, http } = site;
-        let told = |why: &dyn Display| format!("site {name}: client = {client:?}: {why}");
+        let describe = |why: &dyn Display| format!("site {name}: client = {client:?}: {why}");
         match client.to_socket_addrs().map(|mut found| found.next()) {
             Ok(Some(client)) => Ok(Self { name, node, client, http }),
-            Ok(None) => Err(SiteAddressError::Unresolved(told(&"no address"))),
+            Ok(None) => Err(SiteAddressError::Unresolved(describe(&"no address"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                Err(SiteAddressError::Malformed(told(&error)))
+                Err(SiteAddressError::Malformed(describe(&error)))
             }
-            Err(error) => Err(SiteAddressError::Unresolved(told(&error))),
+            Err(error) => Err(SiteAddressError::Unresolved(describe(&error))),
         }
     }
 }

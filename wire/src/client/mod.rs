@@ -1,12 +1,14 @@
-//! The client of a cluster: any site will do, the primary is found by itself, and no answer is ever made up.
+//! The client of a cluster: it takes any site, finds the primary, and never makes up an answer.
 //!
-//! Commands carry their own ids, so a request is sent again, with the same ids, until it's answered or its deadline is
-//! over. The end is one of four: an [`CommandAnswer`] per command (committed or rejected: both are answers),
-//! [`ClientError::Refused`] (the request itself is bad), [`ClientError::Unavailable`] (certainly nothing was done) or
-//! [`ClientError::Unknown`] (it may have been done: ask again with the same ids).
+//! Commands carry their own ids, so a request is sent again, with the same ids, until it's answered
+//! or its deadline passes. The end is one of four: a [`CommandAnswer`] per command (committed or
+//! rejected: both are answers), [`ClientError::Refused`] (the request itself is bad),
+//! [`ClientError::Unavailable`] (certainly nothing was done) or [`ClientError::Unknown`] (it may
+//! have been done: ask again with the same ids).
 //!
-//! Few connections carry many calls: requests are numbered, written together, and answered in any order.
-//! [`raw`] is the same connection without the patience.
+//! Few connections carry many calls: requests are numbered, written together, and answered in any
+//! order. [`raw`] is the same connection without retries. [`RetryingCall`] works over any
+//! [`SiteTransport`]; the one here is QUIC.
 
 mod config;
 mod error;
@@ -46,14 +48,14 @@ use session::{Session, SessionError, SessionSlot};
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Connections to the site that it talks to, 1 to 8. One carries tens of thousands of calls a second.
+    /// Connections to each site, 1 to 8. One carries tens of thousands of calls a second.
     pub connections: usize,
-    /// How long a call may take, from 100 ms to 60 s.
+    /// The deadline of a call, from 100 ms to 60 s.
     pub deadline: Duration,
-    /// After this long without any sign from a site, others are asked too.
+    /// After this long without a datagram from a site, others are asked too.
     pub silence: Duration,
-    /// A call ends as soon as no site could help and one of them said that there's no primary, instead of waiting for
-    /// one until its deadline.
+    /// A call ends as soon as every site failed and one of them reported that there's no primary,
+    /// instead of waiting for a primary until its deadline.
     pub no_primary_is_final: bool,
 }
 
@@ -71,14 +73,14 @@ impl Default for ClientOptions {
 /// The most connections to one site.
 const CONNECTIONS_MAX: usize = 8;
 
-/// What the ledger answered to one command.
+/// The ledger's answer to one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandAnswer {
-    /// Where and when it was decided, the first time.
+    /// Position and time of the first decision.
     pub stamp: Stamp,
     /// Committed or rejected.
     pub outcome: Outcome,
-    /// It's the first answer again: the command was known.
+    /// This is the first answer again: the id was known.
     pub replayed: bool,
 }
 
@@ -94,8 +96,8 @@ struct Shared {
     options: ClientOptions,
     connector: Mutex<Option<Connector>>,
     route: Arc<Route>,
-    /// One per connection and site: `cells[connection][site]`.
-    cells: Vec<Vec<SessionSlot>>,
+    /// One per connection and site: `slots[connection][site]`.
+    slots: Vec<Vec<SessionSlot>>,
     next_connection: AtomicUsize,
 }
 
@@ -105,11 +107,11 @@ impl Client {
     pub fn connect(config: ClientConfig, options: ClientOptions) -> Self {
         let connections = options.connections.clamp(1, CONNECTIONS_MAX);
         let sites = config.sites.len();
-        let cells = (0..connections).map(|_| (0..sites).map(|_| SessionSlot::default()).collect());
+        let slots = (0..connections).map(|_| (0..sites).map(|_| SessionSlot::default()).collect());
         let shared = Shared {
             connector: Mutex::new(None),
             route: Arc::new(Route::new(&config.sites)),
-            cells: cells.collect(),
+            slots: slots.collect(),
             next_connection: AtomicUsize::new(0),
             config,
             options,
@@ -117,8 +119,8 @@ impl Client {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Has commands decided, in order, each for itself. More than fit in one request are sent one request after the
-    /// other.
+    /// Submits commands; the ledger decides them in order, each for itself. If they don't fit in
+    /// one request, several are sent one after the other.
     ///
     /// # Errors
     /// See [`ClientError`]; a rejection isn't one.
@@ -143,8 +145,8 @@ impl Client {
         Ok(answered)
     }
 
-    /// The same for commands that are encoded already, one behind the other, at most `COMMANDS_MAX` of them. Where they are
-    /// `atomic`, all of them are committed or none.
+    /// The same for at most `COMMANDS_MAX` commands that are already encoded, one after the other.
+    /// If `atomic`, either all of them are committed or none.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -160,7 +162,7 @@ impl Client {
         }
     }
 
-    /// Asks what the ledger holds.
+    /// Reads from the ledger.
     ///
     /// # Errors
     /// See [`ClientError`]; never `Unknown`, since a read does nothing.
@@ -172,10 +174,10 @@ impl Client {
         self.read_from(query, consistency, None).await
     }
 
-    /// Asks what one site knows, and only that site.
+    /// Reads from one site, and only from that site.
     ///
     /// # Errors
-    /// See [`Self::read`]. `Unavailable` also where there's no site of this name.
+    /// See [`Self::read`]. `Unavailable` also if there's no site of this name.
     pub async fn read_at(
         &self,
         site: &str,
@@ -200,13 +202,13 @@ impl Client {
         }
     }
 
-    /// The site that it talks to, once it does.
+    /// The site of the last welcome; `None` before the first.
     #[must_use]
     pub fn current_site(&self) -> Option<String> {
         self.last_welcome().map(|welcome| welcome.site.as_str().into())
     }
 
-    /// What that site said of itself.
+    /// The last welcome that came from a site.
     #[must_use]
     pub fn last_welcome(&self) -> Option<Welcome> {
         self.shared.route.last_welcome()
@@ -219,25 +221,25 @@ impl Client {
     ) -> Result<Reply, ClientError> {
         let Shared { route, options, .. } = &*self.shared;
         let turn = self.shared.next_connection.fetch_add(1, Ordering::Relaxed);
-        let connection = turn % self.shared.cells.len();
+        let connection = turn % self.shared.slots.len();
         let transport = QuicTransport { shared: &self.shared, connection };
         RetryingCall::new(&transport, route, options, &request, only).run().await
     }
 }
 
 impl Shared {
-    /// The connection's session with a site; connects where there is none that is well.
+    /// The connection's session with a site; connects if there is no usable one.
     async fn open_session(
         &self,
         connection: usize,
         site: usize,
     ) -> Result<Arc<Session>, SessionError> {
-        let cell = &self.cells[connection][site];
-        if let Some(session) = cell.usable_session() {
+        let slot = &self.slots[connection][site];
+        if let Some(session) = slot.usable_session() {
             return Ok(session);
         }
         let connector = self.ensure_connector()?;
-        cell.connect(&connector, &self.config.sites[site], &self.route).await
+        slot.connect(&connector, &self.config.sites[site], &self.route).await
     }
 
     fn ensure_connector(&self) -> Result<Connector, SessionError> {
@@ -245,7 +247,7 @@ impl Shared {
         if let Some(connector) = &*connector {
             return Ok(connector.clone());
         }
-        // Signs of life come so often that their absence means something.
+        // Keepalives come three times per silence, so their absence is a sign.
         let made = Connector::with_keep_alive(&self.config, self.options.silence / 3)
             .map_err(|error| SessionError::NothingDone(error.to_string()))?;
         Ok(connector.insert(made).clone())

@@ -1,4 +1,4 @@
-//! The transport over QUIC: a request as a frame in a session, a reply's meaning.
+//! The transport over QUIC: requests as frames in a session, and the meaning of replies.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -20,7 +20,7 @@ use crate::{
     request::{Consistency, Query, READ, ReadRequest, Submit},
 };
 
-/// What is asked.
+/// A request of the client.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Submit { count: u32, atomic: bool, commands: Bytes },
@@ -76,7 +76,7 @@ pub(crate) struct QuicTransport<'a> {
 
 impl QuicTransport<'_> {
     fn session(&self, site: usize) -> Option<Arc<Session>> {
-        self.shared.cells[self.connection][site].session()
+        self.shared.slots[self.connection][site].session()
     }
 
     async fn exchange(

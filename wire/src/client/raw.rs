@@ -1,6 +1,7 @@
-//! One connection to one site, nothing repeated and nothing hidden: for load generators and for tests.
+//! One connection to one site, without retries: for load generators and for tests.
 //!
-//! Frames are written as they are given; replies come as frames, in any order, with the number of their request.
+//! Frames are written as given; replies come as frames, in any order, each with the number of its
+//! request.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,15 +18,15 @@ use crate::{
     transfer::Text,
 };
 
-/// A connection without any sign of life for this long is given up.
+/// A connection that receives nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(5);
-/// How long a handshake, and then the answer to HELLO, may take.
+/// The longest time for a handshake, and then for the answer to HELLO.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The site isn't reached, or something else answers there.
+    /// The site isn't reached, or another server answers there.
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The connection was lost before the site's welcome.
@@ -33,15 +34,15 @@ pub enum ConnectError {
     Lost {
         /// The site's name.
         site: String,
-        /// What happened.
+        /// The error.
         error: io::Error,
     },
-    /// The site doesn't let this client in.
+    /// The site rejects this client.
     #[error("{site}: {refusal}")]
     Refused {
         /// The site's name.
         site: String,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
 }
@@ -57,12 +58,12 @@ impl Connector {
     /// Opens a port for the clients of this cluster. Needs tokio's runtime.
     ///
     /// # Errors
-    /// When the authority's file can't be used, the key is too long, or the system has no port.
+    /// When the authority's file is unusable, the key is too long, or the system has no free port.
     pub fn new(config: &ClientConfig) -> io::Result<Self> {
         Self::with_keep_alive(config, IDLE / 4)
     }
 
-    /// The same, with a sign of life from the site at least this often.
+    /// The same with another keepalive interval.
     pub(crate) fn with_keep_alive(config: &ClientConfig, every: Duration) -> io::Result<Self> {
         let trust = Trust::load(&config.ca, config.cluster).map_err(io::Error::other)?;
         let key = Text::new(&config.key).map_err(|error| {
@@ -75,10 +76,10 @@ impl Connector {
         Ok(Self { dialler, hello: frame::encode_whole(HELLO, &Hello { key }).into() })
     }
 
-    /// Connects to a site and shows the key.
+    /// Connects to a site and sends the key.
     ///
     /// # Errors
-    /// When the site isn't reached or doesn't let us in.
+    /// When the site isn't reached or rejects this client.
     pub async fn connect(&self, site: &SiteAddress) -> Result<RawConnection, ConnectError> {
         let link = self.dialler.dial(site.node, site.client).await?;
         let greeted = tokio::time::timeout(CONNECT_MAX, greet(&link, &self.hello)).await;
@@ -136,16 +137,17 @@ pub struct RawConnection {
 }
 
 impl RawConnection {
-    /// What the site said of itself.
+    /// The site's welcome.
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// See [`RawSender::send`]. While this waits nobody reads replies: with much in flight, [`Self::split`].
+    /// See [`RawSender::send`]. No replies are read meanwhile: with many requests in flight, use
+    /// [`Self::split`].
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is lost.
     pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
         self.sender.send(frames).await
     }
@@ -153,7 +155,7 @@ impl RawConnection {
     /// See [`RawReceiver::receive`].
     ///
     /// # Errors
-    /// When the connection is gone or what came is no frame.
+    /// When the connection is lost or the bytes aren't a frame.
     pub async fn receive(&mut self) -> io::Result<Option<Frame>> {
         self.receiver.receive().await
     }
@@ -161,12 +163,12 @@ impl RawConnection {
     /// See [`RawReceiver::try_receive`].
     ///
     /// # Errors
-    /// When what came is no frame.
+    /// When the bytes aren't a frame.
     pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
         self.receiver.try_receive()
     }
 
-    /// Both directions, to be used at the same time.
+    /// Splits the connection, so that both directions can be used at the same time.
     #[must_use]
     pub fn split(self) -> (RawSender, RawReceiver) {
         (self.sender, self.receiver)
@@ -177,7 +179,7 @@ impl RawConnection {
     }
 }
 
-/// Asks a site who is primary now, by greeting it again on a stream of its own.
+/// Asks a site for the current primary, with another HELLO on a new stream.
 #[derive(Debug)]
 pub(crate) struct PrimaryProbe {
     link: Arc<Link>,
@@ -192,7 +194,7 @@ impl PrimaryProbe {
         }
     }
 
-    /// How many datagrams have come from the site so far.
+    /// The number of datagrams received from the site.
     pub(crate) fn datagrams_received(&self) -> u64 {
         self.link.datagrams_received()
     }
@@ -210,10 +212,10 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Writes whole frames, as many as there are.
+    /// Writes any number of whole frames.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is lost.
     pub async fn send(&mut self, frames: &[u8]) -> io::Result<()> {
         self.sender.send(frames).await
     }
@@ -221,7 +223,7 @@ impl RawSender {
     /// The same without a copy.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is lost.
     pub async fn send_bytes(&mut self, frames: Bytes) -> io::Result<()> {
         self.sender.send_bytes(frames).await
     }
@@ -240,18 +242,18 @@ pub struct RawReceiver {
 }
 
 impl RawReceiver {
-    /// The next reply, or `None` when the site ends the stream. Nothing is lost when the wait is given up.
+    /// The next reply, or `None` when the site ends the stream. Cancellation loses nothing.
     ///
     /// # Errors
-    /// When the connection is gone or what came is no frame.
+    /// When the connection is lost or the bytes aren't a frame.
     pub async fn receive(&mut self) -> io::Result<Option<Frame>> {
         self.receiver.receive().await
     }
 
-    /// The next reply of those that were read already; never waits.
+    /// The next reply that is already in memory; never waits.
     ///
     /// # Errors
-    /// When what came is no frame.
+    /// When the bytes aren't a frame.
     pub fn try_receive(&mut self) -> io::Result<Option<Frame>> {
         self.receiver.try_receive()
     }
@@ -263,14 +265,14 @@ impl RawReceiver {
     }
 }
 
-/// What a site answers to a request.
+/// A site's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// To a SUBMIT.
     Outcomes(Outcomes),
     /// To a READ.
     View(ViewReply),
-    /// To either: no outcome.
+    /// To either: there's no outcome.
     Refused(Refused),
 }
 
@@ -278,7 +280,7 @@ impl Reply {
     /// Reads a reply.
     ///
     /// # Errors
-    /// When the frame isn't one.
+    /// When the frame isn't a reply.
     pub fn read(frame: &Frame) -> Result<Self, codec::CodecError> {
         match frame.kind {
             OUTCOMES => codec::decode(&frame.body).map(Self::Outcomes),
@@ -290,7 +292,7 @@ impl Reply {
         }
     }
 
-    /// The number of the request that a frame answers, without reading the rest.
+    /// The number of the request that a frame answers, without decoding the rest.
     #[must_use]
     pub fn request_number(frame: &Frame) -> Option<u64> {
         let known = matches!(frame.kind, OUTCOMES | VIEW | REFUSED);

@@ -1,8 +1,9 @@
-//! One call over any transport, from its start to its answer or its deadline: which site to ask, when to ask another,
-//! and how the call ends.
+//! One call over any transport, from its start to its answer or its deadline: it chooses the site
+//! to ask, asks others when that one fails or is slow, and decides how the call ends.
 //!
-//! Asking several sites at a time is safe: commands carry their ids, and the ledger decides each once. Once an attempt
-//! may have reached a journal, a later "nothing was done" can't undo that: the call ends with an answer or as unknown.
+//! Asking several sites at a time is safe: commands carry their ids, and the ledger decides each
+//! once. After an attempt that may have reached a journal, a later "nothing was done" proves
+//! nothing: the call ends with an answer or as unknown.
 
 use std::{
     future::Future,
@@ -22,28 +23,29 @@ use crate::{
     reply::{Refusal, RefusalCode},
 };
 
-/// A site that is alive but hasn't answered after this multiple of the silence: others are asked as well.
+/// A site that is alive but hasn't answered after this multiple of the silence is slow: others are
+/// asked as well.
 const SLOW_FACTOR: u32 = 4;
 /// The shortest and the longest pause between two attempts; doubled each time.
 const PAUSE_MIN: Duration = Duration::from_millis(4);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// The shortest where a site is overloaded.
+/// The shortest pause if a site is overloaded.
 const PAUSE_OVERLOADED: Duration = Duration::from_millis(20);
 
 /// Carries one request to one site.
 ///
-/// It never repeats a request that may have left, and never asks another site: that's the call's.
+/// It never repeats a request that may have left and never asks another site: the call does that.
 pub trait SiteTransport: Sync {
-    /// What is asked.
+    /// A request, for any site.
     type Request: Sync;
-    /// What a site answers.
+    /// A site's answer to a request.
     type Answer: Send;
 
-    /// Whether the request may change the ledger. The outcome of one that can't is never unknown.
+    /// Whether the request may change the ledger. If not, its outcome is never unknown.
     fn may_change_ledger(request: &Self::Request) -> bool;
 
-    /// Sends the request to a site and classifies what comes back. Sets `sent` once the site may have the request. The
-    /// caller drops the future at the deadline.
+    /// Sends the request to a site and classifies the result. Sets `sent` once the site may have
+    /// the request. The call drops the future at the deadline.
     fn attempt(
         &self,
         site: usize,
@@ -52,10 +54,11 @@ pub trait SiteTransport: Sync {
         sent: &AtomicBool,
     ) -> impl Future<Output = Attempt<Self::Answer>> + Send;
 
-    /// How long nothing at all has come from a site that has a request; `None`: the transport can't tell.
+    /// The time since anything last came from a site that has a request; `None` if the transport
+    /// can't tell. Such a site counts as silent when it's slow.
     fn quiet_for(&self, site: usize) -> Option<Duration>;
 
-    /// Reacts to a site that was found silent.
+    /// Called when a site turns out to be silent.
     fn mark_silent(&self, site: usize);
 }
 
@@ -70,19 +73,19 @@ pub enum Attempt<A> {
     NoPrimary(String),
     /// Certainly nothing was done; this site can help later.
     Overloaded {
-        /// What the site said.
+        /// The site's reason.
         why: String,
-        /// The time for which the site asked not to be asked again.
+        /// The time to wait before the site is asked again.
         wait: Duration,
     },
     /// It may have been done.
     MayHaveHappened(String),
-    /// The same request would be refused again, by any site.
+    /// Any site would refuse the same request again.
     Refused(Refusal),
 }
 
 impl<A> Attempt<A> {
-    /// A refusal's meaning.
+    /// Classifies a refusal.
     #[must_use]
     pub fn from_refusal(refusal: Refusal) -> Self {
         match refusal.code {
@@ -97,7 +100,7 @@ impl<A> Attempt<A> {
     }
 }
 
-/// A site that was asked and hasn't answered yet.
+/// A site with a request in flight.
 struct RequestedSite {
     site: usize,
     since: Instant,
@@ -105,7 +108,8 @@ struct RequestedSite {
     given_up: bool,
 }
 
-/// A call that repeats one request, with the same ids, until there's an answer or its deadline is over.
+/// A call that repeats one request, with the same ids, until there's an answer or its deadline
+/// passes.
 pub struct RetryingCall<'a, T: SiteTransport> {
     transport: &'a T,
     route: &'a Route,
@@ -119,7 +123,7 @@ pub struct RetryingCall<'a, T: SiteTransport> {
     tries: u32,
     /// A site has reported that there's no primary.
     no_primary: bool,
-    /// Sites that couldn't help during this call.
+    /// Sites that failed during this call.
     hopeless: Vec<usize>,
     uncertain: bool,
     /// The last failure of each site.
@@ -127,7 +131,7 @@ pub struct RetryingCall<'a, T: SiteTransport> {
 }
 
 impl<'a, T: SiteTransport> RetryingCall<'a, T> {
-    /// A call of `request`; `only` to this site, where one is given.
+    /// A call that sends `request`; if `only` is given, to that site alone.
     pub fn new(
         transport: &'a T,
         route: &'a Route,
@@ -212,7 +216,7 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
         [look_again, self.next_try].into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
-    /// Time has passed: the site to ask now, if any.
+    /// The site to ask now that time has passed, if any.
     fn next_retry(&mut self) -> Option<(usize, Arc<AtomicBool>)> {
         let now = Instant::now();
         if self.next_try.is_some_and(|at| now >= at) || self.give_up_slow_site(now) {
@@ -221,7 +225,7 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
         None
     }
 
-    /// Whether one of the asked sites turns out to be silent, or alive but far too slow.
+    /// Gives up one asked site that is silent or slow; `false` if there is none.
     fn give_up_slow_site(&mut self, now: Instant) -> bool {
         let silence = self.options.silence;
         for asked in self.asked.iter_mut().filter(|asked| !asked.given_up) {
@@ -251,7 +255,7 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
         false
     }
 
-    /// What an attempt's end means; `None`: go on.
+    /// Draws the conclusion from an attempt's end; `None`: the call goes on.
     fn judge(
         &mut self,
         site: usize,
@@ -284,7 +288,7 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
         }
     }
 
-    /// This site can't help at the moment: the next one, after a pause that grows.
+    /// Schedules an attempt at the next site, after a pause that grows.
     fn retry_elsewhere(
         &mut self,
         site: usize,
@@ -303,7 +307,8 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
         None
     }
 
-    /// Whether no site could help, one reported that there's no primary, and the caller doesn't want to wait for one.
+    /// Whether every site failed, one of them for lack of a primary, and the options don't wait for
+    /// a primary.
     fn is_over(&self) -> bool {
         let all_hopeless = match self.only {
             Some(only) => self.hopeless.contains(&only),
@@ -315,10 +320,11 @@ impl<'a, T: SiteTransport> RetryingCall<'a, T> {
             && !self.may_have_happened()
     }
 
-    /// The next attempt after a pause that begins at `first` and grows, and not before `wait` is over.
+    /// Schedules the next attempt: after a pause that begins at `first` and doubles each time, and
+    /// not before `wait` is over.
     fn schedule_retry(&mut self, first: Duration, wait: Duration) {
         let pause = first.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
-        // Between half and all of it, so that many callers don't come back together.
+        // Jitter: between half and all of the pause, so that many callers don't retry together.
         let random = getrandom::u32().unwrap_or(0) % 256;
         self.tries += 1;
         let pause = pause / 2 + pause / 2 * random / 256;

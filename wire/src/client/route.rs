@@ -1,6 +1,6 @@
-//! Which site is asked first, and which next.
+//! The order in which sites are asked.
 //!
-//! The primary, where one is known; but not a site that has just failed us: it rests for a moment.
+//! The primary is first if it's known. A site that has just failed rests for a moment.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::{ClientError, SiteAddress};
 use crate::reply::Welcome;
 
-/// How long a site that failed isn't asked first.
+/// The time for which a site that failed isn't asked first.
 const REST: Duration = Duration::from_secs(1);
 
-/// What all calls of a client remember of its sites.
+/// A client's memory of its sites, shared by its calls.
 #[derive(Debug)]
 pub struct Route {
     sites: Vec<SiteAddress>,
@@ -43,7 +43,7 @@ impl Route {
         Self { sites: sites.to_vec(), state: Mutex::new(state) }
     }
 
-    /// The site of this name.
+    /// The index of the site of this name.
     ///
     /// # Errors
     /// `Unavailable` when there is none.
@@ -62,7 +62,8 @@ impl Route {
         self.sites.len()
     }
 
-    /// The site to ask: the first choice, else one that doesn't rest, else any; never one of `busy`.
+    /// The site to ask: the first choice, else one that doesn't rest, else any; never one of
+    /// `busy`.
     pub(crate) fn choose(&self, busy: &[usize], after: Option<usize>) -> Option<usize> {
         let state = self.lock();
         let now = Instant::now();
@@ -72,7 +73,7 @@ impl Route {
         free().find(|site| !state.is_resting(*site, now)).or_else(|| free().next())
     }
 
-    /// A site said who it is and who is primary.
+    /// A site named itself and the primary.
     pub(crate) fn update_primary(&self, welcome: Welcome) {
         let mut state = self.lock();
         let leader = welcome.primary.unwrap_or(welcome.node);
@@ -89,7 +90,7 @@ impl Route {
     pub(crate) fn mark_answered(&self, site: usize) {
         let mut state = self.lock();
         state.rests_until[site] = None;
-        // Whom everybody asks first may be resting; then this one is at least known to answer.
+        // If the first choice rests, this site is the better one: it answers.
         let first = state.first;
         if first != site && state.is_resting(first, Instant::now()) {
             state.first = site;

@@ -1,5 +1,5 @@
-//! One connection in use: requests get numbers and are written together, one task reads the replies and hands each to
-//! whoever waits for it.
+//! One connection shared by many calls: requests get numbers and are written together; one task
+//! reads the replies and hands each to the call that waits for it.
 
 use std::{
     collections::HashMap,
@@ -29,9 +29,9 @@ use crate::{
     reply::Refusal,
 };
 
-/// Bytes that may wait to be written; more, and callers wait.
+/// The most bytes that wait to be written; beyond that, calls wait (back-pressure).
 const OUTGOING_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
-/// How often a site that is in use is asked who the primary is.
+/// The interval at which a site in use is asked for the primary.
 const PRIMARY_ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// How a request to a site ended without a reply.
@@ -49,22 +49,23 @@ pub(crate) enum SessionError {
 #[derive(Debug, Default)]
 pub(crate) struct SessionSlot {
     session: RwLock<Option<Arc<Session>>>,
-    /// Held while somebody connects; what became of the last try.
+    /// Held while a call connects; time and error of the last attempt that failed.
     connecting: tokio::sync::Mutex<Option<(Instant, SessionError)>>,
 }
 
 impl SessionSlot {
-    /// The session, whatever its state.
+    /// The session, in any state.
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
         self.session.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The session, if it can be used.
+    /// The session if it's usable.
     pub(crate) fn usable_session(&self) -> Option<Arc<Session>> {
         self.session().filter(|session| session.is_usable())
     }
 
-    /// Connects, unless another call has done so meanwhile. Calls that waited for the same try share its failure.
+    /// Connects, unless another call has done so meanwhile. Calls that waited for the same attempt
+    /// share its error.
     pub(crate) async fn connect(
         &self,
         connector: &Connector,
@@ -85,8 +86,8 @@ impl SessionSlot {
             Ok(connection) => {
                 route.update_primary(connection.welcome().clone());
                 let session = Arc::new(Session::start(connection, route.clone()));
-                let mut cell = self.session.write().unwrap_or_else(PoisonError::into_inner);
-                *cell = Some(session.clone());
+                let mut slot = self.session.write().unwrap_or_else(PoisonError::into_inner);
+                *slot = Some(session.clone());
                 Ok(session)
             }
             Err(error) => {
@@ -104,87 +105,87 @@ impl SessionSlot {
 /// A connection, its tasks, and the calls that wait for it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    desk: Arc<SessionState>,
-    asker: Arc<PrimaryProbe>,
-    /// The datagrams that had arrived when somebody last looked, and when that number last changed.
-    signs: Mutex<(u64, Instant)>,
+    state: Arc<SessionState>,
+    probe: Arc<PrimaryProbe>,
+    /// The number of datagrams received at the last check, and the time when it last grew.
+    arrivals: Mutex<(u64, Instant)>,
     tasks: [JoinHandle<()>; 3],
 }
 
 impl Session {
     fn start(connection: RawConnection, route: Arc<Route>) -> Self {
-        let asker = Arc::new(connection.primary_probe());
+        let probe = Arc::new(connection.primary_probe());
         let (sender, receiver) = connection.split();
-        let desk = Arc::new(SessionState::new());
+        let state = Arc::new(SessionState::new());
         let tasks = [
-            tokio::spawn(write_frames(desk.clone(), sender)),
-            tokio::spawn(read_replies(desk.clone(), receiver)),
-            tokio::spawn(ask_for_primary(desk.clone(), asker.clone(), route)),
+            tokio::spawn(write_frames(state.clone(), sender)),
+            tokio::spawn(read_replies(state.clone(), receiver)),
+            tokio::spawn(ask_for_primary(state.clone(), probe.clone(), route)),
         ];
-        let signs = Mutex::new((asker.datagrams_received(), Instant::now()));
-        Self { desk, asker, signs, tasks }
+        let arrivals = Mutex::new((probe.datagrams_received(), Instant::now()));
+        Self { state, probe, arrivals, tasks }
     }
 
     fn is_usable(&self) -> bool {
-        !self.desk.silent.load(Ordering::Relaxed) && !self.desk.ended.load(Ordering::Relaxed)
+        !self.state.silent.load(Ordering::Relaxed) && !self.state.ended.load(Ordering::Relaxed)
     }
 
-    /// How long nothing at all has come from the site. A site that only takes its time acknowledges what it gets.
+    /// The time since the last datagram from the site. A slow site still acknowledges packets.
     pub(crate) fn quiet_for(&self) -> Duration {
-        let datagrams = self.asker.datagrams_received();
+        let datagrams = self.probe.datagrams_received();
         let now = Instant::now();
-        let mut signs = lock(&self.signs);
-        if signs.0 != datagrams {
-            *signs = (datagrams, now);
+        let mut arrivals = lock(&self.arrivals);
+        if arrivals.0 != datagrams {
+            *arrivals = (datagrams, now);
         }
-        now - signs.1
+        now - arrivals.1
     }
 
-    /// Nobody uses it any more until something comes from the site.
+    /// Makes the session unusable until a reply comes from the site.
     pub(crate) fn mark_silent(&self) {
-        self.desk.silent.store(true, Ordering::Relaxed);
+        self.state.silent.store(true, Ordering::Relaxed);
     }
 
-    /// Sends a request and waits for its reply. `sent` becomes true once the site may have it.
+    /// Sends a request and waits for its reply. Sets `sent` once the site may have the request.
     pub(crate) async fn send_request(
         &self,
         request: &Request,
         deadline: Instant,
         sent: &AtomicBool,
     ) -> Result<Frame, SessionError> {
-        let desk = &*self.desk;
-        let _turn = desk.turns.acquire().await.map_err(|_| desk.nothing_done())?;
+        let state = &*self.state;
+        let _turn = state.turns.acquire().await.map_err(|_| state.nothing_done())?;
         let bytes = u32::try_from(request.frame_bytes()).unwrap_or(u32::MAX);
-        let room = desk.room.acquire_many(bytes).await.map_err(|_| desk.nothing_done())?;
-        let number = desk.next_number.fetch_add(1, Ordering::Relaxed);
+        let room = state.room.acquire_many(bytes).await.map_err(|_| state.nothing_done())?;
+        let number = state.next_number.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         {
-            let mut waiting = lock(&desk.waiting);
-            if desk.ended.load(Ordering::Relaxed) {
-                return Err(desk.nothing_done());
+            let mut waiting = lock(&state.waiting);
+            if state.ended.load(Ordering::Relaxed) {
+                return Err(state.nothing_done());
             }
             waiting.insert(number, reply);
         }
-        let _waiting = PendingReply { desk, number };
-        request.write(number, deadline, &mut lock(&desk.outgoing));
+        let _waiting = PendingReply { state, number };
+        request.write(number, deadline, &mut lock(&state.outgoing));
         sent.store(true, Ordering::Relaxed);
         room.forget();
-        desk.wake.notify_one();
-        desk.used.store(true, Ordering::Relaxed);
-        answer.await.map_err(|_| SessionError::MayHaveHappened(desk.why_ended()))
+        state.wake.notify_one();
+        state.used.store(true, Ordering::Relaxed);
+        answer.await.map_err(|_| SessionError::MayHaveHappened(state.why_ended()))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.asker.close();
+        self.probe.close();
         for task in &self.tasks {
             task.abort();
         }
     }
 }
 
-/// What calls and tasks of a session share.
+/// The state that a session's calls and tasks share.
 #[derive(Debug)]
 struct SessionState {
     next_number: AtomicU64,
@@ -202,7 +203,7 @@ struct SessionState {
 impl SessionState {
     fn new() -> Self {
         Self {
-            // 0 is HELLO's.
+            // Number 0 is HELLO's.
             next_number: AtomicU64::new(1),
             turns: Semaphore::new(REQUESTS_OUTSTANDING_MAX),
             room: Semaphore::new(OUTGOING_BYTES_MAX),
@@ -216,7 +217,7 @@ impl SessionState {
         }
     }
 
-    /// Everybody who waits learns that no reply will come.
+    /// Ends the session: all calls that wait for a reply fail.
     fn end(&self, why: String) {
         let mut waiting = lock(&self.waiting);
         if self.ended.load(Ordering::Relaxed) {
@@ -238,62 +239,62 @@ impl SessionState {
     }
 }
 
-/// A call that waits; gives its number back however it ends.
+/// A call's entry among the waiting ones; removed when the call ends in any way.
 struct PendingReply<'a> {
-    desk: &'a SessionState,
+    state: &'a SessionState,
     number: u64,
 }
 
 impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
-        lock(&self.desk.waiting).remove(&self.number);
+        lock(&self.state.waiting).remove(&self.number);
     }
 }
 
-async fn write_frames(desk: Arc<SessionState>, mut sender: RawSender) {
+async fn write_frames(state: Arc<SessionState>, mut sender: RawSender) {
     loop {
-        desk.wake.notified().await;
+        state.wake.notified().await;
         loop {
-            let frames = mem::take(&mut *lock(&desk.outgoing));
+            let frames = mem::take(&mut *lock(&state.outgoing));
             let bytes = frames.len();
             if bytes == 0 {
                 break;
             }
             if let Err(error) = sender.send_bytes(frames.into()).await {
-                desk.end(format!("the connection was lost: {error}"));
+                state.end(format!("the connection was lost: {error}"));
                 return;
             }
-            desk.room.add_permits(bytes);
+            state.room.add_permits(bytes);
         }
     }
 }
 
-async fn read_replies(desk: Arc<SessionState>, mut receiver: RawReceiver) {
+async fn read_replies(state: Arc<SessionState>, mut receiver: RawReceiver) {
     let why = loop {
         match receiver.receive().await {
             Ok(Some(frame)) => {
-                desk.silent.store(false, Ordering::Relaxed);
+                state.silent.store(false, Ordering::Relaxed);
                 let Some(number) = Reply::request_number(&frame) else {
                     break format!("a frame of type {} is no reply", frame.kind);
                 };
-                // A reply that nobody waits for any more is dropped.
-                let waiter = lock(&desk.waiting).remove(&number);
+                // If the call has ended, its reply is dropped.
+                let waiter = lock(&state.waiting).remove(&number);
                 if let Some(waiter) = waiter {
                     let _ = waiter.send(frame);
                 }
             }
-            Ok(None) => break "the site ended the conversation".into(),
+            Ok(None) => break "the site ended the stream".into(),
             Err(error) => break format!("the connection was lost: {error}"),
         }
     };
-    desk.end(why);
+    state.end(why);
 }
 
-async fn ask_for_primary(desk: Arc<SessionState>, asker: Arc<PrimaryProbe>, route: Arc<Route>) {
-    while !desk.ended.load(Ordering::Relaxed) {
+async fn ask_for_primary(state: Arc<SessionState>, probe: Arc<PrimaryProbe>, route: Arc<Route>) {
+    while !state.ended.load(Ordering::Relaxed) {
         tokio::time::sleep(PRIMARY_ASKED_EVERY).await;
-        if desk.used.swap(false, Ordering::Relaxed)
-            && let Some(welcome) = asker.ask_primary().await
+        if state.used.swap(false, Ordering::Relaxed)
+            && let Some(welcome) = probe.ask_primary().await
         {
             route.update_primary(welcome);
         }

@@ -1,4 +1,4 @@
-//! One question over the admin socket: HTTP/1.1 on a unix stream.
+//! One request over the admin socket: HTTP/1.1 on a unix stream.
 
 use std::{fmt::Write, io, path::Path, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{AdminRequest, exit_for};
 use crate::{Exit, Failure, door::block_on};
 use evenkeel_node::operator::status::AdminProblem;
 
-/// A node that doesn't answer within this time hangs. Walking a large journal takes long, so this is generous.
+/// A node that doesn't answer within this time hangs. Walking a large journal takes minutes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,14 +48,14 @@ fn unreachable_node(socket: &Path, error: &io::Error) -> Failure {
     let name = socket.display();
     let (exit, text) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            (Exit::Unavailable, format!("nobody answers at admin socket {name}: the node is down"))
+            (Exit::Unavailable, format!("no node answers at admin socket {name}: the node is down"))
         }
         io::ErrorKind::PermissionDenied => (
             Exit::Failed,
             format!("admin socket {name} is for root and the node's own user: {error}"),
         ),
         io::ErrorKind::InvalidInput => {
-            (Exit::Usage, format!("admin socket {name} is no socket path: {error}"))
+            (Exit::Usage, format!("admin socket {name} isn't a socket path: {error}"))
         }
         _ => (Exit::Unavailable, format!("admin socket {name}: {error}")),
     };
@@ -70,7 +70,7 @@ pub(crate) fn read<T: DeserializeOwned>(answer: &str) -> Result<T, Failure> {
     })
 }
 
-/// Percent-encoding for a query's value.
+/// Percent-encodes a query's value.
 pub(crate) fn escape(value: &str) -> String {
     value.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {

@@ -1,8 +1,8 @@
-//! How `wallet` and `bench` reach the cluster: client.toml, one of the two doors, and what a call that got no answer means
-//! for the exit code.
+//! The way of `wallet` and `bench` to the cluster: client.toml, one of the two doors, and the exit
+//! code of a call without an answer.
 //!
-//! Both doors are asked with the vocabulary's commands and answer in the same [`shapes`], so that no verb knows which one
-//! it speaks through.
+//! Both doors take the vocabulary's commands and answer in the same [`shapes`], so no verb depends
+//! on the door.
 
 pub(crate) mod http;
 mod quic;
@@ -22,7 +22,7 @@ use crate::{Exit, Failure, output};
 use http::HttpDoor;
 use shapes::{Account, CommandResult, HistoryPart, Totals};
 
-/// Where a local testnet puts it.
+/// The client.toml of a local testnet.
 const DEFAULT_FILE: &str = "testnet/run/client.toml";
 
 #[derive(Debug, clap::Args)]
@@ -57,23 +57,23 @@ impl ClientFile {
     }
 }
 
-/// A door of the cluster, and the patience to get an answer through it.
+/// A door of the cluster, with retries.
 pub(crate) enum Door {
     Quic(Client),
     Http(Box<HttpDoor>),
 }
 
-/// Whose word is good enough for a read.
+/// The source of a read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReadSource<'a> {
-    /// The primary's, of now; asked through this site where one is named.
+    /// The primary's current state; asked through this site if one is named.
     Current(Option<&'a str>),
-    /// The asked site's own, however old.
+    /// The asked site's own state, of any age.
     Local(Option<&'a str>),
 }
 
 impl Door {
-    /// Of this cluster: HTTP, or QUIC. Connects when it's first used.
+    /// A door of this cluster: HTTP or QUIC. Connects when it's first used.
     pub(crate) fn new(
         config: &ClientConfig,
         options: ClientOptions,
@@ -86,7 +86,8 @@ impl Door {
         Ok(Self::Quic(Client::connect(config.clone(), options)))
     }
 
-    /// Lets the ledger decide one command. With `describe` what it made is described where that takes another question.
+    /// Submits one command. With `describe`, a second request describes the result if one is
+    /// needed.
     pub(crate) async fn submit(
         &self,
         command: &Command,
@@ -98,7 +99,7 @@ impl Door {
         }
     }
 
-    /// Lets the ledger decide many commands, each for itself; gives their rejections, in order.
+    /// Submits many commands, each decided for itself; returns their rejections, in order.
     pub(crate) async fn submit_all(
         &self,
         commands: &[Command],
@@ -112,7 +113,7 @@ impl Door {
         }
     }
 
-    /// What an account holds.
+    /// An account's balance and state.
     pub(crate) async fn account(
         &self,
         id: AccountId,
@@ -124,7 +125,7 @@ impl Door {
         }
     }
 
-    /// A part of an account's history, newest first; the first part without `cursor`.
+    /// A part of an account's history, newest first; without `cursor`, the first part.
     pub(crate) async fn history(
         &self,
         account: AccountId,
@@ -163,7 +164,8 @@ pub(crate) fn block_on<T>(task: impl Future<Output = Result<T, Failure>>) -> Res
         .block_on(task)
 }
 
-/// A call without an answer: nothing done and unknown are both safe to ask again with the same id.
+/// The failure of a call without an answer. Unavailable and unknown have the same exit code: both
+/// are safe to ask again with the same id.
 pub(crate) fn no_answer(error: &ClientError) -> Failure {
     match error {
         ClientError::Refused(refusal) => Failure::new(exit_for(refusal), refusal),

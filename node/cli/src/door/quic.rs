@@ -1,4 +1,4 @@
-//! The door for clients over QUIC, by `wire`'s client: its views told in the shapes that both doors share.
+//! The QUIC door, over wire's client: its views in the shapes that both doors share.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
     shapes::{Account, CommandResult, HistoryPart, Movement, Sums, Totals},
 };
 
-/// What is decided is decided: describing it may not keep anybody waiting.
+/// The command is decided already, so its description mustn't take long.
 const DESCRIBING_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) async fn submit(
@@ -56,7 +56,7 @@ fn moves_money(command: &Command) -> bool {
     )
 }
 
-/// What shows what a command made or changed.
+/// The query that describes a command's result.
 fn query_about(command: &Command) -> Option<Query> {
     Some(match command {
         Command::OpenAccount(open) => Query::Account(open.id),
@@ -117,7 +117,7 @@ pub(crate) async fn history(
     }
 }
 
-/// As `history` writes it.
+/// Parses a cursor as [`history`] writes it.
 fn read_cursor(text: &str) -> Option<Cursor> {
     let (position, command) = text.split_once('.')?;
     Some(Cursor { position: position.parse().ok()?, command: command.parse().ok()? })

@@ -1,6 +1,7 @@
-//! What both doors say, in the shapes of the HTTP API: read from its bodies, told from QUIC's views, printed as `--json`.
+//! Answers in the shapes of the HTTP API, for both doors: parsed from HTTP bodies, made from QUIC's
+//! views, printed as `--json`.
 //!
-//! Reading takes no offence at fields that it doesn't know: a newer node may say more.
+//! Unknown fields are ignored: a newer node may send more.
 
 use evenkeel_wire::{
     client::CommandAnswer,
@@ -12,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use evenkeel_node::clock::format_time;
 
-/// How a command ended: the ledger's answer, with what it's about where that is known.
+/// A command's result: the ledger's answer, with its subject if known.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CommandResult {
     pub(crate) outcome: OutcomeKind,
     pub(crate) id: String,
     #[serde(flatten)]
     pub(crate) place: Option<StampJson>,
-    /// It's the first answer again.
+    /// This is the first answer again.
     pub(crate) replayed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
@@ -33,7 +34,7 @@ pub(crate) struct CommandResult {
     pub(crate) debit_after: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) credit_after: Option<i64>,
-    /// What moved, was held or was released.
+    /// The amount that was moved, held or released.
     #[serde(skip)]
     pub(crate) amount: u64,
 }
@@ -47,7 +48,7 @@ pub(crate) enum OutcomeKind {
 }
 
 impl CommandResult {
-    /// Without what it's about.
+    /// A result without its subject.
     pub(crate) fn new(id: String, answered: &CommandAnswer) -> Self {
         let CommandAnswer { stamp, outcome, replayed } = answered;
         Self {
@@ -70,7 +71,7 @@ impl CommandResult {
     }
 }
 
-/// Where and when an outcome was decided.
+/// Position and time of a decision.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StampJson {
     pub(crate) position: u64,
@@ -115,7 +116,7 @@ pub(crate) struct Movement {
 }
 
 impl Movement {
-    /// What a command for a transfer did.
+    /// The movement that a transfer command made.
     pub(crate) fn from_transfer(transfer: &Transfer, stamp: &Stamp, index: u16) -> Self {
         Self {
             id: transfer.id.to_string(),
@@ -143,7 +144,7 @@ impl From<TransferView> for Movement {
     }
 }
 
-/// Money set aside.
+/// Money that is held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hold {
     id: String,
@@ -182,7 +183,7 @@ impl From<HoldView> for Hold {
     }
 }
 
-/// An account as it stands.
+/// An account's current state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
@@ -198,7 +199,7 @@ pub(crate) struct Account {
     pub(crate) debited_today: u64,
     opened_at: String,
     pub(crate) position: u64,
-    /// Of a local read.
+    /// Only in a local read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) as_of: Option<AsOfJson>,
 }
@@ -227,7 +228,7 @@ impl Account {
     }
 }
 
-/// What an account may hold and pay; absent where there's no limit.
+/// An account's limits; absent where there's none.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Limits {
     pub(crate) max_balance: Option<u64>,
@@ -235,7 +236,7 @@ pub(crate) struct Limits {
     pub(crate) daily_debit: Option<u64>,
 }
 
-/// How old a local read may be.
+/// The age of a local read.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct AsOfJson {
     pub(crate) position: u64,
@@ -246,16 +247,16 @@ pub(crate) struct AsOfJson {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct HistoryPart {
     pub(crate) items: Vec<Movement>,
-    /// Where the next part begins; `None`: this was the last.
+    /// The start of the next part; `None` after the last one.
     pub(crate) next_cursor: Option<String>,
 }
 
 /// The sums of all accounts.
 #[derive(Clone, Debug)]
 pub(crate) struct Totals {
-    /// The newest entry that they contain.
+    /// The position of the newest entry in the sums.
     pub(crate) position: u64,
-    /// Each asset and the sum over all of its accounts.
+    /// Each asset with the sum over all of its accounts.
     pub(crate) sums: Vec<(String, i128)>,
 }
 
@@ -270,7 +271,7 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Added up here: whoever told them isn't believed.
+    /// Added up here instead of trusting the site's own sum.
     pub(crate) fn sum(self) -> i128 {
         [self.wallet, self.merchant, self.bank, self.fee, self.issuer]
             .into_iter()

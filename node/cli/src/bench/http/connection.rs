@@ -1,5 +1,6 @@
-//! One keep-alive connection, as bytes: a request goes out as it is, and of its answer only status and length are read. What
-//! measures a cluster on its own machine must leave it the cores.
+//! A keep-alive connection of the load. It writes requests as bytes and parses only the status and
+//! the length of an answer: the load runs on the machine that it measures, so it must be cheap. The
+//! figures are in docs/decisions/0012-bench-keeps-its-own-http-connection.md.
 
 use std::io;
 
@@ -16,18 +17,18 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 pub(crate) struct BenchConnection {
     stream: Box<dyn ByteStream>,
-    /// The answer that is read at the moment. A connection has one request in flight, so it never holds more.
+    /// The answer that is being read. With one request in flight there's never more.
     buffer: BytesMut,
     ends: bool,
 }
 
-/// What a site answered.
+/// A site's answer.
 pub(crate) struct RawResponse<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
 }
 
-/// What a head says about the rest.
+/// A parsed head.
 struct ResponseHead {
     status: u16,
     bytes: usize,
@@ -41,12 +42,12 @@ impl BenchConnection {
         Ok(Self { stream, buffer: BytesMut::with_capacity(4 << 10), ends: false })
     }
 
-    /// Whether the site has said that it closes the connection.
+    /// Whether the site announced that it closes the connection.
     pub(crate) fn will_close(&self) -> bool {
         self.ends
     }
 
-    /// Sends a request and takes in its answer.
+    /// Sends a request and reads its answer.
     pub(crate) async fn exchange(
         &mut self,
         request: &[u8],
@@ -61,7 +62,7 @@ impl BenchConnection {
     async fn exchange_without_timeout(&mut self, request: &[u8]) -> io::Result<ResponseHead> {
         self.buffer.clear();
         self.stream.write_all(request).await?;
-        // TLS keeps back what isn't flushed.
+        // TLS buffers writes until they're flushed.
         self.stream.flush().await?;
         let head = loop {
             self.read_more().await?;
@@ -75,7 +76,7 @@ impl BenchConnection {
             self.read_more().await?;
         }
         if self.buffer.len() > whole {
-            return Err(not_understood("bytes follow an answer"));
+            return Err(not_understood("bytes follow it"));
         }
         self.ends = head.ends;
         Ok(head)
@@ -89,7 +90,7 @@ impl BenchConnection {
     }
 }
 
-/// The head that the bytes begin with, once it's whole.
+/// The head at the beginning of the bytes; `None` while it's incomplete.
 fn read_head(bytes: &[u8]) -> io::Result<Option<ResponseHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
@@ -108,7 +109,7 @@ fn read_head(bytes: &[u8]) -> io::Result<Option<ResponseHead>> {
     let body_bytes = length
         .and_then(|length| length.parse().ok())
         .filter(|length| *length <= ANSWER_BYTES_MAX)
-        .ok_or_else(|| not_understood("it doesn't say how long it is"))?;
+        .ok_or_else(|| not_understood("it has no usable content-length"))?;
     let status = response.code.ok_or_else(|| not_understood("it has no status"))?;
     let ends = value("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
     Ok(Some(ResponseHead { status, bytes: head_bytes, body_bytes, ends }))

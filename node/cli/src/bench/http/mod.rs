@@ -1,7 +1,7 @@
-//! The load over HTTP: every caller has a connection of its own, as every process of a gateway would.
+//! The load over HTTP: every caller has its own connection, like the processes of a gateway.
 //!
-//! The fast road is one connection to the primary. Whatever goes wrong on it is asked for again by the patient client, with
-//! the same ids, so that nothing happens twice.
+//! A caller's connection leads to the primary. A request that fails on it is repeated through the
+//! door, with the same ids, so that nothing happens twice.
 
 mod connection;
 mod requests;
@@ -31,13 +31,13 @@ use crate::{
     output::print_note,
 };
 
-/// A request is given this long on the fast road; then it's asked for again, with the same ids.
+/// The deadline of a request on a caller's connection; after it, the request is repeated.
 const DEADLINE_MS: u64 = 20_000;
-/// What an answer may take longer than that.
+/// The time that an answer may take beyond its deadline.
 const GRACE: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Drives so many callers to the end of the plan.
+/// Runs `count` callers until the plan is done.
 pub(crate) async fn drive_callers(plan: &BenchPlan, count: usize) -> Result<Tally, Failure> {
     let load = HttpLoad {
         plan,
@@ -50,7 +50,7 @@ pub(crate) async fn drive_callers(plan: &BenchPlan, count: usize) -> Result<Tall
     Ok(load.tally.into_inner())
 }
 
-/// What the callers of one thread share.
+/// The state that the callers of one thread share.
 struct HttpLoad<'a> {
     plan: &'a BenchPlan,
     door: Door,
@@ -59,7 +59,7 @@ struct HttpLoad<'a> {
     tally: RefCell<Tally>,
 }
 
-/// A connection that requests are written for.
+/// A connection with the buffer for its requests.
 struct PreparedConnection {
     connection: BenchConnection,
     requests: RequestWriter,
@@ -68,28 +68,28 @@ struct PreparedConnection {
 impl HttpLoad<'_> {
     async fn call(&self) -> Result<(), Failure> {
         let mut random = Random::new()?;
-        let mut line = None;
+        let mut prepared = None;
         while let Some(mut batch) = TransferBatch::next(self.plan, &mut random) {
-            let open = match line.take() {
+            let open = match prepared.take() {
                 Some(open) => open,
                 None => self.connect().await?,
             };
-            line = self.send_batch(open, &mut batch).await?;
+            prepared = self.send_batch(open, &mut batch).await?;
         }
         Ok(())
     }
 
-    /// Gets a batch settled; gives the line back while it's good.
+    /// Gets a batch decided; returns the connection if it's still usable.
     async fn send_batch(
         &self,
-        mut line: PreparedConnection,
+        mut prepared: PreparedConnection,
         batch: &mut TransferBatch,
     ) -> Result<Option<PreparedConnection>, Failure> {
-        let request = line.requests.write(&self.texts, batch);
-        // What is measured begins when the request is ready to go.
+        let request = prepared.requests.write(&self.texts, batch);
+        // The measured time begins when the request is ready to be sent.
         batch.started = Instant::now();
         let patience = Duration::from_millis(DEADLINE_MS) + GRACE;
-        let answered = match line.connection.exchange(request, patience).await {
+        let answered = match prepared.connection.exchange(request, patience).await {
             Ok(answer) => parse_rejections(&answer, self.plan.batch == 1, batch.moves.len())?,
             Err(error) => {
                 print_note(&format!("a connection was lost: {error}; asking again"));
@@ -99,10 +99,10 @@ impl HttpLoad<'_> {
         match answered {
             Some(rejections) => {
                 self.tally.borrow_mut().record_batch(batch, rejections, Instant::now());
-                Ok((!line.connection.will_close()).then_some(line))
+                Ok((!prepared.connection.will_close()).then_some(prepared))
             }
             None => {
-                drop(line);
+                drop(prepared);
                 self.retry_batch(batch).await?;
                 Ok(None)
             }
@@ -116,7 +116,7 @@ impl HttpLoad<'_> {
         match answered {
             Ok(rejections) => tally.record_batch(batch, rejections, Instant::now()),
             Err(ClientError::Refused(refusal)) => return Err(refusal_failure(&refusal)),
-            // Even if this try certainly did nothing: an earlier one may have.
+            // Even if this attempt certainly did nothing, an earlier one may have done it.
             Err(ClientError::Unavailable(why) | ClientError::Unknown(why)) => {
                 print_note(&format!(
                     "the outcome of {} transfers is unknown: {why}",
@@ -128,7 +128,7 @@ impl HttpLoad<'_> {
         Ok(())
     }
 
-    /// A line to the primary, or to whoever answers while there is none.
+    /// A connection to the primary, or to any site that answers while there is none.
     async fn connect(&self) -> Result<PreparedConnection, Failure> {
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -153,7 +153,7 @@ impl HttpLoad<'_> {
         }
     }
 
-    /// Connects, and asks whether it's the primary.
+    /// Connects, and asks whether the site is the primary.
     async fn connect_and_probe(
         &self,
         dialler: &Dialler,
@@ -174,7 +174,7 @@ impl HttpLoad<'_> {
     }
 }
 
-/// The rejections of an answer, in the order of its commands; `None`: it's to be asked for again.
+/// The rejections in an answer, in the order of its commands; `None`: repeat the request.
 fn parse_rejections(
     answer: &RawResponse<'_>,
     single: bool,

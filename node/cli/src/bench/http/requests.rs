@@ -1,4 +1,4 @@
-//! Requests as bytes, written into the same memory again and again.
+//! Requests as bytes, written into reused buffers.
 
 use std::{fmt::Write as _, io::Write as _};
 
@@ -11,11 +11,11 @@ use crate::bench::{
     batch::{Move, TransferBatch},
 };
 
-/// What all callers of a thread write alike.
+/// The texts that all callers of a thread share.
 pub(crate) struct RequestTexts {
     /// The wallets' ids, in the order of the plan.
     wallets: Vec<String>,
-    /// Everything of a transfer behind its amount.
+    /// The rest of a transfer after its amount.
     tail: String,
 }
 
@@ -29,7 +29,8 @@ impl RequestTexts {
         let (debit, credit) = (&self.wallets[made.debit], &self.wallets[made.credit]);
         write!(
             body,
-            "\"id\":\"{}\",\"kind\":\"transfer\",\"debit\":\"{debit}\",\"credit\":\"{credit}\",\"amount\":{}",
+            "\"id\":\"{}\",\"kind\":\"transfer\",\
+             \"debit\":\"{debit}\",\"credit\":\"{credit}\",\"amount\":{}",
             made.id, made.amount
         )
         .expect("writing to memory can't fail");
@@ -39,11 +40,11 @@ impl RequestTexts {
 
 /// Writes one caller's requests to one site.
 pub(crate) struct RequestWriter {
-    /// Everything in front of the body's length.
+    /// The head up to the value of content-length.
     head: Vec<u8>,
     body: String,
     whole: Vec<u8>,
-    /// Each transfer goes alone, on its own route.
+    /// Each transfer is sent alone, on its own route.
     single: bool,
 }
 
@@ -52,7 +53,8 @@ impl RequestWriter {
         let single = batch == 1;
         let route = if single { "/v1/transfers" } else { "/v1/batches" };
         let head = format!(
-            "POST {route} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ndeadline-ms: {DEADLINE_MS}\r\ncontent-length: ",
+            "POST {route} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ndeadline-ms: {DEADLINE_MS}\r\ncontent-length: ",
             dialler.authority(),
             config.key
         );
@@ -82,7 +84,7 @@ impl RequestWriter {
     }
 }
 
-/// Asks a site whether it's the primary.
+/// The request that asks a site whether it's the primary.
 pub(crate) fn primary_probe(dialler: &Dialler) -> Vec<u8> {
     format!("GET /primary HTTP/1.1\r\nhost: {}\r\n\r\n", dialler.authority()).into_bytes()
 }

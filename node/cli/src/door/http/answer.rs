@@ -1,4 +1,4 @@
-//! What a site's answer means for a call.
+//! The meaning of a site's answer for a call.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use evenkeel_wire::{
 };
 use serde::Deserialize;
 
-/// The part of a problem that is read; another server's answer may have none.
+/// The parsed part of a problem; another server's answer may not be one.
 #[derive(Deserialize)]
 struct ProblemBody {
     code: String,
@@ -17,8 +17,8 @@ struct ProblemBody {
     detail: String,
 }
 
-/// Classifies an answer. A status is believed as far as its promise goes only with the problem that belongs to it: a
-/// proxy between here and the site may answer too.
+/// Classifies an answer. A status promises that nothing was done only together with the problem
+/// that belongs to it: a proxy between here and the site may answer, too.
 pub(super) fn classify_response(response: HttpResponse) -> Attempt<HttpResponse> {
     let status = response.status;
     if matches!(status, 200 | 201 | 422) {
@@ -38,7 +38,7 @@ pub(super) fn classify_response(response: HttpResponse) -> Attempt<HttpResponse>
         (503, Some(code @ RefusalCode::NoPrimary)) => {
             Attempt::NoPrimary(format!("{code}: {detail}"))
         }
-        // A 503 means this site; it doesn't know how soon another one can help.
+        // A 503 is about this site; its retry-after says nothing about another one.
         (503, Some(code)) if is_harmless(code) => Attempt::NothingDone(format!("{code}: {detail}")),
         (300..400, _) => Attempt::Refused(Refusal::new(
             RefusalCode::Malformed,

@@ -1,9 +1,9 @@
-//! The HTTP door as a client uses it: any site will do, and no answer is ever made up.
+//! The client's side of the HTTP door: it takes any site and never makes up an answer.
 //!
-//! Commands carry their own ids, so wire's [`RetryingCall`] sends a request again, with the same ids, until it's
-//! answered or its deadline is over. Here is what is HTTP's own: routes, bodies, and the meaning of a status.
+//! wire's [`RetryingCall`] repeats a request, with the same ids, until it's answered or its
+//! deadline passes. This module has HTTP's own part: routes, bodies, and the meaning of a status.
 //!
-//! It never follows a redirect: the key goes to the sites that client.toml names, and nowhere else.
+//! It never follows a redirect: the key goes only to the sites that client.toml names.
 
 mod answer;
 mod requests;
@@ -43,13 +43,13 @@ const GRACE: Duration = Duration::from_secs(1);
 const DEADLINE_MS: header::HeaderName = header::HeaderName::from_static("deadline-ms");
 const REPLAYED: &str = "idempotent-replayed";
 
-/// What is sent to a site.
+/// A request to any site.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteRequest {
     method: Method,
-    /// With its query.
+    /// The path with its query.
     path: String,
-    /// JSON; empty where there's none.
+    /// JSON, or empty.
     body: Bytes,
 }
 
@@ -69,7 +69,8 @@ pub(crate) struct HttpDoor {
     answered_last: AtomicUsize,
 }
 
-/// What answers to a command have in common; each route adds what it's about.
+/// The fields of an answer to a command. Each route sends its own subject: a transfer, a hold or an
+/// account.
 #[derive(Deserialize)]
 struct CommandBody {
     #[serde(flatten)]
@@ -99,10 +100,10 @@ struct TotalsBody {
     assets: std::collections::BTreeMap<String, Sums>,
 }
 
-/// What is read of a site's status.
+/// The parsed part of a site's status.
 #[derive(Deserialize)]
 pub(crate) struct VolatileStatus {
-    /// Its data folder is on a file system in memory.
+    /// The data folder is on a file system in memory.
     #[serde(default)]
     pub(crate) volatile: bool,
 }
@@ -111,11 +112,11 @@ impl HttpDoor {
     /// A client of this cluster. Connects when it's first used.
     ///
     /// # Errors
-    /// Says which of a site's addresses, or the key, or the authority, can't be used.
+    /// Names the site's address, the key or the authority that is unusable.
     pub(crate) fn new(config: &ClientConfig, options: &ClientOptions) -> Result<Self, String> {
         let diallers = open_diallers(config)?;
         let mut key = HeaderValue::try_from(format!("Bearer {}", config.key))
-            .map_err(|_| "the key can't stand in a header".to_owned())?;
+            .map_err(|_| "the key has characters that a header can't have".to_owned())?;
         key.set_sensitive(true);
         Ok(Self {
             sites: diallers.into_iter().map(HttpClient::new).collect(),
@@ -131,7 +132,7 @@ impl HttpDoor {
         (site < self.sites.len()).then(|| self.route.site_name(site).to_owned())
     }
 
-    /// Asks until there's an answer; `only` this site, where one is named.
+    /// Repeats a request until there's an answer; if `only` is given, at that site alone.
     async fn call_with_retries(
         &self,
         request: &SiteRequest,
@@ -152,21 +153,21 @@ impl HttpDoor {
 
     pub(crate) async fn submit(&self, command: &Command) -> Result<CommandResult, ClientError> {
         let response = self.call_with_retries(&requests::command_request(command), None).await?;
-        let told: CommandBody = read(&response).map_err(ClientError::Unknown)?;
+        let answer: CommandBody = read(&response).map_err(ClientError::Unknown)?;
         let committed = response.status != 422;
-        let amount = told.transfer.as_ref().map(|transfer| transfer.amount);
-        let amount = amount.or(told.hold.as_ref().map(|hold| hold.amount)).unwrap_or(0);
+        let amount = answer.transfer.as_ref().map(|transfer| transfer.amount);
+        let amount = amount.or(answer.hold.as_ref().map(|hold| hold.amount)).unwrap_or(0);
         Ok(CommandResult {
             outcome: if committed { OutcomeKind::Committed } else { OutcomeKind::Rejected },
             id: id_of(command),
-            place: told.place,
+            place: answer.place,
             replayed: response.header(REPLAYED) == Some("true"),
-            code: told.code,
-            transfer: told.transfer,
-            hold: told.hold,
-            account: told.account,
-            debit_after: told.debit_after,
-            credit_after: told.credit_after,
+            code: answer.code,
+            transfer: answer.transfer,
+            hold: answer.hold,
+            account: answer.account,
+            debit_after: answer.debit_after,
+            credit_after: answer.credit_after,
             amount,
         })
     }
@@ -209,7 +210,7 @@ impl HttpDoor {
             .map_err(ClientError::Unavailable)
     }
 
-    /// What one site says of itself.
+    /// A site's status.
     pub(crate) async fn status(&self, site: &str) -> Result<VolatileStatus, ClientError> {
         let request = SiteRequest::get("/v1/status".to_owned());
         read(&self.call_with_retries(&request, Some(site)).await?).map_err(ClientError::Unavailable)
@@ -241,7 +242,7 @@ impl SiteTransport for HttpDoor {
     ) -> Attempt<HttpResponse> {
         let left = deadline.saturating_duration_since(Instant::now());
         let request = self.prepare_request(request, left);
-        // The call ends at its deadline, before this bound.
+        // The call itself ends at the deadline, before this bound.
         let patience = left + GRACE;
         let attempt = match self.sites[site].exchange_watched(request, patience, sent).await {
             Ok(response) => answer::classify_response(response),
@@ -265,7 +266,7 @@ impl SiteTransport for HttpDoor {
 /// A dialler for each site of client.toml.
 ///
 /// # Errors
-/// Says which of a site's addresses, or the authority, can't be used.
+/// Names the site's address or the authority that is unusable.
 pub(crate) fn open_diallers(config: &ClientConfig) -> Result<Vec<Dialler>, String> {
     let trust = TlsTrust::load(&config.ca)?;
     let diallers = config.sites.iter().map(|site| {
@@ -279,7 +280,8 @@ pub(crate) fn open_diallers(config: &ClientConfig) -> Result<Vec<Dialler>, Strin
 fn read<T: DeserializeOwned>(response: &HttpResponse) -> Result<T, String> {
     serde_json::from_slice(&response.body).map_err(|error| {
         format!(
-            "the site answered {} with a body that isn't understood ({error}); is it another version?",
+            "the site answered {} with a body that isn't understood ({error}); \
+             is it another version?",
             response.status
         )
     })
@@ -288,7 +290,7 @@ fn read<T: DeserializeOwned>(response: &HttpResponse) -> Result<T, String> {
 /// The rejections of a batch, in order.
 ///
 /// # Errors
-/// When the body isn't the results of so many commands.
+/// When the body doesn't have the results of `count` commands.
 pub(crate) fn read_results(body: &[u8], count: usize) -> Result<Vec<Option<Rejection>>, String> {
     let BatchAnswer { results } = serde_json::from_slice(body)
         .map_err(|error| format!("the site's results aren't understood: {error}"))?;
@@ -308,7 +310,7 @@ pub(crate) fn read_results(body: &[u8], count: usize) -> Result<Vec<Option<Rejec
 /// A rejection by its code.
 ///
 /// # Errors
-/// When this program doesn't know it.
+/// When this version doesn't know the code.
 pub(crate) fn rejection(code: &str) -> Result<Rejection, String> {
     Rejection::from_name(code)
         .ok_or_else(|| format!("the site rejects with {code:?}, which isn't known"))

@@ -1,4 +1,4 @@
-//! Commands as the HTTP API takes them: a route and a body for each, and items of a batch.
+//! Commands in the HTTP API's form: a route and a body for each, and items of a batch.
 
 use bytes::Bytes;
 use evenkeel_http::Method;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::SiteRequest;
 
-/// The id by which a command is asked for again.
+/// The id with which a command can be sent again.
 pub(crate) fn id_of(command: &Command) -> String {
     match command {
         Command::OpenAccount(open) => open.id.to_string(),
@@ -19,7 +19,7 @@ pub(crate) fn id_of(command: &Command) -> String {
     }
 }
 
-/// One command on its own route.
+/// The request for one command, on its own route.
 pub(crate) fn command_request(command: &Command) -> SiteRequest {
     let post = |path: String, body: Value| SiteRequest {
         method: Method::POST,
@@ -53,7 +53,7 @@ pub(crate) fn command_request(command: &Command) -> SiteRequest {
     }
 }
 
-/// Many commands, each for itself.
+/// The request for many commands, each decided for itself.
 pub(crate) fn batch_request(commands: &[Command]) -> SiteRequest {
     let items: Vec<Value> = commands.iter().map(item).collect();
     let body = json!({"atomic": false, "commands": items}).to_string();
@@ -127,14 +127,14 @@ fn put(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
     fields.insert(name.to_owned(), value.into());
 }
 
-/// An empty text is absent.
+/// Adds a text unless it's empty.
 fn put_text<const MAX: usize>(fields: &mut Map<String, Value>, name: &str, text: &Text<MAX>) {
     if !text.as_str().is_empty() {
         put(fields, name, text.as_str());
     }
 }
 
-/// Absent stays, null clears.
+/// The changed limits: an absent one stays, null clears it.
 fn limits(limits: &Limits) -> Map<String, Value> {
     let changes = [
         ("max_balance", limits.max_balance),
