@@ -1,5 +1,5 @@
-//! The ledger's checkpoint rows as the storage keeps them, and back. Every field is moved: texts and
-//! values aren't copied.
+//! The ledger's checkpoint rows as the storage keeps them, and back. Every field is moved: texts
+//! and values aren't copied.
 
 use evenkeel_ledger::{CheckpointAccount, CheckpointMarker, CheckpointRow};
 use evenkeel_storage::{

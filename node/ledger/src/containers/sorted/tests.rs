@@ -133,9 +133,9 @@ enum Act {
     End { written: bool },
 }
 
-/// Once, a hold that was placed after the first checkpoint was copied and before it was written made
-/// that checkpoint count as incomplete. The next one counted as the first: it didn't report removed
-/// rows, and a start loaded holds without their accounts' held amounts.
+/// Once, a hold that was placed after the first checkpoint was copied and before it was written
+/// made that checkpoint count as incomplete. The next one counted as the first: it didn't report
+/// removed rows, and a start loaded holds without their accounts' held amounts.
 #[test]
 fn a_row_added_after_a_complete_copy_is_not_part_of_it() {
     let mut table = SortedTable::<u32>::default();
