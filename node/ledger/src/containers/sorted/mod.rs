@@ -133,8 +133,8 @@ impl<V: TableValue> SortedTable<V> {
         Ok(())
     }
 
-    /// Checks the next rows, at most `left` of them, and counts `left` down; `check` is for each
-    /// row. `None`: there are more. Else whether all rows are sound and have the table's digest.
+    /// Checks the next rows with `check`, at most `left` of them, and counts `left` down.
+    /// `None`: there are more. Else whether all rows are sound and have the table's digest.
     pub(crate) fn audit_next(
         &mut self,
         left: &mut usize,
