@@ -31,7 +31,7 @@ fn an_entry_that_cannot_be_decoded_stops_the_ledger() {
     check_fault("rules", vec![9, 0, 0, 0, 0, 0, 0, 0]);
     check_fault("more commands", group(0, &command));
     check_fault("fewer commands", group(2, &command));
-    check_fault("no command", group(1, &[77]));
+    check_fault("isn't a valid command", group(1, &[77]));
     check_fault("missing", group(1, &command[..command.len() - 1]));
     let mut trailing = group(1, &command);
     trailing.push(0);
