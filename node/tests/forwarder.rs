@@ -118,8 +118,8 @@ impl Site {
     fn ask(&self) -> tokio::task::JoinHandle<Option<RefusalCode>> {
         let road = self.road.clone();
         tokio::spawn(async move {
-            let errand = Request::Submit { count: 1, atomic: false, commands: Bytes::new() };
-            match road.send_and_wait(CALLER, errand, Duration::from_secs(5)).await {
+            let request = Request::Submit { count: 1, atomic: false, commands: Bytes::new() };
+            match road.send_and_wait(CALLER, request, Duration::from_secs(5)).await {
                 Reply::Refused(refusal) => Some(refusal.code),
                 _ => None,
             }

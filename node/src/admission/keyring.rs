@@ -161,8 +161,8 @@ impl Keyring {
     }
 
     async fn query_primary(&self, hash: [u8; 32]) -> Result<Option<KeyView>, Refusal> {
-        let errand = Request::Read(Query::Key(hash));
-        match self.road.send_and_wait(Caller::NODE, errand, KEY_PATIENCE).await {
+        let request = Request::Read(Query::Key(hash));
+        match self.road.send_and_wait(Caller::NODE, request, KEY_PATIENCE).await {
             Reply::View(view, _) => match *view {
                 View::Keys(keys) => Ok(keys.first().copied()),
                 _ => Ok(None),

@@ -7,6 +7,7 @@
 
 mod address;
 pub mod log_filter;
+mod profile;
 mod settings;
 mod values;
 
@@ -15,7 +16,6 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use evenkeel_wire::{
@@ -26,6 +26,7 @@ use evenkeel_wire::{
 };
 
 pub use address::{Address, AddressError};
+pub use profile::{Profile, Timing};
 pub use settings::Origin;
 use settings::Settings;
 pub use values::check_site_name;
@@ -69,61 +70,6 @@ impl Overrides {
             .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
             .collect();
         Self { environment, flags }
-    }
-}
-
-/// The distance between the sites, which sets their timing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Round trips up to 10 ms.
-    Metro,
-    /// Up to 50 ms.
-    Region,
-    /// Up to 150 ms.
-    World,
-}
-
-/// The timing of heartbeats and elections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Interval between the primary's heartbeats.
-    pub heartbeat: Duration,
-    /// Shortest time without a heartbeat before a follower starts an election.
-    pub election_min: Duration,
-    /// Longest such time; also the primary's lease.
-    pub election_max: Duration,
-}
-
-impl Profile {
-    pub const ALL: [Self; 3] = [Self::Metro, Self::Region, Self::World];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Metro => "metro",
-            Self::Region => "region",
-            Self::World => "world",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|profile| profile.name() == name)
-    }
-
-    /// The timing of this profile.
-    #[must_use]
-    pub fn timing(self) -> Timing {
-        let (heartbeat, election_min, election_max) = match self {
-            Self::Metro => (50, 150, 300),
-            Self::Region => (250, 1_000, 1_500),
-            Self::World => (500, 1_500, 2_500),
-        };
-        Timing {
-            heartbeat: Duration::from_millis(heartbeat),
-            election_min: Duration::from_millis(election_min),
-            election_max: Duration::from_millis(election_max),
-        }
     }
 }
 

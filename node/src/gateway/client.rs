@@ -197,8 +197,8 @@ impl ClientDoor {
                     return Ok(());
                 }
                 let Submit { count, atomic, commands, .. } = submit;
-                let errand = Request::Submit { count, atomic, commands };
-                self.road.route(ticket(caller, errand, deadline_ms, outbox, number));
+                let request = Request::Submit { count, atomic, commands };
+                self.road.route(ticket(caller, request, deadline_ms, outbox, number));
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;
@@ -282,14 +282,14 @@ async fn send_final_refusal(mut sender: FrameSender, refusal: Refusal) -> io::Re
 
 fn ticket(
     caller: Caller,
-    errand: Request,
+    request: Request,
     deadline_ms: u32,
     outbox: &Arc<Outbox>,
     token: u64,
 ) -> Ticket {
     Ticket {
         caller,
-        request: errand,
+        request,
         deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
         waiting_since: None,
         proposed: false,

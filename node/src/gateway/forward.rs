@@ -73,12 +73,12 @@ impl ForwardDoor {
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let (number, deadline_ms, hash, errand) = match frame.kind {
+        let (number, deadline_ms, hash, request) = match frame.kind {
             peer::FORWARD_SUBMIT => {
                 let forward = ForwardSubmit::read(frame.body).map_err(invalid)?;
                 let Submit { number, deadline_ms, count, atomic, commands } = forward.submit;
-                let errand = Request::Submit { count, atomic, commands };
-                (outbox.begin(number), deadline_ms, forward.key, errand)
+                let request = Request::Submit { count, atomic, commands };
+                (outbox.begin(number), deadline_ms, forward.key, request)
             }
             peer::FORWARD_READ => {
                 let forward: ForwardRead = codec::decode(&frame.body).map_err(invalid)?;
@@ -102,7 +102,7 @@ impl ForwardDoor {
         let deadline_ms = deadline_ms.clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
         let ticket = Ticket {
             caller,
-            request: errand,
+            request,
             deadline: Instant::now() + Duration::from_millis(deadline_ms.into()),
             waiting_since: None,
             proposed: false,
@@ -135,8 +135,8 @@ impl ForwardDoor {
         if *hash == NODES_HASH { Ok(Caller::NODE) } else { self.keyring.authenticate_locally(hash) }
     }
 
-    fn check(&self, caller: &Caller, errand: &Request) -> Result<(), Refusal> {
-        match errand {
+    fn check(&self, caller: &Caller, request: &Request) -> Result<(), Refusal> {
+        match request {
             Request::Submit { count, commands, .. } => {
                 admission::check_commands(caller, &*self.state, *count, commands)
             }

@@ -146,8 +146,8 @@ impl LedgerActs {
 
     async fn submit_command(&self, command: Command) -> Result<ActOutcome, AdminError> {
         let commands = codec::encode(&command).into();
-        let errand = Request::Submit { count: 1, atomic: false, commands };
-        match self.road.send_and_wait(Caller::NODE, errand, PATIENCE).await {
+        let request = Request::Submit { count: 1, atomic: false, commands };
+        match self.road.send_and_wait(Caller::NODE, request, PATIENCE).await {
             Reply::Decided(decided, range) => {
                 let answer = decided.answers[range].first().expect("one answer for each command");
                 let stamp = answer.first.unwrap_or(decided.stamp);

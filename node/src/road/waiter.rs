@@ -27,14 +27,14 @@ impl Road {
     pub async fn send_and_wait(
         &self,
         caller: Caller,
-        errand: Request,
+        request: Request,
         patience: Duration,
     ) -> Reply {
-        let is_read = matches!(errand, Request::Read(_));
+        let is_read = matches!(request, Request::Read(_));
         let (sender, reply) = oneshot::channel();
         self.route(Ticket {
             caller,
-            request: errand,
+            request,
             deadline: Instant::now() + patience,
             waiting_since: None,
             proposed: false,

@@ -41,8 +41,8 @@ impl HttpDoor {
         if let Some(misfit) = misfit {
             return Err(misfit);
         }
-        let errand = Request::Submit { count: 1, atomic: false, commands };
-        let (decided, answers) = self.submit_request(head.caller, errand, head.deadline).await?;
+        let request = Request::Submit { count: 1, atomic: false, commands };
+        let (decided, answers) = self.submit_request(head.caller, request, head.deadline).await?;
         let answer = decided.answers.get(answers.start).ok_or_else(outcome_unknown)?;
         Decision::from_answer(&decided, answer).require_committed()
     }
@@ -51,11 +51,11 @@ impl HttpDoor {
     pub(crate) async fn submit_request(
         &self,
         caller: Caller,
-        errand: Request,
+        request: Request,
         deadline: Instant,
     ) -> Result<(Arc<DecidedEntry>, Range<usize>), Problem> {
         let patience = deadline.saturating_duration_since(Instant::now());
-        match self.road.send_and_wait(caller, errand, patience).await {
+        match self.road.send_and_wait(caller, request, patience).await {
             Reply::Decided(decided, answers) => Ok((decided, answers)),
             Reply::Refused(refusal) => Err(refusal.into()),
             // A view isn't an answer to a command.

@@ -9,9 +9,11 @@
 //! - `layout`: the segment files and their order.
 //! - `walk`: one segment, frame by frame.
 //! - `ending`: the recovery table for the end of a segment.
+//! - `rewrite`: cuts a torn tail, and makes the newest segment durable again.
 
 pub(crate) mod ending;
 pub(crate) mod layout;
+pub(crate) mod rewrite;
 pub(crate) mod walk;
 
 use std::io;

@@ -7,7 +7,6 @@
 //! - `active`: the segment being written, and its buffer.
 //! - `reserve`: the next segment, reserved ahead of need.
 //! - `truncation`: removes records that lost an election.
-//! - `rewrite`: at a start, makes the newest segment durable again.
 //! - `seal`: closes a full segment with a footer.
 //! - `poison`: the final state after a failed write or sync.
 //! - `sync_watch`: reports syncs to a caller that has a clock.
@@ -15,7 +14,6 @@
 pub(crate) mod active;
 pub(crate) mod poison;
 pub(crate) mod reserve;
-pub(crate) mod rewrite;
 pub(crate) mod seal;
 pub(crate) mod sync_watch;
 pub(crate) mod truncation;

@@ -71,7 +71,7 @@ impl ReplySink for CheckedSink {
 }
 
 /// Sends one request to a site.
-pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) -> Attempt {
+pub async fn attempt(site: &SimulatedSite, request: Request, deadline: Duration) -> Attempt {
     let Some(life) = site.life() else { return Attempt::Refused(RefusalCode::NoPrimary) };
     let hash = admission::key_hash(OPERATOR);
     let caller = match admission::authenticate(&life.state, hash) {
@@ -93,10 +93,10 @@ pub async fn attempt(site: &SimulatedSite, errand: Request, deadline: Duration) 
         watch: site.watch.clone(),
         reply: Mutex::new(Some(sender)),
     });
-    let is_read = matches!(errand, Request::Read(_));
+    let is_read = matches!(request, Request::Read(_));
     life.road.route(Ticket {
         caller,
-        request: errand,
+        request,
         deadline: Instant::now() + deadline,
         waiting_since: None,
         proposed: false,

@@ -122,8 +122,8 @@ async fn decide(
         return Ok(Vec::new());
     }
     let (count, commands) = (checked.count, checked.commands.clone());
-    let errand = Request::Submit { count, atomic, commands };
-    let (decided, answers) = door.submit_request(head.caller, errand, head.deadline).await?;
+    let request = Request::Submit { count, atomic, commands };
+    let (decided, answers) = door.submit_request(head.caller, request, head.deadline).await?;
     let own = decided.answers.get(answers).ok_or_else(outcome_unknown)?;
     if own.len() != usize::try_from(count).unwrap_or(usize::MAX) {
         return Err(outcome_unknown());

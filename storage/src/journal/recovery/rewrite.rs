@@ -8,15 +8,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::active::ActiveSegment;
-use super::writer::SPARE;
+use super::JournalOpening;
+use super::ending::{Ending, SegmentContent};
+use super::layout::{self, CUT_FOLDER, SegmentFile};
 use crate::Position;
 use crate::disk::{File, bytes_u64, is_full, read_exact_at};
 use crate::journal::format::mark::Mark;
 use crate::journal::format::segment::{Suffix, file_name};
-use crate::journal::recovery::JournalOpening;
-use crate::journal::recovery::ending::{Ending, SegmentContent};
-use crate::journal::recovery::layout::{self, CUT_FOLDER, SegmentFile};
+use crate::journal::writing::active::ActiveSegment;
+use crate::journal::writing::writer::SPARE;
 
 impl JournalOpening<'_> {
     /// Copies torn bytes to `cut/` and returns the path. On a full disk they are dropped (`None`):
