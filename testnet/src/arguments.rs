@@ -78,9 +78,15 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Run one acceptance row on real processes; wipes the testnet: main.a to main.n, main.input,
-    /// main.index, main.disk, wallet.a to wallet.h, wallet.history, wallet.pages
-    Accept { row: String },
+    /// Run one acceptance row on real processes; wipes the testnet
+    Accept {
+        /// The row's name, such as main.a
+        #[arg(required_unless_present = "list")]
+        row: Option<String>,
+        /// Print the names and titles of all rows instead
+        #[arg(long, conflicts_with = "row")]
+        list: bool,
+    },
     #[command(hide = true)]
     Relay,
     #[command(hide = true)]
@@ -163,7 +169,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Failover { rounds, json } => {
             failover::run_and_print(&testnet, rounds.into(), json).await
         }
-        Verb::Accept { row } => accept::run(&testnet, &row).await,
+        Verb::Accept { list: true, .. } => {
+            accept::print_rows();
+            Ok(())
+        }
+        Verb::Accept { row, .. } => accept::run(&testnet, &row.unwrap_or_default()).await,
         Verb::Relay => {
             let socket = testnet.relay_folder().join("control.sock");
             let seed = std::process::id().into();

@@ -4,6 +4,7 @@
 //! first. Rows never report a result that wasn't observed.
 
 pub(crate) mod main;
+mod mend;
 mod sheet;
 mod stage;
 mod wallet;
@@ -16,8 +17,8 @@ use crate::{
 };
 use sheet::ResultSheet;
 
-/// All rows: name and title.
-const ROWS: [(&str, &str); 27] = [
+/// The rows of the main job and of the wallet: name and title.
+const ROWS: &[(&str, &str)] = &[
     ("main.a", "the demo: nothing lost, RTO measured, heads and digests equal"),
     ("main.b", "20 kills of the primary under load"),
     ("main.c", "all three killed at once under load"),
@@ -47,18 +48,25 @@ const ROWS: [(&str, &str); 27] = [
     ("wallet.pages", "the shell blocks of README and docs/API.md, unchanged"),
 ];
 
+fn all_rows() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    ROWS.iter().chain(mend::ROWS)
+}
+
+/// Prints the names and titles of all rows.
+pub fn print_rows() {
+    for (name, what) in all_rows() {
+        print_line(&format!("{name:<15} {what}"));
+    }
+}
+
 /// Runs a row and prints its results.
 ///
 /// # Errors
 /// When the row can't be completed, or a claim doesn't hold.
 pub async fn run(testnet: &Testnet, row: &str) -> anyhow::Result<()> {
-    let Some((name, what)) = ROWS.iter().find(|(name, _)| *name == row) else {
-        let names: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();
-        return Err(UsageError(format!(
-            "no row is called {row}; the rows are {}",
-            names.join(" ")
-        ))
-        .into());
+    let Some((name, what)) = all_rows().find(|(name, _)| *name == row) else {
+        let unknown = format!("no row is called {row}; `scripts/accept --list` names them all");
+        return Err(UsageError(unknown).into());
     };
     print_line(&format!("{name}  {what}"));
     print_progress(&format!("{name}: {what}"));
@@ -102,6 +110,6 @@ async fn dispatch_row(testnet: &Testnet, row: &str, sheet: &mut ResultSheet) -> 
         "main.index" => main::index::check_damaged_index(testnet, sheet).await,
         "main.disk" => main::disk::check_full_disks(testnet, sheet).await,
         "main.input" => main::input::at_every_door(testnet, sheet).await,
-        other => bail!("{other} has no function"),
+        other => mend::dispatch_row(testnet, other, sheet).await,
     }
 }

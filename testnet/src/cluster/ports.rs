@@ -4,7 +4,13 @@ use std::{
     collections::BTreeSet,
     fs,
     net::{SocketAddr, TcpListener, UdpSocket},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// A killed process still has its ports for some milliseconds after its command line is gone. No
+/// process is found for them then.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A port that the testnet needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +21,25 @@ pub enum Port {
 
 impl Port {
     /// `None` when the port is free; otherwise a sentence with the port and the process that has
-    /// it.
+    /// it. Waits for a port that no visible process has, for at most [`RELEASE_PATIENCE`].
     #[must_use]
     pub fn describe_conflict(self) -> Option<String> {
-        let (name, address, error) = match self {
-            Self::Udp(address) => ("udp", address, UdpSocket::bind(address).err()?),
-            Self::Tcp(address) => ("tcp", address, TcpListener::bind(address).err()?),
-        };
-        let by = owner(name, address.port()).unwrap_or_else(|| "by an unknown process".into());
-        Some(format!("{name} {address} is taken {by} ({error})"))
+        let start = Instant::now();
+        loop {
+            let (name, address, error) = match self {
+                Self::Udp(address) => ("udp", address, UdpSocket::bind(address).err()?),
+                Self::Tcp(address) => ("tcp", address, TcpListener::bind(address).err()?),
+            };
+            let by = match owner(name, address.port()) {
+                Some(process) => process,
+                None if start.elapsed() > RELEASE_PATIENCE => "by an unknown process".into(),
+                None => {
+                    thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
+            };
+            return Some(format!("{name} {address} is taken {by} ({error})"));
+        }
     }
 }
 
