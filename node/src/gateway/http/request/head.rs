@@ -1,5 +1,5 @@
 //! A request's head: key, deadline, acceptable answers, ids. Every route checks in the same order:
-//! stopping, key, rate, Accept, query, deadline; then the body.
+//! stopping, key, rate, deadline, Accept, query; then the body.
 //!
 //! It never keeps or logs a key: only its hash leaves this file.
 
