@@ -50,7 +50,7 @@ pub struct DecidedCommand {
 pub struct HistoryReader<'a> {
     pub(crate) history: &'a History,
     pub(crate) ledger: &'a dyn ReadLedger,
-    reader: RefCell<CommandReader<'a>>,
+    pub(crate) reader: RefCell<CommandReader<'a>>,
 }
 
 impl<'a> HistoryReader<'a> {

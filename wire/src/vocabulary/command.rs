@@ -118,6 +118,19 @@ impl Command {
         }
     }
 
+    /// The id of the earlier command that a client's command is about: a refund's payment, a
+    /// reversal's movement, the hold of a capture or a void.
+    #[must_use]
+    pub fn target(&self) -> Option<CommandId> {
+        match self {
+            Self::Refund(refund) => Some(refund.payment),
+            Self::Reversal(reversal) => Some(reversal.transfer),
+            Self::Capture(capture) => Some(capture.hold),
+            Self::Void(void) => Some(void.hold),
+            _ => None,
+        }
+    }
+
     /// Whether only nodes create it, for the ledger's upkeep or for the admin socket. Clients'
     /// doors reject it.
     #[must_use]

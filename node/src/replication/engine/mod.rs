@@ -26,6 +26,7 @@ use super::{
     digests::DigestComparison,
     empty_copy::{EmptyCopies, EmptyCopy},
     forwarder::{FollowerExit, Forwarder},
+    journal_reads::JournalReads,
     leadership::{
         handover::Handover,
         lead::{LeadKeeper, LeadKeeperParts},
@@ -40,7 +41,9 @@ use super::{
         transport::PeerTransport,
     },
     primary_exit::PrimaryExit,
-    proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
+    proposing::{
+        batcher::Batcher, queue::Queue, repeats::RepeatParts, stamps::Stamps, upkeep::Upkeep,
+    },
     reads,
 };
 use crate::state::freshness::Freshness;
@@ -96,10 +99,15 @@ impl ReplicationParts {
         })
     }
 
+    /// The journal as replication reads it.
+    fn journal_reads(&self) -> JournalReads {
+        JournalReads::new(self.journal.clone(), self.state.read_threads().replication)
+    }
+
     fn network(&self, views: &PeerViews) -> Network {
         Network::new(NetworkParts {
             transport: self.transport.clone(),
-            journal: self.journal.clone(),
+            reads: self.journal_reads(),
             gate: views.gate.clone(),
             book: views.book.clone(),
             empty_copies: views.empty_copies.clone(),
@@ -112,7 +120,7 @@ impl ReplicationParts {
     fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, views: &PeerViews) -> PeerDoor {
         PeerDoor {
             raft: raft.clone(),
-            journal: self.journal.clone(),
+            reads: self.journal_reads(),
             clock: self.clock.clone(),
             freshness: freshness.clone(),
             empty_copies: views.empty_copies.clone(),
@@ -210,10 +218,10 @@ impl Replication {
                  or all sites of a new cluster are up"
             );
         }
-        let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
+        let store = LogStore::new(parts.journal_reads(), parts.vote, parts.applied);
         let machine = StateMachine::new(
             parts.state.clone(),
-            parts.journal.clone(),
+            parts.journal_reads(),
             parts.applied,
             parts.membership.clone(),
             parts.metrics.clone(),
@@ -236,8 +244,13 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
+        let repeats = RepeatParts {
+            queue: queue.clone(),
+            state: parts.state.clone(),
+            metrics: parts.metrics.clone(),
+        };
         let (here, reads) = PrimaryExit::new(
-            queue.clone(),
+            repeats,
             parts.journal.clone(),
             views.book.clone(),
             parts.members.len(),
