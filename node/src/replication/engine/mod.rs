@@ -14,7 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use evenkeel_storage::{disk::Disk, journal::Journal};
 use evenkeel_wire::id::NodeId;
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use self::{
     log_store::LogStore,
@@ -53,7 +56,7 @@ use crate::{
     config::Timing,
     limits::KEYS_TRUSTED_HEARTBEATS,
     metrics::Metrics,
-    road::{Lead, Road},
+    road::{Lead, Road, Ticket},
     state::AppliedState,
     telemetry::timeline::Timeline,
 };
@@ -161,6 +164,18 @@ impl ReplicationParts {
         }
     }
 
+    /// The primary's exit of the road, and the reads that come to it.
+    fn primary_exit(
+        &self,
+        queue: &Arc<Queue>,
+        views: &PeerViews,
+    ) -> (PrimaryExit, mpsc::Receiver<Ticket>) {
+        let (state, metrics) = (self.state.clone(), self.metrics.clone());
+        let repeats = RepeatParts { queue: queue.clone(), state, metrics };
+        let (journal, book) = (self.journal.clone(), views.book.clone());
+        PrimaryExit::new(repeats, journal, book, self.members.len())
+    }
+
     fn stamps(&self, views: &PeerViews) -> Stamps {
         let (clock, state) = (self.clock.clone(), self.state.clone());
         Stamps::new(clock, views.book.clone(), state, self.members.len())
@@ -244,17 +259,7 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let repeats = RepeatParts {
-            queue: queue.clone(),
-            state: parts.state.clone(),
-            metrics: parts.metrics.clone(),
-        };
-        let (here, reads) = PrimaryExit::new(
-            repeats,
-            parts.journal.clone(),
-            views.book.clone(),
-            parts.members.len(),
-        );
+        let (here, reads) = parts.primary_exit(&queue, &views);
         let (there, forwards) = FollowerExit::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = parts.stamps(&views);
