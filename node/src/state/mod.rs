@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{outcome::Answer, reply::KeyView};
+use evenkeel_wire::{id::CommandId, outcome::Answer, reply::KeyView};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
@@ -163,8 +163,15 @@ impl AppliedState {
     }
 
     /// The lookups outside of memory that the next entry may need, to be made before it's applied.
+    /// Ids that no index can have are left out: apply finds that out without a file. After a start,
+    /// those are all fresh ids for some minutes.
     pub fn find_lookups(&self, body: &[u8]) -> Vec<NeededLookup> {
-        self.lock_inner().ledger.find_lookups(body)
+        let mut needed = self.lock_inner().ledger.find_lookups(body);
+        needed.retain(|lookup| match lookup {
+            NeededLookup::Id { id, .. } => self.history.indexes().may_contain(id.number()),
+            NeededLookup::Command { .. } => true,
+        });
+        needed
     }
 
     /// Applies an entry whose lookups were made since the last entry was applied.
@@ -188,10 +195,11 @@ impl AppliedState {
         Ok(answers)
     }
 
-    /// The latest time of an id that has left memory, milliseconds since the Unix epoch; `None`: none
-    /// has. May be some entries old: then the ids in between count as recent.
-    pub fn forgotten_through_ms(&self) -> Option<u64> {
-        Some(self.forgotten_ms.load(Ordering::Relaxed)).filter(|forgotten| *forgotten > 0)
+    /// Whether an id may lie in a sealed segment and have left memory. May be some entries old: then
+    /// the ids that were forgotten since count as recent.
+    pub fn may_be_sealed(&self, id: CommandId) -> bool {
+        id.timestamp_ms() <= self.forgotten_ms.load(Ordering::Relaxed)
+            && self.history.indexes().may_contain(id.number())
     }
 
     /// Skips an entry that carries no commands.

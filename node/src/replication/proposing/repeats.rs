@@ -58,9 +58,10 @@ struct OldIds {
 /// When the queue is full.
 pub fn offer(parts: &RepeatParts, ticket: Ticket) -> Result<(), Box<Ticket>> {
     let Request::Submit { commands, .. } = &ticket.request else { return Err(Box::new(ticket)) };
-    let old = match parts.state.forgotten_through_ms() {
-        Some(forgotten) if !ticket.caller.is_node() => OldIds::find(commands, forgotten),
-        _ => OldIds::default(),
+    let old = if ticket.caller.is_node() {
+        OldIds::default()
+    } else {
+        OldIds::find(commands, |id| parts.state.may_be_sealed(id))
     };
     if old.commands.is_empty() {
         return parts.queue.offer_weighed(ticket, old.targets);
@@ -73,9 +74,7 @@ pub fn offer(parts: &RepeatParts, ticket: Ticket) -> Result<(), Box<Ticket>> {
 }
 
 impl OldIds {
-    /// `forgotten`: the latest time of an id that isn't in memory.
-    fn find(commands: &Bytes, forgotten: u64) -> Self {
-        let is_old = |id: CommandId| id.timestamp_ms() <= forgotten;
+    fn find(commands: &Bytes, is_old: impl Fn(CommandId) -> bool) -> Self {
         let mut found = Self::default();
         let mut start = 0;
         for (number, next) in SkimmedCommands::new(commands).enumerate() {
@@ -85,7 +84,7 @@ impl OldIds {
             let id = match &command {
                 SkimmedCommand::Transfer(id) => Some(*id),
                 SkimmedCommand::Other(command) => {
-                    found.targets += usize::from(command.target().is_some_and(is_old));
+                    found.targets += usize::from(command.target().is_some_and(&is_old));
                     command.id()
                 }
             };

@@ -140,6 +140,15 @@ impl Indexes {
         }
     }
 
+    /// Whether [`Self::find`] may have to read a file for this id. `false` if no sealed segment has
+    /// ids of its second: it isn't in any.
+    pub fn may_contain(&self, id: u128) -> bool {
+        let second = id_second(id);
+        let all = self.lock_for_read();
+        all.known_seconds.segments_of_second(second).next().is_some()
+            || all.possible_seconds.values().any(|possible| possible.contains(&second))
+    }
+
     /// Finds the first command with this id. Nothing is read from disk if no sealed segment has ids
     /// of its second. Fails if the answer may be in a recovering index.
     pub fn find(&self, id: u128) -> Result<Option<LocatedCommand>, FindError> {

@@ -145,6 +145,8 @@ fn only_answers_that_need_a_missing_index_are_refused() {
     assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
     let fresh = id_at(1_900_000_000_000, 1);
     assert_eq!(indexes.find(fresh), Ok(None), "a fresh id never waits for a rebuild");
+    assert!(!indexes.may_contain(fresh));
+    assert!(models.iter().all(|model| indexes.may_contain(some_id(model))));
     let absent = some_id(&models[1]) ^ 1;
     assert_eq!(indexes.find(absent), recovering);
 
