@@ -54,6 +54,24 @@ pub const PAGE_THREADS_MAX: usize = 4;
 /// answers, name resolution and walks through the journal.
 pub const BLOCKING_THREADS_MAX: usize = 16;
 
+/// Threads that make the lookups of entries and read the log for peers that catch up.
+pub const REPLICATION_READERS: usize = 2;
+/// Threads that look up ids, targets, transfers and holds for doors.
+pub const DOOR_READERS: usize = 2;
+/// Requests that may wait for those threads.
+pub const LOOKUP_REQUESTS_MAX: usize = 4_096;
+/// Bytes of requests that may wait for those threads.
+pub const LOOKUP_BYTES_MAX: usize = 64 << 20;
+/// One caller may have this part of them: a quarter.
+pub const LOOKUP_SHARE_OF_CALLER: usize = 4;
+/// Lookups that are made for one request before the next caller has a turn.
+pub const LOOKUPS_AT_A_TIME: usize = 256;
+/// An entry is closed at this many commands and targets that may lie in sealed segments. One
+/// request, which is never divided, may have more.
+pub const ENTRY_LOOKUPS_MAX: usize = 1_024;
+/// Commands that are applied before other tasks of replication have a turn.
+pub const APPLIED_AT_A_TIME: usize = 2_048;
+
 /// Digests that a node keeps.
 pub const DIGESTS_KEPT: usize = 16;
 /// A digest is taken at every position divisible by this.

@@ -16,11 +16,12 @@ use std::{
     },
 };
 
-use evenkeel_node::history::record_kind;
+use evenkeel_node::history::{LookupThreads, record_kind};
 use evenkeel_node::replication::engine::{
     log_store::LogStore,
     types::{EngineEntry, EngineTypes, LogId, StoredMembership, Vote, log_id},
 };
+use evenkeel_node::replication::journal_reads::JournalReads;
 use evenkeel_storage::{
     disk::MemoryDisk,
     journal::{self, Journal, JournalOptions, NewRecord},
@@ -56,7 +57,8 @@ impl StoreBuilder<EngineTypes, Hiding, Machine, Closing> for Builder {
         let (journal, writer, _) =
             journal::open(disk, Path::new("/data"), options).expect("an empty disk opens");
         std::thread::spawn(move || writer.run());
-        let inner = LogStore::new(journal.clone(), None, None);
+        let reads = JournalReads::new(journal.clone(), LookupThreads::default());
+        let inner = LogStore::new(reads, None, None);
         let hiding =
             Hiding { inner, journal: journal.clone(), visible_from: Arc::default(), purged: None };
         Ok((Closing(journal), hiding, Machine::default()))

@@ -7,7 +7,9 @@ mod support;
 
 use bytes::{Bytes, BytesMut};
 use evenkeel_wire::{
-    codec, frame,
+    codec,
+    command::{Commands, SkimmedCommand, SkimmedCommands},
+    frame,
     limits::FRAME_BYTES_MAX,
     reply::{Outcomes, ViewReply},
     request::{Consistency, ReadRequest, Submit},
@@ -36,6 +38,23 @@ proptest! {
     fn commands_read_back(commands in vec(strategies::command(), 0..20)) {
         let bytes = samples::encoded(&commands);
         prop_assert_eq!(decoders::commands(&bytes), commands);
+    }
+
+    #[test]
+    fn skimmed_commands_are_the_same_ones(
+        commands in vec(strategies::command(), 0..20),
+        cut in 0..40_usize,
+    ) {
+        let mut bytes = samples::encoded(&commands);
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        let skimmed: Vec<_> = SkimmedCommands::new(&bytes).map(|next| match next? {
+            (SkimmedCommand::Transfer(id), own) => Ok((Some(id), own)),
+            (SkimmedCommand::Other(command), own) => Ok((command.id(), own)),
+        }).collect();
+        let whole: Vec<_> = Commands::new(&bytes)
+            .map(|next| next.map(|(command, own)| (command.id(), own)))
+            .collect();
+        prop_assert_eq!(skimmed, whole);
     }
 
     #[test]

@@ -37,6 +37,27 @@ pub struct RecordedCommand {
     pub bytes: Vec<u8>,
 }
 
+/// Something outside of memory that an entry may need to be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NeededLookup {
+    /// The first answer to this id, from the indexes of the sealed segments, and its command.
+    Id {
+        /// The id.
+        id: CommandId,
+        /// It's a refund's payment: if it's a capture, the capture's hold is needed, too.
+        is_payment: bool,
+    },
+    /// A command of an earlier entry.
+    Command {
+        /// The entry's position.
+        position: u64,
+        /// The command's number in it.
+        command: u16,
+        /// As above.
+        is_payment: bool,
+    },
+}
+
 /// Answers from earlier entries. They are facts of the journal, equal on every node; when a lookup
 /// fails, the node must stop rather than guess.
 pub trait JournalLookup {

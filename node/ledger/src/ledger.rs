@@ -11,9 +11,12 @@ use crate::{
         write::{self, CheckpointHead, RunningCheckpoint},
     },
     containers::{ids::HashSeed, memory::MemoryAdvice},
-    entry::apply::{self, AppliedCounts},
+    entry::{
+        apply::{self, AppliedCounts},
+        lookups,
+    },
     fault::LedgerFault,
-    journal::{EntryHead, JournalLookup},
+    journal::{EntryHead, JournalLookup, NeededLookup},
     tables::{Tables, recent::ForgottenOutcomes},
 };
 
@@ -61,6 +64,15 @@ impl Ledger {
             answers.truncate(before);
         }
         self.keep_fault(result)
+    }
+
+    /// The lookups outside of memory that the next entry, with this body, may need. They can be
+    /// made before it's applied, on any thread: what is found never changes.
+    #[must_use]
+    pub fn find_lookups(&self, body: &[u8]) -> Vec<NeededLookup> {
+        let mut needed = Vec::new();
+        lookups::find_lookups(&self.tables, body, &mut needed);
+        needed
     }
 
     /// Passes an entry without commands: only the position advances.

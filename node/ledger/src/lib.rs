@@ -42,7 +42,7 @@ pub use checkpoint::{
 pub use containers::memory::MemoryAdvice;
 pub use entry::apply::AppliedCounts;
 pub use fault::LedgerFault;
-pub use journal::{EntryHead, JournalLookup, RecordedCommand};
+pub use journal::{EntryHead, JournalLookup, NeededLookup, RecordedCommand};
 pub use ledger::Ledger;
 pub use tables::{
     genesis::check_genesis,

@@ -85,6 +85,13 @@ impl Ledger {
         self.tables.recent.find(id, self.tables.seed.hash(id.number()))
     }
 
+    /// The latest time of an id that has left memory, milliseconds since the Unix epoch; later ids
+    /// are in memory or new. `None`: all ids are in memory.
+    #[must_use]
+    pub fn forgotten_through_ms(&self) -> Option<u64> {
+        self.tables.recent.forgotten_newest_ms()
+    }
+
     /// The outcomes of an entry whose ids are still in memory, one for each command, in order.
     /// `None`: forgotten, or an entry without commands.
     #[must_use]

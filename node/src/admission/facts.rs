@@ -54,6 +54,20 @@ pub trait TargetLookup {
     fn movement_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal>;
 }
 
+/// Knows no target, so every command is admitted: for a first check of form and role, before
+/// targets are looked up.
+pub struct TargetsUnchecked;
+
+impl TargetLookup for TargetsUnchecked {
+    fn hold_parties(&self, _id: CommandId) -> Result<Option<Parties>, Refusal> {
+        Ok(None)
+    }
+
+    fn movement_parties(&self, _id: CommandId) -> Result<Option<Parties>, Refusal> {
+        Ok(None)
+    }
+}
+
 impl TargetLookup for AppliedState {
     fn hold_parties(&self, id: CommandId) -> Result<Option<Parties>, Refusal> {
         extract_parties(self.answer_query(&Query::Hold(id)))
@@ -72,6 +86,16 @@ fn extract_parties(answer: Result<View, Refusal>) -> Result<Option<Parties>, Ref
     }
 }
 
+/// The target by which a merchant's command is judged, and whether it's a hold.
+pub(crate) fn named_target(command: &Command) -> Option<(CommandId, bool)> {
+    match command {
+        Command::Capture(capture) => Some((capture.hold, true)),
+        Command::Void(void) => Some((void.hold, true)),
+        Command::Refund(refund) => Some((refund.payment, false)),
+        _ => None,
+    }
+}
+
 /// Whether a command's target pays the caller's own account, or is unknown.
 ///
 /// # Errors
@@ -81,11 +105,10 @@ pub(crate) fn targets_own_account(
     facts: &dyn TargetLookup,
     command: &Command,
 ) -> Result<bool, Refusal> {
-    let parties = match command {
-        Command::Capture(capture) => facts.hold_parties(capture.hold)?,
-        Command::Void(void) => facts.hold_parties(void.hold)?,
-        Command::Refund(refund) => facts.movement_parties(refund.payment)?,
-        _ => return Ok(false),
+    let parties = match named_target(command) {
+        Some((hold, true)) => facts.hold_parties(hold)?,
+        Some((movement, false)) => facts.movement_parties(movement)?,
+        None => return Ok(false),
     };
     Ok(parties.is_none_or(|parties| Some(parties.credit) == caller.account))
 }

@@ -9,6 +9,7 @@ pub mod keyring;
 pub mod quota;
 mod reads;
 pub mod roles;
+pub mod targets;
 
 use bytes::Bytes;
 use evenkeel_wire::{
@@ -19,7 +20,7 @@ use evenkeel_wire::{
     request::Query,
 };
 
-pub use facts::{Parties, TargetLookup};
+pub use facts::{Parties, TargetLookup, TargetsUnchecked};
 pub use keyring::Keyring;
 pub use reads::{answer_ticket, read_locally};
 pub use roles::{Act, Allowed};
@@ -75,6 +76,14 @@ pub fn check_deadline(deadline_ms: u32) -> Result<(), Refusal> {
     let detail =
         format!("deadline_ms: {deadline_ms}; {DEADLINE_MS_MIN} to {DEADLINE_MS_MAX} are allowed");
     Err(Refusal::new(RefusalCode::Malformed, &detail))
+}
+
+/// Checks form and role, which cost nothing; [`targets::check_targets`] must follow.
+///
+/// # Errors
+/// Names the first error; nothing was done.
+pub fn check_form_and_role(caller: &Caller, count: u32, bytes: &Bytes) -> Result<(), Refusal> {
+    check_commands(caller, &TargetsUnchecked, count, bytes)
 }
 
 /// Checks that these bytes are `announced` commands, each well-formed and allowed for the caller.
@@ -150,6 +159,12 @@ fn check_command(
         Allowed::Own => forbidden(&ownership_denial(act)),
         Allowed::No => forbidden(&role_denial(act, caller)),
     }
+}
+
+/// The refusal of a command whose target belongs to another account.
+fn refuse_ownership(number: usize, command: &Command) -> Refusal {
+    let what = Act::of_command(command).map(ownership_denial).unwrap_or_default();
+    refuse(RefusalCode::Forbidden, number, &what)
 }
 
 fn role_denial(act: Act, caller: &Caller) -> String {

@@ -1,5 +1,6 @@
-//! Reads that may be slow. A history page reads many files, so it's read on a blocking thread: it
-//! never delays other answers or heartbeats.
+//! Reads of files. A transfer or a hold is read on the doors' reading threads, where callers take
+//! turns; a history page reads many files, so it's read on a blocking thread. Neither delays other
+//! answers or heartbeats.
 
 use std::sync::Arc;
 
@@ -11,21 +12,30 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer_query;
 use crate::{
+    history::{LookupWork, NotLookedUp, Turn},
     road::{Caller, Reply, Request, Ticket},
     state::AppliedState,
 };
 
-/// Ends a read with an answer from this node's current ledger: at once, or for a page after it's
-/// read. `as_of` labels the answer of a node that may lag. At most
+/// Ends a read with an answer from this node's current ledger: at once, or after files were read.
+/// `as_of` labels the answer of a node that may lag. At most
 /// [`crate::limits::PAGES_WAITING_MAX`] pages wait at a time, none beyond its deadline, and
 /// [`crate::limits::PAGE_THREADS_MAX`] are read.
 pub fn answer_ticket(state: &Arc<AppliedState>, ticket: Ticket, as_of: Option<AsOf>) {
     let Request::Read(query) = ticket.request.clone() else {
         return ticket.refuse(RefusalCode::Malformed, "this isn't a read");
     };
-    if is_quick(&query) {
-        let answer = answer_query(state, &ticket.caller, &query);
-        return end_ticket(ticket, answer, as_of);
+    match source(&query) {
+        Source::Memory => {
+            let answer = answer_query(state, &ticket.caller, &query);
+            return end_ticket(ticket, answer, as_of);
+        }
+        Source::Files => {
+            let caller = ticket.caller.key;
+            let read = TicketRead { state: state.clone(), query, ticket: Some(ticket), as_of };
+            return state.read_threads().doors.take(caller, 0, read);
+        }
+        Source::ManyFiles => {}
     }
     let Some(place) = state.try_acquire_page_slot() else {
         return end_ticket(ticket, Err(too_many_pages()), as_of);
@@ -45,6 +55,33 @@ fn end_ticket(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>
     });
 }
 
+/// A read that ends with one turn.
+struct TicketRead {
+    state: Arc<AppliedState>,
+    query: Query,
+    ticket: Option<Ticket>,
+    as_of: Option<AsOf>,
+}
+
+impl LookupWork for TicketRead {
+    fn take_turn(&mut self) -> Turn {
+        let Some(ticket) = self.ticket.take() else { return Turn::Done };
+        let answer = if ticket.deadline <= Instant::now() {
+            Err(NotLookedUp::Busy.into())
+        } else {
+            answer_query(&self.state, &ticket.caller, &self.query)
+        };
+        end_ticket(ticket, answer, self.as_of);
+        Turn::Done
+    }
+
+    fn break_off(&mut self, why: NotLookedUp) {
+        if let Some(ticket) = self.ticket.take() {
+            end_ticket(ticket, Err(why.into()), self.as_of);
+        }
+    }
+}
+
 /// The same for a caller that waits for the answer.
 ///
 /// # Errors
@@ -55,17 +92,42 @@ pub async fn read_locally(
     query: Query,
     deadline: Instant,
 ) -> Result<View, Refusal> {
-    if is_quick(&query) {
-        return answer_query(state, &caller, &query);
+    match source(&query) {
+        Source::Memory => return answer_query(state, &caller, &query),
+        Source::Files => {
+            let (threads, state) = (state.read_threads().doors, state.clone());
+            return threads.run(caller.key, move || answer_query(&state, &caller, &query)).await?;
+        }
+        Source::ManyFiles => {}
     }
     let _place = state.try_acquire_page_slot().ok_or_else(too_many_pages)?;
     read_page(state.clone(), caller, query, deadline).await
 }
 
-/// Whether a query is fast enough to be answered in place. The simulation has one thread, and its
-/// disk doesn't block.
-fn is_quick(query: &Query) -> bool {
-    cfg!(evenkeel_simulation) || !matches!(query, Query::History { .. })
+/// Where the answer to a query comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The ledger: it's answered in place.
+    Memory,
+    /// Some files at most.
+    Files,
+    /// A page's files.
+    ManyFiles,
+}
+
+fn source(query: &Query) -> Source {
+    match query {
+        Query::Transfer(_) | Query::Hold(_) => Source::Files,
+        // The simulation has one thread, and its disk doesn't block.
+        Query::History { .. } if cfg!(evenkeel_simulation) => Source::Memory,
+        Query::History { .. } => Source::ManyFiles,
+        Query::Account(_)
+        | Query::Totals
+        | Query::Day(_)
+        | Query::Keys
+        | Query::Key(_)
+        | Query::Position => Source::Memory,
+    }
 }
 
 async fn read_page(

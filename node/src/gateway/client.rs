@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission::{self, Keyring},
+    admission::{self, Keyring, targets},
     limits::HELLO_PATIENCE,
     metrics::DoorMetrics,
     road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
@@ -189,16 +189,25 @@ impl ClientDoor {
                     .and_then(|()| self.keyring.recheck(&caller))
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
                     .and_then(|()| {
-                        let Submit { count, commands, .. } = &submit;
-                        admission::check_commands(&caller, &*self.state, *count, commands)
+                        admission::check_form_and_role(&caller, submit.count, &submit.commands)
                     });
                 if let Err(refusal) = checked {
                     outbox.deliver(number, Reply::Refused(refusal));
                     return Ok(());
                 }
                 let Submit { count, atomic, commands, .. } = submit;
-                let request = Request::Submit { count, atomic, commands };
-                self.road.route(ticket(caller, request, deadline_ms, outbox, number));
+                let request = Request::Submit { count, atomic, commands: commands.clone() };
+                let ticket = ticket(caller, request, deadline_ms, outbox, number);
+                let road = self.road.clone();
+                targets::check_targets(
+                    &self.state,
+                    caller,
+                    commands,
+                    move |verdict| match verdict {
+                        Ok(()) => road.route(ticket),
+                        Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+                    },
+                );
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;

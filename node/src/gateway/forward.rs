@@ -5,7 +5,6 @@ use std::{io, sync::Arc, time::Duration};
 
 use evenkeel_wire::{
     codec,
-    key::Role,
     limits::{DEADLINE_MS_MAX, DEADLINE_MS_MIN},
     peer::{self, ForwardRead, ForwardSubmit},
     reply::{Refusal, RefusalCode},
@@ -15,16 +14,13 @@ use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission::{self, Keyring},
+    admission::{self, Keyring, targets},
     limits::FORWARDS_MAX,
     metrics::DoorMetrics,
     replication::peers::transport::LaneEnds,
     road::{Caller, Lead, NODES_HASH, Reply, ReplySink, Request, Road, Ticket},
     state::AppliedState,
 };
-
-/// The most targets of commands that are looked up in place.
-const LOOKED_UP_AT_ONCE_MAX: u32 = 16;
 
 /// How long a peer may stop reading its replies.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
@@ -109,22 +105,24 @@ impl ForwardDoor {
             sink: outbox.clone(),
             token: number,
         };
-        if may_read_files(&ticket) {
-            let door = self.clone();
-            tokio::task::spawn_blocking(move || door.check_and_route(ticket));
-        } else {
-            self.check_and_route(ticket);
-        }
+        self.check_and_route(ticket);
         Ok(())
     }
 
     /// Checks a ticket and routes it. The forwarding site has checked it too, but permissions are
     /// decided here.
     fn check_and_route(&self, ticket: Ticket) {
-        match self.check(&ticket.caller, &ticket.request) {
-            Ok(()) => self.road.route_here(ticket),
-            Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+        if let Err(refusal) = check(&ticket.caller, &ticket.request) {
+            return ticket.reply(Reply::Refused(refusal));
         }
+        let Request::Submit { commands, .. } = &ticket.request else {
+            return self.road.route_here(ticket);
+        };
+        let (caller, commands, road) = (ticket.caller, commands.clone(), self.road.clone());
+        targets::check_targets(&self.state, caller, commands, move |verdict| match verdict {
+            Ok(()) => road.route_here(ticket),
+            Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+        });
     }
 
     /// The caller with this key's hash. Only the primary may authenticate it.
@@ -134,22 +132,14 @@ impl ForwardDoor {
         }
         if *hash == NODES_HASH { Ok(Caller::NODE) } else { self.keyring.authenticate_locally(hash) }
     }
-
-    fn check(&self, caller: &Caller, request: &Request) -> Result<(), Refusal> {
-        match request {
-            Request::Submit { count, commands, .. } => {
-                admission::check_commands(caller, &*self.state, *count, commands)
-            }
-            Request::Read(query) => admission::check_query(caller, query),
-        }
-    }
 }
 
-/// Whether the check of a ticket may read files: a merchant's many commands need their targets'
-/// owners. Heartbeats must not wait for that. The simulation has one thread, and its disk doesn't
-/// block.
-fn may_read_files(ticket: &Ticket) -> bool {
-    let many =
-        matches!(ticket.request, Request::Submit { count, .. } if count > LOOKED_UP_AT_ONCE_MAX);
-    many && ticket.caller.role == Role::Merchant && !cfg!(evenkeel_simulation)
+/// The checks that read no file: heartbeats must not wait for one.
+fn check(caller: &Caller, request: &Request) -> Result<(), Refusal> {
+    match request {
+        Request::Submit { count, commands, .. } => {
+            admission::check_form_and_role(caller, *count, commands)
+        }
+        Request::Read(query) => admission::check_query(caller, query),
+    }
 }

@@ -47,8 +47,22 @@ impl<'a> CommandReader<'a> {
     ) -> Result<(Stamp, Bytes), HistoryError> {
         // While an index is rebuilt, the journal itself still has the command.
         let sealed = self.history.indexes.command(position, number).ok().flatten();
-        let part = sealed.map(|found| found.part);
-        match part.or_else(|| self.history.recents.part(position, number)) {
+        match sealed.map(|found| found.part) {
+            Some(part) => self.read_command_at(position, number, &part),
+            None => self.read_unsealed(position, number),
+        }
+    }
+
+    /// The same, for a command that no index locates.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn read_unsealed(
+        &mut self,
+        position: u64,
+        number: u16,
+    ) -> Result<(Stamp, Bytes), HistoryError> {
+        match self.history.recents.part(position, number) {
             Some(part) => self.read_command_at(position, number, &part),
             None => self.read_from_whole_entry(position, number),
         }

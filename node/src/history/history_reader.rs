@@ -50,7 +50,7 @@ pub struct DecidedCommand {
 pub struct HistoryReader<'a> {
     pub(crate) history: &'a History,
     pub(crate) ledger: &'a dyn ReadLedger,
-    reader: RefCell<CommandReader<'a>>,
+    pub(crate) reader: RefCell<CommandReader<'a>>,
 }
 
 impl<'a> HistoryReader<'a> {
@@ -90,7 +90,7 @@ impl<'a> HistoryReader<'a> {
             let decided = self.command_outcome(position, number)?;
             return self.read_decided(position, number, decided.outcome).map(Some);
         }
-        let found = self.history.indexes.find_from(rows::resolution_id(hold), from)?;
+        let found = self.history.indexes.find_alias(rows::resolution_id(hold), from)?;
         let Some(found) = found else { return Ok(None) };
         let (position, number, outcome) = rows::located_outcome(&found);
         self.read_decided_at(position, number, outcome, &found.part).map(Some)

@@ -14,10 +14,12 @@ mod history_reader;
 mod holds;
 mod lookup;
 mod page;
+mod prefetch;
 mod recent_index;
 pub mod record_kind;
 mod rows;
 mod settlement;
+mod threads;
 mod walk;
 
 #[cfg(test)]
@@ -34,8 +36,10 @@ use evenkeel_wire::reply::{Refusal, RefusalCode};
 pub use events::{AccountChange, Event, EventCursor, EventKind, EventPage, Subject};
 pub use history_reader::{DecidedCommand, HistoryReader, ReadLedger};
 pub use lookup::HistoryLookup;
+pub use prefetch::{FoundParties, ResolvedLookups};
 pub use rows::command_row;
 pub use settlement::{BankRow, MerchantRow, Settlement};
+pub use threads::{LookupThreads, LookupWork, NotLookedUp, Turn};
 pub use walk::{decode_commands, range_in_body, stamp};
 
 use self::recent_index::RecentIndex;
@@ -58,9 +62,9 @@ impl History {
     }
 
     /// The lookups of apply while it applies the entry `applying`: only earlier entries count as
-    /// decided.
-    pub fn lookup_before(&self, applying: u64) -> HistoryLookup<'_> {
-        HistoryLookup::new(self, applying)
+    /// decided. `resolved` were made already.
+    pub fn lookup_before(&self, applying: u64, resolved: ResolvedLookups) -> HistoryLookup<'_> {
+        HistoryLookup::new(self, applying, resolved)
     }
 }
 
@@ -84,6 +88,12 @@ impl From<FindError> for HistoryError {
 impl From<ReadError> for HistoryError {
     fn from(error: ReadError) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<NotLookedUp> for Refusal {
+    fn from(error: NotLookedUp) -> Self {
+        Self::new(RefusalCode::Overloaded, &error.to_string())
     }
 }
 

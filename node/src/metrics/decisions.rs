@@ -38,13 +38,18 @@ impl Decisions {
             ),
             replays: families.counter(
                 "replays_total",
-                "Commands that this node has applied since its start and answered with an earlier outcome, because their id was known.",
+                "Commands that this node has answered with an earlier outcome since its start, because their id was known: applied ones, and at the primary those that needed no journal entry.",
             ),
             outcomes: std::iter::once((COMMITTED, "committed"))
                 .chain(rejections)
                 .map(|(number, code)| (number, outcomes.with_label_values(&[code])))
                 .collect(),
         }
+    }
+
+    /// Counts commands that were answered with an earlier outcome without an entry.
+    pub(crate) fn count_repeats(&self, count: usize) {
+        self.replays.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// Counts an applied entry without commands.

@@ -120,6 +120,11 @@ impl Metrics {
         self.decisions.count_outcomes(answers);
     }
 
+    /// Counts commands that were answered with an earlier outcome before they reached the journal.
+    pub fn count_repeats(&self, count: usize) {
+        self.decisions.count_repeats(count);
+    }
+
     /// Counts an applied entry without commands.
     pub fn count_empty_entry(&self) {
         self.decisions.count_empty_entry();

@@ -173,6 +173,7 @@ async fn run_node(
     let metrics = start_metrics(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
+    state.start_read_threads().map_err(io_error("starting the threads that read files"))?;
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
     let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
     let parts = NodeParts {

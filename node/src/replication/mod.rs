@@ -11,6 +11,7 @@ pub mod digests;
 pub mod empty_copy;
 pub mod engine;
 pub mod forwarder;
+pub mod journal_reads;
 pub mod leadership;
 pub mod peer_door;
 pub mod peers;

@@ -8,7 +8,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
     codec, frame,
     frame::Frame,
@@ -26,6 +25,7 @@ use super::{
         EngineTypes, entry_from_parts, log_id, log_id_from_wire, log_id_to_wire, term_of,
         vote_from_wire, vote_to_wire,
     },
+    journal_reads::JournalReads,
     leadership::handover::messages,
     peers::transport::LaneEnds,
 };
@@ -38,7 +38,7 @@ type AppendRequest = AppendEntriesRequest<EngineTypes>;
 #[derive(Clone)]
 pub struct PeerDoor {
     pub raft: Raft,
-    pub journal: Journal,
+    pub reads: JournalReads,
     pub clock: Arc<dyn Clock>,
     pub freshness: Arc<Freshness>,
     pub empty_copies: Arc<EmptyCopies>,
@@ -64,7 +64,7 @@ impl PeerDoor {
 
     async fn handle_control(&self, from: NodeId, frame: Frame) -> io::Result<Vec<u8>> {
         match frame.kind {
-            peer::APPEND => match self.append_request(from, frame)? {
+            peer::APPEND => match self.append_request(from, frame).await? {
                 Ok((request, claim)) => {
                     let previous = request.prev_log_id;
                     let last = request.entries.last().map(|entry| entry.log_id).or(previous);
@@ -106,7 +106,7 @@ impl PeerDoor {
                 let mut inbound = inbound?;
                 let found = match inbound.receive().await {
                     Ok(Some(frame)) if frame.kind == peer::APPEND => {
-                        match door.append_request(from, frame) {
+                        match door.append_request(from, frame).await {
                             Ok(Ok((request, claim))) => {
                                 claimed
                                     .lock()
@@ -151,7 +151,7 @@ impl PeerDoor {
 
     /// The engine's request, or why its records aren't accepted: this copy isn't admitted, or its
     /// chain and the sender's differ.
-    fn append_request(
+    async fn append_request(
         &self,
         from: NodeId,
         frame: Frame,
@@ -162,7 +162,7 @@ impl PeerDoor {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
-            let held = self.journal.tip_at(previous.position)?;
+            let held = self.reads.tip_at(previous.position).await?;
             if let Some(held) = held.filter(|held| held.term == previous.term)
                 && held.link.0 != expected
             {
@@ -220,7 +220,7 @@ impl PeerDoor {
     async fn handle_vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
-        let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
+        let last = self.reads.journal().newest_tip().map(|tip| log_id(tip.term, tip.position));
         let joining = self.empty_copies.copy_number();
         if self.empty_copies.refuses_vote(request.joining) {
             let vote = peer::PeerVote { term: 0, node: 0, committed: false };
@@ -269,7 +269,7 @@ impl PeerDoor {
     }
 
     fn encode_reply(&self, result: AppendResult) -> Vec<u8> {
-        let (clock, disk_full) = (self.clock.wall_micros(), self.journal.is_disk_full());
+        let (clock, disk_full) = (self.clock.wall_micros(), self.reads.journal().is_disk_full());
         let joining = self.empty_copies.is_joining();
         frame::encode_whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }

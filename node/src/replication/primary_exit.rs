@@ -1,5 +1,5 @@
-//! The primary's exit of the road: commands go to the queue in front of the journal, reads to the
-//! reader.
+//! The primary's exit of the road: commands go to the queue in front of the journal, by way of the
+//! lookup of repeated ones, and reads to the reader.
 //!
 //! It refuses commands that no majority has disk space for, and never holds one back.
 
@@ -9,7 +9,10 @@ use evenkeel_storage::journal::Journal;
 use evenkeel_wire::reply::RefusalCode;
 use tokio::sync::mpsc;
 
-use super::{peers::book::PeerBook, proposing::queue::Queue};
+use super::{
+    peers::book::PeerBook,
+    proposing::repeats::{self, RepeatParts},
+};
 use crate::{
     limits::QUEUED_REQUESTS_MAX,
     road::{Request, RoadExit, Ticket},
@@ -17,7 +20,7 @@ use crate::{
 
 /// The primary's exit of the road: commands to the batcher's queue, reads to the reader.
 pub struct PrimaryExit {
-    queue: Arc<Queue>,
+    repeats: RepeatParts,
     journal: Journal,
     book: Arc<PeerBook>,
     /// The number of sites.
@@ -28,13 +31,13 @@ pub struct PrimaryExit {
 impl PrimaryExit {
     /// The exit, and the receiving end for `reads::serve`.
     pub fn new(
-        queue: Arc<Queue>,
+        repeats: RepeatParts,
         journal: Journal,
         book: Arc<PeerBook>,
         sites: usize,
     ) -> (Self, mpsc::Receiver<Ticket>) {
         let (reads, waiting) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        (Self { queue, journal, book, sites, reads }, waiting)
+        (Self { repeats, journal, book, sites, reads }, waiting)
     }
 
     /// Why new commands are refused. Commands in flight still have room.
@@ -58,7 +61,7 @@ impl RoadExit for PrimaryExit {
                     ticket.refuse_nothing_done(RefusalCode::Overloaded, detail);
                     Ok(())
                 }
-                None => self.queue.offer(ticket),
+                None => repeats::offer(&self.repeats, ticket),
             },
             Request::Read(_) => {
                 self.reads.try_send(ticket).map_err(|error| Box::new(error.into_inner()))

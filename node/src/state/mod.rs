@@ -11,8 +11,9 @@ mod queries;
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,17 +21,20 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_storage::journal::Journal;
-use evenkeel_wire::{outcome::Answer, reply::KeyView};
+use evenkeel_wire::{id::CommandId, outcome::Answer, reply::KeyView};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 
 use crate::{
-    history::History,
-    limits::{DIGEST_EVERY, DIGESTS_KEPT, PAGE_THREADS_MAX, PAGES_WAITING_MAX},
+    history::{History, LookupThreads, ResolvedLookups},
+    limits::{
+        DIGEST_EVERY, DIGESTS_KEPT, DOOR_READERS, PAGE_THREADS_MAX, PAGES_WAITING_MAX,
+        REPLICATION_READERS,
+    },
 };
-use evenkeel_ledger::{EntryHead, Ledger, LedgerFault};
+use evenkeel_ledger::{EntryHead, Ledger, LedgerFault, NeededLookup};
 
 pub use checkpointing::{BegunCheckpoint, CheckpointPosition, CheckpointStatus};
 
@@ -51,6 +55,19 @@ pub struct AppliedState {
     applied: watch::Sender<Option<LogPosition>>,
     keys_digest: AtomicU64,
     failed: watch::Sender<Option<String>>,
+    threads: OnceLock<ReadThreads>,
+    /// The latest time of an id that has left memory, milliseconds; 0: none has.
+    forgotten_ms: AtomicU64,
+}
+
+/// The threads that read files for callers who must not wait. By default there are none, and files
+/// are read where the question is asked.
+#[derive(Clone, Default)]
+pub struct ReadThreads {
+    /// For replication: lookups of entries, and the log.
+    pub replication: LookupThreads,
+    /// For doors and their callers.
+    pub doors: LookupThreads,
 }
 
 pub(crate) struct Inner {
@@ -67,6 +84,7 @@ pub(crate) struct Inner {
 impl AppliedState {
     pub fn new(ledger: Ledger, history: Arc<History>, journal: Journal) -> Self {
         let keys_mark = AtomicU64::new(ledger.keys_digest());
+        let forgotten_ms = AtomicU64::new(ledger.forgotten_through_ms().unwrap_or(0));
         let place = ledger
             .last_entry()
             .map(|last| LogPosition { term: last.term, position: last.position });
@@ -88,7 +106,38 @@ impl AppliedState {
             applied: watch::Sender::new(place),
             keys_digest: keys_mark,
             failed: watch::Sender::new(None),
+            threads: OnceLock::new(),
+            forgotten_ms,
         }
+    }
+
+    /// Starts the threads that read files, before anything is applied or asked.
+    ///
+    /// # Errors
+    /// When a thread can't be started.
+    ///
+    /// # Panics
+    /// When they were started before.
+    pub fn start_read_threads(self: &Arc<Self>) -> io::Result<()> {
+        let failed = || {
+            let state = Arc::downgrade(self);
+            move |why: &str| {
+                if let Some(state) = state.upgrade() {
+                    state.fail(why);
+                }
+            }
+        };
+        let threads = ReadThreads {
+            replication: LookupThreads::start("lookups", REPLICATION_READERS, failed())?,
+            doors: LookupThreads::start("door-lookups", DOOR_READERS, failed())?,
+        };
+        assert!(self.threads.set(threads).is_ok(), "the threads are started once");
+        Ok(())
+    }
+
+    /// The threads that read files.
+    pub fn read_threads(&self) -> ReadThreads {
+        self.threads.get().cloned().unwrap_or_default()
     }
 
     fn lock_inner(&self) -> MutexGuard<'_, Inner> {
@@ -110,15 +159,47 @@ impl AppliedState {
     /// # Errors
     /// When the ledger is faulty: the node must stop.
     pub fn apply(&self, head: &EntryHead, body: &[u8]) -> Result<Vec<Answer>, LedgerFault> {
+        self.apply_resolved(head, body, ResolvedLookups::default())
+    }
+
+    /// The lookups outside of memory that the next entry may need, to be made before it's applied.
+    /// Ids that no index can have are left out: apply finds that out without a file. After a start,
+    /// those are all fresh ids for some minutes.
+    pub fn find_lookups(&self, body: &[u8]) -> Vec<NeededLookup> {
+        let mut needed = self.lock_inner().ledger.find_lookups(body);
+        needed.retain(|lookup| match lookup {
+            NeededLookup::Id { id, .. } => self.history.indexes().may_contain(id.number()),
+            NeededLookup::Command { .. } => true,
+        });
+        needed
+    }
+
+    /// Applies an entry whose lookups were made since the last entry was applied.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_resolved(
+        &self,
+        head: &EntryHead,
+        body: &[u8],
+        resolved: ResolvedLookups,
+    ) -> Result<Vec<Answer>, LedgerFault> {
         let mut answers = Vec::new();
         let mut inner = self.lock_inner();
         self.begin_checkpoint_at_boundary(&mut inner, head);
-        let mut firsts = self.history.lookup_before(head.position);
+        let mut firsts = self.history.lookup_before(head.position, resolved);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
         // Still behind the lock: a reader that finds the digest unchanged has seen no changed key.
         self.keys_digest.store(inner.ledger.keys_digest(), Ordering::Release);
         self.publish_applied(inner, head);
         Ok(answers)
+    }
+
+    /// Whether an id may lie in a sealed segment and have left memory. May be some entries old: then
+    /// the ids that were forgotten since count as recent.
+    pub fn may_be_sealed(&self, id: CommandId) -> bool {
+        id.timestamp_ms() <= self.forgotten_ms.load(Ordering::Relaxed)
+            && self.history.indexes().may_contain(id.number())
     }
 
     /// Skips an entry that carries no commands.
@@ -137,7 +218,9 @@ impl AppliedState {
         if head.position.is_multiple_of(DIGEST_EVERY) {
             inner.take_digest();
         }
+        let forgotten = inner.ledger.forgotten_through_ms().unwrap_or(0);
         drop(inner);
+        self.forgotten_ms.store(forgotten, Ordering::Relaxed);
         self.applied.send_replace(Some(LogPosition { term: head.term, position: head.position }));
     }
 

@@ -23,6 +23,9 @@ use crate::{
     transfer::Transfer,
 };
 
+/// The number of a transfer.
+const TRANSFER: u8 = 2;
+
 /// Defines the list of commands once: the enum, its numbers, and both directions of the codec. The
 /// first one is matched first when decoding: it is the most frequent.
 macro_rules! commands {
@@ -115,6 +118,19 @@ impl Command {
         }
     }
 
+    /// The id of the earlier command that a client's command is about: a refund's payment, a
+    /// reversal's movement, the hold of a capture or a void.
+    #[must_use]
+    pub fn target(&self) -> Option<CommandId> {
+        match self {
+            Self::Refund(refund) => Some(refund.payment),
+            Self::Reversal(reversal) => Some(reversal.transfer),
+            Self::Capture(capture) => Some(capture.hold),
+            Self::Void(void) => Some(void.hold),
+            _ => None,
+        }
+    }
+
     /// Whether only nodes create it, for the ledger's upkeep or for the admin socket. Clients'
     /// doors reject it.
     #[must_use]
@@ -165,4 +181,63 @@ impl<'a> Iterator for Commands<'a> {
             }
         }
     }
+}
+
+/// A command without what its ids don't need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkimmedCommand {
+    /// A transfer with this id.
+    Transfer(CommandId),
+    /// Any other command, as a whole.
+    Other(Command),
+}
+
+/// An iterator over the same bytes as [`Commands`] that decodes of a transfer its id alone: a
+/// fraction of the time. It checks nothing else of a transfer but where it ends.
+#[derive(Clone, Debug)]
+pub struct SkimmedCommands<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> SkimmedCommands<'a> {
+    /// Iterates over these bytes.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+}
+
+impl<'a> Iterator for SkimmedCommands<'a> {
+    type Item = Result<(SkimmedCommand, &'a [u8]), codec::CodecError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        if let Some((id, length)) = skim_transfer(self.bytes) {
+            let (own, rest) = self.bytes.split_at(length);
+            self.bytes = rest;
+            return Some(Ok((SkimmedCommand::Transfer(id), own)));
+        }
+        let mut whole = Commands::new(self.bytes);
+        let next = whole.next();
+        self.bytes = whole.bytes;
+        next.map(|next| next.map(|(command, own)| (SkimmedCommand::Other(command), own)))
+    }
+}
+
+/// The id and the length of a transfer; `None`: the bytes begin with something else.
+#[inline]
+fn skim_transfer(bytes: &[u8]) -> Option<(CommandId, usize)> {
+    let (number, body) = bytes.split_first()?;
+    if *number != TRANSFER {
+        return None;
+    }
+    let id = CommandId::new(u128::from_le_bytes(*body.first_chunk()?)).ok()?;
+    let reference = usize::from(*body.get(Transfer::HEAD_BYTES)?);
+    let memo_at = Transfer::HEAD_BYTES + 1 + reference;
+    let memo = usize::from(*body.get(memo_at)?);
+    let length = 1 + memo_at + 1 + memo;
+    (length <= bytes.len()).then_some((id, length))
 }

@@ -72,6 +72,11 @@ pub struct Transfer {
 
 bincode::impl_borrow_decode!(Transfer);
 
+impl Transfer {
+    /// The bytes before the texts in a transfer's encoding.
+    pub(crate) const HEAD_BYTES: usize = 65;
+}
+
 /// Written by hand, because decoding transfers is the hot path of apply: all fixed-width fields are
 /// read at once.
 ///
@@ -82,9 +87,8 @@ bincode::impl_borrow_decode!(Transfer);
 impl<C> Decode<C> for Transfer {
     #[inline]
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        const HEAD_BYTES: usize = 65;
-        decoder.claim_bytes_read(HEAD_BYTES)?;
-        let mut head = [0; HEAD_BYTES];
+        decoder.claim_bytes_read(Self::HEAD_BYTES)?;
+        let mut head = [0; Self::HEAD_BYTES];
         decoder.reader().read(&mut head)?;
         let (numbers, rest) = head.split_at(48);
         let (numbers, _) = numbers.as_chunks::<16>();

@@ -4,4 +4,5 @@
 pub(crate) mod apply;
 mod atomic;
 mod execute;
+pub(crate) mod lookups;
 mod reader;

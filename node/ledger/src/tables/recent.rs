@@ -184,10 +184,20 @@ impl RecentOutcomes {
         self.generations.iter().rev().find_map(|generation| generation.find(id, hash))
     }
 
+    pub(crate) fn forgotten_newest_ms(&self) -> Option<u64> {
+        self.forgotten_newest_ms
+    }
+
     /// Whether the id may be a forgotten one.
     #[inline]
     pub(crate) fn may_be_forgotten(&self, id: CommandId) -> bool {
         self.forgotten_newest_ms.is_some_and(|newest| id.timestamp_ms() <= newest)
+    }
+
+    /// Whether the id may have an answer, in memory or forgotten. `false` is certain.
+    #[inline]
+    pub(crate) fn may_be_known(&self, id: CommandId) -> bool {
+        self.may_be_forgotten(id) || self.generations.iter().rev().any(|held| held.may_hold(id))
     }
 
     /// Prefetches the memory where [`Self::find`] and [`Self::keep_outcome`] begin.

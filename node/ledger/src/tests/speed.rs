@@ -121,6 +121,12 @@ fn measure(accounts: u64) {
     let mut numbers = Numbers(1);
     apply(&mut world, &bodies(&mut numbers, accounts, 0..RECENT));
     let measured = bodies(&mut numbers, accounts, RECENT..RECENT + MEASURED);
+    let (_, skimmed) = timed(|| {
+        for (_, body) in &measured {
+            assert!(world.ledger.find_lookups(body).is_empty());
+        }
+    });
+    println!("  {} ns to find a transfer's lookups", nanoseconds_each(skimmed, MEASURED));
     let (passed, used) = timed(|| apply(&mut world, &measured));
     println!(
         "{accounts} accounts, {RECENT} recent ids: a transfer takes {} ns, {} of them processor \

@@ -3,6 +3,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use evenkeel_wire::{
     codec,
     command::Command,
@@ -21,7 +22,7 @@ use super::{
     request::head::Head,
 };
 use crate::{
-    admission,
+    admission::{self, targets},
     road::{Caller, DecidedEntry, Reply, Request},
 };
 
@@ -35,9 +36,12 @@ impl HttpDoor {
         command: &Command,
         misfit: Option<Problem>,
     ) -> Result<Decision, Problem> {
-        let commands = codec::encode(command).into();
-        admission::check_commands(&head.caller, &*self.state, 1, &commands)
-            .map_err(|refusal| Problem::from(refusal).of_one_command())?;
+        let commands: Bytes = codec::encode(command).into();
+        let problem = |refusal| Problem::from(refusal).of_one_command();
+        admission::check_form_and_role(&head.caller, 1, &commands).map_err(problem)?;
+        targets::wait_for_target_check(&self.state, head.caller, commands.clone())
+            .await
+            .map_err(problem)?;
         if let Some(misfit) = misfit {
             return Err(misfit);
         }
@@ -85,9 +89,9 @@ impl HttpDoor {
         &self,
         id: AccountId,
         decision: &Decision,
-        deadline: Instant,
+        head: &Head,
     ) -> Result<AccountShape, Problem> {
-        match self.read_applied(&Query::Account(id), decision, deadline).await? {
+        match self.read_applied(Query::Account(id), decision, head).await? {
             View::Account(account) => Ok(account.into()),
             _ => Err(outcome_unknown()),
         }
@@ -98,9 +102,9 @@ impl HttpDoor {
         &self,
         id: CommandId,
         decision: &Decision,
-        deadline: Instant,
+        head: &Head,
     ) -> Result<HoldShape, Problem> {
-        match self.read_applied(&Query::Hold(id), decision, deadline).await? {
+        match self.read_applied(Query::Hold(id), decision, head).await? {
             View::Hold(hold) => Ok((*hold).into()),
             _ => Err(outcome_unknown()),
         }
@@ -111,9 +115,9 @@ impl HttpDoor {
         &self,
         id: CommandId,
         decision: &Decision,
-        deadline: Instant,
+        head: &Head,
     ) -> Result<TransferShape, Problem> {
-        match self.read_applied(&Query::Transfer(id), decision, deadline).await? {
+        match self.read_applied(Query::Transfer(id), decision, head).await? {
             View::Transfer(transfer) => Ok(TransferShape::immutable_part(&transfer)),
             _ => Err(outcome_unknown()),
         }
@@ -122,12 +126,17 @@ impl HttpDoor {
     /// Reads this site's state after it has applied the command's entry.
     async fn read_applied(
         &self,
-        query: &Query,
+        query: Query,
         decision: &Decision,
-        deadline: Instant,
+        head: &Head,
     ) -> Result<View, Problem> {
-        self.wait_applied(decision.stamp.position, deadline).await?;
-        self.state.answer_query(query).map_err(|_| outcome_unknown())
+        self.wait_applied(decision.stamp.position, head.deadline).await?;
+        if matches!(query, Query::Account(_)) {
+            return self.state.answer_query(&query).map_err(|_| outcome_unknown());
+        }
+        let (threads, state) = (self.state.read_threads().doors, self.state.clone());
+        let read = threads.run(head.caller.key, move || state.answer_query(&query)).await;
+        read.map_err(|_| outcome_unknown())?.map_err(|_| outcome_unknown())
     }
 }
 

@@ -8,4 +8,6 @@ mod play;
 mod settlement;
 mod site;
 mod stories;
+mod threads;
+mod watched_disk;
 mod words;

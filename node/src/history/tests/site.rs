@@ -19,6 +19,7 @@ use evenkeel_wire::{
     outcome::{Answer, Outcome},
 };
 
+use super::watched_disk::{ReadWatch, WatchedDisk};
 use crate::{
     history::record_kind,
     keeper::Keeper,
@@ -42,6 +43,8 @@ pub(crate) struct Given {
 }
 
 pub(crate) struct Site {
+    /// Watches who reads files.
+    watch: Option<Arc<ReadWatch>>,
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     pub(crate) journal: Journal,
@@ -63,6 +66,17 @@ impl Site {
         disk.create_folder(Path::new("/data")).unwrap();
         disk.sync_folder(Path::new("/")).unwrap();
         Self::on(Arc::new(disk), Path::new("/data"), segment_bytes)
+    }
+
+    /// A site whose entries must not read files while they're applied.
+    pub(crate) fn watched(segment_bytes: u64) -> (Self, Arc<ReadWatch>) {
+        let disk = MemoryDisk::new(1);
+        disk.create_folder(Path::new("/data")).unwrap();
+        disk.sync_folder(Path::new("/")).unwrap();
+        let watch = Arc::new(ReadWatch::default());
+        let disk = WatchedDisk { disk: Arc::new(disk), watch: watch.clone() };
+        let site = Self::on(Arc::new(disk), Path::new("/data"), segment_bytes);
+        (Self { watch: Some(watch.clone()), ..site }, watch)
     }
 
     /// A site on this disk, with an existing empty folder.
@@ -110,6 +124,7 @@ impl Site {
         );
         let keeps_given = true;
         Self {
+            watch: None,
             disk,
             folder,
             journal,
@@ -126,10 +141,10 @@ impl Site {
 
     /// Stops the site and restarts it from its disk.
     pub(crate) fn restart(self) -> Self {
-        let Self { disk, folder, checkpoints, segment_bytes, given, now, journal, writer, .. } =
-            self;
-        drop((journal, writer));
-        Self::open((disk, folder), checkpoints, segment_bytes, given, now)
+        let Self { watch, disk, folder, checkpoints, segment_bytes, given, now, .. } = self;
+        drop((self.journal, self.writer));
+        let site = Self::open((disk, folder), checkpoints, segment_bytes, given, now);
+        Self { watch, ..site }
     }
 
     /// Deletes the oldest segment's index.
@@ -147,7 +162,17 @@ impl Site {
         }
         let head = self.append(record_kind::COMMANDS, builder.finish().into());
         let record = &self.journal.read(head.position, head.position + 1, 0).unwrap()[0];
-        let answers = self.state.apply(&head, &record.payload).unwrap();
+        let needed = self.state.find_lookups(&record.payload);
+        let resolved = self.state.history_reader().resolve_lookups(&needed);
+        let apply = || self.state.apply_resolved(&head, &record.payload, resolved).unwrap();
+        let answers = match &self.watch {
+            Some(watch) => {
+                let (reads, answers) = watch.reads_during(apply);
+                assert_eq!(reads, 0, "entry {} read files: {groups:?}", head.position);
+                answers
+            }
+            None => apply(),
+        };
         if !self.keeps_given {
             return answers;
         }
@@ -178,7 +203,7 @@ impl Site {
         self.state.skip_entry(&head).unwrap();
     }
 
-    fn append(&mut self, kind: u8, payload: Bytes) -> EntryHead {
+    pub(crate) fn append(&mut self, kind: u8, payload: Bytes) -> EntryHead {
         let position = self.journal.newest_tip().map_or(0, |tip| tip.position + 1);
         let (term, time) = (1 + position / 40, self.now);
         self.now += 1_000;

@@ -1,4 +1,5 @@
-//! The journal as the engine's log. It translates between the two and never touches files.
+//! The journal as the engine's log. It translates between the two and never touches files: what a
+//! peer that catches up needs is read on another thread.
 //!
 //! It never purges: the journal is kept whole, and a request to purge is an error that stops the
 //! node.
@@ -10,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use evenkeel_storage::journal::{Journal, NewRecord, Record};
+use evenkeel_storage::journal::{NewRecord, Record};
 use futures_util::{Stream, StreamExt, stream};
 use openraft::{
     RaftLogReader,
@@ -21,20 +22,23 @@ use super::types::{
     EngineEntry, EngineTypes, LogId, Vote, entry_from_parts, entry_parts, log_id, term_of,
     vote_to_storage,
 };
-use crate::limits::{APPEND_BYTES_MAX, READ_BYTES_MAX};
+use crate::{
+    limits::{APPEND_BYTES_MAX, READ_BYTES_MAX},
+    replication::journal_reads::JournalReads,
+};
 
 /// The engine's view of the journal. Clones share everything.
 #[derive(Clone)]
 pub struct LogStore {
-    journal: Journal,
+    reads: JournalReads,
     vote: Arc<Mutex<Option<Vote>>>,
     committed: Option<LogId>,
 }
 
 impl LogStore {
     /// Over an open journal, with the vote and the committed position that were saved.
-    pub fn new(journal: Journal, vote: Option<Vote>, committed: Option<LogId>) -> Self {
-        Self { journal, vote: Arc::new(Mutex::new(vote)), committed }
+    pub fn new(reads: JournalReads, vote: Option<Vote>, committed: Option<LogId>) -> Self {
+        Self { reads, vote: Arc::new(Mutex::new(vote)), committed }
     }
 
     fn vote(&self) -> Option<Vote> {
@@ -42,15 +46,20 @@ impl LogStore {
     }
 
     /// Entries from `start` on: about `bytes` at most, but at least one if there is any.
-    fn entries(&self, start: u64, end: u64, bytes: usize) -> Result<Vec<EngineEntry>, io::Error> {
-        let records = self.journal.read(start, end, bytes).map_err(io::Error::other)?;
+    async fn entries(
+        &self,
+        start: u64,
+        end: u64,
+        bytes: usize,
+    ) -> Result<Vec<EngineEntry>, io::Error> {
+        let records = self.reads.read(start, end, bytes).await?;
         records.iter().map(entry).collect()
     }
 
     fn check_link(&self, entry: &EngineEntry) -> Result<(), io::Error> {
         let openraft::EntryPayload::Normal(batch) = &entry.payload else { return Ok(()) };
         let Some(expected) = batch.expected_link else { return Ok(()) };
-        let tip = self.journal.newest_tip();
+        let tip = self.reads.journal().newest_tip();
         let held = tip.filter(|tip| tip.position.checked_add(1) == Some(entry.log_id.index()));
         match held {
             Some(tip) if tip.link.0 != expected => Err(io::Error::other(format!(
@@ -92,7 +101,7 @@ impl RaftLogReader<EngineTypes> for LogStore {
         let mut entries: Vec<EngineEntry> = Vec::new();
         let mut next = start;
         while next < end {
-            let more = self.entries(next, end, READ_BYTES_MAX)?;
+            let more = self.entries(next, end, READ_BYTES_MAX).await?;
             let Some(last) = more.last() else { break };
             next = last.log_id.index() + 1;
             entries.extend(more);
@@ -113,7 +122,7 @@ impl RaftLogReader<EngineTypes> for LogStore {
             if next >= end {
                 return None;
             }
-            match store.entries(next, end, READ_BYTES_MAX) {
+            match store.entries(next, end, READ_BYTES_MAX).await {
                 Ok(entries) => {
                     let next = entries.last()?.log_id.index() + 1;
                     let items: Vec<_> = entries.into_iter().map(Ok).collect();
@@ -134,7 +143,7 @@ impl RaftLogReader<EngineTypes> for LogStore {
         start: u64,
         end: u64,
     ) -> Result<Vec<EngineEntry>, io::Error> {
-        self.entries(start, end, APPEND_BYTES_MAX)
+        self.entries(start, end, APPEND_BYTES_MAX).await
     }
 }
 
@@ -142,7 +151,7 @@ impl RaftLogStorage<EngineTypes> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<EngineTypes>, io::Error> {
-        let last = self.journal.newest_tip().map(|tip| log_id(tip.term, tip.position));
+        let last = self.reads.journal().newest_tip().map(|tip| log_id(tip.term, tip.position));
         Ok(LogState { last_purged_log_id: None, last_log_id: last })
     }
 
@@ -155,7 +164,10 @@ impl RaftLogStorage<EngineTypes> for LogStore {
         let completion = Box::new(move |result| {
             let _receiver_gone = done.send(result);
         });
-        self.journal.save_vote(vote_to_storage(vote), completion).map_err(io::Error::other)?;
+        self.reads
+            .journal()
+            .save_vote(vote_to_storage(vote), completion)
+            .map_err(io::Error::other)?;
         durable
             .await
             .map_err(|_| io::Error::other("the journal's writer is gone"))?
@@ -166,7 +178,7 @@ impl RaftLogStorage<EngineTypes> for LogStore {
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         if let Some(id) = committed {
-            self.journal.set_committed(id.index());
+            self.reads.journal().set_committed(id.index());
         }
         Ok(())
     }
@@ -201,12 +213,13 @@ impl RaftLogStorage<EngineTypes> for LogStore {
         let completion = Box::new(move |result: Result<(), _>| {
             callback.io_completed(result.map_err(io::Error::other))
         });
-        self.journal.append(records, completion).map_err(io::Error::other)
+        self.reads.journal().append(records, completion).map_err(io::Error::other)
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         // The queue keeps the order: later appends become durable after the truncation.
-        self.journal
+        self.reads
+            .journal()
             .truncate_after(last.map(|id| id.index()), Box::new(|_| ()))
             .map_err(io::Error::other)
     }

@@ -14,7 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use evenkeel_storage::{disk::Disk, journal::Journal};
 use evenkeel_wire::id::NodeId;
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use self::{
     log_store::LogStore,
@@ -26,6 +29,7 @@ use super::{
     digests::DigestComparison,
     empty_copy::{EmptyCopies, EmptyCopy},
     forwarder::{FollowerExit, Forwarder},
+    journal_reads::JournalReads,
     leadership::{
         handover::Handover,
         lead::{LeadKeeper, LeadKeeperParts},
@@ -40,7 +44,9 @@ use super::{
         transport::PeerTransport,
     },
     primary_exit::PrimaryExit,
-    proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
+    proposing::{
+        batcher::Batcher, queue::Queue, repeats::RepeatParts, stamps::Stamps, upkeep::Upkeep,
+    },
     reads,
 };
 use crate::state::freshness::Freshness;
@@ -50,7 +56,7 @@ use crate::{
     config::Timing,
     limits::KEYS_TRUSTED_HEARTBEATS,
     metrics::Metrics,
-    road::{Lead, Road},
+    road::{Lead, Road, Ticket},
     state::AppliedState,
     telemetry::timeline::Timeline,
 };
@@ -96,10 +102,15 @@ impl ReplicationParts {
         })
     }
 
+    /// The journal as replication reads it.
+    fn journal_reads(&self) -> JournalReads {
+        JournalReads::new(self.journal.clone(), self.state.read_threads().replication)
+    }
+
     fn network(&self, views: &PeerViews) -> Network {
         Network::new(NetworkParts {
             transport: self.transport.clone(),
-            journal: self.journal.clone(),
+            reads: self.journal_reads(),
             gate: views.gate.clone(),
             book: views.book.clone(),
             empty_copies: views.empty_copies.clone(),
@@ -112,7 +123,7 @@ impl ReplicationParts {
     fn door(&self, raft: &Raft, freshness: &Arc<Freshness>, views: &PeerViews) -> PeerDoor {
         PeerDoor {
             raft: raft.clone(),
-            journal: self.journal.clone(),
+            reads: self.journal_reads(),
             clock: self.clock.clone(),
             freshness: freshness.clone(),
             empty_copies: views.empty_copies.clone(),
@@ -151,6 +162,18 @@ impl ReplicationParts {
             state: self.state.clone(),
             timeline: self.timeline.clone(),
         }
+    }
+
+    /// The primary's exit of the road, and the reads that come to it.
+    fn primary_exit(
+        &self,
+        queue: &Arc<Queue>,
+        views: &PeerViews,
+    ) -> (PrimaryExit, mpsc::Receiver<Ticket>) {
+        let (state, metrics) = (self.state.clone(), self.metrics.clone());
+        let repeats = RepeatParts { queue: queue.clone(), state, metrics };
+        let (journal, book) = (self.journal.clone(), views.book.clone());
+        PrimaryExit::new(repeats, journal, book, self.members.len())
     }
 
     fn stamps(&self, views: &PeerViews) -> Stamps {
@@ -210,10 +233,10 @@ impl Replication {
                  or all sites of a new cluster are up"
             );
         }
-        let store = LogStore::new(parts.journal.clone(), parts.vote, parts.applied);
+        let store = LogStore::new(parts.journal_reads(), parts.vote, parts.applied);
         let machine = StateMachine::new(
             parts.state.clone(),
-            parts.journal.clone(),
+            parts.journal_reads(),
             parts.applied,
             parts.membership.clone(),
             parts.metrics.clone(),
@@ -236,12 +259,7 @@ impl Replication {
         let freshness = Arc::new(Freshness::default());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
-        let (here, reads) = PrimaryExit::new(
-            queue.clone(),
-            parts.journal.clone(),
-            views.book.clone(),
-            parts.members.len(),
-        );
+        let (here, reads) = parts.primary_exit(&queue, &views);
         let (there, forwards) = FollowerExit::new();
         let road = Arc::new(Road::new(lead.clone(), Arc::new(here), Arc::new(there)));
         let stamps = parts.stamps(&views);

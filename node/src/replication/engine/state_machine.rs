@@ -1,11 +1,16 @@
 //! Applies committed entries to the ledger, in order, and returns their outcomes to the proposers.
 //!
-//! It holds no state of its own, and never makes a snapshot.
+//! What an entry needs from files is read on another thread before it's applied, and after some
+//! thousand commands other tasks have their turn: a heartbeat never waits for a disk or for a
+//! backlog. It holds no state of its own, and never makes a snapshot.
 
 use std::{io, sync::Arc};
 
-use evenkeel_storage::journal::Journal;
-use evenkeel_wire::outcome::{Answer, Stamp};
+use bytes::Bytes;
+use evenkeel_wire::{
+    id::NODES,
+    outcome::{Answer, Stamp},
+};
 use futures_util::{Stream, StreamExt};
 use openraft::{
     EntryPayload,
@@ -15,7 +20,10 @@ use openraft::{
 
 use super::types::{EngineEntry, EngineTypes, LogId, StoredMembership, encode_membership, term_of};
 use crate::{
+    history::ResolvedLookups,
+    limits::APPLIED_AT_A_TIME,
     metrics::Metrics,
+    replication::journal_reads::JournalReads,
     road::DecidedEntry,
     state::{AppliedState, LogPosition},
 };
@@ -24,29 +32,35 @@ use evenkeel_ledger::EntryHead;
 /// The engine's view of the ledger.
 pub struct StateMachine {
     state: Arc<AppliedState>,
-    journal: Journal,
+    reads: JournalReads,
     applied: Option<LogId>,
     membership: StoredMembership,
     metrics: Arc<Metrics>,
+    /// The work since other tasks had their turn: commands, and one for each entry.
+    work: usize,
 }
 
 impl StateMachine {
     /// Over a ledger that has applied everything up to `applied`.
     pub fn new(
         state: Arc<AppliedState>,
-        journal: Journal,
+        reads: JournalReads,
         applied: Option<LogId>,
         membership: StoredMembership,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { state, journal, applied, membership, metrics }
+        Self { state, reads, applied, membership, metrics, work: 0 }
     }
 
-    fn apply_one(&mut self, entry: &EngineEntry) -> Result<Option<Arc<DecidedEntry>>, io::Error> {
+    async fn apply_one(
+        &mut self,
+        entry: &EngineEntry,
+    ) -> Result<Option<Arc<DecidedEntry>>, io::Error> {
         let position = entry.log_id.index();
         let tip = self
-            .journal
-            .tip_at(position)?
+            .reads
+            .tip_at(position)
+            .await?
             .ok_or_else(|| io::Error::other(format!("the record at {position} is gone")))?;
         if tip.term != term_of(&entry.log_id) {
             // Applying it would move money without a majority's agreement.
@@ -59,8 +73,10 @@ impl StateMachine {
         let head = EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
         let decided = match &entry.payload {
             EntryPayload::Normal(batch) => {
-                let answers: Vec<Answer> =
-                    self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
+                let resolved = self.resolve_lookups(&batch.body).await?;
+                let applied = self.state.apply_resolved(&head, &batch.body, resolved);
+                let answers: Vec<Answer> = applied.map_err(io::Error::other)?;
+                self.work += answers.len();
                 self.metrics.count_applied(&answers);
                 let stamp =
                     Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
@@ -81,7 +97,28 @@ impl StateMachine {
             }
         };
         self.applied = Some(entry.log_id);
+        self.work += 1;
         Ok(decided)
+    }
+
+    /// Reads what an entry needs from files, on another thread.
+    async fn resolve_lookups(&self, body: &Bytes) -> Result<ResolvedLookups, io::Error> {
+        let needed = self.state.find_lookups(body);
+        if needed.is_empty() {
+            return Ok(ResolvedLookups::default());
+        }
+        let state = self.state.clone();
+        let resolve = move || state.history_reader().resolve_lookups(&needed);
+        let threads = self.state.read_threads().replication;
+        threads.run(NODES, resolve).await.map_err(io::Error::other)
+    }
+
+    /// Lets other tasks have their turn when enough was applied.
+    async fn pause_after_work(&mut self) {
+        if self.work >= APPLIED_AT_A_TIME {
+            self.work = 0;
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -99,7 +136,7 @@ impl RaftStateMachine<EngineTypes> for StateMachine {
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            let decided = match self.apply_one(&entry) {
+            let decided = match self.apply_one(&entry).await {
                 Ok(decided) => decided,
                 Err(error) => {
                     self.state
@@ -110,6 +147,7 @@ impl RaftStateMachine<EngineTypes> for StateMachine {
             if let Some(responder) = responder {
                 responder.send(decided);
             }
+            self.pause_after_work().await;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWr
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    queue::{InFlightRequest, Queue, request_size},
+    queue::{FilledEntry, InFlightRequest, Queue, request_size},
     stamps::Stamps,
     upkeep::{AllowedChores, Chore, Upkeep},
 };
@@ -33,6 +33,8 @@ struct NextEntry {
     entry: EntryBuilder,
     requests: Vec<InFlightRequest>,
     own: Option<NodeEntry>,
+    /// The lookups in sealed segments that its commands need.
+    lookups: usize,
 }
 
 /// The purpose of a node's own entry.
@@ -49,6 +51,7 @@ enum NodeEntry {
 /// An entry in flight.
 struct InFlightEntry {
     requests: Vec<InFlightRequest>,
+    lookups: usize,
     since: Instant,
     next_deadline: Instant,
 }
@@ -128,7 +131,12 @@ impl Batcher {
                         self.lead_changed(lead);
                     }
                 }
-                () = queue.wait_for_tickets() => {}
+                () = queue.wait_for_tickets() => {
+                    // Lookups before the queue may have taken longer than the lead lasted.
+                    if !matches!(lead, Lead::Here(_)) {
+                        self.return_waiting();
+                    }
+                }
                 _ = tick.tick() => self.expire(Instant::now()),
             }
         }
@@ -151,15 +159,17 @@ impl Batcher {
                 Chore::Release(_) => NodeEntry::Release,
             };
             let (entry, requests) = (chore.entry(), Vec::new());
-            return Some(NextEntry { time, entry, requests, own: Some(kind) });
+            return Some(NextEntry { time, entry, requests, own: Some(kind), lookups: 0 });
         }
         if self.upkeep.owes_marker(now) {
             return None;
         }
-        let (entry, requests) = queue.fill()?;
+        let lookups_in_flight = self.in_flight.values().map(|entry| entry.lookups).sum();
+        let FilledEntry { entry, requests, lookups, .. } = queue.fill(lookups_in_flight)?;
         // A node's own request is alone in its entry, so the first one decides.
         let ends_day = requests.first().is_some_and(InFlightRequest::ends_day);
-        Some(NextEntry { time, entry, requests, own: ends_day.then_some(NodeEntry::RequestedDay) })
+        let own = ends_day.then_some(NodeEntry::RequestedDay);
+        Some(NextEntry { time, entry, requests, own, lookups })
     }
 
     /// The chores that may be proposed now: one of a kind at a time. An operator's end of a day
@@ -174,7 +184,7 @@ impl Batcher {
 
     /// Proposes an entry. `false`: the engine has stopped.
     async fn propose_entry(&mut self, next: NextEntry) -> bool {
-        let NextEntry { time, entry, requests, own } = next;
+        let NextEntry { time, entry, requests, own, lookups } = next;
         self.stamps.record_time(time);
         let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };
         let number = self.next_number;
@@ -184,7 +194,7 @@ impl Batcher {
         }
         let next_deadline = next_deadline(&requests);
         let since = Instant::now();
-        self.in_flight.insert(number, InFlightEntry { requests, since, next_deadline });
+        self.in_flight.insert(number, InFlightEntry { requests, lookups, since, next_deadline });
         self.metrics.set_in_flight(self.in_flight.len());
         let (responder, result) = OneshotResponder::new_pair();
         if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
@@ -257,9 +267,7 @@ impl Batcher {
             // A new primary first does the upkeep that its predecessors left.
             return self.upkeep.start_term(Instant::now());
         }
-        for ticket in self.queue.take_all() {
-            self.road.enqueue_waiting(ticket);
-        }
+        self.return_waiting();
         // Without a majority's answers this node keeps its entries in flight: they may still
         // commit.
         if matches!(lead, Lead::There(_)) {
@@ -269,6 +277,13 @@ impl Batcher {
             self.pending_writes.clear();
             self.node_entries.clear();
             self.metrics.set_in_flight(0);
+        }
+    }
+
+    /// Returns the waiting requests to the road.
+    fn return_waiting(&self) {
+        for ticket in self.queue.take_all() {
+            self.road.enqueue_waiting(ticket);
         }
     }
 

@@ -1,4 +1,4 @@
-//! From waiting requests to entries: the queue, the batcher, entries' timestamps, and the ledger's
+//! From waiting requests to entries: repeated commands, the queue, the batcher, entries' timestamps, and the ledger's
 //! scheduled upkeep.
 //!
 //! It never delays a command while the road is free, and never decides one: the ledger does, and it
@@ -6,5 +6,6 @@
 
 pub mod batcher;
 pub mod queue;
+pub mod repeats;
 pub mod stamps;
 pub mod upkeep;

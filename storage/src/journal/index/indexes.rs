@@ -65,6 +65,8 @@ struct IndexTable {
     segments: BTreeMap<Position, IndexedSegment>,
     /// Ranges of segments whose index was opened once, even if it is damaged now.
     known_seconds: SegmentsBySecond,
+    /// The ranges of the same segments' alias ids.
+    known_alias_seconds: SegmentsBySecond,
     /// Ranges of all other segments.
     possible_seconds: BTreeMap<Position, RangeInclusive<u64>>,
 }
@@ -75,6 +77,9 @@ struct IndexedSegment {
     /// Whether its seconds are in `known_seconds`.
     is_known: bool,
 }
+
+/// A segment's index, `None` if it is recovering, and the numbers of ids to find in it.
+type IndexAndNumbers = (Option<Arc<SegmentIndex>>, Vec<usize>);
 
 /// A segment's first position and its index; `None` if it is recovering.
 type IndexOrRecovering = (Position, Option<Arc<SegmentIndex>>);
@@ -135,6 +140,15 @@ impl Indexes {
         }
     }
 
+    /// Whether [`Self::find`] may have to read a file for this id. `false` if no sealed segment has
+    /// ids of its second: it isn't in any.
+    pub fn may_contain(&self, id: u128) -> bool {
+        let second = id_second(id);
+        let all = self.lock_for_read();
+        all.known_seconds.segments_of_second(second).next().is_some()
+            || all.possible_seconds.values().any(|possible| possible.contains(&second))
+    }
+
     /// Finds the first command with this id. Nothing is read from disk if no sealed segment has ids
     /// of its second. Fails if the answer may be in a recovering index.
     pub fn find(&self, id: u128) -> Result<Option<LocatedCommand>, FindError> {
@@ -154,21 +168,45 @@ impl Indexes {
         unknown.map_or(Ok(None), |first| Err(FindError::Recovering { first }))
     }
 
-    /// Finds the first command with this id, its own id or its alias, in the segments from the one
-    /// with position `from` on. Reads them one after the other: this is for ids expected close to
-    /// `from`.
-    pub fn find_from(&self, id: u128, from: Position) -> Result<Option<LocatedCommand>, FindError> {
-        let mut next = Some(from);
-        while let Some(from) = next {
-            let Some((first, index, last)) = self.lock_for_read().first_reaching(from) else {
-                break;
-            };
+    /// Finds the first command of each of these ids, as [`Self::find`] does one: the answers are in
+    /// the order of `ids`. Each segment is asked once for all of its ids, in their order, so a block
+    /// is read once: this costs a few microseconds an id.
+    pub fn find_many(&self, ids: &[u128]) -> Vec<Result<Option<LocatedCommand>, FindError>> {
+        let mut answers: Vec<Result<Option<LocatedCommand>, FindError>> = vec![Ok(None); ids.len()];
+        for (first, (index, numbers)) in self.group_by_segment(ids) {
+            let open = |number: &usize| !matches!(answers[*number], Ok(Some(_)));
+            let numbers: Vec<usize> = numbers.into_iter().filter(open).collect();
+            let wanted: Vec<u128> = numbers.iter().map(|number| ids[*number]).collect();
+            let found =
+                index.and_then(|index| self.discard_on_error(&index, index.find_ids(&wanted)).ok());
+            for (at, number) in numbers.into_iter().enumerate() {
+                match &found {
+                    Some(found) if found[at].is_some() => answers[number] = Ok(found[at]),
+                    Some(_) => {}
+                    None if answers[number].is_ok() => {
+                        answers[number] = Err(FindError::Recovering { first });
+                    }
+                    None => {}
+                }
+            }
+        }
+        answers
+    }
+
+    /// Finds the first command with this alias id in the segments from the one with position `from`
+    /// on. Only segments that have alias ids of its second are asked.
+    pub fn find_alias(
+        &self,
+        alias: u128,
+        from: Position,
+    ) -> Result<Option<LocatedCommand>, FindError> {
+        let asked = self.lock_for_read().segments_of_alias(id_second(alias), from);
+        for (first, index) in asked {
             let index = index.ok_or(FindError::Recovering { first })?;
-            let found = self.discard_on_error(&index, index.find_id(id))?;
+            let found = self.discard_on_error(&index, index.find_id(alias))?;
             if found.is_some() {
                 return Ok(found);
             }
-            next = last.checked_add(1);
         }
         Ok(None)
     }
@@ -218,6 +256,34 @@ impl Indexes {
         }
     }
 
+    /// The same for many commands, best in the order of their positions: the answers are in the
+    /// order of `places`.
+    pub fn commands(
+        &self,
+        places: &[(Position, u16)],
+    ) -> Vec<Result<Option<LocatedCommand>, FindError>> {
+        let mut answers = Vec::with_capacity(places.len());
+        while let Some((position, _)) = places.get(answers.len()) {
+            let rest = &places[answers.len()..];
+            let Some((first, index)) = self.lock_for_read().segment_at_or_before(*position) else {
+                answers.push(Ok(None));
+                continue;
+            };
+            let Some(index) = index else {
+                answers.push(Err(FindError::Recovering { first }));
+                continue;
+            };
+            let of_segment =
+                |(position, _): &&(Position, u16)| (first..=index.last()).contains(position);
+            let count = rest.iter().take_while(of_segment).count().max(1);
+            match self.discard_on_error(&index, index.commands_at(&rest[..count])) {
+                Ok(found) => answers.extend(found.into_iter().map(Ok)),
+                Err(error) => answers.extend(std::iter::repeat_n(Err(error), count)),
+            }
+        }
+        answers
+    }
+
     /// The outcome of each command of a record, in order; `None` if no sealed segment has it.
     pub fn outcomes(&self, position: Position) -> Result<Option<Vec<OutcomeRow>>, FindError> {
         let Some((first, index)) = self.lock_for_read().segment_at_or_before(position) else {
@@ -227,6 +293,22 @@ impl Indexes {
             Some(index) => self.discard_on_error(&index, index.outcomes_at(position)),
             None => Err(FindError::Recovering { first }),
         }
+    }
+
+    /// The segments to ask for each of these ids, oldest first, with the ids' numbers in the order
+    /// of the ids.
+    fn group_by_segment(&self, ids: &[u128]) -> BTreeMap<Position, IndexAndNumbers> {
+        let mut numbers: Vec<usize> = (0..ids.len()).collect();
+        numbers.sort_unstable_by_key(|number| ids[*number]);
+        let mut groups: BTreeMap<Position, IndexAndNumbers> = BTreeMap::new();
+        let all = self.lock_for_read();
+        for of_second in numbers.chunk_by(|a, b| id_second(ids[*a]) == id_second(ids[*b])) {
+            for (first, index) in all.segments_of_second(id_second(ids[of_second[0]])) {
+                let (_, numbers) = groups.entry(first).or_insert_with(|| (index, Vec::new()));
+                numbers.extend_from_slice(of_second);
+            }
+        }
+        groups
     }
 
     #[cfg(test)]
@@ -295,9 +377,11 @@ impl IndexTable {
             Ok(index) => {
                 if was_known {
                     self.known_seconds.remove(first);
+                    self.known_alias_seconds.remove(first);
                 }
                 self.possible_seconds.remove(&first);
                 self.known_seconds.add(first, index.second_ranges());
+                self.known_alias_seconds.add(first, index.alias_second_ranges());
             }
             Err(_) if was_known => {}
             Err(_) => {
@@ -323,16 +407,14 @@ impl IndexTable {
         Some(self.index_of(*first))
     }
 
-    /// The first segment that doesn't end before the position, its index, and its last position.
-    fn first_reaching(
-        &self,
-        position: Position,
-    ) -> Option<(Position, Option<Arc<SegmentIndex>>, Position)> {
-        let holding = self.segments.range(..=position).next_back();
-        let holding = holding.filter(|(_, segment)| segment.sealed.last >= position);
-        let (first, segment) = holding.or_else(|| self.segments.range(position..).next())?;
-        let (first, index) = self.index_of(*first);
-        Some((first, index, segment.sealed.last))
+    /// The segments that may have an alias id of this second and that reach `from`, oldest first.
+    /// Those whose index was never opened may have any.
+    fn segments_of_alias(&self, second: u64, from: Position) -> Vec<IndexOrRecovering> {
+        let mut firsts: Vec<_> = self.known_alias_seconds.segments_of_second(second).collect();
+        firsts.extend(self.possible_seconds.keys());
+        firsts.retain(|first| self.segments[first].sealed.last >= from);
+        firsts.sort_unstable();
+        firsts.into_iter().map(|first| self.index_of(first)).collect()
     }
 
     fn index_of(&self, first: Position) -> IndexOrRecovering {

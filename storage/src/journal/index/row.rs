@@ -15,8 +15,8 @@ pub struct CommandRow {
     /// The command's UUIDv7, or 0 if it can't be looked up by an id.
     pub id: u128,
     /// Another id for lookups, or 0 for none; never a command's own id. Its timestamp isn't
-    /// the time at which it was made, so it can be looked up only from a position on
-    /// ([`Indexes::find_from`](super::Indexes::find_from)).
+    /// the time at which the command was made, so it has a lookup of its own
+    /// ([`Indexes::find_alias`](super::Indexes::find_alias)).
     pub alias_id: u128,
     /// The account debited. Any number is a valid account, 0 too.
     pub debit: Option<u128>,

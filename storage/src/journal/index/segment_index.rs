@@ -19,6 +19,9 @@ use super::{IndexError, LocatedCommand, OutcomeRow, Position, verify};
 use crate::bytes_at::{read_array, read_u32, read_u128};
 use crate::disk::{Disk, File};
 
+/// With fewer ids than this, a lookup of many asks the filter first.
+const FILTERED_IDS_MAX: usize = 16;
+
 /// The index of one sealed segment.
 pub struct SegmentIndex {
     header: IndexHeader,
@@ -99,19 +102,45 @@ impl SegmentIndex {
         self.header.seconds.ranges()
     }
 
+    pub(crate) fn alias_second_ranges(&self) -> &[SecondRange] {
+        self.header.alias_seconds.ranges()
+    }
+
     pub(crate) fn find_id(&self, id: u128) -> Result<Option<LocatedCommand>, IndexError> {
         if id == 0 || !self.passes_filter(id)? {
             return Ok(None);
         }
         let file = self.file_handle()?;
-        let mut blocks = Blocks::new(&*file, self.first());
-        let Some(number) = self.layout.ids.last_at_most(&mut blocks, id)? else { return Ok(None) };
-        let row = self.layout.ids.read_row(&mut blocks, number)?;
+        self.find_in(&mut Blocks::new(&*file, self.first()), id)
+    }
+
+    fn find_in(
+        &self,
+        blocks: &mut Blocks<'_>,
+        id: u128,
+    ) -> Result<Option<LocatedCommand>, IndexError> {
+        let Some(number) = self.layout.ids.last_at_most(blocks, id)? else { return Ok(None) };
+        let row = self.layout.ids.read_row(blocks, number)?;
         let (found, ordinal) = (read_u128(row, 0), read_u32(row, 16));
         if found != id {
             return Ok(None);
         }
-        self.locate(&mut blocks, ordinal).map(Some)
+        self.locate(blocks, ordinal).map(Some)
+    }
+
+    /// The first command of each of these ids, which are in ascending order.
+    pub(crate) fn find_ids(&self, ids: &[u128]) -> Result<Vec<Option<LocatedCommand>>, IndexError> {
+        let file = self.file_handle()?;
+        let mut blocks = Blocks::for_many(&*file, self.first());
+        // Neighbouring ids share their blocks. The filter saves time for few ids only.
+        let is_filtered = ids.len() < FILTERED_IDS_MAX;
+        let find = |id: &u128| {
+            if *id == 0 || (is_filtered && !self.passes_filter(*id)?) {
+                return Ok(None);
+            }
+            self.find_in(&mut blocks, *id)
+        };
+        ids.iter().map(find).collect()
     }
 
     pub(crate) fn account_history(
@@ -154,18 +183,32 @@ impl SegmentIndex {
         position: Position,
         command: u16,
     ) -> Result<Option<LocatedCommand>, IndexError> {
-        if position < self.first() || position > self.last() {
-            return Ok(None);
-        }
+        Ok(self.commands_at(&[(position, command)])?[0])
+    }
+
+    /// Each of these commands, best in the order of their positions.
+    pub(crate) fn commands_at(
+        &self,
+        places: &[(Position, u16)],
+    ) -> Result<Vec<Option<LocatedCommand>>, IndexError> {
         let file = self.file_handle()?;
-        let mut blocks = Blocks::new(&*file, self.first());
-        let (start, end) = self.ordinals_of(&mut blocks, position)?;
-        match start.checked_add(u32::from(command)) {
-            Some(ordinal) if ordinal < end => self
-                .row_of(&mut blocks, ordinal)
-                .map(|row| Some(located_command(position, command, row))),
-            _ => Ok(None),
-        }
+        let mut blocks = match places {
+            [_] => Blocks::new(&*file, self.first()),
+            _ => Blocks::for_many(&*file, self.first()),
+        };
+        let locate = |(position, command): &(Position, u16)| {
+            if *position < self.first() || *position > self.last() {
+                return Ok(None);
+            }
+            let (start, end) = self.ordinals_of(&mut blocks, *position)?;
+            match start.checked_add(u32::from(*command)) {
+                Some(ordinal) if ordinal < end => self
+                    .row_of(&mut blocks, ordinal)
+                    .map(|row| Some(located_command(*position, *command, row))),
+                _ => Ok(None),
+            }
+        };
+        places.iter().map(locate).collect()
     }
 
     pub(crate) fn outcomes_at(

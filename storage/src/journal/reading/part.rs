@@ -8,14 +8,14 @@
 //! It never vouches for the whole record: it only verifies that these bytes are the noted ones.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reader::{RecordLocation, read_header};
 use crate::Position;
 use crate::disk::{File, bytes_u64, read_exact_at};
 use crate::journal::damage::Damage;
-use crate::journal::format::record::{HEADER_BYTES, Record, Tip};
+use crate::journal::format::record::{HEADER_BYTES, Record, RecordHeader, Tip};
 use crate::journal::{Journal, ReadError};
 
 /// The location of a part of a record's payload, and its checksum.
@@ -54,17 +54,30 @@ fn checksum(tip: &Tip, part: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// A reader of parts. It keeps one segment's file open, so reading the parts of one segment in a
-/// row is fastest.
+/// A reader of parts. It keeps one segment's file open and one record's header, so reading parts in
+/// the order of their positions is fastest.
 pub struct PartReader {
     journal: Journal,
     opened: Option<(Position, Arc<dyn File>)>,
+    last: Option<LocatedHeader>,
+}
+
+/// The header of the record whose part was read last.
+struct LocatedHeader {
+    /// The number of truncations when it was read: a later one may have replaced the record.
+    truncations: u64,
+    file: Arc<dyn File>,
+    path: PathBuf,
+    /// Where the record begins.
+    begin: u64,
+    header: RecordHeader,
+    tip: Tip,
 }
 
 impl Journal {
     /// Creates a reader of parts.
     pub fn part_reader(&self) -> PartReader {
-        PartReader { journal: self.clone(), opened: None }
+        PartReader { journal: self.clone(), opened: None, last: None }
     }
 }
 
@@ -81,9 +94,13 @@ impl PartReader {
                 if let Some(record) = memory.tail.get(position) {
                     return part_of(record, part);
                 }
-                (memory.truncations, self.journal.shared.locate_record(&memory, position))
+                let kept = self.last.as_ref().is_some_and(|last| {
+                    last.truncations == memory.truncations && last.tip.position == position
+                });
+                let locate = || self.journal.shared.locate_record(&memory, position);
+                (memory.truncations, if kept { None } else { Some(locate()) })
             };
-            let result = self.read_part_at(place, part);
+            let result = self.read_part_at(before, place, part);
             if result.is_ok() || self.journal.shared.lock_memory().truncations == before {
                 return result;
             }
@@ -92,9 +109,37 @@ impl PartReader {
 
     fn read_part_at(
         &mut self,
-        mut place: RecordLocation,
+        truncations: u64,
+        place: Option<RecordLocation>,
         part: &Part,
     ) -> Result<Record, ReadError> {
+        if let Some(place) = place {
+            self.last = None;
+            self.last = Some(self.read_header_at(truncations, place)?);
+        }
+        let located = self.last.as_ref().expect("it was kept, or read just now");
+        let LocatedHeader { file, path, begin, header, tip, .. } = located;
+        let at_disk = |source| ReadError::Io { path: path.clone(), source };
+        let damaged = |what: &str| Damage::new(path, *begin, tip.position, what);
+        let range = part.range();
+        if range.end > header.payload_length() {
+            return Err(damaged("record isn't the one that a part was noted of").into());
+        }
+        let mut bytes = vec![0; range.len()];
+        read_exact_at(&**file, &mut bytes, begin + bytes_u64(HEADER_BYTES + range.start))
+            .map_err(at_disk)?;
+        if checksum(tip, &bytes) != part.checksum {
+            return Err(damaged("checksum of a part doesn't match").into());
+        }
+        let Tip { position, term, time, link } = *tip;
+        Ok(Record { position, term, time, kind: header.kind, payload: bytes.into(), link })
+    }
+
+    fn read_header_at(
+        &mut self,
+        truncations: u64,
+        mut place: RecordLocation,
+    ) -> Result<LocatedHeader, ReadError> {
         if place.file.is_none()
             && let Some((first, file)) = &self.opened
             && *first == place.segment_first
@@ -105,20 +150,11 @@ impl PartReader {
         self.opened = Some((place.segment_first, Arc::clone(&file)));
         let begin = u64::from(place.offsets[usize::from(place.from > place.segment_first)]);
         let (header, tip) = read_header(&*file, &place.path, begin)?;
-        let at_disk = |source| ReadError::Io { path: place.path.clone(), source };
-        let damaged = |what: &str| Damage::new(&place.path, begin, place.from, what);
-        let range = part.range();
-        if tip.position != place.from || range.end > header.payload_length() {
-            return Err(damaged("record isn't the one that a part was noted of").into());
+        if tip.position != place.from {
+            let what = "record isn't the one that a part was noted of";
+            return Err(Damage::new(&place.path, begin, place.from, what).into());
         }
-        let mut bytes = vec![0; range.len()];
-        read_exact_at(&*file, &mut bytes, begin + bytes_u64(HEADER_BYTES + range.start))
-            .map_err(at_disk)?;
-        if checksum(&tip, &bytes) != part.checksum {
-            return Err(damaged("checksum of a part doesn't match").into());
-        }
-        let Tip { position, term, time, link } = tip;
-        Ok(Record { position, term, time, kind: header.kind, payload: bytes.into(), link })
+        Ok(LocatedHeader { truncations, file, path: place.path, begin, header, tip })
     }
 }
 

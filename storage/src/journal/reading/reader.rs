@@ -77,6 +77,15 @@ impl Journal {
         }
     }
 
+    /// Whether the record at `from` is in memory, so that [`Self::read`] from there on reads no file;
+    /// or there is none. It may leave memory at any time once it's durable.
+    #[must_use]
+    pub fn is_in_memory(&self, from: Position) -> bool {
+        let memory = self.shared.lock_memory();
+        memory.last.is_none_or(|last| last.position < from)
+            || memory.tail.first().is_some_and(|first| first <= from)
+    }
+
     /// Whether a read or a walk by [`Self::scrub`] has found damage since the start. If so, a
     /// restart can't fix the fault that ends the node.
     #[must_use]

@@ -1,6 +1,6 @@
 //! A ledger with its journal in memory, and short constructors of commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_wire::{
     account::{AccountKind, Limits, OpenAccount},
@@ -17,7 +17,8 @@ use evenkeel_wire::{
 };
 
 use crate::{
-    AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, MemoryAdvice, RecordedCommand,
+    AppliedCounts, EntryHead, JournalLookup, Ledger, LedgerFault, MemoryAdvice, NeededLookup,
+    RecordedCommand,
     containers::ids::HashSeed,
     rules::{context::CommandContext, known_ids::CurrentEntry},
     tables::Tables,
@@ -77,6 +78,65 @@ impl Journal {
                 assert_eq!(self.firsts.insert(id.number(), first), None);
             }
         }
+    }
+}
+
+/// A journal that fails when an entry asks for more than its lookups named.
+struct WatchedJournal<'a> {
+    journal: &'a mut Journal,
+    ids: BTreeSet<u128>,
+    commands: BTreeSet<(u64, u16)>,
+}
+
+impl<'a> WatchedJournal<'a> {
+    fn new(ledger: &Ledger, journal: &'a mut Journal, body: &[u8]) -> Self {
+        let (ids, commands) = (BTreeSet::new(), BTreeSet::new());
+        let mut watched = Self { journal, ids, commands };
+        for needed in ledger.find_lookups(body) {
+            match needed {
+                NeededLookup::Id { id, is_payment } => watched.allow_id(ledger, id, is_payment),
+                NeededLookup::Command { position, command, is_payment } => {
+                    watched.allow_command(ledger, (position, command), is_payment);
+                }
+            }
+        }
+        watched
+    }
+
+    fn allow_id(&mut self, ledger: &Ledger, id: CommandId, is_payment: bool) {
+        self.ids.insert(id.number());
+        let sealed = self.journal.firsts.get(&id.number());
+        let sealed = sealed.filter(|(position, ..)| Some(*position) <= self.journal.sealed_through);
+        let found = ledger.find_recent(id).or(sealed.copied());
+        if let Some((position, command, _)) = found {
+            self.allow_command(ledger, (position, command), is_payment);
+        }
+    }
+
+    fn allow_command(&mut self, ledger: &Ledger, place: (u64, u16), is_payment: bool) {
+        self.commands.insert(place);
+        let (_, body) = &self.journal.entries[usize::try_from(place.0).unwrap()];
+        let bytes = commands_of(body).swap_remove(usize::from(place.1)).1;
+        if is_payment && let Command::Capture(capture) = codec::decode(&bytes).unwrap() {
+            self.allow_id(ledger, capture.hold, false);
+        }
+    }
+}
+
+impl JournalLookup for WatchedJournal<'_> {
+    fn read_command(
+        &mut self,
+        position: u64,
+        command: u16,
+    ) -> Result<RecordedCommand, LedgerFault> {
+        let named = self.commands.contains(&(position, command));
+        assert!(named, "command {command} of entry {position} isn't among the entry's lookups");
+        self.journal.read_command(position, command)
+    }
+
+    fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
+        assert!(self.ids.contains(&id.number()), "{id} isn't among the entry's lookups");
+        self.journal.find_sealed(id)
     }
 }
 
@@ -144,7 +204,8 @@ impl World {
     ) -> Result<(AppliedCounts, Vec<Answer>), LedgerFault> {
         let head = head(self.next_position(), time);
         let mut answers = Vec::new();
-        let applied = self.ledger.apply(&head, &body, &mut self.journal, &mut answers);
+        let mut watched = WatchedJournal::new(&self.ledger, &mut self.journal, &body);
+        let applied = self.ledger.apply(&head, &body, &mut watched, &mut answers);
         self.journal.entries.push((head, body));
         let applied = applied?;
         self.journal.index(&self.ledger, head.position);

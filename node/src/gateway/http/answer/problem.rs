@@ -123,6 +123,18 @@ impl Problem {
         self
     }
 
+    /// The problem of a command in a batch, which the detail names by its number.
+    pub(crate) fn of_numbered_item(mut self) -> Self {
+        let named = self.detail.strip_prefix("command ").and_then(|rest| rest.split_once(": "));
+        let found = named.and_then(|(number, detail)| Some((number.parse().ok()?, detail)));
+        let Some((number, detail)) = found.map(|(number, detail)| (number, detail.to_owned()))
+        else {
+            return self;
+        };
+        self.detail = detail;
+        self.of_item(number)
+    }
+
     /// The problem of a command in a batch.
     pub(crate) fn of_item(self, number: usize) -> Self {
         // A field's path follows the item's path; a message without a field stands alone.

@@ -261,6 +261,6 @@ async fn change_account(
     misfit: Option<Problem>,
 ) -> Result<Response<Body>, Problem> {
     let decision = door.submit(head, command, misfit).await?;
-    let account = door.account_of(account, &decision, head.deadline).await?;
+    let account = door.account_of(account, &decision, head).await?;
     Ok(decision.respond_with(&CommittedAccount::new(&decision, account)))
 }

@@ -180,6 +180,6 @@ async fn change_hold(
     misfit: Option<Problem>,
 ) -> Result<Response<Body>, Problem> {
     let decision = door.submit(head, command, misfit).await?;
-    let hold = door.hold_of(hold, &decision, head.deadline).await?;
+    let hold = door.hold_of(hold, &decision, head).await?;
     Ok(decision.respond_with(&CommittedHold::new(&decision, hold)))
 }

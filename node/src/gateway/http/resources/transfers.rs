@@ -180,7 +180,7 @@ pub(crate) async fn respond_with_movement(
     id: CommandId,
     decision: &Decision,
 ) -> Result<Response<Body>, Problem> {
-    let shape = door.movement_of(id, decision, head.deadline).await?;
+    let shape = door.movement_of(id, decision, head).await?;
     Ok(decision.respond_with(&CommittedTransfer::new(decision, shape)))
 }
 

@@ -140,7 +140,12 @@ where
             None => self.client.lane.take_lane(self.patience).await?,
         };
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        let frame = self.client.parts.append_frame(self.client.lane.to(), &request)?;
+        let parts = &self.client.parts;
+        let previous_link = match &request.prev_log_id {
+            Some(id) => parts.link_at(id).await?,
+            None => None,
+        };
+        let frame = parts.append_frame(self.client.lane.to(), &request, previous_link)?;
         // Cancelled here, the lane is dropped in the middle of a frame: `ends` isn't put back.
         timeout(self.patience, ends.out.send(frame.into()))
             .await
@@ -196,11 +201,8 @@ impl NetworkParts {
         &self,
         to: NodeId,
         request: &AppendEntriesRequest<EngineTypes>,
+        previous_link: Option<[u8; 32]>,
     ) -> io::Result<Vec<u8>> {
-        let previous_link = match &request.prev_log_id {
-            Some(id) => self.link_at(id)?,
-            None => None,
-        };
         let records: Vec<peer::PeerRecord> = request
             .entries
             .iter()
@@ -230,8 +232,8 @@ impl NetworkParts {
     }
 
     /// The link of a record that this node holds; `None` when it holds another or none.
-    fn link_at(&self, id: &LogId) -> io::Result<Option<[u8; 32]>> {
-        let tip = self.journal.tip_at(id.index())?;
+    async fn link_at(&self, id: &LogId) -> io::Result<Option<[u8; 32]>> {
+        let tip = self.reads.tip_at(id.index()).await?;
         Ok(tip.filter(|tip| tip.term == term_of(id)).map(|tip| tip.link.0))
     }
 }

@@ -6,7 +6,6 @@ mod appends;
 
 use std::{io, sync::Arc, time::Duration};
 
-use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
     codec, frame,
     id::NodeId,
@@ -32,6 +31,7 @@ use crate::replication::{
         EngineNode, EngineTypes, Vote, log_id_from_wire, log_id_to_wire, vote_from_wire,
         vote_to_wire,
     },
+    journal_reads::JournalReads,
     leadership::handover::messages,
 };
 
@@ -40,7 +40,7 @@ type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 /// Everything that sending to peers needs.
 pub struct NetworkParts {
     pub transport: Arc<dyn PeerTransport>,
-    pub journal: Journal,
+    pub reads: JournalReads,
     pub gate: Arc<MuteGate>,
     pub book: Arc<PeerBook>,
     pub empty_copies: Arc<EmptyCopies>,

@@ -17,7 +17,7 @@ use crate::journal::index::format::header::IndexHeader;
 use crate::journal::index::format::layout::{
     ACCOUNTS, COMMANDS, Counts, HEADER_BLOCK, IDS, Layout, POSTINGS, RECORDS,
 };
-use crate::journal::index::format::seconds::Seconds;
+use crate::journal::index::format::seconds::{ALIAS_RANGES_MAX, RANGES_MAX, Seconds};
 use crate::journal::index::row::{COMMAND_BYTES, command_to_bytes};
 use crate::journal::index::{CommandRow, Position, id_second, partial_path_of, path_of};
 
@@ -142,9 +142,8 @@ impl IndexBuilder {
         counts.accounts =
             out.write_section(ACCOUNTS, accounts.iter().map(AccountPostings::to_bytes))?;
         counts.account_filter_lines = filter::lines_for(counts.accounts);
-        let (id_filter, seconds);
-        let ids = AllIds::new(self.ids, self.also);
-        (counts.ids, id_filter, seconds) = write_ids(&mut out, ids, ids_max)?;
+        let ids = write_ids(&mut out, AllIds::new(self.ids, self.also), ids_max)?;
+        counts.ids = ids.count;
 
         let mut account_filter = Filter::for_keys(counts.accounts);
         accounts.iter().for_each(|row| account_filter.insert(row.account));
@@ -152,10 +151,11 @@ impl IndexBuilder {
         let layout = Layout::new(&counts);
         assert_eq!(out.next_block(), layout.account_filter.first_block, "written as laid out");
         out.write_lines(account_filter.into_lines(first, layout.account_filter.first_line()))?;
-        out.write_lines(id_filter.into_lines(first, layout.id_filter.first_line()))?;
+        out.write_lines(ids.filter.into_lines(first, layout.id_filter.first_line()))?;
         out.finish()?;
 
-        let header = IndexHeader { first, counts, seconds };
+        let WrittenIds { seconds, alias_seconds, .. } = ids;
+        let header = IndexHeader { first, counts, seconds, alias_seconds };
         file.write_at(&header.to_block(), 0)?;
         // With duplicate ids the file is shorter than reserved.
         file.set_len(layout.file_bytes())?;
@@ -197,27 +197,32 @@ fn write_postings(out: &mut Output<'_>, postings: Runs) -> io::Result<Vec<Accoun
     Ok(accounts)
 }
 
-/// Writes the ids, each with the first command that has it. Returns their number, their filter, and
-/// the seconds of the commands' own ids.
-fn write_ids(
-    out: &mut Output<'_>,
-    ids: AllIds,
-    ids_max: u32,
-) -> io::Result<(u32, Filter, Seconds)> {
+/// What the header and the filter's section need of the ids.
+struct WrittenIds {
+    count: u32,
+    filter: Filter,
+    /// The seconds of the commands' own ids.
+    seconds: Seconds,
+    alias_seconds: Seconds,
+}
+
+/// Writes the ids, each with the first command that has it.
+fn write_ids(out: &mut Output<'_>, ids: AllIds, ids_max: u32) -> io::Result<WrittenIds> {
     let mut filter = Filter::for_keys(ids_max);
-    let mut seconds = Seconds::default();
+    let (mut seconds, mut alias_seconds) = (Seconds::default(), Seconds::default());
     let rows = FirstOfEach { keys: ids, last: 0 }.map(|(id, is_own)| {
         filter.insert(id.key());
-        if is_own {
-            seconds.push(id_second(id.key()));
-        }
+        let of_kind = if is_own { &mut seconds } else { &mut alias_seconds };
+        of_kind.push(id_second(id.key()));
         let mut row = [0; IDS.row_bytes];
         row[..16].copy_from_slice(&id.key().to_le_bytes());
         row[16..].copy_from_slice(&id.ordinal().to_le_bytes());
         row
     });
     let count = out.write_section(IDS, rows)?;
-    Ok((count, filter, seconds.with_gaps_closed()))
+    let seconds = seconds.with_gaps_closed(RANGES_MAX);
+    let alias_seconds = alias_seconds.with_gaps_closed(ALIAS_RANGES_MAX);
+    Ok(WrittenIds { count, filter, seconds, alias_seconds })
 }
 
 /// All ids in order, each with a flag: true for a command's own id, false for an alias.

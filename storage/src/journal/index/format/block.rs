@@ -58,16 +58,25 @@ pub(crate) struct Blocks<'a> {
     file: &'a dyn File,
     first: Position,
     recent: Vec<(u64, Box<[u8]>)>,
+    recent_max: usize,
     oldest: usize,
 }
 
 /// Enough for every block that one step of a history page reads again: postings, outcomes and three
 /// levels of records.
 const RECENT_BLOCKS_MAX: usize = 8;
+/// Enough for the upper levels of the trees to stay while many rows are read in order.
+const RECENT_BLOCKS_MAX_OF_MANY: usize = 48;
 
 impl<'a> Blocks<'a> {
     pub(crate) fn new(file: &'a dyn File, first: Position) -> Self {
-        Self { file, first, recent: Vec::new(), oldest: 0 }
+        let recent_max = RECENT_BLOCKS_MAX;
+        Self { file, first, recent: Vec::new(), recent_max, oldest: 0 }
+    }
+
+    /// For lookups of many rows.
+    pub(crate) fn for_many(file: &'a dyn File, first: Position) -> Self {
+        Self { recent_max: RECENT_BLOCKS_MAX_OF_MANY, ..Self::new(file, first) }
     }
 
     pub(crate) fn read_block(&mut self, number: u64) -> Result<&[u8], IndexError> {
@@ -84,12 +93,12 @@ impl<'a> Blocks<'a> {
     }
 
     fn slot_to_fill(&mut self) -> usize {
-        if self.recent.len() < RECENT_BLOCKS_MAX {
+        if self.recent.len() < self.recent_max {
             self.recent.push((u64::MAX, vec![0; BLOCK_BYTES].into_boxed_slice()));
             return self.recent.len() - 1;
         }
         let slot = self.oldest;
-        self.oldest = (slot + 1) % RECENT_BLOCKS_MAX;
+        self.oldest = (slot + 1) % self.recent_max;
         slot
     }
 }

@@ -1,11 +1,14 @@
 //! The seconds in which a segment's ids were made, as a bounded number of ranges.
 //!
 //! Ids are added in order and mostly from neighbouring seconds, so one or two ranges are usually
-//! exact. If clients send old ids, the smallest gaps are closed until `RANGES_MAX` ranges are left:
-//! a second without ids may then be included, but a second with ids is never left out.
+//! exact. If clients send old ids, the smallest gaps are closed until as many ranges are left as a
+//! header takes: a second without ids may then be included, but a second with ids is never left
+//! out.
 
-/// The most ranges that fit in a header.
-pub(crate) const RANGES_MAX: usize = 240;
+/// The most ranges of the seconds of commands' own ids in a header.
+pub(crate) const RANGES_MAX: usize = 184;
+/// The most ranges of the seconds of alias ids in a header.
+pub(crate) const ALIAS_RANGES_MAX: usize = 64;
 /// Gaps are closed only when this many ranges exist, since it costs a pass over them.
 const RANGES_OPEN_MAX: usize = 16 * RANGES_MAX;
 
@@ -30,13 +33,18 @@ impl Seconds {
             _ => self.ranges.push(SecondRange { first: second, last: second }),
         }
         if self.ranges.len() > RANGES_OPEN_MAX {
-            self.close_gaps();
+            self.close_gaps(RANGES_MAX);
         }
     }
 
-    /// Closes gaps until at most `RANGES_MAX` ranges are left.
-    pub(crate) fn with_gaps_closed(mut self) -> Self {
-        self.close_gaps();
+    /// Every second.
+    pub(crate) fn all() -> Self {
+        Self { ranges: vec![SecondRange { first: 0, last: u64::MAX }] }
+    }
+
+    /// Closes gaps until at most `ranges_max` ranges are left.
+    pub(crate) fn with_gaps_closed(mut self, ranges_max: usize) -> Self {
+        self.close_gaps(ranges_max);
         self
     }
 
@@ -56,8 +64,8 @@ impl Seconds {
         after > 0 && second <= self.ranges[after - 1].last
     }
 
-    fn close_gaps(&mut self) {
-        if self.ranges.len() <= RANGES_MAX {
+    fn close_gaps(&mut self, ranges_max: usize) {
+        if self.ranges.len() <= ranges_max {
             return;
         }
         // (gap, index), so that equal gaps have an order and every build closes the same ones.
@@ -67,13 +75,13 @@ impl Seconds {
             .enumerate()
             .map(|(place, pair)| (pair[1].first - pair[0].last, place))
             .collect();
-        let keep = RANGES_MAX - 1;
+        let keep = ranges_max - 1;
         let split = gaps.len() - keep;
         gaps.select_nth_unstable(split);
         let mut kept: Vec<usize> = gaps[split..].iter().map(|(_, place)| *place).collect();
         kept.sort_unstable();
 
-        let mut closed = Vec::with_capacity(RANGES_MAX);
+        let mut closed = Vec::with_capacity(ranges_max);
         let mut from = 0;
         for place in kept.into_iter().chain([self.ranges.len() - 1]) {
             closed.push(SecondRange {
@@ -99,8 +107,12 @@ mod tests {
             seconds.push(second);
         }
         let expected = [(5, 7), (9, 9), (20, 20)];
-        let ranges: Vec<_> =
-            seconds.with_gaps_closed().ranges().iter().map(|r| (r.first, r.last)).collect();
+        let ranges: Vec<_> = seconds
+            .with_gaps_closed(RANGES_MAX)
+            .ranges()
+            .iter()
+            .map(|r| (r.first, r.last))
+            .collect();
         assert_eq!(ranges, expected);
     }
 
@@ -111,7 +123,7 @@ mod tests {
             let far = if step >= 5_000 { 1_000_000_000 } else { 0 };
             seconds.push(step * 3 + far);
         }
-        let seconds = seconds.with_gaps_closed();
+        let seconds = seconds.with_gaps_closed(RANGES_MAX);
         assert_eq!(seconds.ranges().len(), RANGES_MAX);
         assert!((0..10_000).all(|step| {
             let far = if step >= 5_000 { 1_000_000_000 } else { 0 };
@@ -127,7 +139,7 @@ mod tests {
             let mut seconds = Seconds::default();
             all.iter().for_each(|second| seconds.push(*second));
             let exact = all.windows(2).filter(|pair| pair[1] > pair[0] + 1).count() < RANGES_MAX;
-            let seconds = Seconds::from_ranges(seconds.with_gaps_closed().ranges).expect("in order");
+            let seconds = Seconds::from_ranges(seconds.with_gaps_closed(RANGES_MAX).ranges).expect("in order");
             for second in 0..5_001 {
                 let occurs = all.binary_search(&second).is_ok();
                 let claimed = seconds.contains(second);

@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{FOLDER, Segment, also_of, disk, id_at};
 use crate::disk::Disk;
-use crate::journal::index::{CommandRow, OutcomeRow, Part, path_of};
+use crate::journal::index::{CommandRow, Indexes, OutcomeRow, Part, SealedSegment, path_of};
 
 fn small_segment() -> Segment {
     let row = |n: u64, debit, credit, code| CommandRow {
@@ -60,6 +61,32 @@ fn a_small_index_is_these_bytes() {
     assert_eq!(blake3::hash(&bytes).to_hex().as_str(), GOLDEN_HASH);
 }
 
+/// The file of the version before, which has no seconds of alias ids, is read as it stands.
+#[test]
+fn a_file_of_version_1_is_read_and_its_alias_ids_may_be_of_any_second() {
+    let disk = disk(1);
+    small_segment().build(&disk).unwrap();
+    let file = disk.open(&path_of(Path::new(FOLDER), 258)).unwrap();
+    let mut header = [0; 4096];
+    for line in GOLDEN_HEADER_OF_VERSION_1.lines() {
+        let (at, bytes) = line.split_once(':').unwrap();
+        let at = usize::from_str_radix(at, 16).unwrap();
+        for (to, byte) in header[at..].iter_mut().zip(bytes.split_whitespace()) {
+            *to = u8::from_str_radix(byte, 16).unwrap();
+        }
+    }
+    file.write_at(&header, 0).unwrap();
+    let sealed = SealedSegment { first: 258, last: 260, id_seconds: 0..=u64::MAX };
+    let indexes = Indexes::open_all(Arc::new(disk.clone()), Path::new(FOLDER), &[sealed]);
+    let model = small_segment();
+    for (command, at) in model.located().filter(|(command, _)| command.id != 0) {
+        assert_eq!(indexes.find(command.id), Ok(Some(at)));
+        if command.alias_id != 0 {
+            assert_eq!(indexes.find_alias(command.alias_id, 0), Ok(Some(at)));
+        }
+    }
+}
+
 #[test]
 fn the_upper_levels_are_these_bytes() {
     let disk = disk(1);
@@ -70,7 +97,16 @@ fn the_upper_levels_are_these_bytes() {
     assert_eq!(blake3::hash(&bytes).to_hex().as_str(), GOLDEN_HASH_OF_LEVELS);
 }
 
-const GOLDEN_HASH: &str = "f390d4e620a005ffeeca3246ccc7943f3439c532e1365572d4fc6e112db9c479";
+const GOLDEN_HASH: &str = "eb697d8aa6897d6dc9dc54484fa050f10b254a0ff0788467cc76cedca4062c5a";
 const GOLDEN_HASH_OF_LEVELS: &str =
-    "fad4ab39bfde11ba763f1a6978aded9354921b6b298cd43b88a01de1d0456b8e";
+    "1593c219c4b23166347d7272a52651646b00695b8d178bdf5df476fc8f024595";
+/// The header of the same file in version 1.
+const GOLDEN_HEADER_OF_VERSION_1: &str = "\
+00000: 45 4b 58 01 01 00 00 00 02 01 00 00 00 00 00 00
+00010: 03 00 00 00 04 00 00 00 04 00 00 00 03 00 00 00
+00020: 06 00 00 00 40 00 00 00 40 00 00 00 02 00 00 00
+00040: 80 3b b1 6a 00 00 00 00 81 3b b1 6a 00 00 00 00
+00050: 87 3b b1 6a 00 00 00 00 87 3b b1 6a 00 00 00 00
+00ff0: 00 00 00 00 00 00 00 00 00 00 00 00 42 26 22 d2
+";
 const GOLDEN_ROWS: &str = include_str!("small.golden");

@@ -52,7 +52,7 @@ fn a_million_commands() {
         let (start, cpu_start) = (Instant::now(), cpu_ms());
         let mut scatter = Scatter(9);
         let mut builder = IndexBuilder::new(first);
-        let (mut ids, mut few) = (Vec::new(), 0);
+        let (mut ids, mut all_ids, mut few) = (Vec::new(), Vec::new(), 0);
         for n in 0..COMMANDS {
             if n % per_record == 0 {
                 builder.begin_record(first + n / per_record, u32::try_from(per_record).unwrap());
@@ -62,6 +62,7 @@ fn a_million_commands() {
                 ids.push(row.id);
                 few = row.debit.expect("made so");
             }
+            all_ids.push(row.id);
             builder.add_command(&row);
         }
         let (fed_ms, fed_cpu) = (start.elapsed().as_millis(), cpu_ms() - cpu_start);
@@ -90,6 +91,16 @@ fn a_million_commands() {
         println!("  absent id {us} ns");
         let us = each_us(20_000, |n| assert!(index.find(present(n)).unwrap().is_some()));
         println!("  present id {us} ns");
+        let mut near = all_ids[..8_192].to_vec();
+        near.sort_unstable();
+        let ns =
+            each_us(20, |_| assert!(index.find_ids(&near).unwrap().iter().all(Option::is_some)));
+        println!("  8,192 present ids at once, each {} ns", ns / 8_192);
+        let mut far: Vec<u128> = all_ids.iter().step_by(122).copied().collect();
+        far.sort_unstable();
+        let ns =
+            each_us(20, |_| assert!(index.find_ids(&far).unwrap().iter().all(Option::is_some)));
+        println!("  {} scattered ids at once, each {} ns", far.len(), ns / 8_196);
         let page = |account, n: u64| {
             let before = Some((first + (n * 7_919 % COMMANDS) / per_record, 0));
             index.history(account, before, 100).unwrap().len()

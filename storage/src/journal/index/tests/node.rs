@@ -75,7 +75,7 @@ fn answers_come_from_all_segments() {
 /// A hold of last month that is captured today: its alias id doesn't widen the seconds of the
 /// segment, so fresh ids search no further segments because of it.
 #[test]
-fn other_ids_are_found_from_a_position_on() {
+fn alias_ids_are_found_by_their_seconds_from_a_position_on() {
     let mut models = three();
     let other = also_of(id_at(1_700_000_000_000, 5));
     let command = models[1].records.iter_mut().flatten().last().unwrap();
@@ -86,17 +86,47 @@ fn other_ids_are_found_from_a_position_on() {
     assert!(expected.is_some());
     let (first, last) = (models[1].first, models[1].last());
     for from in [0, first - 1, first, last] {
-        assert_eq!(indexes.find_from(other, from), Ok(expected), "from {from}");
+        assert_eq!(indexes.find_alias(other, from), Ok(expected), "from {from}");
     }
     for from in [last + 1, models[2].last(), models[2].last() + 1, u64::MAX] {
-        assert_eq!(indexes.find_from(other, from), Ok(None), "from {from}");
+        assert_eq!(indexes.find_alias(other, from), Ok(None), "from {from}");
     }
-    assert_eq!(indexes.find_from(some_id(&models[0]), 0), Ok(models[0].find(some_id(&models[0]))));
     assert_eq!(indexes.find(other), Ok(None), "no segment has ids of its second");
 
+    // A segment without alias ids of this second isn't asked, so it may as well be gone.
     indexes.mark_damaged(0, &IndexError::Missing { first: 0 });
-    assert_eq!(indexes.find_from(other, 5), Err(FindError::Recovering { first: 0 }));
-    assert_eq!(indexes.find_from(other, first), Ok(expected));
+    assert_eq!(indexes.find_alias(other, 0), Ok(expected));
+    indexes.mark_damaged(first, &IndexError::Missing { first });
+    assert_eq!(indexes.find_alias(other, 0), Err(FindError::Recovering { first }));
+    // Nothing is known of a segment whose index was never opened: its file was set aside above.
+    let indexes = open(&disk, &models);
+    assert_eq!(indexes.find_alias(other, 0), Err(FindError::Recovering { first: 0 }));
+}
+
+#[test]
+fn many_lookups_find_what_single_ones_find() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    let all = || models.iter().flat_map(Segment::located);
+    let mut ids: Vec<u128> = all().map(|(command, _)| command.id).step_by(3).collect();
+    ids.extend(ids.clone().iter().step_by(5).map(|id| id ^ 1));
+    ids.extend([0, id_at(1_900_000_000_000, 1), ids[4]]);
+    ids.sort_unstable_by_key(|id| id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let singly = |indexes: &Indexes| ids.iter().map(|id| indexes.find(*id)).collect::<Vec<_>>();
+    assert_eq!(indexes.find_many(&ids), singly(&indexes));
+    assert!(indexes.find_many(&[]).is_empty());
+    for id in ids.iter().take(9) {
+        assert_eq!(indexes.find_many(&[*id]), [indexes.find(*id)], "few ids ask the filter");
+    }
+    let mut places: Vec<_> = all().map(|(_, at)| (at.position, at.command)).step_by(2).collect();
+    places.extend([(models[2].last() + 1, 0), (models[0].first, u16::MAX)]);
+    let single = |place: &(u64, u16)| indexes.command(place.0, place.1);
+    assert_eq!(indexes.commands(&places), places.iter().map(single).collect::<Vec<_>>());
+
+    indexes.mark_damaged(models[1].first, &IndexError::Missing { first: models[1].first });
+    assert_eq!(indexes.find_many(&ids), singly(&indexes), "only lookups that need it fail");
+    assert_eq!(indexes.commands(&places), places.iter().map(single).collect::<Vec<_>>());
 }
 
 #[test]
@@ -115,6 +145,8 @@ fn only_answers_that_need_a_missing_index_are_refused() {
     assert_eq!(indexes.find(some_id(&models[2])), Ok(models[2].find(some_id(&models[2]))));
     let fresh = id_at(1_900_000_000_000, 1);
     assert_eq!(indexes.find(fresh), Ok(None), "a fresh id never waits for a rebuild");
+    assert!(!indexes.may_contain(fresh));
+    assert!(models.iter().all(|model| indexes.may_contain(some_id(model))));
     let absent = some_id(&models[1]) ^ 1;
     assert_eq!(indexes.find(absent), recovering);
 

@@ -28,7 +28,7 @@ use crate::gateway::http::{
     submit::outcome_unknown,
 };
 use crate::{
-    admission,
+    admission::{self, targets},
     limits::{ENTRY_BYTES_MAX, ITEMS_AT_A_TIME},
     road::Request,
     state::AppliedState,
@@ -82,7 +82,7 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
     let mut ids = HashSet::with_capacity(items.len());
     let mut checked =
         CheckedBatch { items: Vec::with_capacity(items.len()), count: 0, commands: Bytes::new() };
-    let mut commands = Vec::new();
+    let (mut all, mut commands) = (Vec::new(), Vec::new());
     for (number, item) in items.iter().enumerate() {
         if number % ITEMS_AT_A_TIME == ITEMS_AT_A_TIME - 1 {
             tokio::task::yield_now().await;
@@ -94,8 +94,9 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
                 .of_item(number));
         }
         let own = Bytes::from(codec::encode(&item.command));
-        admission::check_commands(&head.caller, &*door.state, 1, &own)
+        admission::check_form_and_role(&head.caller, 1, &own)
             .map_err(|refusal| Problem::from(refusal).of_one_command().of_item(number))?;
+        all.extend_from_slice(&own);
         if item.misfit.is_none() {
             commands.extend_from_slice(&own);
             checked.count += 1;
@@ -107,7 +108,13 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
             format!("the commands take {} bytes; at most {ENTRY_BYTES_MAX}", commands.len());
         return Err(Problem::new(Code::TooLarge, detail));
     }
+    let misfits = checked.items.iter().any(|item| item.misfit.is_some());
     checked.commands = commands.into();
+    // A misfit is told only to callers who may send the command.
+    let all = if misfits { all.into() } else { checked.commands.clone() };
+    targets::wait_for_target_check(&door.state, head.caller, all)
+        .await
+        .map_err(|refusal| Problem::from(refusal).of_numbered_item())?;
     Ok(checked)
 }
 

@@ -1,0 +1,383 @@
+//! The threads that read files for callers who must not wait: replication and the doors.
+//!
+//! Work comes in turns of a bounded size. Callers take turns, so that one caller's batch of
+//! thousands of lookups doesn't stand before everybody else's single ones. Waiting work is bounded
+//! in number and bytes, in all and for each caller. Without threads, in tests and in the simulation,
+//! work is done at once where it's asked for. It never does a request's work twice, and never drops
+//! work that it took.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use evenkeel_wire::id::KeyId;
+use tokio::sync::oneshot;
+
+use crate::limits::{
+    LOOKUP_BYTES_MAX, LOOKUP_REQUESTS_MAX, LOOKUP_SHARE_OF_CALLER, LOOKUPS_AT_A_TIME,
+};
+
+/// What is left of a piece of work after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It needs another turn.
+    More,
+    /// It's done.
+    Done,
+}
+
+/// A piece of work for the threads.
+pub trait LookupWork: Send {
+    /// Takes a turn of at most [`LOOKUPS_AT_A_TIME`] lookups.
+    fn take_turn(&mut self) -> Turn;
+
+    /// The work isn't taken, or a turn of it panicked; there's no further turn.
+    fn break_off(&mut self, why: NotLookedUp);
+}
+
+/// Work that nobody waits for when it breaks off.
+impl<F: FnMut() -> Turn + Send> LookupWork for F {
+    fn take_turn(&mut self) -> Turn {
+        self()
+    }
+
+    fn break_off(&mut self, _why: NotLookedUp) {}
+}
+
+/// Why a lookup isn't made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotLookedUp {
+    #[error("too many lookups are waiting; nothing was done")]
+    Busy,
+    #[error("the lookup broke off; nothing was done")]
+    BrokenOff,
+}
+
+/// Threads that read files, or none. Clones share everything.
+#[derive(Clone, Default)]
+pub struct LookupThreads(Option<Arc<Shared>>);
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    /// Called with the message of a panic.
+    failed: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Work that waits, in queues by caller; the queue in front is next.
+#[derive(Default)]
+struct Waiting {
+    queues: VecDeque<(KeyId, VecDeque<WaitingWork>)>,
+    /// What each caller has waiting or under way.
+    loads: HashMap<KeyId, Load>,
+    all: Load,
+}
+
+/// Pieces of work and the bytes that they keep in memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    count: usize,
+    bytes: usize,
+}
+
+struct WaitingWork {
+    work: Box<dyn LookupWork>,
+    bytes: usize,
+}
+
+impl LookupThreads {
+    /// Starts threads with this name. `failed` is called with the message of a panic: the node must
+    /// stop then.
+    ///
+    /// # Errors
+    /// When a thread can't be started.
+    pub fn start(
+        name: &str,
+        threads: usize,
+        failed: impl Fn(&str) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let (waiting, wake) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { waiting, wake, failed: Box::new(failed) });
+        for _ in 0..threads {
+            let shared = shared.clone();
+            thread::Builder::new().name(name.to_owned()).spawn(move || shared.work_forever())?;
+        }
+        Ok(Self(Some(shared)))
+    }
+
+    /// Takes a caller's work, which keeps `bytes` in memory. It gets turns until it's done, each on
+    /// any of the threads. When too much work is waiting, it's broken off here.
+    pub fn take(&self, caller: KeyId, bytes: usize, mut work: impl LookupWork + 'static) {
+        let Some(shared) = &self.0 else {
+            while work.take_turn() == Turn::More {}
+            return;
+        };
+        let mut waiting = shared.lock();
+        if !waiting.has_room(caller, bytes) {
+            drop(waiting);
+            return work.break_off(NotLookedUp::Busy);
+        }
+        waiting.count(caller, bytes);
+        waiting.queue(caller, WaitingWork { work: Box::new(work), bytes }, false);
+        drop(waiting);
+        shared.wake.notify_one();
+    }
+
+    /// Runs work of one turn and returns its result.
+    ///
+    /// # Errors
+    /// When too much work is waiting, or it panicked.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        caller: KeyId,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotLookedUp> {
+        let Some(_) = &self.0 else { return Ok(work()) };
+        let (sender, result) = oneshot::channel();
+        self.take(caller, 0, SingleTurn { work: Some(work), sender: Some(sender) });
+        result.await.unwrap_or(Err(NotLookedUp::BrokenOff))
+    }
+}
+
+/// Work of one turn, and who waits for its result: the caller may be gone.
+struct SingleTurn<F, T> {
+    work: Option<F>,
+    sender: Option<oneshot::Sender<Result<T, NotLookedUp>>>,
+}
+
+impl<T: Send, F: FnOnce() -> T + Send> LookupWork for SingleTurn<F, T> {
+    fn take_turn(&mut self) -> Turn {
+        if let Some(result) = self.work.take().map(|work| work())
+            && let Some(sender) = self.sender.take()
+        {
+            let _unread = sender.send(Ok(result));
+        }
+        Turn::Done
+    }
+
+    fn break_off(&mut self, why: NotLookedUp) {
+        if let Some(sender) = self.sender.take() {
+            let _unread = sender.send(Err(why));
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work_forever(&self) {
+        loop {
+            let (caller, mut next) = self.wait_for_work();
+            match catch_unwind(AssertUnwindSafe(|| next.work.take_turn())) {
+                Ok(Turn::More) => self.lock().queue(caller, next, true),
+                Ok(Turn::Done) => self.lock().forget(caller, next.bytes),
+                Err(panic) => {
+                    self.lock().forget(caller, next.bytes);
+                    let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                    let what = what.or_else(|| panic.downcast_ref::<String>().cloned());
+                    (self.failed)(&format!("a lookup panicked: {}", what.unwrap_or_default()));
+                    next.work.break_off(NotLookedUp::BrokenOff);
+                }
+            }
+        }
+    }
+
+    fn wait_for_work(&self) -> (KeyId, WaitingWork) {
+        let mut waiting = self.lock();
+        loop {
+            match waiting.next() {
+                Some(next) => return next,
+                None => {
+                    waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether a caller may add work. One caller has a share: the rest is for the others.
+    fn has_room(&self, caller: KeyId, bytes: usize) -> bool {
+        let own = self.loads.get(&caller).copied().unwrap_or_default();
+        own.has_room(bytes, LOOKUP_SHARE_OF_CALLER) && self.all.has_room(bytes, 1)
+    }
+
+    fn count(&mut self, caller: KeyId, bytes: usize) {
+        self.all.add(bytes);
+        self.loads.entry(caller).or_default().add(bytes);
+    }
+
+    fn forget(&mut self, caller: KeyId, bytes: usize) {
+        self.all.remove(bytes);
+        if let Some(own) = self.loads.get_mut(&caller) {
+            own.remove(bytes);
+            if own.count == 0 {
+                self.loads.remove(&caller);
+            }
+        }
+    }
+
+    /// Queues work; `again`: it was begun, so it's the first of its caller's.
+    fn queue(&mut self, caller: KeyId, work: WaitingWork, again: bool) {
+        let own = self.queues.iter_mut().find(|(other, _)| *other == caller);
+        match own {
+            Some((_, queue)) if again => queue.push_front(work),
+            Some((_, queue)) => queue.push_back(work),
+            None => self.queues.push_back((caller, VecDeque::from([work]))),
+        }
+    }
+
+    /// The next caller's first work. Its other work waits until the other callers had a turn.
+    fn next(&mut self) -> Option<(KeyId, WaitingWork)> {
+        let (caller, mut queue) = self.queues.pop_front()?;
+        let work = queue.pop_front()?;
+        if !queue.is_empty() {
+            self.queues.push_back((caller, queue));
+        }
+        Some((caller, work))
+    }
+}
+
+impl Load {
+    /// Whether more fits in this share of the whole; the first piece always does.
+    fn has_room(self, bytes: usize, share: usize) -> bool {
+        self.count < LOOKUP_REQUESTS_MAX / share
+            && (self.bytes == 0 || self.bytes.saturating_add(bytes) <= LOOKUP_BYTES_MAX / share)
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.count -= 1;
+        self.bytes -= bytes;
+    }
+}
+
+const _: () = assert!(LOOKUPS_AT_A_TIME > 0 && LOOKUP_SHARE_OF_CALLER > 1);
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    const ONE: KeyId = KeyId(1);
+    const OTHER: KeyId = KeyId(2);
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn threads() -> LookupThreads {
+        LookupThreads::start("lookups", 1, |_| ()).unwrap()
+    }
+
+    /// Keeps the only thread busy until the returned sender is dropped.
+    fn occupy(threads: &LookupThreads) -> mpsc::Sender<()> {
+        let (held, release) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        let work = move || {
+            began.send(()).unwrap();
+            let _released = release.recv();
+            Turn::Done
+        };
+        threads.take(KeyId(9), 0, work);
+        begun.recv_timeout(SOON).unwrap();
+        held
+    }
+
+    #[test]
+    fn a_callers_large_work_lets_the_others_have_their_turns() {
+        let threads = threads();
+        let held = occupy(&threads);
+        let (sender, done) = mpsc::channel();
+        let work = |name: &'static str, turns: usize| {
+            let (sender, mut left) = (sender.clone(), turns);
+            move || {
+                sender.send(name).unwrap();
+                left -= 1;
+                if left == 0 { Turn::Done } else { Turn::More }
+            }
+        };
+        threads.take(ONE, 10, work("large", 4));
+        threads.take(ONE, 10, work("second", 1));
+        threads.take(OTHER, 10, work("single", 1));
+        drop(held);
+        let order: Vec<_> = (0..6).map(|_| done.recv_timeout(SOON).unwrap()).collect();
+        assert_eq!(order, ["large", "single", "large", "large", "large", "second"]);
+    }
+
+    /// Work that says why it was broken off.
+    struct Refusable(mpsc::Sender<NotLookedUp>);
+
+    impl LookupWork for Refusable {
+        fn take_turn(&mut self) -> Turn {
+            Turn::Done
+        }
+
+        fn break_off(&mut self, why: NotLookedUp) {
+            self.0.send(why).unwrap();
+        }
+    }
+
+    #[test]
+    fn waiting_work_is_bounded_and_one_caller_never_takes_all_places() {
+        let threads = threads();
+        let held = occupy(&threads);
+        let (refused, refusals) = mpsc::channel();
+        let take = |caller, bytes| {
+            threads.take(caller, bytes, Refusable(refused.clone()));
+            refusals.try_recv().map_or(Ok(()), Err)
+        };
+        let own_bytes = LOOKUP_BYTES_MAX / LOOKUP_SHARE_OF_CALLER;
+        take(ONE, own_bytes).unwrap();
+        assert_eq!(take(ONE, 1), Err(NotLookedUp::Busy));
+        take(OTHER, own_bytes).unwrap();
+        for _ in 0..LOOKUP_REQUESTS_MAX / LOOKUP_SHARE_OF_CALLER {
+            take(KeyId(3), 0).unwrap();
+        }
+        assert_eq!(take(KeyId(3), 0), Err(NotLookedUp::Busy));
+        take(KeyId(4), 0).unwrap();
+        drop(held);
+        let (sender, done) = mpsc::channel();
+        let end = move || {
+            sender.send(()).unwrap();
+            Turn::Done
+        };
+        threads.take(KeyId(5), 0, end);
+        done.recv_timeout(SOON).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_reported_and_the_thread_goes_on() {
+        let (sender, reported) = mpsc::channel();
+        let failed = move |what: &str| sender.send(what.to_owned()).unwrap();
+        let threads = LookupThreads::start("lookups", 1, failed).unwrap();
+        let broken = threads.run(ONE, || panic!("planted")).await;
+        assert_eq!(broken, Err::<(), _>(NotLookedUp::BrokenOff));
+        let told = reported.recv_timeout(SOON).unwrap();
+        assert_eq!(told, "a lookup panicked: planted");
+        assert_eq!(threads.run(ONE, || 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn without_threads_work_is_done_at_once() {
+        let threads = LookupThreads::default();
+        assert_eq!(threads.run(ONE, || 7).await, Ok(7));
+        let (sender, done) = mpsc::channel();
+        let mut turns = 3;
+        let work = move || {
+            turns -= 1;
+            sender.send(turns).unwrap();
+            if turns == 0 { Turn::Done } else { Turn::More }
+        };
+        threads.take(ONE, 0, work);
+        assert_eq!(done.try_iter().collect::<Vec<_>>(), [2, 1, 0]);
+    }
+}
