@@ -129,7 +129,11 @@ impl Batcher {
                     }
                 }
                 () = queue.wait_for_tickets() => {}
-                _ = tick.tick() => self.expire(Instant::now()),
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.stamps.observe(now);
+                    self.expire(now);
+                }
             }
         }
     }
