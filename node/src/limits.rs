@@ -77,10 +77,29 @@ pub const DIGESTS_KEPT: usize = 16;
 /// A digest is taken at every position divisible by this.
 pub const DIGEST_EVERY: u64 = 1_024;
 
-/// A clock step larger than this needs a majority's agreement.
+/// How far a clock may be from what the monotonic clock says since a majority last agreed, all
+/// steps and drift together, before its time needs a majority's agreement.
 pub const TIME_STEP_MAX: Duration = Duration::from_secs(60);
 /// Clocks that differ by at most this much agree.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// How often a node learns the clock of each peer, at least.
+pub const CLOCK_ROUND: Duration = Duration::from_secs(1);
+/// How long a peer's clock counts after it was last learned.
+pub const CLOCK_KNOWN_FOR: Duration = Duration::from_secs(10);
+/// A round trip longer than this doesn't measure a clock: the result may be wrong by half of it.
+pub const CLOCK_ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
+/// How long a clock must differ from a majority's before it's reported and its primary hands over.
+pub const CLOCK_DIFFERS_AFTER: Duration = Duration::from_secs(5);
+/// How long a reported clock must agree with a majority's before it counts as correct.
+pub const CLOCK_AGREES_AFTER: Duration = Duration::from_secs(10);
+/// A ledger's time that is this far ahead of a majority's clocks is reported. Primaries' clocks may
+/// differ by twice the tolerance.
+pub const LEDGER_AHEAD_MAX: Duration = Duration::from_secs(5);
+/// While the ledger's time is ahead of the clock, it goes on slower by one part in this many, until
+/// the clock has caught up.
+pub const LEDGER_AHEAD_SLOWER_BY: u64 = 10;
+/// How long a primary that has handed over because of its clock doesn't do so again.
+pub const CLOCK_HANDOVER_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Rows of a checkpoint copied, or accounts audited, in one turn while apply waits.
 pub const CHECKPOINT_SLICE_ROWS: usize = 4_096;

@@ -4,6 +4,8 @@
 //! time arrives in entries.
 
 pub mod calendar;
+pub mod comparison;
+pub mod lasting;
 
 use jiff::Timestamp;
 

@@ -28,6 +28,8 @@ pub struct Reading {
     pub checkpoint_age: Duration,
     pub checkpoint_failures: u64,
     pub disk_full: bool,
+    /// How far the ledger's time is ahead of a majority's clocks.
+    pub ledger_ahead: Duration,
     pub uptime: Duration,
     pub resident_bytes: u64,
 }
@@ -41,6 +43,8 @@ pub struct PeerReading {
     pub lag: Option<u64>,
     /// `None`: no connection is open.
     pub rtt: Option<Duration>,
+    /// The peer's clock less this node's, seconds; `None`: not known lately.
+    pub clock_offset: Option<f64>,
 }
 
 /// The families that are set from a reading.
@@ -56,6 +60,8 @@ pub(crate) struct LiveGauges {
     peer_reachable: IntGaugeVec,
     peer_lag: IntGaugeVec,
     peer_rtt: GaugeVec,
+    clock_offset: GaugeVec,
+    ledger_ahead: Gauge,
     queued_commands: IntGauge,
     accounts: IntGauge,
     outstanding: IntGaugeVec,
@@ -84,6 +90,8 @@ impl LiveGauges {
             peer_reachable: families.gauges("peer_reachable", "1 while the peer answers, else 0.", "peer"),
             peer_lag: families.gauges("peer_lag_entries", "Entries that the peer lacks on its disk; 0 on followers, since it's known to the primary only.", "peer"),
             peer_rtt: families.seconds_gauges("peer_rtt_seconds", "Smoothed round-trip time to the peer; 0 without a connection.", "peer"),
+            clock_offset: families.seconds_gauges("clock_offset_seconds", "The peer's clock less this node's; 0 while it isn't known.", "peer"),
+            ledger_ahead: seconds("ledger_ahead_seconds", "How far the ledger's time is ahead of a majority's clocks, or of this node's where no majority agrees; 0 if it isn't."),
             queued_commands: gauge("queue_commands", "Commands that wait for an entry."),
             accounts: gauge("accounts", "Accounts in the ledger, closed ones too."),
             outstanding: families.gauges("outstanding", "What all wallets and merchants have posted, in the asset's minor unit.", "asset"),
@@ -112,6 +120,7 @@ impl LiveGauges {
             self.peer_lag.with_label_values(label).set(to_gauge_value(peer.lag.unwrap_or(0)));
             let rtt = peer.rtt.unwrap_or(Duration::ZERO);
             self.peer_rtt.with_label_values(label).set(rtt.as_secs_f64());
+            self.clock_offset.with_label_values(label).set(peer.clock_offset.unwrap_or(0.0));
         }
         self.queued_commands.set(i64::try_from(reading.queued_commands).unwrap_or(i64::MAX));
         self.accounts.set(i64::try_from(reading.accounts).unwrap_or(i64::MAX));
@@ -125,6 +134,7 @@ impl LiveGauges {
         self.checkpoint_failures.inc_by(reading.checkpoint_failures.saturating_sub(known));
         self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
         self.disk_full.set(reading.disk_full.into());
+        self.ledger_ahead.set(reading.ledger_ahead.as_secs_f64());
         self.uptime.set(reading.uptime.as_secs_f64());
         self.resident_bytes.set(to_gauge_value(reading.resident_bytes));
     }

@@ -42,6 +42,7 @@ use crate::{
     gateway::{admin, http},
     limits::BLOCKING_THREADS_MAX,
     metrics::Metrics,
+    operator::clock_alarms,
     replay::recovery::{RecoveryError, check_genesis},
     replication::engine::{Replication, StartError},
     state::AppliedState,
@@ -171,6 +172,7 @@ async fn run_node(
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
     let metrics = start_metrics(&journal);
+    telemetry.count_alarms_in(&metrics);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
     state.start_read_threads().map_err(io_error("starting the threads that read files"))?;
@@ -187,6 +189,8 @@ async fn run_node(
     };
     let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
     let peering_task = peering.serve(&replication, state.clone(), &metrics);
+    let reports = replication.clocks.watch_report();
+    tokio::spawn(clock_alarms::report_clocks(reports, config.clone(), timeline.clone()));
     let operations = Arc::new(parts.operations(&replication, volatile, stopping));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
     let running =

@@ -80,6 +80,7 @@ impl NodeParts {
             state: self.state.clone(),
             journal: self.journal.clone(),
             book: replication.book.clone(),
+            clocks: replication.clocks.clone(),
             transport: self.transport.clone(),
             freshness: replication.freshness.clone(),
             lead: replication.lead.clone(),

@@ -75,6 +75,9 @@ pub struct ClusterStatus {
     pub applied: Option<u64>,
     /// The open business day, `YYYY-MM-DD`.
     pub business_date: Option<String>,
+    /// How far the ledger's time is ahead of a majority's clocks; 0 if it isn't.
+    #[serde(default)]
+    pub ledger_ahead_ms: u64,
     pub version: String,
     pub uptime_s: u64,
     /// The node's data folder is on a file system in memory: nothing that it acknowledges survives
@@ -96,6 +99,8 @@ pub struct SiteStatus {
     pub lag: Option<u64>,
     /// `null` for this node itself, and without an open connection.
     pub rtt_ms: Option<f64>,
+    /// The site's clock less this node's; `null` while it isn't known, 0 for this node itself.
+    pub clock_offset_ms: Option<i64>,
 }
 
 impl From<Status> for ClusterStatus {
@@ -108,6 +113,7 @@ impl From<Status> for ClusterStatus {
             reachable: true,
             lag: (status.role == Role::Primary).then_some(0),
             rtt_ms: None,
+            clock_offset_ms: Some(0),
         };
         let primary = status.primary.as_ref().map(|primary| primary.node);
         let others = status.peers.into_iter().map(|peer| SiteStatus {
@@ -122,6 +128,7 @@ impl From<Status> for ClusterStatus {
             reachable: peer.reachable,
             lag: peer.lag,
             rtt_ms: peer.rtt_ms,
+            clock_offset_ms: peer.clock_offset_ms,
         });
         let mut sites: Vec<SiteStatus> = std::iter::once(own).chain(others).collect();
         sites.sort_by_key(|site| site.node);
@@ -136,6 +143,7 @@ impl From<Status> for ClusterStatus {
             committed: status.committed,
             applied: status.applied,
             business_date: status.business_date,
+            ledger_ahead_ms: status.ledger_ahead_ms,
             version: status.version,
             uptime_s: status.uptime_s,
             // An operator's status doesn't contain it.
@@ -180,6 +188,7 @@ mod tests {
             lag,
             last_heard_ms: None,
             rtt_ms: reachable.then_some(1.5),
+            clock_offset_ms: reachable.then_some(-3),
         }
     }
 
@@ -198,6 +207,7 @@ mod tests {
             digests: Vec::new(),
             business_date: Some("2026-10-15".into()),
             peers,
+            ledger_ahead_ms: 0,
             ready: true,
             version: "0".into(),
             uptime_s: 1,

@@ -2,6 +2,7 @@
 //! move money.
 
 pub mod acts;
+pub(crate) mod clock_alarms;
 pub mod health;
 pub mod node_operations;
 pub(crate) mod observed;

@@ -29,7 +29,7 @@ use crate::{
     replication::{
         Raft,
         leadership::handover::{COMMIT_WITHIN, Handover, HandoverFailure, HandoverRefusal},
-        peers::{book::PeerBook, quic::QuicTransport},
+        peers::{book::PeerBook, clocks::PeerClocks, quic::QuicTransport},
         progress,
         proposing::queue::Queue,
     },
@@ -48,6 +48,7 @@ pub struct NodeOperations {
     pub state: Arc<AppliedState>,
     pub journal: Journal,
     pub book: Arc<PeerBook>,
+    pub clocks: Arc<PeerClocks>,
     pub transport: Arc<QuicTransport>,
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
@@ -106,9 +107,18 @@ impl NodeOperations {
                     last_heard_ms: silence
                         .map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
                     rtt_ms: rtt.map(milliseconds),
+                    clock_offset_ms: self
+                        .clocks
+                        .offset(member.node, now)
+                        .map(|micros| micros / 1_000),
                 }
             })
             .collect()
+    }
+
+    /// How far the ledger's time is ahead of the clocks, microseconds.
+    pub(crate) fn ledger_ahead(&self, now: Instant) -> u64 {
+        self.clocks.ledger_ahead(self.state.ledger_time(), now)
     }
 
     /// Whether this node has caught up and belongs to a majority.
@@ -273,6 +283,7 @@ impl Operations for NodeOperations {
                 .collect(),
             business_date: business_date.map(|date| date.to_string()),
             peers: self.peer_statuses(&seen, now),
+            ledger_ahead_ms: self.ledger_ahead(now) / 1_000,
             ready: self.is_ready(lead, now),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),

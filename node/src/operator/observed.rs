@@ -57,6 +57,7 @@ impl NodeOperations {
             checkpoint_age: checkpoints.newest.map_or(Duration::ZERO, |newest| age(newest.time)),
             checkpoint_failures: checkpoints.failures,
             disk_full: self.journal.is_disk_full(),
+            ledger_ahead: Duration::from_micros(self.ledger_ahead(now)),
             uptime,
             resident_bytes: resident_bytes(),
         }
@@ -81,10 +82,18 @@ impl NodeOperations {
         peers
             .map(|peer| PeerReading {
                 rtt: self.transport.rtt(peer.node),
+                clock_offset: self.clocks.offset(peer.node, now).map(seconds),
                 site: peer.site,
                 reachable: peer.reachable,
                 lag: peer.lag,
             })
             .collect()
     }
+}
+
+/// Microseconds as seconds, for a gauge.
+#[expect(clippy::float_arithmetic, reason = "a time for people")]
+#[expect(clippy::cast_precision_loss, reason = "centuries of microseconds fit into 53 bits")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1_000_000.0
 }

@@ -57,6 +57,10 @@ pub struct Status {
     /// The open business day, `YYYY-MM-DD`.
     pub business_date: Option<String>,
     pub peers: Vec<PeerStatus>,
+    /// How far the ledger's time is ahead of a majority's clocks, or of this node's where no
+    /// majority agrees; 0 if it isn't.
+    #[serde(default)]
+    pub ledger_ahead_ms: u64,
     pub ready: bool,
     pub version: String,
     pub uptime_s: u64,
@@ -96,6 +100,8 @@ pub struct PeerStatus {
     pub lag: Option<u64>,
     pub last_heard_ms: Option<u64>,
     pub rtt_ms: Option<f64>,
+    /// The peer's clock less this node's; `null` while it isn't known.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// One entry of the journal. `GET /journal` is a list of these.

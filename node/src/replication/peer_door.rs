@@ -12,7 +12,7 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
-    peer::{self, AppendReply, AppendResult},
+    peer::{self, AppendReply, AppendResult, ClockReading},
 };
 use futures_util::{StreamExt, stream};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
@@ -27,10 +27,9 @@ use super::{
     },
     journal_reads::JournalReads,
     leadership::handover::messages,
-    peers::transport::LaneEnds,
+    peers::{clocks::PeerClocks, transport::LaneEnds},
 };
-use crate::state::freshness::Freshness;
-use crate::{clock::Clock, state::AppliedState};
+use crate::state::{AppliedState, freshness::Freshness};
 
 type AppendRequest = AppendEntriesRequest<EngineTypes>;
 
@@ -39,7 +38,7 @@ type AppendRequest = AppendEntriesRequest<EngineTypes>;
 pub struct PeerDoor {
     pub raft: Raft,
     pub reads: JournalReads,
-    pub clock: Arc<dyn Clock>,
+    pub clocks: Arc<PeerClocks>,
     pub freshness: Arc<Freshness>,
     pub empty_copies: Arc<EmptyCopies>,
     pub state: Arc<AppliedState>,
@@ -50,7 +49,8 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
 }
 
 impl PeerDoor {
-    /// Answers one peer's heartbeats, votes, handovers and digests until it ends the lane.
+    /// Answers one peer's heartbeats, votes, handovers, digests and questions about the clock until
+    /// it ends the lane.
     ///
     /// # Errors
     /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
@@ -85,6 +85,11 @@ impl PeerDoor {
                     peer::DIGEST,
                     &digests::answer(&self.state, &notice, agreed),
                 ))
+            }
+            peer::CLOCK => {
+                codec::decode::<ClockReading>(&frame.body).map_err(invalid)?;
+                let clock = self.clocks.own_time();
+                Ok(frame::encode_whole(peer::CLOCK, &ClockReading { clock }))
             }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }
@@ -269,7 +274,7 @@ impl PeerDoor {
     }
 
     fn encode_reply(&self, result: AppendResult) -> Vec<u8> {
-        let (clock, disk_full) = (self.clock.wall_micros(), self.reads.journal().is_disk_full());
+        let (clock, disk_full) = (self.clocks.own_time(), self.reads.journal().is_disk_full());
         let joining = self.empty_copies.is_joining();
         frame::encode_whole(peer::APPENDED, &AppendReply { result, clock, disk_full, joining })
     }

@@ -316,6 +316,7 @@ mod tests {
             digests: digests.iter().map(digest).collect(),
             business_date: None,
             peers: Vec::new(),
+            ledger_ahead_ms: 0,
             ready: true,
             version: "0".into(),
             uptime_s: 1,

@@ -7,6 +7,7 @@
 //! APPENDED       bincode of AppendReply
 //! VOTE, VOTED    bincode of VoteRequest, VoteReply (pre-votes too)
 //! TRANSFER …     bincode of HandoverRequest, HandoverReply
+//! CLOCK          bincode of ClockReading, and another one as the answer
 //! FORWARD_…      a client's request to a follower, with the hash of its key; answered like the
 //!                client's own request
 //! ```
@@ -38,6 +39,8 @@ pub const LANE: u8 = 137;
 pub const DIGEST: u8 = 138;
 /// Frame type: [`DigestNotice`] with a majority's digest: a receiver with another digest is faulty.
 pub const DIGEST_AGREED: u8 = 139;
+/// Frame type: [`ClockReading`]; answered with the receiver's own.
+pub const CLOCK: u8 = 140;
 
 /// The purpose of a stream between sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -191,8 +194,7 @@ pub fn read_append(mut body: Bytes) -> Result<(AppendHead, Vec<PeerRecord>), cod
 pub struct AppendReply {
     /// The verdict.
     pub result: AppendResult,
-    /// The follower's clock, microseconds since the Unix epoch: large steps of time need a
-    /// majority's agreement.
+    /// The follower's clock, microseconds since the Unix epoch: the primary compares all clocks.
     pub clock: u64,
     /// Whether the follower has no space for its next segment: then it can't take over the primary
     /// role.
@@ -334,4 +336,12 @@ pub struct DigestNotice {
     pub link: [u8; 32],
     /// The digest; zeros if the sender has none for that position.
     pub digest: [u8; 32],
+}
+
+/// A node's clock. The receiver answers with its own, so that the sender learns it together with
+/// the round trip that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ClockReading {
+    /// Microseconds since the Unix epoch. Never used as it is: a single clock may be wrong.
+    pub clock: u64,
 }

@@ -8,9 +8,9 @@ use evenkeel_wire::{
     entry::{EntryBody, EntryBuilder},
     frame,
     peer::{
-        APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
-        FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest, LANE,
-        LaneHello, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, read_append,
+        APPEND, APPENDED, AppendReply, CLOCK, ClockReading, DIGEST, DIGEST_AGREED, DigestNotice,
+        FORWARD_READ, FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest,
+        LANE, LaneHello, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, read_append,
         write_append,
     },
     reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
@@ -43,6 +43,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         TRANSFERRED => again::<HandoverReply>(bytes),
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
+        CLOCK => again::<ClockReading>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
         SUBMIT => {
             Submit::read(shared()).ok()?.write(&mut frame);
@@ -62,7 +63,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 18] = [
+pub(crate) const KINDS: [u8; 19] = [
     HELLO,
     SUBMIT,
     READ,
@@ -81,6 +82,7 @@ pub(crate) const KINDS: [u8; 18] = [
     LANE,
     DIGEST,
     DIGEST_AGREED,
+    CLOCK,
 ];
 
 /// The commands at the start of the bytes.

@@ -35,6 +35,7 @@ pub(crate) fn status(status: &Status) -> String {
         ("chain head", cell(status.chain_head.as_ref())),
         ("digest", digest),
         ("business day", cell(status.business_date.as_ref())),
+        ("ledger time", ledger_time(status.ledger_ahead_ms)),
         ("version", format!("{}, up {} s", status.version, status.uptime_s)),
     ];
     let mut text = String::new();
@@ -45,6 +46,14 @@ pub(crate) fn status(status: &Status) -> String {
         return text.trim_end().to_owned();
     }
     text + "\n" + &peers(&status.peers)
+}
+
+fn ledger_time(ahead_ms: u64) -> String {
+    if ahead_ms == 0 {
+        "not ahead of the clocks".to_owned()
+    } else {
+        format!("{ahead_ms} ms ahead of the clocks")
+    }
 }
 
 pub(crate) fn peers(peers: &[PeerStatus]) -> String {
@@ -59,10 +68,11 @@ pub(crate) fn peers(peers: &[PeerStatus]) -> String {
                 cell(peer.lag),
                 cell(peer.last_heard_ms),
                 cell(peer.rtt_ms.map(|rtt| format!("{rtt:.2}"))),
+                cell(peer.clock_offset_ms),
             ]
         })
         .collect();
-    table(&["peer", "node", "reachable", "matched", "lag", "heard ms", "rtt ms"], &rows)
+    table(&["peer", "node", "reachable", "matched", "lag", "heard ms", "rtt ms", "clock ms"], &rows)
 }
 
 pub(crate) fn journal(entries: &[JournalEntry]) -> String {

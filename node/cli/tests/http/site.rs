@@ -306,6 +306,7 @@ impl Health for Well {
             committed: Some(9),
             applied: Some(9),
             business_date: None,
+            ledger_ahead_ms: 0,
             version: "0".into(),
             uptime_s: 1,
             volatile: false,
@@ -316,6 +317,7 @@ impl Health for Well {
                 reachable: true,
                 lag: Some(0),
                 rtt_ms: None,
+                clock_offset_ms: Some(0),
             }],
         }
     }

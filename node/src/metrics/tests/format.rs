@@ -11,10 +11,12 @@ use crate::metrics::{CONTENT_TYPE, Metrics};
 /// The families as docs/OPERATIONS.md explains them: name, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("evenkeel_accounts", "gauge", &[]),
+    ("evenkeel_alarms_total", "counter", &["kind"]),
     ("evenkeel_applied_position", "gauge", &[]),
     ("evenkeel_checkpoint_age_seconds", "gauge", &[]),
     ("evenkeel_checkpoint_failures_total", "counter", &[]),
     ("evenkeel_checkpoint_position", "gauge", &[]),
+    ("evenkeel_clock_offset_seconds", "gauge", &["peer"]),
     ("evenkeel_commands_committed_total", "counter", &[]),
     ("evenkeel_commit_duration_seconds", "histogram", &[]),
     ("evenkeel_committed_position", "gauge", &[]),
@@ -27,6 +29,7 @@ const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("evenkeel_fdatasync_pending_seconds", "gauge", &[]),
     ("evenkeel_flushed_position", "gauge", &[]),
     ("evenkeel_in_flight_entries", "gauge", &[]),
+    ("evenkeel_ledger_ahead_seconds", "gauge", &[]),
     ("evenkeel_outcomes_total", "counter", &["code"]),
     ("evenkeel_outstanding", "gauge", &["asset"]),
     ("evenkeel_peer_lag_entries", "gauge", &["peer"]),
@@ -102,7 +105,9 @@ fn no_series_comes_twice_and_no_value_is_no_number() {
     let mut seen = BTreeSet::new();
     for sample in exposition.samples() {
         assert!(seen.insert(sample.series()), "{} is there twice", sample.series());
-        assert!(sample.value.is_finite() && sample.value >= 0.0, "{}", sample.series());
+        let signed = sample.series().starts_with("evenkeel_clock_offset_seconds");
+        assert!(sample.value.is_finite(), "{}", sample.series());
+        assert!(sample.value >= 0.0 || signed, "{}", sample.series());
     }
     assert!(seen.len() > 150, "only {} series", seen.len());
 }

@@ -22,6 +22,7 @@ fn reading() -> Reading {
         reachable: rtt != 0,
         lag,
         rtt: (rtt != 0).then(|| Duration::from_millis(rtt)),
+        clock_offset: (rtt != 0).then_some(-0.25),
     };
     Reading {
         primary: true,
@@ -39,6 +40,7 @@ fn reading() -> Reading {
         checkpoint_age: Duration::from_secs(90),
         checkpoint_failures: 2,
         disk_full: false,
+        ledger_ahead: Duration::from_secs(7_200),
         uptime: Duration::from_secs(100),
         resident_bytes: 1 << 27,
     }
@@ -73,6 +75,9 @@ fn a_scrape_shows_the_reading() {
         ("evenkeel_peer_lag_entries{peer=\"sangam\"}", 2.0),
         ("evenkeel_peer_lag_entries{peer=\"busan\"}", 0.0),
         ("evenkeel_peer_rtt_seconds{peer=\"sangam\"}", 0.004),
+        ("evenkeel_clock_offset_seconds{peer=\"sangam\"}", -0.25),
+        ("evenkeel_clock_offset_seconds{peer=\"busan\"}", 0.0),
+        ("evenkeel_ledger_ahead_seconds", 7_200.0),
         ("evenkeel_queue_commands", 7.0),
         ("evenkeel_accounts", 5.0),
         ("evenkeel_outstanding{asset=\"KRW\"}", 38_000.0),

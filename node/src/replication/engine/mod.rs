@@ -38,6 +38,8 @@ use super::{
     peer_door::PeerDoor,
     peers::{
         book::PeerBook,
+        clock_rounds::ClockRounds,
+        clocks::PeerClocks,
         majority::Majority,
         mute_gate::{GateTimes, MuteGate},
         network::{Network, NetworkParts},
@@ -95,7 +97,8 @@ impl ReplicationParts {
             .map_err(StartError::EmptyCopy)?;
         let majority = Arc::new(Majority::new(&others));
         Ok(PeerViews {
-            book: Arc::new(PeerBook::new(self.clock.clone())),
+            book: Arc::default(),
+            clocks: Arc::new(PeerClocks::new(self.node, others.clone(), self.clock.clone())),
             gate: Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing))),
             empty_copies: Arc::new(EmptyCopies::new(own, others, majority.clone())),
             majority,
@@ -113,6 +116,7 @@ impl ReplicationParts {
             reads: self.journal_reads(),
             gate: views.gate.clone(),
             book: views.book.clone(),
+            clocks: views.clocks.clone(),
             empty_copies: views.empty_copies.clone(),
             append_reply: (self.timing.election_max * 2).max(Duration::from_secs(1)),
             redial: self.timing.heartbeat,
@@ -124,7 +128,7 @@ impl ReplicationParts {
         PeerDoor {
             raft: raft.clone(),
             reads: self.journal_reads(),
-            clock: self.clock.clone(),
+            clocks: views.clocks.clone(),
             freshness: freshness.clone(),
             empty_copies: views.empty_copies.clone(),
             state: self.state.clone(),
@@ -142,12 +146,32 @@ impl ReplicationParts {
         }
     }
 
+    /// The primary's exit of the road, and the reads that take it.
+    fn primary_exit(
+        &self,
+        queue: &Arc<Queue>,
+        views: &PeerViews,
+    ) -> (PrimaryExit, mpsc::Receiver<Ticket>) {
+        let (journal, book) = (self.journal.clone(), views.book.clone());
+        PrimaryExit::new(queue.clone(), journal, book, self.members.len())
+    }
+
+    /// Learns and judges the clocks of all sites.
+    fn clock_rounds(&self, views: &PeerViews) -> ClockRounds {
+        ClockRounds {
+            transport: self.transport.clone(),
+            clocks: views.clocks.clone(),
+            state: self.state.clone(),
+        }
+    }
+
     fn handover(&self, raft: &Raft, views: &PeerViews, lead: &watch::Receiver<Lead>) -> Handover {
         Handover {
             raft: raft.clone(),
             journal: self.journal.clone(),
             state: self.state.clone(),
             book: views.book.clone(),
+            clocks: views.clocks.clone(),
             lead: lead.clone(),
         }
     }
@@ -177,8 +201,7 @@ impl ReplicationParts {
     }
 
     fn stamps(&self, views: &PeerViews) -> Stamps {
-        let (clock, state) = (self.clock.clone(), self.state.clone());
-        Stamps::new(clock, views.book.clone(), state, self.members.len())
+        Stamps::new(self.clock.clone(), views.clocks.clone(), self.state.clone())
     }
 
     fn keyring(&self, road: &Arc<Road>, freshness: &Arc<Freshness>) -> Arc<Keyring> {
@@ -191,6 +214,7 @@ impl ReplicationParts {
 /// This node's views of its peers. Each task gets only those that it needs.
 struct PeerViews {
     book: Arc<PeerBook>,
+    clocks: Arc<PeerClocks>,
     majority: Arc<Majority>,
     gate: Arc<MuteGate>,
     empty_copies: Arc<EmptyCopies>,
@@ -203,6 +227,7 @@ pub struct Replication {
     pub keyring: Arc<Keyring>,
     pub queue: Arc<Queue>,
     pub book: Arc<PeerBook>,
+    pub clocks: Arc<PeerClocks>,
     pub freshness: Arc<Freshness>,
     pub lead: watch::Receiver<Lead>,
     pub handover: Handover,
@@ -266,6 +291,7 @@ impl Replication {
         let keyring = parts.keyring(&road, &freshness);
         let door = parts.door(&raft, &freshness, &views);
         let comparison = parts.comparison(&lead);
+        let clock_rounds = parts.clock_rounds(&views);
         let handover = parts.handover(&raft, &views, &lead);
         let trigger = parts.handover_trigger(&handover, &views);
         let keeper = LeadKeeper::new(LeadKeeperParts {
@@ -280,7 +306,7 @@ impl Replication {
             timing: parts.timing,
             others: parts.others(),
             genesis: parts.genesis,
-            clock: parts.clock.clone(),
+            clocks: views.clocks.clone(),
             timeline: parts.timeline,
             lead: lead_sender,
             metrics: parts.metrics.clone(),
@@ -303,6 +329,7 @@ impl Replication {
         tasks.spawn(trigger.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
+        tasks.spawn(clock_rounds.run());
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
@@ -313,6 +340,7 @@ impl Replication {
             keyring,
             queue,
             book: views.book,
+            clocks: views.clocks,
             freshness,
             lead,
             handover,

@@ -22,11 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::{Clock, calendar},
-    config::Timing,
-    metrics::Metrics,
-    road::Lead,
-    state::AppliedState,
+    clock::calendar, config::Timing, metrics::Metrics, road::Lead, state::AppliedState,
     telemetry::timeline::Timeline,
 };
 use crate::{
@@ -34,7 +30,7 @@ use crate::{
         Raft,
         empty_copy::{BootstrapError, EmptyCopies},
         engine::types::CommandBatch,
-        peers::{book::PeerBook, majority::Majority, mute_gate::MuteGate},
+        peers::{book::PeerBook, clocks::PeerClocks, majority::Majority, mute_gate::MuteGate},
     },
     state::freshness::Freshness,
 };
@@ -51,7 +47,7 @@ pub struct LeadKeeperParts {
     pub freshness: Arc<Freshness>,
     pub timing: Timing,
     pub genesis: Genesis,
-    pub clock: Arc<dyn Clock>,
+    pub clocks: Arc<PeerClocks>,
     pub timeline: Option<Timeline>,
     pub lead: watch::Sender<Lead>,
     pub others: Vec<NodeId>,
@@ -152,10 +148,13 @@ impl LeadKeeper {
         }
     }
 
-    /// Proposes the first command of a cluster's journal. If two primaries do it, the second
+    /// Proposes the first command of a cluster's journal, with the time of a majority's clocks: no
+    /// entry is ever earlier, so without a majority it waits. If two primaries do it, the second
     /// command changes nothing.
     async fn bootstrap_ledger(&self) {
-        let time = self.parts.clock.wall_micros();
+        let time = self.parts.clocks.majority_time(Instant::now());
+        self.parts.clocks.set_bootstrap_waits(time.is_none());
+        let Some(time) = time else { return };
         let mut genesis = self.parts.genesis.clone();
         genesis.first_date = calendar::date_at(time, genesis.time_zone.as_str());
         let command = codec::encode(&Command::Genesis(Box::new(genesis)));

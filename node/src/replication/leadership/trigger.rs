@@ -1,8 +1,9 @@
 //! Looks for reasons why this primary can't do its work, and hands its role to a follower that can,
 //! so that clients needn't wait for an operator.
 //!
-//! It never does so without an eligible follower, and at most once in 10 s: where no other site is
-//! better off, the primary stays and refuses what it can't do.
+//! It never does so without an eligible follower, and at most once in 10 s (because of its clock:
+//! once in a minute). Where no other site is better off, the primary stays and refuses what it
+//! can't do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use super::{
     watchdog::Watchdog,
 };
 use crate::{
+    clock::comparison::format_difference,
+    limits::CLOCK_HANDOVER_AGAIN_AFTER,
     replication::{empty_copy::EmptyCopies, peers::mute_gate::MuteGate},
     state::AppliedState,
     telemetry::timeline::Timeline,
@@ -46,6 +49,36 @@ pub enum HandoverReason {
     /// A site came back empty, after its lost copy had acknowledged records to this primary.
     #[error("site {0} lost its disk under this primary, and only another one can fill it")]
     LostDisk(NodeId),
+    /// Its clock has differed from a majority's for a while, by these microseconds.
+    #[error("this site's clock is {} a majority's", format_difference(*.0))]
+    WrongClock(i64),
+}
+
+/// When this primary last began to hand its role over.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastHandover {
+    at: Option<Instant>,
+    /// The last one because of the clock.
+    by_clock_at: Option<Instant>,
+}
+
+impl LastHandover {
+    /// Whether it's too soon to do so again for this reason.
+    fn is_recent(&self, why: HandoverReason, now: Instant) -> bool {
+        let within = |at: Option<Instant>, pause: Duration| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < pause)
+        };
+        let by_clock = matches!(why, HandoverReason::WrongClock(_));
+        within(self.at, RETRY_AFTER)
+            || (by_clock && within(self.by_clock_at, CLOCK_HANDOVER_AGAIN_AFTER))
+    }
+
+    fn record(&mut self, why: HandoverReason, now: Instant) {
+        self.at = Some(now);
+        if matches!(why, HandoverReason::WrongClock(_)) {
+            self.by_clock_at = Some(now);
+        }
+    }
 }
 
 /// Hands the role over when this primary can't work.
@@ -64,7 +97,7 @@ impl HandoverTrigger {
         let mut tick = interval(PACE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = Watchdog::default();
-        let mut tried: Option<Instant> = None;
+        let mut last = LastHandover::default();
         loop {
             tick.tick().await;
             let now = Instant::now();
@@ -76,10 +109,10 @@ impl HandoverTrigger {
                     return self.state.fail(DISK_HUNG);
                 }
             }
-            let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < RETRY_AFTER);
-            let Some(why) = self.find_reason(hangs_for).filter(|_| !lately) else { continue };
-            let Some(successor) = self.handover.choose(now) else { continue };
-            tried = Some(now);
+            let why = self.find_reason(hangs_for).filter(|why| !last.is_recent(*why, now));
+            let Some(why) = why else { continue };
+            let Some(successor) = self.choose(why, now) else { continue };
+            last.record(why, now);
             self.record_reason(successor, why);
             match self.handover.begin(successor).await {
                 Ok(pending) => {
@@ -97,7 +130,19 @@ impl HandoverTrigger {
         if self.journal.is_disk_full() {
             return Some(HandoverReason::DiskFull);
         }
-        self.empty_copies.admit().first().copied().map(HandoverReason::LostDisk)
+        if let Some(node) = self.empty_copies.admit().first().copied() {
+            return Some(HandoverReason::LostDisk(node));
+        }
+        let clocks = &self.handover.clocks;
+        clocks.wrong_by(*self.handover.raft.node_id()).map(HandoverReason::WrongClock)
+    }
+
+    /// The best follower that is better off.
+    fn choose(&self, why: HandoverReason, now: Instant) -> Option<Successor> {
+        match why {
+            HandoverReason::WrongClock(_) => self.handover.choose_by_clock(now),
+            _ => self.handover.choose(now),
+        }
     }
 
     fn record_reason(&self, successor: Successor, why: HandoverReason) {
@@ -119,5 +164,26 @@ async fn silence_unless_taken_over(pending: PendingHandover, gate: Arc<MuteGate>
             "the primary role wasn't taken over: falling silent, so that the others elect"
         );
         gate.fall_silent(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_is_a_reason_once_a_minute_and_a_disk_once_in_ten_seconds() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (clock, disk) = (HandoverReason::WrongClock(-7_200_000_000), HandoverReason::DiskFull);
+        assert_eq!(clock.to_string(), "this site's clock is 7200.0 s behind a majority's");
+        let mut last = LastHandover::default();
+        assert!(!last.is_recent(clock, at(0)) && !last.is_recent(disk, at(0)));
+        last.record(clock, at(0));
+        assert!(last.is_recent(clock, at(9)) && last.is_recent(disk, at(9)));
+        assert!(last.is_recent(clock, at(59)) && !last.is_recent(disk, at(10)));
+        assert!(!last.is_recent(clock, at(60)));
+        last.record(disk, at(100));
+        assert!(last.is_recent(clock, at(109)) && !last.is_recent(clock, at(110)));
     }
 }

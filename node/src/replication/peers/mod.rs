@@ -4,6 +4,8 @@
 //! It never accepts a vote that isn't the sender's own.
 
 pub mod book;
+pub mod clock_rounds;
+pub mod clocks;
 pub mod lane_client;
 pub mod majority;
 pub mod mute_gate;

@@ -137,7 +137,11 @@ impl Batcher {
                         self.return_waiting();
                     }
                 }
-                _ = tick.tick() => self.expire(Instant::now()),
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.stamps.observe(now);
+                    self.expire(now);
+                }
             }
         }
     }

@@ -12,10 +12,10 @@ use evenkeel_wire::{
     id::{ClusterId, KeyId, OPERATOR_KEY},
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
-        APPEND, APPENDED, Admittance, AppendHead, AppendReply, AppendResult, DIGEST, DIGEST_AGREED,
-        DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest,
-        LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED,
-        VoteReply, VoteRequest, write_append,
+        APPEND, APPENDED, Admittance, AppendHead, AppendReply, AppendResult, CLOCK, ClockReading,
+        DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit,
+        HandoverReply, HandoverRequest, LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote,
+        TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -183,6 +183,7 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
     let joining = VoteReply { joining: Some(0x0102_0304_0506_0708), ..reply };
     let leader = HandoverRequest { from: vote(), to: 1, last };
     let read = ForwardRead { key: [0x55; 32], read: read(Query::Totals) };
+    let clock = ClockReading { clock: 1_790_000_000_000_000 };
     let digest = DigestNotice { position: 42, link: [0x33; 32], digest: [0x66; 32] };
     let mut frames = vec![
         ("append", append),
@@ -196,6 +197,7 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         ("forward_read", frame::encode_whole(FORWARD_READ, &read)),
         ("digest", frame::encode_whole(DIGEST, &digest)),
         ("digest_agreed", frame::encode_whole(DIGEST_AGREED, &digest)),
+        ("clock", frame::encode_whole(CLOCK, &clock)),
     ];
     for (name, lane) in [
         ("lane_control", Lane::Control),

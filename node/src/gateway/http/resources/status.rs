@@ -45,6 +45,8 @@ pub(crate) struct StatusShape {
     /// The open business day.
     #[schema(required = true)]
     business_date: Option<String>,
+    /// How far the ledger's time is ahead of a majority's clocks; 0 if it isn't.
+    ledger_ahead_ms: u64,
     version: String,
     uptime_s: u64,
     /// The node's data is in memory: nothing that it acknowledges survives a power failure.
@@ -75,6 +77,9 @@ struct SiteShape {
     lag: Option<u64>,
     #[schema(required = true)]
     rtt_ms: Option<f64>,
+    /// The site's clock less this node's; `null` while it isn't known.
+    #[schema(required = true)]
+    clock_offset_ms: Option<i64>,
 }
 
 /// The current role of a node.
@@ -92,8 +97,8 @@ enum RoleSchema {
 
 impl From<SiteStatus> for SiteShape {
     fn from(site: SiteStatus) -> Self {
-        let SiteStatus { node, site, role, reachable, lag, rtt_ms } = site;
-        Self { node, site, role, reachable, lag, rtt_ms }
+        let SiteStatus { node, site, role, reachable, lag, rtt_ms, clock_offset_ms } = site;
+        Self { node, site, role, reachable, lag, rtt_ms, clock_offset_ms }
     }
 }
 
@@ -111,6 +116,7 @@ impl From<ClusterStatus> for StatusShape {
             committed: status.committed,
             applied: status.applied,
             business_date: status.business_date,
+            ledger_ahead_ms: status.ledger_ahead_ms,
             version: status.version,
             uptime_s: status.uptime_s,
             volatile: status.volatile,

@@ -34,6 +34,9 @@ pub enum Ineligibility {
     DiskFull,
     #[error("hasn't caught up")]
     Behind,
+    /// It would hand the role over again at once.
+    #[error("has a clock that differs from a majority's")]
+    WrongClock,
 }
 
 impl Candidate {
@@ -89,7 +92,6 @@ mod tests {
         let Row(node, matched, age, flag) = *row;
         let report = age.map(|age| PeerReport {
             at: start + Duration::from_millis(NOW_MS - age),
-            clock_offset: 0,
             disk_full: matches!(flag, Full | FullAndEmpty),
             joining: matches!(flag, Empty | FullAndEmpty),
         });

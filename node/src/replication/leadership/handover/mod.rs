@@ -24,7 +24,11 @@ use tokio::{
 use self::candidates::Candidate;
 pub use self::candidates::Ineligibility;
 use crate::{
-    replication::{Raft, peers::book::PeerBook, progress},
+    replication::{
+        Raft,
+        peers::{book::PeerBook, clocks::PeerClocks},
+        progress,
+    },
     road::Lead,
     state::{AppliedState, LogPosition},
 };
@@ -49,6 +53,7 @@ pub struct Handover {
     pub journal: Journal,
     pub state: Arc<AppliedState>,
     pub book: Arc<PeerBook>,
+    pub clocks: Arc<PeerClocks>,
     pub lead: watch::Receiver<Lead>,
 }
 
@@ -101,10 +106,20 @@ impl Handover {
     /// and can be elected, the one with the newest durable position. `None`: there is none, or this
     /// node doesn't lead.
     pub fn choose(&self, now: Instant) -> Option<Successor> {
+        self.choose_from(now, |_| true)
+    }
+
+    /// The best follower of those whose clocks agree with a majority's.
+    pub fn choose_by_clock(&self, now: Instant) -> Option<Successor> {
+        self.choose_from(now, |node| self.clocks.is_correct(node, now))
+    }
+
+    fn choose_from(&self, now: Instant, fits: impl Fn(NodeId) -> bool) -> Option<Successor> {
         let term = progress::led_term(&self.raft)?;
         let followers = progress::read_status(&self.raft).followers;
         let candidates: Vec<_> = followers
             .into_iter()
+            .filter(|follower| fits(follower.node))
             .map(|follower| self.candidate(follower.node, follower.matched))
             .collect();
         let node = candidates::choose(&candidates, now)?;
@@ -124,6 +139,9 @@ impl Handover {
         }
         if to == *self.raft.node_id() {
             return Err(HandoverRefusal::AlreadyPrimary);
+        }
+        if self.clocks.wrong_by(to).is_some() {
+            return Err(HandoverRefusal::Ineligible(Ineligibility::WrongClock));
         }
         self.wait_until_eligible(to).await.map_err(HandoverRefusal::Ineligible)?;
         Ok(Successor { node: to, term: seen.term })

@@ -164,6 +164,10 @@ where
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
         let peer = self.client.lane.to();
         self.client.parts.book.record_answer(peer, &reply);
+        if self.client.lane.lane() == Lane::Control {
+            // A heartbeat's answer waits for no disk, so its round trip is short.
+            self.client.parts.clocks.record(peer, reply.clock, sent.at, Instant::now());
+        }
         Ok(match reply.result {
             AppendResult::Durable(id) => {
                 let id = id.map(log_id_from_wire);

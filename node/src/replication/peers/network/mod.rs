@@ -23,7 +23,8 @@ use openraft::{
 };
 
 use super::{
-    book::PeerBook, lane_client::LaneClient, mute_gate::MuteGate, transport::PeerTransport,
+    book::PeerBook, clocks::PeerClocks, lane_client::LaneClient, mute_gate::MuteGate,
+    transport::PeerTransport,
 };
 use crate::replication::{
     empty_copy::{EmptyCopies, Poll},
@@ -43,6 +44,7 @@ pub struct NetworkParts {
     pub reads: JournalReads,
     pub gate: Arc<MuteGate>,
     pub book: Arc<PeerBook>,
+    pub clocks: Arc<PeerClocks>,
     pub empty_copies: Arc<EmptyCopies>,
     /// How long an append may stay unanswered.
     pub append_reply: Duration,
