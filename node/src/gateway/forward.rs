@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::outbox::{Outbox, write_reply};
 use crate::{
     admission::{self, Keyring},
-    limits::FORWARDS_MAX,
+    limits::{FORWARD_WRITE_BYTES_MAX, FORWARD_WRITE_PATIENCE, FORWARDS_MAX},
     metrics::DoorMetrics,
     replication::peers::transport::LaneEnds,
     road::{Caller, Lead, NODES_HASH, Reply, ReplySink, Request, Road, Ticket},
@@ -25,9 +25,6 @@ use crate::{
 
 /// The most targets of commands that are looked up in place.
 const LOOKED_UP_AT_ONCE_MAX: u32 = 16;
-
-/// How long a peer may stop reading its replies.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The parts that every forward lane needs.
 pub struct ForwardDoor {
@@ -54,9 +51,11 @@ impl ForwardDoor {
                     under_way -= replies.len();
                     for (number, reply) in replies {
                         write_reply(number, reply, &mut frames);
+                        if frames.len() >= FORWARD_WRITE_BYTES_MAX {
+                            send_replies(&mut ends, &mut frames).await?;
+                        }
                     }
-                    let sent = ends.out.send(std::mem::take(&mut frames).into());
-                    timeout(WRITE_PATIENCE, sent).await.map_err(io::Error::from)??;
+                    send_replies(&mut ends, &mut frames).await?;
                 }
                 received = ends.inbound.receive(), if under_way < FORWARDS_MAX => {
                     let Some(frame) = received? else { return Ok(()) };
@@ -143,6 +142,15 @@ impl ForwardDoor {
             Request::Read(query) => admission::check_query(caller, query),
         }
     }
+}
+
+/// Sends what is there. A slow line may take its time.
+async fn send_replies(ends: &mut LaneEnds, frames: &mut Vec<u8>) -> io::Result<()> {
+    if frames.is_empty() {
+        return Ok(());
+    }
+    let sent = ends.out.send(std::mem::take(frames).into());
+    timeout(FORWARD_WRITE_PATIENCE, sent).await.map_err(io::Error::from)?
 }
 
 /// Whether the check of a ticket may read files: a merchant's many commands need their targets'

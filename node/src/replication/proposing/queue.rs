@@ -1,12 +1,10 @@
 //! The queue in front of the journal: requests that wait for an entry, bounded in number, commands
-//! and bytes.
+//! and bytes, in total and for each key.
 //!
-//! It never reorders them, and never splits a request over two entries.
+//! Keys take turns. It never reorders the requests of a key, and never splits a request over two
+//! entries.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use evenkeel_wire::{
     command::{Command, Commands},
@@ -15,8 +13,11 @@ use evenkeel_wire::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    limits::{ENTRY_BYTES_TARGET, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX, QUEUED_REQUESTS_MAX},
-    road::{Request, RoadExit, Ticket},
+    limits::ENTRY_BYTES_TARGET,
+    road::{
+        Request, RoadExit, Ticket,
+        fair_queue::{FairQueue, QueueLoad},
+    },
 };
 
 /// The queue in front of the journal.
@@ -28,34 +29,25 @@ pub struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    tickets: VecDeque<Ticket>,
-    commands: usize,
-    bytes: usize,
+    tickets: FairQueue,
+    load: QueueLoad,
 }
 
-/// How many commands and bytes a request has.
-pub(crate) fn request_size(ticket: &Ticket) -> (usize, usize) {
-    match &ticket.request {
-        Request::Submit { count, commands, .. } => {
-            (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
-        }
-        Request::Read(_) => (0, 0),
+impl Waiting {
+    fn pop(&mut self) -> Option<Ticket> {
+        let ticket = self.tickets.pop()?;
+        self.load.remove(&ticket);
+        Some(ticket)
     }
 }
 
 impl RoadExit for Queue {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        let (commands, bytes) = request_size(&ticket);
         let mut waiting = self.waiting();
-        let full = waiting.tickets.len() >= QUEUED_REQUESTS_MAX
-            || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
-            || waiting.bytes.saturating_add(bytes) > QUEUED_BYTES_MAX;
-        if full {
+        if !waiting.load.try_add(&ticket) {
             return Err(Box::new(ticket));
         }
-        waiting.commands += commands;
-        waiting.bytes += bytes;
-        waiting.tickets.push_back(ticket);
+        waiting.tickets.push(ticket);
         drop(waiting);
         self.wake.notify_one();
         Ok(())
@@ -69,7 +61,7 @@ impl Queue {
 
     /// How many commands wait.
     pub fn depth(&self) -> usize {
-        self.waiting().commands
+        self.waiting().load.total().commands
     }
 
     /// Returns when a ticket has been queued.
@@ -103,10 +95,7 @@ impl Queue {
             let first = entry.command_count();
             entry.push(ticket.caller.key, *atomic, *count, commands);
             bytes_taken += commands.len();
-            let ticket = waiting.tickets.pop_front().expect("it's in front");
-            let (commands, bytes) = request_size(&ticket);
-            waiting.commands -= commands;
-            waiting.bytes -= bytes;
+            let ticket = waiting.pop().expect("it's in front");
             requests.push(InFlightRequest { ticket: Some(ticket), first });
             if alone {
                 break;
@@ -116,25 +105,15 @@ impl Queue {
     }
 
     /// Takes all waiting tickets.
-    pub(crate) fn take_all(&self) -> VecDeque<Ticket> {
-        std::mem::take(&mut *self.waiting()).tickets
+    pub(crate) fn take_all(&self) -> Vec<Ticket> {
+        std::mem::take(&mut *self.waiting()).tickets.take_all()
     }
 
     /// Takes the tickets whose deadlines have passed.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Ticket> {
         let mut waiting = self.waiting();
-        if waiting.tickets.iter().all(|ticket| ticket.deadline > now) {
-            return Vec::new();
-        }
-        let all = std::mem::take(&mut *waiting);
-        let (expired, rest): (Vec<_>, Vec<_>) =
-            all.tickets.into_iter().partition(|ticket| ticket.deadline <= now);
-        for ticket in rest {
-            let (commands, bytes) = request_size(&ticket);
-            waiting.commands += commands;
-            waiting.bytes += bytes;
-            waiting.tickets.push_back(ticket);
-        }
+        let expired = waiting.tickets.expire(now);
+        expired.iter().for_each(|ticket| waiting.load.remove(ticket));
         expired
     }
 }
@@ -172,7 +151,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::road::{Caller, Reply, ReplySink};
+    use crate::{
+        limits::QUEUED_BYTES_MAX,
+        road::{Caller, Reply, ReplySink},
+    };
 
     struct Nobody;
 
@@ -217,12 +199,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_nodes_own_request_is_alone_in_its_entry_and_keeps_its_turn() {
+    async fn a_nodes_own_request_is_alone_in_its_entry_and_waits_for_one_turn_of_a_client() {
         let (node, client) = ((Caller::NODE, 10), (CLIENT, 10));
         let queue = filled(&[client, client, node, node, client]);
-        let (nodes, clients) = (vec![NODES], vec![OPERATOR_KEY]);
-        let both = vec![OPERATOR_KEY, OPERATOR_KEY];
-        assert_eq!(entries(&queue), [both, nodes.clone(), nodes, clients]);
+        assert_eq!(entries(&queue), [vec![OPERATOR_KEY; 3], vec![NODES], vec![NODES]]);
         assert!(queue.is_empty());
         assert_eq!(queue.depth(), 0);
     }
@@ -255,14 +235,30 @@ mod tests {
     async fn a_full_queue_gives_requests_back_and_expired_ones_make_room() {
         let queue = Queue::default();
         let large = QUEUED_BYTES_MAX / 4;
-        for _ in 0..4 {
+        for _ in 0..3 {
             assert!(queue.offer(ticket(CLIENT, large)).is_ok());
         }
-        assert!(queue.offer(ticket(CLIENT, 1)).is_err());
+        assert!(queue.offer(ticket(CLIENT, 1)).is_err(), "the rest is for other keys");
+        let other = Caller { key: KeyId(7), ..CLIENT };
+        assert!(queue.offer(ticket(other, large / 2)).is_ok());
+        assert!(queue.offer(ticket(Caller::NODE, large / 2)).is_ok());
+        assert!(queue.offer(ticket(Caller::NODE, 1)).is_err(), "it's full");
         assert!(queue.expire(Instant::now()).is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(queue.expire(Instant::now()).len(), 4);
+        assert_eq!(queue.expire(Instant::now()).len(), 5);
         assert!(queue.offer(ticket(CLIENT, large)).is_ok());
         assert_eq!(queue.take_all().len(), 1);
+        assert!(queue.is_empty());
+        assert_eq!(queue.depth(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_with_a_backlog_leaves_others_a_part_of_every_entry() {
+        let queue = Queue::default();
+        for _ in 0..40 {
+            assert!(queue.offer(ticket(CLIENT, ENTRY_BYTES_TARGET / 4)).is_ok());
+        }
+        assert!(queue.offer(ticket(Caller { key: KeyId(7), ..CLIENT }, 100)).is_ok());
+        assert!(entries(&queue)[0].contains(&KeyId(7)));
     }
 }
