@@ -117,7 +117,7 @@ pub const HTTP_DRAIN_PAUSE: Duration = Duration::from_millis(300);
 pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
 /// Commands of a batch that are read or described before other requests get a turn.
 pub const ITEMS_AT_A_TIME: usize = 128;
-/// Keys with a request rate of their own.
+/// Keys with rates of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
 
 /// Event streams at a time.

@@ -22,7 +22,10 @@ use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission::{self, Keyring},
+    admission::{
+        self, Keyring,
+        quota::{KeyQuota, Quota},
+    },
     limits::HELLO_PATIENCE,
     metrics::DoorMetrics,
     road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
@@ -35,6 +38,7 @@ pub struct ClientDoor {
     pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
+    pub quota: Arc<Quota>,
     pub cluster: ClusterId,
     pub node: NodeId,
     pub site: Text<NAME_BYTES_MAX>,
@@ -138,6 +142,7 @@ impl ClientDoor {
         sender: &mut FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
+        let caller = (caller, self.quota.of(&caller));
         let outbox = Outbox::new(self.metrics.clone());
         let mut under_way = 0;
         let mut open = true;
@@ -159,11 +164,11 @@ impl ClientDoor {
                         open = false;
                         continue;
                     };
-                    self.route_request(caller, frame, &outbox)?;
+                    self.route_request(&caller, frame, &outbox)?;
                     under_way += 1;
                     while under_way < REQUESTS_OUTSTANDING_MAX {
                         let Some(frame) = receiver.try_receive()? else { break };
-                        self.route_request(caller, frame, &outbox)?;
+                        self.route_request(&caller, frame, &outbox)?;
                         under_way += 1;
                     }
                 }
@@ -175,22 +180,24 @@ impl ClientDoor {
     /// Routes a request; every request gets exactly one reply.
     fn route_request(
         self: &Arc<Self>,
-        caller: Caller,
+        (caller, quota): &(Caller, Option<Arc<KeyQuota>>),
         frame: Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {
+                let bytes = frame.body.len();
                 let submit = Submit::read(frame.body).map_err(invalid)?;
                 let (number, deadline_ms) = (outbox.begin(submit.number), submit.deadline_ms);
                 let checked = self
                     .check_open()
-                    .and_then(|()| self.keyring.recheck(&caller))
+                    .and_then(|()| self.keyring.recheck(caller))
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
+                    .and_then(|()| count_submit(quota.as_deref(), submit.count, bytes))
                     .and_then(|()| {
                         let Submit { count, commands, .. } = &submit;
-                        admission::check_commands(&caller, &*self.state, *count, commands)
+                        admission::check_commands(caller, &*self.state, *count, commands)
                     });
                 if let Err(refusal) = checked {
                     outbox.deliver(number, Reply::Refused(refusal));
@@ -198,11 +205,11 @@ impl ClientDoor {
                 }
                 let Submit { count, atomic, commands, .. } = submit;
                 let request = Request::Submit { count, atomic, commands };
-                self.road.route(ticket(caller, request, deadline_ms, outbox, number));
+                self.road.route(ticket(*caller, request, deadline_ms, outbox, number));
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;
-                self.route_read(caller, read, outbox);
+                self.route_read(*caller, read, outbox);
             }
             other => {
                 let error = codec::CodecError::Malformed(format!("a frame of type {other}"));
@@ -261,6 +268,13 @@ impl ClientDoor {
         let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         AsOf { position: position.unwrap_or(0), age_ms }
     }
+}
+
+/// Counts a submit, unless the key is exempt.
+fn count_submit(quota: Option<&KeyQuota>, commands: u32, bytes: usize) -> Result<(), Refusal> {
+    let Some(quota) = quota else { return Ok(()) };
+    let commands = usize::try_from(commands).unwrap_or(usize::MAX);
+    Ok(quota.count(commands, bytes, Instant::now())?)
 }
 
 /// Ends a stream that broke the protocol, with the reason. Its earlier requests are still decided:

@@ -106,7 +106,9 @@ impl Doors {
         clock: Arc<dyn Clock>,
     ) -> Result<OpenDoors, RunError> {
         let Self { runtime, clients, admin, http, config, stopping, volatile } = self;
+        let quota = Arc::new(Quota::new(config.rates));
         let client_door = Arc::new(ClientDoor {
+            quota: quota.clone(),
             road: replication.road.clone(),
             state: state.clone(),
             keyring: replication.keyring.clone(),
@@ -125,7 +127,7 @@ impl Doors {
             freshness: replication.freshness.clone(),
             health: operations.clone(),
             metrics: operations.metrics.door(DoorKind::Http).clone(),
-            quota: Quota::new(config.rates),
+            quota,
             stopping: stopping.clone(),
             process: clock.wall_micros(),
         };

@@ -184,7 +184,13 @@ fn asset(name: &str) -> Asset {
 }
 
 /// Operators' requests aren't limited.
-const UNCOUNTED: Rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
+const UNCOUNTED: Rates = Rates {
+    requests_per_second: 1,
+    burst: 1,
+    commands_per_second: 1,
+    bytes_per_second: 1,
+    operator_exempt: true,
+};
 
 /// A site and its open HTTP port.
 pub(crate) struct Site {
@@ -250,7 +256,7 @@ impl Site {
             health: Arc::new(Well),
             metrics: Metrics::new().door(DoorKind::Http).clone(),
             state,
-            quota: Quota::new(rates),
+            quota: Arc::new(Quota::new(rates)),
             stopping,
             process: 0xabc,
         }));

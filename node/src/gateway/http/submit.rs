@@ -35,6 +35,7 @@ impl HttpDoor {
         command: &Command,
         misfit: Option<Problem>,
     ) -> Result<Decision, Problem> {
+        head.count_commands(1)?;
         let commands = codec::encode(command).into();
         admission::check_commands(&head.caller, &*self.state, 1, &commands)
             .map_err(|refusal| Problem::from(refusal).of_one_command())?;
