@@ -80,8 +80,15 @@ pub const CHECKPOINT_ROWS_PER_SECOND: u64 = 40_000;
 /// keeper verifies the rest in the background.
 pub const START_SCRUB_BYTES: u64 = 1 << 30;
 
-/// HTTP connections at a time; one more is answered `overloaded` and closed.
+/// HTTP connections at a time. One more is served for one request: a probe or scrape is answered,
+/// any other one is `overloaded`.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// Connections beyond these at a time; a further one ends an older one.
+pub const HTTP_PROBES_MAX: usize = 64;
+/// Such connections of one address.
+pub const HTTP_PROBES_PER_ADDRESS_MAX: usize = 16;
+/// How long such a connection may take.
+pub const HTTP_PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Largest body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
 /// Memory for all request bodies together.

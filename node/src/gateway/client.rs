@@ -5,7 +5,14 @@
 //! reading while too many requests are in flight, so a client that doesn't read its replies blocks
 //! only itself.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use evenkeel_wire::{
     codec,
@@ -70,13 +77,14 @@ impl ClientDoor {
     /// Serves a client's connection: one stream for its requests, and occasionally a short one that
     /// asks for the current primary.
     async fn serve_connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
+        let welcomed = Arc::new(AtomicBool::new(false));
         let first = timeout(HELLO_PATIENCE, link.accept_lane()).await;
         let mut lane = first.map_err(io::Error::from)??;
         loop {
-            let (door, link_kept) = (self.clone(), link.clone());
+            let (door, link_kept, welcomed) = (self.clone(), link.clone(), welcomed.clone());
             let (sender, receiver) = lane;
             tokio::spawn(async move {
-                if let Err(error) = door.serve_lane(&link_kept, sender, receiver).await {
+                if let Err(error) = door.serve_lane(&link_kept, &welcomed, sender, receiver).await {
                     tracing::debug!(from = %link_kept.remote_address(), %error, "a client's stream ended");
                 }
             });
@@ -87,6 +95,7 @@ impl ClientDoor {
     async fn serve_lane(
         self: &Arc<Self>,
         link: &ClientLink,
+        welcomed: &AtomicBool,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
@@ -94,9 +103,15 @@ impl ClientDoor {
             Ok(caller) => caller,
             Err(refusal) => {
                 self.metrics.count_refusal(refusal.code.name());
-                return send_final_refusal(sender, refusal).await;
+                let told = send_final_refusal(sender, refusal).await;
+                // A stranger keeps no place. A client's requests on another stream go on.
+                if !welcomed.load(Ordering::Relaxed) {
+                    link.close("refused");
+                }
+                return told;
             }
         };
+        welcomed.store(true, Ordering::Relaxed);
         link.widen_window();
         sender.send(&frame::encode_whole(reply::WELCOME, &self.welcome())).await?;
         match self.serve_requests(caller, &mut sender, receiver).await {

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_node::{config::Rates, limits::HTTP_HEAD_PATIENCE, road::Lead};
+use evenkeel_node::{
+    config::Rates, gateway::http::HttpPlaces, limits::HTTP_HEAD_PATIENCE, road::Lead,
+};
 use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -133,6 +135,29 @@ fn a_key_that_sends_too_much_is_told_to_wait() {
     let refused = batch(8_000..8_200).to(&site);
     assert_eq!((refused.status, refused.code()), (429, "rate_limited".to_owned()));
     assert_eq!(top_up(9_000).to(&site).status, 201, "what is left is still the key's");
+}
+
+/// A full port still answers load balancers and Prometheus, whatever else waits at it.
+#[test]
+fn a_full_port_answers_probes_and_refuses_the_rest() {
+    let site = Site::with_places(HttpPlaces { all: 8, per_address: 3 });
+    let held: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(site.address).expect("the site listens")).collect();
+    std::thread::sleep(Duration::from_millis(100));
+    for path in ["/livez", "/readyz", "/primary", "/metrics"] {
+        assert_eq!(Request::get(path).to(&site).status, 200, "{path}");
+    }
+    assert_eq!(Request::get("/replica").to(&site).status, 503, "it's the primary");
+    let refused = Request::get("/v1/totals").to(&site);
+    let told = (refused.status, refused.code());
+    assert_eq!(told, (503, "overloaded".to_owned()), "{}", refused.text);
+    assert!(refused.header("x-request-id").is_some() && refused.header("Retry-After").is_some());
+    drop(held);
+    let served = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Request::get("/v1/totals").to(&site).status == 200
+    });
+    assert!(served, "places come back");
 }
 
 /// Reads one response from a keep-alive connection; its body has a known length.

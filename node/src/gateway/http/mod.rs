@@ -33,7 +33,7 @@ use crate::{
 };
 use answer::problem::{Code, Problem};
 use connection::bodies::BodyMemory;
-pub use connection::server::{HttpServer, ListenError};
+pub use connection::server::{HttpPlaces, HttpServer, ListenError};
 pub use connection::tls::TlsError;
 use request::head::RequestIds;
 
