@@ -14,11 +14,12 @@ pub const READ_BYTES_MAX: usize = 4 << 20;
 /// Commit positions of the primary that a follower remembers while it catches up.
 pub const FRESHNESS_NOTES_MAX: usize = 1_024;
 
-/// Commands that may wait for an entry.
-pub const QUEUED_COMMANDS_MAX: usize = 256 * 1_024;
-/// Bytes of commands that may wait for an entry.
-pub const QUEUED_BYTES_MAX: usize = 64 << 20;
-/// Requests that may wait for an entry.
+/// Commands that may wait for an entry, or at a follower for the primary. A key alone may fill
+/// three quarters of this and of the next two bounds.
+pub const QUEUED_COMMANDS_MAX: usize = 384 * 1_024;
+/// Bytes of commands that may wait for an entry, or at a follower for the primary.
+pub const QUEUED_BYTES_MAX: usize = 96 << 20;
+/// Requests that may wait for an entry, or at a follower for the primary.
 pub const QUEUED_REQUESTS_MAX: usize = 64 * 1_024;
 /// Entries of the primary that may be in flight; the next entry fills while they become durable.
 pub const ENTRIES_IN_FLIGHT_MAX: usize = 4;
@@ -26,7 +27,13 @@ pub const ENTRIES_IN_FLIGHT_MAX: usize = 4;
 pub const ENTRY_BYTES_TARGET: usize = 1 << 20;
 
 /// Requests of a follower that may be in flight to the primary.
-pub const FORWARDS_MAX: usize = 64 * 1_024;
+pub const FORWARDS_MAX: usize = QUEUED_REQUESTS_MAX;
+/// Bytes of requests or replies that one write to a site's lane takes; one request or reply is
+/// written whatever its size.
+pub const FORWARD_WRITE_BYTES_MAX: usize = 1 << 20;
+/// How long one such write may take before the lane counts as broken: until then every request in
+/// it has passed its deadline. A slow line never takes so long, and a dead one is noticed by QUIC.
+pub const FORWARD_WRITE_PATIENCE: Duration = Duration::from_millis(DEADLINE_MS_MAX as u64);
 /// How long a door waits for a primary before it answers `no_primary`.
 pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -110,8 +117,15 @@ pub const CHECKPOINT_ROWS_PER_SECOND: u64 = 40_000;
 /// keeper verifies the rest in the background.
 pub const START_SCRUB_BYTES: u64 = 1 << 30;
 
-/// HTTP connections at a time; one more is answered `overloaded` and closed.
+/// HTTP connections at a time. One more is served for one request: a probe or scrape is answered,
+/// any other one is `overloaded`.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// Connections beyond these at a time; a further one ends an older one.
+pub const HTTP_PROBES_MAX: usize = 64;
+/// Such connections of one address.
+pub const HTTP_PROBES_PER_ADDRESS_MAX: usize = 16;
+/// How long such a connection may take.
+pub const HTTP_PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Largest body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
 /// Memory for all request bodies together.
@@ -147,7 +161,7 @@ pub const HTTP_DRAIN_PAUSE: Duration = Duration::from_millis(300);
 pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
 /// Commands of a batch that are read or described before other requests get a turn.
 pub const ITEMS_AT_A_TIME: usize = 128;
-/// Keys with a request rate of their own.
+/// Keys with rates of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
 
 /// Event streams at a time.

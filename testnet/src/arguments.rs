@@ -56,7 +56,7 @@ enum Verb {
     Cut(CutArguments),
     /// Restore a site's peer traffic
     Heal(CutArguments),
-    /// Set delay, loss and jitter of all links
+    /// Set delay, loss, jitter and rate of all links
     Link(LinkFlags),
     /// Demonstrate the loss of a site, with measured RTO and RPO
     Demo {
@@ -116,14 +116,17 @@ struct CutArguments {
 #[derive(Debug, Args)]
 struct LinkFlags {
     /// Round trip added between every two sites, milliseconds
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
-    rtt: u64,
+    #[arg(long, value_name = "MS", required_unless_present = "rate", value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
+    rtt: Option<u64>,
     /// Share of datagrams that are lost, up to four decimals
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parts_per_million)]
     loss: u32,
     /// Delay added one way, uniformly distributed from 0 to this, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=rules::LINK_MS_MAX))]
     jitter: u64,
+    /// Bytes a second from each site to each other one; without it any number
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(rules::LINK_RATE_MIN..))]
+    rate: Option<u64>,
 }
 
 /// Parses a percentage with up to four decimals into parts per million.
@@ -160,8 +163,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Resume(at) => signal(&testnet, &at.site, Signal::CONT),
         Verb::Cut(flags) => order(&testnet, |node, cut| Order::Cut { node, cut }, &flags),
         Verb::Heal(flags) => order(&testnet, |node, cut| Order::Heal { node, cut }, &flags),
-        Verb::Link(LinkFlags { rtt, loss, jitter }) => {
-            let link = LinkConditions { rtt_ms: rtt, jitter_ms: jitter, loss_ppm: loss };
+        Verb::Link(LinkFlags { rtt, loss, jitter, rate }) => {
+            let rtt_ms = rtt.unwrap_or(0);
+            let link = LinkConditions { rtt_ms, jitter_ms: jitter, loss_ppm: loss, rate };
             testnet.relay_control()?.order(Order::Link(link))?;
             Ok(())
         }

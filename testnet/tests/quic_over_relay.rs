@@ -124,7 +124,7 @@ async fn a_cut_site_loses_its_links_and_gets_new_ones_when_it_is_healed() {
 #[tokio::test]
 async fn a_link_measures_the_round_trip_that_the_relay_adds() {
     let world = World::new();
-    world.order(Order::Link(LinkConditions { rtt_ms: 30, jitter_ms: 0, loss_ppm: 0 }));
+    world.order(Order::Link(LinkConditions { rtt_ms: 30, jitter_ms: 0, loss_ppm: 0, rate: None }));
     let (dialled, _accepted) = world.link().await;
     sleep(Duration::from_millis(200)).await;
     let rtt = dialled.round_trip_time();
@@ -134,7 +134,12 @@ async fn a_link_measures_the_round_trip_that_the_relay_adds() {
 #[tokio::test]
 async fn everything_arrives_over_a_link_that_loses_and_shakes() {
     let world = World::new();
-    world.order(Order::Link(LinkConditions { rtt_ms: 4, jitter_ms: 3, loss_ppm: 20_000 }));
+    world.order(Order::Link(LinkConditions {
+        rtt_ms: 4,
+        jitter_ms: 3,
+        loss_ppm: 20_000,
+        rate: None,
+    }));
     assert_eq!(carry(&world, 20, 50_000).await.0, 20);
 }
 

@@ -64,7 +64,9 @@ impl World {
     }
 
     fn link(&self, rtt_ms: u64, jitter_ms: u64, loss_ppm: u32) {
-        self.control.order(Order::Link(LinkConditions { rtt_ms, jitter_ms, loss_ppm })).unwrap();
+        self.control
+            .order(Order::Link(LinkConditions { rtt_ms, jitter_ms, loss_ppm, rate: None }))
+            .unwrap();
     }
 
     /// Sends from A; the address that B must reply to, if it arrived.
@@ -219,7 +221,7 @@ fn a_dead_site_is_silent_no_refusal_comes_back() {
 #[test]
 fn a_link_beyond_its_bounds_is_refused() {
     let world = world();
-    let link = LinkConditions { rtt_ms: 60_001, jitter_ms: 0, loss_ppm: 0 };
+    let link = LinkConditions { rtt_ms: 60_001, jitter_ms: 0, loss_ppm: 0, rate: None };
     let error = world.control.order(Order::Link(link)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }

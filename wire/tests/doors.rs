@@ -47,8 +47,11 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_flood_from_one_address_is_bounded_and_places_come_back() {
     let authority = Authority::new();
-    let settings =
-        ClientSettings { connections_max: 8, handshakes_max: 8, ..ClientSettings::default() };
+    let settings = ClientSettings {
+        connections_max: 8,
+        connections_per_address: 6,
+        ..ClientSettings::default()
+    };
     let (port, address) = port(&authority, settings);
     let mut inside = Vec::new();
     let mut refused = 0;
@@ -63,7 +66,7 @@ async fn a_flood_from_one_address_is_bounded_and_places_come_back() {
             }
         }
     }
-    assert_eq!((inside.len(), refused, port.connection_count()), (6, 14, 6), "three quarters of 8");
+    assert_eq!((inside.len(), refused, port.connection_count()), (6, 14, 6), "of one address");
     assert_eq!(port.refused_count(), 14);
     inside.truncate(2);
     until("places", || port.connection_count() == 2).await;
@@ -84,6 +87,30 @@ async fn a_handshake_that_stops_halfway_is_given_up() {
     attempt.abort();
     stop();
     assert!(soon("connect", connect(address)).await.is_ok(), "others get in");
+}
+
+/// Handshakes that stall don't lock others out: they end for newer ones long before their time.
+#[tokio::test]
+async fn stalled_handshakes_end_for_new_ones() {
+    let authority = Authority::new();
+    let settings = ClientSettings {
+        handshakes_max: 4,
+        handshake: Duration::from_secs(60),
+        ..ClientSettings::default()
+    };
+    let (port, address) = port(&authority, settings);
+    let mut stalled = Vec::new();
+    for _ in 0..6 {
+        let (relay, stop) = relay_that_loses_all_but(2, address);
+        stalled.push((tokio::spawn(connect(relay)), stop));
+    }
+    // Three of one address stall at a time.
+    until("they stall", || (port.connection_count(), port.refused_count()) == (3, 3)).await;
+    assert!(soon("connect", connect(address)).await.is_ok());
+    for (attempt, stop) in stalled {
+        attempt.abort();
+        stop();
+    }
 }
 
 /// Forwards this many datagrams to the port (the first proves nothing, the second the address), and

@@ -13,6 +13,7 @@ use std::{
 use evenkeel_wire::client::{
     Attempt, ClientError, ClientOptions, RetryingCall, Route, SiteAddress, SiteTransport,
 };
+use evenkeel_wire::reply::{Refusal, RefusalCode};
 use tokio::time::Instant;
 
 const SILENCE: Duration = Duration::from_millis(50);
@@ -27,6 +28,7 @@ enum Behaviour {
     Unreachable,
     OverloadedOnce(Duration),
     NoPrimary,
+    RateLimitedOnce,
 }
 
 struct FakeTransport {
@@ -67,8 +69,13 @@ impl SiteTransport for FakeTransport {
             Behaviour::OverloadedOnce(wait) if first => {
                 Attempt::Overloaded { why: "later".into(), wait }
             }
+            Behaviour::RateLimitedOnce if first => {
+                Attempt::from_refusal(Refusal::new(RefusalCode::RateLimited, "too many commands"))
+            }
             Behaviour::NoPrimary => Attempt::NoPrimary("none here".into()),
-            Behaviour::Answers | Behaviour::OverloadedOnce(_) => Attempt::Answered(site),
+            Behaviour::Answers | Behaviour::OverloadedOnce(_) | Behaviour::RateLimitedOnce => {
+                Attempt::Answered(site)
+            }
         }
     }
 
@@ -152,6 +159,14 @@ async fn an_overloaded_site_is_asked_again_after_the_time_that_it_names() {
     let asked = world.transport.asked.lock().unwrap();
     assert_eq!(asked.len(), 2);
     assert!(asked[1].1 - asked[0].1 >= wait);
+}
+
+#[tokio::test]
+async fn a_key_over_its_rate_waits_and_asks_again() {
+    let world = World::new(&[Behaviour::RateLimitedOnce]);
+    assert_eq!(world.call(true).await, Ok(0));
+    let asked = world.transport.asked.lock().unwrap();
+    assert!(asked.len() == 2 && asked[1].1 - asked[0].1 >= Duration::from_millis(100));
 }
 
 #[tokio::test]

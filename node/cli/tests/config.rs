@@ -55,6 +55,12 @@ fn the_environment_goes_over_the_file_and_flags_over_both() {
     let rates =
         load(&[("EVENKEEL_LIMITS_OPERATOR_EXEMPT", "true")], &[("limits.burst", "7")]).rates;
     assert_eq!((rates.requests_per_second, rates.burst, rates.operator_exempt), (5_000, 7, true));
+    assert_eq!((rates.commands_per_second, rates.bytes_per_second), (200_000, 64 << 20));
+    assert_eq!(load(&[], &[]).connections_per_address, None);
+    let limits = [("limits.bytes_per_second", "0"), ("limits.connections_per_address", "0")];
+    let config = load(&[("EVENKEEL_LIMITS_COMMANDS_PER_SECOND", "7")], &limits);
+    assert_eq!((config.rates.commands_per_second, config.rates.bytes_per_second), (7, 0));
+    assert_eq!(config.connections_per_address, Some(0));
     // Variables that an orchestrator sets for a service of this name aren't settings.
     load(&[("EVENKEEL_SERVICE_HOST", "10.0.0.1"), ("EVENKEEL_PORT", "tcp://10.0.0.1")], &[]);
 }
@@ -98,6 +104,17 @@ fn an_error_names_the_key_and_the_line() {
         ("[http]\n", "[http]\nplain = \"yes\"\n", "http.plain: expected true or false"),
         ("burst = 10000", "burst = 0", "limits.burst: 0 is not within 1 and 4294967295"),
         ("operator_exempt = false", "operator_exempt = 0", "limits.operator_exempt: expected true"),
+        (
+            "bytes_per_second = 67108864",
+            "bytes_per_second = -1",
+            "limits.bytes_per_second: \"-1\" isn't a whole number from 0 up",
+        ),
+        (
+            "burst = 10000\n",
+            "burst = 10000\nconnections_per_address = 4294967296\n",
+            "limits.connections_per_address: 4294967296 is not within 0 and 4294967295",
+        ),
+        ("burst = 10000\n", "burst = 10000\ncommands = 1\n", "unknown key limits.commands"),
         ("[tls]\nca = \"tls/ca.pem\"\n", "[tls]\n", "tls.ca: is missing"),
     ];
     let files = Files::new();

@@ -94,8 +94,11 @@ pub struct Config {
     pub tls: TlsFiles,
     /// `http.cert` and `http.key`: TLS for the HTTP port; without them the port is plain.
     pub http_tls: Option<HttpTls>,
-    /// `[limits]`: how many requests a key may send over HTTP.
+    /// `[limits]`: how much a key may send.
     pub rates: Rates,
+    /// `limits.connections_per_address`: connections of one address at a client port. `None`: half
+    /// of its places; 0: any number.
+    pub connections_per_address: Option<u32>,
     /// `admin.socket`: the path of the admin socket.
     pub socket: PathBuf,
     /// `[log]`: the format and filter of the log.
@@ -146,15 +149,32 @@ pub struct LogConfig {
     pub filter: String,
 }
 
-/// The request rate of one key.
+/// The rates of one key at one site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// `limits.requests_per_second`: requests per second in the long run.
+    /// `limits.requests_per_second`: requests over HTTP per second in the long run.
     pub requests_per_second: u32,
-    /// `limits.burst`: requests at once.
+    /// `limits.burst`: requests over HTTP at once.
     pub burst: u32,
+    /// `limits.commands_per_second`: commands per second over both doors, those of one second or
+    /// of one largest batch at once; 0: any number.
+    pub commands_per_second: u64,
+    /// `limits.bytes_per_second`: bytes of requests per second, in the same way.
+    pub bytes_per_second: u64,
     /// `limits.operator_exempt`: operators' keys have no rate limit.
     pub operator_exempt: bool,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 5_000,
+            burst: 10_000,
+            commands_per_second: 200_000,
+            bytes_per_second: 64 << 20,
+            operator_exempt: false,
+        }
+    }
 }
 
 /// The reader of the log.
@@ -209,6 +229,11 @@ impl Config {
             },
             http_tls: http_tls(&settings, folder)?,
             rates: rates(&settings)?,
+            connections_per_address: settings.get_or(
+                "limits.connections_per_address",
+                None,
+                |value| values::number_of_32_bits(value).map(Some),
+            )?,
             socket: settings.get_or(
                 "admin.socket",
                 folder.join("admin.sock"),
@@ -310,14 +335,30 @@ fn http_tls(settings: &Settings, folder: &Path) -> Result<Option<HttpTls>, Confi
 }
 
 fn rates(settings: &Settings) -> Result<Rates, ConfigError> {
+    let usual = Rates::default();
+    let key = |name| format!("limits.{name}");
     Ok(Rates {
         requests_per_second: settings.get_or(
-            "limits.requests_per_second",
-            5_000,
+            &key("requests_per_second"),
+            usual.requests_per_second,
             values::at_least_one,
         )?,
-        burst: settings.get_or("limits.burst", 10_000, values::at_least_one)?,
-        operator_exempt: settings.get_or("limits.operator_exempt", false, values::boolean)?,
+        burst: settings.get_or(&key("burst"), usual.burst, values::at_least_one)?,
+        commands_per_second: settings.get_or(
+            &key("commands_per_second"),
+            usual.commands_per_second,
+            values::number,
+        )?,
+        bytes_per_second: settings.get_or(
+            &key("bytes_per_second"),
+            usual.bytes_per_second,
+            values::number,
+        )?,
+        operator_exempt: settings.get_or(
+            &key("operator_exempt"),
+            usual.operator_exempt,
+            values::boolean,
+        )?,
     })
 }
 

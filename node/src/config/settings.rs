@@ -21,7 +21,17 @@ const KEYS: &[(&str, &[&str])] = &[
     ("listen", &["peer", "client", "http"]),
     ("tls", &["ca", "cert", "key"]),
     ("http", &["cert", "key", "plain"]),
-    ("limits", &["requests_per_second", "burst", "operator_exempt"]),
+    (
+        "limits",
+        &[
+            "requests_per_second",
+            "burst",
+            "commands_per_second",
+            "bytes_per_second",
+            "operator_exempt",
+            "connections_per_address",
+        ],
+    ),
     ("admin", &["socket"]),
     ("log", &["format", "filter"]),
     (

@@ -45,6 +45,11 @@ pub(crate) fn boolean(value: &SettingValue) -> Result<bool, String> {
     }
 }
 
+pub(crate) fn number_of_32_bits(value: &SettingValue) -> Result<u32, String> {
+    let number = number(value)?;
+    u32::try_from(number).map_err(|_| format!("{number} is not within 0 and {}", u32::MAX))
+}
+
 pub(crate) fn at_least_one(value: &SettingValue) -> Result<u32, String> {
     let number = number(value)?;
     u32::try_from(number)

@@ -5,7 +5,14 @@
 //! reading while too many requests are in flight, so a client that doesn't read its replies blocks
 //! only itself.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use evenkeel_wire::{
     codec,
@@ -22,7 +29,11 @@ use tokio::time::{Instant, timeout};
 
 use super::outbox::{Outbox, write_reply};
 use crate::{
-    admission::{self, Keyring, targets},
+    admission::{
+        self, Keyring,
+        quota::{KeyQuota, Quota},
+        targets,
+    },
     limits::HELLO_PATIENCE,
     metrics::DoorMetrics,
     road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
@@ -35,6 +46,7 @@ pub struct ClientDoor {
     pub state: Arc<AppliedState>,
     pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
+    pub quota: Arc<Quota>,
     pub cluster: ClusterId,
     pub node: NodeId,
     pub site: Text<NAME_BYTES_MAX>,
@@ -66,13 +78,14 @@ impl ClientDoor {
     /// Serves a client's connection: one stream for its requests, and occasionally a short one that
     /// asks for the current primary.
     async fn serve_connection(self: Arc<Self>, link: ClientLink) -> io::Result<()> {
+        let welcomed = Arc::new(AtomicBool::new(false));
         let first = timeout(HELLO_PATIENCE, link.accept_lane()).await;
         let mut lane = first.map_err(io::Error::from)??;
         loop {
-            let (door, link_kept) = (self.clone(), link.clone());
+            let (door, link_kept, welcomed) = (self.clone(), link.clone(), welcomed.clone());
             let (sender, receiver) = lane;
             tokio::spawn(async move {
-                if let Err(error) = door.serve_lane(&link_kept, sender, receiver).await {
+                if let Err(error) = door.serve_lane(&link_kept, &welcomed, sender, receiver).await {
                     tracing::debug!(from = %link_kept.remote_address(), %error, "a client's stream ended");
                 }
             });
@@ -83,6 +96,7 @@ impl ClientDoor {
     async fn serve_lane(
         self: &Arc<Self>,
         link: &ClientLink,
+        welcomed: &AtomicBool,
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
@@ -90,9 +104,15 @@ impl ClientDoor {
             Ok(caller) => caller,
             Err(refusal) => {
                 self.metrics.count_refusal(refusal.code.name());
-                return send_final_refusal(sender, refusal).await;
+                let told = send_final_refusal(sender, refusal).await;
+                // A stranger keeps no place. A client's requests on another stream go on.
+                if !welcomed.load(Ordering::Relaxed) {
+                    link.close("refused");
+                }
+                return told;
             }
         };
+        welcomed.store(true, Ordering::Relaxed);
         link.widen_window();
         sender.send(&frame::encode_whole(reply::WELCOME, &self.welcome())).await?;
         match self.serve_requests(caller, &mut sender, receiver).await {
@@ -138,6 +158,7 @@ impl ClientDoor {
         sender: &mut FrameSender,
         mut receiver: FrameReceiver,
     ) -> io::Result<()> {
+        let caller = (caller, self.quota.of(&caller));
         let outbox = Outbox::new(self.metrics.clone());
         let mut under_way = 0;
         let mut open = true;
@@ -159,11 +180,11 @@ impl ClientDoor {
                         open = false;
                         continue;
                     };
-                    self.route_request(caller, frame, &outbox)?;
+                    self.route_request(&caller, frame, &outbox)?;
                     under_way += 1;
                     while under_way < REQUESTS_OUTSTANDING_MAX {
                         let Some(frame) = receiver.try_receive()? else { break };
-                        self.route_request(caller, frame, &outbox)?;
+                        self.route_request(&caller, frame, &outbox)?;
                         under_way += 1;
                     }
                 }
@@ -175,21 +196,23 @@ impl ClientDoor {
     /// Routes a request; every request gets exactly one reply.
     fn route_request(
         self: &Arc<Self>,
-        caller: Caller,
+        (caller, quota): &(Caller, Option<Arc<KeyQuota>>),
         frame: Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {
+                let bytes = frame.body.len();
                 let submit = Submit::read(frame.body).map_err(invalid)?;
                 let (number, deadline_ms) = (outbox.begin(submit.number), submit.deadline_ms);
                 let checked = self
                     .check_open()
-                    .and_then(|()| self.keyring.recheck(&caller))
+                    .and_then(|()| self.keyring.recheck(caller))
                     .and_then(|()| admission::check_deadline(submit.deadline_ms))
+                    .and_then(|()| count_submit(quota.as_deref(), submit.count, bytes))
                     .and_then(|()| {
-                        admission::check_form_and_role(&caller, submit.count, &submit.commands)
+                        admission::check_form_and_role(caller, submit.count, &submit.commands)
                     });
                 if let Err(refusal) = checked {
                     outbox.deliver(number, Reply::Refused(refusal));
@@ -197,11 +220,11 @@ impl ClientDoor {
                 }
                 let Submit { count, atomic, commands, .. } = submit;
                 let request = Request::Submit { count, atomic, commands: commands.clone() };
-                let ticket = ticket(caller, request, deadline_ms, outbox, number);
+                let ticket = ticket(*caller, request, deadline_ms, outbox, number);
                 let road = self.road.clone();
                 targets::check_targets(
                     &self.state,
-                    caller,
+                    *caller,
                     commands,
                     move |verdict| match verdict {
                         Ok(()) => road.route(ticket),
@@ -211,7 +234,7 @@ impl ClientDoor {
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;
-                self.route_read(caller, read, outbox);
+                self.route_read(*caller, read, outbox);
             }
             other => {
                 let error = codec::CodecError::Malformed(format!("a frame of type {other}"));
@@ -270,6 +293,13 @@ impl ClientDoor {
         let age_ms = age.map_or(u64::MAX, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         AsOf { position: position.unwrap_or(0), age_ms }
     }
+}
+
+/// Counts a submit, unless the key is exempt.
+fn count_submit(quota: Option<&KeyQuota>, commands: u32, bytes: usize) -> Result<(), Refusal> {
+    let Some(quota) = quota else { return Ok(()) };
+    let commands = usize::try_from(commands).unwrap_or(usize::MAX);
+    Ok(quota.count(commands, bytes, Instant::now())?)
 }
 
 /// Ends a stream that broke the protocol, with the reason. Its earlier requests are still decided:

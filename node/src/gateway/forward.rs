@@ -15,15 +15,12 @@ use tokio::time::{Instant, timeout};
 use super::outbox::{Outbox, write_reply};
 use crate::{
     admission::{self, Keyring, targets},
-    limits::FORWARDS_MAX,
+    limits::{FORWARD_WRITE_BYTES_MAX, FORWARD_WRITE_PATIENCE, FORWARDS_MAX},
     metrics::DoorMetrics,
     replication::peers::transport::LaneEnds,
     road::{Caller, Lead, NODES_HASH, Reply, ReplySink, Request, Road, Ticket},
     state::AppliedState,
 };
-
-/// How long a peer may stop reading its replies.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The parts that every forward lane needs.
 pub struct ForwardDoor {
@@ -50,9 +47,11 @@ impl ForwardDoor {
                     under_way -= replies.len();
                     for (number, reply) in replies {
                         write_reply(number, reply, &mut frames);
+                        if frames.len() >= FORWARD_WRITE_BYTES_MAX {
+                            send_replies(&mut ends, &mut frames).await?;
+                        }
                     }
-                    let sent = ends.out.send(std::mem::take(&mut frames).into());
-                    timeout(WRITE_PATIENCE, sent).await.map_err(io::Error::from)??;
+                    send_replies(&mut ends, &mut frames).await?;
                 }
                 received = ends.inbound.receive(), if under_way < FORWARDS_MAX => {
                     let Some(frame) = received? else { return Ok(()) };
@@ -142,4 +141,13 @@ fn check(caller: &Caller, request: &Request) -> Result<(), Refusal> {
         }
         Request::Read(query) => admission::check_query(caller, query),
     }
+}
+
+/// Sends what is there. A slow line may take its time.
+async fn send_replies(ends: &mut LaneEnds, frames: &mut Vec<u8>) -> io::Result<()> {
+    if frames.is_empty() {
+        return Ok(());
+    }
+    let sent = ends.out.send(std::mem::take(frames).into());
+    timeout(FORWARD_WRITE_PATIENCE, sent).await.map_err(io::Error::from)?
 }

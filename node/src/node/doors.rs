@@ -24,9 +24,9 @@ use crate::{
     gateway::{
         admin::{AdminDoor, AdminSocket},
         client::ClientDoor,
-        http::{self, HttpServer},
+        http::{self, HttpPlaces, HttpServer},
     },
-    limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX},
+    limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX, HTTP_CONNECTIONS_MAX},
     metrics::DoorKind,
     operator::node_operations::NodeOperations,
     replication::engine::Replication,
@@ -87,11 +87,22 @@ impl Doors {
             .map_err(io_error("starting a runtime"))?;
         let runtime = IsolatedRuntime(Some(runtime));
         let inside = runtime.handle().enter();
-        let settings =
-            ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
+        let per_address = |all| connections_per_address(config, all);
+        let settings = ClientSettings {
+            connections_max: CLIENT_CONNECTIONS_MAX,
+            connections_per_address: per_address(CLIENT_CONNECTIONS_MAX),
+            ..ClientSettings::default()
+        };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
-        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref())?;
+        let http = HttpServer::bind(
+            config.listen.http,
+            config.http_tls.as_ref(),
+            HttpPlaces {
+                all: HTTP_CONNECTIONS_MAX,
+                per_address: per_address(HTTP_CONNECTIONS_MAX),
+            },
+        )?;
         drop(inside);
         Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }
@@ -106,7 +117,9 @@ impl Doors {
         clock: Arc<dyn Clock>,
     ) -> Result<OpenDoors, RunError> {
         let Self { runtime, clients, admin, http, config, stopping, volatile } = self;
+        let quota = Arc::new(Quota::new(config.rates));
         let client_door = Arc::new(ClientDoor {
+            quota: quota.clone(),
             road: replication.road.clone(),
             state: state.clone(),
             keyring: replication.keyring.clone(),
@@ -125,7 +138,7 @@ impl Doors {
             freshness: replication.freshness.clone(),
             health: operations.clone(),
             metrics: operations.metrics.door(DoorKind::Http).clone(),
-            quota: Quota::new(config.rates),
+            quota,
             stopping: stopping.clone(),
             process: clock.wall_micros(),
         };
@@ -148,6 +161,15 @@ impl Doors {
             })
             .map_err(io_error("starting a thread"))?;
         Ok(OpenDoors { thread })
+    }
+}
+
+/// How many of a port's places one address may have.
+fn connections_per_address(config: &Config, all: usize) -> usize {
+    match config.connections_per_address {
+        None => all.div_ceil(2),
+        Some(0) => all,
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX).min(all),
     }
 }
 

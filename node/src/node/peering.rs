@@ -65,6 +65,10 @@ impl Peering {
         let idle = (timing.election_max * 2).max(Duration::from_secs(2));
         let settings = PeerSettings { idle, ..PeerSettings::default() };
         let endpoint = Arc::new(PeerEndpoint::bind(config.listen.peer, identity, settings)?);
+        // The addresses of members with names are noted when they're reached.
+        config.members.iter().filter_map(|member| member.peer.ip()).for_each(|address| {
+            endpoint.expect_member(address);
+        });
         let transport = Arc::new(QuicTransport::new(endpoint.clone(), &config.members));
         let members = config.members.iter().map(|member| member.node).collect();
         Ok(Self { endpoint, transport, node: config.node, members })

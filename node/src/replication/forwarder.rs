@@ -1,6 +1,10 @@
 //! A follower's exit of the road: sends requests to the primary over one lane, and delivers its
 //! replies.
 //!
+//! What waits and what is unanswered is bounded together, in number and in bytes. Requests leave in
+//! writes of at most 1 MiB while replies are read, so a slow line makes requests wait here, where
+//! keys take turns and deadlines count; it never makes anything be sent twice.
+//!
 //! When the lane breaks, requests without a reply may have been decided: they go back to the road,
 //! marked as proposed. Neither a slow dial nor a primary that accepts no more data holds a request
 //! beyond its deadline. It never decides a request.
@@ -8,7 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,34 +28,103 @@ use evenkeel_wire::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, Interval, timeout},
+    sync::{Notify, watch},
+    time::{Instant, timeout},
 };
 
-use super::peers::transport::{LaneEnds, PeerTransport};
+use super::peers::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport};
 use crate::{
-    limits::FORWARDS_MAX,
-    road::{DecidedEntry, Lead, Reply, Request, Road, RoadExit, Ticket},
+    limits::{FORWARD_WRITE_BYTES_MAX, FORWARD_WRITE_PATIENCE},
+    road::{
+        DecidedEntry, Lead, Reply, Request, Road, RoadExit, Ticket,
+        fair_queue::{FairQueue, QueueLoad, RequestSize},
+    },
 };
 
 /// Accepts tickets for the primary.
-pub struct FollowerExit {
-    tickets: mpsc::Sender<Ticket>,
+pub struct FollowerExit(Arc<ForwardQueue>);
+
+/// Tickets that wait to be sent, and the size of those and of the unanswered ones.
+#[derive(Default)]
+pub struct ForwardQueue {
+    waiting: Mutex<WaitingForwards>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct WaitingForwards {
+    tickets: FairQueue,
+    load: QueueLoad,
 }
 
 impl FollowerExit {
-    /// The exit, and the receiving end for the forwarder.
-    pub fn new() -> (Self, mpsc::Receiver<Ticket>) {
-        let (tickets, waiting) = mpsc::channel(FORWARDS_MAX);
-        (Self { tickets }, waiting)
+    /// The exit, and its queue for the forwarder.
+    pub fn new() -> (Self, Arc<ForwardQueue>) {
+        let queue = Arc::new(ForwardQueue::default());
+        (Self(queue.clone()), queue)
     }
 }
 
 impl RoadExit for FollowerExit {
     fn offer(&self, ticket: Ticket) -> Result<(), Box<Ticket>> {
-        self.tickets.try_send(ticket).map_err(|error| Box::new(error.into_inner()))
+        let mut waiting = self.0.waiting();
+        if !waiting.load.try_add(&ticket) {
+            return Err(Box::new(ticket));
+        }
+        waiting.tickets.push(ticket);
+        drop(waiting);
+        self.0.filled.notify_one();
+        Ok(())
     }
 }
+
+impl ForwardQueue {
+    fn waiting(&self) -> MutexGuard<'_, WaitingForwards> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting().tickets.is_empty()
+    }
+
+    /// Takes the tickets of the next write. They still count until they're [released](Self::release).
+    fn take_next(&self) -> Vec<Ticket> {
+        let mut waiting = self.waiting();
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(ticket) = waiting.tickets.front() {
+            bytes += RequestSize::of(ticket).bytes + FORWARD_HEAD_BYTES;
+            if !taken.is_empty() && bytes > FORWARD_WRITE_BYTES_MAX {
+                break;
+            }
+            taken.extend(waiting.tickets.pop());
+        }
+        taken
+    }
+
+    /// Takes all waiting tickets, which count no longer.
+    fn take_all(&self) -> Vec<Ticket> {
+        let mut waiting = self.waiting();
+        let all = waiting.tickets.take_all();
+        all.iter().for_each(|ticket| waiting.load.remove(ticket));
+        all
+    }
+
+    /// Takes the waiting tickets whose deadlines have passed, which count no longer.
+    fn expire(&self, now: Instant) -> Vec<Ticket> {
+        let mut waiting = self.waiting();
+        let expired = waiting.tickets.expire(now);
+        expired.iter().for_each(|ticket| waiting.load.remove(ticket));
+        expired
+    }
+
+    /// Counts a ticket no longer.
+    fn release(&self, ticket: &Ticket) {
+        self.waiting().load.remove(ticket);
+    }
+}
+
+/// The most bytes of a forwarded request beside its commands.
+const FORWARD_HEAD_BYTES: usize = 128;
 
 /// A request that was sent and isn't answered.
 struct Outstanding {
@@ -60,16 +133,29 @@ struct Outstanding {
     proposed_before: bool,
 }
 
+/// The result of a write, with the sending end of the lane.
+type LaneWrite = BoxFuture<'static, (Box<dyn LaneOut>, io::Result<()>)>;
+
+/// The sending end of the lane to the primary.
+enum LaneWriter {
+    /// There's no lane.
+    Closed,
+    Idle(Box<dyn LaneOut>),
+    /// A write is in progress since this time.
+    Busy(Instant, LaneWrite),
+}
+
 /// Sends tickets to the current primary.
 pub struct Forwarder {
     transport: Arc<dyn PeerTransport>,
     road: Arc<Road>,
     lead: watch::Receiver<Lead>,
-    waiting: mpsc::Receiver<Ticket>,
-    lane: Option<(NodeId, LaneEnds)>,
+    queue: Arc<ForwardQueue>,
+    /// The node at the other end of the lane.
+    lane_to: Option<NodeId>,
+    writer: LaneWriter,
+    inbound: Option<Box<dyn LaneIn>>,
     dial: Option<(NodeId, BoxFuture<'static, io::Result<LaneEnds>>)>,
-    /// Waiting for the dial.
-    held: Vec<Ticket>,
     outstanding: BTreeMap<u64, Outstanding>,
     deadlines: BTreeSet<(Instant, u64)>,
     next_number: u64,
@@ -80,48 +166,47 @@ impl Forwarder {
         transport: Arc<dyn PeerTransport>,
         road: Arc<Road>,
         lead: watch::Receiver<Lead>,
-        waiting: mpsc::Receiver<Ticket>,
+        queue: Arc<ForwardQueue>,
     ) -> Self {
         Self {
             transport,
             road,
             lead,
-            waiting,
-            lane: None,
+            queue,
+            lane_to: None,
+            writer: LaneWriter::Closed,
+            inbound: None,
             dial: None,
-            held: Vec::new(),
             outstanding: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             next_number: 0,
         }
     }
 
-    /// Runs until the road is gone.
+    /// Runs until nobody decides any more who the primary is.
     pub async fn run(mut self) {
-        let mut lead = self.lead.clone();
+        let (mut lead, queue) = (self.lead.clone(), self.queue.clone());
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut batch = Vec::new();
         loop {
+            self.send_waiting();
+            let may_send = self.dial.is_none() && !matches!(self.writer, LaneWriter::Busy(..));
             tokio::select! {
                 biased;
-                reply = receive(&mut self.lane) => match reply {
+                reply = receive(&mut self.inbound) => match reply {
                     Ok(Some(frame)) => self.handle_reply(frame),
                     Ok(None) => self.lane_lost("the primary closed the lane"),
                     Err(error) => self.lane_lost(&error.to_string()),
                 },
+                (out, written) = wait_for_write(&mut self.writer) => {
+                    self.writer = LaneWriter::Idle(out);
+                    if let Err(error) = written {
+                        self.lane_lost(&error.to_string());
+                    }
+                }
                 (primary, opened) = wait_for_dial(&mut self.dial) => {
                     self.dial = None;
-                    let held = std::mem::take(&mut self.held);
-                    match opened {
-                        Ok(ends) => self.lane = Some((primary, ends)),
-                        Err(error) => {
-                            tracing::debug!(primary, %error, "can't reach the primary to forward requests");
-                            held.into_iter().for_each(|ticket| self.road.enqueue_waiting(ticket));
-                            continue;
-                        }
-                    }
-                    self.send(held, &mut tick).await;
+                    self.dialled(primary, opened);
                 }
                 changed = lead.changed() => {
                     if changed.is_err() {
@@ -129,71 +214,61 @@ impl Forwarder {
                     }
                     self.lead_changed(*lead.borrow_and_update());
                 }
-                received = self.waiting.recv_many(&mut batch, 1024), if self.held.len() < FORWARDS_MAX => {
-                    if received == 0 {
-                        return;
-                    }
-                    self.send(std::mem::take(&mut batch), &mut tick).await;
-                }
+                () = queue.filled.notified(), if may_send => {}
                 _ = tick.tick() => self.expire(Instant::now()),
             }
         }
     }
 
     fn lead_changed(&mut self, lead: Lead) {
-        if self.lane.as_ref().is_some_and(|(node, _)| lead != Lead::There(*node)) {
+        if self.lane_to.is_some_and(|node| lead != Lead::There(node)) {
             self.lane_lost("another site is the primary now");
         }
         if self.dial.as_ref().is_some_and(|(node, _)| lead != Lead::There(*node)) {
             self.dial = None;
-            std::mem::take(&mut self.held)
-                .into_iter()
-                .for_each(|ticket| self.road.enqueue_waiting(ticket));
+        }
+        if !matches!(lead, Lead::There(_)) {
+            self.return_waiting();
         }
     }
 
-    async fn send(&mut self, tickets: Vec<Ticket>, tick: &mut Interval) {
+    /// Returns the waiting tickets to the road, which finds the primary.
+    fn return_waiting(&mut self) {
+        for ticket in self.queue.take_all() {
+            self.road.enqueue_waiting(ticket);
+        }
+    }
+
+    /// Starts the next write, or what must come before it.
+    fn send_waiting(&mut self) {
+        if self.dial.is_some() || matches!(self.writer, LaneWriter::Busy(..)) {
+            return;
+        }
+        if self.queue.is_empty() {
+            return;
+        }
         let Lead::There(primary) = *self.lead.borrow() else {
             // The lead has changed since the road chose this exit.
-            return tickets.into_iter().for_each(|ticket| self.road.enqueue_waiting(ticket));
+            return self.return_waiting();
         };
-        if self.lane.as_ref().is_some_and(|(node, _)| *node != primary) {
+        if self.lane_to.is_some_and(|node| node != primary) {
             self.lane_lost("another site is the primary now");
         }
-        let Some((node, mut ends)) = self.lane.take() else {
-            self.held.extend(tickets);
-            return self.start_dial(primary);
-        };
-        let frames = self.write_frames(tickets);
-        let sent = {
-            let sending = timeout(Duration::from_secs(2), ends.out.send(frames.into()));
-            futures_util::pin_mut!(sending);
-            loop {
-                // Requests expire even while the primary accepts no data.
-                tokio::select! {
-                    biased;
-                    sent = &mut sending => break sent,
-                    _ = tick.tick() => {
-                        self.expire(Instant::now());
-                        if *self.lead.borrow() != Lead::There(node) {
-                            break Ok(Err(io::Error::other("another site is the primary now")));
-                        }
-                    }
-                }
+        match std::mem::replace(&mut self.writer, LaneWriter::Closed) {
+            LaneWriter::Idle(mut out) => {
+                let tickets = self.queue.take_next();
+                let frames = self.write_frames(tickets);
+                let write = async move {
+                    let written = out.send(frames.into()).await;
+                    (out, written)
+                };
+                self.writer = LaneWriter::Busy(Instant::now(), write.boxed());
             }
-        };
-        self.lane = Some((node, ends));
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.lane_lost(&error.to_string()),
-            Err(_) => self.lane_lost("the primary accepts no more data"),
+            LaneWriter::Closed | LaneWriter::Busy(..) => self.start_dial(primary),
         }
     }
 
     fn start_dial(&mut self, primary: NodeId) {
-        if self.dial.as_ref().is_some_and(|(node, _)| *node == primary) {
-            return;
-        }
         let transport = self.transport.clone();
         let dial = async move {
             let opened =
@@ -201,6 +276,20 @@ impl Forwarder {
             opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         };
         self.dial = Some((primary, dial.boxed()));
+    }
+
+    fn dialled(&mut self, primary: NodeId, opened: io::Result<LaneEnds>) {
+        match opened {
+            Ok(LaneEnds { out, inbound }) => {
+                self.lane_to = Some(primary);
+                self.writer = LaneWriter::Idle(out);
+                self.inbound = Some(inbound);
+            }
+            Err(error) => {
+                tracing::debug!(primary, %error, "can't reach the primary to forward requests");
+                self.return_waiting();
+            }
+        }
     }
 
     /// Encodes tickets as frames. From here on they count as sent.
@@ -220,7 +309,9 @@ impl Forwarder {
     }
 
     fn lane_lost(&mut self, why: &str) {
-        if self.lane.take().is_some() {
+        self.writer = LaneWriter::Closed;
+        self.inbound = None;
+        if self.lane_to.take().is_some() {
             tracing::debug!(
                 why,
                 outstanding = self.outstanding.len(),
@@ -229,6 +320,7 @@ impl Forwarder {
         }
         self.deadlines.clear();
         for (_, Outstanding { ticket, .. }) in std::mem::take(&mut self.outstanding) {
+            self.queue.release(&ticket);
             self.road.enqueue_waiting(ticket);
         }
     }
@@ -243,6 +335,7 @@ impl Forwarder {
             return;
         };
         self.deadlines.remove(&(ticket.deadline, number));
+        self.queue.release(&ticket);
         match refusal_code(&reply) {
             // This attempt did nothing; an earlier one may have.
             Some(code) if code != RefusalCode::OutcomeUnknown => {
@@ -266,20 +359,26 @@ impl Forwarder {
         {
             self.deadlines.pop_first();
             if let Some(Outstanding { ticket, .. }) = self.outstanding.remove(&number) {
+                self.queue.release(&ticket);
                 ticket.give_up("the primary didn't answer in time");
             }
         }
-        if self.held.iter().any(|ticket| ticket.deadline <= now) {
-            let (expired, held) = std::mem::take(&mut self.held)
-                .into_iter()
-                .partition(|ticket: &Ticket| ticket.deadline <= now);
-            self.held = held;
-            for ticket in expired {
-                ticket.give_up("the primary can't be reached; nothing was done");
+        for ticket in self.queue.expire(now) {
+            match self.lane_to {
+                Some(_) => ticket.refuse_nothing_done(RefusalCode::Overloaded, SLOW_LINE),
+                None => ticket.give_up("the primary can't be reached; nothing was done"),
             }
+        }
+        if let LaneWriter::Busy(since, _) = self.writer
+            && now - since >= FORWARD_WRITE_PATIENCE
+        {
+            self.lane_lost("the primary accepts no more data");
         }
     }
 }
+
+/// The reason of a request's refusal if others filled the line to the primary for all of its time.
+const SLOW_LINE: &str = "the line to the primary is too slow for what is sent: it waited until its deadline; nothing was done";
 
 fn refusal_code(reply: &Reply) -> Option<RefusalCode> {
     if let Reply::Refused(refusal) = reply { Some(refusal.code) } else { None }
@@ -295,10 +394,18 @@ async fn wait_for_dial(
     }
 }
 
+/// The end of the write in progress; waits for ever if there's none.
+async fn wait_for_write(writer: &mut LaneWriter) -> (Box<dyn LaneOut>, io::Result<()>) {
+    match writer {
+        LaneWriter::Busy(_, write) => write.await,
+        LaneWriter::Closed | LaneWriter::Idle(_) => std::future::pending().await,
+    }
+}
+
 /// The next reply on the lane; waits for ever if there's no lane.
-async fn receive(lane: &mut Option<(NodeId, LaneEnds)>) -> io::Result<Option<Frame>> {
+async fn receive(lane: &mut Option<Box<dyn LaneIn>>) -> io::Result<Option<Frame>> {
     match lane {
-        Some((_, ends)) => ends.inbound.receive().await,
+        Some(inbound) => inbound.receive().await,
         None => std::future::pending().await,
     }
 }

@@ -6,10 +6,13 @@
 //! A request that may have reached a journal is never called failed: it ends as an outcome or as
 //! *unknown*.
 
+pub(crate) mod fair_queue;
+pub(crate) mod shares;
 mod waiter;
+
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +26,8 @@ use evenkeel_wire::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::limits::{PRIMARY_PATIENCE, QUEUED_REQUESTS_MAX};
+use crate::limits::PRIMARY_PATIENCE;
+use fair_queue::QueueLoad;
 
 /// The current primary, as this node sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,7 +168,14 @@ pub struct Road {
     lead: watch::Receiver<Lead>,
     here: Arc<dyn RoadExit>,
     there: Arc<dyn RoadExit>,
-    waiting: Mutex<Vec<Ticket>>,
+    waiting: Mutex<WaitingRoom>,
+}
+
+/// Requests that wait until a primary is known.
+#[derive(Default)]
+struct WaitingRoom {
+    tickets: Vec<Ticket>,
+    load: QueueLoad,
 }
 
 impl Road {
@@ -181,12 +192,24 @@ impl Road {
         *self.lead.borrow()
     }
 
-    /// Routes a request, for the first time or again.
-    pub fn route(&self, ticket: Ticket) {
+    fn waiting(&self) -> MutexGuard<'_, WaitingRoom> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Routes a new request.
+    pub fn route(&self, mut ticket: Ticket) {
         let exit = match self.lead() {
             Lead::Here(_) => &self.here,
             Lead::There(_) => &self.there,
-            Lead::Nowhere => return self.enqueue_waiting(ticket),
+            Lead::Nowhere => {
+                ticket.waiting_since = Some(Instant::now());
+                let mut waiting = self.waiting();
+                if waiting.load.try_add(&ticket) {
+                    return waiting.tickets.push(ticket);
+                }
+                drop(waiting);
+                return ticket.refuse_full();
+            }
         };
         if let Err(ticket) = exit.offer(ticket) {
             ticket.refuse_full();
@@ -204,12 +227,12 @@ impl Road {
         }
     }
 
-    /// Keeps a request until a primary is known or its patience ends.
+    /// Keeps a request that an exit gives back, until a primary is known or its patience ends.
     pub fn enqueue_waiting(&self, mut ticket: Ticket) {
         ticket.waiting_since.get_or_insert_with(Instant::now);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < QUEUED_REQUESTS_MAX {
-            waiting.push(ticket);
+        let mut waiting = self.waiting();
+        if waiting.load.try_add_again(&ticket) {
+            waiting.tickets.push(ticket);
         } else {
             drop(waiting);
             ticket.refuse_full();
@@ -232,18 +255,26 @@ impl Road {
     }
 
     fn drain_waiting_once(&self, now: Instant) {
-        let waiting =
-            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        let known = self.lead() != Lead::Nowhere;
+        let waiting = std::mem::take(&mut *self.waiting()).tickets;
         for ticket in waiting {
             let waited = ticket.waiting_since.map_or(Duration::ZERO, |since| now - since);
             let patience_over = !ticket.proposed && waited >= PRIMARY_PATIENCE;
             if ticket.deadline <= now || patience_over {
                 ticket.give_up("no majority of sites can be reached; nothing was done");
-            } else if known {
-                self.route(ticket);
-            } else {
-                self.enqueue_waiting(ticket);
+                continue;
+            }
+            let offered = match self.lead() {
+                Lead::Here(_) => self.here.offer(ticket),
+                Lead::There(_) => self.there.offer(ticket),
+                Lead::Nowhere => Err(Box::new(ticket)),
+            };
+            match offered {
+                Ok(()) => {}
+                // A full exit would make an answer that may exist unknown: it waits on.
+                Err(ticket) if ticket.proposed || self.lead() == Lead::Nowhere => {
+                    self.enqueue_waiting(*ticket);
+                }
+                Err(ticket) => ticket.refuse_full(),
             }
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     forward::{DatagramCounts, Shared},
-    rules::{Cut, LINK_MS_MAX, LOSS_PPM_MAX, LinkConditions, Rules},
+    rules::{Cut, LINK_MS_MAX, LINK_RATE_MIN, LOSS_PPM_MAX, LinkConditions, Rules},
 };
 
 const LINE_BYTES_MAX: u64 = 4_096;
@@ -90,6 +90,11 @@ fn apply_order(order: Order, shared: &Mutex<Shared>) -> OrderReply {
             if slowest_ms > LINK_MS_MAX || link.loss_ppm > LOSS_PPM_MAX {
                 return OrderReply::Refused(format!(
                     "a link is at most {LINK_MS_MAX} ms and 100 %"
+                ));
+            }
+            if link.rate.is_some_and(|rate| rate < LINK_RATE_MIN) {
+                return OrderReply::Refused(format!(
+                    "a link carries at least {LINK_RATE_MIN} bytes a second"
                 ));
             }
             shared.rules.link = link;

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     lane::Lane,
+    line::Lines,
     route::{Route, RoutePlan, Source},
     rules::{Chance, Rules},
 };
@@ -40,7 +41,7 @@ pub struct DatagramCounts {
     pub lost: u64,
     /// Dropped in a cut direction.
     pub cut: u64,
-    /// Dropped because a lane was full or the kernel refused the send.
+    /// Dropped because a lane or a link's queue was full, or the kernel refused the send.
     pub overflowed: u64,
 }
 
@@ -49,6 +50,7 @@ pub struct DatagramCounts {
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) counts: DatagramCounts,
+    pub(crate) lines: Lines,
 }
 
 /// The state of the forwarding thread.
@@ -235,7 +237,13 @@ fn handle_datagram(
         shared.counts.lost += 1;
         return;
     }
-    let delay = shared.rules.delay(chance);
+    let Some(queued) =
+        shared.lines.send((way.from, way.to), shared.rules.link.rate, now, datagram.len())
+    else {
+        shared.counts.overflowed += 1;
+        return;
+    };
+    let delay = queued + shared.rules.delay(chance);
     if delay.is_zero() && lane.is_empty() {
         way.send_datagram(socket, datagram, shared);
     } else if !lane.push(now, delay, datagram) {

@@ -1,4 +1,5 @@
-//! The relay between the sites: it forwards datagrams, and can delay, lose and cut them.
+//! The relay between the sites: it forwards datagrams, and can delay, lose, slow and cut
+//! them.
 //!
 //! ```text
 //! site A ─▶ port of (A→B) ─▶ lane there ─▶ socket for A's address ─▶ site B's own port
@@ -11,6 +12,7 @@
 pub mod control;
 mod forward;
 mod lane;
+mod line;
 mod route;
 pub mod rules;
 

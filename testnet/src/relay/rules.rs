@@ -1,6 +1,6 @@
-//! The rules for datagrams: loss, delay and cuts.
+//! The rules for datagrams: loss, delay, rate and cuts.
 //!
-//! Times are in microseconds, loss in parts per million. Never blocks and never reads a clock: the
+//! Times are in microseconds, loss in parts per million, rates in bytes a second. Never blocks and never reads a clock: the
 //! caller passes the time.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest round trip and the largest jitter of a link, in milliseconds.
 pub const LINK_MS_MAX: u64 = 60_000;
+/// The lowest rate of a link, in bytes a second: a datagram of the largest size in about a second.
+pub const LINK_RATE_MIN: u64 = 64 << 10;
 /// All datagrams are lost.
 pub const LOSS_PPM_MAX: u32 = 1_000_000;
 
@@ -23,6 +25,8 @@ pub struct LinkConditions {
     pub jitter_ms: u64,
     /// Lost datagrams per million.
     pub loss_ppm: u32,
+    /// Bytes a second from each site to each other one, UDP payload only; `None`: any number.
+    pub rate: Option<u64>,
 }
 
 /// The directions of a site's peer traffic that are dropped.
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn loss_and_delay_keep_to_their_figures() {
-        let link = LinkConditions { rtt_ms: 20, jitter_ms: 5, loss_ppm: 100_000 };
+        let link = LinkConditions { rtt_ms: 20, jitter_ms: 5, loss_ppm: 100_000, rate: None };
         let rules = Rules { link, cuts: BTreeMap::new() };
         let mut chance = Chance::new(7);
         let lost = (0..100_000).filter(|_| rules.is_lost(&mut chance)).count();

@@ -32,6 +32,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// The shortest pause if a site is overloaded.
 const PAUSE_OVERLOADED: Duration = Duration::from_millis(20);
 
+/// The shortest pause after a key has used up its rate: a full batch's share of the usual rate.
+const PAUSE_RATE_LIMITED: Duration = Duration::from_millis(100);
+
 /// Carries one request to one site.
 ///
 /// It never repeats a request that may have left and never asks another site: the call does that.
@@ -90,8 +93,11 @@ impl<A> Attempt<A> {
     pub fn from_refusal(refusal: Refusal) -> Self {
         match refusal.code {
             RefusalCode::OutcomeUnknown => Self::MayHaveHappened(refusal.to_string()),
-            RefusalCode::Overloaded | RefusalCode::RateLimited => {
+            RefusalCode::Overloaded => {
                 Self::Overloaded { why: refusal.to_string(), wait: Duration::ZERO }
+            }
+            RefusalCode::RateLimited => {
+                Self::Overloaded { why: refusal.to_string(), wait: PAUSE_RATE_LIMITED }
             }
             RefusalCode::NoPrimary => Self::NoPrimary(refusal.to_string()),
             code if code.is_retryable() => Self::NothingDone(refusal.to_string()),

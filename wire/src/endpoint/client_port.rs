@@ -1,14 +1,19 @@
 //! The port for clients.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use quinn::VarInt;
+use quinn::{Connection, VarInt};
 
 use super::{
-    acceptor::{Acceptor, Bounds},
+    acceptor::{Acceptor, Bounds, PortRules},
     frames::{FrameReceiver, FrameSender},
-    link::Link,
+    link::{Link, Place},
     peer_port::{open_port, three_quarters},
+    short_tasks::ShortTasks,
     slots::SlotPool,
     socket::BindError,
     transport::{self, CLIENT_WINDOW, ClientSettings},
@@ -38,14 +43,14 @@ impl ClientEndpoint {
             .map_err(|error| BindError::Tls(error.to_string()))?;
         let endpoint =
             open_port(listen, &identity, "client", tls, transport::to_clients(&settings))?;
-        let places = |all: usize| SlotPool::new(all, three_quarters(all));
-        let connections = places(settings.connections_max);
+        let connections = SlotPool::new(settings.connections_max, settings.connections_per_address);
+        let handshakes = settings.handshakes_max;
         let bounds = Bounds {
             handshake: settings.handshake,
-            handshakes: places(settings.handshakes_max),
-            connections: connections.clone(),
+            handshakes: ShortTasks::new(handshakes, three_quarters(handshakes)),
+            rules: ByAddress(connections.clone()),
         };
-        let acceptor = Acceptor::start(endpoint.clone(), bounds, |_| Ok(()));
+        let acceptor = Acceptor::start(endpoint.clone(), bounds);
         Ok(Self { endpoint, acceptor, connections })
     }
 
@@ -90,6 +95,22 @@ impl ClientEndpoint {
 impl Drop for ClientEndpoint {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Clients are bounded by address. Their keys are checked by the reader of their first frame.
+struct ByAddress(SlotPool);
+
+impl PortRules for ByAddress {
+    type Who = ();
+
+    fn take_place(&self, address: IpAddr) -> Result<Option<Place>, &'static str> {
+        let slot = self.0.take_slot(address).ok_or("no slot is free")?;
+        Ok(Some(Box::new(slot)))
+    }
+
+    fn check(&self, _connection: &Connection) -> Result<((), Option<Place>), String> {
+        Ok(((), None))
     }
 }
 

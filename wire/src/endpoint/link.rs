@@ -1,13 +1,10 @@
 //! One QUIC connection, at either end of either port.
 
-use std::{io, net::SocketAddr};
+use std::{any::Any, io, net::SocketAddr};
 
 use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
-use super::{
-    frames::{FrameReceiver, FrameSender},
-    slots::Slot,
-};
+use super::frames::{FrameReceiver, FrameSender};
 
 /// The close code of a normal close.
 const DONE: VarInt = VarInt::from_u32(0);
@@ -18,11 +15,14 @@ const REASON_BYTES_MAX: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
-    _place: Option<Slot>,
+    _place: Option<Place>,
 }
 
+/// What a connection occupies until it ends: a slot of any pool.
+pub(crate) type Place = Box<dyn Any + Send + Sync>;
+
 impl Link {
-    pub(crate) fn new(connection: Connection, place: Option<Slot>) -> Self {
+    pub(crate) fn new(connection: Connection, place: Option<Place>) -> Self {
         Self { connection, _place: place }
     }
 

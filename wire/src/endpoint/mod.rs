@@ -9,7 +9,7 @@
 //! address, and no data is sent before the handshake is complete.
 //!
 //! - `peer_port`, `client_port`: the two ports.
-//! - `acceptor`: accepts connections; `slots` bounds their number.
+//! - `acceptor`: accepts connections; `slots` bounds their number, `short_tasks` their handshakes.
 //! - `dial`: connects to a node.
 //! - `link`: a connection; `frames`: frames on one of its streams.
 //! - `reset`: stateless resets after a restart.
@@ -22,6 +22,7 @@ mod frames;
 mod link;
 mod peer_port;
 mod reset;
+mod short_tasks;
 mod slots;
 mod socket;
 pub(crate) mod transport;
@@ -32,5 +33,7 @@ pub(crate) use dial::Dialler;
 pub use frames::{FrameReceiver, FrameSender};
 pub(crate) use link::Link;
 pub use peer_port::{PeerEndpoint, PeerLink};
+pub use short_tasks::{ShortTask, ShortTasks};
+pub use slots::{Holder, Slot, SlotPool};
 pub use socket::BindError;
 pub use transport::{ClientSettings, PeerSettings};

@@ -1,15 +1,21 @@
 //! The port between sites.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use quinn::{Endpoint, ServerConfig, crypto::rustls::QuicServerConfig};
+use quinn::{Connection, Endpoint, ServerConfig, crypto::rustls::QuicServerConfig};
 
 use super::{
-    acceptor::{Acceptor, Bounds},
+    acceptor::{Acceptor, Bounds, PortRules},
     dial::{DialError, Dialler, subject_of},
     frames::{FrameReceiver, FrameSender},
-    link::Link,
+    link::{Link, Place},
     reset,
+    short_tasks::ShortTasks,
     slots::SlotPool,
     socket::{self, BindError},
     transport::{self, INCOMING_BYTES_MAX, INCOMING_MAX, PeerSettings},
@@ -30,6 +36,7 @@ const LANE_HELLO_MAX: Duration = Duration::from_secs(5);
 pub struct PeerEndpoint {
     dialler: Dialler,
     acceptor: Acceptor<NodeId>,
+    handshakes: ShortTasks,
 }
 
 impl PeerEndpoint {
@@ -47,19 +54,23 @@ impl PeerEndpoint {
         let dialler_tls = identity.dialler_tls(ALPN_PEER).map_err(unusable)?;
         let transport = transport::between_sites(&settings);
         let endpoint = open_port(listen, &identity, "peer", tls, transport.clone())?;
-        let bounds = Bounds {
-            handshake: settings.handshake,
-            handshakes: SlotPool::new(
-                settings.handshakes_max,
-                three_quarters(settings.handshakes_max),
-            ),
-            connections: SlotPool::new(settings.links_max, settings.links_max),
+        let most = settings.handshakes_max;
+        let handshakes = ShortTasks::new(most, three_quarters(most));
+        let rules = ByNode {
+            links: SlotPool::new(settings.links_max, settings.links_per_node),
+            handshakes: handshakes.clone(),
         };
-        let acceptor = Acceptor::start(endpoint.clone(), bounds, |connection| {
-            subject_of(connection).map(|subject| subject.node)
-        });
+        let bounds =
+            Bounds { handshake: settings.handshake, handshakes: handshakes.clone(), rules };
+        let acceptor = Acceptor::start(endpoint.clone(), bounds);
         let dialler = Dialler::new(endpoint, dialler_tls, transport, settings.handshake);
-        Ok(Self { dialler, acceptor })
+        Ok(Self { dialler, acceptor, handshakes })
+    }
+
+    /// Notes that a member has this address: its handshakes don't end for strangers'. The
+    /// addresses of nodes that have shown their certificates are noted without this.
+    pub fn expect_member(&self, address: IpAddr) {
+        self.handshakes.add_member(address);
     }
 
     /// The local address.
@@ -77,6 +88,7 @@ impl PeerEndpoint {
     /// If the node isn't reached, or another node answers.
     pub async fn dial(&self, node: NodeId, address: SocketAddr) -> Result<PeerLink, DialError> {
         let link = self.dialler.dial(node, address).await?;
+        self.handshakes.add_member(address.ip());
         Ok(PeerLink { node, link: Arc::new(link) })
     }
 
@@ -107,6 +119,27 @@ impl PeerEndpoint {
 impl Drop for PeerEndpoint {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Nodes are bounded by themselves, after their certificates are checked: no stranger takes a place.
+struct ByNode {
+    links: SlotPool<NodeId>,
+    handshakes: ShortTasks,
+}
+
+impl PortRules for ByNode {
+    type Who = NodeId;
+
+    fn take_place(&self, _address: IpAddr) -> Result<Option<Place>, &'static str> {
+        Ok(None)
+    }
+
+    fn check(&self, connection: &Connection) -> Result<(NodeId, Option<Place>), String> {
+        let node = subject_of(connection)?.node;
+        self.handshakes.add_member(connection.remote_address().ip());
+        let slot = self.links.take_slot(node).ok_or("this node has too many connections here")?;
+        Ok((node, Some(Box::new(slot))))
     }
 }
 

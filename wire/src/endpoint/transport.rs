@@ -13,7 +13,9 @@ pub struct PeerSettings {
     pub handshake: Duration,
     /// The most links opened by other nodes.
     pub links_max: usize,
-    /// The most concurrent handshakes.
+    /// The most links opened by one node.
+    pub links_per_node: usize,
+    /// The most concurrent handshakes; a further one ends an older one.
     pub handshakes_max: usize,
     /// Whether to pass many datagrams to the kernel at once (UDP segmentation offload). Turn it
     /// off only for network cards without support.
@@ -25,7 +27,8 @@ impl Default for PeerSettings {
         Self {
             idle: Duration::from_secs(2),
             handshake: Duration::from_secs(5),
-            links_max: 64,
+            links_max: 128,
+            links_per_node: 16,
             handshakes_max: 64,
             segmentation_offload: true,
         }
@@ -39,9 +42,11 @@ pub struct ClientSettings {
     pub idle: Duration,
     /// Time limit of a handshake.
     pub handshake: Duration,
-    /// The most concurrent connections; one address may hold three quarters of them.
+    /// The most concurrent connections.
     pub connections_max: usize,
-    /// The most concurrent handshakes; one address may hold three quarters of them.
+    /// The most concurrent connections of one address.
+    pub connections_per_address: usize,
+    /// The most concurrent handshakes; a further one ends an older one.
     pub handshakes_max: usize,
     /// The most concurrent streams of one connection.
     pub streams_max: u32,
@@ -56,6 +61,7 @@ impl Default for ClientSettings {
             idle: Duration::from_secs(15),
             handshake: Duration::from_secs(5),
             connections_max: 2_048,
+            connections_per_address: 1_024,
             handshakes_max: 512,
             streams_max: 2,
             segmentation_offload: true,

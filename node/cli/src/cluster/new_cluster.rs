@@ -175,11 +175,17 @@ filter = "info"
 [http]
 {http_tls}
 
-# Request rate limit per key over HTTP.
+# What a key may send to this site. Requests are counted over HTTP; commands and bytes over both
+# doors, 0 switches these two off. One largest batch may always be sent at once.
 [limits]
 requests_per_second = 5000
 burst = 10000
-operator_exempt = false      # the limit applies to operators' keys, too
+commands_per_second = 200000
+bytes_per_second = 67108864
+operator_exempt = false      # the limits apply to operators' keys, too
+# Connections of one address at each client port; by default half of its places. 0, no limit, if
+# proxies bring all clients from one address.
+# connections_per_address = 2048
 
 # Read once, at bootstrap; afterwards the journal's values apply. The same on every node.
 [genesis]

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_node::{config::Rates, limits::HTTP_HEAD_PATIENCE, road::Lead};
+use evenkeel_node::{
+    config::Rates, gateway::http::HttpPlaces, limits::HTTP_HEAD_PATIENCE, road::Lead,
+};
 use evenkeel_wire::reply::RefusalCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -82,7 +84,7 @@ fn without_a_primary_local_reads_go_on() {
 
 #[test]
 fn a_key_that_asks_too_often_is_told_to_wait() {
-    let site = Site::with_rates(Rates { requests_per_second: 1, burst: 3, operator_exempt: false });
+    let site = Site::with_rates(Rates { requests_per_second: 1, burst: 3, ..Rates::default() });
     for _ in 0..3 {
         assert_eq!(Request::get("/v1/totals").to(&site).status, 200);
     }
@@ -99,6 +101,63 @@ fn a_key_that_asks_too_often_is_told_to_wait() {
     assert_eq!(Request::get("/readyz").to(&site).status, 200);
     std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(Request::get("/v1/totals").to(&site).status, 200);
+}
+
+/// A batch counts as what it holds, whatever the number of requests.
+#[test]
+fn a_key_that_sends_too_much_is_told_to_wait() {
+    let rates = Rates { commands_per_second: 8_192, bytes_per_second: 1, ..Rates::default() };
+    let site = Site::with_rates(rates);
+    open_all(&site);
+    // The opening took some bytes, and the bucket holds one largest body.
+    let large =
+        Request::post("/v1/batches", format!("[{}]", " ".repeat((4 << 20) - 4_096))).to(&site);
+    assert_eq!((large.status, large.code().as_str()), (400, "malformed"), "{}", large.text);
+    let refused = Request::post("/v1/batches", " ".repeat(8_192)).to(&site);
+    let told = (refused.status, refused.code());
+    assert_eq!(told, (429, "rate_limited".to_owned()), "{}", refused.text);
+    assert!(refused.header("Retry-After").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
+    assert_eq!(Request::get("/v1/totals").to(&site).status, 200, "reads have no body");
+
+    let rates = Rates { commands_per_second: 1, bytes_per_second: 0, ..Rates::default() };
+    let site = Site::with_rates(rates);
+    open_all(&site);
+    let item = |number| {
+        let mut item = transfer(number, "top_up", BANK, WALLET, 1);
+        item["type"] = json!("transfer");
+        item
+    };
+    let batch = |numbers: std::ops::Range<u128>| {
+        let items: Vec<serde_json::Value> = numbers.map(item).collect();
+        Request::post("/v1/batches", json!({"atomic": false, "commands": items}).to_string())
+    };
+    assert_eq!(batch(0..8_000).to(&site).status, 200);
+    let refused = batch(8_000..8_200).to(&site);
+    assert_eq!((refused.status, refused.code()), (429, "rate_limited".to_owned()));
+    assert_eq!(top_up(9_000).to(&site).status, 201, "what is left is still the key's");
+}
+
+/// A full port still answers load balancers and Prometheus, whatever else waits at it.
+#[test]
+fn a_full_port_answers_probes_and_refuses_the_rest() {
+    let site = Site::with_places(HttpPlaces { all: 8, per_address: 3 });
+    let held: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(site.address).expect("the site listens")).collect();
+    std::thread::sleep(Duration::from_millis(100));
+    for path in ["/livez", "/readyz", "/primary", "/metrics"] {
+        assert_eq!(Request::get(path).to(&site).status, 200, "{path}");
+    }
+    assert_eq!(Request::get("/replica").to(&site).status, 503, "it's the primary");
+    let refused = Request::get("/v1/totals").to(&site);
+    let told = (refused.status, refused.code());
+    assert_eq!(told, (503, "overloaded".to_owned()), "{}", refused.text);
+    assert!(refused.header("x-request-id").is_some() && refused.header("Retry-After").is_some());
+    drop(held);
+    let served = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Request::get("/v1/totals").to(&site).status == 200
+    });
+    assert!(served, "places come back");
 }
 
 /// Reads one response from a keep-alive connection; its body has a known length.

@@ -135,7 +135,7 @@ fn announced_bodies_keep_nobody_out() {
 /// that an amount is out of range.
 #[test]
 fn an_amount_out_of_range_is_forbidden_to_whom_any_amount_is() {
-    let rates = Rates { requests_per_second: 1_000, burst: 1_000, operator_exempt: true };
+    let rates = Rates { operator_exempt: true, ..Rates::default() };
     let site = Site::with_rates(rates);
     open_all(&site);
     site.make_key("ek_auditor", Role::Auditor);

@@ -14,7 +14,7 @@ use evenkeel_node::{
     admission::{self, Keyring, quota::Quota},
     config::HttpTls,
     config::Rates,
-    gateway::http::{HttpDoorParts, HttpServer},
+    gateway::http::{HttpDoorParts, HttpPlaces, HttpServer},
     history::History,
     history::record_kind,
     metrics::{DoorKind, Metrics},
@@ -184,7 +184,15 @@ fn asset(name: &str) -> Asset {
 }
 
 /// Operators' requests aren't limited.
-const UNCOUNTED: Rates = Rates { requests_per_second: 1, burst: 1, operator_exempt: true };
+const UNCOUNTED: Rates = Rates {
+    requests_per_second: 1,
+    burst: 1,
+    commands_per_second: 1,
+    bytes_per_second: 1,
+    operator_exempt: true,
+};
+
+const MANY: HttpPlaces = HttpPlaces { all: 1_000, per_address: 1_000 };
 
 /// A site and its open HTTP port.
 pub(crate) struct Site {
@@ -202,24 +210,35 @@ impl Site {
 
     /// A site whose entries start at this time.
     pub(crate) fn at(start_micros: u64) -> Self {
-        Self::begin(start_micros, UNCOUNTED, None, true)
+        Self::begin(start_micros, UNCOUNTED, None, true, MANY)
     }
 
     /// A site that has heard nothing from its primary so far.
     pub(crate) fn lagging() -> Self {
-        Self::begin(START_MICROS, UNCOUNTED, None, false)
+        Self::begin(START_MICROS, UNCOUNTED, None, false, MANY)
     }
 
     pub(crate) fn with_rates(rates: Rates) -> Self {
-        Self::begin(START_MICROS, rates, None, true)
+        Self::begin(START_MICROS, rates, None, true, MANY)
     }
 
     /// A site that speaks TLS with this certificate.
     pub(crate) fn with_tls(start_micros: u64, tls: &HttpTls) -> Self {
-        Self::begin(start_micros, UNCOUNTED, Some(tls), true)
+        Self::begin(start_micros, UNCOUNTED, Some(tls), true, MANY)
     }
 
-    fn begin(start_micros: u64, rates: Rates, tls: Option<&HttpTls>, is_current: bool) -> Self {
+    /// A site that serves so many connections.
+    pub(crate) fn with_places(places: HttpPlaces) -> Self {
+        Self::begin(START_MICROS, UNCOUNTED, None, true, places)
+    }
+
+    fn begin(
+        start_micros: u64,
+        rates: Rates,
+        tls: Option<&HttpTls>,
+        is_current: bool,
+        places: HttpPlaces,
+    ) -> Self {
         let deciding = Arc::new(Deciding::new(start_micros));
         let (lead, following) = watch::channel(Lead::Here(1));
         let road = Arc::new(Road::new(following, deciding.clone(), deciding.clone()));
@@ -231,7 +250,7 @@ impl Site {
             .expect("a runtime");
         let inside = runtime.enter();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = HttpServer::bind(any, tls).expect("a free port");
+        let server = HttpServer::bind(any, tls, places).expect("a free port");
         let address = server.local_address().expect("bound");
         drop(inside);
         let state = deciding.state.clone();
@@ -250,7 +269,7 @@ impl Site {
             health: Arc::new(Well),
             metrics: Metrics::new().door(DoorKind::Http).clone(),
             state,
-            quota: Quota::new(rates),
+            quota: Arc::new(Quota::new(rates)),
             stopping,
             process: 0xabc,
         }));

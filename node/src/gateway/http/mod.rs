@@ -33,7 +33,7 @@ use crate::{
 };
 use answer::problem::{Code, Problem};
 use connection::bodies::BodyMemory;
-pub use connection::server::{HttpServer, ListenError};
+pub use connection::server::{HttpPlaces, HttpServer, ListenError};
 pub use connection::tls::TlsError;
 use request::head::RequestIds;
 
@@ -45,7 +45,7 @@ pub struct HttpDoorParts {
     pub freshness: Arc<Freshness>,
     pub health: Arc<dyn Health>,
     pub metrics: Arc<DoorMetrics>,
-    pub quota: Quota,
+    pub quota: Arc<Quota>,
     /// Becomes true when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
     /// A number unique to this process: request ids begin with it.
@@ -60,7 +60,7 @@ pub(crate) struct HttpDoor {
     freshness: Arc<Freshness>,
     health: Arc<dyn Health>,
     metrics: Arc<DoorMetrics>,
-    quota: Quota,
+    quota: Arc<Quota>,
     stopping: watch::Receiver<bool>,
     bodies: BodyMemory,
     request_ids: RequestIds,

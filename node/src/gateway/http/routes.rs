@@ -71,6 +71,27 @@ pub(crate) fn router(door: &Arc<HttpDoor>) -> Router {
         .with_state(door.clone())
 }
 
+/// The routes that a full port still answers.
+const PROBES: [&str; 5] = ["/livez", "/readyz", "/primary", "/replica", "/metrics"];
+
+/// Answers the one request of a connection for which there's no place.
+pub(crate) async fn answer_full(
+    door: Arc<HttpDoor>,
+    router: Router,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if PROBES.contains(&request.uri().path()) {
+        return answer(door, router, request).await;
+    }
+    let id = door.request_ids.choose_id(request.headers());
+    let problem = Problem::new(Code::Overloaded, "too many connections; nothing was done");
+    let mut response = Response::new(Body::empty());
+    problem.closing().write(&id, &mut response);
+    door.metrics.count_refusal(Code::Overloaded.name());
+    response.headers_mut().insert(REQUEST_ID, id.header());
+    response
+}
+
 /// Answers any request.
 pub(crate) async fn answer(
     door: Arc<HttpDoor>,

@@ -36,6 +36,7 @@ impl HttpDoor {
         command: &Command,
         misfit: Option<Problem>,
     ) -> Result<Decision, Problem> {
+        head.count_commands(1)?;
         let commands: Bytes = codec::encode(command).into();
         let problem = |refusal| Problem::from(refusal).of_one_command();
         admission::check_form_and_role(&head.caller, 1, &commands).map_err(problem)?;

@@ -146,16 +146,6 @@ impl ReplicationParts {
         }
     }
 
-    /// The primary's exit of the road, and the reads that take it.
-    fn primary_exit(
-        &self,
-        queue: &Arc<Queue>,
-        views: &PeerViews,
-    ) -> (PrimaryExit, mpsc::Receiver<Ticket>) {
-        let (journal, book) = (self.journal.clone(), views.book.clone());
-        PrimaryExit::new(queue.clone(), journal, book, self.members.len())
-    }
-
     /// Learns and judges the clocks of all sites.
     fn clock_rounds(&self, views: &PeerViews) -> ClockRounds {
         ClockRounds {

@@ -13,7 +13,7 @@ use openraft::{errors::ClientWriteError, impls::OneshotResponder, raft::ClientWr
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    queue::{FilledEntry, InFlightRequest, Queue, request_size},
+    queue::{FilledEntry, InFlightRequest, Queue},
     stamps::Stamps,
     upkeep::{AllowedChores, Chore, Upkeep},
 };
@@ -24,7 +24,7 @@ use crate::replication::{
 use crate::{
     limits::ENTRIES_IN_FLIGHT_MAX,
     metrics::Metrics,
-    road::{DecidedEntry, Lead, Reply, Road},
+    road::{DecidedEntry, Lead, Reply, Road, fair_queue::RequestSize},
 };
 
 /// An entry that is about to be proposed, and its requests: none if it's the ledger's upkeep.
@@ -222,7 +222,7 @@ impl Batcher {
                 }
                 for InFlightRequest { ticket, first } in entry.requests {
                     let Some(ticket) = ticket else { continue };
-                    let end = first + request_size(&ticket).0;
+                    let end = first + RequestSize::of(&ticket).commands;
                     ticket.reply(Reply::Decided(decided.clone(), first..end));
                 }
             }

@@ -1,29 +1,28 @@
 //! The queue in front of the journal: requests that wait for an entry, bounded in number, commands
-//! and bytes.
+//! and bytes, in total and for each key.
 //!
 //! Requests that need lookups in sealed segments wait apart, so that a flood of them doesn't hold
-//! back the others: their callers take turns, and an entry has a bounded number of lookups. All
-//! others keep their order. It never splits a request over two entries.
+//! back the others, and an entry has a bounded number of lookups. In both queues keys take turns,
+//! and the requests of a key keep their order. It never splits a request over two entries.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use evenkeel_wire::{
     command::{Command, Commands},
     entry::EntryBuilder,
-    id::KeyId,
 };
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    limits::{
-        ENTRY_BYTES_TARGET, ENTRY_LOOKUPS_MAX, QUEUED_BYTES_MAX, QUEUED_COMMANDS_MAX,
-        QUEUED_REQUESTS_MAX,
+    limits::{ENTRY_BYTES_TARGET, ENTRY_LOOKUPS_MAX},
+    road::{
+        Request, RoadExit, Ticket,
+        fair_queue::{FairQueue, QueueLoad, Queued},
     },
-    road::{Request, RoadExit, Ticket},
 };
+
+/// A lookup's share of a key's turn, in bytes: it takes as long as some hundred bytes of commands.
+const LOOKUP_COST: usize = 512;
 
 /// The queue in front of the journal.
 #[derive(Default)]
@@ -34,30 +33,27 @@ pub struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    /// Requests that need no lookups, in the order of their arrival.
-    others: VecDeque<WaitingRequest>,
-    /// Requests that need lookups, by caller; the caller in front is next.
-    with_lookups: VecDeque<(KeyId, VecDeque<WaitingRequest>)>,
+    /// Requests that need no lookups.
+    others: FairQueue,
+    with_lookups: FairQueue<LookupRequest>,
     /// The last entry had requests with lookups: the others come first in the next one.
     others_first: bool,
-    requests: usize,
-    commands: usize,
-    bytes: usize,
+    load: QueueLoad,
 }
 
 /// A request, and the lookups in sealed segments that its commands may need.
-struct WaitingRequest {
+struct LookupRequest {
     ticket: Ticket,
     lookups: usize,
 }
 
-/// How many commands and bytes a request has.
-pub(crate) fn request_size(ticket: &Ticket) -> (usize, usize) {
-    match &ticket.request {
-        Request::Submit { count, commands, .. } => {
-            (usize::try_from(*count).unwrap_or(usize::MAX), commands.len())
-        }
-        Request::Read(_) => (0, 0),
+impl Queued for LookupRequest {
+    fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    fn cost(&self) -> usize {
+        self.ticket.cost().saturating_add(self.lookups.saturating_mul(LOOKUP_COST))
     }
 }
 
@@ -71,17 +67,16 @@ impl Queue {
     /// Queues a request whose commands need this many lookups in sealed segments.
     ///
     /// # Errors
-    /// Returns the ticket when the queue is full.
+    /// Returns the ticket when the queue is full, or its key's share of it.
     pub(crate) fn offer_weighed(&self, ticket: Ticket, lookups: usize) -> Result<(), Box<Ticket>> {
-        let (commands, bytes) = request_size(&ticket);
         let mut waiting = self.waiting();
-        let full = waiting.requests >= QUEUED_REQUESTS_MAX
-            || waiting.commands.saturating_add(commands) > QUEUED_COMMANDS_MAX
-            || waiting.bytes.saturating_add(bytes) > QUEUED_BYTES_MAX;
-        if full {
+        if !waiting.load.try_add(&ticket) {
             return Err(Box::new(ticket));
         }
-        waiting.push(WaitingRequest { ticket, lookups });
+        match lookups {
+            0 => waiting.others.push(ticket),
+            lookups => waiting.with_lookups.push(LookupRequest { ticket, lookups }),
+        }
         drop(waiting);
         self.wake.notify_one();
         Ok(())
@@ -93,7 +88,7 @@ impl Queue {
 
     /// How many commands wait.
     pub fn depth(&self) -> usize {
-        self.waiting().commands
+        self.waiting().load.total().commands
     }
 
     /// Returns when a ticket has been queued.
@@ -103,7 +98,8 @@ impl Queue {
 
     /// Whether no ticket waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting().requests == 0
+        let waiting = self.waiting();
+        waiting.others.is_empty() && waiting.with_lookups.is_empty()
     }
 
     /// Takes as many requests as fit in one entry; `None` if none waits or may be taken. A node's
@@ -128,74 +124,22 @@ impl Queue {
 
     /// Takes all waiting tickets.
     pub(crate) fn take_all(&self) -> Vec<Ticket> {
-        std::mem::take(&mut *self.waiting()).into_requests().map(|request| request.ticket).collect()
+        let mut waiting = std::mem::take(&mut *self.waiting());
+        let mut all = waiting.others.take_all();
+        all.extend(waiting.with_lookups.take_all().into_iter().map(|request| request.ticket));
+        all
     }
 
     /// Takes the tickets whose deadlines have passed.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Ticket> {
         let mut waiting = self.waiting();
-        if !waiting.has_expired(now) {
-            return Vec::new();
+        let mut expired = waiting.others.expire(now);
+        let with_lookups = waiting.with_lookups.expire(now);
+        expired.extend(with_lookups.into_iter().map(|request| request.ticket));
+        for ticket in &expired {
+            waiting.load.remove(ticket);
         }
-        let others_first = waiting.others_first;
-        let (expired, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut *waiting)
-            .into_requests()
-            .partition(|request| request.ticket.deadline <= now);
-        waiting.others_first = others_first;
-        rest.into_iter().for_each(|request| waiting.push(request));
-        expired.into_iter().map(|request| request.ticket).collect()
-    }
-}
-
-impl Waiting {
-    fn push(&mut self, request: WaitingRequest) {
-        let (commands, bytes) = request_size(&request.ticket);
-        self.requests += 1;
-        self.commands += commands;
-        self.bytes += bytes;
-        if request.lookups == 0 {
-            return self.others.push_back(request);
-        }
-        let caller = request.ticket.caller.key;
-        match self.with_lookups.iter_mut().find(|(other, _)| *other == caller) {
-            Some((_, queue)) => queue.push_back(request),
-            None => self.with_lookups.push_back((caller, VecDeque::from([request]))),
-        }
-    }
-
-    fn count_out(&mut self, request: &WaitingRequest) {
-        let (commands, bytes) = request_size(&request.ticket);
-        self.requests -= 1;
-        self.commands -= commands;
-        self.bytes -= bytes;
-    }
-
-    /// Takes the first of the requests without lookups.
-    fn pop_other(&mut self) -> Option<WaitingRequest> {
-        let request = self.others.pop_front()?;
-        self.count_out(&request);
-        Some(request)
-    }
-
-    /// Takes the first request with lookups of the caller whose turn it is.
-    fn pop_with_lookups(&mut self) -> Option<WaitingRequest> {
-        let (caller, mut queue) = self.with_lookups.pop_front()?;
-        let request = queue.pop_front()?;
-        if !queue.is_empty() {
-            self.with_lookups.push_back((caller, queue));
-        }
-        self.count_out(&request);
-        Some(request)
-    }
-
-    fn has_expired(&self, now: Instant) -> bool {
-        let with_lookups = self.with_lookups.iter().flat_map(|(_, queue)| queue);
-        self.others.iter().chain(with_lookups).any(|request| request.ticket.deadline <= now)
-    }
-
-    fn into_requests(self) -> impl Iterator<Item = WaitingRequest> {
-        let with_lookups = self.with_lookups.into_iter().flat_map(|(_, queue)| queue);
-        self.others.into_iter().chain(with_lookups)
+        expired
     }
 }
 
@@ -211,29 +155,30 @@ pub(crate) struct FilledEntry {
 }
 
 impl FilledEntry {
-    /// Takes requests without lookups, in order.
+    /// Takes requests without lookups, in the order of their turns.
     fn take_others(&mut self, waiting: &mut Waiting) {
         while !self.is_closed
-            && let Some(request) = waiting.others.front()
+            && let Some(ticket) = waiting.others.front()
         {
-            if !self.has_room_for(&request.ticket) {
+            if !self.has_room_for(ticket) {
                 self.is_closed = true;
                 return;
             }
-            let request = waiting.pop_other().expect("it's in front");
-            self.take(request);
+            let ticket = waiting.others.pop().expect("it's in front");
+            waiting.load.remove(&ticket);
+            self.take(ticket, 0);
         }
     }
 
     /// Takes the next request with lookups if the entry has room for it. Whether it did.
     fn take_one_with_lookups(&mut self, waiting: &mut Waiting, lookups_max: usize) -> bool {
-        let next = waiting.with_lookups.front().and_then(|(_, queue)| queue.front());
-        let fits = next.is_some_and(|request| {
+        let fits = waiting.with_lookups.front().is_some_and(|request| {
             self.lookups.saturating_add(request.lookups) <= lookups_max
                 && self.has_room_for(&request.ticket)
         });
-        if fits && let Some(request) = waiting.pop_with_lookups() {
-            self.take(request);
+        if fits && let Some(LookupRequest { ticket, lookups }) = waiting.with_lookups.pop() {
+            waiting.load.remove(&ticket);
+            self.take(ticket, lookups);
         }
         fits
     }
@@ -247,8 +192,7 @@ impl FilledEntry {
             && (self.bytes == 0 || self.bytes + commands.len() <= ENTRY_BYTES_TARGET)
     }
 
-    fn take(&mut self, request: WaitingRequest) {
-        let WaitingRequest { ticket, lookups } = request;
+    fn take(&mut self, ticket: Ticket, lookups: usize) {
         let Request::Submit { count, atomic, commands } = &ticket.request else {
             unreachable!("only submits are queued");
         };
@@ -294,7 +238,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::road::{Caller, Reply, ReplySink};
+    use crate::{
+        limits::QUEUED_BYTES_MAX,
+        road::{Caller, Reply, ReplySink},
+    };
 
     struct Nobody;
 
@@ -338,12 +285,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_nodes_own_request_is_alone_in_its_entry_and_keeps_its_turn() {
+    async fn a_nodes_own_request_is_alone_in_its_entry_and_waits_for_one_turn_of_a_client() {
         let (node, client) = ((Caller::NODE, 10), (CLIENT, 10));
         let queue = filled(&[client, client, node, node, client]);
-        let (nodes, clients) = (vec![NODES], vec![OPERATOR_KEY]);
-        let both = vec![OPERATOR_KEY, OPERATOR_KEY];
-        assert_eq!(entries(&queue), [both, nodes.clone(), nodes, clients]);
+        assert_eq!(entries(&queue), [vec![OPERATOR_KEY; 3], vec![NODES], vec![NODES]]);
         assert!(queue.is_empty());
         assert_eq!(queue.depth(), 0);
     }
@@ -421,14 +366,30 @@ mod tests {
     async fn a_full_queue_gives_requests_back_and_expired_ones_make_room() {
         let queue = Queue::default();
         let large = QUEUED_BYTES_MAX / 4;
-        for _ in 0..4 {
+        for _ in 0..3 {
             assert!(queue.offer(ticket(CLIENT, large)).is_ok());
         }
-        assert!(queue.offer(ticket(CLIENT, 1)).is_err());
+        assert!(queue.offer(ticket(CLIENT, 1)).is_err(), "the rest is for other keys");
+        let other = Caller { key: KeyId(7), ..CLIENT };
+        assert!(queue.offer(ticket(other, large / 2)).is_ok());
+        assert!(queue.offer(ticket(Caller::NODE, large / 2)).is_ok());
+        assert!(queue.offer(ticket(Caller::NODE, 1)).is_err(), "it's full");
         assert!(queue.expire(Instant::now()).is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(queue.expire(Instant::now()).len(), 4);
+        assert_eq!(queue.expire(Instant::now()).len(), 5);
         assert!(queue.offer(ticket(CLIENT, large)).is_ok());
         assert_eq!(queue.take_all().len(), 1);
+        assert!(queue.is_empty());
+        assert_eq!(queue.depth(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_with_a_backlog_leaves_others_a_part_of_every_entry() {
+        let queue = Queue::default();
+        for _ in 0..40 {
+            assert!(queue.offer(ticket(CLIENT, ENTRY_BYTES_TARGET / 4)).is_ok());
+        }
+        assert!(queue.offer(ticket(Caller { key: KeyId(7), ..CLIENT }, 100)).is_ok());
+        assert!(entries(&queue)[0].contains(&KeyId(7)));
     }
 }

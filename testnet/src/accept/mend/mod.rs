@@ -1,18 +1,24 @@
 //! The rows `mend.*`: faults that once stopped a site or the cluster, on real processes. A file
 //! holds the rows of one kind of fault.
 
+mod lines;
+
 use anyhow::bail;
 
 use super::sheet::ResultSheet;
 use crate::cluster::testnet::Testnet;
 
 /// Name and title of each row.
-pub(super) const ROWS: &[(&str, &str)] = &[];
+pub(super) const ROWS: &[(&str, &str)] =
+    &[("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered")];
 
 pub(super) async fn dispatch_row(
-    _testnet: &Testnet,
+    testnet: &Testnet,
     row: &str,
-    _sheet: &mut ResultSheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
-    bail!("{row} has no function")
+    match row {
+        "mend.14" => lines::burst_over_a_slow_line(testnet, sheet).await,
+        _ => bail!("{row} has no function"),
+    }
 }

@@ -1,19 +1,23 @@
 //! The port: connections, bounded in number and in time, each with one request at a time
 //! (HTTP/1.1). It never looks into a request.
 //!
+//! A full port still answers load balancers and Prometheus: a connection beyond its places is
+//! served for one request, which is answered if it's a probe or a scrape.
+//!
 //! When the node stops, requests in progress are answered, new ones get `stopping`, and then the
 //! connections are closed.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Response};
+use evenkeel_wire::endpoint::{ShortTask, ShortTasks, SlotPool};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -27,9 +31,10 @@ use crate::gateway::http::{HttpDoor, HttpDoorParts, routes};
 use crate::{
     config::HttpTls,
     limits::{
-        HTTP_BUFFER_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_DRAIN_PAUSE, HTTP_HEAD_BYTES_MAX,
-        HTTP_HEADERS_MAX, HTTP_HELLO_PATIENCE, HTTP_KEEPALIVE_IDLE, HTTP_KEEPALIVE_INTERVAL,
-        HTTP_KEEPALIVE_PROBES, HTTP_STOP_PATIENCE, HTTP_WRITE_PATIENCE,
+        HTTP_BUFFER_BYTES_MAX, HTTP_DRAIN_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX,
+        HTTP_HELLO_PATIENCE, HTTP_KEEPALIVE_IDLE, HTTP_KEEPALIVE_INTERVAL, HTTP_KEEPALIVE_PROBES,
+        HTTP_PROBE_PATIENCE, HTTP_PROBES_MAX, HTTP_PROBES_PER_ADDRESS_MAX, HTTP_STOP_PATIENCE,
+        HTTP_WRITE_PATIENCE,
     },
 };
 
@@ -46,25 +51,34 @@ pub enum ListenError {
 pub struct HttpServer {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    places: SlotPool,
 }
 
-/// The answer to a connection over the limit; nothing is read from it.
-const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 174\r\n\r\n\
-{\"type\":\"urn:evenkeel:problem:overloaded\",\"title\":\"The queues are full\",\"status\":503,\
-\"detail\":\"too many connections\",\"code\":\"overloaded\",\"retryable\":true,\"request_id\":\"none\"}";
+/// How many connections the port serves.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpPlaces {
+    /// All together.
+    pub all: usize,
+    /// Those of one address.
+    pub per_address: usize,
+}
 
 impl HttpServer {
     /// Binds the port; must be called within a runtime.
     ///
     /// # Errors
     /// When the port is taken, or the certificate can't be used.
-    pub fn bind(address: SocketAddr, tls: Option<&HttpTls>) -> Result<Self, ListenError> {
+    pub fn bind(
+        address: SocketAddr,
+        tls: Option<&HttpTls>,
+        places: HttpPlaces,
+    ) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Bind { address, source };
         let tls = tls.map(tls::acceptor).transpose()?;
         let listener = std::net::TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener: TcpListener::from_std(listener).map_err(failed)?, tls })
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        Ok(Self { listener, tls, places: SlotPool::new(places.all, places.per_address) })
     }
 
     /// The address of the port.
@@ -80,48 +94,50 @@ impl HttpServer {
         let door = Arc::new(HttpDoor::new(parts));
         let mut stopping = door.stopping.clone();
         let (close, closing) = watch::channel(false);
-        let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
         let router = routes::router(&door);
-        let accept = self.accept_all(&door, &router, &places, &closing);
         tokio::select! {
-            () = accept => {}
+            () = self.accept_all(&door, &router, &closing) => {}
             () = wait_for_stop(&mut stopping) => {}
         }
-        drop(self.listener);
+        drop((self.listener, closing));
         close.send_replace(true);
-        let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("a small number");
         // The remaining connections end with the runtime.
-        let _ = timeout(HTTP_STOP_PATIENCE, places.acquire_many(all)).await;
+        let _ = timeout(HTTP_STOP_PATIENCE, close.closed()).await;
     }
 
     async fn accept_all(
         &self,
         door: &Arc<HttpDoor>,
         router: &Router,
-        places: &Arc<Semaphore>,
         closing: &watch::Receiver<bool>,
     ) {
+        let probes = ShortTasks::new(HTTP_PROBES_MAX, HTTP_PROBES_PER_ADDRESS_MAX);
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match self.listener.accept().await {
+                Ok((stream, from)) => (stream, from.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "the HTTP port can't accept a connection");
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                // A client that expects TLS can't read this, but it sees the close.
-                let _told_or_not = stream.try_write(FULL.as_bytes());
-                continue;
-            };
             let connection = HttpConnection {
                 door: door.clone(),
                 router: router.clone(),
                 closing: closing.clone(),
-                _place: place,
             };
-            tokio::spawn(connection.run(stream, self.tls.clone()));
+            let tls = self.tls.clone();
+            match self.places.take_slot(from) {
+                Some(place) => {
+                    tokio::spawn(async move {
+                        connection.run(stream, tls).await;
+                        drop(place);
+                    });
+                }
+                None => {
+                    tokio::spawn(connection.run_probe(stream, tls, probes.begin(from)));
+                }
+            }
         }
     }
 }
@@ -148,7 +164,6 @@ struct HttpConnection {
     door: Arc<HttpDoor>,
     router: Router,
     closing: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl HttpConnection {
@@ -162,6 +177,46 @@ impl HttpConnection {
             Ok(Ok(stream)) => self.serve(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
             Err(_) => tracing::debug!("the TLS handshake timed out"),
+        }
+    }
+
+    /// Serves a connection for which there's no place: one request, and only a moment.
+    async fn run_probe(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut task: ShortTask) {
+        let probe = async {
+            match tls {
+                None => self.answer_probe(stream).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => self.answer_probe(stream).await,
+                    Err(error) => tracing::debug!(%error, "the TLS handshake failed"),
+                },
+            }
+        };
+        tokio::select! {
+            late = timeout(HTTP_PROBE_PATIENCE, probe) => {
+                if late.is_err() {
+                    tracing::debug!("the port is full, and a connection beyond it took too long");
+                }
+            }
+            () = task.displaced() => {
+                tracing::debug!("the port is full, and a connection beyond it ended for another");
+            }
+        }
+    }
+
+    async fn answer_probe<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+        let service = service_fn(|request: Request<Incoming>| {
+            let answered = routes::answer_full(self.door.clone(), self.router.clone(), request);
+            async move { Ok::<Response<Body>, Infallible>(answered.await) }
+        });
+        let served = http1::Builder::new()
+            .keep_alive(false)
+            .header_read_timeout(None)
+            .max_headers(HTTP_HEADERS_MAX)
+            .max_header_size(HTTP_HEAD_BYTES_MAX)
+            .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = served.await {
+            tracing::debug!(%error, "a connection ended early");
         }
     }
 
@@ -202,18 +257,5 @@ impl HttpConnection {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_finds_no_place_is_told_so_in_a_whole_answer() {
-        let (head, body) = FULL.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
-        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"overloaded".into()));
     }
 }

@@ -55,6 +55,12 @@ async fn read_request(
     if announced != Some(0) {
         check_media_type(&head.headers)?;
     }
+    let known = announced.and_then(|bytes| usize::try_from(bytes).ok());
+    if let Some(bytes) = known {
+        check_size(bytes)?;
+        // Before a byte of it is read.
+        head.count_bytes(bytes).map_err(Problem::closing)?;
+    }
     let mut room = door.bodies.new_reservation();
     let since = Instant::now();
     let reading = collect(body, announced, &mut room);
@@ -62,6 +68,9 @@ async fn read_request(
         let seconds = HTTP_BODY_PATIENCE.as_secs();
         Problem::malformed(format!("the body took over {seconds} s to arrive")).closing()
     })??;
+    if known.is_none() {
+        head.count_bytes(bytes.len())?;
+    }
     head.deadline += since.elapsed();
     Ok((head, bytes, room))
 }

@@ -28,7 +28,10 @@ use crate::gateway::http::{
     answer::problem::{Code, Problem},
 };
 use crate::{
-    admission,
+    admission::{
+        self,
+        quota::{KeyQuota, QuotaExceeded},
+    },
     limits::{DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, DEADLINE_MS_MIN, KEY_PATIENCE},
     road::Caller,
 };
@@ -94,6 +97,8 @@ impl RequestIds {
 /// A request's head, checked.
 pub(crate) struct Head {
     pub(crate) caller: Caller,
+    /// The rates of the caller's key; `None` if it's exempt.
+    quota: Option<Arc<KeyQuota>>,
     /// The client's deadline. Time spent receiving the body doesn't count.
     pub(crate) deadline: Instant,
     /// The path's parameter, as written.
@@ -116,15 +121,16 @@ impl FromRequestParts<Arc<HttpDoor>> for Head {
                 let detail = "the key couldn't be checked in time; nothing was done";
                 Problem::new(Code::NoPrimary, detail)
             })??;
-        door.quota.count_request(&caller, Instant::now()).map_err(|wait| {
-            Problem::new(Code::RateLimited, "too many requests with this key")
-                .retry_after(wait.as_secs().saturating_add(1))
-        })?;
+        let quota = door.quota.of(&caller);
+        if let Some(quota) = &quota {
+            quota.count_request(Instant::now())?;
+        }
         let deadline = arrival + patience?;
         let target = target(parts).await?;
         let idempotency_key = single(&parts.headers, &IDEMPOTENCY_KEY)?.cloned();
         Ok(Self {
             caller,
+            quota,
             deadline,
             target,
             idempotency_key,
@@ -196,9 +202,32 @@ impl Head {
         }
     }
 
+    /// Counts the bytes of the body.
+    pub(crate) fn count_bytes(&self, bytes: usize) -> Result<(), Problem> {
+        match &self.quota {
+            Some(quota) => Ok(quota.count_bytes(bytes, Instant::now())?),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts the commands of the request.
+    pub(crate) fn count_commands(&self, commands: usize) -> Result<(), Problem> {
+        match &self.quota {
+            Some(quota) => Ok(quota.count_commands(commands, Instant::now())?),
+            None => Ok(()),
+        }
+    }
+
     /// Checks that the client accepts JSON.
     pub(crate) fn check_accepts_json(&self) -> Result<(), Problem> {
         accept::choose(&self.headers, &["application/json"]).map(drop)
+    }
+}
+
+impl From<QuotaExceeded> for Problem {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        let seconds = exceeded.wait.as_secs().saturating_add(1);
+        Self::new(Code::RateLimited, exceeded.detail()).retry_after(seconds)
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) async fn batch(
     let RequestWithBody { head, body, .. } = &asked;
     head.check_no_id()?;
     let batch: BatchBody<'_> = json::read(body)?;
+    head.count_commands(batch.commands.0.len())?;
     let checked = check(&door, head, &batch.commands.0).await?;
     if batch.atomic {
         let misfit = checked.items.iter().position(|item| item.misfit.is_some());
