@@ -1,18 +1,27 @@
 //! The rows `mend.*`: faults that once stopped a site or the cluster, on real processes. A file
 //! holds the rows of one kind of fault.
 
+mod lookups;
+
 use anyhow::bail;
 
 use super::sheet::ResultSheet;
 use crate::cluster::testnet::Testnet;
 
 /// Name and title of each row.
-pub(super) const ROWS: &[(&str, &str)] = &[];
+pub(super) const ROWS: &[(&str, &str)] = &[
+    ("mend.1", "six batches of repeats from sealed segments beside single transfers"),
+    ("mend.2", "a merchant pays back thousands of old payments; /livez answers"),
+];
 
 pub(super) async fn dispatch_row(
-    _testnet: &Testnet,
+    testnet: &Testnet,
     row: &str,
-    _sheet: &mut ResultSheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
-    bail!("{row} has no function")
+    match row {
+        "mend.1" => lookups::ask_again_at_once(testnet, sheet).await,
+        "mend.2" => lookups::pay_back_at_once(testnet, sheet).await,
+        _ => bail!("{row} has no function"),
+    }
 }
