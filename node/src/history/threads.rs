@@ -90,21 +90,25 @@ struct WaitingWork {
 }
 
 impl LookupThreads {
-    /// Starts threads with this name. `failed` is called with the message of a panic: the node must
+    /// Starts threads with this name and priority (`nice`, 0 as all others). `failed` is called with the message of a panic: the node must
     /// stop then.
     ///
     /// # Errors
     /// When a thread can't be started.
     pub fn start(
         name: &str,
-        threads: usize,
+        (threads, nice): (usize, i32),
         failed: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (waiting, wake) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { waiting, wake, failed: Box::new(failed) });
         for _ in 0..threads {
             let shared = shared.clone();
-            thread::Builder::new().name(name.to_owned()).spawn(move || shared.work_forever())?;
+            let work = move || {
+                set_priority(nice);
+                shared.work_forever();
+            };
+            thread::Builder::new().name(name.to_owned()).spawn(work)?;
         }
         Ok(Self(Some(shared)))
     }
@@ -163,6 +167,16 @@ impl<T: Send, F: FnOnce() -> T + Send> LookupWork for SingleTurn<F, T> {
         if let Some(sender) = self.sender.take() {
             let _unread = sender.send(Err(why));
         }
+    }
+}
+
+fn set_priority(nice: i32) {
+    if nice == 0 {
+        return;
+    }
+    let own = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(own), nice) {
+        tracing::warn!(%error, "lookups for doors run at normal priority");
     }
 }
 
@@ -275,7 +289,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     fn threads() -> LookupThreads {
-        LookupThreads::start("lookups", 1, |_| ()).unwrap()
+        LookupThreads::start("lookups", (1, 0), |_| ()).unwrap()
     }
 
     /// Keeps the only thread busy until the returned sender is dropped.
@@ -358,7 +372,7 @@ mod tests {
     async fn a_panic_is_reported_and_the_thread_goes_on() {
         let (sender, reported) = mpsc::channel();
         let failed = move |what: &str| sender.send(what.to_owned()).unwrap();
-        let threads = LookupThreads::start("lookups", 1, failed).unwrap();
+        let threads = LookupThreads::start("lookups", (1, 0), failed).unwrap();
         let broken = threads.run(ONE, || panic!("planted")).await;
         assert_eq!(broken, Err::<(), _>(NotLookedUp::BrokenOff));
         let told = reported.recv_timeout(SOON).unwrap();

@@ -29,6 +29,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::accept::{
+    main::speed,
     sheet::ResultSheet,
     stage::{self, PATIENCE},
 };
@@ -45,6 +46,10 @@ use crate::{
 const BATCHES: usize = 6;
 /// Callers of single transfers beside them.
 const SINGLES: u16 = 16;
+/// Transfers that fill more than a segment.
+const FILLER: u64 = 1_400_000;
+/// The keeper is paced, and has the lowest priority.
+const SEALED_WITHIN: Duration = Duration::from_secs(180);
 const WORST_SINGLE: Duration = Duration::from_millis(60);
 const WORST_LIVEZ: Duration = Duration::from_millis(60);
 /// Indexes into [`LoadAccounts`].
@@ -75,7 +80,11 @@ impl OldPayments {
             ensure!(answers.iter().all(|answer| answer.outcome.rejection.is_none()), "rejected");
             batches.push(batch);
         }
-        stage::await_checkpoint(testnet, testnet.primary().await?).await?;
+        // Over a segment, so that what was paid is sealed and behind a checkpoint.
+        speed::bench(testnet, FILLER, 8_192, 4).await?;
+        for site in &testnet.sites {
+            await_first_checkpoint(site).await?;
+        }
         up::await_caught_up(testnet, PATIENCE).await?;
         // A node that starts from a checkpoint knows earlier ids from its indexes alone.
         nodes::stop_all(testnet).await?;
@@ -83,6 +92,15 @@ impl OldPayments {
         let client = Client::connect(stage::client_config(testnet)?, options());
         Ok(Self { accounts, batches, client })
     }
+}
+
+async fn await_first_checkpoint(site: &Site) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while stage::checkpoint_position(site).await? == 0 {
+        ensure!(start.elapsed() < SEALED_WITHIN, "{} has written no checkpoint", site.name);
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }
 
 fn options() -> ClientOptions {
