@@ -2,7 +2,8 @@
 //!
 //! Work comes in turns of a bounded size. Callers take turns, so that one caller's batch of
 //! thousands of lookups doesn't stand before everybody else's single ones. Waiting work is bounded
-//! in number and bytes, in all and for each caller. Without threads, in tests and in the simulation,
+//! in number and bytes, in all and for each caller, and ends at its deadline even if a disk hangs.
+//! Without threads, in tests and in the simulation,
 //! work is done at once where it's asked for. It never does a request's work twice, and never drops
 //! work that it took.
 
@@ -10,16 +11,20 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     thread,
+    time::Duration,
 };
 
 use evenkeel_wire::id::KeyId;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::limits::{
     LOOKUP_BYTES_MAX, LOOKUP_REQUESTS_MAX, LOOKUP_SHARE_OF_CALLER, LOOKUPS_AT_A_TIME,
 };
+
+/// How often deadlines are checked.
+const DEADLINES_EVERY: Duration = Duration::from_millis(10);
 
 /// What is left of a piece of work after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,12 @@ pub enum NotLookedUp {
     BrokenOff,
 }
 
+/// Something that ends at its deadline if it hasn't ended before.
+pub trait Expire: Send + Sync {
+    /// The deadline has passed.
+    fn expire(&self);
+}
+
 /// Threads that read files, or none. Clones share everything.
 #[derive(Clone, Default)]
 pub struct LookupThreads(Option<Arc<Shared>>);
@@ -64,6 +75,8 @@ pub struct LookupThreads(Option<Arc<Shared>>);
 struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    deadlines: Mutex<Vec<(Instant, Weak<dyn Expire>)>>,
+    deadline_added: Condvar,
     /// Called with the message of a panic.
     failed: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -100,8 +113,17 @@ impl LookupThreads {
         (threads, nice): (usize, i32),
         failed: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (waiting, wake) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { waiting, wake, failed: Box::new(failed) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            deadlines: Mutex::default(),
+            deadline_added: Condvar::new(),
+            failed: Box::new(failed),
+        });
+        let timer = shared.clone();
+        thread::Builder::new()
+            .name(format!("{name}-timer"))
+            .spawn(move || timer.watch_deadlines())?;
         for _ in 0..threads {
             let shared = shared.clone();
             let work = move || {
@@ -129,6 +151,18 @@ impl LookupThreads {
         waiting.queue(caller, WaitingWork { work: Box::new(work), bytes }, false);
         drop(waiting);
         shared.wake.notify_one();
+    }
+
+    /// Expires something at this time, unless it's dropped before. Without threads nothing waits, so
+    /// nothing expires.
+    pub fn expire_at(&self, deadline: Instant, what: Arc<impl Expire + 'static>) {
+        let Some(shared) = &self.0 else { return };
+        let what: Arc<dyn Expire> = what;
+        let mut deadlines = shared.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
+        deadlines.push((deadline, Arc::downgrade(&what)));
+        if deadlines.len() == 1 {
+            shared.deadline_added.notify_one();
+        }
     }
 
     /// Runs work of one turn and returns its result.
@@ -199,6 +233,29 @@ impl Shared {
                     next.work.break_off(NotLookedUp::BrokenOff);
                 }
             }
+        }
+    }
+
+    /// Expires what is due, and forgets what was dropped.
+    fn watch_deadlines(&self) {
+        loop {
+            let mut deadlines = self.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
+            while deadlines.is_empty() {
+                let added = self.deadline_added.wait(deadlines);
+                deadlines = added.unwrap_or_else(PoisonError::into_inner);
+            }
+            let now = Instant::now();
+            let mut due = Vec::new();
+            deadlines.retain(|(deadline, what)| match what.upgrade() {
+                Some(what) if *deadline <= now => {
+                    due.push(what);
+                    false
+                }
+                alive => alive.is_some(),
+            });
+            drop(deadlines);
+            due.iter().for_each(|what| what.expire());
+            thread::sleep(DEADLINES_EVERY);
         }
     }
 
@@ -280,7 +337,7 @@ const _: () = assert!(LOOKUPS_AT_A_TIME > 0 && LOOKUP_SHARE_OF_CALLER > 1);
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::sync::mpsc;
 
     use super::*;
 

@@ -6,7 +6,9 @@
 //! A request that may have reached a journal is never called failed: it ends as an outcome or as
 //! *unknown*.
 
+mod slot;
 mod waiter;
+
 use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
@@ -22,6 +24,8 @@ use evenkeel_wire::{
     request::Query,
 };
 use tokio::{sync::watch, time::Instant};
+
+pub use slot::TicketSlot;
 
 use crate::limits::{PRIMARY_PATIENCE, QUEUED_REQUESTS_MAX};
 
