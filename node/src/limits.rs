@@ -65,6 +65,8 @@ pub const BLOCKING_THREADS_MAX: usize = 16;
 pub const REPLICATION_READERS: usize = 2;
 /// Threads that look up ids, targets, transfers and holds for doors.
 pub const DOOR_READERS: usize = 2;
+/// The priority of those threads: below replication's and the doors', above the keeper's.
+pub const DOOR_READERS_NICE: i32 = 5;
 /// Requests that may wait for those threads.
 pub const LOOKUP_REQUESTS_MAX: usize = 4_096;
 /// Bytes of requests that may wait for those threads.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer_query;
 use crate::{
     history::{LookupWork, NotLookedUp, Turn},
-    road::{Caller, Reply, Request, Ticket},
+    road::{Caller, Reply, Request, Ticket, TicketSlot},
     state::AppliedState,
 };
 
@@ -31,9 +31,10 @@ pub fn answer_ticket(state: &Arc<AppliedState>, ticket: Ticket, as_of: Option<As
             return end_ticket(ticket, answer, as_of);
         }
         Source::Files => {
-            let caller = ticket.caller.key;
-            let read = TicketRead { state: state.clone(), query, ticket: Some(ticket), as_of };
-            return state.read_threads().doors.take(caller, 0, read);
+            let (caller, threads) = (ticket.caller, state.read_threads().doors);
+            let slot = TicketSlot::new(ticket, &threads);
+            let read = TicketRead { state: state.clone(), caller, query, slot, as_of };
+            return threads.take(caller.key, 0, read);
         }
         Source::ManyFiles => {}
     }
@@ -58,25 +59,25 @@ fn end_ticket(ticket: Ticket, answer: Result<View, Refusal>, as_of: Option<AsOf>
 /// A read that ends with one turn.
 struct TicketRead {
     state: Arc<AppliedState>,
+    caller: Caller,
     query: Query,
-    ticket: Option<Ticket>,
+    slot: Arc<TicketSlot>,
     as_of: Option<AsOf>,
 }
 
 impl LookupWork for TicketRead {
     fn take_turn(&mut self) -> Turn {
-        let Some(ticket) = self.ticket.take() else { return Turn::Done };
-        let answer = if ticket.deadline <= Instant::now() {
-            Err(NotLookedUp::Busy.into())
-        } else {
-            answer_query(&self.state, &ticket.caller, &self.query)
-        };
-        end_ticket(ticket, answer, self.as_of);
+        if self.slot.is_full() {
+            let answer = answer_query(&self.state, &self.caller, &self.query);
+            if let Some(ticket) = self.slot.take() {
+                end_ticket(ticket, answer, self.as_of);
+            }
+        }
         Turn::Done
     }
 
     fn break_off(&mut self, why: NotLookedUp) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.slot.take() {
             end_ticket(ticket, Err(why.into()), self.as_of);
         }
     }
@@ -96,7 +97,8 @@ pub async fn read_locally(
         Source::Memory => return answer_query(state, &caller, &query),
         Source::Files => {
             let (threads, state) = (state.read_threads().doors, state.clone());
-            return threads.run(caller.key, move || answer_query(&state, &caller, &query)).await?;
+            let answer = threads.run(caller.key, move || answer_query(&state, &caller, &query));
+            return timeout_at(deadline, answer).await.map_err(|_| NotLookedUp::Busy)??;
         }
         Source::ManyFiles => {}
     }

@@ -6,14 +6,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use evenkeel_wire::{command::Commands, id::CommandId, key::Role, reply::Refusal};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 use super::{TargetLookup, facts, refuse_ownership};
 use crate::{
     admission::Parties,
     history::{FoundParties, LookupWork, NotLookedUp, Turn},
     limits::LOOKUPS_AT_A_TIME,
-    road::Caller,
+    road::{Caller, Reply, Request, Ticket, TicketSlot},
     state::AppliedState,
 };
 
@@ -41,7 +44,28 @@ pub fn check_targets(
     threads.take(caller.key, bytes, check);
 }
 
-/// The same for a caller that waits.
+/// Checks the targets of a ticket's commands, and routes it or refuses it.
+pub fn check_ticket(
+    state: &Arc<AppliedState>,
+    ticket: Ticket,
+    route: impl FnOnce(Ticket) + Send + 'static,
+) {
+    let commands = match &ticket.request {
+        Request::Submit { commands, .. } if needs_target_check(&ticket.caller) => commands.clone(),
+        _ => return route(ticket),
+    };
+    let caller = ticket.caller;
+    let slot = TicketSlot::new(ticket, &state.read_threads().doors);
+    check_targets(state, caller, commands, move |verdict| {
+        let Some(ticket) = slot.take() else { return };
+        match verdict {
+            Ok(()) => route(ticket),
+            Err(refusal) => ticket.reply(Reply::Refused(refusal)),
+        }
+    });
+}
+
+/// The same for a caller that waits until its deadline.
 ///
 /// # Errors
 /// Names the first command that isn't allowed; or the lookup failed. Nothing was done.
@@ -49,6 +73,7 @@ pub async fn wait_for_target_check(
     state: &Arc<AppliedState>,
     caller: Caller,
     commands: Bytes,
+    deadline: Instant,
 ) -> Result<(), Refusal> {
     if !needs_target_check(&caller) {
         return Ok(());
@@ -58,7 +83,10 @@ pub async fn wait_for_target_check(
         // The caller may be gone.
         let _unread = sender.send(result);
     });
-    verdict.await.unwrap_or_else(|_| Err(NotLookedUp::BrokenOff.into()))
+    match timeout_at(deadline, verdict).await {
+        Ok(verdict) => verdict.unwrap_or_else(|_| Err(NotLookedUp::BrokenOff.into())),
+        Err(_) => Err(NotLookedUp::Busy.into()),
+    }
 }
 
 /// The commands of one request, checked some at a time.

@@ -219,18 +219,10 @@ impl ClientDoor {
                     return Ok(());
                 }
                 let Submit { count, atomic, commands, .. } = submit;
-                let request = Request::Submit { count, atomic, commands: commands.clone() };
+                let request = Request::Submit { count, atomic, commands };
                 let ticket = ticket(*caller, request, deadline_ms, outbox, number);
                 let road = self.road.clone();
-                targets::check_targets(
-                    &self.state,
-                    *caller,
-                    commands,
-                    move |verdict| match verdict {
-                        Ok(()) => road.route(ticket),
-                        Err(refusal) => ticket.reply(Reply::Refused(refusal)),
-                    },
-                );
+                targets::check_ticket(&self.state, ticket, move |ticket| road.route(ticket));
             }
             request::READ => {
                 let read: ReadRequest = codec::decode(&frame.body).map_err(invalid)?;

@@ -114,14 +114,8 @@ impl ForwardDoor {
         if let Err(refusal) = check(&ticket.caller, &ticket.request) {
             return ticket.reply(Reply::Refused(refusal));
         }
-        let Request::Submit { commands, .. } = &ticket.request else {
-            return self.road.route_here(ticket);
-        };
-        let (caller, commands, road) = (ticket.caller, commands.clone(), self.road.clone());
-        targets::check_targets(&self.state, caller, commands, move |verdict| match verdict {
-            Ok(()) => road.route_here(ticket),
-            Err(refusal) => ticket.reply(Reply::Refused(refusal)),
-        });
+        let road = self.road.clone();
+        targets::check_ticket(&self.state, ticket, move |ticket| road.route_here(ticket));
     }
 
     /// The caller with this key's hash. Only the primary may authenticate it.

@@ -2,7 +2,8 @@
 //!
 //! Work comes in turns of a bounded size. Callers take turns, so that one caller's batch of
 //! thousands of lookups doesn't stand before everybody else's single ones. Waiting work is bounded
-//! in number and bytes, in all and for each caller. Without threads, in tests and in the simulation,
+//! in number and bytes, in all and for each caller, and ends at its deadline even if a disk hangs.
+//! Without threads, in tests and in the simulation,
 //! work is done at once where it's asked for. It never does a request's work twice, and never drops
 //! work that it took.
 
@@ -10,16 +11,20 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     thread,
+    time::Duration,
 };
 
 use evenkeel_wire::id::KeyId;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::limits::{
     LOOKUP_BYTES_MAX, LOOKUP_REQUESTS_MAX, LOOKUP_SHARE_OF_CALLER, LOOKUPS_AT_A_TIME,
 };
+
+/// How often deadlines are checked.
+const DEADLINES_EVERY: Duration = Duration::from_millis(10);
 
 /// What is left of a piece of work after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,12 @@ pub enum NotLookedUp {
     BrokenOff,
 }
 
+/// Something that ends at its deadline if it hasn't ended before.
+pub trait Expire: Send + Sync {
+    /// The deadline has passed.
+    fn expire(&self);
+}
+
 /// Threads that read files, or none. Clones share everything.
 #[derive(Clone, Default)]
 pub struct LookupThreads(Option<Arc<Shared>>);
@@ -64,6 +75,8 @@ pub struct LookupThreads(Option<Arc<Shared>>);
 struct Shared {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    deadlines: Mutex<Vec<(Instant, Weak<dyn Expire>)>>,
+    deadline_added: Condvar,
     /// Called with the message of a panic.
     failed: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -90,21 +103,34 @@ struct WaitingWork {
 }
 
 impl LookupThreads {
-    /// Starts threads with this name. `failed` is called with the message of a panic: the node must
+    /// Starts threads with this name and priority (`nice`, 0 as all others). `failed` is called with the message of a panic: the node must
     /// stop then.
     ///
     /// # Errors
     /// When a thread can't be started.
     pub fn start(
         name: &str,
-        threads: usize,
+        (threads, nice): (usize, i32),
         failed: impl Fn(&str) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let (waiting, wake) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { waiting, wake, failed: Box::new(failed) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            deadlines: Mutex::default(),
+            deadline_added: Condvar::new(),
+            failed: Box::new(failed),
+        });
+        let timer = shared.clone();
+        thread::Builder::new()
+            .name(format!("{name}-timer"))
+            .spawn(move || timer.watch_deadlines())?;
         for _ in 0..threads {
             let shared = shared.clone();
-            thread::Builder::new().name(name.to_owned()).spawn(move || shared.work_forever())?;
+            let work = move || {
+                set_priority(nice);
+                shared.work_forever();
+            };
+            thread::Builder::new().name(name.to_owned()).spawn(work)?;
         }
         Ok(Self(Some(shared)))
     }
@@ -125,6 +151,18 @@ impl LookupThreads {
         waiting.queue(caller, WaitingWork { work: Box::new(work), bytes }, false);
         drop(waiting);
         shared.wake.notify_one();
+    }
+
+    /// Expires something at this time, unless it's dropped before. Without threads nothing waits, so
+    /// nothing expires.
+    pub fn expire_at(&self, deadline: Instant, what: Arc<impl Expire + 'static>) {
+        let Some(shared) = &self.0 else { return };
+        let what: Arc<dyn Expire> = what;
+        let mut deadlines = shared.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
+        deadlines.push((deadline, Arc::downgrade(&what)));
+        if deadlines.len() == 1 {
+            shared.deadline_added.notify_one();
+        }
     }
 
     /// Runs work of one turn and returns its result.
@@ -166,6 +204,16 @@ impl<T: Send, F: FnOnce() -> T + Send> LookupWork for SingleTurn<F, T> {
     }
 }
 
+fn set_priority(nice: i32) {
+    if nice == 0 {
+        return;
+    }
+    let own = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(own), nice) {
+        tracing::warn!(%error, "lookups for doors run at normal priority");
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -185,6 +233,29 @@ impl Shared {
                     next.work.break_off(NotLookedUp::BrokenOff);
                 }
             }
+        }
+    }
+
+    /// Expires what is due, and forgets what was dropped.
+    fn watch_deadlines(&self) {
+        loop {
+            let mut deadlines = self.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
+            while deadlines.is_empty() {
+                let added = self.deadline_added.wait(deadlines);
+                deadlines = added.unwrap_or_else(PoisonError::into_inner);
+            }
+            let now = Instant::now();
+            let mut due = Vec::new();
+            deadlines.retain(|(deadline, what)| match what.upgrade() {
+                Some(what) if *deadline <= now => {
+                    due.push(what);
+                    false
+                }
+                alive => alive.is_some(),
+            });
+            drop(deadlines);
+            due.iter().for_each(|what| what.expire());
+            thread::sleep(DEADLINES_EVERY);
         }
     }
 
@@ -266,7 +337,7 @@ const _: () = assert!(LOOKUPS_AT_A_TIME > 0 && LOOKUP_SHARE_OF_CALLER > 1);
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -275,7 +346,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     fn threads() -> LookupThreads {
-        LookupThreads::start("lookups", 1, |_| ()).unwrap()
+        LookupThreads::start("lookups", (1, 0), |_| ()).unwrap()
     }
 
     /// Keeps the only thread busy until the returned sender is dropped.
@@ -358,7 +429,7 @@ mod tests {
     async fn a_panic_is_reported_and_the_thread_goes_on() {
         let (sender, reported) = mpsc::channel();
         let failed = move |what: &str| sender.send(what.to_owned()).unwrap();
-        let threads = LookupThreads::start("lookups", 1, failed).unwrap();
+        let threads = LookupThreads::start("lookups", (1, 0), failed).unwrap();
         let broken = threads.run(ONE, || panic!("planted")).await;
         assert_eq!(broken, Err::<(), _>(NotLookedUp::BrokenOff));
         let told = reported.recv_timeout(SOON).unwrap();

@@ -8,6 +8,7 @@
 
 pub(crate) mod fair_queue;
 pub(crate) mod shares;
+mod slot;
 mod waiter;
 
 use std::{
@@ -25,6 +26,8 @@ use evenkeel_wire::{
     request::Query,
 };
 use tokio::{sync::watch, time::Instant};
+
+pub use slot::TicketSlot;
 
 use crate::limits::PRIMARY_PATIENCE;
 use fair_queue::QueueLoad;

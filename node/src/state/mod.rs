@@ -30,8 +30,8 @@ use tokio::{
 use crate::{
     history::{History, LookupThreads, ResolvedLookups},
     limits::{
-        DIGEST_EVERY, DIGESTS_KEPT, DOOR_READERS, PAGE_THREADS_MAX, PAGES_WAITING_MAX,
-        REPLICATION_READERS,
+        DIGEST_EVERY, DIGESTS_KEPT, DOOR_READERS, DOOR_READERS_NICE, PAGE_THREADS_MAX,
+        PAGES_WAITING_MAX, REPLICATION_READERS,
     },
 };
 use evenkeel_ledger::{EntryHead, Ledger, LedgerFault, NeededLookup};
@@ -128,8 +128,12 @@ impl AppliedState {
             }
         };
         let threads = ReadThreads {
-            replication: LookupThreads::start("lookups", REPLICATION_READERS, failed())?,
-            doors: LookupThreads::start("door-lookups", DOOR_READERS, failed())?,
+            replication: LookupThreads::start("lookups", (REPLICATION_READERS, 0), failed())?,
+            doors: LookupThreads::start(
+                "door-lookups",
+                (DOOR_READERS, DOOR_READERS_NICE),
+                failed(),
+            )?,
         };
         assert!(self.threads.set(threads).is_ok(), "the threads are started once");
         Ok(())

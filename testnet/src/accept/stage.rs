@@ -66,7 +66,7 @@ pub(crate) async fn await_checkpoint(testnet: &Testnet, site: &Site) -> anyhow::
 }
 
 /// The position of a site's newest checkpoint, 0 before the first.
-async fn checkpoint_position(site: &Site) -> anyhow::Result<u64> {
+pub(crate) async fn checkpoint_position(site: &Site) -> anyhow::Result<u64> {
     const NAME: &str = "evenkeel_checkpoint_position ";
     let answer = Door::new(site.http_address(), None).get("/metrics").await?;
     let text = std::str::from_utf8(&answer.body)?;

@@ -40,7 +40,7 @@ impl HttpDoor {
         let commands: Bytes = codec::encode(command).into();
         let problem = |refusal| Problem::from(refusal).of_one_command();
         admission::check_form_and_role(&head.caller, 1, &commands).map_err(problem)?;
-        targets::wait_for_target_check(&self.state, head.caller, commands.clone())
+        targets::wait_for_target_check(&self.state, head.caller, commands.clone(), head.deadline)
             .await
             .map_err(problem)?;
         if let Some(misfit) = misfit {
@@ -136,8 +136,11 @@ impl HttpDoor {
             return self.state.answer_query(&query).map_err(|_| outcome_unknown());
         }
         let (threads, state) = (self.state.read_threads().doors, self.state.clone());
-        let read = threads.run(head.caller.key, move || state.answer_query(&query)).await;
-        read.map_err(|_| outcome_unknown())?.map_err(|_| outcome_unknown())
+        let read = threads.run(head.caller.key, move || state.answer_query(&query));
+        match timeout_at(head.deadline, read).await {
+            Ok(Ok(answer)) => answer.map_err(|_| outcome_unknown()),
+            Ok(Err(_)) | Err(_) => Err(outcome_unknown()),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     admission::{self, targets},
-    history::record_kind,
+    history::{LookupThreads, record_kind},
     limits::{APPLIED_AT_A_TIME, LOOKUPS_AT_A_TIME},
     metrics::Metrics,
     replication::{
@@ -126,10 +126,14 @@ impl Old {
 
     /// The state machine at the site's position.
     fn machine(&self) -> StateMachine {
+        self.machine_with(self.site.state.read_threads().replication)
+    }
+
+    fn machine_with(&self, threads: LookupThreads) -> StateMachine {
         let last = self.site.state.with_ledger(|ledger| ledger.last_entry().copied()).unwrap();
         StateMachine::new(
             self.site.state.clone(),
-            self.reads(),
+            JournalReads::new(self.site.journal.clone(), threads),
             Some(log_id(last.term, last.position)),
             StoredMembership::default(),
             Arc::new(Metrics::new()),
@@ -343,6 +347,39 @@ async fn transfers_and_holds_are_read_elsewhere() {
     }
 }
 
+/// Whoever waits for a disk that hangs is answered at the deadline.
+#[tokio::test]
+async fn requests_that_wait_for_a_hung_disk_end_at_their_deadline() {
+    let old = Old::new();
+    let (parts, _queue) = old.repeats();
+    old.watch.close_gate();
+    let soon = || Instant::now() + Duration::from_millis(50);
+    let mut replies = Vec::new();
+    let (mut repeats_sent, repeats_replies) = ticket(TELLER, false, &old.payments);
+    repeats_sent.deadline = soon();
+    assert!(repeats::offer(&parts, repeats_sent).is_ok());
+    replies.push(repeats_replies);
+    let (mut read, read_replies) = ticket(TELLER, false, &[]);
+    read.request = Request::Read(Query::Transfer(id_of(&old.payments[0])));
+    read.deadline = soon();
+    admission::answer_ticket(&old.site.state, read, None);
+    replies.push(read_replies);
+    let refunds = [refund(old.site.id(1 << 60), id_of(&old.payments[0]), None)];
+    let (mut refund_sent, refund_replies) = ticket(merchant(), false, &refunds);
+    refund_sent.deadline = soon();
+    targets::check_ticket(&old.site.state, refund_sent, |_| panic!("nothing is known of it"));
+    replies.push(refund_replies);
+    for replies in replies {
+        let (_, reply) = replies.recv_timeout(SOON).unwrap();
+        let Reply::Refused(refusal) = reply else { panic!("{reply:?}") };
+        assert_eq!(refusal.code, RefusalCode::Overloaded);
+    }
+    let local = Query::Hold(old.voided[0]);
+    let read = admission::read_locally(&old.site.state, TELLER, local, soon()).await;
+    assert_eq!(read.unwrap_err().code, RefusalCode::Overloaded);
+    old.watch.open_gate();
+}
+
 /// Replication goes on while a disk takes its time: with apply, and with a peer that catches up.
 #[tokio::test]
 async fn a_slow_disk_holds_back_only_those_who_need_it() {
@@ -396,7 +433,8 @@ async fn a_backlog_of_entries_lets_others_have_their_turns() {
         })
         .collect();
     let last = entries.last().unwrap().log_id.index();
-    let mut machine = old.machine();
+    // Nothing here waits for another thread, which would be a turn for others.
+    let mut machine = old.machine_with(LookupThreads::default());
     let state = old.site.state.clone();
     let turns = async {
         let mut seen = 0;

@@ -24,7 +24,7 @@ use crate::{
     history::{LookupWork, NotLookedUp, Turn},
     limits::LOOKUPS_AT_A_TIME,
     metrics::Metrics,
-    road::{DecidedEntry, Reply, ReplySink, Request, Ticket},
+    road::{DecidedEntry, Reply, ReplySink, Request, Ticket, TicketSlot},
     state::AppliedState,
 };
 
@@ -66,10 +66,11 @@ pub fn offer(parts: &RepeatParts, ticket: Ticket) -> Result<(), Box<Ticket>> {
     if old.commands.is_empty() {
         return parts.queue.offer_weighed(ticket, old.targets);
     }
-    let (caller, bytes) = (ticket.caller.key, commands.len());
-    let lookup =
-        RepeatLookup { parts: parts.clone(), ticket: Some(ticket), old, found: Vec::new() };
-    parts.state.read_threads().doors.take(caller, bytes, lookup);
+    let (caller, commands) = (ticket.caller.key, commands.clone());
+    let (bytes, threads) = (commands.len(), parts.state.read_threads().doors);
+    let slot = TicketSlot::new(ticket, &threads);
+    let lookup = RepeatLookup { parts: parts.clone(), slot, commands, old, found: Vec::new() };
+    threads.take(caller, bytes, lookup);
     Ok(())
 }
 
@@ -99,7 +100,9 @@ impl OldIds {
 /// A request whose old ids are being looked up.
 struct RepeatLookup {
     parts: RepeatParts,
-    ticket: Option<Ticket>,
+    slot: Arc<TicketSlot>,
+    /// The request's commands.
+    commands: Bytes,
     old: OldIds,
     /// For each old command that was looked up: its first answer, if it's a repeat.
     found: Vec<Option<Answer>>,
@@ -107,15 +110,17 @@ struct RepeatLookup {
 
 impl LookupWork for RepeatLookup {
     fn take_turn(&mut self) -> Turn {
-        let Some(ticket) = &self.ticket else { return Turn::Done };
-        let Request::Submit { commands, .. } = &ticket.request else { return Turn::Done };
+        if !self.slot.is_full() {
+            return Turn::Done;
+        }
         let next = &self.old.commands[self.found.len()..];
         let next = &next[..next.len().min(LOOKUPS_AT_A_TIME)];
-        let asked: Vec<_> = next.iter().map(|old| (old.id, &commands[old.range.clone()])).collect();
+        let asked: Vec<_> =
+            next.iter().map(|old| (old.id, &self.commands[old.range.clone()])).collect();
         match self.parts.state.history_reader().find_repeats(&asked) {
             Ok(found) => self.found.extend(found),
             Err(error) => {
-                if let Some(ticket) = self.ticket.take() {
+                if let Some(ticket) = self.slot.take() {
                     ticket.refuse_nothing_done(RefusalCode::Recovering, &error.to_string());
                 }
                 return Turn::Done;
@@ -129,7 +134,7 @@ impl LookupWork for RepeatLookup {
     }
 
     fn break_off(&mut self, why: NotLookedUp) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.slot.take() {
             ticket.refuse_nothing_done(RefusalCode::Overloaded, &why.to_string());
         }
     }
@@ -137,9 +142,11 @@ impl LookupWork for RepeatLookup {
 
 impl RepeatLookup {
     fn finish(&mut self) {
-        let Some(mut ticket) = self.ticket.take() else { return };
-        let Request::Submit { count, atomic, commands } = &ticket.request else { return };
-        let (count, atomic, commands) = (*count, *atomic, commands.clone());
+        let Some(mut ticket) = self.slot.take() else { return };
+        let Request::Submit { count, atomic, .. } = &ticket.request else {
+            unreachable!("only submits are looked up");
+        };
+        let (count, atomic, commands) = (*count, *atomic, self.commands.clone());
         let all = usize::try_from(count).unwrap_or(usize::MAX);
         let found = self.found.iter().flatten().count();
         let are_committed =

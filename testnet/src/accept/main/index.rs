@@ -6,8 +6,10 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use evenkeel_wire::{
+    amount::Amount,
     client::{Client, ClientError, ClientOptions},
     command::Command,
+    outcome::Rejection,
     reply::{RefusalCode, View},
     request::{Consistency, Query},
     transfer::TransferKind,
@@ -147,11 +149,22 @@ async fn check_found_by_apply(
     let log = site.log_length();
     let process = testnet.demand_process(site)?;
     damage(site)?;
-    let answers = client.submit(old).await?;
-    let replays = answers.iter().filter(|answer| answer.replayed).count();
+    // Repeats are answered by the primary alone: every site judges the same ids with other content.
+    let changed = |command: &Command| match command.clone() {
+        Command::Transfer(mut transfer) => {
+            transfer.amount = Amount(2);
+            Command::Transfer(transfer)
+        }
+        other => other,
+    };
+    let answers = client.submit(&old.iter().map(changed).collect::<Vec<_>>()).await?;
+    let judged = answers
+        .iter()
+        .filter(|answer| answer.outcome.rejection == Some(Rejection::IdReused))
+        .count();
     sheet.record_claim(
-        format!("damaged again, and old commands sent again: {replays} replays"),
-        replays == old.len(),
+        format!("damaged again, and old ids sent with other content: {judged} id_reused"),
+        judged == old.len(),
     );
     let stopped = process.await_gone(Duration::from_secs(10)).await;
     let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);

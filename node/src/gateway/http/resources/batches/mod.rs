@@ -113,7 +113,7 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
     checked.commands = commands.into();
     // A misfit is told only to callers who may send the command.
     let all = if misfits { all.into() } else { checked.commands.clone() };
-    targets::wait_for_target_check(&door.state, head.caller, all)
+    targets::wait_for_target_check(&door.state, head.caller, all, head.deadline)
         .await
         .map_err(|refusal| Problem::from(refusal).of_numbered_item())?;
     Ok(checked)
