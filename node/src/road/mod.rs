@@ -7,7 +7,8 @@
 //! *unknown*.
 
 pub(crate) mod fair_queue;
-pub(crate) mod shares;
+pub mod shares;
+pub(crate) mod turns;
 mod waiter;
 
 use std::{

@@ -2,6 +2,7 @@
 //! holds the rows of one kind of fault.
 
 mod lines;
+mod strangers;
 
 use anyhow::bail;
 
@@ -9,8 +10,10 @@ use super::sheet::ResultSheet;
 use crate::cluster::testnet::Testnet;
 
 /// Name and title of each row.
-pub(super) const ROWS: &[(&str, &str)] =
-    &[("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered")];
+pub(super) const ROWS: &[(&str, &str)] = &[
+    ("mend.11", "strangers at the QUIC ports: stalled handshakes and refused hellos"),
+    ("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered"),
+];
 
 pub(super) async fn dispatch_row(
     testnet: &Testnet,
@@ -18,6 +21,7 @@ pub(super) async fn dispatch_row(
     sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
     match row {
+        "mend.11" => strangers::strangers_at_the_ports(testnet, sheet).await,
         "mend.14" => lines::burst_over_a_slow_line(testnet, sheet).await,
         _ => bail!("{row} has no function"),
     }
