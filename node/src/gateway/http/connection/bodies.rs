@@ -1,7 +1,7 @@
 //! Bounds on the memory of all bodies together: one for requests, one for answers. A thousand
 //! clients with four megabytes each must not bring the node down, clients that don't read must not
-//! keep others from sending, and no key takes all of either. It never blocks; a body over a bound is
-//! refused, and an answer before it's paid for.
+//! keep others from sending, and no key takes all of either. It never blocks; a body over a bound
+//! is refused, and an answer before it's paid for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -271,8 +271,8 @@ pub(crate) async fn get_settlement(
 
 impl HttpDoor {
     /// The settlement of a closed day. Only one is computed at a time, since each reads a day's
-    /// journal; keys take turns. The last one is kept, so that a client whose deadline passed gets it when it
-    /// retries.
+    /// journal; keys take turns. The last one is kept, so that a client whose deadline passed gets
+    /// it when it retries.
     async fn read_settlement(
         &self,
         date: BusinessDate,
