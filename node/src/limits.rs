@@ -130,8 +130,21 @@ pub const HTTP_PROBES_PER_ADDRESS_MAX: usize = 16;
 pub const HTTP_PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// Largest body of an HTTP request.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
-/// Memory for all request bodies together.
+/// Memory for all request bodies together; one key's may take three quarters.
 pub const HTTP_BODIES_BYTES_MAX: usize = 256 << 20;
+/// Memory for all large answers together, in the same way.
+pub const HTTP_ANSWERS_BYTES_MAX: usize = 256 << 20;
+/// Memory that is reserved for an item of a page or a batch before its answer is made.
+pub const HTTP_ITEM_BYTES: usize = 640;
+/// Memory for all history pages over QUIC that wait for their readers; one key's may take three
+/// quarters.
+pub const CLIENT_PAGES_BYTES_MAX: usize = 256 << 20;
+/// Memory that is reserved for an item of such a page before it's read.
+pub const CLIENT_ITEM_BYTES: usize = 512;
+/// The lowest rate, in bytes a second, at which a client sends a body or reads an answer.
+pub const CLIENT_RATE_MIN: usize = 64 << 10;
+/// How far a client may be behind that rate before it's given up.
+pub const CLIENT_RATE_GRACE: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP request.
 pub const HTTP_HEAD_BYTES_MAX: usize = 32 << 10;
 /// Read and write buffer of a connection.
@@ -142,9 +155,8 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request's head may take, from its first byte.
 pub const HTTP_HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a request's body may take.
-pub const HTTP_BODY_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a client may stop reading its answer.
+/// How far a client may be behind the lowest rate before its answer is given up; a client of an
+/// event stream, which has no rate, may stop reading for so long.
 pub const HTTP_WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection may stay idle. Longer than load balancers keep idle connections, so that
 /// they don't reuse closed ones.
@@ -178,5 +190,12 @@ pub const EVENTS_PAUSE: Duration = Duration::from_millis(10);
 pub const EVENTS_HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a settlement waits for its turn.
 pub const SETTLEMENT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a client may take for so many bytes.
+#[must_use]
+pub fn patience_for(bytes: usize) -> Duration {
+    let micros = bytes.saturating_mul(1_000_000) / CLIENT_RATE_MIN;
+    CLIENT_RATE_GRACE + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
 
 const _: () = assert!(HTTP_BODY_BYTES_MAX >= ENTRY_BYTES_MAX, "a full batch must fit in a body");

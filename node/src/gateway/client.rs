@@ -22,21 +22,21 @@ use evenkeel_wire::{
     id::{ClusterId, NodeId},
     limits::{NAME_BYTES_MAX, REQUESTS_OUTSTANDING_MAX},
     reply::{self, AsOf, Refusal, RefusalCode, Refused, Welcome},
-    request::{self, Consistency, Hello, ReadRequest, Submit},
+    request::{self, Consistency, Hello, Query, ReadRequest, Submit},
     transfer::Text,
 };
 use tokio::time::{Instant, timeout};
 
-use super::outbox::{Outbox, write_reply};
+use super::outbox::{Outbox, PendingReply, write_reply};
 use crate::{
     admission::{
         self, Keyring,
         quota::{KeyQuota, Quota},
         targets,
     },
-    limits::HELLO_PATIENCE,
+    limits::{CLIENT_ITEM_BYTES, HELLO_PATIENCE, patience_for},
     metrics::DoorMetrics,
-    road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
+    road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket, shares::KeyShares},
     state::{AppliedState, freshness::Freshness},
 };
 
@@ -47,6 +47,8 @@ pub struct ClientDoor {
     pub keyring: Arc<Keyring>,
     pub freshness: Arc<Freshness>,
     pub quota: Arc<Quota>,
+    /// The memory of pages that wait for their readers.
+    pub pages: KeyShares,
     pub cluster: ClusterId,
     pub node: NodeId,
     pub site: Text<NAME_BYTES_MAX>,
@@ -57,8 +59,10 @@ pub struct ClientDoor {
     pub metrics: Arc<DoorMetrics>,
 }
 
-/// How long a client may stop reading its replies.
+/// How long a client may take to read why its stream ends.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of replies that are written at once; one reply is written whatever its size.
+const WRITE_BYTES_MAX: usize = 1 << 20;
 
 impl ClientDoor {
     /// Accepts connections until the port is closed.
@@ -168,12 +172,14 @@ impl ClientDoor {
                 biased;
                 replies = outbox.take_replies(), if under_way > 0 => {
                     under_way -= replies.len();
-                    for (number, reply) in replies {
+                    for PendingReply { number, reply, room } in replies {
                         write_reply(number, reply, &mut frames);
+                        if frames.len() >= WRITE_BYTES_MAX {
+                            send_replies(sender, &mut frames).await?;
+                        }
+                        drop(room);
                     }
-                    timeout(WRITE_PATIENCE, sender.send(&frames)).await.map_err(io::Error::from)??;
-                    frames.clear();
-                    frames.shrink_to(1 << 20);
+                    send_replies(sender, &mut frames).await?;
                 }
                 received = receiver.receive(), if open && under_way < REQUESTS_OUTSTANDING_MAX => {
                     let Some(frame) = received? else {
@@ -256,6 +262,16 @@ impl ClientDoor {
         if let Err(refusal) = checked {
             return outbox.deliver(number, Reply::Refused(refusal));
         }
+        if let Query::History { limit, .. } = &read.query {
+            let items = usize::try_from(*limit).unwrap_or(usize::MAX);
+            let bytes = items.saturating_mul(CLIENT_ITEM_BYTES);
+            let Some(room) = self.pages.take(caller.key, bytes) else {
+                let detail = "too many pages wait for their readers; nothing was done";
+                let refusal = Refusal::new(RefusalCode::Overloaded, detail);
+                return outbox.deliver(number, Reply::Refused(refusal));
+            };
+            outbox.reserve(number, room);
+        }
         let ticket = ticket(caller, Request::Read(read.query), read.deadline_ms, outbox, number);
         match read.consistency {
             Consistency::Linearizable => self.road.route(ticket),
@@ -292,6 +308,18 @@ fn count_submit(quota: Option<&KeyQuota>, commands: u32, bytes: usize) -> Result
     let Some(quota) = quota else { return Ok(()) };
     let commands = usize::try_from(commands).unwrap_or(usize::MAX);
     Ok(quota.count(commands, bytes, Instant::now())?)
+}
+
+/// Sends what is there, if the client reads fast enough.
+async fn send_replies(sender: &mut FrameSender, frames: &mut Vec<u8>) -> io::Result<()> {
+    if frames.is_empty() {
+        return Ok(());
+    }
+    let patience = patience_for(frames.len());
+    timeout(patience, sender.send(frames)).await.map_err(io::Error::from)??;
+    frames.clear();
+    frames.shrink_to(WRITE_BYTES_MAX);
+    Ok(())
 }
 
 /// Ends a stream that broke the protocol, with the reason. Its earlier requests are still decided:

@@ -12,7 +12,7 @@ use evenkeel_wire::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::outbox::{Outbox, write_reply};
+use super::outbox::{Outbox, PendingReply, write_reply};
 use crate::{
     admission::{self, Keyring, targets},
     limits::{FORWARD_WRITE_BYTES_MAX, FORWARD_WRITE_PATIENCE, FORWARDS_MAX},
@@ -45,7 +45,7 @@ impl ForwardDoor {
                 biased;
                 replies = outbox.take_replies(), if under_way > 0 => {
                     under_way -= replies.len();
-                    for (number, reply) in replies {
+                    for PendingReply { number, reply, .. } in replies {
                         write_reply(number, reply, &mut frames);
                         if frames.len() >= FORWARD_WRITE_BYTES_MAX {
                             send_replies(&mut ends, &mut frames).await?;

@@ -13,7 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     metrics::DoorMetrics,
-    road::{Reply, ReplySink},
+    road::{Reply, ReplySink, shares::KeyShare},
 };
 
 /// The waiting replies. Their number is bounded by the stream's requests in flight, which the door
@@ -33,11 +33,21 @@ struct OutboxState {
     replies: Vec<(u64, Reply)>,
 }
 
-#[derive(Clone, Copy)]
 struct PendingRequest {
     /// Chosen by the client, which may use a number twice.
     number: u64,
     since: Instant,
+    /// The memory of its reply.
+    room: Option<KeyShare>,
+}
+
+/// A reply on its way back. The memory that is reserved for it is given back when it's dropped.
+pub struct PendingReply {
+    /// The number that the client chose.
+    pub number: u64,
+    pub reply: Reply,
+    /// Kept until the reply is written.
+    pub room: Option<KeyShare>,
 }
 
 impl ReplySink for Outbox {
@@ -63,13 +73,16 @@ impl Outbox {
 
     /// Registers a request; its reply is delivered with this token, exactly once.
     pub fn begin(&self, number: u64) -> u64 {
-        let request = PendingRequest { number, since: Instant::now() };
-        self.state().begin(request)
+        self.state().begin(PendingRequest { number, since: Instant::now(), room: None })
     }
 
-    /// All waiting replies, at least one, each with the number that the client chose. Cancelling
-    /// the wait loses nothing.
-    pub async fn take_replies(&self) -> Vec<(u64, Reply)> {
+    /// Reserves memory for the reply to a request.
+    pub fn reserve(&self, token: u64, room: KeyShare) {
+        self.state().requests[slot_index(token)].room = Some(room);
+    }
+
+    /// All waiting replies, at least one. Cancelling the wait loses nothing.
+    pub async fn take_replies(&self) -> Vec<PendingReply> {
         loop {
             let taken = self.try_take_replies();
             if !taken.is_empty() {
@@ -79,24 +92,26 @@ impl Outbox {
         }
     }
 
-    fn try_take_replies(&self) -> Vec<(u64, Reply)> {
+    fn try_take_replies(&self) -> Vec<PendingReply> {
         let mut state = self.state();
-        let mut replies = std::mem::take(&mut state.replies);
-        let ended: Vec<PendingRequest> =
-            replies.iter().map(|(token, _)| state.end(*token)).collect();
-        drop(state);
-        if replies.is_empty() {
-            return replies;
+        if state.replies.is_empty() {
+            return Vec::new();
         }
         let now = Instant::now();
-        for ((token, reply), request) in replies.iter_mut().zip(ended) {
-            *token = request.number;
-            self.metrics.observe_answer(now.saturating_duration_since(request.since));
+        let replies = std::mem::take(&mut state.replies);
+        let mut ended = Vec::with_capacity(replies.len());
+        for (token, reply) in replies {
+            let (number, since, room) = state.end(token);
+            self.metrics.observe_answer(now.saturating_duration_since(since));
+            ended.push(PendingReply { number, reply, room });
+        }
+        drop(state);
+        for PendingReply { reply, .. } in &ended {
             if let Reply::Refused(refusal) = reply {
                 self.metrics.count_refusal(refusal.code.name());
             }
         }
-        replies
+        ended
     }
 }
 
@@ -110,9 +125,10 @@ impl OutboxState {
         u64::try_from(self.requests.len() - 1).expect("an index in memory fits 64 bits")
     }
 
-    fn end(&mut self, token: u64) -> PendingRequest {
+    fn end(&mut self, token: u64) -> (u64, Instant, Option<KeyShare>) {
         self.free.push(token);
-        self.requests[slot_index(token)]
+        let request = &mut self.requests[slot_index(token)];
+        (request.number, request.since, request.room.take())
     }
 }
 
@@ -156,7 +172,7 @@ mod tests {
     }
 
     async fn numbers(outbox: &Outbox) -> Vec<u64> {
-        outbox.take_replies().await.into_iter().map(|(number, _)| number).collect()
+        outbox.take_replies().await.into_iter().map(|reply| reply.number).collect()
     }
 
     #[tokio::test]

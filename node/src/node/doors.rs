@@ -26,10 +26,13 @@ use crate::{
         client::ClientDoor,
         http::{self, HttpPlaces, HttpServer},
     },
-    limits::{BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX, HTTP_CONNECTIONS_MAX},
+    limits::{
+        BLOCKING_THREADS_MAX, CLIENT_CONNECTIONS_MAX, CLIENT_PAGES_BYTES_MAX, HTTP_CONNECTIONS_MAX,
+    },
     metrics::DoorKind,
     operator::node_operations::NodeOperations,
     replication::engine::Replication,
+    road::shares::KeyShares,
     state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
@@ -120,6 +123,7 @@ impl Doors {
         let quota = Arc::new(Quota::new(config.rates));
         let client_door = Arc::new(ClientDoor {
             quota: quota.clone(),
+            pages: KeyShares::new(CLIENT_PAGES_BYTES_MAX),
             road: replication.road.clone(),
             state: state.clone(),
             keyring: replication.keyring.clone(),

@@ -87,7 +87,7 @@ impl ForwardQueue {
         self.waiting().tickets.is_empty()
     }
 
-    /// Takes the tickets of the next write. They still count until they're [released](Self::release).
+    /// Takes the tickets of the next write. They count until they're [released](Self::release).
     fn take_next(&self) -> Vec<Ticket> {
         let mut waiting = self.waiting();
         let (mut taken, mut bytes) = (Vec::new(), 0);

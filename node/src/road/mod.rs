@@ -7,8 +7,9 @@
 //! *unknown*.
 
 pub(crate) mod fair_queue;
-pub(crate) mod shares;
+pub mod shares;
 mod slot;
+pub(crate) mod turns;
 mod waiter;
 
 use std::{

@@ -20,7 +20,7 @@ pub(crate) fn within_share(own: usize, free: usize) -> bool {
 
 /// A budget in any unit, shared by keys.
 #[derive(Clone, Debug)]
-pub(crate) struct KeyShares(Arc<SharedBudget>);
+pub struct KeyShares(Arc<SharedBudget>);
 
 #[derive(Debug)]
 struct SharedBudget {
@@ -36,24 +36,24 @@ struct Taken {
 
 /// What one request holds of a budget; given back when it's dropped.
 #[derive(Debug)]
-pub(crate) struct KeyShare {
+pub struct KeyShare {
     budget: Arc<SharedBudget>,
     key: KeyId,
     own: usize,
 }
 
 impl KeyShares {
-    pub(crate) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self(Arc::new(SharedBudget { max, taken: Mutex::default() }))
     }
 
     /// A request's share, which holds nothing yet.
-    pub(crate) fn share_of(&self, key: KeyId) -> KeyShare {
+    pub fn share_of(&self, key: KeyId) -> KeyShare {
         KeyShare { budget: self.0.clone(), key, own: 0 }
     }
 
     /// A share of this size, if the key may hold so much.
-    pub(crate) fn take(&self, key: KeyId, amount: usize) -> Option<KeyShare> {
+    pub fn take(&self, key: KeyId, amount: usize) -> Option<KeyShare> {
         let mut share = self.share_of(key);
         share.grow(amount).then_some(share)
     }
@@ -72,7 +72,7 @@ impl SharedBudget {
 
 impl KeyShare {
     /// Holds `more`, if the key may; otherwise the share stays as it is.
-    pub(crate) fn grow(&mut self, more: usize) -> bool {
+    pub fn grow(&mut self, more: usize) -> bool {
         let mut taken = self.budget.taken();
         let all = taken.all.saturating_add(more);
         let own = taken.by_key.get(&self.key).copied().unwrap_or(0).saturating_add(more);
@@ -86,7 +86,7 @@ impl KeyShare {
     }
 
     /// Gives back what is over `size`.
-    pub(crate) fn shrink_to(&mut self, size: usize) {
+    pub fn shrink_to(&mut self, size: usize) {
         let less = self.own.saturating_sub(size);
         if less == 0 {
             return;

@@ -5,8 +5,10 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener, UdpSocket},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// A killed process still has its ports for some milliseconds after its command line is gone. No
 /// process is found for them then.

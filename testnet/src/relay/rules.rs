@@ -1,7 +1,7 @@
 //! The rules for datagrams: loss, delay, rate and cuts.
 //!
-//! Times are in microseconds, loss in parts per million, rates in bytes a second. Never blocks and never reads a clock: the
-//! caller passes the time.
+//! Times are in microseconds, loss in parts per million, rates in bytes a second. Never blocks and
+//! never reads a clock: the caller passes the time.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -122,7 +122,8 @@ impl Drop for PeerEndpoint {
     }
 }
 
-/// Nodes are bounded by themselves, after their certificates are checked: no stranger takes a place.
+/// Nodes are bounded by themselves, after their certificates are checked: no stranger takes a
+/// place.
 struct ByNode {
     links: SlotPool<NodeId>,
     handshakes: ShortTasks,

@@ -130,6 +130,20 @@ fn check(args: &NewClusterArgs) -> Result<(), Failure> {
     }
 }
 
+/// The section `[limits]`: the defaults, written out.
+const LIMITS: &str = "\
+# What a key may send to this site. Requests are counted over HTTP; commands and bytes over both
+# doors, 0 switches these two off. One largest batch may always be sent at once.
+[limits]
+requests_per_second = 5000
+burst = 10000
+commands_per_second = 200000
+bytes_per_second = 67108864
+operator_exempt = false      # the limits apply to operators' keys, too
+# Connections of one address at each client port; by default half of its places. 0, no limit, if
+# proxies bring all clients from one address.
+# connections_per_address = 2048";
+
 fn node_toml(
     args: &NewClusterArgs,
     cluster: ClusterId,
@@ -175,17 +189,7 @@ filter = "info"
 [http]
 {http_tls}
 
-# What a key may send to this site. Requests are counted over HTTP; commands and bytes over both
-# doors, 0 switches these two off. One largest batch may always be sent at once.
-[limits]
-requests_per_second = 5000
-burst = 10000
-commands_per_second = 200000
-bytes_per_second = 67108864
-operator_exempt = false      # the limits apply to operators' keys, too
-# Connections of one address at each client port; by default half of its places. 0, no limit, if
-# proxies bring all clients from one address.
-# connections_per_address = 2048
+{LIMITS}
 
 # Read once, at bootstrap; afterwards the journal's values apply. The same on every node.
 [genesis]

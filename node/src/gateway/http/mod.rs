@@ -20,7 +20,7 @@ mod submit;
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     admission::{Keyring, quota::Quota},
@@ -28,7 +28,7 @@ use crate::{
     limits::{EVENT_READS_MAX, EVENT_STREAMS_MAX},
     metrics::DoorMetrics,
     operator::health::Health,
-    road::Road,
+    road::{Road, shares::KeyShares, turns::KeyTurns},
     state::{AppliedState, freshness::Freshness},
 };
 use answer::problem::{Code, Problem};
@@ -65,11 +65,11 @@ pub(crate) struct HttpDoor {
     bodies: BodyMemory,
     request_ids: RequestIds,
     /// Slots for event streams.
-    event_streams: Arc<Semaphore>,
+    event_streams: KeyShares,
     /// Turns to read events from the journal.
-    event_reads: Arc<Semaphore>,
+    event_reads: KeyTurns,
     /// The turn to compute a settlement.
-    settling: Arc<Semaphore>,
+    settling: KeyTurns,
     /// The settlement that was computed last: a closed day never changes.
     settled: Arc<Mutex<Option<Arc<Settlement>>>>,
 }
@@ -98,9 +98,9 @@ impl HttpDoor {
             stopping,
             bodies: BodyMemory::default(),
             request_ids: RequestIds::new(process),
-            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
-            event_reads: Arc::new(Semaphore::new(EVENT_READS_MAX)),
-            settling: Arc::new(Semaphore::new(1)),
+            event_streams: KeyShares::new(EVENT_STREAMS_MAX),
+            event_reads: KeyTurns::new(EVENT_READS_MAX),
+            settling: KeyTurns::new(1),
             settled: Arc::default(),
         }
     }

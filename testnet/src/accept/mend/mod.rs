@@ -3,6 +3,7 @@
 
 mod lines;
 mod lookups;
+mod strangers;
 
 use anyhow::bail;
 
@@ -13,6 +14,7 @@ use crate::cluster::testnet::Testnet;
 pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.1", "six batches of repeats from sealed segments beside single transfers"),
     ("mend.2", "a merchant pays back thousands of old payments; /livez answers"),
+    ("mend.11", "strangers at the QUIC ports: stalled handshakes and refused hellos"),
     ("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered"),
 ];
 
@@ -24,6 +26,7 @@ pub(super) async fn dispatch_row(
     match row {
         "mend.1" => lookups::ask_again_at_once(testnet, sheet).await,
         "mend.2" => lookups::pay_back_at_once(testnet, sheet).await,
+        "mend.11" => strangers::strangers_at_the_ports(testnet, sheet).await,
         "mend.14" => lines::burst_over_a_slow_line(testnet, sheet).await,
         _ => bail!("{row} has no function"),
     }

@@ -1,79 +1,94 @@
-//! A bound on the memory of all bodies together, of requests and answers: a thousand clients with
-//! four megabytes each must not bring the node down. It never blocks; a body over the bound is
-//! refused.
+//! Bounds on the memory of all bodies together: one for requests, one for answers. A thousand
+//! clients with four megabytes each must not bring the node down, clients that don't read must not
+//! keep others from sending, and no key takes all of either. It never blocks; a body over a bound
+//! is refused, and an answer before it's paid for.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{body::Body, http::Response};
+use evenkeel_wire::id::KeyId;
+
+use crate::{
+    gateway::http::answer::problem::{Code, Problem},
+    limits::{HTTP_ANSWERS_BYTES_MAX, HTTP_BODIES_BYTES_MAX},
+    road::shares::{KeyShare, KeyShares},
 };
 
-use crate::gateway::http::answer::problem::{Code, Problem};
-use crate::limits::HTTP_BODIES_BYTES_MAX;
-
 /// The memory of all bodies.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct BodyMemory {
-    taken: Arc<AtomicUsize>,
+    requests: KeyShares,
+    answers: KeyShares,
 }
 
-/// The memory of one body; given back when it's dropped.
+/// The memory of one request's body; given back when it's dropped.
 #[derive(Debug)]
-pub(crate) struct BodyReservation {
-    taken: Arc<AtomicUsize>,
-    own: usize,
+pub(crate) struct BodyReservation(KeyShare);
+
+/// The memory of one answer; given back when it's dropped. It travels with the response.
+#[derive(Clone, Debug)]
+pub(crate) struct AnswerReservation(Arc<Mutex<KeyShare>>);
+
+impl Default for BodyMemory {
+    fn default() -> Self {
+        Self {
+            requests: KeyShares::new(HTTP_BODIES_BYTES_MAX),
+            answers: KeyShares::new(HTTP_ANSWERS_BYTES_MAX),
+        }
+    }
 }
 
 impl BodyMemory {
-    pub(crate) fn new_reservation(&self) -> BodyReservation {
-        BodyReservation { taken: self.taken.clone(), own: 0 }
+    pub(crate) fn new_reservation(&self, key: KeyId) -> BodyReservation {
+        BodyReservation(self.requests.share_of(key))
     }
 
-    /// Reserves memory for an answer, which exists already: if that's too much, later requests are
-    /// refused.
-    pub(crate) fn reserve_answer(&self, bytes: usize) -> BodyReservation {
-        self.taken.fetch_add(bytes, Ordering::Relaxed);
-        BodyReservation { taken: self.taken.clone(), own: bytes }
+    /// Reserves memory for an answer that isn't made yet.
+    ///
+    /// # Errors
+    /// When answers that wait for their readers take too much.
+    pub(crate) fn reserve_answer(
+        &self,
+        key: KeyId,
+        bytes: usize,
+    ) -> Result<AnswerReservation, Problem> {
+        let share = self.answers.take(key, bytes).ok_or_else(|| {
+            let detail = "too many large answers wait for their readers; nothing was done";
+            Problem::new(Code::Overloaded, detail)
+        })?;
+        Ok(AnswerReservation(Arc::new(Mutex::new(share))))
     }
 
     #[cfg(test)]
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+    pub(crate) fn taken(&self) -> (usize, usize) {
+        (self.requests.taken(), self.answers.taken())
     }
-
-    /// Checks that there's memory for another answer.
-    ///
-    /// # Errors
-    /// When all bodies together are over the bound.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
-        if self.taken.load(Ordering::Relaxed) <= HTTP_BODIES_BYTES_MAX {
-            return Ok(());
-        }
-        Err(too_many_bodies())
-    }
-}
-
-fn too_many_bodies() -> Problem {
-    Problem::new(Code::Overloaded, "too many large bodies at a time; nothing was done")
 }
 
 impl BodyReservation {
     /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When all bodies together would be over the bound.
+    /// When all bodies together, or those of one key, would be over the bound.
     pub(crate) fn reserve_bytes(&mut self, bytes: usize) -> Result<(), Problem> {
-        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
-        self.own += bytes;
-        if before.saturating_add(bytes) <= HTTP_BODIES_BYTES_MAX {
+        if self.0.grow(bytes) {
             return Ok(());
         }
-        Err(too_many_bodies().closing())
+        let detail = "too many large bodies at a time; nothing was done";
+        Err(Problem::new(Code::Overloaded, detail).closing())
     }
 }
 
-impl Drop for BodyReservation {
-    fn drop(&mut self) {
-        self.taken.fetch_sub(self.own, Ordering::Relaxed);
+impl AnswerReservation {
+    /// Keeps the reservation until the answer is sent.
+    pub(crate) fn attach(self, mut response: Response<Body>) -> Response<Body> {
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// Gives back what the answer doesn't need.
+    pub(crate) fn shrink_to(&self, bytes: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).shrink_to(bytes);
     }
 }
 
@@ -81,24 +96,26 @@ impl Drop for BodyReservation {
 mod tests {
     use super::*;
 
+    const SHARE: usize = HTTP_BODIES_BYTES_MAX / 4 * 3;
+
+    fn code<T>(result: Result<T, Problem>) -> Option<Code> {
+        result.err().map(|problem| problem.code)
+    }
+
     #[test]
-    fn room_is_given_back() {
+    fn slow_readers_take_nothing_from_senders_and_a_key_takes_nothing_from_another() {
         let bodies = BodyMemory::default();
-        let mut large = bodies.new_reservation();
-        large.reserve_bytes(HTTP_BODIES_BYTES_MAX).expect("no other body is there");
-        assert_eq!(
-            bodies.new_reservation().reserve_bytes(1).map_err(|problem| problem.code),
-            Err(Code::Overloaded)
-        );
-        drop(large);
-        bodies
-            .new_reservation()
-            .reserve_bytes(HTTP_BODIES_BYTES_MAX)
-            .expect("all of it was given back");
-        let answer = bodies.reserve_answer(HTTP_BODIES_BYTES_MAX + 1);
-        assert_eq!(bodies.check().map_err(|problem| problem.code), Err(Code::Overloaded));
-        drop(answer);
-        bodies.check().expect("it was written");
-        assert_eq!(bodies.taken.load(Ordering::Relaxed), 0);
+        let answer = bodies.reserve_answer(KeyId(1), SHARE).expect("no other answer is there");
+        assert_eq!(code(bodies.reserve_answer(KeyId(1), 1)), Some(Code::Overloaded));
+        bodies.reserve_answer(KeyId(2), 4 << 20).expect("another key's share");
+        let mut large = bodies.new_reservation(KeyId(1));
+        large.reserve_bytes(SHARE).expect("bodies have a budget of their own");
+        assert_eq!(code(large.reserve_bytes(1)), Some(Code::Overloaded));
+        bodies.new_reservation(KeyId(2)).reserve_bytes(4 << 20).expect("another key's share");
+        assert_eq!(bodies.taken(), (SHARE, SHARE));
+        answer.shrink_to(10);
+        assert_eq!(bodies.taken().1, 10);
+        drop((answer, large));
+        assert_eq!(bodies.taken(), (0, 0));
     }
 }

@@ -12,10 +12,7 @@ use axum::{
 };
 use hyper::body::{Body as _, Frame, SizeHint};
 
-use super::{
-    bodies::{BodyMemory, BodyReservation},
-    patience::Busy,
-};
+use super::{bodies::AnswerReservation, patience::Busy};
 
 /// The largest piece; an answer of at most this size is sent at once.
 const PIECE: usize = 64 << 10;
@@ -27,22 +24,26 @@ struct PacedBody {
     next: Bytes,
     left: u64,
     _busy: Busy,
-    _room: BodyReservation,
+    _room: Option<AnswerReservation>,
 }
 
-/// The answer for the connection. `busy` is kept until the last piece is taken.
-pub(crate) fn pace_response(
-    response: Response<Body>,
-    busy: Busy,
-    bodies: &BodyMemory,
-) -> Response<Body> {
+/// The answer for the connection. `busy` and the answer's reservation are kept until the last piece
+/// is taken.
+pub(crate) fn pace_response(mut response: Response<Body>, busy: Busy) -> Response<Body> {
+    let room = response.extensions_mut().remove::<AnswerReservation>();
     let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-    match bytes.filter(|bytes| *bytes > PIECE) {
+    let Some(bytes) = bytes else {
+        busy.mark_streaming();
+        return response;
+    };
+    match Some(bytes).filter(|bytes| *bytes > PIECE) {
         None => response,
         Some(bytes) => response.map(|body| {
             let (next, left) = (Bytes::new(), body.size_hint().lower());
-            let _room = bodies.reserve_answer(bytes);
-            Body::new(PacedBody { body, next, left, _busy: busy, _room })
+            if let Some(room) = &room {
+                room.shrink_to(bytes);
+            }
+            Body::new(PacedBody { body, next, left, _busy: busy, _room: room })
         }),
     }
 }
@@ -81,21 +82,23 @@ impl hyper::body::Body for PacedBody {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_wire::id::KeyId;
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::gateway::http::connection::patience::Activity;
+    use crate::gateway::http::connection::{bodies::BodyMemory, patience::Activity};
 
     #[tokio::test]
     async fn a_large_answer_comes_whole_and_its_reader_is_served_until_the_last_piece() {
         let (activity, bodies) = (Activity::new(), BodyMemory::default());
         let whole: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
-        let response = Response::new(Body::from(whole.clone()));
-        let response = pace_response(response, Activity::start_serving(&activity), &bodies);
+        let room = bodies.reserve_answer(KeyId(1), 2 * whole.len()).expect("there's room");
+        let response = room.attach(Response::new(Body::from(whole.clone())));
+        let response = pace_response(response, Activity::start_serving(&activity));
         assert_eq!(response.body().size_hint().exact(), Some(200_000));
         let (mut body, mut read) = (response.into_body(), Vec::new());
         while read.len() < whole.len() {
-            assert!(activity.is_serving() && bodies.taken() == whole.len());
+            assert!(activity.is_serving() && bodies.taken() == (0, whole.len()));
             let piece =
                 body.frame().await.expect("more").expect("sound").into_data().expect("data");
             assert!(piece.len() <= PIECE);
@@ -103,6 +106,6 @@ mod tests {
         }
         assert!(body.frame().await.is_none());
         drop(body);
-        assert!(read == whole && !activity.is_serving() && bodies.taken() == 0);
+        assert!(read == whole && !activity.is_serving() && bodies.taken() == (0, 0));
     }
 }

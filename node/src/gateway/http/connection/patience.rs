@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -18,9 +18,9 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use crate::limits::{HTTP_HEAD_PATIENCE, HTTP_IDLE_PATIENCE, HTTP_WRITE_PATIENCE};
+use crate::limits::{CLIENT_RATE_MIN, HTTP_HEAD_PATIENCE, HTTP_IDLE_PATIENCE, HTTP_WRITE_PATIENCE};
 
-/// The activity of a connection. Times are milliseconds since it began.
+/// The activity of a connection. Times are microseconds since it began.
 #[derive(Debug)]
 pub(crate) struct Activity {
     began: Instant,
@@ -30,8 +30,13 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     /// When the first byte of a head arrived; 0: none has.
     head_since: AtomicU64,
-    /// When the client stopped reading; 0: it reads.
-    stuck_since: AtomicU64,
+    /// Since when a client that reads at the lowest rate would have been waited for; 0: it keeps
+    /// up. Every byte that it reads moves this on.
+    behind_since: AtomicU64,
+    /// Bytes wait for the client now.
+    is_blocked: AtomicBool,
+    /// The answer has no end, and its reader no rate.
+    is_streaming: AtomicBool,
 }
 
 /// The connection counts as served while this exists.
@@ -41,6 +46,13 @@ pub(crate) struct Busy(Arc<Activity>);
 impl Clone for Busy {
     fn clone(&self) -> Self {
         Activity::start_serving(&self.0)
+    }
+}
+
+impl Busy {
+    /// Records that the answer has no end: its reader may take its time.
+    pub(crate) fn mark_streaming(&self) {
+        self.0.is_streaming.store(true, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +70,9 @@ impl Activity {
             busy: AtomicU32::new(0),
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
-            stuck_since: AtomicU64::new(0),
+            behind_since: AtomicU64::new(0),
+            is_blocked: AtomicBool::new(false),
+            is_streaming: AtomicBool::new(false),
         })
     }
 
@@ -66,6 +80,8 @@ impl Activity {
     pub(crate) fn start_serving(this: &Arc<Self>) -> Busy {
         this.busy.fetch_add(1, Ordering::Relaxed);
         this.head_since.store(0, Ordering::Relaxed);
+        this.behind_since.store(0, Ordering::Relaxed);
+        this.is_streaming.store(false, Ordering::Relaxed);
         Busy(this.clone())
     }
 
@@ -76,7 +92,7 @@ impl Activity {
 
     /// Never 0, because 0 means never.
     fn now(&self) -> u64 {
-        let passed = self.began.elapsed().as_millis();
+        let passed = self.began.elapsed().as_micros();
         u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1)
     }
 
@@ -86,12 +102,21 @@ impl Activity {
         }
     }
 
-    fn mark_write(&self, stuck: bool) {
-        let since = self.stuck_since.load(Ordering::Relaxed);
-        if !stuck && since != 0 {
-            self.stuck_since.store(0, Ordering::Relaxed);
-        } else if stuck && since == 0 {
-            self.stuck_since.store(self.now(), Ordering::Relaxed);
+    /// Records a write: the bytes that were taken, or that the client must read first.
+    fn mark_write(&self, polled: &Poll<io::Result<usize>>) {
+        let behind = self.behind_since.load(Ordering::Relaxed);
+        self.is_blocked.store(polled.is_pending(), Ordering::Relaxed);
+        match polled {
+            Poll::Pending if behind == 0 => {
+                self.behind_since.store(self.now(), Ordering::Relaxed);
+            }
+            Poll::Ready(Ok(bytes)) if behind != 0 => {
+                let paid = bytes.saturating_mul(1_000_000) / CLIENT_RATE_MIN;
+                let next = behind.saturating_add(u64::try_from(paid).unwrap_or(u64::MAX));
+                let caught_up = self.is_streaming.load(Ordering::Relaxed) || next >= self.now();
+                self.behind_since.store(if caught_up { 0 } else { next }, Ordering::Relaxed);
+            }
+            _ => {}
         }
     }
 
@@ -99,10 +124,11 @@ impl Activity {
     fn overdue(&self) -> Option<&'static str> {
         let now = self.now();
         let over = |since: u64, patience: Duration| {
-            since != 0 && u128::from(now.saturating_sub(since)) > patience.as_millis()
+            since != 0 && u128::from(now.saturating_sub(since)) > patience.as_micros()
         };
-        if over(self.stuck_since.load(Ordering::Relaxed), HTTP_WRITE_PATIENCE) {
-            return Some("the client doesn't read");
+        let behind = self.behind_since.load(Ordering::Relaxed);
+        if self.is_blocked.load(Ordering::Relaxed) && over(behind, HTTP_WRITE_PATIENCE) {
+            return Some("the client reads too slowly");
         }
         if self.busy.load(Ordering::Relaxed) > 0 {
             return None;
@@ -157,7 +183,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.mark_write(polled.is_pending());
+        self.activity.mark_write(&polled);
         polled
     }
 
@@ -167,7 +193,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.activity.mark_write(polled.is_pending());
+        self.activity.mark_write(&polled);
         polled
     }
 
@@ -211,11 +237,11 @@ mod tests {
         let busy = Activity::start_serving(&activity);
         tokio::time::advance(HTTP_IDLE_PATIENCE * 2).await;
         assert_eq!(activity.overdue(), None, "a client being served isn't slow");
-        activity.mark_write(true);
+        activity.mark_write(&Poll::Pending);
         tokio::time::advance(HTTP_WRITE_PATIENCE + MOMENT).await;
-        assert_eq!(activity.overdue(), Some("the client doesn't read"));
-        activity.mark_write(false);
-        assert_eq!(activity.overdue(), None);
+        assert_eq!(activity.overdue(), Some("the client reads too slowly"));
+        activity.mark_write(&Poll::Ready(Ok(1)));
+        assert_eq!(activity.overdue(), None, "nothing waits for it now");
         let streaming = busy.clone();
         drop(busy);
         tokio::time::advance(HTTP_IDLE_PATIENCE * 2).await;
@@ -224,5 +250,30 @@ mod tests {
         assert_eq!(activity.overdue(), None, "idle since now");
         tokio::time::advance(HTTP_IDLE_PATIENCE + MOMENT).await;
         assert_eq!(activity.overdue(), Some("it's idle"));
+    }
+    /// How long a client that reads `bytes` every second is waited for, up to a minute and a half.
+    async fn waited_for(bytes: usize, streaming: bool) -> Option<u64> {
+        let activity = Activity::new();
+        let busy = Activity::start_serving(&activity);
+        if streaming {
+            busy.mark_streaming();
+        }
+        for second in 0..90 {
+            activity.mark_write(&Poll::Pending);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if activity.overdue().is_some() {
+                return Some(second);
+            }
+            activity.mark_write(&Poll::Ready(Ok(bytes)));
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_read_at_a_rate_and_a_stream_at_any() {
+        assert_eq!(waited_for(CLIENT_RATE_MIN, false).await, None);
+        assert_eq!(waited_for(1, false).await, Some(30), "a byte a second keeps no place");
+        assert_eq!(waited_for(CLIENT_RATE_MIN / 2, false).await, Some(59));
+        assert_eq!(waited_for(1, true).await, None);
     }
 }

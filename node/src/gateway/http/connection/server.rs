@@ -223,12 +223,11 @@ impl HttpConnection {
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S) {
         let activity = Activity::new();
         let _connected = self.door.metrics.track_connection();
-        let bodies = &self.door.bodies;
         let service = service_fn(|mut request: Request<Incoming>| {
             let busy = Activity::start_serving(&activity);
             request.extensions_mut().insert(busy.clone());
             let answered = routes::answer(self.door.clone(), self.router.clone(), request);
-            async move { Ok::<Response<Body>, Infallible>(pace_response(answered.await, busy, bodies)) }
+            async move { Ok::<Response<Body>, Infallible>(pace_response(answered.await, busy)) }
         });
         let stream = TokioIo::new(TrackedStream { stream, activity: activity.clone() });
         let mut connection = pin!(

@@ -10,7 +10,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{head::Head, query};
 use crate::gateway::http::{
@@ -18,7 +18,7 @@ use crate::gateway::http::{
     answer::problem::{Code, Problem},
     connection::{bodies::BodyReservation, patience::Busy},
 };
-use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_BODY_PATIENCE, HTTP_LINGER};
+use crate::limits::{CLIENT_RATE_MIN, HTTP_BODY_BYTES_MAX, HTTP_LINGER, patience_for};
 
 /// A POST or PUT: its checked head, and its body.
 pub(crate) struct RequestWithBody {
@@ -61,13 +61,9 @@ async fn read_request(
         // Before a byte of it is read.
         head.count_bytes(bytes).map_err(Problem::closing)?;
     }
-    let mut room = door.bodies.new_reservation();
+    let mut room = door.bodies.new_reservation(head.caller.key);
     let since = Instant::now();
-    let reading = collect(body, announced, &mut room);
-    let bytes = timeout(HTTP_BODY_PATIENCE, reading).await.map_err(|_| {
-        let seconds = HTTP_BODY_PATIENCE.as_secs();
-        Problem::malformed(format!("the body took over {seconds} s to arrive")).closing()
-    })??;
+    let bytes = collect(body, announced, &mut room).await?;
     if known.is_none() {
         head.count_bytes(bytes.len())?;
     }
@@ -99,7 +95,8 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     if json && utf8 { Ok(()) } else { Err(unsupported()) }
 }
 
-/// Reads the body, never more than the size limit and never more than memory allows.
+/// Reads the body, never more than the size limit, never more than memory allows, and never below
+/// the lowest rate.
 async fn collect(
     body: &mut Body,
     announced: Option<u64>,
@@ -112,7 +109,14 @@ async fn collect(
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     let mut read = 0_usize;
-    while let Some(frame) = body.frame().await {
+    let since = Instant::now();
+    loop {
+        // A body may be slow, but not slower than the lowest rate: it occupies memory.
+        let next = timeout_at(since + patience_for(read), body.frame()).await.map_err(|_| {
+            let detail = format!("the body came slower than {CLIENT_RATE_MIN} bytes a second");
+            Problem::malformed(detail).closing()
+        })?;
+        let Some(frame) = next else { break };
         let frame = frame.map_err(|error| {
             Problem::malformed(format!("the body ended early: {error}")).closing()
         })?;
@@ -161,3 +165,37 @@ fn drain_body(mut body: Body, busy: Option<Busy>) {
 }
 
 const _: () = assert!(HTTP_LINGER.as_secs() < Duration::from_secs(10).as_secs());
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use evenkeel_wire::id::KeyId;
+    use futures_util::stream;
+
+    use super::*;
+    use crate::{gateway::http::connection::bodies::BodyMemory, limits::CLIENT_RATE_GRACE};
+
+    /// The seconds that a body takes which comes in pieces of this size, one every second.
+    async fn collected(pieces: usize, bytes: usize) -> (u64, Result<usize, Code>) {
+        let pieces = stream::unfold(0, move |number| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let piece = Ok::<_, Infallible>(Bytes::from(vec![b' '; bytes]));
+            (number < pieces).then_some((piece, number + 1))
+        });
+        let mut room = BodyMemory::default().new_reservation(KeyId(1));
+        let since = Instant::now();
+        let read = collect(&mut Body::from_stream(pieces), None, &mut room).await;
+        (since.elapsed().as_secs(), read.map(|body| body.len()).map_err(|problem| problem.code))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_comes_at_a_rate_or_not_at_all() {
+        let grace = CLIENT_RATE_GRACE.as_secs();
+        assert_eq!(collected(600, 1).await, (grace, Err(Code::Malformed)), "a byte a second");
+        let (took, read) = collected(60, CLIENT_RATE_MIN).await;
+        assert_eq!(read, Ok(60 * CLIENT_RATE_MIN), "after {took} s");
+        let (took, read) = collected(60, CLIENT_RATE_MIN / 2).await;
+        assert_eq!((took, read), (2 * grace - 1, Err(Code::Malformed)));
+    }
+}

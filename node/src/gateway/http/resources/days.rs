@@ -15,6 +15,7 @@ use axum::{
 };
 use evenkeel_wire::{
     day::BusinessDate,
+    id::KeyId,
     reply::{AsOf, AssetTotals, DayView, Refusal, View},
     request::{Consistency, Query},
 };
@@ -41,7 +42,7 @@ use crate::gateway::http::{
 use crate::{
     admission::{self, Act},
     history::{BankRow, MerchantRow, Settlement},
-    limits::SETTLEMENT_PATIENCE,
+    limits::{HTTP_ITEM_BYTES, SETTLEMENT_PATIENCE},
 };
 
 /// A closed business day.
@@ -251,7 +252,9 @@ pub(crate) async fn get_settlement(
         door.await_day(date, &head).await?;
         None
     };
-    let settlement = door.read_settlement(date, head.deadline).await?;
+    let settlement = door.read_settlement(date, head.caller.key, head.deadline).await?;
+    let rows = settlement.merchants.len() + settlement.banks.len();
+    let room = door.bodies.reserve_answer(head.caller.key, rows * HTTP_ITEM_BYTES)?;
     if kind == CSV {
         let kind = HeaderValue::from_static("text/csv; charset=utf-8");
         let mut response = ([(header::CONTENT_TYPE, kind)], csv(&settlement)).into_response();
@@ -260,19 +263,20 @@ pub(crate) async fn get_settlement(
             let value = HeaderValue::try_from(text).expect("letters and digits");
             response.headers_mut().insert(AS_OF, value);
         }
-        return Ok(response);
+        return Ok(room.attach(response));
     }
     let shape = SettlementShape::from(&*settlement);
-    Ok(describe::json(StatusCode::OK, &Seen::new(shape, as_of)))
+    Ok(room.attach(describe::json(StatusCode::OK, &Seen::new(shape, as_of))))
 }
 
 impl HttpDoor {
     /// The settlement of a closed day. Only one is computed at a time, since each reads a day's
-    /// journal. The last one is kept, so that a client whose deadline passed gets it when it
-    /// retries.
+    /// journal; keys take turns. The last one is kept, so that a client whose deadline passed gets
+    /// it when it retries.
     async fn read_settlement(
         &self,
         date: BusinessDate,
+        key: KeyId,
         deadline: Instant,
     ) -> Result<Arc<Settlement>, Problem> {
         if let Some(known) = self.cached_settlement().filter(|known| known.date == date) {
@@ -280,10 +284,9 @@ impl HttpDoor {
         }
         let overloaded = |what: &str| Problem::new(Code::Overloaded, what);
         let busy = |_| overloaded("another settlement is being computed");
-        let turn = self.settling.clone().acquire_owned();
+        let turn = self.settling.acquire(key);
         let patience = deadline.min(Instant::now() + SETTLEMENT_PATIENCE);
         let place = timeout_at(patience, turn).await.map_err(busy)?;
-        let place = place.map_err(|_| overloaded("this site is shutting down"))?;
         if let Some(known) = self.cached_settlement().filter(|known| known.date == date) {
             return Ok(known);
         }

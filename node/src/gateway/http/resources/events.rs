@@ -16,10 +16,7 @@ use axum::{
 use evenkeel_wire::account::{LimitChange, Limits};
 use futures_util::stream;
 use serde::Serialize;
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -44,7 +41,7 @@ use crate::{
     admission::{self, Act},
     history::{AccountChange, Event, EventCursor, EventPage, Subject},
     limits::{EVENTS_AT_A_TIME, EVENTS_HEARTBEAT, EVENTS_PAUSE},
-    road::Caller,
+    road::{Caller, shares::KeyShare},
     state::LogPosition,
 };
 
@@ -195,7 +192,7 @@ pub(crate) async fn events(
     admission::check_act(&head.caller, Act::ReadEvents)?;
     door.keyring.confirm(&head.caller).await?;
     let after = parse_start(&head)?;
-    let place = door.event_streams.clone().try_acquire_owned().map_err(|_| {
+    let place = door.event_streams.take(head.caller.key, 1).ok_or_else(|| {
         Problem::new(Code::Overloaded, "too many streams of events; nothing was done")
     })?;
     let mut follow = EventStream {
@@ -260,7 +257,7 @@ struct EventStream {
     first: Option<EventPage>,
     /// The last page had a successor.
     more: bool,
-    _place: OwnedSemaphorePermit,
+    _place: KeyShare,
     _busy: Option<Busy>,
     door: Arc<HttpDoor>,
 }
@@ -293,7 +290,7 @@ impl EventStream {
     /// Reads the next page of the journal.
     async fn read_page(&mut self) -> Result<EventPage, Problem> {
         let stopping = || Problem::new(Code::Stopping, "this site is shutting down");
-        let turn = self.door.event_reads.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let turn = self.door.event_reads.acquire(self.caller.key).await;
         self.read_to = self.applied.borrow_and_update().map(|place| place.position);
         let (state, after) = (self.door.state.clone(), self.after);
         let reading = tokio::task::spawn_blocking(move || {

@@ -38,6 +38,7 @@ use crate::gateway::http::{
         json, query,
     },
 };
+use crate::limits::HTTP_ITEM_BYTES;
 
 /// Moves an amount from `debit` to `credit`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -231,13 +232,15 @@ pub(crate) async fn history(
     let parameters = query::parameters(&head.uri, ["limit", "cursor", "consistency"])?;
     let (limit, before) = (parameters.limit()?, parameters.cursor()?);
     let query = Query::History { account, limit, before };
+    let estimate = usize::try_from(limit).unwrap_or(usize::MAX).saturating_mul(HTTP_ITEM_BYTES);
+    let room = door.bodies.reserve_answer(head.caller.key, estimate)?;
     match door.read_view(&head, query, parameters.consistency()?).await? {
         (View::History(page), as_of) => {
             let page = HistoryPageShape {
                 items: page.items.into_iter().map(TransferShape::from).collect(),
                 next_cursor: page.next.map(query::cursor_text),
             };
-            Ok(describe::json(StatusCode::OK, &Seen::new(page, as_of)))
+            Ok(room.attach(describe::json(StatusCode::OK, &Seen::new(page, as_of))))
         }
         _ => Err(mismatched_answer()),
     }

@@ -13,6 +13,7 @@ use axum::{
     body::{Body, Bytes},
     extract::State as Of,
     http::{Response, StatusCode},
+    response::IntoResponse,
 };
 use evenkeel_wire::codec;
 use serde_json::value::RawValue;
@@ -29,7 +30,7 @@ use crate::gateway::http::{
 };
 use crate::{
     admission::{self, targets},
-    limits::{ENTRY_BYTES_MAX, ITEMS_AT_A_TIME},
+    limits::{ENTRY_BYTES_MAX, HTTP_ITEM_BYTES, ITEMS_AT_A_TIME},
     road::Request,
     state::AppliedState,
 };
@@ -62,20 +63,23 @@ pub(crate) async fn batch(
     head.check_no_id()?;
     let batch: BatchBody<'_> = json::read(body)?;
     head.count_commands(batch.commands.0.len())?;
+    let estimate = batch.commands.0.len() * HTTP_ITEM_BYTES;
+    let room = door.bodies.reserve_answer(head.caller.key, estimate)?;
     let checked = check(&door, head, &batch.commands.0).await?;
     if batch.atomic {
         let misfit = checked.items.iter().position(|item| item.misfit.is_some());
         if let Some(at) = misfit {
-            return Err(fail_unsent_batch(&checked.items, at));
+            return Ok(room.attach(fail_unsent_batch(&checked.items, at).into_response()));
         }
     }
     let decided = decide(&door, head, batch.atomic, &checked).await?;
     door.wait_applied(newest_position(&decided), head.deadline).await?;
     let (state, atomic, items) = (door.state.clone(), batch.atomic, checked.items);
     // Describing thousands of answers runs on a blocking thread, so that other requests don't wait.
-    tokio::task::spawn_blocking(move || describe_batch(&state, atomic, &decided, &items))
-        .await
-        .map_err(|_| outcome_unknown())?
+    let describing =
+        tokio::task::spawn_blocking(move || describe_batch(&state, atomic, &decided, &items));
+    let described = describing.await.map_err(|_| outcome_unknown())?;
+    Ok(room.attach(described.unwrap_or_else(Problem::into_response)))
 }
 
 /// Parses and checks all items, yielding to other requests in between.
