@@ -9,6 +9,8 @@ pub use evenkeel_wire::limits::*;
 pub const APPEND_BYTES_MAX: usize = 1 << 20;
 /// Unanswered append messages to one peer.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
+/// The largest term and position in a peer's message: larger ones would leave no room to count on.
+pub const LOG_NUMBER_MAX: u64 = 1 << 62;
 /// Bytes that one read of the journal brings into memory.
 pub const READ_BYTES_MAX: usize = 4 << 20;
 /// Commit positions of the primary that a follower remembers while it catches up.

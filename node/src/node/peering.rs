@@ -169,10 +169,13 @@ impl PeerLanes {
     /// A broken connection is normal. A member that breaks the protocol runs another version, or
     /// its key was stolen.
     fn log_ended(&self, from: NodeId, error: &io::Error) {
-        if error.kind() == io::ErrorKind::InvalidData && self.may_log(from) {
-            tracing::warn!(peer = from, %error, "a peer broke the protocol: closed its connection");
-        } else {
-            tracing::debug!(peer = from, %error, "a peer's lane or connection ended");
+        let closed = match error.kind() {
+            io::ErrorKind::InvalidData => "its connection",
+            io::ErrorKind::InvalidInput => "this lane of it",
+            _ => return tracing::debug!(peer = from, %error, "a peer's lane or connection ended"),
+        };
+        if self.may_log(from) {
+            tracing::warn!(peer = from, %error, "a peer broke the protocol: closed {closed}");
         }
     }
 

@@ -6,6 +6,7 @@
 pub mod book;
 pub mod lane_client;
 pub mod majority;
+pub(crate) mod message_check;
 pub mod mute_gate;
 pub mod network;
 pub mod quic;

@@ -26,6 +26,7 @@ use crate::{
         },
         peers::{
             lane_client::{expect_frame, protocol_error, timed_out},
+            message_check::check_append_result,
             transport::LaneEnds,
         },
     },
@@ -74,6 +75,7 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
 
 /// An append that isn't answered yet.
 struct SentAppend {
+    previous: Option<LogId>,
     last: Option<LogId>,
     at: Instant,
 }
@@ -139,14 +141,15 @@ where
             Some(ends) => ends,
             None => self.client.lane.take_lane(self.patience).await?,
         };
-        let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        let previous = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id).or(previous);
         let frame = self.client.parts.append_frame(self.client.lane.to(), &request)?;
         // Cancelled here, the lane is dropped in the middle of a frame: `ends` isn't put back.
         timeout(self.patience, ends.out.send(frame.into()))
             .await
             .map_err(|_| timed_out("the peer accepts no more data"))??;
         self.ends = Some(ends);
-        self.sent.push_back(SentAppend { last, at: now });
+        self.sent.push_back(SentAppend { previous, last, at: now });
         Ok(())
     }
 
@@ -158,15 +161,11 @@ where
         let reply: peer::AppendReply = decode(&body)?;
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
         let peer = self.client.lane.to();
+        let [previous, last] = [sent.previous, sent.last].map(|id| id.as_ref().map(log_id_to_wire));
+        check_append_result(&reply.result, previous, last)?;
         self.client.parts.book.record_answer(peer, &reply);
         Ok(match reply.result {
-            AppendResult::Durable(id) => {
-                let id = id.map(log_id_from_wire);
-                if id > sent.last {
-                    return Err(protocol_error("a peer acknowledges more than it was sent"));
-                }
-                Ok(id)
-            }
+            AppendResult::Durable(id) => Ok(id.map(log_id_from_wire)),
             AppendResult::Conflict(id) => Err(StreamAppendError::Conflict(log_id_from_wire(id))),
             AppendResult::HigherVote(vote) => {
                 Err(StreamAppendError::HigherVote(vote_from_wire(vote)))
