@@ -115,6 +115,11 @@ pub const ITEMS_AT_A_TIME: usize = 128;
 /// Keys with a request rate of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
 
+/// Bytes of log lines that may wait for whoever reads stderr; as many again may be on their way.
+pub const LOG_BYTES_MAX: usize = 1 << 20;
+/// How long an ending process waits for whoever reads its log.
+pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Event streams at a time.
 pub const EVENT_STREAMS_MAX: usize = 256;
 /// Event streams that read the journal at the same time; the others wait for their turn.

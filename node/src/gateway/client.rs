@@ -27,6 +27,7 @@ use crate::{
     metrics::DoorMetrics,
     road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket},
     state::{AppliedState, freshness::Freshness},
+    telemetry::panic_if_planted,
 };
 
 /// The parts that every client's stream needs.
@@ -179,6 +180,7 @@ impl ClientDoor {
         frame: Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
+        panic_if_planted("quic");
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {

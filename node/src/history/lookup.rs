@@ -33,7 +33,7 @@ impl JournalLookup for HistoryLookup<'_> {
     fn find_sealed(&mut self, id: CommandId) -> Result<Option<(u64, u16, Outcome)>, LedgerFault> {
         let found = self.history.indexes.find(id.number());
         let found = found.map_err(|error| {
-            LedgerFault::new(format!(
+            LedgerFault::until_restart(format!(
                 "{error}, and this entry can't be applied without it; start again: the journal is complete"
             ))
         })?;

@@ -81,6 +81,7 @@ impl Peering {
         state: Arc<AppliedState>,
         metrics: &Metrics,
     ) -> JoinHandle<()> {
+        let failing = state.clone();
         let metrics = metrics.door(DoorKind::Forward).clone();
         let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
@@ -99,12 +100,12 @@ impl Peering {
                 tokio::spawn(lanes.clone().serve(link));
             }
         };
-        tokio::spawn(async move {
+        tokio::spawn(failing.watch_task("the peers' port", async move {
             tokio::select! {
                 () = accept => {}
                 () = connected => {}
             }
-        })
+        }))
     }
 
     pub(crate) async fn close(&self) {

@@ -35,7 +35,7 @@ use crate::{
     },
     road::Lead,
     state::{AppliedState, freshness::Freshness},
-    telemetry::timeline::Timeline,
+    telemetry::{panic_if_planted, timeline::Timeline},
 };
 
 /// A running node, for its operator and for the public routes.
@@ -290,7 +290,10 @@ impl Operations for NodeOperations {
     ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
         Box::pin(async move {
             let journal = self.journal.clone();
-            let read = tokio::task::spawn_blocking(move || read_entries(&journal, from, limit));
+            let read = tokio::task::spawn_blocking(move || {
+                panic_if_planted("blocking");
+                read_entries(&journal, from, limit)
+            });
             read.await.map_err(|error| AdminError::Failed(error.to_string()))?
         })
     }

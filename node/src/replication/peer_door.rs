@@ -3,6 +3,7 @@
 //! It never accepts a vote of another node than the one in the sender's certificate, and never
 //! passes on what the engine would assert (`peers/message_check.rs`).
 
+use crate::telemetry::panic_if_planted;
 use std::{
     collections::VecDeque,
     io,
@@ -158,6 +159,7 @@ impl PeerDoor {
         from: NodeId,
         frame: Frame,
     ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
+        panic_if_planted("peer");
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
         message_check::check_append(*self.raft.node_id(), &head, &records)?;

@@ -21,7 +21,7 @@ use evenkeel_node::{
         Switchover,
     },
     replay::verify_report::{DamageReport, VerifyReport},
-    telemetry::{Telemetry, timeline::Timeline},
+    telemetry::{SiteNames, Telemetry, timeline::Timeline},
 };
 use evenkeel_wire::{
     id::{AccountId, KeyId},
@@ -237,7 +237,7 @@ pub(crate) fn telemetry() -> Telemetry {
     static LOG: std::sync::OnceLock<Telemetry> = std::sync::OnceLock::new();
     LOG.get_or_init(|| {
         let quiet = LogConfig { format: LogFormat::Json, filter: "off".to_owned() };
-        Telemetry::start(&quiet).expect("the first in this process")
+        Telemetry::start(&quiet, &SiteNames::default()).expect("the first in this process")
     })
     .clone()
 }

@@ -21,7 +21,10 @@ use super::types::{
     EngineEntry, EngineTypes, LogId, Vote, entry_from_parts, entry_parts, log_id, term_of,
     vote_to_storage,
 };
-use crate::limits::{APPEND_BYTES_MAX, READ_BYTES_MAX};
+use crate::{
+    limits::{APPEND_BYTES_MAX, READ_BYTES_MAX},
+    telemetry::panic_if_planted,
+};
 
 /// The engine's view of the journal. Clones share everything.
 #[derive(Clone)]
@@ -184,6 +187,7 @@ impl RaftLogStorage<EngineTypes> for LogStore {
         I: IntoIterator<Item = EngineEntry> + Send,
         I::IntoIter: Send,
     {
+        panic_if_planted("engine");
         let mut records = Vec::new();
         for entry in entries {
             if records.is_empty() {

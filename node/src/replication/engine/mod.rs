@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use evenkeel_storage::{disk::Disk, journal::Journal};
 use evenkeel_wire::id::NodeId;
+use futures_util::{FutureExt, future::BoxFuture};
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -280,15 +281,20 @@ impl Replication {
         );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run());
-        tasks.spawn(trigger.run());
-        tasks.spawn(batcher.run());
-        tasks.spawn(comparison.run());
-        tasks.spawn(forwarder.run());
-        tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
-        let attended = road.clone();
-        tasks.spawn(async move { attended.drain_waiting().await });
+        let (mut tasks, attended) = (JoinSet::new(), road.clone());
+        let reads = reads::serve(reads, raft.clone(), road.clone(), parts.state.clone());
+        let all: [(&str, BoxFuture<'static, ()>); 7] = [
+            ("the lead's keeper", keeper.run().boxed()),
+            ("the handover's trigger", trigger.run().boxed()),
+            ("the batcher", batcher.run().boxed()),
+            ("the comparison of digests", comparison.run().boxed()),
+            ("the forwarder", forwarder.run().boxed()),
+            ("the reader", reads.boxed()),
+            ("the road's waiting room", async move { attended.drain_waiting().await }.boxed()),
+        ];
+        for (what, task) in all {
+            tasks.spawn(parts.state.clone().watch_task(what, task));
+        }
         Self {
             raft,
             road,

@@ -19,7 +19,7 @@ use crate::{
     road::DecidedEntry,
     state::{AppliedState, LogPosition},
 };
-use evenkeel_ledger::EntryHead;
+use evenkeel_ledger::{EntryHead, LedgerFault};
 
 /// The engine's view of the ledger.
 pub struct StateMachine {
@@ -59,22 +59,24 @@ impl StateMachine {
         let head = EntryHead { position, term: tip.term, time: tip.time, link: tip.link.0 };
         let decided = match &entry.payload {
             EntryPayload::Normal(batch) => {
-                let answers: Vec<Answer> =
-                    self.state.apply(&head, &batch.body).map_err(io::Error::other)?;
+                let answers: Vec<Answer> = self
+                    .state
+                    .apply(&head, &batch.body)
+                    .map_err(|fault| self.fail(position, fault))?;
                 self.metrics.count_applied(&answers);
                 let stamp =
                     Stamp { position, term: head.term, recorded_at: head.time, link: head.link };
                 Some(Arc::new(DecidedEntry { stamp, answers }))
             }
             EntryPayload::Blank => {
-                self.state.skip_entry(&head).map_err(io::Error::other)?;
+                self.state.skip_entry(&head).map_err(|fault| self.fail(position, fault))?;
                 self.metrics.count_empty_entry();
                 None
             }
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
                 let applied = LogPosition { term: head.term, position };
-                self.state.skip_entry(&head).map_err(io::Error::other)?;
+                self.state.skip_entry(&head).map_err(|fault| self.fail(position, fault))?;
                 self.state.set_membership(applied, encode_membership(members));
                 self.metrics.count_empty_entry();
                 None
@@ -82,6 +84,17 @@ impl StateMachine {
         };
         self.applied = Some(entry.log_id);
         Ok(decided)
+    }
+
+    /// The node can't go on. Only a fault in something derived may be met with a new start.
+    fn fail(&self, position: u64, fault: LedgerFault) -> io::Error {
+        let why = format!("applying position {position}: {fault}");
+        if fault.ends_with_restart() {
+            self.state.fail(&why);
+        } else {
+            self.state.fail_as_broken(&why);
+        }
+        io::Error::other(fault)
     }
 }
 

@@ -64,11 +64,7 @@ pub(crate) fn check_append(
     })
 }
 
-fn check_record(
-    record: &PeerRecord,
-    before: Option<PeerLogId>,
-    vote: PeerVote,
-) -> io::Result<()> {
+fn check_record(record: &PeerRecord, before: Option<PeerLogId>, vote: PeerVote) -> io::Result<()> {
     let PeerRecord { position, term, .. } = *record;
     let due = before.map_or(0, |before| before.position + 1);
     check(position == due, || {
@@ -98,7 +94,8 @@ pub(crate) fn check_committed(
     records: &[PeerRecord],
 ) -> io::Result<()> {
     let Some(committed) = journal.committed_position() else { return Ok(()) };
-    let ids = records.iter().map(|record| PeerLogId { term: record.term, position: record.position });
+    let ids =
+        records.iter().map(|record| PeerLogId { term: record.term, position: record.position });
     let ids = head.previous.into_iter().chain(ids);
     for id in ids.take_while(|id| id.position <= committed) {
         let held = journal.tip_at(id.position).map_err(io::Error::other)?;
@@ -244,7 +241,8 @@ mod tests {
             joining: false,
         };
         check_vote_request(OWN, &candidacy(7, 1, false)).expect("a candidate");
-        for bad in [candidacy(u64::MAX, 1, false), candidacy(7, 1, true), candidacy(7, OWN, false)] {
+        for bad in [candidacy(u64::MAX, 1, false), candidacy(7, 1, true), candidacy(7, OWN, false)]
+        {
             check_vote_request(OWN, &bad).expect_err("refused");
         }
         let vote = PeerVote { term: u64::MAX, node: 1, committed: false };

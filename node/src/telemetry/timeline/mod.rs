@@ -16,6 +16,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,23 @@ pub enum TimelineError {
 
 struct QueuedEvent {
     event: TimelineEvent,
-    written: Option<oneshot::Sender<Result<(), TimelineError>>>,
+    written: Option<Written>,
+}
+
+/// Who waits until an event is on disk.
+enum Written {
+    Task(oneshot::Sender<Result<(), TimelineError>>),
+    Thread(SyncSender<Result<(), TimelineError>>),
+}
+
+impl Written {
+    fn report(self, result: Result<(), TimelineError>) {
+        // The caller may be gone.
+        match self {
+            Self::Task(task) => drop(task.send(result)),
+            Self::Thread(thread) => drop(thread.try_send(result)),
+        }
+    }
 }
 
 /// Records events; clones write to the same file.
@@ -96,8 +113,26 @@ impl Timeline {
     /// When it isn't on disk: the act that it announces must not take effect.
     pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), TimelineError> {
         let (written, answer) = oneshot::channel();
-        self.queue_event(event, details, Some(written))?;
+        self.queue_event(event, details, Some(Written::Task(written)))?;
         answer.await.map_err(|_| TimelineError::Closed)?
+    }
+
+    /// The same for a process that ends: waits for the disk, but not for ever. Blocks.
+    pub fn record_last(&self, event: &str, details: Value, patience: Duration) {
+        let (written, answer) = sync_channel(1);
+        let written = Written::Thread(written);
+        if let Err(error) = self.queue_event(event, details, Some(written)) {
+            return tracing::warn!(event, %error, "an event is missing from the timeline");
+        }
+        let _written_or_late = answer.recv_timeout(patience);
+    }
+
+    /// The newest event of earlier runs and of this one. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn last_event(&self) -> io::Result<Option<TimelineEvent>> {
+        Ok(file::read(&self.folder, 1, |_| true)?.pop())
     }
 
     /// The events recorded between two times (microseconds since the Unix epoch), both included,
@@ -118,7 +153,7 @@ impl Timeline {
         &self,
         event: &str,
         details: Value,
-        written: Option<oneshot::Sender<Result<(), TimelineError>>>,
+        written: Option<Written>,
     ) -> Result<(), TimelineError> {
         let details = match details {
             Value::Object(details) => details,
@@ -148,8 +183,7 @@ fn run_writer(mut file: TimelineFile, notes: &Receiver<QueuedEvent>) {
             tracing::error!(%error, events = batch.len(), "events are missing from the timeline");
         }
         for written in batch.into_iter().filter_map(|note| note.written) {
-            // The caller may be gone.
-            let _ = written.send(result.clone());
+            written.report(result.clone());
         }
     }
 }
