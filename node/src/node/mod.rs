@@ -43,10 +43,11 @@ use crate::{
     gateway::{admin, http},
     limits::{BLOCKING_THREADS_MAX, LOG_FLUSH_PATIENCE},
     metrics::Metrics,
+    operator::{introductions::Introductions, peer_watch::PeerWatch},
     replay::recovery::{RecoveryError, check_genesis},
     replication::engine::{Replication, StartError},
     state::AppliedState,
-    telemetry::{Telemetry, panic_if_planted, timeline::Timeline},
+    telemetry::{SiteNames, Telemetry, panic_if_planted, timeline::Timeline},
 };
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
@@ -148,8 +149,9 @@ fn open_and_run(
     identity.check_subject(config.cluster, config.node)?;
     warn_of_expiry(&identity, &*clock);
     let opened = folder::open(&config)?;
-    let timeline =
-        Timeline::open(&config.data, clock.clone()).map_err(io_error("opening the timeline"))?;
+    let timeline = Timeline::open(&config.data, clock.clone());
+    let timeline = timeline.map_err(io_error("opening the timeline"))?;
+    let timeline = timeline.with_names(SiteNames::new(&config.site, &config.members));
     telemetry.record_alarms_in(&timeline);
     let after_crash = log_crash(&timeline);
     timeline.record(
@@ -300,11 +302,27 @@ async fn run_node(
         transport: peering.transport().clone(),
     };
     let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
-    let peering_task = peering.serve(&replication, state.clone(), &metrics);
-    let operations = Arc::new(parts.operations(&replication, volatile, stopping));
+    let introductions = Arc::new(Introductions::new(config.clone(), state.clone()));
+    let peering_task = peering.serve(&replication, state.clone(), &metrics, introductions.clone());
+    let operations = parts.operations(
+        &replication,
+        introductions.clone(),
+        telemetry.clone(),
+        volatile,
+        stopping,
+    );
+    let operations = Arc::new(operations);
+    let watch = PeerWatch {
+        operations: operations.clone(),
+        introductions,
+        empty_copies: replication.door.empty_copies.clone(),
+        road: replication.road.clone(),
+    };
+    let watching = tokio::spawn(state.clone().watch_task("the watch of the peers", watch.run()));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
+    let peer_tasks = [peering_task, watching];
     let running =
-        RunningNode { stop, doors, peering, peering_task, replication, journal, keeper, writer };
+        RunningNode { stop, doors, peering, peer_tasks, replication, journal, keeper, writer };
     log_running(&config, lifetime);
     let signalled = signals.begin_running();
     let why = supervise(signalled, &running.replication, &running.journal, &state).await;
@@ -345,7 +363,7 @@ struct RunningNode {
     stop: watch::Sender<bool>,
     doors: OpenDoors,
     peering: Peering,
-    peering_task: tokio::task::JoinHandle<()>,
+    peer_tasks: [tokio::task::JoinHandle<()>; 2],
     replication: Replication,
     journal: Journal,
     keeper: JoinHandle<()>,
@@ -356,7 +374,9 @@ impl RunningNode {
     async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
-        self.peering_task.abort();
+        for task in self.peer_tasks {
+            task.abort();
+        }
         let stopped = tokio::time::timeout(patience, self.replication.stop()).await;
         if stopped.is_err() {
             tracing::warn!("replication didn't stop in time");

@@ -27,6 +27,7 @@ use crate::{
     config::Config,
     gateway::forward::ForwardDoor,
     metrics::{DoorKind, Metrics},
+    operator::introductions::{Introductions, MEMBERSHIP_DIFFERS},
     replication::{
         engine::Replication,
         peer_door::PeerDoor,
@@ -48,6 +49,7 @@ pub(crate) struct Peering {
 struct PeerLanes {
     peer: PeerDoor,
     forward: Arc<ForwardDoor>,
+    about: Arc<Introductions>,
     logged: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
 
@@ -80,12 +82,14 @@ impl Peering {
         replication: &Replication,
         state: Arc<AppliedState>,
         metrics: &Metrics,
+        about: Arc<Introductions>,
     ) -> JoinHandle<()> {
         let failing = state.clone();
         let metrics = metrics.door(DoorKind::Forward).clone();
         let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
-        let lanes = PeerLanes { peer: replication.door.clone(), forward, logged: Arc::default() };
+        let (peer, logged) = (replication.door.clone(), Arc::default());
+        let lanes = PeerLanes { peer, forward, about, logged };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         let others = members.iter().copied().filter(|node| *node != self.node).collect();
         let connected = keep_connected(self.transport.clone(), replication.lead.clone(), others);
@@ -93,7 +97,13 @@ impl Peering {
             while let Some(link) = endpoint.accept().await {
                 let from = link.node();
                 if !members.contains(&from) {
-                    tracing::warn!(node = from, "refused a node that is no member");
+                    if lanes.may_log(from) {
+                        tracing::error!(
+                            kind = MEMBERSHIP_DIFFERS,
+                            node = from,
+                            "refused a node that is no member here"
+                        );
+                    }
                     link.close("not a member");
                     continue;
                 }
@@ -156,6 +166,7 @@ impl PeerLanes {
                     Lane::Control => lanes.peer.serve_control(from, ends).await,
                     Lane::Append => lanes.peer.serve_append(from, ends).await,
                     Lane::Forward => lanes.forward.serve(ends).await,
+                    Lane::About => lanes.about.serve(from, ends).await,
                 };
                 if let Err(error) = served {
                     lanes.log_ended(from, &error);

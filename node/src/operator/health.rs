@@ -180,6 +180,8 @@ mod tests {
             lag,
             last_heard_ms: None,
             rtt_ms: reachable.then_some(1.5),
+            error: None,
+            differs: Vec::new(),
         }
     }
 
@@ -199,6 +201,7 @@ mod tests {
             business_date: Some("2026-10-15".into()),
             peers,
             ready: true,
+            waits_for: None,
             version: "0".into(),
             uptime_s: 1,
         }

@@ -3,7 +3,9 @@
 
 pub mod acts;
 pub mod health;
+pub(crate) mod introductions;
 pub mod node_operations;
 pub(crate) mod observed;
 pub mod operations;
+pub(crate) mod peer_watch;
 pub mod status;

@@ -14,7 +14,9 @@ use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
 use super::acts::LedgerActs;
+use super::introductions::Introductions;
 use super::operations::{AdminError, Operations};
+use super::peer_watch::PeerNotes;
 use super::status::{
     ClosedDay, CreatedKey, Digest, JournalEntry, KnownKey, PeerStatus, Primary, Role, Status,
     Switchover, milliseconds,
@@ -35,7 +37,7 @@ use crate::{
     },
     road::Lead,
     state::{AppliedState, freshness::Freshness},
-    telemetry::{panic_if_planted, timeline::Timeline},
+    telemetry::{Telemetry, panic_if_planted, timeline::Timeline},
 };
 
 /// A running node, for its operator and for the public routes.
@@ -57,6 +59,9 @@ pub struct NodeOperations {
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
+    pub(crate) notes: Arc<PeerNotes>,
+    pub(crate) introductions: Arc<Introductions>,
+    pub telemetry: Telemetry,
     /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
 }
@@ -65,6 +70,11 @@ impl NodeOperations {
     fn site_of(&self, node: NodeId) -> String {
         let member = self.config.members.iter().find(|member| member.node == node);
         member.map_or_else(|| format!("node {node}"), |member| member.site.clone())
+    }
+
+    fn differences(&self, peer: NodeId) -> Vec<String> {
+        let found = self.introductions.differences(peer).into_iter();
+        found.map(|difference| format!("{}: {}", difference.kind, difference.what)).collect()
     }
 
     fn silence_limit(&self) -> Duration {
@@ -106,6 +116,8 @@ impl NodeOperations {
                     last_heard_ms: silence
                         .map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
                     rtt_ms: rtt.map(milliseconds),
+                    error: self.notes.error(member.node),
+                    differs: self.differences(member.node),
                 }
             })
             .collect()
@@ -274,6 +286,7 @@ impl Operations for NodeOperations {
             business_date: business_date.map(|date| date.to_string()),
             peers: self.peer_statuses(&seen, now),
             ready: self.is_ready(lead, now),
+            waits_for: self.notes.waits_for(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
         }

@@ -59,6 +59,7 @@ impl NodeOperations {
             disk_full: self.journal.is_disk_full(),
             uptime,
             resident_bytes: resident_bytes(),
+            alarms: self.telemetry.alarm_counts(),
         }
     }
 

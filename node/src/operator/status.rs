@@ -58,6 +58,9 @@ pub struct Status {
     pub business_date: Option<String>,
     pub peers: Vec<PeerStatus>,
     pub ready: bool,
+    /// Why there's no primary, and since when; absent while there's one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     pub version: String,
     pub uptime_s: u64,
 }
@@ -96,6 +99,12 @@ pub struct PeerStatus {
     pub lag: Option<u64>,
     pub last_heard_ms: Option<u64>,
     pub rtt_ms: Option<f64>,
+    /// Why it isn't reached; absent while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it has otherwise than this site, for people: a profile, a version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
 }
 
 /// One entry of the journal. `GET /journal` is a list of these.

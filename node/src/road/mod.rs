@@ -165,6 +165,8 @@ pub struct Road {
     here: Arc<dyn RoadExit>,
     there: Arc<dyn RoadExit>,
     waiting: Mutex<Vec<Ticket>>,
+    /// Why there's no primary, for people.
+    outage: Mutex<Option<Arc<str>>>,
 }
 
 impl Road {
@@ -173,12 +175,24 @@ impl Road {
         here: Arc<dyn RoadExit>,
         there: Arc<dyn RoadExit>,
     ) -> Self {
-        Self { lead, here, there, waiting: Mutex::default() }
+        Self { lead, here, there, waiting: Mutex::default(), outage: Mutex::default() }
     }
 
     /// The current primary.
     pub fn lead(&self) -> Lead {
         *self.lead.borrow()
+    }
+
+    /// Sets the reason that refusals name while there's no primary.
+    pub fn set_outage(&self, why: Option<Arc<str>>) {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why no site decides now, as a refusal's detail.
+    pub fn outage_detail(&self) -> String {
+        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = outage.as_deref().unwrap_or("no primary answers");
+        format!("{why}; nothing was done")
     }
 
     /// Routes a request, for the first time or again.
@@ -239,7 +253,7 @@ impl Road {
             let waited = ticket.waiting_since.map_or(Duration::ZERO, |since| now - since);
             let patience_over = !ticket.proposed && waited >= PRIMARY_PATIENCE;
             if ticket.deadline <= now || patience_over {
-                ticket.give_up("no majority of sites can be reached; nothing was done");
+                ticket.give_up(&self.outage_detail());
             } else if known {
                 self.route(ticket);
             } else {

@@ -317,6 +317,7 @@ mod tests {
             business_date: None,
             peers: Vec::new(),
             ready: true,
+            waits_for: None,
             version: "0".into(),
             uptime_s: 1,
         }

@@ -8,10 +8,10 @@ use evenkeel_wire::{
     entry::{EntryBody, EntryBuilder},
     frame,
     peer::{
-        APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
+        ABOUT, APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
         FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest, LANE,
-        LaneHello, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, read_append,
-        write_append,
+        LaneHello, PeerAbout, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest,
+        read_append, write_append,
     },
     reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
     request::{HELLO, Hello, READ, ReadRequest, SUBMIT, Submit},
@@ -44,6 +44,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
+        ABOUT => again::<PeerAbout>(bytes),
         SUBMIT => {
             Submit::read(shared()).ok()?.write(&mut frame);
             Some(body(&frame))
@@ -62,7 +63,8 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 18] = [
+pub(crate) const KINDS: [u8; 19] = [
+    ABOUT,
     HELLO,
     SUBMIT,
     READ,

@@ -68,8 +68,11 @@ impl Operations for Played {
                 lag: Some(1),
                 last_heard_ms: Some(3),
                 rtt_ms: Some(0.25),
+                error: None,
+                differs: Vec::new(),
             }],
             ready: true,
+            waits_for: None,
             version: "0.1.0".to_owned(),
             uptime_s: 5,
         }

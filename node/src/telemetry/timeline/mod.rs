@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
+use super::fields::SiteNames;
 use crate::clock::{Clock, format_time};
 use file::TimelineFile;
 
@@ -84,6 +85,7 @@ pub struct Timeline {
     queue: SyncSender<QueuedEvent>,
     clock: Arc<dyn Clock>,
     folder: PathBuf,
+    names: Arc<SiteNames>,
 }
 
 impl Timeline {
@@ -96,7 +98,14 @@ impl Timeline {
         let file = TimelineFile::open(folder)?;
         let (queue, notes) = sync_channel(QUEUE_MAX);
         thread::Builder::new().name("timeline".into()).spawn(move || run_writer(file, &notes))?;
-        Ok(Self { queue, clock, folder: folder.to_owned() })
+        let (folder, names) = (folder.to_owned(), Arc::default());
+        Ok(Self { queue, clock, folder, names })
+    }
+
+    /// The same timeline, whose events name the site beside a node's number.
+    #[must_use]
+    pub fn with_names(self, names: SiteNames) -> Self {
+        Self { names: Arc::new(names), ..self }
     }
 
     /// Records an event without waiting. When the disk is too slow, the event is lost and a log
@@ -155,11 +164,16 @@ impl Timeline {
         details: Value,
         written: Option<Written>,
     ) -> Result<(), TimelineError> {
-        let details = match details {
+        let mut details = match details {
             Value::Object(details) => details,
             Value::Null => Map::new(),
             other => Map::from_iter([("detail".to_owned(), other)]),
         };
+        let number = |field: &&str| details.get(*field).and_then(Value::as_u64);
+        let node = ["primary", "to", "node"].iter().find_map(number);
+        if let Some(node) = node.filter(|_| !details.contains_key("site")) {
+            details.insert("site".to_owned(), self.names.name_of(node).into());
+        }
         let event = TimelineEvent {
             time: format_time(self.clock.wall_micros()),
             event: event.to_owned(),

@@ -1,18 +1,40 @@
 //! The rows `mend.*`: faults that once stopped a site or the cluster, on real processes. A file
 //! holds the rows of one kind of fault.
 
+mod process;
+
 use anyhow::bail;
 
 use super::sheet::ResultSheet;
 use crate::cluster::testnet::Testnet;
+use process::{ends, environment, lines, messages, panics, pipe, waits};
 
 /// Name and title of each row.
-pub(super) const ROWS: &[(&str, &str)] = &[];
+pub(super) const ROWS: &[(&str, &str)] = &[
+    ("mend.17", "a site that can't reach its peers says what it waits for"),
+    ("mend.18", "another profile, genesis or cluster is an alarm at both sites"),
+    ("mend.19", "a member's impossible appends end their lane, and nothing else"),
+    ("mend.20", "a panic planted in each place ends the process with 70"),
+    ("mend.21", "a log that nobody reads doesn't hold back payments"),
+    ("mend.22", "signals at any moment of a node's life"),
+    ("mend.23", "the log's lines: start, crash, stop, lost peers"),
+    ("mend.24", "variables that an orchestrator injects don't stop a start"),
+];
 
 pub(super) async fn dispatch_row(
-    _testnet: &Testnet,
+    testnet: &Testnet,
     row: &str,
-    _sheet: &mut ResultSheet,
+    sheet: &mut ResultSheet,
 ) -> anyhow::Result<()> {
-    bail!("{row} has no function")
+    match row {
+        "mend.17" => waits::check_lonely_sites(testnet, sheet).await,
+        "mend.18" => waits::check_differing_sites(testnet, sheet).await,
+        "mend.19" => messages::check_impossible_appends(testnet, sheet).await,
+        "mend.20" => panics::check_planted_panics(testnet, sheet).await,
+        "mend.21" => pipe::check_unread_stderr(testnet, sheet).await,
+        "mend.22" => ends::check_signals(testnet, sheet).await,
+        "mend.23" => lines::check_log_lines(testnet, sheet).await,
+        "mend.24" => environment::check_foreign_variables(testnet, sheet).await,
+        _ => bail!("{row} has no function"),
+    }
 }
