@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn every_difference_is_named_with_both_values() {
         assert_eq!(compare(&about(), &about()), []);
-        let changed: [(&str, &str, fn(&mut PeerAbout)); 4] = [
+        type Change = fn(&mut PeerAbout);
+        let changed: [(&str, &str, Change); 4] = [
             (VERSION_DIFFERS, "version is 2, this site's is 1", |it| it.version = short("2")),
             (PROFILE_DIFFERS, "profile is world, this site's is metro", |it| {
                 it.profile = short("world");

@@ -279,7 +279,7 @@ impl Replication {
         );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
-        let (mut tasks, attended) = (JoinSet::new(), road.clone());
+        let attended = road.clone();
         let reads = reads::serve(reads, raft.clone(), road.clone(), parts.state.clone());
         let all: [(&str, BoxFuture<'static, ()>); 7] = [
             ("the lead's keeper", keeper.run().boxed()),
@@ -290,9 +290,7 @@ impl Replication {
             ("the reader", reads.boxed()),
             ("the road's waiting room", async move { attended.drain_waiting().await }.boxed()),
         ];
-        for (what, task) in all {
-            tasks.spawn(parts.state.clone().watch_task(what, task));
-        }
+        let tasks = spawn_watched(&parts.state, all);
         Self {
             raft,
             road,
@@ -312,6 +310,18 @@ impl Replication {
         let _already_stopped = self.raft.shutdown().await;
         self.tasks.shutdown().await;
     }
+}
+
+/// Starts tasks that run until the engine stops: one that ends by itself fails the node.
+fn spawn_watched<const COUNT: usize>(
+    state: &Arc<AppliedState>,
+    all: [(&'static str, BoxFuture<'static, ()>); COUNT],
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (what, task) in all {
+        tasks.spawn(state.clone().watch_task(what, task));
+    }
+    tasks
 }
 
 /// The first membership of an empty journal. Every site writes the same record, so it doesn't
