@@ -27,6 +27,7 @@ use crate::{
         AppliedState, BegunCheckpoint,
         checkpoint_rows::{to_stored_marker, to_stored_row},
     },
+    telemetry::panic_if_planted,
 };
 use evenkeel_ledger::AuditProgress;
 
@@ -110,6 +111,7 @@ impl Keeper {
     /// # Errors
     /// When the node must stop: the sums are wrong, or a segment can't be sealed.
     pub fn run_turn(&mut self) -> Result<Rest, String> {
+        panic_if_planted("keeper");
         self.digest_when_idle();
         self.update_recent_index();
         match self.seal_next() {
@@ -315,7 +317,11 @@ impl Keeper {
             return self.scrub_segment();
         }
         let progress = self.state.with_ledger(|ledger| ledger.audit_next(CHECKPOINT_SLICE_ROWS));
-        match progress.map_err(|unwell| unwell.to_string())? {
+        let progress = progress.map_err(|unwell| {
+            self.state.fail_as_broken(&unwell.to_string());
+            unwell.to_string()
+        });
+        match progress? {
             AuditProgress::Underway { .. } => Ok(Rest::For(Duration::from_millis(20))),
             AuditProgress::Agreed { .. } => {
                 self.audited = position;

@@ -9,6 +9,8 @@ pub use evenkeel_wire::limits::*;
 pub const APPEND_BYTES_MAX: usize = 1 << 20;
 /// Unanswered append messages to one peer.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
+/// The largest term and position in a peer's message: larger ones would leave no room to count on.
+pub const LOG_NUMBER_MAX: u64 = 1 << 62;
 /// Bytes that one read of the journal brings into memory.
 pub const READ_BYTES_MAX: usize = 4 << 20;
 /// Commit positions of the primary that a follower remembers while it catches up.
@@ -177,6 +179,11 @@ pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
 pub const ITEMS_AT_A_TIME: usize = 128;
 /// Keys with rates of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
+
+/// Bytes of log lines that may wait for whoever reads stderr; as many again may be on their way.
+pub const LOG_BYTES_MAX: usize = 1 << 20;
+/// How long an ending process waits for whoever reads its log.
+pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Event streams at a time.
 pub const EVENT_STREAMS_MAX: usize = 256;

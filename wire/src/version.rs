@@ -13,7 +13,10 @@ pub const FRAME_VERSION: u8 = 1;
 pub const RULES_VERSION: u16 = 1;
 
 /// ALPN of the port between sites.
-pub const ALPN_PEER: &[u8] = b"evenkeel-peer/1";
+///
+/// - 1: the first version.
+/// - 2: the lane on which sites compare their settings.
+pub const ALPN_PEER: &[u8] = b"evenkeel-peer/2";
 
 /// ALPN of the port for clients.
 pub const ALPN_CLIENT: &[u8] = b"evenkeel-client/1";

@@ -50,6 +50,9 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(verb: &ConfigVerb) -> Result<(), Failure> {
     let ConfigVerb::Check(args) = verb;
     let config = args.source.load()?;
+    if let Some(warning) = config.ignored_variables_warning() {
+        output::print_note(&format!("warning: {warning}"));
+    }
     if args.json {
         let members: Vec<_> = config
             .members

@@ -16,20 +16,30 @@ pub enum Exit {
     /// A node is down, there's no primary, or the outcome is unknown: safe to retry with the same
     /// id.
     Unavailable,
-    /// Verification found damage.
+    /// Verification found damage, or a node's copy must not simply be started again.
     Damaged,
+    /// A bug: a panic, named on stderr.
+    Bug,
+}
+
+impl Exit {
+    /// The number that the caller sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Rejected => 3,
+            Self::Unavailable => 4,
+            Self::Damaged => 5,
+            Self::Bug => 70,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::Rejected => 3,
-            Exit::Unavailable => 4,
-            Exit::Damaged => 5,
-        })
+        Self::from(exit.code())
     }
 }
 

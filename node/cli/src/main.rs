@@ -11,7 +11,7 @@
 //! | `bench/` | load, measurement, and the check of the balances |
 //! | `verify` `verdict` | offline verification; the report of both kinds |
 //! | `door/` | client.toml and the two client doors, QUIC and HTTP |
-//! | `output` `exit` `version` | printing, exit codes, the version |
+//! | `output` `exit` `panics` `version` | printing, exit codes, the end by a panic, the version |
 //!
 //! A verb is a file or a folder. The verbs never contain ledger rules: they send commands and show
 //! answers.
@@ -23,6 +23,7 @@ mod config_check;
 mod door;
 mod exit;
 mod output;
+mod panics;
 mod run;
 mod verdict;
 mod verify;
@@ -70,6 +71,7 @@ enum CliVerb {
 }
 
 fn main() -> ExitCode {
+    panics::end_process_on_panic();
     let done = match Cli::parse().verb {
         CliVerb::Cluster(args) => cluster::run(&args),
         CliVerb::Run(args) => run::run(&args),

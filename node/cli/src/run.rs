@@ -1,9 +1,9 @@
 //! `evenkeel run`: runs one node in the foreground until SIGTERM or SIGINT.
 
-use crate::{Exit, Failure, config_check::ConfigSource};
+use crate::{Exit, Failure, config_check::ConfigSource, panics};
 use evenkeel_node::{
-    node::{self, RunError},
-    telemetry::Telemetry,
+    node::{self, Signals},
+    telemetry::{SiteNames, Telemetry, TelemetryError},
 };
 
 #[derive(Debug, clap::Args)]
@@ -13,14 +13,17 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let signals = Signals::take_over().map_err(Failure::failed)?;
     let config = args.source.load()?;
-    let telemetry = Telemetry::start(&config.log).map_err(Failure::usage)?;
-    node::run(config, telemetry).map_err(|error| {
-        tracing::error!(%error, "the node has stopped");
-        let exit = match error {
-            RunError::Damaged(_) => Exit::Damaged,
-            _ => Exit::Failed,
-        };
-        Failure::new(exit, error)
+    let names = SiteNames::new(&config.site, &config.members);
+    let telemetry = Telemetry::start(&config.log, &names).map_err(|error| match error {
+        TelemetryError::Io(_) => Failure::failed(error),
+        error => Failure::usage(error),
+    })?;
+    panics::report_in(&telemetry);
+    node::run(config, telemetry, signals).map_err(|error| {
+        let exit = if error.needs_operator() { Exit::Damaged } else { Exit::Failed };
+        // The log has it.
+        Failure::new(exit, "")
     })
 }

@@ -75,13 +75,22 @@ impl Keyring {
     /// When there's no such key, it was revoked, or the primary can't be reached.
     pub async fn authenticate(&self, hash: [u8; 32]) -> Result<Caller, Refusal> {
         if !self.state.is_bootstrapped() {
-            return Err(Refusal::new(RefusalCode::Recovering, "this site has no ledger yet"));
+            return Err(self.no_ledger());
         }
         let key = match self.find_key(&hash) {
             Some(key) => key,
             None => self.fetch_key(hash).await?,
         };
         admit_key(&key, hash)
+    }
+
+    /// There's no ledger here: because no primary has made one, or because this site hasn't got its
+    /// entries yet.
+    fn no_ledger(&self) -> Refusal {
+        if self.road.lead() == Lead::Nowhere {
+            return Refusal::new(RefusalCode::NoPrimary, &self.road.outage_detail());
+        }
+        Refusal::new(RefusalCode::Recovering, "this site takes over the primary's ledger first")
     }
 
     /// The holder of the key with this hash, from this node's state alone: for later requests of an

@@ -7,6 +7,8 @@ pub mod calendar;
 pub mod comparison;
 pub mod lasting;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// A source of wall time.
@@ -42,6 +44,19 @@ pub fn format_time(micros: u64) -> String {
         .ok()
         .and_then(|micros| Timestamp::from_microsecond(micros).ok())
         .map_or_else(|| micros.to_string(), |time| format!("{time:.6}"))
+}
+
+/// Formats a span for people, with two units at most: `340 ms`, `1.2 s`, `3 min 4 s`, `5 d 2 h`.
+#[must_use]
+pub fn format_span(span: Duration) -> String {
+    let (seconds, millis) = (span.as_secs(), span.subsec_millis());
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..60 => format!("{seconds}.{} s", millis / 100),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
 }
 
 /// Why a text isn't a time.

@@ -3,7 +3,8 @@
 //! both. This module never opens a socket or a data folder.
 //!
 //! Relative paths are relative to the file. `[genesis]` is used only for the first command of a new
-//! journal; after that the journal decides. Every error names the key and where it was written.
+//! journal; after that the journal decides. Every error names the key and where it was written. A
+//! variable that names no key is never an error.
 
 mod address;
 pub mod log_filter;
@@ -107,6 +108,9 @@ pub struct Config {
     pub genesis: Genesis,
     /// `[[members]]`: all nodes, this one included, in the order of the file.
     pub members: Vec<Member>,
+    /// Environment variables that begin with `EVENKEEL_` and set nothing: another program's, or
+    /// misspelt.
+    pub ignored_variables: Vec<String>,
 }
 
 /// The addresses that this node listens on.
@@ -251,9 +255,22 @@ impl Config {
             members: (0..settings.members)
                 .map(|number| member(&settings, number))
                 .collect::<Result<_, _>>()?,
+            ignored_variables: settings.ignored.clone(),
         };
         config.check(&settings)?;
         Ok(config)
+    }
+
+    /// The warning about [`Self::ignored_variables`], if there are any.
+    #[must_use]
+    pub fn ignored_variables_warning(&self) -> Option<String> {
+        let names = &self.ignored_variables;
+        (!names.is_empty()).then(|| {
+            format!(
+                "these environment variables set nothing: {}; they belong to another program, or are misspelt",
+                names.join(", ")
+            )
+        })
     }
 
     /// This node's entry in the list of members.

@@ -94,6 +94,8 @@ pub(crate) struct Settings {
     path: PathBuf,
     values: BTreeMap<String, Setting>,
     pub(crate) members: usize,
+    /// Variables that begin like ours and name no key.
+    pub(crate) ignored: Vec<String>,
 }
 
 impl Settings {
@@ -102,16 +104,16 @@ impl Settings {
         text: &str,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        let mut settings = Self { path: path.to_owned(), values: BTreeMap::new(), members: 0 };
+        let (path, values, ignored) = (path.to_owned(), BTreeMap::new(), Vec::new());
+        let mut settings = Self { path, values, members: 0, ignored };
         settings.read_file(text)?;
         for (name, value) in &overrides.environment {
-            if let Some(key) = environment_key(name)? {
-                settings.put(
-                    key,
-                    SettingValue::Text(value.clone()),
-                    Origin::Environment(name.clone()),
-                );
-            }
+            let Some(key) = environment_key(name) else {
+                settings.ignored.push(name.clone());
+                continue;
+            };
+            let origin = Origin::Environment(name.clone());
+            settings.put(key, SettingValue::Text(value.clone()), origin);
         }
         for (key, value) in &overrides.flags {
             let origin = Origin::Flag(key.clone());
@@ -244,27 +246,21 @@ fn value_of(value: &DeValue<'_>) -> SettingValue {
     }
 }
 
-/// The key that a variable sets. Other programs' variables that start alike (orchestrators set
-/// `EVENKEEL_SERVICE_HOST` and such) match no section and are ignored.
-fn environment_key(name: &str) -> Result<Option<String>, ConfigError> {
-    let Some(rest) = name.strip_prefix("EVENKEEL_") else { return Ok(None) };
-    if rest == "LOG" {
-        return Ok(Some("log.filter".to_owned()));
+/// The key that a variable sets. Only documented names count: an orchestrator injects variables that
+/// begin alike (`EVENKEEL_HTTP_PORT=tcp://…` for a service called `evenkeel-http`), and a node must
+/// start beside them.
+fn environment_key(name: &str) -> Option<String> {
+    if name == "EVENKEEL_LOG" {
+        return Some("log.filter".to_owned());
     }
-    for (section, keys) in KEYS {
-        let Some(key) =
-            rest.strip_prefix(&section.to_ascii_uppercase()).and_then(|key| key.strip_prefix('_'))
-        else {
-            continue;
-        };
-        let key = key.to_ascii_lowercase();
-        let full = format!("{section}.{key}");
-        if !keys.contains(&key.as_str()) {
-            return Err(unknown(Origin::Environment(name.to_owned()), &full));
-        }
-        return Ok(Some(full));
-    }
-    Ok(None)
+    let keys = KEYS.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (section, key)));
+    let mut keys = keys.map(|(section, key)| format!("{section}.{key}"));
+    keys.find(|key| variable_of(key) == name)
+}
+
+/// The variable that sets a key.
+fn variable_of(key: &str) -> String {
+    format!("EVENKEEL_{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
 fn is_known(key: &str) -> bool {
@@ -279,4 +275,32 @@ fn unknown(origin: Origin, key: &str) -> ConfigError {
 
 fn wrong_shape(origin: Origin, key: &str, problem: &str) -> ConfigError {
     ConfigError::Invalid { origin, key: key.to_owned(), problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether Kubernetes or Docker may inject a variable of this name for some service.
+    fn is_injected(name: &str) -> bool {
+        name.ends_with("_SERVICE_HOST") || name.ends_with("_PORT") || name.contains("_PORT_")
+    }
+
+    #[test]
+    fn no_documented_variable_can_be_injected_for_a_service_of_any_name() {
+        let keys = KEYS.iter().flat_map(|(section, keys)| {
+            keys.iter().map(move |key| variable_of(&format!("{section}.{key}")))
+        });
+        let injected: Vec<String> = keys.filter(|name| is_injected(name)).collect();
+        assert!(injected.is_empty(), "a service's variable would set a key: {injected:?}");
+    }
+
+    #[test]
+    fn a_variable_sets_exactly_the_key_that_it_is_documented_for() {
+        assert_eq!(environment_key("EVENKEEL_HTTP_CERT").as_deref(), Some("http.cert"));
+        assert_eq!(environment_key("EVENKEEL_LOG").as_deref(), Some("log.filter"));
+        for other in ["EVENKEEL_HTTP_PORT", "EVENKEEL_http_cert", "EVENKEEL_", "EVENKEEL_HTTP"] {
+            assert_eq!(environment_key(other), None, "{other}");
+        }
+    }
 }

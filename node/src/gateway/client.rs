@@ -38,6 +38,7 @@ use crate::{
     metrics::DoorMetrics,
     road::{Caller, Lead, Reply, ReplySink, Request, Road, Ticket, shares::KeyShares},
     state::{AppliedState, freshness::Freshness},
+    telemetry::panic_if_planted,
 };
 
 /// The parts that every client's stream needs.
@@ -206,6 +207,7 @@ impl ClientDoor {
         frame: Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
+        panic_if_planted("quic");
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         match frame.kind {
             request::SUBMIT => {

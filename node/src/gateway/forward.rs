@@ -20,6 +20,7 @@ use crate::{
     replication::peers::transport::LaneEnds,
     road::{Caller, Lead, NODES_HASH, Reply, ReplySink, Request, Road, Ticket},
     state::AppliedState,
+    telemetry::panic_if_planted,
 };
 
 /// The parts that every forward lane needs.
@@ -67,6 +68,7 @@ impl ForwardDoor {
         frame: evenkeel_wire::frame::Frame,
         outbox: &Arc<Outbox>,
     ) -> io::Result<()> {
+        panic_if_planted("forward");
         let invalid = |error: codec::CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         let (number, deadline_ms, hash, request) = match frame.kind {
             peer::FORWARD_SUBMIT => {

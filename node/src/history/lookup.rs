@@ -41,7 +41,7 @@ impl JournalLookup for HistoryLookup<'_> {
         }
         let found = self.history.indexes.find(id.number());
         let found = found.map_err(|error| {
-            LedgerFault::new(format!(
+            LedgerFault::until_restart(format!(
                 "{error}, and this entry can't be applied without it; start again: the journal is complete"
             ))
         })?;

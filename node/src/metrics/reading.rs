@@ -1,12 +1,32 @@
 //! Values that are read from the running node once per scrape: positions, peers, queues, sums.
 //! They're never updated in between.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use evenkeel_wire::amount::Asset;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::families::Families;
+
+/// The kinds of alarms that are counted from the start.
+const ALARM_KINDS: [&str; 16] = [
+    "certificate_ends",
+    "clock_ahead",
+    "clock_behind",
+    "cluster_differs",
+    "damage",
+    "digest_differs",
+    "disk",
+    "genesis_differs",
+    "log_dropped",
+    "membership_differs",
+    "other",
+    "panic",
+    "profile_differs",
+    "rolled_back",
+    "twin",
+    "version_differs",
+];
 
 /// The values of a running node at one moment.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +52,8 @@ pub struct Reading {
     pub ledger_ahead: Duration,
     pub uptime: Duration,
     pub resident_bytes: u64,
+    /// Alarms since the start, by kind.
+    pub alarms: BTreeMap<String, u64>,
 }
 
 /// Another site, as this node sees it.
@@ -72,6 +94,7 @@ pub(crate) struct LiveGauges {
     disk_full: IntGauge,
     uptime: Gauge,
     resident_bytes: IntGauge,
+    alarms: IntCounterVec,
 }
 
 impl LiveGauges {
@@ -102,6 +125,7 @@ impl LiveGauges {
             disk_full: gauge("disk_full", "1 while there is no space for the journal's next segment and new commands are refused, else 0."),
             uptime: seconds("uptime_seconds", "Time since this node's start."),
             resident_bytes: gauge("resident_memory_bytes", "Memory of this process that is in RAM."),
+            alarms: alarm_counters(families),
         }
     }
 
@@ -137,7 +161,21 @@ impl LiveGauges {
         self.ledger_ahead.set(reading.ledger_ahead.as_secs_f64());
         self.uptime.set(reading.uptime.as_secs_f64());
         self.resident_bytes.set(to_gauge_value(reading.resident_bytes));
+        for (kind, count) in &reading.alarms {
+            let counter = self.alarms.with_label_values(&[kind]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
     }
+}
+
+/// Every kind is there from the start, so that its first alarm is a step.
+fn alarm_counters(families: &Families) -> IntCounterVec {
+    let help = "Errors in this node's log and alarms in its timeline since its start, by kind.";
+    let alarms = families.counters("alarms_total", help, &["kind"]);
+    for kind in ALARM_KINDS {
+        alarms.with_label_values(&[kind]);
+    }
+    alarms
 }
 
 fn to_gauge_value(number: u64) -> i64 {

@@ -1,22 +1,19 @@
 //! The doors' own runtime, on a thread of its own: a flood of clients must not delay a heartbeat.
 
-use std::{
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use evenkeel_wire::{
     endpoint::{ClientEndpoint, ClientSettings},
     identity::Identity,
     transfer::Text,
 };
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     runtime::{Handle, Runtime},
     sync::watch,
 };
 
-use super::{RunError, io_error};
+use super::{RunError, io_error, spawn_node_thread};
 use crate::{
     admission::quota::Quota,
     clock::Clock,
@@ -146,24 +143,26 @@ impl Doors {
             stopping: stopping.clone(),
             process: clock.wall_micros(),
         };
+        let failing = state.clone();
         let admin_door = AdminDoor { operations, timeline, telemetry, clock };
         let serve = async move {
             let clients = Arc::new(clients);
-            let mut stop = stopping.clone();
+            let (mut stop, ended) = (stopping.clone(), stopping.clone());
+            let watch = |what, door| watch_door(what, door, &failing, &ended);
             tokio::join!(
-                admin_door.serve(admin, async move { wait_for_stop(&mut stop).await }),
-                serve_clients(client_door, clients, stopping),
-                http.serve(http_parts)
+                watch(
+                    "the admin socket",
+                    admin_door.serve(admin, async move { wait_for_stop(&mut stop).await }).boxed()
+                ),
+                watch("the clients' port", serve_clients(client_door, clients, stopping).boxed()),
+                watch("the HTTP port", http.serve(http_parts).boxed())
             );
         };
         let runtime = runtime.into_runtime();
-        let thread = thread::Builder::new()
-            .name("doors".into())
-            .spawn(move || {
-                runtime.block_on(serve);
-                runtime.shutdown_timeout(Duration::from_secs(1));
-            })
-            .map_err(io_error("starting a thread"))?;
+        let thread = spawn_node_thread("doors", move || {
+            runtime.block_on(serve);
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        })?;
         Ok(OpenDoors { thread })
     }
 }
@@ -174,6 +173,19 @@ fn connections_per_address(config: &Config, all: usize) -> usize {
         None => all.div_ceil(2),
         Some(0) => all,
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX).min(all),
+    }
+}
+
+/// Serves a door. One that ends before the node stops leaves clients outside: the node fails.
+async fn watch_door(
+    what: &str,
+    door: BoxFuture<'static, ()>,
+    state: &AppliedState,
+    stopping: &watch::Receiver<bool>,
+) {
+    door.await;
+    if !*stopping.borrow() {
+        state.fail(&format!("{what} can't be served any longer: the log above has the reason"));
     }
 }
 
@@ -192,8 +204,11 @@ async fn serve_clients(
     clients: Arc<ClientEndpoint>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let serving = tokio::spawn(door.serve(clients.clone()));
-    wait_for_stop(&mut stopping).await;
+    let mut serving = tokio::spawn(door.serve(clients.clone()));
+    tokio::select! {
+        () = wait_for_stop(&mut stopping) => {}
+        _ = &mut serving => return,
+    }
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients.close();
     serving.abort();

@@ -11,8 +11,11 @@ use evenkeel_storage::{
     superblock::{self, Claim},
 };
 
+use tokio::time::Instant;
+
 use super::{RunError, io_error};
 use crate::{
+    clock::format_span,
     config::Config,
     keeper::ReopenCheckpoints,
     limits::START_SCRUB_BYTES,
@@ -33,6 +36,7 @@ pub(crate) struct DataFolder {
 }
 
 pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
+    let begun = Instant::now();
     let claim = superblock::claim(&config.data, config.cluster.0, config.node)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let opened = journal::open(disk.clone(), &config.data, JournalOptions::new(config.cluster.0));
@@ -58,7 +62,7 @@ pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
             "the data folder is on a file system in memory: nothing survives a power cut"
         );
     }
-    let (recovered, checkpoints) = recover(config, &disk, &journal)?;
+    let (recovered, checkpoints) = recover(config, &disk, &journal, begun)?;
     let folder = balances_folder(&config.data);
     let reopen: ReopenCheckpoints = Box::new(move || {
         // A checkpoint that failed to write isn't trusted either.
@@ -96,6 +100,7 @@ fn recover(
     config: &Config,
     disk: &Arc<dyn Disk>,
     journal: &Journal,
+    begun: Instant,
 ) -> Result<(Recovered, Box<dyn Checkpoints>), RunError> {
     let folder = balances_folder(&config.data);
     let mut checkpoints: Box<dyn Checkpoints> = match balances::open(&folder) {
@@ -122,6 +127,7 @@ fn recover(
     .run()
     .map_err(|error| match error {
         RecoveryError::Journal { .. } => RunError::Damaged(error.to_string()),
+        RecoveryError::Replay { .. } => RunError::Broken(error.to_string()),
         error => error.into(),
     })?;
     let report = &recovered.report;
@@ -131,6 +137,7 @@ fn recover(
         checkpoints = Box::new(balances::open(&folder)?);
     }
     tracing::info!(
+        took = format_span(begun.elapsed()),
         checkpoint = report.checkpoint,
         replayed = report.replayed,
         indexes_rebuilt = report.indexes_rebuilt,

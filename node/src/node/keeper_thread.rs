@@ -9,7 +9,7 @@ use std::{
 use evenkeel_storage::{balances::Checkpoints, disk::Disk, journal::Journal};
 use tokio::sync::watch;
 
-use super::{RunError, spawn};
+use super::{RunError, spawn_node_thread};
 use crate::{
     keeper::{Keeper, ReopenCheckpoints, Rest},
     state::AppliedState,
@@ -40,7 +40,7 @@ pub(crate) fn spawn_keeper(
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
-    spawn("keeper", move || {
+    spawn_node_thread("keeper", move || {
         lower_priority();
         while !*stopping.borrow() {
             let rest = match keeper.run_turn() {

@@ -16,6 +16,7 @@ mod keeper_thread;
 mod parts;
 mod peering;
 mod shutdown;
+mod signals;
 
 use std::{
     io,
@@ -37,16 +38,16 @@ use serde_json::json;
 use tokio::{runtime, sync::watch, time::Instant};
 
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, format_span},
     config::Config,
     gateway::{admin, http},
-    limits::BLOCKING_THREADS_MAX,
+    limits::{BLOCKING_THREADS_MAX, LOG_FLUSH_PATIENCE},
     metrics::Metrics,
-    operator::clock_alarms,
+    operator::{clock_alarms, introductions::Introductions, peer_watch::PeerWatch},
     replay::recovery::{RecoveryError, check_genesis},
     replication::engine::{Replication, StartError},
     state::AppliedState,
-    telemetry::{Telemetry, timeline::Timeline},
+    telemetry::{SiteNames, Telemetry, panic_if_planted, timeline::Timeline},
 };
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
@@ -54,6 +55,7 @@ use keeper_thread::{keeper, spawn_keeper};
 use parts::NodeParts;
 use peering::Peering;
 use shutdown::{hand_over_role, supervise};
+pub use signals::Signals;
 
 /// Why a node didn't start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +86,20 @@ pub enum RunError {
     Start(#[from] StartError),
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
-    #[error("stopped: {0}")]
+    #[error("{0}")]
     Unwell(String),
+    #[error(
+        "{0}; this copy isn't what the others have, so don't just start it again: see *Log lines that need attention* in docs/OPERATIONS.md"
+    )]
+    Broken(String),
+}
+
+impl RunError {
+    /// Whether a new start can't help, and may do harm: a person must look first.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Broken(_))
+    }
 }
 
 /// A number that no other copy has.
@@ -103,21 +117,52 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// The same for a node that stops because of a fault.
 const UNWELL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a node until a signal (SIGTERM, SIGINT) or a fault stops it.
+/// Runs a node until a signal (SIGTERM, SIGINT) or a fault stops it. Its log has one line why.
 ///
 /// # Errors
-/// Why it didn't start, or why it stopped by itself.
-pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
+/// Why it didn't start, or why it stopped by itself; already logged.
+pub fn run(config: Config, telemetry: Telemetry, signals: Signals) -> Result<(), RunError> {
+    let mut lifetime = Lifetime { begun: Instant::now(), running: None };
+    log_start(&config);
+    let result = open_and_run(config, telemetry.clone(), signals, &mut lifetime);
+    log_end(&result, &lifetime);
+    telemetry.flush();
+    result
+}
+
+/// When a process began, and since when its node runs.
+struct Lifetime {
+    begun: Instant,
+    running: Option<Instant>,
+}
+
+fn open_and_run(
+    config: Config,
+    telemetry: Telemetry,
+    signals: Signals,
+    lifetime: &mut Lifetime,
+) -> Result<(), RunError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let flushed = telemetry.clone();
+    signals.on_early_end(move || flushed.flush());
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.check_subject(config.cluster, config.node)?;
     warn_of_expiry(&identity, &*clock);
     let opened = folder::open(&config)?;
-    let timeline =
-        Timeline::open(&config.data, clock.clone()).map_err(io_error("opening the timeline"))?;
+    let timeline = Timeline::open(&config.data, clock.clone());
+    let timeline = timeline.map_err(io_error("opening the timeline"))?;
+    let timeline = timeline.with_names(SiteNames::new(&config.site, &config.members));
     telemetry.record_alarms_in(&timeline);
-    timeline
-        .record("started", json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node }));
+    let after_crash = log_crash(&timeline);
+    timeline.record(
+        "started",
+        json!({ "version": env!("CARGO_PKG_VERSION"), "node": config.node, "after_crash": after_crash }),
+    );
+    let (ended, flushed) = (timeline.clone(), telemetry.clone());
+    signals.on_early_end(move || {
+        ended.record_last("stopped", json!({ "before": "the start was done" }), LOG_FLUSH_PATIENCE);
+        flushed.flush();
+    });
     let config = Arc::new(config);
     let raft = runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,12 +170,13 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(io_error("starting a runtime"))?;
-    let result =
-        raft.block_on(run_node(config, identity, opened, timeline.clone(), telemetry, clock));
-    match &result {
-        Ok(()) => timeline.record("stopped", json!({})),
-        Err(error) => timeline.record("stopped_by_itself", json!({ "why": error.to_string() })),
-    }
+    let outside = NodeSurroundings { timeline: timeline.clone(), telemetry, clock, signals };
+    let result = raft.block_on(run_node(config, identity, opened, outside, lifetime));
+    let (event, details) = match &result {
+        Ok(()) => ("stopped", json!({})),
+        Err(error) => ("stopped_by_itself", json!({ "why": error.to_string() })),
+    };
+    timeline.record_last(event, details, LOG_FLUSH_PATIENCE);
     // The journal's writer has ended, so a task that hangs does no harm.
     raft.shutdown_timeout(Duration::from_secs(1));
     result
@@ -148,14 +194,81 @@ fn warn_of_expiry(identity: &Identity, clock: &dyn Clock) {
     }
 }
 
+/// The first line of every start: which program runs here, as what, and with which settings.
+fn log_start(config: &Config) {
+    let sites: Vec<&str> = config.members.iter().map(|member| member.site.as_str()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = config.node,
+        cluster = config.name,
+        id = %config.cluster,
+        profile = config.profile.name(),
+        sites = sites.join(","),
+        data = %config.data.display(),
+        peer_port = %config.listen.peer,
+        client_port = %config.listen.client,
+        http_port = %config.listen.http,
+        tls = config.http_tls.is_some(),
+        log = config.log.filter,
+        pid = std::process::id(),
+        "starting"
+    );
+    if let Some(warning) = config.ignored_variables_warning() {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Says so if the run before this one recorded no stop. Returns whether it did.
+fn log_crash(timeline: &Timeline) -> bool {
+    let last = match timeline.last_event() {
+        Ok(Some(last)) => last,
+        Ok(None) => return false,
+        Err(error) => {
+            tracing::warn!(%error, "the timeline can't be read: nobody knows how the last run ended");
+            return false;
+        }
+    };
+    let ended = ["stopped", "stopped_by_itself"].contains(&last.event.as_str());
+    if !ended {
+        tracing::warn!(
+            last_event = last.event,
+            at = last.time,
+            "this start follows a crash: the run before it recorded no stop (killed, out of memory, or the machine failed)"
+        );
+    }
+    !ended
+}
+
+/// The last line of every run: why it ended, and how long it ran.
+fn log_end(result: &Result<(), RunError>, lifetime: &Lifetime) {
+    let Some(running) = lifetime.running else {
+        let took = format_span(lifetime.begun.elapsed());
+        let Err(error) = result else { return };
+        return tracing::error!(took, "not started: {error}");
+    };
+    let ran = format_span(running.elapsed());
+    match result {
+        Ok(()) => tracing::info!(ran, "stopped"),
+        Err(error) => tracing::error!(ran, "stopped by itself: {error}"),
+    }
+}
+
+/// What a node finds when it starts, and leaves behind.
+struct NodeSurroundings {
+    timeline: Timeline,
+    telemetry: Telemetry,
+    clock: Arc<dyn Clock>,
+    signals: Signals,
+}
+
 async fn run_node(
     config: Arc<Config>,
     identity: Identity,
     opened: DataFolder,
-    timeline: Timeline,
-    telemetry: Telemetry,
-    clock: Arc<dyn Clock>,
+    outside: NodeSurroundings,
+    lifetime: &mut Lifetime,
 ) -> Result<(), RunError> {
+    let NodeSurroundings { timeline, telemetry, clock, signals } = outside;
     let DataFolder {
         claim,
         disk,
@@ -172,8 +285,10 @@ async fn run_node(
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
     let metrics = start_metrics(&journal);
-    telemetry.count_alarms_in(&metrics);
-    let writer = spawn("journal", move || writer.run())?;
+    let writer = spawn_node_thread("journal", move || {
+        panic_if_planted("journal");
+        writer.run();
+    })?;
     let state = recovered.state.clone();
     state.start_read_threads().map_err(io_error("starting the threads that read files"))?;
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
@@ -188,17 +303,35 @@ async fn run_node(
         transport: peering.transport().clone(),
     };
     let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
-    let peering_task = peering.serve(&replication, state.clone(), &metrics);
     let reports = replication.clocks.watch_report();
-    tokio::spawn(clock_alarms::report_clocks(reports, config.clone(), timeline.clone()));
-    let operations = Arc::new(parts.operations(&replication, volatile, stopping));
+    let clock_watch = clock_alarms::report_clocks(reports, config.clone(), timeline.clone());
+    let clock_watch =
+        tokio::spawn(state.clone().watch_task("the watch of the clocks", clock_watch));
+    let introductions = Arc::new(Introductions::new(config.clone(), state.clone()));
+    let peering_task = peering.serve(&replication, state.clone(), &metrics, introductions.clone());
+    let operations = parts.operations(
+        &replication,
+        introductions.clone(),
+        telemetry.clone(),
+        volatile,
+        stopping,
+    );
+    let operations = Arc::new(operations);
+    let watch = PeerWatch {
+        operations: operations.clone(),
+        introductions,
+        empty_copies: replication.door.empty_copies.clone(),
+        road: replication.road.clone(),
+    };
+    let watching = tokio::spawn(state.clone().watch_task("the watch of the peers", watch.run()));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
+    let peer_tasks = [peering_task, watching, clock_watch];
     let running =
-        RunningNode { stop, doors, peering, peering_task, replication, journal, keeper, writer };
-    log_running(&config);
-    let why = supervise(&running.replication, &running.journal, &state).await;
+        RunningNode { stop, doors, peering, peer_tasks, replication, journal, keeper, writer };
+    log_running(&config, lifetime);
+    let signalled = signals.begin_running();
+    let why = supervise(signalled, &running.replication, &running.journal, &state).await;
     if why.is_none() {
-        tracing::info!("stopping on a signal");
         hand_over_role(&running.replication.handover).await;
     }
     // After a fault any step may hang.
@@ -211,6 +344,7 @@ fn exit_result(why: Option<String>, state: &AppliedState) -> Result<(), RunError
     match why {
         None => Ok(()),
         Some(why) if state.is_damaged() => Err(RunError::Damaged(why)),
+        Some(why) if state.is_broken() => Err(RunError::Broken(why)),
         Some(why) => Err(RunError::Unwell(why)),
     }
 }
@@ -222,16 +356,11 @@ fn start_metrics(journal: &Journal) -> Arc<Metrics> {
     metrics
 }
 
-fn log_running(config: &Config) {
-    tracing::info!(
-        site = config.site,
-        node = config.node,
-        peer = %config.listen.peer,
-        client = %config.listen.client,
-        http = %config.listen.http,
-        admin = %config.socket.display(),
-        "running"
-    );
+fn log_running(config: &Config, lifetime: &mut Lifetime) {
+    let now = Instant::now();
+    let took = format_span(now - lifetime.begun);
+    lifetime.running = Some(now);
+    tracing::info!(took, admin = %config.socket.display(), "running");
 }
 
 /// Everything that must be stopped, in this order.
@@ -239,7 +368,7 @@ struct RunningNode {
     stop: watch::Sender<bool>,
     doors: OpenDoors,
     peering: Peering,
-    peering_task: tokio::task::JoinHandle<()>,
+    peer_tasks: [tokio::task::JoinHandle<()>; 3],
     replication: Replication,
     journal: Journal,
     keeper: JoinHandle<()>,
@@ -250,7 +379,9 @@ impl RunningNode {
     async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         self.doors.close().await;
-        self.peering_task.abort();
+        for task in self.peer_tasks {
+            task.abort();
+        }
         let stopped = tokio::time::timeout(patience, self.replication.stop()).await;
         if stopped.is_err() {
             tracing::warn!("replication didn't stop in time");
@@ -263,11 +394,19 @@ impl RunningNode {
     }
 }
 
-fn spawn(
+/// Starts a thread of the node. A panic in it ends the process, as everywhere.
+fn spawn_thread(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(work)
+}
+
+fn spawn_node_thread(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, RunError> {
-    thread::Builder::new().name(name.into()).spawn(work).map_err(io_error("starting a thread"))
+    spawn_thread(name, work).map_err(io_error("starting a thread"))
 }
 
 /// Waits until a thread ends, but not for a disk that hangs: data that isn't durable was never

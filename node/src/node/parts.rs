@@ -16,14 +16,14 @@ use crate::{
     clock::Clock,
     config::Config,
     metrics::Metrics,
-    operator::{acts::LedgerActs, node_operations::NodeOperations},
+    operator::{acts::LedgerActs, introductions::Introductions, node_operations::NodeOperations},
     replay::recovery::Recovered,
     replication::{
         engine::{Replication, ReplicationParts, types::vote_from_storage},
         peers::quic::QuicTransport,
     },
     state::AppliedState,
-    telemetry::timeline::Timeline,
+    telemetry::{Telemetry, timeline::Timeline},
 };
 
 /// The parts that most of a node uses.
@@ -69,6 +69,8 @@ impl NodeParts {
     pub(crate) fn operations(
         &self,
         replication: &Replication,
+        introductions: Arc<Introductions>,
+        telemetry: Telemetry,
         volatile: bool,
         stopping: watch::Receiver<bool>,
     ) -> NodeOperations {
@@ -94,6 +96,9 @@ impl NodeParts {
             queue: replication.queue.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
+            notes: Arc::default(),
+            introductions,
+            telemetry,
             stopping,
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     config::Config,
     gateway::forward::ForwardDoor,
     metrics::{DoorKind, Metrics},
+    operator::introductions::{Introductions, MEMBERSHIP_DIFFERS},
     replication::{
         engine::Replication,
         peer_door::PeerDoor,
@@ -48,6 +49,7 @@ pub(crate) struct Peering {
 struct PeerLanes {
     peer: PeerDoor,
     forward: Arc<ForwardDoor>,
+    about: Arc<Introductions>,
     logged: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
 
@@ -84,11 +86,14 @@ impl Peering {
         replication: &Replication,
         state: Arc<AppliedState>,
         metrics: &Metrics,
+        about: Arc<Introductions>,
     ) -> JoinHandle<()> {
+        let failing = state.clone();
         let metrics = metrics.door(DoorKind::Forward).clone();
         let (road, keyring) = (replication.road.clone(), replication.keyring.clone());
         let forward = Arc::new(ForwardDoor { road, state, keyring, metrics });
-        let lanes = PeerLanes { peer: replication.door.clone(), forward, logged: Arc::default() };
+        let (peer, logged) = (replication.door.clone(), Arc::default());
+        let lanes = PeerLanes { peer, forward, about, logged };
         let (endpoint, members) = (self.endpoint.clone(), self.members.clone());
         let others = members.iter().copied().filter(|node| *node != self.node).collect();
         let connected = keep_connected(self.transport.clone(), replication.lead.clone(), others);
@@ -96,19 +101,25 @@ impl Peering {
             while let Some(link) = endpoint.accept().await {
                 let from = link.node();
                 if !members.contains(&from) {
-                    tracing::warn!(node = from, "refused a node that is no member");
+                    if lanes.may_log(from) {
+                        tracing::error!(
+                            kind = MEMBERSHIP_DIFFERS,
+                            node = from,
+                            "refused a node that is no member here"
+                        );
+                    }
                     link.close("not a member");
                     continue;
                 }
                 tokio::spawn(lanes.clone().serve(link));
             }
         };
-        tokio::spawn(async move {
+        tokio::spawn(failing.watch_task("the peers' port", async move {
             tokio::select! {
                 () = accept => {}
                 () = connected => {}
             }
-        })
+        }))
     }
 
     pub(crate) async fn close(&self) {
@@ -159,6 +170,7 @@ impl PeerLanes {
                     Lane::Control => lanes.peer.serve_control(from, ends).await,
                     Lane::Append => lanes.peer.serve_append(from, ends).await,
                     Lane::Forward => lanes.forward.serve(ends).await,
+                    Lane::About => lanes.about.serve(from, ends).await,
                 };
                 if let Err(error) = served {
                     lanes.log_ended(from, &error);
@@ -173,10 +185,13 @@ impl PeerLanes {
     /// A broken connection is normal. A member that breaks the protocol runs another version, or
     /// its key was stolen.
     fn log_ended(&self, from: NodeId, error: &io::Error) {
-        if error.kind() == io::ErrorKind::InvalidData && self.may_log(from) {
-            tracing::warn!(peer = from, %error, "a peer broke the protocol: closed its connection");
-        } else {
-            tracing::debug!(peer = from, %error, "a peer's lane or connection ended");
+        let closed = match error.kind() {
+            io::ErrorKind::InvalidData => "its connection",
+            io::ErrorKind::InvalidInput => "this lane of it",
+            _ => return tracing::debug!(peer = from, %error, "a peer's lane or connection ended"),
+        };
+        if self.may_log(from) {
+            tracing::warn!(peer = from, %error, "a peer broke the protocol: closed {closed}");
         }
     }
 

@@ -3,31 +3,26 @@
 use std::time::Duration;
 
 use evenkeel_storage::journal::Journal;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    clock::format_span,
     replication::{engine::Replication, leadership::handover::Handover, progress},
     state::AppliedState,
 };
 
 /// Waits for a reason to stop. `None`: a signal; otherwise the fault.
 pub(crate) async fn supervise(
+    mut signalled: watch::Receiver<bool>,
     replication: &Replication,
     journal: &Journal,
     state: &AppliedState,
 ) -> Option<String> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut failed = state.watch_failure();
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return Some("signals can't be received".into());
-    };
     let mut poll = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
-            _ = terminate.recv() => return None,
-            _ = interrupt.recv() => return None,
+            _ = signalled.wait_for(|stop| *stop) => return None,
             _ = failed.changed() => return failed.borrow().clone(),
             _ = poll.tick() => {
                 if let Some(why) = journal.poison_reason() {
@@ -50,7 +45,8 @@ pub(crate) async fn hand_over_role(handover: &Handover) {
     if !handover.is_primary() {
         return;
     }
-    let Some(successor) = handover.choose(Instant::now()) else {
+    let begun = Instant::now();
+    let Some(successor) = handover.choose(begun) else {
         return tracing::warn!("no peer answers: stopping without handing the primary role over");
     };
     let pending = match handover.begin(successor).await {
@@ -59,7 +55,7 @@ pub(crate) async fn hand_over_role(handover: &Handover) {
     };
     let to = successor.node;
     if pending.wait_for_primary().await {
-        tracing::info!(to, "handed the primary role over");
+        tracing::info!(to, took = format_span(begun.elapsed()), "handed the primary role over");
     } else {
         tracing::warn!(to, "the primary role wasn't taken over in time");
     }

@@ -189,6 +189,8 @@ mod tests {
             last_heard_ms: None,
             rtt_ms: reachable.then_some(1.5),
             clock_offset_ms: reachable.then_some(-3),
+            error: None,
+            differs: Vec::new(),
         }
     }
 
@@ -209,6 +211,7 @@ mod tests {
             peers,
             ledger_ahead_ms: 0,
             ready: true,
+            waits_for: None,
             version: "0".into(),
             uptime_s: 1,
         }

@@ -4,7 +4,9 @@
 pub mod acts;
 pub(crate) mod clock_alarms;
 pub mod health;
+pub(crate) mod introductions;
 pub mod node_operations;
 pub(crate) mod observed;
 pub mod operations;
+pub(crate) mod peer_watch;
 pub mod status;

@@ -14,7 +14,9 @@ use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
 use super::acts::LedgerActs;
+use super::introductions::Introductions;
 use super::operations::{AdminError, Operations};
+use super::peer_watch::PeerNotes;
 use super::status::{
     ClosedDay, CreatedKey, Digest, JournalEntry, KnownKey, PeerStatus, Primary, Role, Status,
     Switchover, milliseconds,
@@ -35,7 +37,7 @@ use crate::{
     },
     road::Lead,
     state::{AppliedState, freshness::Freshness},
-    telemetry::timeline::Timeline,
+    telemetry::{Telemetry, panic_if_planted, timeline::Timeline},
 };
 
 /// A running node, for its operator and for the public routes.
@@ -58,6 +60,9 @@ pub struct NodeOperations {
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
+    pub(crate) notes: Arc<PeerNotes>,
+    pub(crate) introductions: Arc<Introductions>,
+    pub telemetry: Telemetry,
     /// Set when the node begins to stop.
     pub stopping: watch::Receiver<bool>,
 }
@@ -66,6 +71,11 @@ impl NodeOperations {
     fn site_of(&self, node: NodeId) -> String {
         let member = self.config.members.iter().find(|member| member.node == node);
         member.map_or_else(|| format!("node {node}"), |member| member.site.clone())
+    }
+
+    fn differences(&self, peer: NodeId) -> Vec<String> {
+        let found = self.introductions.differences(peer).into_iter();
+        found.map(|difference| format!("{}: {}", difference.kind, difference.what)).collect()
     }
 
     fn silence_limit(&self) -> Duration {
@@ -111,6 +121,8 @@ impl NodeOperations {
                         .clocks
                         .offset(member.node, now)
                         .map(|micros| micros / 1_000),
+                    error: self.notes.error(member.node),
+                    differs: self.differences(member.node),
                 }
             })
             .collect()
@@ -285,6 +297,7 @@ impl Operations for NodeOperations {
             peers: self.peer_statuses(&seen, now),
             ledger_ahead_ms: self.ledger_ahead(now) / 1_000,
             ready: self.is_ready(lead, now),
+            waits_for: self.notes.waits_for(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
         }
@@ -301,7 +314,10 @@ impl Operations for NodeOperations {
     ) -> BoxFuture<'_, Result<Vec<JournalEntry>, AdminError>> {
         Box::pin(async move {
             let journal = self.journal.clone();
-            let read = tokio::task::spawn_blocking(move || read_entries(&journal, from, limit));
+            let read = tokio::task::spawn_blocking(move || {
+                panic_if_planted("blocking");
+                read_entries(&journal, from, limit)
+            });
             read.await.map_err(|error| AdminError::Failed(error.to_string()))?
         })
     }

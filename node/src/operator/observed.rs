@@ -60,6 +60,7 @@ impl NodeOperations {
             ledger_ahead: Duration::from_micros(self.ledger_ahead(now)),
             uptime,
             resident_bytes: resident_bytes(),
+            alarms: self.telemetry.alarm_counts(),
         }
     }
 

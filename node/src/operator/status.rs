@@ -62,6 +62,9 @@ pub struct Status {
     #[serde(default)]
     pub ledger_ahead_ms: u64,
     pub ready: bool,
+    /// Why there's no primary, and since when; absent while there's one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     pub version: String,
     pub uptime_s: u64,
 }
@@ -102,6 +105,12 @@ pub struct PeerStatus {
     pub rtt_ms: Option<f64>,
     /// The peer's clock less this node's; `null` while it isn't known.
     pub clock_offset_ms: Option<i64>,
+    /// Why it isn't reached; absent while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it has otherwise than this site, for people: a profile, a version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
 }
 
 /// One entry of the journal. `GET /journal` is a list of these.

@@ -73,14 +73,15 @@ impl DigestComparison {
         for at in &verdict.differing {
             self.metrics.count_digest_mismatch();
             tracing::error!(
+                kind = "digest_differs",
                 position,
-                node = self.others[*at],
+                peer = self.others[*at],
                 "a site's state differs from this one's although their journals are the same: one of them is broken"
             );
         }
         match verdict.broken {
             BrokenCopy::Unknown => {}
-            BrokenCopy::This => self.state.fail(&format!(
+            BrokenCopy::This => self.state.fail_as_broken(&format!(
                 "at position {position} this node's state differs from a majority's: this copy is broken"
             )),
             BrokenCopy::Differing => {
@@ -136,7 +137,7 @@ pub fn answer(state: &AppliedState, notice: &DigestNotice, agreed: bool) -> Dige
     let own = state.digests().into_iter().find(|(position, _)| *position == notice.position);
     let digest = own.map_or(NO_DIGEST, |(_, digest)| digest);
     if agreed && digest != NO_DIGEST && digest != notice.digest {
-        state.fail(&format!(
+        state.fail_as_broken(&format!(
             "at position {} this node's state differs from a majority's: this copy is broken; its journal is \
              what the others have, so set the balances' folder aside and start again",
             notice.position
@@ -245,5 +246,6 @@ mod tests {
         assert_eq!(asked(notice(position, OTHER), true), own);
         let why = state.watch_failure().borrow().clone().unwrap();
         assert!(why.contains("differs from a majority's") && why.contains("balances"), "{why}");
+        assert!(state.is_broken(), "a supervisor must not simply start it again");
     }
 }

@@ -1,7 +1,9 @@
 //! Serves peers' messages: decodes frames from lanes for the engine, and encodes its answers.
 //!
-//! It never accepts a vote of another node than the one in the sender's certificate.
+//! It never accepts a vote of another node than the one in the sender's certificate, and never
+//! passes on what the engine would assert (`peers/message_check.rs`).
 
+use crate::telemetry::panic_if_planted;
 use std::{
     collections::VecDeque,
     io,
@@ -15,6 +17,7 @@ use evenkeel_wire::{
     peer::{self, AppendReply, AppendResult, ClockReading},
 };
 use futures_util::{StreamExt, stream};
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
 use tokio::time::Instant;
 
@@ -27,7 +30,7 @@ use super::{
     },
     journal_reads::JournalReads,
     leadership::handover::messages,
-    peers::{clocks::PeerClocks, transport::LaneEnds},
+    peers::{clocks::PeerClocks, message_check, transport::LaneEnds},
 };
 use crate::state::{AppliedState, freshness::Freshness};
 
@@ -161,8 +164,15 @@ impl PeerDoor {
         from: NodeId,
         frame: Frame,
     ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
+        panic_if_planted("peer");
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
+        message_check::check_append(*self.raft.node_id(), &head, &records)?;
+        let contradiction = message_check::check_committed(self.reads.journal(), &head, &records);
+        // A deposed primary's records may contradict ours: the engine answers with the newer vote.
+        if contradiction.is_err() && head.vote.term >= self.term() {
+            contradiction?;
+        }
         if let Err(copy) = self.empty_copies.check_admittance(head.admittance)? {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }
@@ -222,9 +232,15 @@ impl PeerDoor {
         Err(invalid(format!("node {from} speaks with the vote of node {}", vote.node)))
     }
 
+    /// The newest term that this node's engine has seen.
+    fn term(&self) -> u64 {
+        self.raft.server_metrics().borrow_watched().vote.leader_id.term
+    }
+
     async fn handle_vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::VoteRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.vote)?;
+        message_check::check_vote_request(*self.raft.node_id(), &request)?;
         let last = self.reads.journal().newest_tip().map(|tip| log_id(tip.term, tip.position));
         let joining = self.empty_copies.copy_number();
         if self.empty_copies.refuses_vote(request.joining) {
@@ -256,6 +272,7 @@ impl PeerDoor {
     async fn handle_handover(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {
         let request: peer::HandoverRequest = codec::decode(&frame.body).map_err(invalid)?;
         self.check_sender(from, request.from)?;
+        message_check::check_handover(*self.raft.node_id(), &request)?;
         let request = messages::request_from_wire(request);
         let response = self.raft.handle_transfer_leader(request).await.map_err(io::Error::other)?;
         Ok(frame::encode_whole(peer::TRANSFERRED, &messages::reply_to_wire(response)))

@@ -173,6 +173,8 @@ pub struct Road {
     here: Arc<dyn RoadExit>,
     there: Arc<dyn RoadExit>,
     waiting: Mutex<WaitingRoom>,
+    /// Why there's no primary, for people.
+    outage: Mutex<Option<Arc<str>>>,
 }
 
 /// Requests that wait until a primary is known.
@@ -188,7 +190,7 @@ impl Road {
         here: Arc<dyn RoadExit>,
         there: Arc<dyn RoadExit>,
     ) -> Self {
-        Self { lead, here, there, waiting: Mutex::default() }
+        Self { lead, here, there, waiting: Mutex::default(), outage: Mutex::default() }
     }
 
     /// The current primary.
@@ -198,6 +200,18 @@ impl Road {
 
     fn waiting(&self) -> MutexGuard<'_, WaitingRoom> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the reason that refusals name while there's no primary.
+    pub fn set_outage(&self, why: Option<Arc<str>>) {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why no site decides now, as a refusal's detail.
+    pub fn outage_detail(&self) -> String {
+        let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = outage.as_deref().unwrap_or("no primary answers");
+        format!("{why}; nothing was done")
     }
 
     /// Routes a new request.
@@ -264,7 +278,7 @@ impl Road {
             let waited = ticket.waiting_since.map_or(Duration::ZERO, |since| now - since);
             let patience_over = !ticket.proposed && waited >= PRIMARY_PATIENCE;
             if ticket.deadline <= now || patience_over {
-                ticket.give_up("no majority of sites can be reached; nothing was done");
+                ticket.give_up(&self.outage_detail());
                 continue;
             }
             let offered = match self.lead() {

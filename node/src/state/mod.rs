@@ -14,7 +14,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -33,10 +33,14 @@ use crate::{
         DIGEST_EVERY, DIGESTS_KEPT, DOOR_READERS, DOOR_READERS_NICE, PAGE_THREADS_MAX,
         PAGES_WAITING_MAX, REPLICATION_READERS,
     },
+    telemetry::panic_if_planted,
 };
 use evenkeel_ledger::{EntryHead, Ledger, LedgerFault, NeededLookup};
 
 pub use checkpointing::{BegunCheckpoint, CheckpointPosition, CheckpointStatus};
+
+/// How long a task that has ended waits for the reason, before it's called one.
+const ENDED_TASK_PAUSE: Duration = Duration::from_secs(2);
 
 /// A location in the journal: term and position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,7 @@ pub struct AppliedState {
     applied: watch::Sender<Option<LogPosition>>,
     keys_digest: AtomicU64,
     failed: watch::Sender<Option<String>>,
+    broken: AtomicBool,
     threads: OnceLock<ReadThreads>,
     /// The latest time of an id that has left memory, milliseconds; 0: none has.
     forgotten_ms: AtomicU64,
@@ -108,6 +113,7 @@ impl AppliedState {
             failed: watch::Sender::new(None),
             threads: OnceLock::new(),
             forgotten_ms,
+            broken: AtomicBool::new(false),
         }
     }
 
@@ -190,6 +196,7 @@ impl AppliedState {
     ) -> Result<Vec<Answer>, LedgerFault> {
         let mut answers = Vec::new();
         let mut inner = self.lock_inner();
+        panic_if_planted("apply");
         self.begin_checkpoint_at_boundary(&mut inner, head);
         let mut firsts = self.history.lookup_before(head.position, resolved);
         inner.ledger.apply(head, body, &mut firsts, &mut answers)?;
@@ -310,9 +317,30 @@ impl AppliedState {
         });
     }
 
+    /// The same for a copy that must not simply be started again: its state can't be right.
+    pub fn fail_as_broken(&self, why: &str) {
+        self.broken.store(true, Ordering::Release);
+        self.fail(why);
+    }
+
+    /// Whether this copy's state can't be right.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
     /// Whether a read has found damage in this copy's journal.
     pub fn is_damaged(&self) -> bool {
         self.journal.damage_found()
+    }
+
+    /// Runs a task that must never end while the node runs: if it does, the node fails. (A panic
+    /// ends the process by itself.)
+    pub async fn watch_task(self: Arc<Self>, what: &'static str, task: impl Future<Output = ()>) {
+        task.await;
+        // The tasks of a node that is stopping end, too, and their waiting ends with the runtime.
+        // A reason that ended this task comes first.
+        tokio::time::sleep(ENDED_TASK_PAUSE).await;
+        self.fail(&format!("{what} has ended by itself: a bug; report it"));
     }
 
     /// Watches for the reason that the node can't go on.

@@ -1,25 +1,27 @@
-//! Alarms: every error that evenkeel logs also goes into the timeline and is counted by its field
-//! `kind`, regardless of the log's filter. Errors of libraries never do: the engine logs one at
-//! every stop.
+//! Alarms: every error that evenkeel logs also goes into the timeline, regardless of the log's
+//! filter. Errors of libraries never do: the engine logs one at every stop.
 
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::{Map, Value};
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::timeline::{self, Timeline};
-use crate::metrics::Metrics;
+use super::{
+    fields::{EventFields, SiteNames},
+    timeline::{self, Timeline},
+};
 
 /// Alarms that wait until the timeline is opened; a start has few.
 const WAITING_MAX: usize = 64;
+/// The kind of an error that names none.
+const OTHER: &str = "other";
+/// Kinds that are counted apart; a further one counts as the last.
+const KINDS_MAX: usize = 64;
 
 /// Collects errors; clones share one timeline.
 #[derive(Clone, Default)]
@@ -29,38 +31,50 @@ pub(crate) struct Alarms(Arc<Mutex<AlarmSink>>);
 struct AlarmSink {
     timeline: Option<Timeline>,
     waiting: Vec<Map<String, Value>>,
-    metrics: Option<Arc<Metrics>>,
-    /// Alarms by kind that wait until the metrics are there.
-    uncounted: BTreeMap<String, u64>,
-}
-
-impl AlarmSink {
-    fn count(&mut self, alarm: &Map<String, Value>) {
-        let kind = alarm.get("kind").and_then(Value::as_str).unwrap_or(Metrics::OTHER_ALARM);
-        match &self.metrics {
-            Some(metrics) => metrics.count_alarms(kind, 1),
-            None => *self.uncounted.entry(kind.to_owned()).or_default() += 1,
-        }
-    }
+    counts: BTreeMap<String, u64>,
 }
 
 impl Alarms {
     /// Records alarms in this timeline from now on, beginning with those that waited.
     pub(crate) fn record_in(&self, timeline: Timeline) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for alarm in ends.waiting.drain(..) {
+        let mut sink = self.sink();
+        let waiting = std::mem::take(&mut sink.waiting);
+        sink.timeline = Some(timeline.clone());
+        drop(sink);
+        for alarm in waiting {
             timeline.record("alarm", Value::Object(alarm));
         }
-        ends.timeline = Some(timeline);
     }
 
-    /// Counts alarms in these metrics from now on, beginning with those that waited.
-    pub(crate) fn count_in(&self, metrics: Arc<Metrics>) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (kind, count) in std::mem::take(&mut ends.uncounted) {
-            metrics.count_alarms(&kind, count);
-        }
-        ends.metrics = Some(metrics);
+    /// Records and counts one alarm. Called while the log itself is at work, so it never holds its
+    /// lock while it calls anything that may log.
+    pub(crate) fn record(&self, alarm: Map<String, Value>) {
+        let mut sink = self.sink();
+        let kind = alarm.get("kind").and_then(Value::as_str).unwrap_or(OTHER);
+        let known = sink.counts.contains_key(kind) || sink.counts.len() < KINDS_MAX;
+        *sink.counts.entry(if known { kind } else { OTHER }.to_owned()).or_default() += 1;
+        let Some(timeline) = sink.timeline.clone() else {
+            if sink.waiting.len() < WAITING_MAX {
+                sink.waiting.push(alarm);
+            }
+            return;
+        };
+        drop(sink);
+        timeline.record("alarm", Value::Object(alarm));
+    }
+
+    /// The timeline, once it's open.
+    pub(super) fn timeline(&self) -> Option<Timeline> {
+        self.sink().timeline.clone()
+    }
+
+    /// How many alarms of each kind there were since the start.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.sink().counts.clone()
+    }
+
+    fn sink(&self) -> MutexGuard<'_, AlarmSink> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,54 +84,22 @@ impl fmt::Debug for Alarms {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Alarms {
+/// Passes every error of evenkeel's own to the alarms.
+pub(super) struct AlarmLayer {
+    pub(super) alarms: Alarms,
+    pub(super) names: SiteNames,
+}
+
+impl<S: Subscriber> Layer<S> for AlarmLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let target = event.metadata().target();
         if !target.starts_with("evenkeel") || target.starts_with(timeline::LOG_TARGET) {
             return;
         }
-        let mut alarm = EventFields::default();
-        event.record(&mut alarm);
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.count(&alarm.0);
-        match &ends.timeline {
-            Some(timeline) => timeline.record("alarm", Value::Object(alarm.0)),
-            None if ends.waiting.len() < WAITING_MAX => ends.waiting.push(alarm.0),
-            None => {}
-        }
-    }
-}
-
-/// The fields of an event, as JSON.
-#[derive(Default)]
-struct EventFields(Map<String, Value>);
-
-impl EventFields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        let name = if field.name() == "message" { "what" } else { field.name() };
-        self.0.insert(name.to_owned(), value.into());
-    }
-}
-
-impl Visit for EventFields {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        let fields = EventFields::of(event, &self.names);
+        let others = fields.others.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let what = ("what".to_owned(), Value::from(fields.message));
+        self.alarms.record(std::iter::once(what).chain(others).collect());
     }
 }
 
@@ -132,38 +114,31 @@ mod tests {
     async fn what_is_logged_as_an_error_is_in_the_timeline_and_nothing_else_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let alarms = Alarms::default();
-        let log =
-            tracing_subscriber::registry().with(alarms.clone().with_filter(LevelFilter::ERROR));
+        let counts = alarms.clone();
+        let layer = AlarmLayer { alarms: alarms.clone(), names: SiteNames::default() };
+        let log = tracing_subscriber::registry().with(layer.with_filter(LevelFilter::ERROR));
         let timeline = Timeline::open(folder.path(), Arc::new(SystemClock)).expect("a file");
-        let metrics = Arc::new(Metrics::new());
         tracing::subscriber::with_default(log, || {
             tracing::error!(position = 7_u64, "before it is open");
-            tracing::error!(kind = "clock_behind", "before the metrics are there");
             alarms.record_in(timeline.clone());
-            alarms.count_in(metrics.clone());
-            tracing::error!(kind = "clock_behind", "the clock is behind");
             tracing::warn!("no alarm");
             tracing::error!(target: timeline::LOG_TARGET, "can't be recorded");
             tracing::error!(target: "quinn::endpoint", "stopped");
-            tracing::error!(error = %"no room", "the disk is full");
+            tracing::error!(kind = "disk", error = %"no room", "the disk is full");
         });
+        assert_eq!(counts.counts(), BTreeMap::from([("disk".into(), 1), ("other".into(), 1)]));
         timeline.record_durably("stopped", Value::Null).await.expect("written");
         let events = timeline.read(None, None).expect("readable");
         let told: Vec<_> =
             events.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect();
         let alarms: Vec<_> = told.iter().filter(|event| event["event"] == "alarm").collect();
-        assert_eq!(alarms.len(), 4, "{told:?}");
-        let counts = metrics.scrape(&crate::metrics::Reading::default());
-        for (kind, count) in [("clock_behind", 2), ("clock_ahead", 0), ("other", 2)] {
-            let line = format!("evenkeel_alarms_total{{kind=\"{kind}\"}} {count}\n");
-            assert!(counts.contains(&line), "{line}{counts}");
-        }
+        assert_eq!(alarms.len(), 2, "{told:?}");
         assert_eq!(
             (&alarms[0]["what"], &alarms[0]["position"]),
             (&"before it is open".into(), &7.into())
         );
         assert_eq!(
-            (&alarms[3]["what"], &alarms[3]["error"]),
+            (&alarms[1]["what"], &alarms[1]["error"]),
             (&"the disk is full".into(), &"no room".into())
         );
     }

@@ -1,13 +1,17 @@
 //! The log: one line for each event that an operator needs, on stderr, for people or as JSON. It
-//! never has a line per command.
+//! never has a line per command, and never waits for whoever reads it.
 //!
 //! A filter is a level, or `TARGET=LEVEL` items separated by commas. A bare level applies to
 //! evenkeel itself; the libraries stay at warnings unless they're named.
 
 mod alarms;
+mod fields;
+mod lines;
+mod log_queue;
+mod planted;
 pub mod timeline;
 
-use std::{io::IsTerminal, sync::Arc};
+use std::{collections::BTreeMap, fs::File, io::IsTerminal, os::fd::AsFd};
 
 use tracing_subscriber::{
     Layer, Registry,
@@ -22,8 +26,12 @@ pub(crate) use crate::config::{
     LogConfig, LogFormat,
     log_filter::{FilterError, parse_filter},
 };
-use crate::metrics::Metrics;
-use alarms::Alarms;
+use crate::limits::LOG_FLUSH_PATIENCE;
+use alarms::{AlarmLayer, Alarms};
+pub use fields::SiteNames;
+use lines::LogLines;
+use log_queue::LogQueue;
+pub(crate) use planted::panic_if_planted;
 
 /// Why the log can't be set up as requested.
 #[derive(Debug, thiserror::Error)]
@@ -34,36 +42,41 @@ pub enum TelemetryError {
     /// The process has a log already.
     #[error("the log is already set up")]
     AlreadyStarted,
+    /// stderr can't be written, or there's no thread for it.
+    #[error("the log can't be started: {0}")]
+    Io(#[from] std::io::Error),
 }
 
 /// The running log; clones are handles to the same log.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Telemetry {
     filter: reload::Handle<Targets, Registry>,
     alarms: Alarms,
+    queue: LogQueue,
 }
 
 impl Telemetry {
     /// Starts this process's log.
     ///
     /// # Errors
-    /// When the filter is invalid, or the process has a log already.
-    pub fn start(config: &LogConfig) -> Result<Self, TelemetryError> {
+    /// When the filter is invalid, the process has a log already, or stderr isn't open.
+    pub fn start(config: &LogConfig, names: &SiteNames) -> Result<Self, TelemetryError> {
         let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        let lines = match config.format {
-            LogFormat::Readable => {
-                lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
-            }
-            LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
-        };
+        let stderr = std::io::stderr();
+        let coloured = config.format == LogFormat::Readable && stderr.is_terminal();
+        // A file of its own: whoever holds the standard library's lock on stderr may be blocked.
+        let to = File::from(stderr.as_fd().try_clone_to_owned()?);
         let alarms = Alarms::default();
+        let queue = LogQueue::start(Box::new(to), alarms.clone())?;
+        let (format, names) = (config.format, names.clone());
+        let lines = LogLines { format, coloured, names: names.clone(), queue: queue.clone() };
+        let recorded = AlarmLayer { alarms: alarms.clone(), names };
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
-            .with(alarms.clone().with_filter(LevelFilter::ERROR))
+            .with(recorded.with_filter(LevelFilter::ERROR))
             .try_init()
             .map_err(|_| TelemetryError::AlreadyStarted)?;
-        Ok(Self { filter: handle, alarms })
+        Ok(Self { filter: handle, alarms, queue })
     }
 
     /// Records errors as alarms in this timeline, too.
@@ -71,9 +84,26 @@ impl Telemetry {
         self.alarms.record_in(timeline.clone());
     }
 
-    /// Counts errors as alarms in these metrics, too.
-    pub fn count_alarms_in(&self, metrics: &Arc<Metrics>) {
-        self.alarms.count_in(metrics.clone());
+    /// How many alarms of each kind there were since the start.
+    #[must_use]
+    pub fn alarm_counts(&self) -> BTreeMap<String, u64> {
+        self.alarms.counts()
+    }
+
+    /// Waits until all lines are written, but not for a reader that doesn't read.
+    pub fn flush(&self) {
+        self.queue.flush(LOG_FLUSH_PATIENCE);
+    }
+
+    /// Reports the panic that is ending this process: one line, and the timeline's last event.
+    /// Blocks; whoever calls it must not wait for ever.
+    pub fn report_panic(&self, why: &str) {
+        tracing::error!(kind = "panic", "a bug ended this node: {why}; report it, and start again");
+        if let Some(timeline) = self.alarms.timeline() {
+            let why = serde_json::json!({ "why": format!("a panic: {why}") });
+            timeline.record_last("stopped_by_itself", why, LOG_FLUSH_PATIENCE);
+        }
+        self.flush();
     }
 
     /// Sets another filter from now on.

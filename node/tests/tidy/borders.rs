@@ -89,6 +89,40 @@ const BORDERS: &[Border] = &[
         words: &["println!", "eprintln!"],
         promise: "the node logs; only the program prints",
     },
+    Border {
+        place: "node/src",
+        except: &[],
+        words: &["catch_unwind", "panic::set_hook", "panic::take_hook"],
+        promise: "a panic ends the process: nobody catches it",
+    },
+    Border {
+        place: "node/cli/src",
+        except: &["node/cli/src/panics.rs"],
+        words: &["catch_unwind", "panic::set_hook", "panic::take_hook"],
+        promise: "a panic ends the process: nobody catches it",
+    },
+    Border {
+        place: "storage/src",
+        except: &["storage/src/balances/checkpoint.rs"],
+        words: &["catch_unwind", "panic::set_hook"],
+        promise: "only sled may panic: what it leaves behind is rebuilt",
+    },
+    Border {
+        place: "wire/src",
+        except: &[],
+        words: &["catch_unwind", "panic::set_hook"],
+        promise: "a panic ends the process: nobody catches it",
+    },
+    Border {
+        place: "node/src",
+        except: &[
+            "node/src/node/mod.rs",
+            "node/src/telemetry/log_queue.rs",
+            "node/src/telemetry/timeline",
+        ],
+        words: &["thread::spawn", "thread::Builder"],
+        promise: "the node's threads are started in one place, and named",
+    },
 ];
 
 #[test]

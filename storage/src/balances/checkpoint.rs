@@ -64,6 +64,16 @@ enum Loading {
     Done(Result<Option<Marker>, CheckpointError>),
 }
 
+/// The thread that calls sled.
+const THREAD: &str = "balances";
+
+/// Whether panics of the thread with this name are contained: those of sled's own threads, and of
+/// the one that calls it. Whatever they leave behind is damage, and is rebuilt.
+#[must_use]
+pub fn contains_panics(thread: &str) -> bool {
+    thread == THREAD || thread == "log flusher" || thread.starts_with("sled-")
+}
+
 impl SledCheckpoints {
     /// Opens a checkpoint with other timeouts than the default ones.
     pub fn open(folder: &Path, limits: SledTimeouts) -> Result<Self, CheckpointError> {
@@ -71,7 +81,7 @@ impl SledCheckpoints {
         let (opened, answer) = sync_channel(1);
         let (alive, ended) = sync_channel(0);
         let owned_folder = folder.to_owned();
-        thread::Builder::new().name("balances".into()).spawn(move || {
+        thread::Builder::new().name(THREAD.into()).spawn(move || {
             serve_jobs(&owned_folder, &opened, &queue);
             drop(alive);
         })?;
@@ -266,6 +276,24 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crate::balances::quarantine;
+
+    #[test]
+    fn only_sleds_threads_may_panic() {
+        let parent = tempfile::tempdir().unwrap();
+        let _open = crate::balances::open(&parent.path().join("balances")).unwrap();
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let names: Vec<String> = threads
+            .filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok())
+            .map(|name| name.trim_end().to_owned())
+            .collect();
+        assert!(names.iter().any(|name| name == THREAD), "{names:?}");
+        for sled in [THREAD, "sled-io-7", "log flusher"] {
+            assert!(contains_panics(sled), "{sled}");
+        }
+        for other in ["main", "journal", "keeper", "doors", "timeline", "tokio-runtime-worker"] {
+            assert!(!contains_panics(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_panic_in_sled_is_damage_and_ends_the_use_of_the_handle() {

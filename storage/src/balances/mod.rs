@@ -36,7 +36,7 @@ mod tests;
 
 use std::path::Path;
 
-pub use checkpoint::{SledCheckpoints, SledTimeouts};
+pub use checkpoint::{SledCheckpoints, SledTimeouts, contains_panics};
 pub use error::CheckpointError;
 pub use memory::MemoryCheckpoints;
 pub use quarantine::quarantine;

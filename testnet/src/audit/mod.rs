@@ -318,6 +318,7 @@ mod tests {
             peers: Vec::new(),
             ledger_ahead_ms: 0,
             ready: true,
+            waits_for: None,
             version: "0".into(),
             uptime_s: 1,
         }

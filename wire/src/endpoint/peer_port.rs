@@ -230,7 +230,7 @@ fn lane_priority(lane: Lane) -> i32 {
     match lane {
         Lane::Control => 10,
         Lane::Append => 5,
-        Lane::Forward => 0,
+        Lane::Forward | Lane::About => 0,
     }
 }
 

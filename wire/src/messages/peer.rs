@@ -8,6 +8,7 @@
 //! VOTE, VOTED    bincode of VoteRequest, VoteReply (pre-votes too)
 //! TRANSFER …     bincode of HandoverRequest, HandoverReply
 //! CLOCK          bincode of ClockReading, and another one as the answer
+//! ABOUT          bincode of PeerAbout, both ways
 //! FORWARD_…      a client's request to a follower, with the hash of its key; answered like the
 //!                client's own request
 //! ```
@@ -15,7 +16,9 @@
 use bincode::{Decode, Encode};
 use bytes::{Buf, Bytes};
 
-use crate::{codec, frame, id::NodeId, request::ReadRequest};
+use crate::{
+    codec, frame, id::NodeId, limits::NAME_BYTES_MAX, request::ReadRequest, transfer::Text,
+};
 
 /// Frame type: [`AppendHead`] and records.
 pub const APPEND: u8 = 129;
@@ -42,6 +45,9 @@ pub const DIGEST_AGREED: u8 = 139;
 /// Frame type: [`ClockReading`]; answered with the receiver's own.
 pub const CLOCK: u8 = 140;
 
+/// Frame type: [`PeerAbout`], the only one on its lane; answered with the receiver's own.
+pub const ABOUT: u8 = 150;
+
 /// The purpose of a stream between sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Lane {
@@ -51,6 +57,8 @@ pub enum Lane {
     Append,
     /// Commands and reads that clients sent to a follower.
     Forward,
+    /// One exchange of what both run with, at the beginning of a connection.
+    About,
 }
 
 /// The first message of a lane.
@@ -78,6 +86,30 @@ pub struct PeerVote {
     pub node: NodeId,
     /// Whether a majority granted it.
     pub committed: bool,
+}
+
+/// What a node runs with. All nodes of a cluster must have the same; the versions may differ for
+/// as long as an upgrade takes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PeerAbout {
+    /// The program's version.
+    pub version: Text<NAME_BYTES_MAX>,
+    /// The profile's name.
+    pub profile: Text<NAME_BYTES_MAX>,
+    /// blake3 of the ledger's genesis, encoded and with the first possible date; before the
+    /// bootstrap of the configured one.
+    pub genesis: [u8; 32],
+    /// All members, by number.
+    pub members: Vec<AboutMember>,
+}
+
+/// A member of the cluster, as a node is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AboutMember {
+    /// Its number.
+    pub node: NodeId,
+    /// The name of its site.
+    pub site: Text<NAME_BYTES_MAX>,
 }
 
 /// Records to append; without records, a heartbeat.

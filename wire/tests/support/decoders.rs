@@ -8,10 +8,10 @@ use evenkeel_wire::{
     entry::{EntryBody, EntryBuilder},
     frame,
     peer::{
-        APPEND, APPENDED, AppendReply, CLOCK, ClockReading, DIGEST, DIGEST_AGREED, DigestNotice,
-        FORWARD_READ, FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest,
-        LANE, LaneHello, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, read_append,
-        write_append,
+        ABOUT, APPEND, APPENDED, AppendReply, CLOCK, ClockReading, DIGEST, DIGEST_AGREED,
+        DigestNotice, FORWARD_READ, FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply,
+        HandoverRequest, LANE, LaneHello, PeerAbout, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply,
+        VoteRequest, read_append, write_append,
     },
     reply::{OUTCOMES, Outcomes, REFUSED, Refused, VIEW, ViewReply, WELCOME, Welcome},
     request::{HELLO, Hello, READ, ReadRequest, SUBMIT, Submit},
@@ -45,6 +45,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         LANE => again::<LaneHello>(bytes),
         CLOCK => again::<ClockReading>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
+        ABOUT => again::<PeerAbout>(bytes),
         SUBMIT => {
             Submit::read(shared()).ok()?.write(&mut frame);
             Some(body(&frame))
@@ -63,7 +64,8 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 19] = [
+pub(crate) const KINDS: [u8; 20] = [
+    ABOUT,
     HELLO,
     SUBMIT,
     READ,

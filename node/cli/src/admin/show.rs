@@ -38,8 +38,9 @@ pub(crate) fn status(status: &Status) -> String {
         ("ledger time", ledger_time(status.ledger_ahead_ms)),
         ("version", format!("{}, up {} s", status.version, status.uptime_s)),
     ];
+    let waits = status.waits_for.iter().map(|why| ("waits for", why.clone()));
     let mut text = String::new();
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().chain(waits) {
         writeln!(text, "{name:<13} {value}").expect("writing to memory can't fail");
     }
     if status.peers.is_empty() {
@@ -72,7 +73,13 @@ pub(crate) fn peers(peers: &[PeerStatus]) -> String {
             ]
         })
         .collect();
-    table(&["peer", "node", "reachable", "matched", "lag", "heard ms", "rtt ms", "clock ms"], &rows)
+    let head = ["peer", "node", "reachable", "matched", "lag", "heard ms", "rtt ms", "clock ms"];
+    let mut lines = vec![table(&head, &rows)];
+    for peer in peers {
+        lines.extend(peer.error.iter().map(|error| format!("{}: {error}", peer.site)));
+        lines.extend(peer.differs.iter().map(|what| format!("{} differs: {what}", peer.site)));
+    }
+    lines.join("\n")
 }
 
 pub(crate) fn journal(entries: &[JournalEntry]) -> String {

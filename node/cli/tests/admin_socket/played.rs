@@ -21,7 +21,7 @@ use evenkeel_node::{
         Switchover,
     },
     replay::verify_report::{DamageReport, VerifyReport},
-    telemetry::{Telemetry, timeline::Timeline},
+    telemetry::{SiteNames, Telemetry, timeline::Timeline},
 };
 use evenkeel_wire::{
     id::{AccountId, KeyId},
@@ -69,9 +69,12 @@ impl Operations for Played {
                 last_heard_ms: Some(3),
                 rtt_ms: Some(0.25),
                 clock_offset_ms: Some(-7),
+                error: None,
+                differs: Vec::new(),
             }],
             ledger_ahead_ms: 0,
             ready: true,
+            waits_for: None,
             version: "0.1.0".to_owned(),
             uptime_s: 5,
         }
@@ -239,7 +242,7 @@ pub(crate) fn telemetry() -> Telemetry {
     static LOG: std::sync::OnceLock<Telemetry> = std::sync::OnceLock::new();
     LOG.get_or_init(|| {
         let quiet = LogConfig { format: LogFormat::Json, filter: "off".to_owned() };
-        Telemetry::start(&quiet).expect("the first in this process")
+        Telemetry::start(&quiet, &SiteNames::default()).expect("the first in this process")
     })
     .clone()
 }

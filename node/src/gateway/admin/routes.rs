@@ -21,6 +21,7 @@ use crate::{
     clock::parse_time,
     config::log_filter,
     operator::{operations::AdminError, status::CreatedKey},
+    telemetry::panic_if_planted,
 };
 
 const JOURNAL_ENTRIES_DEFAULT: usize = 20;
@@ -50,6 +51,7 @@ impl AdminDoor {
         request: Request<Incoming>,
         user: User,
     ) -> Response<Full<Bytes>> {
+        panic_if_planted("admin");
         self.route(request, user).await.unwrap_or_else(problem_response)
     }
 

@@ -1,6 +1,7 @@
 //! All routes, and the steps around each: the request's id, its problem and its log line. Nothing
 //! is served that isn't documented.
 
+use crate::telemetry::panic_if_planted;
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{
@@ -98,6 +99,7 @@ pub(crate) async fn answer(
     mut router: Router,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
+    panic_if_planted("http");
     let since = Instant::now();
     request.extensions_mut().insert(Arrival(since));
     let id = door.request_ids.choose_id(request.headers());

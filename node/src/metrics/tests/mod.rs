@@ -43,6 +43,7 @@ fn reading() -> Reading {
         ledger_ahead: Duration::from_secs(7_200),
         uptime: Duration::from_secs(100),
         resident_bytes: 1 << 27,
+        alarms: [("log_dropped".to_owned(), 3)].into(),
     }
 }
 
@@ -88,6 +89,8 @@ fn a_scrape_shows_the_reading() {
         ("evenkeel_disk_full", 0.0),
         ("evenkeel_uptime_seconds", 100.0),
         ("evenkeel_resident_memory_bytes", 134_217_728.0),
+        ("evenkeel_alarms_total{kind=\"log_dropped\"}", 3.0),
+        ("evenkeel_alarms_total{kind=\"panic\"}", 0.0),
     ] {
         assert_eq!(exposition.value(series), Some(value), "{series}");
     }

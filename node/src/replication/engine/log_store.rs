@@ -25,6 +25,7 @@ use super::types::{
 use crate::{
     limits::{APPEND_BYTES_MAX, READ_BYTES_MAX},
     replication::journal_reads::JournalReads,
+    telemetry::panic_if_planted,
 };
 
 /// The engine's view of the journal. Clones share everything.
@@ -196,6 +197,7 @@ impl RaftLogStorage<EngineTypes> for LogStore {
         I: IntoIterator<Item = EngineEntry> + Send,
         I::IntoIter: Send,
     {
+        panic_if_planted("engine");
         let mut records = Vec::new();
         for entry in entries {
             if records.is_empty() {

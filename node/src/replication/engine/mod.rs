@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use evenkeel_storage::{disk::Disk, journal::Journal};
 use evenkeel_wire::id::NodeId;
+use futures_util::{FutureExt, future::BoxFuture};
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
 use tokio::{
     sync::{mpsc, watch},
@@ -288,13 +289,11 @@ impl Replication {
             raft: raft.clone(),
             journal: parts.journal.clone(),
             state: parts.state.clone(),
-            book: views.book.clone(),
             majority: views.majority,
             gate: views.gate,
             empty_copies: views.empty_copies,
             freshness: freshness.clone(),
             timing: parts.timing,
-            others: parts.others(),
             genesis: parts.genesis,
             clocks: views.clocks.clone(),
             timeline: parts.timeline,
@@ -314,16 +313,19 @@ impl Replication {
         );
         let forwarder =
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run());
-        tasks.spawn(trigger.run());
-        tasks.spawn(batcher.run());
-        tasks.spawn(comparison.run());
-        tasks.spawn(clock_rounds.run());
-        tasks.spawn(forwarder.run());
-        tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();
-        tasks.spawn(async move { attended.drain_waiting().await });
+        let reads = reads::serve(reads, raft.clone(), road.clone(), parts.state.clone());
+        let all: [(&str, BoxFuture<'static, ()>); 8] = [
+            ("the lead's keeper", keeper.run().boxed()),
+            ("the handover's trigger", trigger.run().boxed()),
+            ("the batcher", batcher.run().boxed()),
+            ("the comparison of digests", comparison.run().boxed()),
+            ("the rounds of clocks", clock_rounds.run().boxed()),
+            ("the forwarder", forwarder.run().boxed()),
+            ("the reader", reads.boxed()),
+            ("the road's waiting room", async move { attended.drain_waiting().await }.boxed()),
+        ];
+        let tasks = spawn_watched(&parts.state, all);
         Self {
             raft,
             road,
@@ -344,6 +346,18 @@ impl Replication {
         let _already_stopped = self.raft.shutdown().await;
         self.tasks.shutdown().await;
     }
+}
+
+/// Starts tasks that run until the engine stops: one that ends by itself fails the node.
+fn spawn_watched<const COUNT: usize>(
+    state: &Arc<AppliedState>,
+    all: [(&'static str, BoxFuture<'static, ()>); COUNT],
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (what, task) in all {
+        tasks.spawn(state.clone().watch_task(what, task));
+    }
+    tasks
 }
 
 /// The first membership of an empty journal. Every site writes the same record, so it doesn't

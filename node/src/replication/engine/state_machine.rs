@@ -27,7 +27,7 @@ use crate::{
     road::DecidedEntry,
     state::{AppliedState, LogPosition},
 };
-use evenkeel_ledger::EntryHead;
+use evenkeel_ledger::{EntryHead, LedgerFault};
 
 /// The engine's view of the ledger.
 pub struct StateMachine {
@@ -75,7 +75,7 @@ impl StateMachine {
             EntryPayload::Normal(batch) => {
                 let resolved = self.resolve_lookups(&batch.body).await?;
                 let applied = self.state.apply_resolved(&head, &batch.body, resolved);
-                let answers: Vec<Answer> = applied.map_err(io::Error::other)?;
+                let answers: Vec<Answer> = applied.map_err(|fault| self.fail(position, fault))?;
                 self.work += answers.len();
                 self.metrics.count_applied(&answers);
                 let stamp =
@@ -83,14 +83,14 @@ impl StateMachine {
                 Some(Arc::new(DecidedEntry { stamp, answers }))
             }
             EntryPayload::Blank => {
-                self.state.skip_entry(&head).map_err(io::Error::other)?;
+                self.state.skip_entry(&head).map_err(|fault| self.fail(position, fault))?;
                 self.metrics.count_empty_entry();
                 None
             }
             EntryPayload::Membership(members) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), members.clone());
                 let applied = LogPosition { term: head.term, position };
-                self.state.skip_entry(&head).map_err(io::Error::other)?;
+                self.state.skip_entry(&head).map_err(|fault| self.fail(position, fault))?;
                 self.state.set_membership(applied, encode_membership(members));
                 self.metrics.count_empty_entry();
                 None
@@ -119,6 +119,17 @@ impl StateMachine {
             self.work = 0;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The node can't go on. Only a fault in something derived may be met with a new start.
+    fn fail(&self, position: u64, fault: LedgerFault) -> io::Error {
+        let why = format!("applying position {position}: {fault}");
+        if fault.ends_with_restart() {
+            self.state.fail(&why);
+        } else {
+            self.state.fail_as_broken(&why);
+        }
+        io::Error::other(fault)
     }
 }
 

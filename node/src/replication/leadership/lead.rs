@@ -4,15 +4,11 @@
 //! A node never calls itself primary unless a majority answers it and its ledger has applied
 //! everything of earlier terms.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
-    codec,
-    command::Command,
-    entry::EntryBuilder,
-    genesis::Genesis,
-    id::{NodeId, OPERATOR_KEY},
+    codec, command::Command, entry::EntryBuilder, genesis::Genesis, id::OPERATOR_KEY,
 };
 use openraft::async_runtime::watch::WatchReceiver;
 use serde_json::json;
@@ -30,7 +26,7 @@ use crate::{
         Raft,
         empty_copy::{BootstrapError, EmptyCopies},
         engine::types::CommandBatch,
-        peers::{book::PeerBook, clocks::PeerClocks, majority::Majority, mute_gate::MuteGate},
+        peers::{clocks::PeerClocks, majority::Majority, mute_gate::MuteGate},
     },
     state::freshness::Freshness,
 };
@@ -40,7 +36,6 @@ pub struct LeadKeeperParts {
     pub raft: Raft,
     pub journal: Journal,
     pub state: Arc<AppliedState>,
-    pub book: Arc<PeerBook>,
     pub majority: Arc<Majority>,
     pub gate: Arc<MuteGate>,
     pub empty_copies: Arc<EmptyCopies>,
@@ -50,7 +45,6 @@ pub struct LeadKeeperParts {
     pub clocks: Arc<PeerClocks>,
     pub timeline: Option<Timeline>,
     pub lead: watch::Sender<Lead>,
-    pub others: Vec<NodeId>,
     pub metrics: Arc<Metrics>,
     /// The newest term before this start.
     pub term: u64,
@@ -61,9 +55,6 @@ pub struct LeadKeeper {
     parts: LeadKeeperParts,
     /// The last announced primary, and its term.
     announced: Option<(u64, u64)>,
-    /// The peers that don't answer this primary.
-    lost: BTreeSet<NodeId>,
-    primary_since: Option<Instant>,
     /// The newest counted term.
     term: u64,
     /// A primary was lost, and there's no new one yet.
@@ -72,8 +63,8 @@ pub struct LeadKeeper {
 
 impl LeadKeeper {
     pub fn new(on: LeadKeeperParts) -> Self {
-        let (term, lost) = (on.term, BTreeSet::new());
-        Self { parts: on, announced: None, lost, primary_since: None, term, leaderless: false }
+        let term = on.term;
+        Self { parts: on, announced: None, term, leaderless: false }
     }
 
     /// Runs until the engine stops.
@@ -126,8 +117,7 @@ impl LeadKeeper {
             }
             let Some(answered) = answered.filter(|_| caught_up) else { return Lead::Nowhere };
             self.parts.freshness.record_quorum(answered);
-            self.announce_here(term, now);
-            self.report_lost_peers(now, patience);
+            self.announce_here(term);
             return if self.parts.state.is_bootstrapped() {
                 Lead::Here(term)
             } else {
@@ -210,35 +200,12 @@ impl LeadKeeper {
         }
     }
 
-    fn announce_here(&mut self, term: u64, now: Instant) {
+    fn announce_here(&mut self, term: u64) {
         let node = *self.parts.raft.node_id();
         if self.announced.replace((node, term)) != Some((node, term)) {
             let position = self.parts.state.position();
             tracing::info!(term, position, "this site is the primary now: a majority elected it");
             self.record_event("became_primary", json!({ "term": term, "position": position }));
-            self.lost.clear();
-            self.primary_since = Some(now);
-        }
-    }
-
-    /// Reports each peer that stops answering this primary, and each that answers again.
-    fn report_lost_peers(&mut self, now: Instant, patience: Duration) {
-        let settled = self
-            .primary_since
-            .is_some_and(|since| now.saturating_duration_since(since) > patience * 2);
-        if !settled {
-            return;
-        }
-        for node in self.parts.others.clone() {
-            let heard = self.parts.book.last_report(node).map(|heard| heard.at);
-            let silent = heard.is_none_or(|at| now.saturating_duration_since(at) > patience * 2);
-            if silent && self.lost.insert(node) {
-                tracing::warn!(peer = node, "lost a peer: it doesn't answer");
-                self.record_event("lost_peer", json!({ "node": node }));
-            } else if !silent && self.lost.remove(&node) {
-                tracing::info!(peer = node, "a lost peer answers again");
-                self.record_event("found_peer", json!({ "node": node }));
-            }
         }
     }
 

@@ -47,7 +47,7 @@ pub enum HandoverReason {
     #[error("this site's disk hangs")]
     DiskHangs,
     /// A site came back empty, after its lost copy had acknowledged records to this primary.
-    #[error("site {0} lost its disk under this primary, and only another one can fill it")]
+    #[error("another site lost its disk under this primary, and only another primary can fill it")]
     LostDisk(NodeId),
     /// Its clock has differed from a majority's for a while, by these microseconds.
     #[error("this site's clock is {} a majority's", format_difference(*.0))]
@@ -147,9 +147,21 @@ impl HandoverTrigger {
 
     fn record_reason(&self, successor: Successor, why: HandoverReason) {
         let to = successor.node;
-        tracing::warn!(%why, to, "this site can't go on as the primary: handing the role over");
+        let lost = match why {
+            HandoverReason::LostDisk(peer) => Some(peer),
+            HandoverReason::DiskFull
+            | HandoverReason::DiskHangs
+            | HandoverReason::WrongClock(_) => None,
+        };
+        tracing::warn!(
+            %why,
+            to,
+            peer = lost,
+            "this site can't go on as the primary: handing the role over"
+        );
         if let Some(timeline) = &self.timeline {
-            timeline.record("stepped_aside", json!({ "to": to, "why": why.to_string() }));
+            let details = json!({ "to": to, "why": why.to_string(), "peer": lost });
+            timeline.record("stepped_aside", details);
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod clock_rounds;
 pub mod clocks;
 pub mod lane_client;
 pub mod majority;
+pub(crate) mod message_check;
 pub mod mute_gate;
 pub mod network;
 pub mod quic;

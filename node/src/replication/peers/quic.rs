@@ -20,6 +20,7 @@ use evenkeel_wire::{
     peer::Lane,
 };
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport};
 use crate::config::{Address, Member};
@@ -30,6 +31,51 @@ pub struct QuicTransport {
     addresses: BTreeMap<NodeId, Address>,
     links: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
     open: Mutex<BTreeMap<NodeId, PeerLink>>,
+    failures: Arc<Mutex<BTreeMap<NodeId, LinkFailure>>>,
+}
+
+/// Why there's no connection to a peer.
+#[derive(Clone, Debug)]
+pub struct LinkFailure {
+    /// Since when there's none.
+    pub since: Instant,
+    /// The last reason.
+    pub error: String,
+}
+
+/// A dial that ends without an answer is a failure, too: whoever waited for it gave up.
+struct DialAttempt<'a> {
+    transport: &'a QuicTransport,
+    to: NodeId,
+    begun: Instant,
+    ended: bool,
+}
+
+impl Drop for DialAttempt<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let address = self.transport.addresses.get(&self.to).map(ToString::to_string);
+            let waited = self.begun.elapsed().as_millis();
+            let address = address.unwrap_or_default();
+            record_failure(&self.transport.failures, self.to, |known| match known {
+                // A reason says more than one more silence.
+                Some(known) => known,
+                None => format!("{address} doesn't answer (waited {waited} ms)"),
+            });
+        }
+    }
+}
+
+fn record_failure(
+    failures: &Mutex<BTreeMap<NodeId, LinkFailure>>,
+    to: NodeId,
+    error: impl FnOnce(Option<String>) -> String,
+) {
+    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = failures.remove(&to);
+    let since = known.as_ref().map_or_else(Instant::now, |known| known.since);
+    let error = error(known.map(|known| known.error));
+    failures.insert(to, LinkFailure { since, error });
 }
 
 impl QuicTransport {
@@ -37,7 +83,7 @@ impl QuicTransport {
         let addresses = members.iter().map(|member| (member.node, member.peer.clone())).collect();
         let links =
             members.iter().map(|member| (member.node, tokio::sync::Mutex::new(()))).collect();
-        Self { endpoint, addresses, links, open: Mutex::default() }
+        Self { endpoint, addresses, links, open: Mutex::default(), failures: Arc::default() }
     }
 
     fn open_links(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, PeerLink>> {
@@ -51,6 +97,19 @@ impl QuicTransport {
     /// The round-trip time to a peer, if a connection is open.
     pub fn rtt(&self, to: NodeId) -> Option<Duration> {
         self.link(to).map(|link| link.round_trip_time())
+    }
+
+    /// Why there's no connection to a peer; `None` while there is one, and before the first dial.
+    pub fn failure(&self, to: NodeId) -> Option<LinkFailure> {
+        if self.link(to).is_some() {
+            return None;
+        }
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(&to).cloned()
+    }
+
+    /// An id of the open connection to a peer, unique within the process.
+    pub fn link_id(&self, to: NodeId) -> Option<usize> {
+        self.link(to).map(|link| link.stable_id())
     }
 
     /// Opens a connection, unless one is open or being dialled.
@@ -71,11 +130,29 @@ impl QuicTransport {
         if let Some(link) = self.link(to) {
             return Ok(link);
         }
-        let address = resolve(self.addresses.get(&to).ok_or_else(unknown)?).await?;
-        let link = self.endpoint.dial(to, address).await.map_err(io::Error::other)?;
+        let address = self.addresses.get(&to).ok_or_else(unknown)?;
+        let mut attempt = DialAttempt { transport: self, to, begun: Instant::now(), ended: false };
+        let dialled = async {
+            let address = resolve(address).await?;
+            self.endpoint.dial(to, address).await.map_err(io::Error::other)
+        };
+        let dialled = dialled.await;
+        attempt.ended = true;
+        let link = dialled.inspect_err(|error| {
+            record_failure(&self.failures, to, |_| error.to_string());
+        })?;
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&to);
         self.open_links().insert(to, link.clone());
+        tokio::spawn(record_close(link.clone(), self.failures.clone()));
         Ok(link)
     }
+}
+
+/// Records why a connection ended. The other side may refuse this node's certificate only after
+/// the handshake.
+async fn record_close(link: PeerLink, failures: Arc<Mutex<BTreeMap<NodeId, LinkFailure>>>) {
+    let why = link.wait_closed().await;
+    record_failure(&failures, link.node(), |_| why);
 }
 
 async fn resolve(address: &Address) -> io::Result<SocketAddr> {
@@ -83,7 +160,9 @@ async fn resolve(address: &Address) -> io::Result<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    let mut found = tokio::net::lookup_host(text.clone()).await?;
+    let found = tokio::net::lookup_host(text.clone()).await;
+    let mut found =
+        found.map_err(|error| io::Error::new(error.kind(), format!("{text}: {error}")))?;
     found
         .next()
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{text} has no address")))

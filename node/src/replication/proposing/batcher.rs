@@ -25,6 +25,7 @@ use crate::{
     limits::ENTRIES_IN_FLIGHT_MAX,
     metrics::Metrics,
     road::{DecidedEntry, Lead, Reply, Road, fair_queue::RequestSize},
+    telemetry::panic_if_planted,
 };
 
 /// An entry that is about to be proposed, and its requests: none if it's the ledger's upkeep.
@@ -188,6 +189,7 @@ impl Batcher {
 
     /// Proposes an entry. `false`: the engine has stopped.
     async fn propose_entry(&mut self, next: NextEntry) -> bool {
+        panic_if_planted("batcher");
         let NextEntry { time, entry, requests, own, lookups } = next;
         self.stamps.record_time(time);
         let batch = CommandBatch { time, body: entry.finish().into(), expected_link: None };

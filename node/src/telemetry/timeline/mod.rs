@@ -16,12 +16,14 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
+use super::fields::SiteNames;
 use crate::clock::{Clock, format_time};
 use file::TimelineFile;
 
@@ -58,7 +60,23 @@ pub enum TimelineError {
 
 struct QueuedEvent {
     event: TimelineEvent,
-    written: Option<oneshot::Sender<Result<(), TimelineError>>>,
+    written: Option<Written>,
+}
+
+/// Who waits until an event is on disk.
+enum Written {
+    Task(oneshot::Sender<Result<(), TimelineError>>),
+    Thread(SyncSender<Result<(), TimelineError>>),
+}
+
+impl Written {
+    fn report(self, result: Result<(), TimelineError>) {
+        // The caller may be gone.
+        match self {
+            Self::Task(task) => drop(task.send(result)),
+            Self::Thread(thread) => drop(thread.try_send(result)),
+        }
+    }
 }
 
 /// Records events; clones write to the same file.
@@ -67,6 +85,7 @@ pub struct Timeline {
     queue: SyncSender<QueuedEvent>,
     clock: Arc<dyn Clock>,
     folder: PathBuf,
+    names: Arc<SiteNames>,
 }
 
 impl Timeline {
@@ -79,7 +98,14 @@ impl Timeline {
         let file = TimelineFile::open(folder)?;
         let (queue, notes) = sync_channel(QUEUE_MAX);
         thread::Builder::new().name("timeline".into()).spawn(move || run_writer(file, &notes))?;
-        Ok(Self { queue, clock, folder: folder.to_owned() })
+        let (folder, names) = (folder.to_owned(), Arc::default());
+        Ok(Self { queue, clock, folder, names })
+    }
+
+    /// The same timeline, whose events name the site beside a node's number.
+    #[must_use]
+    pub fn with_names(self, names: SiteNames) -> Self {
+        Self { names: Arc::new(names), ..self }
     }
 
     /// Records an event without waiting. When the disk is too slow, the event is lost and a log
@@ -96,8 +122,26 @@ impl Timeline {
     /// When it isn't on disk: the act that it announces must not take effect.
     pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), TimelineError> {
         let (written, answer) = oneshot::channel();
-        self.queue_event(event, details, Some(written))?;
+        self.queue_event(event, details, Some(Written::Task(written)))?;
         answer.await.map_err(|_| TimelineError::Closed)?
+    }
+
+    /// The same for a process that ends: waits for the disk, but not for ever. Blocks.
+    pub fn record_last(&self, event: &str, details: Value, patience: Duration) {
+        let (written, answer) = sync_channel(1);
+        let written = Written::Thread(written);
+        if let Err(error) = self.queue_event(event, details, Some(written)) {
+            return tracing::warn!(event, %error, "an event is missing from the timeline");
+        }
+        let _written_or_late = answer.recv_timeout(patience);
+    }
+
+    /// The newest event of earlier runs and of this one. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn last_event(&self) -> io::Result<Option<TimelineEvent>> {
+        Ok(file::read(&self.folder, 1, |_| true)?.pop())
     }
 
     /// The events recorded between two times (microseconds since the Unix epoch), both included,
@@ -118,13 +162,18 @@ impl Timeline {
         &self,
         event: &str,
         details: Value,
-        written: Option<oneshot::Sender<Result<(), TimelineError>>>,
+        written: Option<Written>,
     ) -> Result<(), TimelineError> {
-        let details = match details {
+        let mut details = match details {
             Value::Object(details) => details,
             Value::Null => Map::new(),
             other => Map::from_iter([("detail".to_owned(), other)]),
         };
+        let number = |field: &&str| details.get(*field).and_then(Value::as_u64);
+        let node = ["primary", "to", "node"].iter().find_map(number);
+        if let Some(node) = node.filter(|_| !details.contains_key("site")) {
+            details.insert("site".to_owned(), self.names.name_of(node).into());
+        }
         let event = TimelineEvent {
             time: format_time(self.clock.wall_micros()),
             event: event.to_owned(),
@@ -148,8 +197,7 @@ fn run_writer(mut file: TimelineFile, notes: &Receiver<QueuedEvent>) {
             tracing::error!(%error, events = batch.len(), "events are missing from the timeline");
         }
         for written in batch.into_iter().filter_map(|note| note.written) {
-            // The caller may be gone.
-            let _ = written.send(result.clone());
+            written.report(result.clone());
         }
     }
 }

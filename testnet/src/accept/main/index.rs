@@ -167,7 +167,7 @@ async fn check_found_by_apply(
         judged == old.len(),
     );
     let stopped = process.await_gone(Duration::from_secs(10)).await;
-    let line = line_with(&site.log_since(log), &["the node has stopped", "start again"]);
+    let line = line_with(&site.log_since(log), &["stopped by itself", "start again"]);
     sheet.record_claim(
         format!(
             "{} stops instead of guessing: {}",

@@ -40,18 +40,22 @@ pub(crate) async fn check_planted_bugs(
 }
 
 /// Builds the node's program with the planted bugs, in a separate target folder.
-fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
+/// The profile is that of this program.
+pub(crate) fn build(testnet: &Testnet) -> anyhow::Result<PathBuf> {
     let target = testnet.root().join("target/planted");
     print_progress("building the node with planted bugs into target/planted");
+    let (profile, folder) =
+        if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
     let built = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "-p", "evenkeel", "--target-dir"])
+        .args(["build", "--profile", profile, "--locked", "--quiet", "-p", "evenkeel"])
+        .arg("--target-dir")
         .arg(&target)
         .env("RUSTFLAGS", "--cfg evenkeel_planted")
         .current_dir(testnet.root())
         .status()
         .context("cargo is missing")?;
     ensure!(built.success(), "building with planted bugs failed: {built}");
-    Ok(target.join("release/evenkeel"))
+    Ok(target.join(folder).join("evenkeel"))
 }
 
 /// One of three nodes leaks.

@@ -1,14 +1,16 @@
 //! The rows `mend.*`: faults that once stopped a site or the cluster, on real processes. A file
 //! holds the rows of one kind of fault.
 
-mod lines;
 mod lookups;
+mod process;
+mod slow_lines;
 mod strangers;
 
 use anyhow::bail;
 
 use super::sheet::ResultSheet;
 use crate::cluster::testnet::Testnet;
+use process::{ends, environment, lines, messages, panics, pipe, waits};
 
 /// Name and title of each row.
 pub(super) const ROWS: &[(&str, &str)] = &[
@@ -16,6 +18,14 @@ pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.2", "a merchant pays back thousands of old payments; /livez answers"),
     ("mend.11", "strangers at the QUIC ports: stalled handshakes and refused hellos"),
     ("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered"),
+    ("mend.17", "a site that can't reach its peers says what it waits for"),
+    ("mend.18", "another profile, genesis or cluster is an alarm at both sites"),
+    ("mend.19", "a member's impossible appends end their lane, and nothing else"),
+    ("mend.20", "a panic planted in each place ends the process with 70"),
+    ("mend.21", "a log that nobody reads doesn't hold back payments"),
+    ("mend.22", "signals at any moment of a node's life"),
+    ("mend.23", "the log's lines: start, crash, stop, lost peers"),
+    ("mend.24", "variables that an orchestrator injects don't stop a start"),
 ];
 
 pub(super) async fn dispatch_row(
@@ -27,7 +37,15 @@ pub(super) async fn dispatch_row(
         "mend.1" => lookups::ask_again_at_once(testnet, sheet).await,
         "mend.2" => lookups::pay_back_at_once(testnet, sheet).await,
         "mend.11" => strangers::strangers_at_the_ports(testnet, sheet).await,
-        "mend.14" => lines::burst_over_a_slow_line(testnet, sheet).await,
+        "mend.14" => slow_lines::burst_over_a_slow_line(testnet, sheet).await,
+        "mend.17" => waits::check_lonely_sites(testnet, sheet).await,
+        "mend.18" => waits::check_differing_sites(testnet, sheet).await,
+        "mend.19" => messages::check_impossible_appends(testnet, sheet).await,
+        "mend.20" => panics::check_planted_panics(testnet, sheet).await,
+        "mend.21" => pipe::check_unread_stderr(testnet, sheet).await,
+        "mend.22" => ends::check_signals(testnet, sheet).await,
+        "mend.23" => lines::check_log_lines(testnet, sheet).await,
+        "mend.24" => environment::check_foreign_variables(testnet, sheet).await,
         _ => bail!("{row} has no function"),
     }
 }

@@ -261,6 +261,8 @@ fn accept_peers(site: &Arc<SimulatedSite>, life: &Arc<Life>, seed: u64) {
                         Lane::Control => door.serve_control(from, ends).await,
                         Lane::Append => door.serve_append(from, ends).await,
                         Lane::Forward => forward.serve(ends).await,
+                        // All sites run the same settings here.
+                        Lane::About => Ok(()),
                     }
                 };
                 tokio::select! {

@@ -12,10 +12,11 @@ use evenkeel_wire::{
     id::{ClusterId, KeyId, OPERATOR_KEY},
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
-        APPEND, APPENDED, Admittance, AppendHead, AppendReply, AppendResult, CLOCK, ClockReading,
-        DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit,
-        HandoverReply, HandoverRequest, LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote,
-        TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, write_append,
+        ABOUT, APPEND, APPENDED, AboutMember, Admittance, AppendHead, AppendReply, AppendResult,
+        CLOCK, ClockReading, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead,
+        ForwardSubmit, HandoverReply, HandoverRequest, LANE, Lane, LaneHello, PeerAbout, PeerLogId,
+        PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest,
+        write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -198,11 +199,13 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         ("digest", frame::encode_whole(DIGEST, &digest)),
         ("digest_agreed", frame::encode_whole(DIGEST_AGREED, &digest)),
         ("clock", frame::encode_whole(CLOCK, &clock)),
+        ("about", frame::encode_whole(ABOUT, &about())),
     ];
     for (name, lane) in [
         ("lane_control", Lane::Control),
         ("lane_append", Lane::Append),
         ("lane_forward", Lane::Forward),
+        ("lane_about", Lane::About),
     ] {
         frames.push((name, frame::encode_whole(LANE, &LaneHello { lane })));
     }
@@ -214,6 +217,16 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         frames.push((name, frame::encode_whole(TRANSFERRED, &reply)));
     }
     frames.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+fn about() -> PeerAbout {
+    let site = |node, site| AboutMember { node, site: Text::new(site).unwrap() };
+    PeerAbout {
+        version: Text::new("0.1.0").unwrap(),
+        profile: Text::new("metro").unwrap(),
+        genesis: [7; 32],
+        members: vec![site(1, "pangyo"), site(2, "sangam")],
+    }
 }
 
 fn append_results() -> Vec<(&'static str, AppendResult)> {

@@ -26,6 +26,7 @@ use crate::{
         },
         peers::{
             lane_client::{expect_frame, protocol_error, timed_out},
+            message_check::check_append_result,
             transport::LaneEnds,
         },
     },
@@ -74,6 +75,7 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
 
 /// An append that isn't answered yet.
 struct SentAppend {
+    previous: Option<LogId>,
     last: Option<LogId>,
     at: Instant,
 }
@@ -139,9 +141,10 @@ where
             Some(ends) => ends,
             None => self.client.lane.take_lane(self.patience).await?,
         };
-        let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        let previous = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id).or(previous);
         let parts = &self.client.parts;
-        let previous_link = match &request.prev_log_id {
+        let previous_link = match &previous {
             Some(id) => parts.link_at(id).await?,
             None => None,
         };
@@ -151,7 +154,7 @@ where
             .await
             .map_err(|_| timed_out("the peer accepts no more data"))??;
         self.ends = Some(ends);
-        self.sent.push_back(SentAppend { last, at: now });
+        self.sent.push_back(SentAppend { previous, last, at: now });
         Ok(())
     }
 
@@ -163,19 +166,15 @@ where
         let reply: peer::AppendReply = decode(&body)?;
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
         let peer = self.client.lane.to();
+        let [previous, last] = [sent.previous, sent.last].map(|id| id.as_ref().map(log_id_to_wire));
+        check_append_result(&reply.result, previous, last)?;
         self.client.parts.book.record_answer(peer, &reply);
         if self.client.lane.lane() == Lane::Control {
             // A heartbeat's answer waits for no disk, so its round trip is short.
             self.client.parts.clocks.record(peer, reply.clock, sent.at, Instant::now());
         }
         Ok(match reply.result {
-            AppendResult::Durable(id) => {
-                let id = id.map(log_id_from_wire);
-                if id > sent.last {
-                    return Err(protocol_error("a peer acknowledges more than it was sent"));
-                }
-                Ok(id)
-            }
+            AppendResult::Durable(id) => Ok(id.map(log_id_from_wire)),
             AppendResult::Conflict(id) => Err(StreamAppendError::Conflict(log_id_from_wire(id))),
             AppendResult::HigherVote(vote) => {
                 Err(StreamAppendError::HigherVote(vote_from_wire(vote)))

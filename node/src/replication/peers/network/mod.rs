@@ -23,7 +23,11 @@ use openraft::{
 };
 
 use super::{
-    book::PeerBook, clocks::PeerClocks, lane_client::LaneClient, mute_gate::MuteGate,
+    book::PeerBook,
+    clocks::PeerClocks,
+    lane_client::LaneClient,
+    message_check::{check_handover_reply, check_vote_reply},
+    mute_gate::MuteGate,
     transport::PeerTransport,
 };
 use crate::replication::{
@@ -143,6 +147,7 @@ impl PeerClient {
             .await
             .map_err(unreachable)?;
         let mut reply: peer::VoteReply = decode(&body).map_err(unreachable)?;
+        check_vote_reply(&reply).map_err(unreachable)?;
         let poll = Poll { term: vote.term, pre_vote };
         let voter = self.lane.to();
         empty_copies.record_vote(poll, voter, &reply);
@@ -168,7 +173,9 @@ impl NetTransferLeader<EngineTypes> for PeerClient {
             .request_reply(question, peer::TRANSFERRED, option.hard_ttl())
             .await
             .map_err(unreachable)?;
-        Ok(messages::reply_from_wire(decode(&body).map_err(unreachable)?))
+        let reply = decode(&body).map_err(unreachable)?;
+        check_handover_reply(&reply).map_err(unreachable)?;
+        Ok(messages::reply_from_wire(reply))
     }
 }
 

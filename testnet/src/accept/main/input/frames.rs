@@ -200,7 +200,7 @@ async fn client_requests(
     Ok(())
 }
 
-fn endpoint(tls: &Path) -> anyhow::Result<PeerEndpoint> {
+pub(crate) fn endpoint(tls: &Path) -> anyhow::Result<PeerEndpoint> {
     let file = |name: &str| tls.join(name);
     let identity = Identity::load_node(&file("ca.pem"), &file("node.pem"), &file("node.key"))?;
     Ok(PeerEndpoint::bind("127.0.0.1:0".parse()?, identity, PeerSettings::default())?)

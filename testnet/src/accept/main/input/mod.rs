@@ -3,7 +3,7 @@
 //! checked at the end.
 
 mod commands;
-mod frames;
+pub(crate) mod frames;
 mod starts;
 
 use std::time::Duration;
