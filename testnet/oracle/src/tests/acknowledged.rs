@@ -84,7 +84,7 @@ fn a_repeat_needs_no_entry_but_its_first_answer() {
     let mut other = repeat;
     other.command = codec::encode(&pay(100, RICH, SHOP, 2));
     for wrong in [changed, other] {
-        assert!(compare(&[wrong.clone()]).is_err(), "{wrong:?}");
+        assert!(compare(std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
     }
 }
 
