@@ -1,6 +1,6 @@
 //! The history as apply reads it: facts that are the same on every node. What was resolved before
-//! is in memory; anything else is read from files here and now. It never shows what lies at or after
-//! the entry being applied.
+//! is in memory; anything else is read from files here and now. It never shows what lies at or
+//! after the entry being applied.
 
 use evenkeel_wire::{id::CommandId, outcome::Outcome};
 

@@ -66,8 +66,8 @@ impl HistoryReader<'_> {
         resolved
     }
 
-    /// For each of these ids in sealed segments: the first answer, if it was given to a command with
-    /// the same bytes.
+    /// For each of these ids in sealed segments: the first answer, if it was given to a command
+    /// with the same bytes.
     ///
     /// # Errors
     /// When an index is being rebuilt, or a command can't be read.

@@ -3,9 +3,8 @@
 //! Work comes in turns of a bounded size. Callers take turns, so that one caller's batch of
 //! thousands of lookups doesn't stand before everybody else's single ones. Waiting work is bounded
 //! in number and bytes, in all and for each caller, and ends at its deadline even if a disk hangs.
-//! Without threads, in tests and in the simulation,
-//! work is done at once where it's asked for. It never does a request's work twice, and never drops
-//! work that it took.
+//! Without threads, in tests and in the simulation, work is done at once where it's asked for. It
+//! never does a request's work twice, and never drops work that it took.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -103,8 +102,8 @@ struct WaitingWork {
 }
 
 impl LookupThreads {
-    /// Starts threads with this name and priority (`nice`, 0 as all others). `failed` is called with the message of a panic: the node must
-    /// stop then.
+    /// Starts threads with this name and priority (`nice`, 0 as all others). `failed` is called
+    /// with the message of a panic: the node must stop then.
     ///
     /// # Errors
     /// When a thread can't be started.
@@ -153,8 +152,8 @@ impl LookupThreads {
         shared.wake.notify_one();
     }
 
-    /// Expires something at this time, unless it's dropped before. Without threads nothing waits, so
-    /// nothing expires.
+    /// Expires something at this time, unless it's dropped before. Without threads nothing waits,
+    /// so nothing expires.
     pub fn expire_at(&self, deadline: Instant, what: Arc<impl Expire + 'static>) {
         let Some(shared) = &self.0 else { return };
         let what: Arc<dyn Expire> = what;

@@ -206,8 +206,8 @@ impl AppliedState {
         Ok(answers)
     }
 
-    /// Whether an id may lie in a sealed segment and have left memory. May be some entries old: then
-    /// the ids that were forgotten since count as recent.
+    /// Whether an id may lie in a sealed segment and have left memory. May be some entries old:
+    /// then the ids that were forgotten since count as recent.
     pub fn may_be_sealed(&self, id: CommandId) -> bool {
         id.timestamp_ms() <= self.forgotten_ms.load(Ordering::Relaxed)
             && self.history.indexes().may_contain(id.number())

@@ -19,7 +19,6 @@ use evenkeel_wire::{
     transfer::TransferKind,
 };
 use futures_util::stream;
-use openraft::{RaftLogReader, storage::RaftStateMachine};
 use tokio::time::Instant;
 
 use super::{
@@ -39,7 +38,10 @@ use crate::{
         engine::{
             log_store::LogStore,
             state_machine::StateMachine,
-            types::{EngineEntry, StoredMembership, entry_from_parts, log_id},
+            types::{
+                EngineEntry, RaftLogReader, RaftStateMachine, StoredMembership, entry_from_parts,
+                log_id,
+            },
         },
         journal_reads::JournalReads,
         proposing::{

@@ -1,6 +1,8 @@
 //! The engine's types in terms of ours: an entry's contents, and the translation of votes and
 //! records to and from the wire and the journal.
 
+#[cfg(test)]
+pub(crate) use openraft::{RaftLogReader, storage::RaftStateMachine};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::history::record_kind;

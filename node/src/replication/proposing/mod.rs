@@ -1,5 +1,5 @@
-//! From waiting requests to entries: repeated commands, the queue, the batcher, entries' timestamps, and the ledger's
-//! scheduled upkeep.
+//! From waiting requests to entries: repeated commands, the queue, the batcher, entries'
+//! timestamps, and the ledger's scheduled upkeep.
 //!
 //! It never delays a command while the road is free, and never decides one: the ledger does, and it
 //! judges upkeep again.

@@ -169,8 +169,8 @@ impl Indexes {
     }
 
     /// Finds the first command of each of these ids, as [`Self::find`] does one: the answers are in
-    /// the order of `ids`. Each segment is asked once for all of its ids, in their order, so a block
-    /// is read once: this costs a few microseconds an id.
+    /// the order of `ids`. Each segment is asked once for all of its ids, in their order, so a
+    /// block is read once: this costs a few microseconds an id.
     pub fn find_many(&self, ids: &[u128]) -> Vec<Result<Option<LocatedCommand>, FindError>> {
         let mut answers: Vec<Result<Option<LocatedCommand>, FindError>> = vec![Ok(None); ids.len()];
         for (first, (index, numbers)) in self.group_by_segment(ids) {

@@ -77,8 +77,8 @@ impl Journal {
         }
     }
 
-    /// Whether the record at `from` is in memory, so that [`Self::read`] from there on reads no file;
-    /// or there is none. It may leave memory at any time once it's durable.
+    /// Whether the record at `from` is in memory, so that [`Self::read`] from there on reads no
+    /// file; or there is none. It may leave memory at any time once it's durable.
     #[must_use]
     pub fn is_in_memory(&self, from: Position) -> bool {
         let memory = self.shared.lock_memory();

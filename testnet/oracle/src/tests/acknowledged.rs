@@ -68,6 +68,26 @@ fn right_answers_pass_and_are_counted() {
     assert_eq!(counts, AnswerCounts { checked: 6, replays: 1, reuses: 1, failed: 2 });
 }
 
+/// It names the entry of its first answer, or that of the rest of its request.
+#[test]
+fn a_repeat_needs_no_entry_but_its_first_answer() {
+    let mut repeat = right()[0].clone();
+    repeat.answer.first = Some(stamp(FIRST));
+    let mut in_group = repeat.clone();
+    in_group.atomic = true;
+    let mut with_others = repeat.clone();
+    with_others.stamp = stamp(LATER);
+    let counts = compare(&[repeat.clone(), in_group, with_others]).unwrap();
+    assert_eq!(counts, AnswerCounts { checked: 3, replays: 3, ..AnswerCounts::default() });
+    let mut changed = repeat.clone();
+    changed.answer.outcome.amount += 1;
+    let mut other = repeat;
+    other.command = codec::encode(&pay(100, RICH, SHOP, 2));
+    for wrong in [changed, other] {
+        assert!(compare(std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
+    }
+}
+
 #[test]
 fn each_wrong_answer_is_found() {
     type Spoil = fn(&mut AcknowledgedCommand);
@@ -83,11 +103,11 @@ fn each_wrong_answer_is_found() {
         ("another code", &[3, 4, 5], |one| {
             one.answer.outcome.rejection = Some(Rejection::AccountClosed);
         }),
-        ("another entry", &[0, 1, 2, 3, 4, 5], |one| one.stamp.position -= 1),
+        ("another entry", &[0, 1, 3, 4, 5], |one| one.stamp.position -= 1),
         ("a replay that isn't one", &[0, 1, 3], |one| one.answer.first = Some(stamp(FIRST - 1))),
         ("a second effect", &[2], |one| one.answer.first = None),
         ("another first entry", &[2], |one| one.answer.first = Some(stamp(FIRST - 1))),
-        ("all or nothing", &[0, 1, 2, 3, 4, 5], |one| one.atomic = !one.atomic),
+        ("all or nothing", &[0, 1, 3, 4, 5], |one| one.atomic = !one.atomic),
         ("an older state", &[0, 1, 2, 3, 4, 5], |one| one.floor = Some(LATER + 1)),
         ("other content", &[0, 1, 2, 3, 4, 5], |one| {
             one.command = codec::encode(&pay(199, RICH, SHOP, 1));
