@@ -246,9 +246,9 @@ fn value_of(value: &DeValue<'_>) -> SettingValue {
     }
 }
 
-/// The key that a variable sets. Only documented names count: an orchestrator injects variables that
-/// begin alike (`EVENKEEL_HTTP_PORT=tcp://…` for a service called `evenkeel-http`), and a node must
-/// start beside them.
+/// The key that a variable sets. Only documented names count: an orchestrator injects variables
+/// that begin alike (`EVENKEEL_HTTP_PORT=tcp://…` for a service called `evenkeel-http`), and a node
+/// must start beside them.
 fn environment_key(name: &str) -> Option<String> {
     if name == "EVENKEEL_LOG" {
         return Some("log.filter".to_owned());

@@ -1,8 +1,8 @@
 //! The log's writer: lines wait in a queue of bounded size for one thread, which may block on
 //! stderr. When the queue is full, new lines are dropped, counted, and reported as an alarm.
 //!
-//! Nobody who logs ever waits: a pipe that nobody reads must not hold back replication. (No library:
-//! tracing-appender's writer bounds lines, not bytes, and prints to the blocked stream when it ends.)
+//! Nobody who logs ever waits: a pipe that nobody reads must not hold back replication. (No
+//! library: tracing-appender bounds lines, not bytes, and at its end prints to the blocked stream.)
 
 use std::{
     io::{self, Write},

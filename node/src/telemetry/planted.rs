@@ -2,6 +2,7 @@
 //! place ends the process. In every other build there are none.
 
 /// Panics if `EVENKEEL_PLANT` is `panic-` and this place.
+#[track_caller]
 #[inline]
 pub(crate) fn panic_if_planted(place: &str) {
     if cfg!(evenkeel_planted) {

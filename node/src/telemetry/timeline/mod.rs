@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -86,6 +87,8 @@ pub struct Timeline {
     clock: Arc<dyn Clock>,
     folder: PathBuf,
     names: Arc<SiteNames>,
+    /// The last event is recorded: what still runs records no more.
+    ended: Arc<AtomicBool>,
 }
 
 impl Timeline {
@@ -98,8 +101,8 @@ impl Timeline {
         let file = TimelineFile::open(folder)?;
         let (queue, notes) = sync_channel(QUEUE_MAX);
         thread::Builder::new().name("timeline".into()).spawn(move || run_writer(file, &notes))?;
-        let (folder, names) = (folder.to_owned(), Arc::default());
-        Ok(Self { queue, clock, folder, names })
+        let (folder, names, ended) = (folder.to_owned(), Arc::default(), Arc::default());
+        Ok(Self { queue, clock, folder, names, ended })
     }
 
     /// The same timeline, whose events name the site beside a node's number.
@@ -111,6 +114,9 @@ impl Timeline {
     /// Records an event without waiting. When the disk is too slow, the event is lost and a log
     /// line says so. `details` is a JSON object.
     pub fn record(&self, event: &str, details: Value) {
+        if self.ended.load(Ordering::Acquire) {
+            return;
+        }
         if let Err(error) = self.queue_event(event, details, None) {
             tracing::warn!(event, %error, "an event is missing from the timeline");
         }
@@ -121,13 +127,20 @@ impl Timeline {
     /// # Errors
     /// When it isn't on disk: the act that it announces must not take effect.
     pub async fn record_durably(&self, event: &str, details: Value) -> Result<(), TimelineError> {
+        if self.ended.load(Ordering::Acquire) {
+            return Err(TimelineError::Closed);
+        }
         let (written, answer) = oneshot::channel();
         self.queue_event(event, details, Some(Written::Task(written)))?;
         answer.await.map_err(|_| TimelineError::Closed)?
     }
 
-    /// The same for a process that ends: waits for the disk, but not for ever. Blocks.
+    /// The same for a process that ends: waits for the disk, but not for ever. Later events are
+    /// ignored, so that the next start finds this one last. Blocks.
     pub fn record_last(&self, event: &str, details: Value, patience: Duration) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (written, answer) = sync_channel(1);
         let written = Written::Thread(written);
         if let Err(error) = self.queue_event(event, details, Some(written)) {
@@ -236,6 +249,19 @@ mod tests {
         assert_eq!(timeline.read(Some(now), Some(now)).expect("readable").len(), 2);
         assert!(timeline.read(Some(now + 1), None).expect("readable").is_empty());
         assert!(timeline.read(None, Some(now - 1)).expect("readable").is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_the_last_event() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let timeline = open(folder.path());
+        timeline.record("started", Value::Null);
+        timeline.record_last("stopped", Value::Null, Duration::from_secs(5));
+        timeline.record("lost_peer", json!({"node": 2}));
+        timeline.record_last("stopped_by_itself", Value::Null, Duration::from_secs(5));
+        timeline.record_durably("flushed", Value::Null).await.expect_err("it has ended");
+        let last = open(folder.path()).last_event().expect("readable").expect("an event");
+        assert_eq!(last.event, "stopped");
     }
 
     #[tokio::test]
