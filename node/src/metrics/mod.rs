@@ -22,7 +22,7 @@ use std::{
 };
 
 use evenkeel_wire::outcome::Answer;
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
+use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
 use decisions::Decisions;
 use families::Families;
@@ -39,9 +39,6 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 const COMMIT_SECONDS: [f64; 13] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// The kinds of alarms that have a series from the start.
-const ALARM_KINDS: [&str; 3] = ["clock_ahead", "clock_behind", Metrics::OTHER_ALARM];
-
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
@@ -52,7 +49,6 @@ pub struct Metrics {
     in_flight: IntGauge,
     elections: IntCounter,
     digest_mismatches: IntCounter,
-    alarms: IntCounterVec,
     live: LiveGauges,
     /// One scrape at a time: the gauges of two readings must not mix.
     scraping: Mutex<()>,
@@ -70,19 +66,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-fn alarm_counters(families: &Families) -> IntCounterVec {
-    let help = "Errors in this node's log, which are alarms in its timeline, by their kind.";
-    let alarms = families.counters("alarms_total", help, &["kind"]);
-    for kind in ALARM_KINDS {
-        alarms.with_label_values(&[kind]);
-    }
-    alarms
-}
-
 impl Metrics {
-    /// The kind of an alarm without one.
-    pub const OTHER_ALARM: &'static str = "other";
-
     /// All families, at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -108,7 +92,6 @@ impl Metrics {
                 "digest_mismatches_total",
                 "Times that this node, as the primary, saw another one's state differ from its own.",
             ),
-            alarms: alarm_counters(&families),
             live: LiveGauges::new(&families),
             registry: families.into_registry(),
             scraping: Mutex::default(),
@@ -160,11 +143,6 @@ impl Metrics {
     /// Counts a site whose state differs from this primary's.
     pub fn count_digest_mismatch(&self) {
         self.digest_mismatches.inc();
-    }
-
-    /// Counts alarms of a kind: a name from the node's own code, never text from outside.
-    pub fn count_alarms(&self, kind: &str, count: u64) {
-        self.alarms.with_label_values(&[kind]).inc_by(count);
     }
 
     /// All families as text of [`CONTENT_TYPE`], with a fresh reading of the running node.

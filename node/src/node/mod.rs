@@ -172,7 +172,6 @@ async fn run_node(
     let peering = Peering::bind(&config, identity.clone())?;
     let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
     let metrics = start_metrics(&journal);
-    telemetry.count_alarms_in(&metrics);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
     let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);

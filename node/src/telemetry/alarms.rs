@@ -1,9 +1,7 @@
-//! Alarms: every error that evenkeel logs also goes into the timeline and is counted by its field
-//! `kind`, regardless of the log's filter. Errors of libraries never do: the engine logs one at
-//! every stop.
+//! Alarms: every error that evenkeel logs also goes into the timeline, regardless of the log's
+//! filter. Errors of libraries never do: the engine logs one at every stop.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,7 +14,6 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context};
 
 use super::timeline::{self, Timeline};
-use crate::metrics::Metrics;
 
 /// Alarms that wait until the timeline is opened; a start has few.
 const WAITING_MAX: usize = 64;
@@ -29,19 +26,6 @@ pub(crate) struct Alarms(Arc<Mutex<AlarmSink>>);
 struct AlarmSink {
     timeline: Option<Timeline>,
     waiting: Vec<Map<String, Value>>,
-    metrics: Option<Arc<Metrics>>,
-    /// Alarms by kind that wait until the metrics are there.
-    uncounted: BTreeMap<String, u64>,
-}
-
-impl AlarmSink {
-    fn count(&mut self, alarm: &Map<String, Value>) {
-        let kind = alarm.get("kind").and_then(Value::as_str).unwrap_or(Metrics::OTHER_ALARM);
-        match &self.metrics {
-            Some(metrics) => metrics.count_alarms(kind, 1),
-            None => *self.uncounted.entry(kind.to_owned()).or_default() += 1,
-        }
-    }
 }
 
 impl Alarms {
@@ -52,15 +36,6 @@ impl Alarms {
             timeline.record("alarm", Value::Object(alarm));
         }
         ends.timeline = Some(timeline);
-    }
-
-    /// Counts alarms in these metrics from now on, beginning with those that waited.
-    pub(crate) fn count_in(&self, metrics: Arc<Metrics>) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (kind, count) in std::mem::take(&mut ends.uncounted) {
-            metrics.count_alarms(&kind, count);
-        }
-        ends.metrics = Some(metrics);
     }
 }
 
@@ -79,7 +54,6 @@ impl<S: Subscriber> Layer<S> for Alarms {
         let mut alarm = EventFields::default();
         event.record(&mut alarm);
         let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.count(&alarm.0);
         match &ends.timeline {
             Some(timeline) => timeline.record("alarm", Value::Object(alarm.0)),
             None if ends.waiting.len() < WAITING_MAX => ends.waiting.push(alarm.0),
@@ -135,13 +109,9 @@ mod tests {
         let log =
             tracing_subscriber::registry().with(alarms.clone().with_filter(LevelFilter::ERROR));
         let timeline = Timeline::open(folder.path(), Arc::new(SystemClock)).expect("a file");
-        let metrics = Arc::new(Metrics::new());
         tracing::subscriber::with_default(log, || {
             tracing::error!(position = 7_u64, "before it is open");
-            tracing::error!(kind = "clock_behind", "before the metrics are there");
             alarms.record_in(timeline.clone());
-            alarms.count_in(metrics.clone());
-            tracing::error!(kind = "clock_behind", "the clock is behind");
             tracing::warn!("no alarm");
             tracing::error!(target: timeline::LOG_TARGET, "can't be recorded");
             tracing::error!(target: "quinn::endpoint", "stopped");
@@ -152,18 +122,13 @@ mod tests {
         let told: Vec<_> =
             events.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect();
         let alarms: Vec<_> = told.iter().filter(|event| event["event"] == "alarm").collect();
-        assert_eq!(alarms.len(), 4, "{told:?}");
-        let counts = metrics.scrape(&crate::metrics::Reading::default());
-        for (kind, count) in [("clock_behind", 2), ("clock_ahead", 0), ("other", 2)] {
-            let line = format!("evenkeel_alarms_total{{kind=\"{kind}\"}} {count}\n");
-            assert!(counts.contains(&line), "{line}{counts}");
-        }
+        assert_eq!(alarms.len(), 2, "{told:?}");
         assert_eq!(
             (&alarms[0]["what"], &alarms[0]["position"]),
             (&"before it is open".into(), &7.into())
         );
         assert_eq!(
-            (&alarms[3]["what"], &alarms[3]["error"]),
+            (&alarms[1]["what"], &alarms[1]["error"]),
             (&"the disk is full".into(), &"no room".into())
         );
     }

@@ -7,7 +7,7 @@
 mod alarms;
 pub mod timeline;
 
-use std::{io::IsTerminal, sync::Arc};
+use std::io::IsTerminal;
 
 use tracing_subscriber::{
     Layer, Registry,
@@ -22,7 +22,6 @@ pub(crate) use crate::config::{
     LogConfig, LogFormat,
     log_filter::{FilterError, parse_filter},
 };
-use crate::metrics::Metrics;
 use alarms::Alarms;
 
 /// Why the log can't be set up as requested.
@@ -69,11 +68,6 @@ impl Telemetry {
     /// Records errors as alarms in this timeline, too.
     pub fn record_alarms_in(&self, timeline: &Timeline) {
         self.alarms.record_in(timeline.clone());
-    }
-
-    /// Counts errors as alarms in these metrics, too.
-    pub fn count_alarms_in(&self, metrics: &Arc<Metrics>) {
-        self.alarms.count_in(metrics.clone());
     }
 
     /// Sets another filter from now on.

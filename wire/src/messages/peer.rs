@@ -40,7 +40,7 @@ pub const DIGEST: u8 = 138;
 /// Frame type: [`DigestNotice`] with a majority's digest: a receiver with another digest is faulty.
 pub const DIGEST_AGREED: u8 = 139;
 /// Frame type: [`ClockReading`]; answered with the receiver's own.
-pub const CLOCK: u8 = 140;
+pub const CLOCK: u8 = 144;
 
 /// The purpose of a stream between sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
