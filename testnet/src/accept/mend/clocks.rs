@@ -1,16 +1,13 @@
-//! Rows `mend.25` to `mend.28`: wrong clocks. The nodes are the unchanged program; a library that is
-//! loaded before the C library makes the clock of one process wrong.
+//! Rows `mend.25` to `mend.28`: wrong clocks. The nodes are the unchanged program; a library that
+//! is loaded before the C library makes the clock of one process wrong.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    process::Command,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
-use evenkeel_node::operator::status::Status;
+use evenkeel_node::{
+    clock::{Clock, SystemClock, parse_time},
+    operator::status::{JournalEntry, Status},
+};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -72,7 +69,7 @@ impl WrongClocks {
 
     /// A site's clock is so many milliseconds ahead, and from now on too fast by so many percent.
     fn set(&self, site: &Site, millis: i64, percent: i64) -> anyhow::Result<()> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let since = SystemClock.wall_millis() / 1_000;
         let (path, next) = (self.path(site), self.folder.join("next"));
         fs::write(&next, format!("{millis} {percent} {since}\n"))?;
         Ok(fs::rename(next, path)?)
@@ -171,8 +168,7 @@ pub(super) async fn found_with_wrong_clocks(
         format!("two clocks agree: a primary after {:?}", corrected.elapsed()),
         corrected.elapsed() < PATIENCE,
     );
-    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
-    let off = newest_time(&testnet).await?.abs_diff(now) / 1_000_000;
+    let off = newest_time(&testnet).await?.abs_diff(SystemClock.wall_micros()) / 1_000_000;
     sheet.record_claim(format!("… and its time is theirs: {off} s off"), off < 60);
     Ok(())
 }
@@ -256,11 +252,11 @@ async fn newest_time(testnet: &Testnet) -> anyhow::Result<u64> {
     let journal =
         ["admin", "--config", stage::path_text(&config)?, "--json", "journal", "--limit", "20"];
     let output = stage::run_evenkeel(testnet, &journal).await?;
-    let entries: Vec<evenkeel_node::operator::status::JournalEntry> =
+    let entries: Vec<JournalEntry> =
         serde_json::from_slice(&output.stdout).context("the journal's entries")?;
     let newest = entries.iter().rev().find_map(|entry| entry.time.as_deref());
     let newest = newest.context("no entry has a time")?;
-    Ok(evenkeel_node::clock::parse_time(newest, 0)?)
+    Ok(parse_time(newest, 0)?)
 }
 
 /// A line with these words in any site's log, soon.
