@@ -43,7 +43,7 @@ pub const DIGEST: u8 = 138;
 /// Frame type: [`DigestNotice`] with a majority's digest: a receiver with another digest is faulty.
 pub const DIGEST_AGREED: u8 = 139;
 /// Frame type: [`ClockReading`]; answered with the receiver's own.
-pub const CLOCK: u8 = 140;
+pub const CLOCK: u8 = 144;
 
 /// Frame type: [`PeerAbout`], the only one on its lane; answered with the receiver's own.
 pub const ABOUT: u8 = 150;

@@ -1,6 +1,7 @@
 //! The rows `mend.*`: faults that once stopped a site or the cluster, on real processes. A file
 //! holds the rows of one kind of fault.
 
+mod clocks;
 mod lookups;
 mod process;
 mod slow_lines;
@@ -26,6 +27,10 @@ pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.22", "signals at any moment of a node's life"),
     ("mend.23", "the log's lines: start, crash, stop, lost peers"),
     ("mend.24", "variables that an orchestrator injects don't stop a start"),
+    ("mend.25", "a primary's clock steps by two hours: all name it, another site leads"),
+    ("mend.26", "a primary's clock gains 50 s a minute: the ledger's time doesn't follow"),
+    ("mend.27", "all clocks are set back: time goes on, and the status says how far it's ahead"),
+    ("mend.28", "a new cluster's clocks differ: it says so and waits for a majority"),
 ];
 
 pub(super) async fn dispatch_row(
@@ -46,6 +51,10 @@ pub(super) async fn dispatch_row(
         "mend.22" => ends::check_signals(testnet, sheet).await,
         "mend.23" => lines::check_log_lines(testnet, sheet).await,
         "mend.24" => environment::check_foreign_variables(testnet, sheet).await,
+        "mend.25" => clocks::step_primary(testnet, sheet).await,
+        "mend.26" => clocks::drift_primary(testnet, sheet).await,
+        "mend.27" => clocks::set_all_back(testnet, sheet).await,
+        "mend.28" => clocks::found_with_wrong_clocks(testnet, sheet).await,
         _ => bail!("{row} has no function"),
     }
 }

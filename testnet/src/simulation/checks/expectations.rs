@@ -32,6 +32,8 @@ impl World {
             Expectation::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
             Expectation::Filled => self.all_filled().await,
             Expectation::NothingBehindACut => self.nothing_behind_a_cut().await,
+            Expectation::ClockRelieved(fault) => self.relieved_of_wrong_clock(fault).await,
+            Expectation::TimeGoesOn { millis } => self.time_goes_on(millis).await,
             Expectation::RepliesAgain => {
                 let counts = self.watch.lock_state().acknowledged.counts();
                 self.check_seen("a first answer again", counts.replays)?;

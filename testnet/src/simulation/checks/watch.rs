@@ -41,7 +41,7 @@ pub struct WatchState {
     pub durable: Durability,
     pub money: Money,
     pub reads: Reads,
-    time: LedgerTime,
+    pub time: LedgerTime,
     seen: BTreeMap<NodeId, ObservedLife>,
     /// How often a site's newest record was gone or replaced at the next look.
     pub truncations: u64,
@@ -148,6 +148,13 @@ impl WatchState {
     /// The first broken promise.
     pub fn first_broken(&self) -> Option<String> {
         self.broken.clone()
+    }
+
+    /// Records a broken promise, if the check found one, where the state is already locked.
+    pub fn add_check(&mut self, held: CheckResult) {
+        if let Err(what) = held {
+            self.broken.get_or_insert(what);
+        }
     }
 
     fn check_site(&mut self, node: NodeId, journal: &Journal, state: &AppliedState) -> CheckResult {

@@ -6,6 +6,7 @@ use evenkeel_node::replication::{leadership::handover, progress};
 use evenkeel_wire::id::NodeId;
 use tokio::time::sleep;
 
+use super::clock_fault::ClockFault;
 use crate::simulation::world::{
     World,
     disk::ArmedCrash,
@@ -58,8 +59,8 @@ pub enum Fault {
     HandOver { to: usize },
     /// The disk is replaced by an empty one; only while all other copies are whole.
     LostDisk { who: FaultTarget, down: u64 },
-    /// A clock steps.
-    ClockStep { who: FaultTarget, millis: i64, lasts: u64 },
+    /// A clock is wrong.
+    Clock(ClockFault),
 }
 
 fn millis(millis: u64) -> Duration {
@@ -76,7 +77,7 @@ impl World {
         leading.max_by_key(|(term, _)| *term).map(|(_, site)| site.clone())
     }
 
-    fn target_site(&self, who: FaultTarget) -> Arc<SimulatedSite> {
+    pub(crate) fn target_site(&self, who: FaultTarget) -> Arc<SimulatedSite> {
         let primary = self.primary().unwrap_or_else(|| self.sites[0].clone());
         match who {
             FaultTarget::Primary => primary,
@@ -152,12 +153,7 @@ impl World {
             }
             Fault::Reset { who } => self.network.reset(self.target_site(who).node),
             Fault::HandOver { to } => self.hand_over(to).await,
-            Fault::ClockStep { who, millis: by, lasts } => {
-                let site = self.target_site(who);
-                site.clock.step(by * 1_000);
-                sleep(millis(lasts)).await;
-                site.clock.step(-by * 1_000);
-            }
+            Fault::Clock(fault) => self.inject_clock_fault(fault).await,
         }
     }
 

@@ -2,6 +2,8 @@
 //! `checks/`.
 
 #[cfg(evenkeel_simulation)]
+pub mod clock_fault;
+#[cfg(evenkeel_simulation)]
 pub mod fault;
 #[cfg(evenkeel_simulation)]
 pub mod plan;

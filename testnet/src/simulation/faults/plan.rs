@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::fault::{CutDirection, Fault, FaultTarget};
+use super::{
+    clock_fault::{ClockFault, DRIFT, FoundingClocks, HOURS},
+    fault::{CutDirection, Fault, FaultTarget},
+};
 use crate::simulation::{random::Random, world::workload::Habits};
 
 /// The plan of a run.
@@ -15,6 +18,8 @@ pub struct RunPlan {
     pub idle: Duration,
     /// Offsets of the three clocks, in milliseconds.
     pub clocks: [i64; 3],
+    /// Errors of the clocks at first, beside those offsets.
+    pub founding: Option<FoundingClocks>,
     /// Kills of all three sites shortly after their start: milliseconds after the start, and
     /// whether it's a power loss.
     pub early_kills: Vec<(u64, bool)>,
@@ -50,13 +55,18 @@ pub enum Expectation {
     RelievedOfHungDisk,
     /// No copy is empty or half-filled any more.
     Filled,
+    /// The primary's clock becomes wrong: every site says so, and another site leads.
+    ClockRelieved(ClockFault),
+    /// All clocks are set back, or were ahead: time goes on, holds expire, and the ledger's time is
+    /// reported to be ahead.
+    TimeGoesOn { millis: i64 },
     /// Neither a deposed primary behind a cut, nor an empty copy that has lost its vote for the
     /// successor, decides anything.
     NothingBehindACut,
 }
 
 /// The cases with their own plan (`simulate --case N` runs one; 1 and 20 are plain seeds).
-pub const CASES: [u32; 13] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32];
+pub const CASES: [u32; 16] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32, 40, 41, 42];
 
 impl RunPlan {
     /// The swarm's plan: any faults, at any time.
@@ -67,6 +77,9 @@ impl RunPlan {
         let mut plan = Self::basis(&mut random);
         if random.chance(20) {
             plan.killed_young(&mut random, 2);
+        }
+        if random.chance(15) {
+            plan.founding = Some(FoundingClocks::random(&mut random));
         }
         for _ in 0..count {
             let calm = random.between(200, 6_000);
@@ -90,6 +103,7 @@ impl RunPlan {
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10, 1 << 20]),
             idle: Duration::from_secs(*random.pick(&[2, 2, 2, 30])),
             clocks: [skew(random), skew(random), skew(random)],
+            founding: None,
             early_kills: Vec::new(),
             acts: Vec::new(),
         }
@@ -121,6 +135,9 @@ impl RunPlan {
             24 => plan.killed_young(&mut random, 8),
             30 => plan.expect_three(Expectation::RelievedOfHungDisk),
             32 => plan.lost_disks(&mut random),
+            40 => plan.wrong_clocks(),
+            41 => plan.all_clocks(),
+            42 => plan.founding_clocks(seed),
             _ => return None,
         }
         Some(plan)
@@ -162,6 +179,39 @@ impl RunPlan {
         }
         self.acts.push((1_000, PlanStep::Expect(Expectation::NothingBehindACut)));
         self.acts.push((3_000, PlanStep::Expect(Expectation::Filled)));
+    }
+
+    /// A primary hands over because of its clock once a minute at most, so the wrong clocks are
+    /// further apart.
+    fn wrong_clocks(&mut self) {
+        let (who, lasts) = (FaultTarget::Primary, 20_000);
+        let faults = [
+            ClockFault::Step { who, millis: -HOURS, lasts },
+            ClockFault::Step { who, millis: HOURS, lasts },
+            ClockFault::Rate { who, percent: DRIFT, lasts },
+        ];
+        for fault in faults {
+            self.acts.push((5_000, PlanStep::Expect(Expectation::ClockRelieved(fault))));
+            self.acts.push((40_000, PlanStep::One(Fault::HandOver { to: 0 })));
+        }
+    }
+
+    fn all_clocks(&mut self) {
+        for millis in [-HOURS, HOURS, -50_000] {
+            self.acts.push((3_000, PlanStep::Expect(Expectation::TimeGoesOn { millis })));
+        }
+    }
+
+    /// While all clocks differ, nothing is founded; one that is wrong alone doesn't count.
+    fn founding_clocks(&mut self, seed: u64) {
+        let year = 365 * 12 * HOURS;
+        let errors = [[year, 0, -HOURS], [0, year, 0], [HOURS, HOURS, HOURS]];
+        let errors = errors[usize::try_from(seed % 3).expect("small")];
+        self.founding = Some(FoundingClocks { errors, last: 9_000 });
+        for _ in 0..3 {
+            let kill = Fault::Kill { who: FaultTarget::Primary, power: true, down: 1_000 };
+            self.acts.push((3_000, PlanStep::One(kill)));
+        }
     }
 
     fn conflicting_tails(&mut self, random: &mut Random) {
@@ -249,7 +299,7 @@ fn random_fault(random: &mut Random) -> Fault {
     let (who, lasts) = (random_target(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
-    match random.below(17) {
+    match random.below(18) {
         0 | 1 => Fault::Kill { who, power, down },
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
@@ -272,9 +322,6 @@ fn random_fault(random: &mut Random) -> Fault {
             1 => Fault::HandOver { to: 0 },
             _ => Fault::HandOver { to: 1 },
         },
-        _ => {
-            let millis = i64::try_from(random.between(0, 180_000)).expect("small") - 90_000;
-            Fault::ClockStep { who, millis, lasts }
-        }
+        _ => Fault::Clock(ClockFault::random(random, who, lasts)),
     }
 }

@@ -13,6 +13,7 @@ use evenkeel_node::{
     replication::{
         engine::{Replication, ReplicationParts, seeded::seeded, types::vote_from_storage},
         peer_door::PeerDoor,
+        peers::clocks::PeerClocks,
         progress,
     },
     road::Road,
@@ -48,6 +49,7 @@ pub struct Life {
     pub keyring: Arc<Keyring>,
     pub door: PeerDoor,
     pub metrics: Arc<Metrics>,
+    pub clocks: Arc<PeerClocks>,
 }
 
 /// Runs one life to its end; `Err` says why it stopped by itself.
@@ -119,6 +121,7 @@ pub async fn run_life(
         keyring: replication.keyring.clone(),
         door: replication.door.clone(),
         metrics,
+        clocks: replication.clocks.clone(),
     });
     accept_peers(&site, &life, seed);
     site.set_life(life.clone());

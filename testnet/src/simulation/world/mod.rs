@@ -38,6 +38,7 @@ use super::{
     checks::{
         invariants::{
             progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN},
+            time::ClockState,
             upkeep,
         },
         trace::Trace,
@@ -124,6 +125,8 @@ impl PlanStep {
                 Expectation::NewPrimary { .. }
                 | Expectation::SamePrimary { .. }
                 | Expectation::RelievedOfHungDisk
+                | Expectation::ClockRelieved(_)
+                | Expectation::TimeGoesOn { .. }
                 | Expectation::NothingBehindACut,
             ) => 1,
             Self::Expect(_) => 0,
@@ -162,7 +165,10 @@ impl World {
             let (network, trace, watch) = (network.clone(), trace.clone(), watch.clone());
             SimulatedSite::new(node, settings.clone(), clock, network, trace, watch)
         };
-        let sites = (1..).zip(plan.clocks).map(site).collect();
+        let sites: Vec<_> = (1..).zip(plan.clocks).map(site).collect();
+        for (site, millis) in sites.iter().zip(plan.founding.map_or([0; 3], |first| first.errors)) {
+            site.clock.step(millis * 1_000);
+        }
         Self { sites, network, trace, watch, seed, plan }
     }
 
@@ -170,6 +176,7 @@ impl World {
         let begun = Instant::now();
         tokio::spawn(self.network.clone().reap());
         tokio::spawn(self.clone().watch_sites());
+        tokio::spawn(self.clone().set_clocks_right());
         for (after, power) in &self.plan.early_kills {
             self.sites.iter().for_each(|site| site.start());
             sleep(Duration::from_millis(*after)).await;
@@ -212,9 +219,30 @@ impl World {
         SimulatedClient::new(self.sites.clone(), self.watch.clone(), random, self.plan.habits)
     }
 
+    /// Ends the errors that the clocks have at first.
+    async fn set_clocks_right(self: Arc<Self>) {
+        let Some(founding) = self.plan.founding else { return };
+        sleep(Duration::from_millis(founding.last)).await;
+        self.trace.log_line("the clocks are set right");
+        for (site, millis) in self.sites.iter().zip(founding.errors) {
+            site.clock.step(-millis * 1_000);
+        }
+    }
+
+    fn observe_clocks(&self) {
+        let state = |site: &Arc<SimulatedSite>| ClockState {
+            runs: site.life().is_some(),
+            ahead: site.clock.ahead(),
+        };
+        let clocks: Vec<ClockState> = self.sites.iter().map(state).collect();
+        let true_time = self.sites[0].clock.true_micros();
+        self.watch.lock_state().time.observe_clocks(&clocks, true_time, Instant::now());
+    }
+
     /// Checks all sites at short intervals.
     async fn watch_sites(self: Arc<Self>) {
         loop {
+            self.observe_clocks();
             for site in &self.sites {
                 if let Some(life) = site.life() {
                     self.watch.check_site(site.node, &life.journal, &life.state);
@@ -251,6 +279,7 @@ impl World {
         }
         sleep(Duration::from_millis(100)).await;
         self.sites.iter().for_each(|site| site.start());
+        self.watch.lock_state().time.record_healed(Instant::now());
     }
 
     async fn demand_commands(&self, client: &mut SimulatedClient) {
@@ -315,7 +344,9 @@ impl World {
         if let Some(primary) = self.primary()
             && held.is_ok()
         {
-            held = upkeep::check_at_rest(inner.journal.model(), primary.clock.wall_micros());
+            let wall = primary.clock.wall_micros();
+            let reached = inner.time.reached_at_rest(Instant::now());
+            held = upkeep::check_at_rest(inner.journal.model(), wall.max(reached));
         }
         self.trace.log_line(&inner.journal.describe_counts());
         if inner.reads.unresolved() > 0 && held.is_ok() {

@@ -12,6 +12,7 @@ use evenkeel_wire::{
     codec,
     command::Command,
     id::{AccountId, CommandId},
+    outcome::Rejection,
     reply::View,
     request::Query,
     transfer::Text,
@@ -289,6 +290,10 @@ impl SimulatedClient {
                 for (sent, answer) in all.iter().zip(answers) {
                     if atomic && says_group_failed(&answer) {
                         recorded = Recorded::No;
+                    }
+                    if answer.outcome.rejection == Some(Rejection::IdInFuture) {
+                        let held = inner.time.check_future_id(Instant::now());
+                        inner.add_check(held);
                     }
                     inner.acknowledged.add_answer(AcknowledgedCommand {
                         node: site.node,
