@@ -83,7 +83,7 @@ impl Site {
             journal.clone(),
             shared,
             Box::new(checkpoints.reopen()),
-            Box::new(move || Ok(Box::new(again.reopen()))),
+            Box::new(move |_| Ok(Box::new(again.reopen()))),
             Box::new(|_| ()),
         );
         Ok(Self { disk, checkpoints, journal, writer, state, keeper, report })

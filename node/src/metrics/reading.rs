@@ -28,6 +28,8 @@ pub struct Reading {
     pub checkpoint_age: Duration,
     pub checkpoint_failures: u64,
     pub disk_full: bool,
+    /// Bytes of the journal above the newest sealed segment.
+    pub unsealed_bytes: u64,
     pub uptime: Duration,
     pub resident_bytes: u64,
 }
@@ -64,6 +66,7 @@ pub(crate) struct LiveGauges {
     checkpoint_failures: IntCounter,
     fdatasync_pending: Gauge,
     disk_full: IntGauge,
+    unsealed: IntGauge,
     uptime: Gauge,
     resident_bytes: IntGauge,
 }
@@ -92,6 +95,7 @@ impl LiveGauges {
             checkpoint_failures: families.counter("checkpoint_failures_total", "Checkpoints that were abandoned since this node's start."),
             fdatasync_pending: seconds("fdatasync_pending_seconds", "Time that the journal's current sync has taken so far; 0 when there is none."),
             disk_full: gauge("disk_full", "1 while there is no space for the journal's next segment and new commands are refused, else 0."),
+            unsealed: gauge("unsealed_bytes", "Bytes of the journal that the keeper has not sealed; a primary slows from 512 MiB on and stops taking commands at 1 GiB."),
             uptime: seconds("uptime_seconds", "Time since this node's start."),
             resident_bytes: gauge("resident_memory_bytes", "Memory of this process that is in RAM."),
         }
@@ -125,6 +129,7 @@ impl LiveGauges {
         self.checkpoint_failures.inc_by(reading.checkpoint_failures.saturating_sub(known));
         self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
         self.disk_full.set(reading.disk_full.into());
+        self.unsealed.set(to_gauge_value(reading.unsealed_bytes));
         self.uptime.set(reading.uptime.as_secs_f64());
         self.resident_bytes.set(to_gauge_value(reading.resident_bytes));
     }

@@ -78,6 +78,7 @@ impl Doors {
         identity: Identity,
         stopping: watch::Receiver<bool>,
         volatile: bool,
+        http_connections: usize,
     ) -> Result<Self, RunError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -91,7 +92,8 @@ impl Doors {
             ClientSettings { connections_max: CLIENT_CONNECTIONS_MAX, ..ClientSettings::default() };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
-        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref())?;
+        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref())?
+            .with_places(http_connections);
         drop(inside);
         Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }

@@ -10,6 +10,7 @@
 //! It stops by itself, with the reason, when money doesn't add up, the disk fails, or replication
 //! has stopped. It never goes on with a copy that may be wrong.
 
+mod descriptors;
 mod doors;
 mod folder;
 mod keeper_thread;
@@ -40,13 +41,14 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     gateway::{admin, http},
-    limits::BLOCKING_THREADS_MAX,
+    limits::{BLOCKING_THREADS_MAX, DESCRIPTORS_MIN},
     metrics::Metrics,
     replay::recovery::{RecoveryError, check_genesis},
     replication::engine::{Replication, StartError},
     state::AppliedState,
     telemetry::{Telemetry, timeline::Timeline},
 };
+use descriptors::{DescriptorBudget, claim_descriptors};
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
 use keeper_thread::{keeper, spawn_keeper};
@@ -61,6 +63,8 @@ pub enum RunError {
         "{0}; this copy neither votes nor serves, and needs the damaged part from a peer: see *Damaged journal* in docs/OPERATIONS.md"
     )]
     Damaged(String),
+    #[error("{0}; nothing says that it's damaged: start again when the cause is gone")]
+    Unread(String),
     #[error(transparent)]
     Journal(OpenError),
     #[error(transparent)]
@@ -81,6 +85,11 @@ pub enum RunError {
     Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(
+        "this process may open {limit} files, and a node needs {}: raise LimitNOFILE= or `ulimit -n`",
+        DESCRIPTORS_MIN
+    )]
+    FewDescriptors { limit: u64 },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
     #[error("stopped: {0}")]
@@ -111,7 +120,9 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.check_subject(config.cluster, config.node)?;
     warn_of_expiry(&identity, &*clock);
+    let descriptors = claim_descriptors()?;
     let opened = folder::open(&config)?;
+    opened.recovered.state.history().indexes().limit_open_files(descriptors.index_files);
     let timeline =
         Timeline::open(&config.data, clock.clone()).map_err(io_error("opening the timeline"))?;
     telemetry.record_alarms_in(&timeline);
@@ -124,8 +135,15 @@ pub fn run(config: Config, telemetry: Telemetry) -> Result<(), RunError> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(io_error("starting a runtime"))?;
-    let result =
-        raft.block_on(run_node(config, identity, opened, timeline.clone(), telemetry, clock));
+    let result = raft.block_on(run_node(
+        config,
+        identity,
+        opened,
+        descriptors,
+        timeline.clone(),
+        telemetry,
+        clock,
+    ));
     match &result {
         Ok(()) => timeline.record("stopped", json!({})),
         Err(error) => timeline.record("stopped_by_itself", json!({ "why": error.to_string() })),
@@ -151,6 +169,7 @@ async fn run_node(
     config: Arc<Config>,
     identity: Identity,
     opened: DataFolder,
+    descriptors: DescriptorBudget,
     timeline: Timeline,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
@@ -169,12 +188,13 @@ async fn run_node(
     check_genesis(&recovered.state, &config.genesis)?;
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
-    let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
+    let places = descriptors.http_connections;
+    let doors = Doors::bind(&config, identity, stopping.clone(), volatile, places)?;
     let metrics = start_metrics(&journal);
     let writer = spawn("journal", move || writer.run())?;
     let state = recovered.state.clone();
-    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
-    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
+    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen, metrics.keeper().clone());
+    let keeper = spawn_keeper(keeper, &state, claim.folder_watch(), stopping.clone())?;
     let parts = NodeParts {
         config: config.clone(),
         clock: clock.clone(),

@@ -57,6 +57,7 @@ impl NodeOperations {
             checkpoint_age: checkpoints.newest.map_or(Duration::ZERO, |newest| age(newest.time)),
             checkpoint_failures: checkpoints.failures,
             disk_full: self.journal.is_disk_full(),
+            unsealed_bytes: self.journal.unsealed_bytes(),
             uptime,
             resident_bytes: resident_bytes(),
         }

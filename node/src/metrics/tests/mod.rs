@@ -39,6 +39,7 @@ fn reading() -> Reading {
         checkpoint_age: Duration::from_secs(90),
         checkpoint_failures: 2,
         disk_full: false,
+        unsealed_bytes: 5 << 20,
         uptime: Duration::from_secs(100),
         resident_bytes: 1 << 27,
     }
@@ -80,6 +81,7 @@ fn a_scrape_shows_the_reading() {
         ("evenkeel_checkpoint_position", 12.0),
         ("evenkeel_checkpoint_age_seconds", 90.0),
         ("evenkeel_checkpoint_failures_total", 2.0),
+        ("evenkeel_unsealed_bytes", 5_242_880.0),
         ("evenkeel_disk_full", 0.0),
         ("evenkeel_uptime_seconds", 100.0),
         ("evenkeel_resident_memory_bytes", 134_217_728.0),

@@ -40,7 +40,9 @@ use super::{
         transport::PeerTransport,
     },
     primary_exit::PrimaryExit,
-    proposing::{batcher::Batcher, queue::Queue, stamps::Stamps, upkeep::Upkeep},
+    proposing::{
+        batcher::Batcher, queue::Queue, sealing_pace::SealingPace, stamps::Stamps, upkeep::Upkeep,
+    },
     reads,
 };
 use crate::state::freshness::Freshness;
@@ -275,6 +277,7 @@ impl Replication {
             road.clone(),
             stamps,
             upkeep,
+            SealingPace::new(parts.journal.clone()),
             lead.clone(),
             parts.metrics,
         );

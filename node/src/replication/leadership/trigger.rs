@@ -26,7 +26,8 @@ const PACE: Duration = Duration::from_millis(100);
 /// How long it waits after a handover before it begins another one.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A write or sync slower than this disqualifies the primary.
+/// A write or sync slower than this disqualifies the primary. Time in which this process was
+/// stopped doesn't count.
 const DISK_HANGS_AFTER: Duration = Duration::from_secs(2);
 /// A write or sync slower than this ends the process: such a disk doesn't recover by waiting.
 const DISK_LOST_AFTER: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ impl HandoverTrigger {
         loop {
             tick.tick().await;
             let now = Instant::now();
-            let hangs_for = watchdog.measure_hang(self.journal.oldest_pending(), now);
+            let hangs_for = watchdog.measure_hang(self.journal.pending_progress(), now);
             if hangs_for >= DISK_HANGS_AFTER {
                 // The others elect at once, even if the handover below fails.
                 self.gate.fall_silent(now);

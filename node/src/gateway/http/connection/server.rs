@@ -46,6 +46,7 @@ pub enum ListenError {
 pub struct HttpServer {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    places: usize,
 }
 
 /// The answer to a connection over the limit; nothing is read from it.
@@ -64,7 +65,14 @@ impl HttpServer {
         let tls = tls.map(tls::acceptor).transpose()?;
         let listener = std::net::TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { listener: TcpListener::from_std(listener).map_err(failed)?, tls })
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        Ok(Self { listener, tls, places: HTTP_CONNECTIONS_MAX })
+    }
+
+    /// Serves at most this many connections at a time, where fewer descriptors are free.
+    #[must_use]
+    pub fn with_places(self, places: usize) -> Self {
+        Self { places: places.min(HTTP_CONNECTIONS_MAX), ..self }
     }
 
     /// The address of the port.
@@ -80,7 +88,7 @@ impl HttpServer {
         let door = Arc::new(HttpDoor::new(parts));
         let mut stopping = door.stopping.clone();
         let (close, closing) = watch::channel(false);
-        let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+        let places = Arc::new(Semaphore::new(self.places));
         let router = routes::router(&door);
         let accept = self.accept_all(&door, &router, &places, &closing);
         tokio::select! {
@@ -89,7 +97,7 @@ impl HttpServer {
         }
         drop(self.listener);
         close.send_replace(true);
-        let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("a small number");
+        let all = u32::try_from(self.places).expect("a small number");
         // The remaining connections end with the runtime.
         let _ = timeout(HTTP_STOP_PATIENCE, places.acquire_many(all)).await;
     }
