@@ -4,8 +4,10 @@
 //! One turn does one bounded piece of work and returns how long to rest. In production a
 //! low-priority thread runs the turns, in the simulation a task. No command waits for the keeper,
 //! unless it's far behind (`replication::proposing::sealing_pace`). What it can't do for want of a
-//! descriptor or of memory it tries again: that proves nothing about the files. A start relies on this order: a segment's index is durable before the segment counts as
-//! sealed, and a checkpoint's marker is written only when the segment that it ends is sealed.
+//! descriptor or of memory it tries again: that proves nothing about the files.
+//!
+//! A start relies on this order: a segment's index is durable before the segment counts as sealed,
+//! and a checkpoint's marker is written only when the segment that it ends is sealed.
 
 mod checks;
 

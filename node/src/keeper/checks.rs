@@ -1,9 +1,9 @@
 //! The keeper's checks of what it has: the ledger's rows against its sums, and sealed segments and
 //! indexes against their checksums. Bit rot must be found while peers still have a good copy.
 //!
-//! They have a budget: a small part of one core, however busy the node is. A pass over the rows used
-//! to begin again as soon as anything was applied, and held the ledger's lock all the time; and
-//! while it did, no segment was ever read back.
+//! They have a budget: a small part of one core, however busy the node is. A pass over the rows
+//! used to begin again as soon as anything was applied, and held the ledger's lock all the time;
+//! and while it did, no segment was ever read back.
 
 use std::time::Duration;
 
@@ -98,13 +98,17 @@ impl Checks {
             Ok(()) => {}
             Err(WalkError::Damaged(damage)) => return Err(damage.to_string()),
             // The same segment is read again after the rest.
-            Err(error) => return Ok(log_unread(segment.first, &error)),
+            Err(error) => {
+                log_unread(segment.first, &error);
+                return Ok(());
+            }
         }
         if let Some(index) = indexes.segment_index(segment.first)
             && let Err(error) = index.verify()
         {
             if !error.proves_damage() {
-                return Ok(log_unread(segment.first, &error));
+                log_unread(segment.first, &error);
+                return Ok(());
             }
             indexes.mark_damaged(segment.first, &error);
         }

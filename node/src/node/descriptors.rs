@@ -1,5 +1,5 @@
-//! File descriptors: raises this process' limit, and divides it. What the journal, the peers and the
-//! operator need is kept in reserve; clients get what is left.
+//! File descriptors: raises this process' limit, and divides it. What the journal, the peers and
+//! the operator need is kept in reserve; clients get what is left.
 //!
 //! Connections of clients over QUIC need no descriptors: they share one socket.
 

@@ -47,8 +47,8 @@ pub struct RecoveryReport {
     pub checkpoint: Option<u64>,
     /// Why an existing checkpoint wasn't used.
     pub checkpoint_refused: Option<String>,
-    /// Why an existing checkpoint couldn't be read, although nothing says that it's damaged. It stays
-    /// where it is.
+    /// Why an existing checkpoint couldn't be read, although nothing says that it's damaged. It
+    /// stays where it is.
     pub checkpoint_unread: Option<String>,
     /// Missing or damaged indexes that were rewritten.
     pub indexes_rebuilt: usize,

@@ -127,6 +127,12 @@ impl MemoryDisk {
         self.lock_machine().trouble
     }
 
+    /// Whether a file has this name now, whatever is wrong with the disk.
+    pub fn holds_file(&self, path: &Path) -> bool {
+        let mut machine = self.lock_machine();
+        machine.folder_of(path).is_ok_and(|(folder, name)| folder.live.contains_key(&name))
+    }
+
     /// The number of successful file syncs so far.
     pub fn sync_count(&self) -> u64 {
         self.lock_machine().syncs

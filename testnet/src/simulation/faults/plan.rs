@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use evenkeel_storage::disk::DiskTrouble;
+
 use super::fault::{CutDirection, Fault, FaultTarget};
 use crate::simulation::{random::Random, world::workload::Habits};
 
@@ -249,7 +251,7 @@ fn random_fault(random: &mut Random) -> Fault {
     let (who, lasts) = (random_target(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
-    match random.below(17) {
+    match random.below(20) {
         0 | 1 => Fault::Kill { who, power, down },
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
@@ -272,6 +274,19 @@ fn random_fault(random: &mut Random) -> Fault {
             1 => Fault::HandOver { to: 0 },
             _ => Fault::HandOver { to: 1 },
         },
+        16 => {
+            let trouble = DiskTrouble { few_descriptors: true, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts }
+        }
+        17 => {
+            let trouble = DiskTrouble { full: true, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts }
+        }
+        18 => {
+            let trouble =
+                DiskTrouble { unwritable: power, unreadable: !power, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts: lasts / 4 }
+        }
         _ => {
             let millis = i64::try_from(random.between(0, 180_000)).expect("small") - 90_000;
             Fault::ClockStep { who, millis, lasts }
