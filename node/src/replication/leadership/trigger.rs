@@ -16,6 +16,7 @@ use super::{
     watchdog::Watchdog,
 };
 use crate::{
+    limits::UNSEALED_BYTES_MAX,
     replication::{empty_copy::EmptyCopies, peers::mute_gate::MuteGate},
     state::AppliedState,
     telemetry::timeline::Timeline,
@@ -35,6 +36,9 @@ const DISK_LOST_AFTER: Duration = Duration::from_secs(5);
 pub const DISK_HUNG: &str = "the disk hangs: a write or sync of the journal has taken more than 5 s; nothing is \
                              acknowledged that isn't on a majority of disks. Look at the disk, then start again";
 
+/// A primary whose journal is at its bound and whose keeper seals nothing for this long hands over.
+const KEEPER_STUCK_AFTER: Duration = Duration::from_secs(30);
+
 /// Why a primary hands its role over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandoverReason {
@@ -44,6 +48,9 @@ pub enum HandoverReason {
     /// A write or sync doesn't return.
     #[error("this site's disk hangs")]
     DiskHangs,
+    /// Commands wait for a keeper that can't seal: an index that it needs is being rebuilt.
+    #[error("this site seals nothing, and its journal is at the bound")]
+    KeeperStuck,
     /// A site came back empty, after its lost copy had acknowledged records to this primary.
     #[error("site {0} lost its disk under this primary, and only another one can fill it")]
     LostDisk(NodeId),
@@ -65,6 +72,7 @@ impl HandoverTrigger {
         let mut tick = interval(PACE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = Watchdog::default();
+        let mut sealing = Watchdog::default();
         let mut tried: Option<Instant> = None;
         loop {
             tick.tick().await;
@@ -78,7 +86,9 @@ impl HandoverTrigger {
                 }
             }
             let lately = tried.is_some_and(|at| now.saturating_duration_since(at) < RETRY_AFTER);
-            let Some(why) = self.find_reason(hangs_for).filter(|_| !lately) else { continue };
+            let seals_nothing_for = sealing.measure_hang(self.held_sealing(), now);
+            let why = self.find_reason(hangs_for, seals_nothing_for);
+            let Some(why) = why.filter(|_| !lately) else { continue };
             let Some(successor) = self.handover.choose(now) else { continue };
             tried = Some(now);
             self.record_reason(successor, why);
@@ -91,12 +101,25 @@ impl HandoverTrigger {
         }
     }
 
-    fn find_reason(&self, hangs_for: Duration) -> Option<HandoverReason> {
+    /// The segment that is to be sealed next, while commands wait for it.
+    fn held_sealing(&self) -> Option<u64> {
+        let is_held = self.journal.unsealed_bytes() >= UNSEALED_BYTES_MAX;
+        is_held.then(|| self.journal.oldest_rolled().map_or(0, |segment| segment.first))
+    }
+
+    fn find_reason(
+        &self,
+        hangs_for: Duration,
+        seals_nothing_for: Duration,
+    ) -> Option<HandoverReason> {
         if hangs_for >= DISK_HANGS_AFTER {
             return Some(HandoverReason::DiskHangs);
         }
         if self.journal.is_disk_full() {
             return Some(HandoverReason::DiskFull);
+        }
+        if seals_nothing_for >= KEEPER_STUCK_AFTER {
+            return Some(HandoverReason::KeeperStuck);
         }
         self.empty_copies.admit().first().copied().map(HandoverReason::LostDisk)
     }
