@@ -2,26 +2,32 @@
 //! checkpoints, audits rows, scrubs sealed segments and takes digests when idle.
 //!
 //! One turn does one bounded piece of work and returns how long to rest. In production a
-//! low-priority thread runs the turns, in the simulation a task. No command ever waits for the
-//! keeper. A start relies on this order: a segment's index is durable before the segment counts as
-//! sealed, and a checkpoint's marker is written only when the segment that it ends is sealed.
+//! low-priority thread runs the turns, in the simulation a task. No command waits for the keeper,
+//! unless it's far behind (`replication::proposing::sealing_pace`). What it can't do for want of a
+//! descriptor or of memory it tries again: that proves nothing about the files.
+//!
+//! A start relies on this order: a segment's index is durable before the segment counts as sealed,
+//! and a checkpoint's marker is written only when the segment that it ends is sealed.
+
+mod checks;
 
 use std::{io, sync::Arc, time::Duration};
 
 use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Row},
-    disk::Disk,
-    journal::{self, Journal, index::SealedSegment},
+    disk::{Disk, is_full, is_transient},
+    journal::{self, Journal, ReadError, index::SealedSegment},
 };
 use evenkeel_wire::codec;
 
 use crate::{
     history::History,
     limits::{CHECKPOINT_ROWS_PER_SECOND, CHECKPOINT_SLICE_ROWS},
+    metrics::{KeeperTimes, KeeperWork},
     replay::{
         rebuild::{Rebuild, RebuildProgress},
         recovery::SETTING_MEMBERSHIP,
-        sealing::{PERMANENT_SECONDS, is_disk_full, sealed_segment, write_index},
+        sealing::{PERMANENT_SECONDS, is_disk_full, may_pass, write_index},
     },
     state::{
         AppliedState, BegunCheckpoint,
@@ -29,11 +35,20 @@ use crate::{
     },
     telemetry::panic_if_planted,
 };
-use evenkeel_ledger::AuditProgress;
+use checks::Checks;
 
-/// Opens an empty checkpoint store after the old one was set aside.
+/// Opens the checkpoint store again after an error.
 pub type ReopenCheckpoints =
-    Box<dyn FnMut() -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
+    Box<dyn FnMut(Reopening) -> Result<Box<dyn Checkpoints>, CheckpointError> + Send>;
+
+/// What becomes of the checkpoints that were written so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopening {
+    /// They stay: nothing says that they are damaged, and they are verified when they are used.
+    AsTheyAre,
+    /// They are set aside, and an empty store takes their place.
+    Anew,
+}
 
 /// The rest before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +67,18 @@ pub struct Keeper {
     disk: Arc<dyn Disk>,
     checkpoints: Option<Box<dyn Checkpoints>>,
     reopen: ReopenCheckpoints,
+    reopening: Reopening,
     writing: Option<CheckpointWrite>,
     /// Throttles background writes: it sleeps according to the bytes written.
     pace: Box<dyn FnMut(usize) + Send>,
     position_before: Option<u64>,
-    audited: u64,
+    checks: Checks,
+    times: Arc<KeeperTimes>,
     waiting_for_room: bool,
+    /// The log says already that something is tried again.
+    logged_retry: bool,
     /// A segment waits for the index of another one, which is being rebuilt.
     waiting_for_index: bool,
-    /// The first position of the sealed segment that the scrubber reads next.
-    scrub_next: u64,
     /// Damaged indexes that are being rebuilt.
     rebuild: Option<Rebuild>,
 }
@@ -75,8 +92,8 @@ struct CheckpointWrite {
 
 /// Bytes of the journal that are added to the recent index at a time.
 const RECENT_INDEX_BYTES: usize = 1 << 20;
-/// The scrubber's rest between segments.
-const SCRUB_REST: Duration = Duration::from_secs(5);
+/// The rest before something is tried again that failed for want of a descriptor or of memory.
+const RETRY_REST: Duration = Duration::from_secs(1);
 
 impl Keeper {
     pub fn new(
@@ -95,15 +112,23 @@ impl Keeper {
             disk,
             checkpoints: Some(checkpoints),
             reopen,
+            reopening: Reopening::AsTheyAre,
             writing: None,
             pace,
             position_before: None,
-            audited: 0,
+            checks: Checks::default(),
+            times: Arc::new(KeeperTimes::unscraped()),
             waiting_for_room: false,
+            logged_retry: false,
             waiting_for_index: false,
-            scrub_next: 0,
             rebuild: None,
         }
+    }
+
+    /// Counts the CPU time of its work there.
+    #[must_use]
+    pub fn counting_in(self, times: Arc<KeeperTimes>) -> Self {
+        Self { times, ..self }
     }
 
     /// Does one piece of work.
@@ -112,22 +137,37 @@ impl Keeper {
     /// When the node must stop: the sums are wrong, or a segment can't be sealed.
     pub fn run_turn(&mut self) -> Result<Rest, String> {
         panic_if_planted("keeper");
+        let times = self.times.clone();
         self.digest_when_idle();
-        self.update_recent_index();
+        times.measure(KeeperWork::Index, || self.update_recent_index());
         match self.seal_next() {
             Ok(false) => {}
-            Ok(true) => return Ok(Rest::For(Duration::from_millis(1))),
+            Ok(true) => {
+                self.logged_retry = false;
+                return Ok(Rest::For(Duration::from_millis(1)));
+            }
             Err(SealFailure::DiskFull) => return Ok(self.wait_for_room()),
+            Err(SealFailure::NotNow(why)) => return Ok(self.try_later("sealing a segment", &why)),
             Err(SealFailure::Broken(why)) => return Err(format!("sealing a segment: {why}")),
         }
         self.waiting_for_room &= self.rebuild.is_some();
-        if let Some(rest) = self.write_checkpoint() {
+        let (written, _) = times.measure(KeeperWork::Checkpoint, || self.write_checkpoint());
+        if let Some(rest) = written {
             return Ok(rest);
         }
-        if let Some(rest) = self.rebuild_indexes()? {
+        let (rebuilt, _) = times.measure(KeeperWork::Index, || self.rebuild_indexes());
+        if let Some(rest) = rebuilt? {
             return Ok(rest);
         }
-        self.audit_rows()
+        self.checks.run(&self.state, &self.journal, self.history.indexes(), &times)
+    }
+
+    /// Says once that something is tried again.
+    fn try_later(&mut self, doing: &'static str, why: &dyn std::fmt::Display) -> Rest {
+        if !std::mem::replace(&mut self.logged_retry, true) {
+            tracing::warn!(doing, %why, "the keeper can't go on at the moment; trying again");
+        }
+        Rest::For(RETRY_REST)
     }
 
     /// Rebuilds damaged indexes, one piece a turn.
@@ -146,6 +186,9 @@ impl Keeper {
                 Rest::For(Duration::from_millis(1))
             }
             RebuildProgress::DiskFull => self.wait_for_room(),
+            RebuildProgress::NotNow => {
+                self.try_later("rebuilding an index", &"a file can't be opened")
+            }
             RebuildProgress::Done | RebuildProgress::Restart => {
                 return Ok(Some(Rest::For(Duration::ZERO)));
             }
@@ -195,9 +238,14 @@ impl Keeper {
             return Ok(false);
         }
         let sealed = SealedSegment { first: segment.first, last, id_seconds: PERMANENT_SECONDS };
-        let written =
-            write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace);
+        let times = self.times.clone();
+        let (written, _) = times.measure(KeeperWork::Index, || {
+            write_index(&self.journal, &self.state, &*self.disk, &sealed, &mut *self.pace)
+        });
         if let Err(error) = written {
+            if may_pass(&error) {
+                return Err(error.into());
+            }
             if self.history.indexes().recovering_indexes().is_empty() {
                 return Err(error.into());
             }
@@ -205,8 +253,10 @@ impl Keeper {
             self.waiting_for_index = true;
             return Ok(false);
         }
-        self.journal.seal(segment.first)?;
-        self.history.indexes().add(sealed).map_err(|e| SealFailure::Broken(e.to_string()))?;
+        // Opened before the segment counts as sealed: afterwards nothing may fail.
+        let opened = self.history.indexes().open_index(&sealed).map_err(io::Error::from)?;
+        times.measure(KeeperWork::Seal, || self.journal.seal(segment.first)).0?;
+        self.history.indexes().put(sealed, opened);
         let forgotten = self.state.with_ledger(|ledger| ledger.forget_through(last));
         drop(forgotten);
         tracing::debug!(first = segment.first, last, "sealed a segment");
@@ -251,7 +301,8 @@ impl Keeper {
 
     fn open_checkpoints(&mut self) -> Result<&mut dyn Checkpoints, CheckpointError> {
         if self.checkpoints.is_none() {
-            self.checkpoints = Some((self.reopen)()?);
+            self.checkpoints = Some((self.reopen)(self.reopening)?);
+            self.reopening = Reopening::AsTheyAre;
         }
         let store = self.checkpoints.as_mut().expect("opened above");
         Ok(&mut **store)
@@ -298,8 +349,16 @@ impl Keeper {
     }
 
     /// A failed checkpoint never stops the node: it's abandoned, and the next one is written in
-    /// full.
+    /// full. The finished ones are set aside only if they may be damaged.
     fn abandon_checkpoint(&mut self, error: &CheckpointError) -> Rest {
+        let stays = match error {
+            CheckpointError::Io(error) => is_full(error) || is_transient(error),
+            CheckpointError::Closed(_) => true,
+            _ => false,
+        };
+        if !stays {
+            self.reopening = Reopening::Anew;
+        }
         tracing::error!(
             %error,
             "a checkpoint of the balances wasn't written; the journal is complete, and the next checkpoint is written in full"
@@ -309,58 +368,26 @@ impl Keeper {
         self.state.end_checkpoint(false);
         Rest::For(Duration::from_secs(1))
     }
-
-    /// Audits the next rows: sums and digest must match the ledger's running ones.
-    fn audit_rows(&mut self) -> Result<Rest, String> {
-        let position = self.state.position().unwrap_or(0);
-        if position == self.audited {
-            return self.scrub_segment();
-        }
-        let progress = self.state.with_ledger(|ledger| ledger.audit_next(CHECKPOINT_SLICE_ROWS));
-        let progress = progress.map_err(|unwell| {
-            self.state.fail_as_broken(&unwell.to_string());
-            unwell.to_string()
-        });
-        match progress? {
-            AuditProgress::Underway { .. } => Ok(Rest::For(Duration::from_millis(20))),
-            AuditProgress::Agreed { .. } => {
-                self.audited = position;
-                Ok(Rest::Idle)
-            }
-        }
-    }
-
-    /// Verifies one sealed segment, oldest first, and starts over after the newest: bit rot must be
-    /// found while peers still have a good copy.
-    fn scrub_segment(&mut self) -> Result<Rest, String> {
-        let segments = self.journal.segments();
-        let mut sealed = segments.iter().filter_map(sealed_segment);
-        let Some(segment) = sealed.find(|segment| segment.first >= self.scrub_next) else {
-            self.scrub_next = 0;
-            return Ok(Rest::Idle);
-        };
-        self.journal.scrub(segment.first).map_err(|damage| damage.to_string())?;
-        let indexes = self.history.indexes();
-        if let Some(index) = indexes.segment_index(segment.first)
-            && let Err(error) = index.verify()
-        {
-            indexes.mark_damaged(segment.first, &error);
-        }
-        self.scrub_next = segment.last + 1;
-        Ok(Rest::For(SCRUB_REST))
-    }
 }
 
 /// Why a segment isn't sealed.
 enum SealFailure {
     /// Retried when there's space.
     DiskFull,
+    /// No descriptor or memory is free: retried.
+    NotNow(String),
     Broken(String),
 }
 
 impl From<io::Error> for SealFailure {
     fn from(error: io::Error) -> Self {
-        if is_disk_full(&error) { Self::DiskFull } else { Self::Broken(error.to_string()) }
+        if is_disk_full(&error) {
+            Self::DiskFull
+        } else if may_pass(&error) {
+            Self::NotNow(error.to_string())
+        } else {
+            Self::Broken(error.to_string())
+        }
     }
 }
 
@@ -368,6 +395,12 @@ impl From<journal::SealError> for SealFailure {
     fn from(error: journal::SealError) -> Self {
         match error {
             journal::SealError::DiskFull(_) => Self::DiskFull,
+            error @ journal::SealError::TryAgain { .. } => Self::NotNow(error.to_string()),
+            journal::SealError::Unreadable(ReadError::Io { source, .. })
+                if is_transient(&source) =>
+            {
+                Self::NotNow(source.to_string())
+            }
             error => Self::Broken(error.to_string()),
         }
     }

@@ -28,6 +28,15 @@ pub const ENTRIES_IN_FLIGHT_MAX: usize = 4;
 /// An entry is closed at this many bytes, even if more would fit.
 pub const ENTRY_BYTES_TARGET: usize = 1 << 20;
 
+/// Bytes of the journal that aren't sealed, from which on the primary pauses between entries. The
+/// ledger's memory and the next start's replay grow with these bytes.
+pub const UNSEALED_BYTES_SLOW: u64 = 512 << 20;
+/// Bytes of the journal that aren't sealed, from which on the primary takes no commands from its
+/// queue until its keeper has sealed a segment.
+pub const UNSEALED_BYTES_MAX: u64 = 1 << 30;
+/// The pause between two entries just below `UNSEALED_BYTES_MAX`; it grows from zero.
+pub const UNSEALED_PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// Requests of a follower that may be in flight to the primary.
 pub const FORWARDS_MAX: usize = QUEUED_REQUESTS_MAX;
 /// Bytes of requests or replies that one write to a site's lane takes; one request or reply is
@@ -121,8 +130,17 @@ pub const CHECKPOINT_ROWS_PER_SECOND: u64 = 40_000;
 /// keeper verifies the rest in the background.
 pub const START_SCRUB_BYTES: u64 = 1 << 30;
 
-/// HTTP connections at a time. One more is served for one request: a probe or scrape is answered,
-/// any other one is `overloaded`.
+/// File descriptors that clients over HTTP and index files never get: journal, checkpoint, peers,
+/// admin socket, and the files that blocking threads open.
+pub const DESCRIPTORS_RESERVED: usize = 128;
+/// A node doesn't start with a lower limit of file descriptors.
+pub const DESCRIPTORS_MIN: u64 = 192;
+/// Index files that are held open; further ones are opened when read. A low limit of file
+/// descriptors lowers it.
+pub const INDEX_FILES_MAX: usize = 256;
+
+/// HTTP connections at a time; a low limit of file descriptors lowers it. One more is served for
+/// one request: a probe or scrape is answered, any other one is `overloaded`.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 /// Connections beyond these at a time; a further one ends an older one.
 pub const HTTP_PROBES_MAX: usize = 64;

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use evenkeel_node::{
     history::record_kind,
@@ -16,7 +16,7 @@ use evenkeel_node::{
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
-    disk::{Disk, File, MemoryDisk},
+    disk::{Disk, DiskTrouble, File, MemoryDisk},
     journal::{self, Journal, JournalOptions, NewRecord, SegmentState, Writer, WriterStep},
 };
 use evenkeel_wire::{
@@ -34,6 +34,7 @@ use evenkeel_wire::{
     reversal::Reversal,
     transfer::{Text, Transfer, TransferKind},
 };
+use tokio::runtime::{self, Runtime};
 
 const DATA: &str = "/data";
 const CLUSTER: ClusterId = ClusterId([7; 16]);
@@ -53,6 +54,8 @@ struct Site {
     writer: Writer,
     state: Arc<AppliedState>,
     keeper: Keeper,
+    /// The keeper's time: it stands still except between turns of a keeper at rest.
+    clock: Runtime,
     report: RecoveryReport,
 }
 
@@ -83,10 +86,12 @@ impl Site {
             journal.clone(),
             shared,
             Box::new(checkpoints.reopen()),
-            Box::new(move || Ok(Box::new(again.reopen()))),
+            Box::new(move |_| Ok(Box::new(again.reopen()))),
             Box::new(|_| ()),
         );
-        Ok(Self { disk, checkpoints, journal, writer, state, keeper, report })
+        let clock = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let clock = clock.unwrap();
+        Ok(Self { disk, checkpoints, journal, writer, state, keeper, clock, report })
     }
 
     fn restart(self) -> Result<Self, RecoveryError> {
@@ -137,12 +142,17 @@ impl Site {
         }
     }
 
-    /// Runs the keeper until it has nothing to do: it idles after an audit and after a round of
-    /// scrubbing.
+    /// Runs the keeper until it has nothing to do, and a round of scrubbing is over.
     fn rest(&mut self) {
         let mut idle = 0;
-        while idle < 3 {
-            idle += u32::from(self.keeper.run_turn().unwrap() == Rest::Idle);
+        while idle < self.sealed().len() + 3 {
+            let inside = self.clock.enter();
+            let is_idle = self.keeper.run_turn().unwrap() == Rest::Idle;
+            drop(inside);
+            if is_idle {
+                idle += 1;
+                self.clock.block_on(tokio::time::advance(Duration::from_secs(11)));
+            }
         }
     }
 
@@ -380,4 +390,56 @@ fn answers_are_what_the_ledger_said_the_first_time() {
     // Earlier top-ups of 1: all of the entries from 2 on, and two of its own entry.
     let before = (last - 2) * PER_ENTRY + 2;
     assert_eq!(answers[0].outcome.credit_after, i64::try_from(before).unwrap() + 1);
+}
+
+/// A process without a free descriptor stopped here: the segment couldn't be sealed, or its index
+/// counted as damaged.
+#[test]
+fn out_of_descriptors_the_keeper_seals_later_and_sets_nothing_aside() {
+    let mut site = Site::new();
+    site.live_until_sealed(3);
+    while site.journal.oldest_rolled().is_none() {
+        let position = site.journal.newest_tip().unwrap().position + 1;
+        let commands: Vec<_> = (0..PER_ENTRY).map(|of| top_up(position, of)).collect();
+        site.decide(&commands);
+    }
+    let sealed = site.sealed().len();
+    site.disk.set_trouble(DiskTrouble { no_descriptors: true, ..DiskTrouble::default() });
+    for _ in 0..9 {
+        assert!(matches!(site.keeper.run_turn(), Ok(Rest::For(_))));
+    }
+    assert_eq!((site.sealed().len(), site.wanted()), (sealed, 0));
+    site.disk.set_trouble(DiskTrouble::default());
+    site.rest();
+    assert_eq!((site.sealed().len(), site.wanted()), (sealed + 1, 0));
+
+    // Scrubbing, too, with no segment to seal.
+    site.disk.set_trouble(DiskTrouble { no_descriptors: true, ..DiskTrouble::default() });
+    site.rest();
+    site.disk.set_trouble(DiskTrouble::default());
+    assert!(!site.journal.damage_found());
+    for (first, _) in site.sealed() {
+        assert!(site.index(first, ".damaged").is_err());
+    }
+    site.page().unwrap();
+}
+
+/// Once, every turn audited rows as long as anything was applied, and none read a segment back.
+#[test]
+fn a_busy_keeper_reads_segments_back_too_and_audits_within_a_budget() {
+    let mut site = Site::new();
+    site.live_until_sealed(3);
+    let (first, _) = site.sealed()[0];
+    site.damage(first);
+    let mut short_rests = 0;
+    for _ in 0..20 {
+        let position = site.journal.newest_tip().unwrap().position + 1;
+        site.decide(&[top_up(position, 0)]);
+        let inside = site.clock.enter();
+        short_rests += u32::from(site.keeper.run_turn().unwrap() != Rest::Idle);
+        drop(inside);
+        site.clock.block_on(tokio::time::advance(Duration::from_secs(1)));
+    }
+    assert!(site.index(first, ".damaged").is_ok(), "found while entries were applied");
+    assert!(short_rests < 15, "{short_rests} of 20 turns worked: sealing and the rebuild");
 }

@@ -11,9 +11,17 @@
 //! ```
 //! Version 1 is the first. This module uses real files only: a lock has no meaning on a simulated
 //! disk.
+//!
+//! A folder without a superblock is claimed only if somebody says why it's empty: where a disk isn't
+//! mounted, its mount point is an empty folder too. The file `founding` says that the cluster is new
+//! (`evenkeel cluster new` writes it); it's removed once the superblock stands. The file `joining`
+//! says that the disk was lost (an operator makes it); it stays until the copy has caught up.
+//! After a crash between any two steps the next claim goes on: the superblock is written before
+//! `founding` is removed, and a `founding` beside a superblock is removed.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::ClusterId;
@@ -24,6 +32,10 @@ use crate::disk::{Disk, RealDisk};
 const NAME: &str = "superblock";
 const UNFINISHED: &str = "superblock.new";
 const LOCK: &str = "lock";
+/// The file that makes an empty folder a new cluster's.
+pub const FOUNDING: &str = "founding";
+/// The file that makes a copy count for nothing until the other sites have filled it.
+pub const JOINING: &str = "joining";
 const MAGIC: [u8; 4] = *b"EKS\x01";
 const VERSION: u16 = 1;
 const BYTES: usize = 64;
@@ -78,6 +90,18 @@ pub enum ClaimError {
         /// The data folder.
         folder: PathBuf,
     },
+    /// The folder has no superblock, and nothing says that it may be empty.
+    #[error(
+        "{} has no superblock, so it's empty, missing, or not the folder that this node wrote. If its disk isn't \
+         mounted: mount it, and start again. If the disk was lost: make the folder and the empty file {} in it, and \
+         start again; the other sites then fill it (*Lost disk* in docs/OPERATIONS.md). A new cluster's folders \
+         have the file {}, from `evenkeel cluster new`",
+        folder.display(), JOINING, FOUNDING
+    )]
+    Unmarked {
+        /// The data folder.
+        folder: PathBuf,
+    },
     /// A disk operation failed.
     #[error("{}: {source}", path.display())]
     Io {
@@ -93,21 +117,57 @@ pub enum ClaimError {
 pub struct Claim {
     /// Whose data the folder holds.
     pub superblock: Superblock,
+    watch: FolderWatch,
     _lock: fs::File,
 }
 
-/// Locks a data folder for this process. Creates the folder and its superblock if they are new;
-/// both are durable on return. Rejects a folder of another cluster or node, and one that another
-/// process holds.
+impl Claim {
+    /// Tells later whether the folder is still the claimed one.
+    #[must_use]
+    pub fn folder_watch(&self) -> FolderWatch {
+        self.watch.clone()
+    }
+}
+
+/// Recognizes a claimed folder by its superblock's file.
+#[derive(Clone, Debug)]
+pub struct FolderWatch {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl FolderWatch {
+    fn new(data_folder: &Path) -> io::Result<Self> {
+        let path = data_folder.join(NAME);
+        let found = fs::metadata(&path)?;
+        Ok(Self { path, device: found.dev(), inode: found.ino() })
+    }
+
+    /// Whether the folder is gone, or another one is in its place: it was removed, renamed or
+    /// unmounted. An error that proves neither counts as no. Asks the disk, so it may block.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match fs::metadata(&self.path) {
+            Ok(found) => (found.dev(), found.ino()) != (self.device, self.inode),
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+        }
+    }
+}
+
+/// Locks a data folder for this process. Creates its superblock if a marker says that the folder is
+/// new; durable on return. Rejects a folder without a superblock and a marker, a folder of another
+/// cluster or node, and one that another process holds. Never creates the folder.
 pub fn claim(data_folder: &Path, cluster: ClusterId, node: u64) -> Result<Claim, ClaimError> {
     let wanted = Superblock { cluster, node };
     let at_folder = |source| ClaimError::Io { path: data_folder.to_path_buf(), source };
-    RealDisk.create_folder(data_folder).map_err(at_folder)?;
+    // Before anything is written: a lock file on the disk below a mount point would stay there.
+    check_marked(data_folder)?;
     let lock = lock(data_folder)?;
-    if !data_folder.join(NAME).exists() {
-        if holds_data(data_folder) {
-            return Err(ClaimError::Missing { folder: data_folder.to_path_buf() });
-        }
+    check_marked(data_folder)?;
+    if !exists(&data_folder.join(NAME))? {
         write(data_folder, wanted).map_err(at_folder)?;
     }
     let superblock = read(data_folder)?;
@@ -115,7 +175,43 @@ pub fn claim(data_folder: &Path, cluster: ClusterId, node: u64) -> Result<Claim,
         let folder = data_folder.to_path_buf();
         return Err(ClaimError::Foreign { folder, found: superblock, wanted });
     }
-    Ok(Claim { superblock, _lock: lock })
+    remove_founding(data_folder).map_err(at_folder)?;
+    let watch = FolderWatch::new(data_folder).map_err(at_folder)?;
+    Ok(Claim { superblock, watch, _lock: lock })
+}
+
+/// Rejects a folder without a superblock, unless a marker says why.
+fn check_marked(data_folder: &Path) -> Result<(), ClaimError> {
+    if exists(&data_folder.join(NAME))? {
+        return Ok(());
+    }
+    let folder = || data_folder.to_path_buf();
+    for name in ["journal", "vote.a", "vote.b"] {
+        if exists(&data_folder.join(name))? {
+            return Err(ClaimError::Missing { folder: folder() });
+        }
+    }
+    for marker in [FOUNDING, JOINING] {
+        if exists(&data_folder.join(marker))? {
+            return Ok(());
+        }
+    }
+    Err(ClaimError::Unmarked { folder: folder() })
+}
+
+/// Whether a file exists. An error isn't an answer.
+fn exists(path: &Path) -> Result<bool, ClaimError> {
+    path.try_exists().map_err(|source| ClaimError::Io { path: path.to_path_buf(), source })
+}
+
+/// Durably removes the marker of a new cluster, if there is one: it says nothing about the next
+/// disk in this place.
+fn remove_founding(data_folder: &Path) -> io::Result<()> {
+    match RealDisk.remove(&data_folder.join(FOUNDING)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => RealDisk.sync_folder(data_folder),
+    }
 }
 
 /// Whose data a folder holds, without locking it.
@@ -137,10 +233,6 @@ fn lock(data_folder: &Path) -> Result<fs::File, ClaimError> {
         Err(fs::TryLockError::WouldBlock) => Err(ClaimError::Locked { path }),
         Err(fs::TryLockError::Error(source)) => Err(at_disk(source)),
     }
-}
-
-fn holds_data(data_folder: &Path) -> bool {
-    ["journal", "vote.a", "vote.b"].iter().any(|name| data_folder.join(name).exists())
 }
 
 fn write(data_folder: &Path, superblock: Superblock) -> io::Result<()> {

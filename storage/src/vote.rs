@@ -105,17 +105,26 @@ fn read_newest(disk: &dyn Disk, folder: &Path) -> Result<VoteContent, VoteError>
 pub(crate) fn check_copies(
     disk: &dyn Disk,
     folder: &Path,
-) -> Result<Option<Position>, (PathBuf, String)> {
-    for path in NAMES.map(|name| folder.join(name)) {
+) -> Result<Option<Position>, (PathBuf, CopyFault)> {
+    let [a, b] = NAMES.map(|name| {
+        let path = folder.join(name);
         match read(disk, &path) {
-            Ok(Ok(_)) => {}
-            Ok(Err(what)) => return Err((path, what)),
-            Err(error) => return Err((path, error.to_string())),
+            Ok(Ok(content)) => Ok(content),
+            Ok(Err(what)) => Err((path, CopyFault::Bad(what))),
+            Err(VoteError::Io { path, source }) => Err((path, CopyFault::Io(source))),
+            Err(error) => Err((path, CopyFault::Bad(error.to_string()))),
         }
-    }
-    let newest =
-        read_newest(disk, folder).map_err(|error| (folder.to_path_buf(), error.to_string()))?;
-    Ok(newest.newest_segment)
+    });
+    let (a, b) = (a?, b?);
+    Ok(if a.sequence >= b.sequence { a } else { b }.newest_segment)
+}
+
+/// What is wrong with one copy of the vote.
+pub(crate) enum CopyFault {
+    /// It isn't what was written.
+    Bad(String),
+    /// It can't be read.
+    Io(io::Error),
 }
 
 impl VoteFiles {

@@ -49,6 +49,17 @@ fn every_nodes_certificate_names_cluster_and_node_and_is_taken() {
     }
 }
 
+/// Without the marker a node refuses an empty folder: it could be an unmounted disk.
+#[test]
+fn every_sites_data_folder_holds_the_marker_of_a_new_cluster_and_nothing_else() {
+    let files = Files::new();
+    for site in ["pangyo", "sangam", "busan"] {
+        let held = fs::read_dir(files.site(site).join("data")).expect("made");
+        let names: Vec<_> = held.map(|entry| entry.expect("readable").file_name()).collect();
+        assert_eq!(names, ["founding"], "{site}");
+    }
+}
+
 #[test]
 fn a_certificate_for_a_joining_node_comes_from_the_same_authority() {
     let files = Files::new();

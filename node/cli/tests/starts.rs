@@ -55,10 +55,47 @@ fn a_start_that_is_refused_says_why_and_what_to_do() {
         }
     }
 
+    // An empty folder, as an unmounted disk leaves it, and none at all. Nothing is written there.
+    let mount_point = files.folder.path().join("mount");
+    for exists in [false, true] {
+        if exists {
+            fs::create_dir(&mount_point).expect("made");
+        }
+        let (code, said) = start(&files, &[("node.data", &text(&mount_point))]);
+        assert_eq!(code, 1, "{said}");
+        for word in ["no superblock", "mount it", "the empty file joining", "Lost disk"] {
+            assert!(said.contains(word), "{said:?} should say {word:?}");
+        }
+        let found = fs::read_dir(&mount_point).map_or(0, Iterator::count);
+        assert_eq!((mount_point.exists(), found), (exists, 0));
+    }
+
     // A folder that belongs to another cluster.
     let data = text(&files.site("pangyo").join("data"));
     let (code, said) = start(&other, &[("node.data", &data)]);
     assert_eq!(code, 1);
     assert!(said.contains("belongs to node 1 of cluster") && said.contains("node.data"), "{said}");
     assert!(fs::exists(files.site("pangyo").join("data/superblock")).expect("readable"));
+}
+
+#[test]
+fn a_start_with_too_few_descriptors_is_refused_and_more_are_claimed_where_allowed() {
+    use std::process::Command;
+
+    let files = Files::new();
+    let run = |limits: &str| {
+        let script = format!(
+            "{limits} && exec {} run --config {} --set node.data=/nowhere",
+            env!("CARGO_BIN_EXE_evenkeel"),
+            files.node_toml().display()
+        );
+        finish(Command::new("sh").args(["-c", &script]).output().expect("a shell"))
+    };
+    let (code, _, said) = run("ulimit -n 150");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("may open 150 files, and a node needs 192"), "{said}");
+    let (_, _, said) = run("ulimit -n 300");
+    assert!(said.contains("fewer HTTP connections than usual"), "{said}");
+    let (_, _, said) = run("ulimit -Sn 250");
+    assert!(said.contains("before=250") && !said.contains("fewer HTTP"), "{said}");
 }

@@ -27,9 +27,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use evenkeel_storage::journal::{
-    Journal, ReadError,
-    index::{FindError, Indexes},
+use evenkeel_storage::{
+    disk::is_transient,
+    journal::{
+        Journal, ReadError,
+        index::{FindError, Indexes},
+    },
 };
 use evenkeel_wire::reply::{Refusal, RefusalCode};
 
@@ -70,24 +73,35 @@ impl History {
 
 /// Something exists but can't be read: an index is being rebuilt, or a file is unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct HistoryError(String);
+#[error("{what}")]
+pub struct HistoryError {
+    what: String,
+    may_pass: bool,
+}
 
 impl HistoryError {
     pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self { what: what.into(), may_pass: false }
+    }
+
+    /// Whether a file couldn't be opened for the moment: nothing is wrong with what it holds.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 }
 
 impl From<FindError> for HistoryError {
     fn from(error: FindError) -> Self {
-        Self(error.to_string())
+        let may_pass = matches!(error, FindError::Unreadable { .. });
+        Self { what: error.to_string(), may_pass }
     }
 }
 
 impl From<ReadError> for HistoryError {
     fn from(error: ReadError) -> Self {
-        Self(error.to_string())
+        let may_pass = matches!(&error, ReadError::Io { source, .. } if is_transient(source));
+        Self { what: error.to_string(), may_pass }
     }
 }
 
@@ -99,6 +113,6 @@ impl From<NotLookedUp> for Refusal {
 
 impl From<HistoryError> for Refusal {
     fn from(lost: HistoryError) -> Self {
-        Self::new(RefusalCode::Recovering, &lost.0)
+        Self::new(RefusalCode::Recovering, &lost.what)
     }
 }

@@ -9,7 +9,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     thread,
     time::Duration,
@@ -39,7 +38,7 @@ pub trait LookupWork: Send {
     /// Takes a turn of at most [`LOOKUPS_AT_A_TIME`] lookups.
     fn take_turn(&mut self) -> Turn;
 
-    /// The work isn't taken, or a turn of it panicked; there's no further turn.
+    /// The work isn't taken; there's no turn.
     fn break_off(&mut self, why: NotLookedUp);
 }
 
@@ -76,8 +75,6 @@ struct Shared {
     wake: Condvar,
     deadlines: Mutex<Vec<(Instant, Weak<dyn Expire>)>>,
     deadline_added: Condvar,
-    /// Called with the message of a panic.
-    failed: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Work that waits, in queues by caller; the queue in front is next.
@@ -102,22 +99,16 @@ struct WaitingWork {
 }
 
 impl LookupThreads {
-    /// Starts threads with this name and priority (`nice`, 0 as all others). `failed` is called
-    /// with the message of a panic: the node must stop then.
+    /// Starts threads with this name and priority (`nice`, 0 as all others).
     ///
     /// # Errors
     /// When a thread can't be started.
-    pub fn start(
-        name: &str,
-        (threads, nice): (usize, i32),
-        failed: impl Fn(&str) + Send + Sync + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(name: &str, (threads, nice): (usize, i32)) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             wake: Condvar::new(),
             deadlines: Mutex::default(),
             deadline_added: Condvar::new(),
-            failed: Box::new(failed),
         });
         let timer = shared.clone();
         thread::Builder::new()
@@ -167,7 +158,7 @@ impl LookupThreads {
     /// Runs work of one turn and returns its result.
     ///
     /// # Errors
-    /// When too much work is waiting, or it panicked.
+    /// When too much work is waiting.
     pub async fn run<T: Send + 'static>(
         &self,
         caller: KeyId,
@@ -221,16 +212,9 @@ impl Shared {
     fn work_forever(&self) {
         loop {
             let (caller, mut next) = self.wait_for_work();
-            match catch_unwind(AssertUnwindSafe(|| next.work.take_turn())) {
-                Ok(Turn::More) => self.lock().queue(caller, next, true),
-                Ok(Turn::Done) => self.lock().forget(caller, next.bytes),
-                Err(panic) => {
-                    self.lock().forget(caller, next.bytes);
-                    let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                    let what = what.or_else(|| panic.downcast_ref::<String>().cloned());
-                    (self.failed)(&format!("a lookup panicked: {}", what.unwrap_or_default()));
-                    next.work.break_off(NotLookedUp::BrokenOff);
-                }
+            match next.work.take_turn() {
+                Turn::More => self.lock().queue(caller, next, true),
+                Turn::Done => self.lock().forget(caller, next.bytes),
             }
         }
     }
@@ -345,7 +329,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     fn threads() -> LookupThreads {
-        LookupThreads::start("lookups", (1, 0), |_| ()).unwrap()
+        LookupThreads::start("lookups", (1, 0)).unwrap()
     }
 
     /// Keeps the only thread busy until the returned sender is dropped.
@@ -422,18 +406,6 @@ mod tests {
         };
         threads.take(KeyId(5), 0, end);
         done.recv_timeout(SOON).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_reported_and_the_thread_goes_on() {
-        let (sender, reported) = mpsc::channel();
-        let failed = move |what: &str| sender.send(what.to_owned()).unwrap();
-        let threads = LookupThreads::start("lookups", (1, 0), failed).unwrap();
-        let broken = threads.run(ONE, || panic!("planted")).await;
-        assert_eq!(broken, Err::<(), _>(NotLookedUp::BrokenOff));
-        let told = reported.recv_timeout(SOON).unwrap();
-        assert_eq!(told, "a lookup panicked: planted");
-        assert_eq!(threads.run(ONE, || 7).await, Ok(7));
     }
 
     #[tokio::test]

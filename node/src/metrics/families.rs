@@ -3,8 +3,8 @@
 //! when they're registered. It never sets a value.
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, core::Collector,
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
 /// The prefix of every name.
@@ -27,6 +27,11 @@ impl Families {
 
     pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::with_opts(metric_options(name, help)))
+    }
+
+    /// A counter with fractions, for seconds.
+    pub(crate) fn seconds_counter(&self, name: &str, help: &str) -> Counter {
+        self.register(Counter::with_opts(metric_options(name, help)))
     }
 
     pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

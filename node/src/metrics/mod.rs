@@ -9,6 +9,7 @@
 mod decisions;
 mod doors;
 mod families;
+mod keeper;
 mod reading;
 mod syncs;
 
@@ -29,6 +30,7 @@ use families::Families;
 use reading::LiveGauges;
 
 pub use doors::{ConnectionGuard, DoorKind, DoorMetrics};
+pub use keeper::{KeeperTimes, KeeperWork};
 pub use reading::{PeerReading, Reading, resident_bytes};
 pub use syncs::SyncTimes;
 
@@ -45,6 +47,7 @@ pub struct Metrics {
     decisions: Decisions,
     doors: [Arc<DoorMetrics>; 3],
     syncs: Arc<SyncTimes>,
+    keeper: Arc<KeeperTimes>,
     commit: Histogram,
     in_flight: IntGauge,
     elections: IntCounter,
@@ -75,6 +78,7 @@ impl Metrics {
             decisions: Decisions::new(&families),
             doors: DoorMetrics::for_all_doors(&families),
             syncs: Arc::new(SyncTimes::new(&families)),
+            keeper: Arc::new(KeeperTimes::new(&families)),
             commit: families.histogram(
                 "commit_duration_seconds",
                 "Time from an entry's proposal to its application; only the primary proposes.",
@@ -113,6 +117,12 @@ impl Metrics {
     #[must_use]
     pub fn syncs(&self) -> &Arc<SyncTimes> {
         &self.syncs
+    }
+
+    /// The CPU time of the keeper's work.
+    #[must_use]
+    pub fn keeper(&self) -> &Arc<KeeperTimes> {
+        &self.keeper
     }
 
     /// Counts an applied entry of commands, with these answers.

@@ -50,6 +50,8 @@ pub struct Reading {
     pub disk_full: bool,
     /// How far the ledger's time is ahead of a majority's clocks.
     pub ledger_ahead: Duration,
+    /// Bytes of the journal above the newest sealed segment.
+    pub unsealed_bytes: u64,
     pub uptime: Duration,
     pub resident_bytes: u64,
     /// Alarms since the start, by kind.
@@ -92,6 +94,7 @@ pub(crate) struct LiveGauges {
     checkpoint_failures: IntCounter,
     fdatasync_pending: Gauge,
     disk_full: IntGauge,
+    unsealed: IntGauge,
     uptime: Gauge,
     resident_bytes: IntGauge,
     alarms: IntCounterVec,
@@ -123,6 +126,7 @@ impl LiveGauges {
             checkpoint_failures: families.counter("checkpoint_failures_total", "Checkpoints that were abandoned since this node's start."),
             fdatasync_pending: seconds("fdatasync_pending_seconds", "Time that the journal's current sync has taken so far; 0 when there is none."),
             disk_full: gauge("disk_full", "1 while there is no space for the journal's next segment and new commands are refused, else 0."),
+            unsealed: gauge("unsealed_bytes", "Bytes of the journal that the keeper has not sealed; a primary slows from 512 MiB on and stops taking commands at 1 GiB."),
             uptime: seconds("uptime_seconds", "Time since this node's start."),
             resident_bytes: gauge("resident_memory_bytes", "Memory of this process that is in RAM."),
             alarms: alarm_counters(families),
@@ -159,6 +163,7 @@ impl LiveGauges {
         self.fdatasync_pending.set(fdatasync_pending.as_secs_f64());
         self.disk_full.set(reading.disk_full.into());
         self.ledger_ahead.set(reading.ledger_ahead.as_secs_f64());
+        self.unsealed.set(to_gauge_value(reading.unsealed_bytes));
         self.uptime.set(reading.uptime.as_secs_f64());
         self.resident_bytes.set(to_gauge_value(reading.resident_bytes));
         for (kind, count) in &reading.alarms {

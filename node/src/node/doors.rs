@@ -78,6 +78,7 @@ impl Doors {
         identity: Identity,
         stopping: watch::Receiver<bool>,
         volatile: bool,
+        http_connections: usize,
     ) -> Result<Self, RunError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -95,14 +96,9 @@ impl Doors {
         };
         let clients = ClientEndpoint::bind(config.listen.client, identity, settings)?;
         let admin = AdminSocket::bind(&config.socket)?;
-        let http = HttpServer::bind(
-            config.listen.http,
-            config.http_tls.as_ref(),
-            HttpPlaces {
-                all: HTTP_CONNECTIONS_MAX,
-                per_address: per_address(HTTP_CONNECTIONS_MAX),
-            },
-        )?;
+        let all = http_connections.min(HTTP_CONNECTIONS_MAX);
+        let places = HttpPlaces { all, per_address: per_address(all) };
+        let http = HttpServer::bind(config.listen.http, config.http_tls.as_ref(), places)?;
         drop(inside);
         Ok(Self { runtime, clients, admin, http, config: config.clone(), stopping, volatile })
     }

@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 use evenkeel_storage::{
     balances::{self, Checkpoints},
     disk::{Disk, RealDisk},
-    journal::{self, Journal, JournalOptions, JournalRecovery, SegmentState, Writer},
+    journal::{self, Journal, JournalOptions, JournalRecovery, SegmentState, WalkError, Writer},
     superblock::{self, Claim},
 };
 
@@ -17,7 +17,7 @@ use super::{RunError, io_error};
 use crate::{
     clock::format_span,
     config::Config,
-    keeper::ReopenCheckpoints,
+    keeper::{ReopenCheckpoints, Reopening},
     limits::START_SCRUB_BYTES,
     replay::recovery::{Recovered, Recovery, RecoveryError, balances_folder},
 };
@@ -64,10 +64,18 @@ pub(crate) fn open(config: &Config) -> Result<DataFolder, RunError> {
     }
     let (recovered, checkpoints) = recover(config, &disk, &journal, begun)?;
     let folder = balances_folder(&config.data);
-    let reopen: ReopenCheckpoints = Box::new(move || {
-        // A checkpoint that failed to write isn't trusted either.
-        quarantine_balances(&folder)?;
-        Ok(Box::new(balances::open(&folder)?))
+    let reopen: ReopenCheckpoints = Box::new(move |reopening| {
+        if reopening == Reopening::Anew {
+            // A checkpoint whose writes failed isn't trusted either.
+            quarantine_balances(&folder)?;
+        }
+        match balances::open(&folder) {
+            Err(error) if error.is_damage() => {
+                quarantine_balances(&folder)?;
+                Ok(Box::new(balances::open(&folder)?))
+            }
+            opened => Ok(Box::new(opened?)),
+        }
     });
     Ok(DataFolder {
         claim,
@@ -90,7 +98,10 @@ fn scrub_newest(journal: &Journal) -> Result<(), RunError> {
         if walked >= START_SCRUB_BYTES {
             break;
         }
-        journal.scrub(segment.first).map_err(|damage| RunError::Damaged(damage.to_string()))?;
+        journal.scrub(segment.first).map_err(|error| match error {
+            WalkError::Damaged(damage) => RunError::Damaged(damage.to_string()),
+            error => RunError::Unread(error.to_string()),
+        })?;
         walked += segment.bytes;
     }
     Ok(())
@@ -126,11 +137,16 @@ fn recover(
     }
     .run()
     .map_err(|error| match error {
-        RecoveryError::Journal { .. } => RunError::Damaged(error.to_string()),
+        RecoveryError::Journal { .. } if journal.damage_found() => {
+            RunError::Damaged(error.to_string())
+        }
         RecoveryError::Replay { .. } => RunError::Broken(error.to_string()),
         error => error.into(),
     })?;
     let report = &recovered.report;
+    if let Some(why) = &report.checkpoint_unread {
+        tracing::warn!(why, "the balances' checkpoint wasn't read; replayed the whole journal");
+    }
     if let Some(why) = &report.checkpoint_refused {
         drop(checkpoints);
         quarantine_damaged(&folder, why)?;

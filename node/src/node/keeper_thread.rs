@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_storage::{balances::Checkpoints, disk::Disk, journal::Journal};
+use evenkeel_storage::{
+    balances::Checkpoints, disk::Disk, journal::Journal, superblock::FolderWatch,
+};
 use tokio::sync::watch;
 
 use super::{RunError, spawn_node_thread};
 use crate::{
     keeper::{Keeper, ReopenCheckpoints, Rest},
+    metrics::KeeperTimes,
     state::AppliedState,
 };
 
@@ -22,10 +25,12 @@ pub(crate) fn keeper(
     disk: &Arc<dyn Disk>,
     checkpoints: Box<dyn Checkpoints>,
     reopen: ReopenCheckpoints,
+    times: Arc<KeeperTimes>,
 ) -> Keeper {
     let history = state.history().clone();
     let pace = Box::new(throttle_writes);
-    Keeper::new(state.clone(), history, journal.clone(), disk.clone(), checkpoints, reopen, pace)
+    let (journal, disk) = (journal.clone(), disk.clone());
+    Keeper::new(state.clone(), history, journal, disk, checkpoints, reopen, pace).counting_in(times)
 }
 
 /// Limits background writes to 64 MB/s.
@@ -37,12 +42,16 @@ fn throttle_writes(bytes: usize) {
 pub(crate) fn spawn_keeper(
     mut keeper: Keeper,
     state: &Arc<AppliedState>,
+    folder: FolderWatch,
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, RunError> {
     let state = state.clone();
     spawn_node_thread("keeper", move || {
         lower_priority();
         while !*stopping.borrow() {
+            if folder.is_gone() {
+                return state.fail(FOLDER_GONE);
+            }
             let rest = match keeper.run_turn() {
                 Ok(Rest::For(rest)) => rest,
                 Ok(Rest::Idle) => Duration::from_millis(200),
@@ -52,6 +61,10 @@ pub(crate) fn spawn_keeper(
         }
     })
 }
+
+/// Why a node stops whose folder isn't there any more.
+const FOLDER_GONE: &str = "the data folder is gone, or another one is in its place: was its disk unmounted, or the folder moved? \
+                           What was acknowledged is on the old disk; bring it back, and start again";
 
 /// The keeper must never delay the road.
 fn lower_priority() {

@@ -10,6 +10,7 @@
 //! It stops by itself, with the reason, when money doesn't add up, the disk fails, or replication
 //! has stopped. It never goes on with a copy that may be wrong.
 
+mod descriptors;
 mod doors;
 mod folder;
 mod keeper_thread;
@@ -41,7 +42,7 @@ use crate::{
     clock::{Clock, SystemClock, format_span},
     config::Config,
     gateway::{admin, http},
-    limits::{BLOCKING_THREADS_MAX, LOG_FLUSH_PATIENCE},
+    limits::{BLOCKING_THREADS_MAX, DESCRIPTORS_MIN, LOG_FLUSH_PATIENCE},
     metrics::Metrics,
     operator::{clock_alarms, introductions::Introductions, peer_watch::PeerWatch},
     replay::recovery::{RecoveryError, check_genesis},
@@ -49,6 +50,7 @@ use crate::{
     state::AppliedState,
     telemetry::{SiteNames, Telemetry, panic_if_planted, timeline::Timeline},
 };
+use descriptors::{DescriptorBudget, claim_descriptors};
 use doors::{Doors, OpenDoors};
 use folder::DataFolder;
 use keeper_thread::{keeper, spawn_keeper};
@@ -64,6 +66,8 @@ pub enum RunError {
         "{0}; this copy neither votes nor serves, and needs the damaged part from a peer: see *Damaged journal* in docs/OPERATIONS.md"
     )]
     Damaged(String),
+    #[error("{0}; nothing says that it's damaged: start again when the cause is gone")]
+    Unread(String),
     #[error(transparent)]
     Journal(OpenError),
     #[error(transparent)]
@@ -84,6 +88,11 @@ pub enum RunError {
     Http(#[from] http::ListenError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(
+        "this process may open {limit} files, and a node needs {}: raise LimitNOFILE= or `ulimit -n`",
+        DESCRIPTORS_MIN
+    )]
+    FewDescriptors { limit: u64 },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: io::Error },
     #[error("{0}")]
@@ -148,7 +157,9 @@ fn open_and_run(
     let identity = Identity::load_node(&config.tls.ca, &config.tls.cert, &config.tls.key)?;
     identity.check_subject(config.cluster, config.node)?;
     warn_of_expiry(&identity, &*clock);
+    let descriptors = claim_descriptors()?;
     let opened = folder::open(&config)?;
+    opened.recovered.state.history().indexes().limit_open_files(descriptors.index_files);
     let timeline = Timeline::open(&config.data, clock.clone());
     let timeline = timeline.map_err(io_error("opening the timeline"))?;
     let timeline = timeline.with_names(SiteNames::new(&config.site, &config.members));
@@ -170,7 +181,8 @@ fn open_and_run(
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(io_error("starting a runtime"))?;
-    let outside = NodeSurroundings { timeline: timeline.clone(), telemetry, clock, signals };
+    let outside =
+        NodeSurroundings { descriptors, timeline: timeline.clone(), telemetry, clock, signals };
     let result = raft.block_on(run_node(config, identity, opened, outside, lifetime));
     let (event, details) = match &result {
         Ok(()) => ("stopped", json!({})),
@@ -255,6 +267,7 @@ fn log_end(result: &Result<(), RunError>, lifetime: &Lifetime) {
 
 /// What a node finds when it starts, and leaves behind.
 struct NodeSurroundings {
+    descriptors: DescriptorBudget,
     timeline: Timeline,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
@@ -268,7 +281,7 @@ async fn run_node(
     outside: NodeSurroundings,
     lifetime: &mut Lifetime,
 ) -> Result<(), RunError> {
-    let NodeSurroundings { timeline, telemetry, clock, signals } = outside;
+    let NodeSurroundings { descriptors, timeline, telemetry, clock, signals } = outside;
     let DataFolder {
         claim,
         disk,
@@ -283,7 +296,8 @@ async fn run_node(
     check_genesis(&recovered.state, &config.genesis)?;
     let (stop, stopping) = watch::channel(false);
     let peering = Peering::bind(&config, identity.clone())?;
-    let doors = Doors::bind(&config, identity, stopping.clone(), volatile)?;
+    let places = descriptors.http_connections;
+    let doors = Doors::bind(&config, identity, stopping.clone(), volatile, places)?;
     let metrics = start_metrics(&journal);
     let writer = spawn_node_thread("journal", move || {
         panic_if_planted("journal");
@@ -291,8 +305,8 @@ async fn run_node(
     })?;
     let state = recovered.state.clone();
     state.start_read_threads().map_err(io_error("starting the threads that read files"))?;
-    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen);
-    let keeper = spawn_keeper(keeper, &state, stopping.clone())?;
+    let keeper = keeper(&state, &journal, &disk, checkpoints, reopen, metrics.keeper().clone());
+    let keeper = spawn_keeper(keeper, &state, claim.folder_watch(), stopping.clone())?;
     let parts = NodeParts {
         config: config.clone(),
         clock: clock.clone(),

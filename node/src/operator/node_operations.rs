@@ -327,7 +327,8 @@ impl Operations for NodeOperations {
             let journal = self.journal.clone();
             let walked =
                 tokio::task::spawn_blocking(move || crate::replay::verify::verify_online(&journal));
-            walked.await.map_err(|error| AdminError::Failed(error.to_string()))
+            let failed = |error: &dyn std::fmt::Display| AdminError::Failed(error.to_string());
+            walked.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
         })
     }
 

@@ -58,6 +58,7 @@ impl NodeOperations {
             checkpoint_failures: checkpoints.failures,
             disk_full: self.journal.is_disk_full(),
             ledger_ahead: Duration::from_micros(self.ledger_ahead(now)),
+            unsealed_bytes: self.journal.unsealed_bytes(),
             uptime,
             resident_bytes: resident_bytes(),
             alarms: self.telemetry.alarm_counts(),

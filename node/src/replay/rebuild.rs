@@ -9,9 +9,9 @@
 use std::{io, sync::Arc};
 
 use evenkeel_storage::{
-    disk::Disk,
+    disk::{Disk, is_transient},
     journal::{
-        Journal,
+        Journal, ReadError,
         index::{Indexes, SealedSegment},
     },
 };
@@ -45,6 +45,8 @@ pub enum RebuildProgress {
     Done,
     /// The disk is full; the same step may be retried.
     DiskFull,
+    /// No descriptor or memory is free; the same step may be retried.
+    NotNow,
     /// Another index that the replay needs is damaged, too: start over with both.
     Restart,
 }
@@ -84,6 +86,10 @@ impl Rebuild {
                     self.replayed = Some(segment);
                     return Ok(RebuildProgress::DiskFull);
                 }
+                Err(error) if sealing::may_pass(&error) => {
+                    self.replayed = Some(segment);
+                    return Ok(RebuildProgress::NotNow);
+                }
                 Err(error) => return Err(format!("rebuilding an index: {error}")),
             }
             let done = self.next > self.until;
@@ -92,7 +98,12 @@ impl Rebuild {
         let segment = find_sealed_segment(&self.journal, |segment| segment.last >= self.next)
             .ok_or_else(|| format!("no sealed segment contains {}", self.next))?;
         let records = self.journal.read(self.next, segment.last + 1, READ_BYTES_MAX);
-        let records = records.map_err(|error| error.to_string())?;
+        let records = match records {
+            Err(ReadError::Io { source, .. }) if is_transient(&source) => {
+                return Ok(RebuildProgress::NotNow);
+            }
+            records => records.map_err(|error| error.to_string())?,
+        };
         let last =
             records.last().ok_or_else(|| format!("the record at {} is missing", self.next))?;
         self.next = last.position + 1;
@@ -121,6 +132,9 @@ impl Rebuild {
         }
         let own = self.state.history().indexes();
         if let Err(error) = own.add(segment.clone()) {
+            if !error.proves_damage() {
+                return Err(error.into());
+            }
             // The damage shows only now: the index's header can't be read. The ledger still has the
             // outcomes, so write it again.
             indexes.mark_damaged(segment.first, &error);

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use evenkeel_storage::{
     balances::{CheckpointError, Checkpoints, Marker, Row},
-    disk::Disk,
+    disk::{Disk, is_full, is_transient},
     journal::{
         Journal, Record, SegmentInfo,
         index::{Indexes, SealedSegment},
@@ -47,6 +47,9 @@ pub struct RecoveryReport {
     pub checkpoint: Option<u64>,
     /// Why an existing checkpoint wasn't used.
     pub checkpoint_refused: Option<String>,
+    /// Why an existing checkpoint couldn't be read, although nothing says that it's damaged. It
+    /// stays where it is.
+    pub checkpoint_unread: Option<String>,
     /// Missing or damaged indexes that were rewritten.
     pub indexes_rebuilt: usize,
     /// Indexes that turned out to be damaged when the replay needed them.
@@ -107,8 +110,11 @@ impl Recovery<'_> {
         let segments = self.journal.segments();
         let sealed: Vec<SealedSegment> =
             segments.iter().filter_map(sealing::sealed_segment).collect();
-        let mut loaded = self.load_checkpoint().unwrap_or_else(|why| {
-            report.checkpoint_refused = Some(why);
+        let mut loaded = self.load_checkpoint().unwrap_or_else(|problem| {
+            match problem {
+                CheckpointProblem::Refused(why) => report.checkpoint_refused = Some(why),
+                CheckpointProblem::Unread(why) => report.checkpoint_unread = Some(why),
+            }
             LoadedCheckpoint::empty()
         });
         loop {
@@ -169,7 +175,7 @@ impl Recovery<'_> {
 
     /// The checkpoint's ledger; `position: None` if there's none. An error says why an existing one
     /// can't be used.
-    fn load_checkpoint(&mut self) -> Result<LoadedCheckpoint, String> {
+    fn load_checkpoint(&mut self) -> Result<LoadedCheckpoint, CheckpointProblem> {
         let mut loader = CheckpointLoader::new(HUGE_PAGES);
         let mut membership = None;
         let marker = self.checkpoints.load(&mut |row| match row {
@@ -184,24 +190,30 @@ impl Recovery<'_> {
         let marker = match marker {
             Ok(Some(marker)) => marker,
             Ok(None) => return Ok(LoadedCheckpoint::empty()),
-            Err(error) => return Err(describe(&error)),
+            Err(error) => return Err(CheckpointProblem::of(&error)),
         };
         self.check_marker(&marker)?;
         let position = Some(marker.position);
-        let ledger = loader.finish(&from_stored_marker(marker))?;
+        let finished = loader.finish(&from_stored_marker(marker));
+        let ledger = finished.map_err(CheckpointProblem::Refused)?;
         Ok(LoadedCheckpoint { ledger, membership, position })
     }
 
     /// The marker must name a record of this very journal, at the end of a sealed segment:
     /// everything after it is replayed.
-    fn check_marker(&self, marker: &Marker) -> Result<(), String> {
+    fn check_marker(&self, marker: &Marker) -> Result<(), CheckpointProblem> {
         let position = marker.position;
+        let refused = |why: String| Err(CheckpointProblem::Refused(why));
         match self.journal.tip_at(position) {
-            Err(error) => Err(format!("the journal can't be read at {position}: {error}")),
-            Ok(None) => Err(format!("it's at {position}, beyond the journal's end")),
-            Ok(Some(tip)) if tip.link != marker.link || tip.term != marker.term => Err(format!(
-                "its link at {position} isn't the journal's: it belongs to another history"
-            )),
+            Err(error) => Err(CheckpointProblem::Unread(format!(
+                "the journal can't be read at {position}: {error}"
+            ))),
+            Ok(None) => refused(format!("it's at {position}, beyond the journal's end")),
+            Ok(Some(tip)) if tip.link != marker.link || tip.term != marker.term => {
+                refused(format!(
+                    "its link at {position} isn't the journal's: it belongs to another history"
+                ))
+            }
             Ok(Some(_)) => {
                 let ends_sealed = self
                     .journal
@@ -212,7 +224,7 @@ impl Recovery<'_> {
                 if ends_sealed {
                     Ok(())
                 } else {
-                    Err(format!("it's at {position}, which isn't the end of a sealed segment"))
+                    refused(format!("it's at {position}, which isn't the end of a sealed segment"))
                 }
             }
         }
@@ -266,7 +278,10 @@ impl Recovery<'_> {
         report: &mut RecoveryReport,
     ) -> Result<(), RecoveryError> {
         let last = segment.last;
-        if history.indexes().add(segment.clone()).is_err() {
+        if let Err(error) = history.indexes().add(segment.clone()) {
+            if !error.proves_damage() {
+                return Err(RecoveryError::Index(error.into()));
+            }
             sealing::write_index(&self.journal, state, &*self.disk, &segment, &mut |_| ())
                 .map_err(RecoveryError::Index)?;
             history
@@ -330,8 +345,23 @@ pub fn check_genesis(state: &AppliedState, configured: &Genesis) -> Result<(), R
     }
 }
 
-fn describe(error: &CheckpointError) -> String {
-    error.to_string()
+/// Why an existing checkpoint isn't used.
+enum CheckpointProblem {
+    /// It's damaged, or of another history.
+    Refused(String),
+    /// It can't be read now: no descriptor or space is free.
+    Unread(String),
+}
+
+impl CheckpointProblem {
+    fn of(error: &CheckpointError) -> Self {
+        match error {
+            CheckpointError::Io(source) if is_full(source) || is_transient(source) => {
+                Self::Unread(error.to_string())
+            }
+            error => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// The folder of the balances.

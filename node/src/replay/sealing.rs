@@ -4,7 +4,7 @@
 use std::{io, ops::RangeInclusive};
 
 use evenkeel_storage::{
-    disk::Disk,
+    disk::{Disk, is_full, is_transient},
     journal::{
         self, Journal, Part, SegmentInfo,
         index::{IndexBuilder, SealedSegment},
@@ -12,7 +12,7 @@ use evenkeel_storage::{
 };
 
 use crate::{
-    history::record_kind,
+    history::{HistoryError, record_kind},
     history::{HistoryReader, command_row, decode_commands, range_in_body},
     limits::READ_BYTES_MAX,
     state::AppliedState,
@@ -92,5 +92,11 @@ fn index_record(
 
 /// Whether an error means that the disk is full.
 pub fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    is_full(error)
+}
+
+/// Whether an error means that no descriptor or memory was free: the same may succeed later.
+pub fn may_pass(error: &io::Error) -> bool {
+    let history = error.get_ref().and_then(|inner| inner.downcast_ref::<HistoryError>());
+    is_transient(error) || history.is_some_and(HistoryError::may_pass)
 }

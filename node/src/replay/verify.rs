@@ -11,7 +11,7 @@ use evenkeel_storage::{
     ClusterId,
     balances::{self, Checkpoints, Row},
     disk::{Disk, RealDisk},
-    journal::{self, Damage, Journal, Record, Verified},
+    journal::{self, Journal, Record, Verified, WalkError},
     superblock,
 };
 
@@ -39,7 +39,10 @@ pub enum VerifyError {
 }
 
 /// Walks a running node's journal up to the position that was durable when the walk began.
-pub fn verify_online(journal: &Journal) -> VerifyReport {
+///
+/// # Errors
+/// When a file can't be read, which proves no damage.
+pub fn verify_online(journal: &Journal) -> Result<VerifyReport, VerifyError> {
     build_report(journal.verify(&mut |_| Ok(())))
 }
 
@@ -58,7 +61,7 @@ pub fn verify_offline(data: &Path) -> Result<VerifyReport, VerifyError> {
         replay.replay_record(record)
     });
     let intact = walked.is_ok();
-    let mut report = build_report(walked);
+    let mut report = build_report(walked)?;
     if intact {
         report.digest = Some(evenkeel_storage::Link(replay.ledger.digest()).to_string());
         if let Err(what) = replay.compare_checkpoint(data) {
@@ -74,8 +77,8 @@ pub fn verify_offline(data: &Path) -> Result<VerifyReport, VerifyError> {
     Ok(report)
 }
 
-fn build_report(walked: Result<Verified, Damage>) -> VerifyReport {
-    match walked {
+fn build_report(walked: Result<Verified, WalkError>) -> Result<VerifyReport, VerifyError> {
+    Ok(match walked {
         Ok(verified) => VerifyReport {
             first: verified.last.map(|_| 0),
             last: verified.last.map(|tip| tip.position),
@@ -85,7 +88,7 @@ fn build_report(walked: Result<Verified, Damage>) -> VerifyReport {
             damage: None,
             digest: None,
         },
-        Err(damage) => VerifyReport {
+        Err(WalkError::Damaged(damage)) => VerifyReport {
             first: None,
             last: None,
             entries: 0,
@@ -99,7 +102,8 @@ fn build_report(walked: Result<Verified, Damage>) -> VerifyReport {
             }),
             digest: None,
         },
-    }
+        Err(error) => return Err(VerifyError::Folder(error.to_string())),
+    })
 }
 
 type MarkerOrNone = Result<Option<balances::Marker>, String>;

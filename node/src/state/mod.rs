@@ -125,21 +125,9 @@ impl AppliedState {
     /// # Panics
     /// When they were started before.
     pub fn start_read_threads(self: &Arc<Self>) -> io::Result<()> {
-        let failed = || {
-            let state = Arc::downgrade(self);
-            move |why: &str| {
-                if let Some(state) = state.upgrade() {
-                    state.fail(why);
-                }
-            }
-        };
         let threads = ReadThreads {
-            replication: LookupThreads::start("lookups", (REPLICATION_READERS, 0), failed())?,
-            doors: LookupThreads::start(
-                "door-lookups",
-                (DOOR_READERS, DOOR_READERS_NICE),
-                failed(),
-            )?,
+            replication: LookupThreads::start("lookups", (REPLICATION_READERS, 0))?,
+            doors: LookupThreads::start("door-lookups", (DOOR_READERS, DOOR_READERS_NICE))?,
         };
         assert!(self.threads.set(threads).is_ok(), "the threads are started once");
         Ok(())

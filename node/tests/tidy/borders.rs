@@ -116,6 +116,7 @@ const BORDERS: &[Border] = &[
     Border {
         place: "node/src",
         except: &[
+            "node/src/history/threads.rs",
             "node/src/node/mod.rs",
             "node/src/telemetry/log_queue.rs",
             "node/src/telemetry/timeline",

@@ -4,8 +4,9 @@
 //! What storage requires of a disk, and no more: bytes that were written and then synced survive a
 //! power cut, and so does a name (create, rename, remove) once its folder was synced. Nothing is
 //! assumed about unsynced data. A short write is an error. A failed sync is final: callers stop and
-//! never retry it.
+//! never retry it. `errors` says which other errors may be tried again, and which prove damage.
 
+mod errors;
 mod memory;
 
 use std::fs;
@@ -13,8 +14,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-pub use memory::MemoryDisk;
+pub(crate) use errors::{add_context, failed_sync, try_patiently};
+pub use errors::{is_full, is_transient, proves_damage};
+pub use memory::{DiskTrouble, MemoryDisk};
 
 /// Operations on folders and file names. Every method blocks.
 pub trait Disk: Send + Sync + 'static {
@@ -32,7 +37,21 @@ pub trait Disk: Send + Sync + 'static {
     /// Creates a folder and its missing parents, mode 0700. An existing folder isn't an error.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable (fsync of the folder).
-    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        try_patiently(|| self.open_folder(folder), |pause| self.wait(pause))?.sync()
+    }
+    /// Opens a folder, so that its names can be made durable later without a free descriptor.
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>>;
+    /// Waits before something is tried again. A disk in memory doesn't.
+    fn wait(&self, pause: Duration) {
+        thread::sleep(pause);
+    }
+}
+
+/// One open folder.
+pub trait Folder: Send + Sync {
+    /// Makes the names in the folder durable (fsync).
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// One open file. Every read and write takes a byte offset: there is no shared cursor.
@@ -61,6 +80,8 @@ pub trait File: Send + Sync {
 pub struct RealDisk;
 
 struct RealFile(fs::File);
+
+struct RealFolder(fs::File);
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -103,8 +124,14 @@ impl Disk for RealDisk {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
     }
 
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::File::open(folder)?.sync_all()
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>> {
+        Ok(Arc::new(RealFolder(fs::File::open(folder)?)))
+    }
+}
+
+impl Folder for RealFolder {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all().map_err(failed_sync)
     }
 }
 
@@ -127,12 +154,14 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data().map_err(failed_sync)
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+        let reserve = || fallocate(&self.0, FallocateFlags::empty(), 0, bytes);
+        // A signal ends a long reservation; what it has reserved stays.
+        match rustix::io::retry_on_intr(reserve) {
             // A file system without fallocate still gets the length. A full disk then fails a
             // write, which poisons the journal, instead of a reservation ahead of need.
             Err(rustix::io::Errno::OPNOTSUPP) if self.0.metadata()?.len() < bytes => {
@@ -152,14 +181,14 @@ impl File for RealFile {
     }
 }
 
+/// Opens an existing file; while no descriptor is free, it tries again for a quarter of a second.
+pub(crate) fn open_patiently(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
+    try_patiently(|| disk.open(path), |pause| disk.wait(pause))
+}
+
 /// Converts a length in memory to a file offset.
 pub(crate) fn bytes_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a length in memory fits 64 bits")
-}
-
-/// Whether an error reports a lack of space (full disk or quota), which may end later.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Fills `buffer` from `offset`; fails with `UnexpectedEof` if the file ends earlier.

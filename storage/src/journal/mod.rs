@@ -39,7 +39,7 @@ mod shared;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use damage::Damage;
+pub use damage::{Damage, WalkError};
 pub use format::chain::genesis_link;
 pub use format::record::{NewRecord, PAYLOAD_BYTES_MAX, Record, Tip};
 pub use format::segment::{SegmentInfo, SegmentState};
@@ -209,10 +209,20 @@ impl Journal {
         self.shared.lacks_any_space()
     }
 
-    /// The number of the oldest append, truncation or vote that isn't durable yet; `None` if all
-    /// are. If the number stays the same for long, the disk hangs. The caller measures the time.
-    pub fn oldest_pending(&self) -> Option<u64> {
-        self.shared.oldest_pending()
+    /// A number that grows with every write, sync and finished job; `None` if everything is durable,
+    /// or while the writer waits for something other than the disk. If the number stays the same
+    /// for long, the disk hangs. The caller measures the time.
+    pub fn pending_progress(&self) -> Option<u64> {
+        self.shared.pending_progress()
+    }
+
+    /// The bytes of all segments that aren't sealed yet. Until they are, the ledger's memory and
+    /// the next start's replay grow with them.
+    pub fn unsealed_bytes(&self) -> u64 {
+        let memory = self.shared.lock_memory();
+        let unsealed =
+            memory.segments.iter().rev().take_while(|one| one.state != SegmentState::Sealed);
+        unsealed.map(|one| one.end).sum()
     }
 
     /// Sets the function that is called whenever a job is queued. [`Writer::run`] doesn't need it.

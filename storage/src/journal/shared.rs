@@ -15,7 +15,7 @@ use super::format::segment::{Segment, SegmentState};
 use super::reading::tail::Tail;
 use super::writing::poison::Poisoned;
 use super::{Completion, JournalOptions, SyncWatch, format::chain};
-use crate::disk::{Disk, bytes_u64};
+use crate::disk::{Disk, Folder, bytes_u64};
 use crate::vote::StoredVote;
 use crate::{Link, Position};
 
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     /// The folder `journal/`.
     pub(crate) folder: PathBuf,
+    /// The same folder, open: its names are made durable without a free descriptor.
+    pub(crate) names: Arc<dyn Folder>,
     pub(crate) options: JournalOptions,
     head: Mutex<Option<Tip>>,
     memory: Mutex<Memory>,
@@ -37,6 +39,10 @@ pub(crate) struct Shared {
     /// The number of jobs queued, and of jobs finished with their completions called.
     jobs_queued: AtomicU64,
     jobs_finished: AtomicU64,
+    /// Counts what the writer gets done: writes, syncs, finished jobs.
+    progress: AtomicU64,
+    /// Whether the writer waits for something other than the disk: see `WriterStep::Waiting`.
+    waiting: AtomicBool,
 }
 
 pub(crate) struct Memory {
@@ -55,6 +61,9 @@ pub(crate) struct Memory {
     pub(crate) rolling: Option<Position>,
     /// All segments, in order; the last one is open.
     pub(crate) segments: Vec<Segment>,
+    /// The last record of the newest sealed segment: a truncation that keeps just it must not need
+    /// a free descriptor.
+    pub(crate) sealed_tip: Option<Tip>,
     pub(crate) poisoned: Option<Poisoned>,
     pub(crate) closed: bool,
 }
@@ -88,12 +97,14 @@ impl Shared {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         folder: PathBuf,
+        names: Arc<dyn Folder>,
         options: JournalOptions,
         memory: Memory,
     ) -> Self {
         Self {
             disk,
             folder,
+            names,
             options,
             head: Mutex::new(memory.last),
             memory: Mutex::new(memory),
@@ -104,6 +115,8 @@ impl Shared {
             damaged: AtomicBool::new(false),
             jobs_queued: AtomicU64::new(0),
             jobs_finished: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
+            waiting: AtomicBool::new(false),
         }
     }
 
@@ -165,14 +178,33 @@ impl Shared {
     /// Counts jobs as finished, after their completions were called.
     pub(crate) fn count_finished(&self, jobs: usize) {
         self.jobs_finished.fetch_add(bytes_u64(jobs), Ordering::Relaxed);
+        self.count_progress();
     }
 
-    /// The number of the oldest unfinished job.
-    pub(crate) fn oldest_pending(&self) -> Option<u64> {
+    /// Counts a write or a sync that the disk has performed.
+    pub(crate) fn count_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    /// What the writer has got done so far, while jobs are unfinished and it waits for the disk.
+    pub(crate) fn pending_progress(&self) -> Option<u64> {
         // Loaded in this order: a job queued in between doesn't count as unfinished.
         let asked = self.jobs_queued.load(Ordering::Relaxed);
         let told = self.jobs_finished.load(Ordering::Relaxed);
-        (told < asked).then_some(told)
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        (told < asked && !waiting).then(|| self.progress.load(Ordering::Relaxed))
+    }
+
+    /// Puts jobs back to the front of the queue, in their order.
+    pub(crate) fn put_back(&self, jobs: Vec<Queued>) {
+        let mut memory = self.lock_memory();
+        for job in jobs.into_iter().rev() {
+            memory.jobs.push_front(job);
+        }
     }
 
     pub(crate) fn notify(&self) {

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use evenkeel_storage::disk::{Disk, MemoryDisk};
-use evenkeel_storage::journal::{JournalOptions, OpenError, WriterStep, verify};
+use evenkeel_storage::disk::{Disk, DiskTrouble, MemoryDisk};
+use evenkeel_storage::journal::{Damage, JournalOptions, OpenError, WalkError, WriterStep, verify};
 use evenkeel_storage::vote::StoredVote;
 
 use crate::rig::{CLUSTER, Rig, contents, folder, ignore, options, put, segment_path};
@@ -232,7 +232,7 @@ fn another_clusters_segments_are_refused() {
     let path = segment_path("00000000000000000000.sealed");
     put(&disk, &path, &contents(&foreign.disk, &path));
     assert!(refusal(&disk).contains("belongs to cluster"));
-    let damage = verify(&disk, folder(), Some(CLUSTER), &mut |_| Ok(())).unwrap_err();
+    let damage = damage_of(verify(&disk, folder(), Some(CLUSTER), &mut |_| Ok(())));
     assert!(damage.what.contains("belongs to cluster"), "{damage}");
 }
 
@@ -250,7 +250,7 @@ fn one_bad_copy_of_the_vote_is_mended_and_two_are_refused() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             put(&rig.disk, path, &bytes);
-            let damage = verify(&rig.disk, folder(), None, &mut |_| Ok(())).unwrap_err();
+            let damage = damage_of(verify(&rig.disk, folder(), None, &mut |_| Ok(())));
             assert_eq!(Path::new(&damage.file), path);
             let mended = Rig::open(rig.disk.clone()).unwrap();
             assert_eq!(mended.recovery.vote, Some(vote));
@@ -289,7 +289,8 @@ fn every_flipped_byte_is_found_and_placed() {
             bytes[at] ^= 1 << (at % 8);
             put(&disk, &segment.path, &bytes);
             let found = verify(&disk, folder(), None, &mut |_| Ok(()));
-            let damage = found.expect_err(&format!("byte {at} of {}", segment.path.display()));
+            assert!(found.is_err(), "byte {at} of {}", segment.path.display());
+            let damage = damage_of(found);
             assert_eq!(Path::new(&damage.file), segment.path);
             assert!(
                 damage.position >= segment.first && damage.position <= segment.last.unwrap() + 1
@@ -300,6 +301,13 @@ fn every_flipped_byte_is_found_and_placed() {
         put(&disk, &segment.path, &whole);
     }
     assert_eq!(verify(&disk, folder(), None, &mut |_| Ok(())).unwrap().records, 121);
+}
+
+fn damage_of<T: std::fmt::Debug>(walked: Result<T, WalkError>) -> Damage {
+    match walked.unwrap_err() {
+        WalkError::Damaged(damage) => damage,
+        other => panic!("no damage: {other}"),
+    }
 }
 
 #[test]
@@ -317,10 +325,10 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
     let mut bytes = whole.clone();
     bytes[128 + 24 + 80] ^= 1;
     put(&rig.disk, &rotten.path, &bytes);
-    let damage = rig.journal.scrub(rotten.first).unwrap_err();
+    let damage = damage_of(rig.journal.scrub(rotten.first));
     assert_eq!((damage.position, damage.offset), (rotten.first, 128 + 24));
     assert!(rig.journal.damage_found());
-    assert_eq!(rig.journal.verify(&mut |_| Ok(())).unwrap_err(), damage);
+    assert_eq!(damage_of(rig.journal.verify(&mut |_| Ok(()))), damage);
     let error = rig.journal.read(rotten.first, rotten.first + 3, 4000).unwrap_err().to_string();
     assert!(error.contains("record checksum doesn't match"), "{error}");
     assert!(rig.journal.scrub(segments[2].first).is_ok());
@@ -333,7 +341,7 @@ fn scrub_and_reads_and_online_verify_find_rot_while_running() {
         122 => Err("the sum is off by one".to_owned()),
         _ => Ok(()),
     });
-    let damage = refusing.unwrap_err();
+    let damage = damage_of(refusing);
     assert_eq!((damage.position, damage.what.as_str()), (122, "the sum is off by one"));
 }
 
@@ -350,6 +358,31 @@ fn a_read_that_meets_damage_is_remembered() {
     put(&rig.disk, &rotten.path, &bytes);
     assert!(rig.journal.read(rotten.first, rotten.first + 3, 4000).is_err());
     assert!(rig.journal.damage_found());
+}
+
+/// A process without a free descriptor can't open a sealed segment. That once ended the node as
+/// damaged, and nobody dared to restart it.
+#[test]
+fn a_file_that_can_not_be_opened_is_not_damage_and_one_that_can_not_be_read_is() {
+    let rig = Rig::open(long_journal(12)).unwrap();
+    let sealed = rig.journal.segments()[1].first;
+    let unreadable = |walked: Result<(), WalkError>| {
+        assert!(matches!(walked, Err(WalkError::Unreadable { .. })), "{walked:?}");
+    };
+    rig.disk.set_trouble(DiskTrouble { no_descriptors: true, ..DiskTrouble::default() });
+    unreadable(rig.journal.scrub(sealed));
+    unreadable(rig.journal.verify(&mut |_| Ok(())).map(drop));
+    unreadable(verify(&rig.disk, folder(), None, &mut |_| Ok(())).map(drop));
+    let opened = Rig::open(rig.disk.clone()).map(drop).unwrap_err();
+    assert!(!opened.is_damage(), "{opened}");
+    assert!(rig.journal.read(sealed, sealed + 1, 4000).is_err());
+    assert!(!rig.journal.damage_found());
+    rig.disk.set_trouble(DiskTrouble { unreadable: true, ..DiskTrouble::default() });
+    let damage = damage_of(rig.journal.scrub(sealed));
+    assert!(damage.what.contains("can't be read"), "{damage}");
+    assert!(rig.journal.damage_found());
+    rig.disk.set_trouble(DiskTrouble::default());
+    rig.journal.scrub(sealed).unwrap();
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Disks that fail while the journal runs: the first failure is final, and a full disk is detected
-//! ahead of need.
+//! ahead of need. A lack of descriptors is no failure: the journal waits.
 
 use std::sync::{Arc, Mutex};
 
-use evenkeel_storage::journal::{SealError, SyncWatch, WriterStep};
+use evenkeel_storage::disk::{Disk, DiskTrouble};
+use evenkeel_storage::journal::{JournalOptions, SealError, SyncWatch, WriterStep};
 use evenkeel_storage::vote::StoredVote;
 
-use crate::rig::{Rig, ignore, record};
+use crate::rig::{Rig, folder, ignore, options, record};
 
 #[test]
 fn a_failed_sync_poisons_for_ever_and_everyone_who_waits_is_told_in_order() {
@@ -189,4 +190,113 @@ fn every_sync_that_appends_wait_for_is_told_and_one_that_fails_never_ends() {
     rig.disk.fail_next_sync();
     assert_eq!(rig.writer.step(9), WriterStep::Poisoned);
     assert_eq!(*told.0.lock().unwrap(), ["begins", "ends", "begins", "ends", "begins"]);
+}
+
+const NO_DESCRIPTORS: DiskTrouble = DiskTrouble {
+    full: false,
+    no_descriptors: true,
+    few_descriptors: false,
+    unreadable: false,
+    unwritable: false,
+};
+
+/// A new segment once needed a free descriptor at that very moment: a reservation, or the sync of
+/// the folder after the rename, poisoned the journal.
+#[test]
+fn without_descriptors_the_journal_waits_for_its_next_segment_and_goes_on() {
+    let mut rig = Rig::new(8);
+    rig.write(1, &[300]);
+    // One segment is reserved already. The one after it can't be.
+    rig.disk.set_trouble(NO_DESCRIPTORS);
+    let mut written = 1;
+    let step = loop {
+        rig.append(1, &[300, 300]);
+        match rig.writer.step(9) {
+            WriterStep::Worked => written += 2,
+            other => break other,
+        }
+        rig.writer.handle_idle();
+        assert!(written < 40, "a third segment needs a descriptor");
+    };
+    assert_eq!((step, rig.journal.poison_reason()), (WriterStep::Waiting, None));
+    assert_eq!(rig.journal.segments().len(), 2, "the reserved one was used");
+    assert_eq!(rig.acknowledged(), written);
+    assert_eq!(rig.journal.pending_progress(), None, "it doesn't wait for the disk");
+    assert!(rig.journal.is_disk_full(), "no new commands while no segment can be made");
+    let vote = StoredVote { term: 2, node: 1, committed: false };
+    rig.journal.save_vote(vote, ignore()).unwrap();
+    rig.append(1, &[300]);
+    for _ in 0..3 {
+        assert_eq!(rig.writer.step(9), WriterStep::Waiting);
+    }
+    rig.disk.set_trouble(DiskTrouble::default());
+    rig.settle();
+    assert_eq!(rig.acknowledged(), written + 3, "nothing was lost, nothing written twice");
+    assert!(!rig.journal.is_disk_full());
+    rig.disk.crash();
+    let again = rig.reopen().unwrap();
+    assert_eq!(again.recovery.vote, Some(vote));
+    assert_eq!(again.terms().len(), usize::try_from(written + 3).unwrap());
+}
+
+#[test]
+fn an_append_of_which_only_a_part_fits_is_durable_in_part_and_told_once() {
+    let mut rig = Rig::new(9);
+    rig.write(1, &[300]);
+    rig.disk.set_trouble(NO_DESCRIPTORS);
+    rig.append(1, &[900; 9]);
+    rig.append(1, &[900; 2]);
+    assert_eq!(rig.writer.step(9), WriterStep::Waiting);
+    let durable = rig.journal.durable_position().unwrap();
+    assert!((1..9).contains(&durable), "{durable}");
+    assert_eq!(rig.acknowledged(), 1);
+    rig.disk.set_trouble(DiskTrouble::default());
+    rig.settle();
+    assert_eq!(rig.acknowledged(), 12);
+    rig.disk.crash();
+    assert_eq!(rig.reopen().unwrap().terms().len(), 12);
+}
+
+/// What a failed reservation leaves behind, a remove that failed too, is no reason to stop.
+#[test]
+fn a_leftover_of_a_reservation_is_replaced() {
+    let mut rig = Rig::new(10);
+    rig.disk.set_trouble(NO_DESCRIPTORS);
+    rig.write(1, &[2000]);
+    rig.write(1, &[2000]);
+    rig.disk.set_trouble(DiskTrouble::default());
+    let spare = folder().join("journal").join("spare");
+    drop(rig.disk.create(&spare));
+    for _ in 0..9 {
+        rig.write(1, &[900]);
+    }
+    assert_eq!(rig.reopen().unwrap().terms().len(), 11);
+}
+
+/// A follower that catches up on a slow disk queues tens of mebibytes. One sync of all of it took
+/// longer than a hung disk may.
+#[test]
+fn a_step_takes_few_mebibytes_and_every_part_of_it_is_progress() {
+    let disk = Rig::new(11).disk;
+    let options = JournalOptions { segment_bytes: 64 << 20, ..options() };
+    disk.replace_with_empty();
+    let rig = {
+        disk.create_folder(folder()).unwrap();
+        Rig::open_with(disk, options).unwrap()
+    };
+    let mut writer = rig.writer;
+    for position in 0..10 {
+        rig.journal.append(vec![record(position, 1, 1 << 20)], ignore()).unwrap();
+    }
+    let mut steps = Vec::new();
+    let mut progress = rig.journal.pending_progress().expect("ten appends are pending");
+    while writer.step(usize::MAX) == WriterStep::Worked {
+        steps.push(rig.journal.durable_position().unwrap() + 1);
+        if let Some(now) = rig.journal.pending_progress() {
+            assert!(now > progress + 4, "each write is progress, not only the sync");
+            progress = now;
+        }
+    }
+    assert_eq!(steps, [4, 8, 10]);
+    assert_eq!(rig.journal.pending_progress(), None);
 }

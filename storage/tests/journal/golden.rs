@@ -74,6 +74,7 @@ fn segments_votes_and_superblocks_keep_their_bytes() {
     check("vote.hex", &contents(&rig.disk, &folder().join("vote.a")));
 
     let real = tempfile::tempdir().unwrap();
+    std::fs::write(real.path().join(superblock::FOUNDING), "").unwrap();
     drop(superblock::claim(real.path(), CLUSTER, 3).unwrap());
     check("superblock.hex", &std::fs::read(real.path().join("superblock")).unwrap());
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use evenkeel_storage::disk::{Disk, File, MemoryDisk};
+use evenkeel_storage::disk::{Disk, File, Folder, MemoryDisk};
 use evenkeel_storage::journal::{self, JournalOptions, WriterStep};
 
 use crate::rig::{folder, ignore, options, record};
@@ -53,8 +53,8 @@ impl Disk for Interrupted {
         self.disk.create_folder(folder)
     }
 
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.disk.sync_folder(folder)
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>> {
+        self.disk.open_folder(folder)
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use evenkeel_storage::superblock::FOUNDING;
 use evenkeel_wire::{amount::Asset, id::ClusterId};
 use serde_json::json;
 
@@ -71,7 +72,10 @@ pub(crate) fn run(args: &NewClusterArgs) -> Result<(), Failure> {
         let folder = args.out.join(&site.name);
         let tls = folder.join("tls");
         making.create_folder(&tls)?;
-        making.create_folder(&folder.join("data"))?;
+        let data = folder.join("data");
+        making.create_folder(&data)?;
+        // The first start may find the folder empty. Without it, it might be an unmounted disk.
+        making.create_file(&data.join(FOUNDING), "")?;
         let identity = authority.issue(node, &site.name, &site.peer)?;
         cert::write(&mut making, &tls, &authority, &identity)?;
         let text = node_toml(args, cluster, node, site, &operator_key);

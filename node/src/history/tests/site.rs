@@ -119,7 +119,7 @@ impl Site {
             journal.clone(),
             disk.clone(),
             Box::new(loaded),
-            Box::new(|| panic!("no checkpoint fails here")),
+            Box::new(|_| panic!("no checkpoint fails here")),
             Box::new(|_| ()),
         );
         let keeps_given = true;

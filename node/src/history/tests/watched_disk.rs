@@ -8,9 +8,10 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
-use evenkeel_storage::disk::{Disk, File};
+use evenkeel_storage::disk::{Disk, File, Folder};
 
 /// What is watched, and the gate.
 #[derive(Default)]
@@ -103,8 +104,12 @@ impl Disk for WatchedDisk {
         self.disk.create_folder(folder)
     }
 
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.disk.sync_folder(folder)
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>> {
+        self.disk.open_folder(folder)
+    }
+
+    fn wait(&self, pause: Duration) {
+        self.disk.wait(pause);
     }
 }
 

@@ -48,7 +48,8 @@ use super::{
     },
     primary_exit::PrimaryExit,
     proposing::{
-        batcher::Batcher, queue::Queue, repeats::RepeatParts, stamps::Stamps, upkeep::Upkeep,
+        batcher::Batcher, queue::Queue, repeats::RepeatParts, sealing_pace::SealingPace,
+        stamps::Stamps, upkeep::Upkeep,
     },
     reads,
 };
@@ -308,6 +309,7 @@ impl Replication {
             road.clone(),
             stamps,
             upkeep,
+            SealingPace::new(parts.journal.clone()),
             lead.clone(),
             parts.metrics,
         );

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::comparison::format_difference,
-    limits::CLOCK_HANDOVER_AGAIN_AFTER,
+    limits::{CLOCK_HANDOVER_AGAIN_AFTER, UNSEALED_BYTES_MAX},
     replication::{empty_copy::EmptyCopies, peers::mute_gate::MuteGate},
     state::AppliedState,
     telemetry::timeline::Timeline,
@@ -29,13 +29,17 @@ const PACE: Duration = Duration::from_millis(100);
 /// How long it waits after a handover before it begins another one.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A write or sync slower than this disqualifies the primary.
+/// A write or sync slower than this disqualifies the primary. Time in which this process was
+/// stopped doesn't count.
 const DISK_HANGS_AFTER: Duration = Duration::from_secs(2);
 /// A write or sync slower than this ends the process: such a disk doesn't recover by waiting.
 const DISK_LOST_AFTER: Duration = Duration::from_secs(5);
 /// Why the process ends then.
 pub const DISK_HUNG: &str = "the disk hangs: a write or sync of the journal has taken more than 5 s; nothing is \
                              acknowledged that isn't on a majority of disks. Look at the disk, then start again";
+
+/// A primary whose journal is at its bound and whose keeper seals nothing for this long hands over.
+const KEEPER_STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// Why a primary hands its role over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +50,9 @@ pub enum HandoverReason {
     /// A write or sync doesn't return.
     #[error("this site's disk hangs")]
     DiskHangs,
+    /// Commands wait for a keeper that can't seal: an index that it needs is being rebuilt.
+    #[error("this site seals nothing, and its journal is at the bound")]
+    KeeperStuck,
     /// A site came back empty, after its lost copy had acknowledged records to this primary.
     #[error("another site lost its disk under this primary, and only another primary can fill it")]
     LostDisk(NodeId),
@@ -97,11 +104,12 @@ impl HandoverTrigger {
         let mut tick = interval(PACE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watchdog = Watchdog::default();
+        let mut sealing = Watchdog::default();
         let mut last = LastHandover::default();
         loop {
             tick.tick().await;
             let now = Instant::now();
-            let hangs_for = watchdog.measure_hang(self.journal.oldest_pending(), now);
+            let hangs_for = watchdog.measure_hang(self.journal.pending_progress(), now);
             if hangs_for >= DISK_HANGS_AFTER {
                 // The others elect at once, even if the handover below fails.
                 self.gate.fall_silent(now);
@@ -109,8 +117,9 @@ impl HandoverTrigger {
                     return self.state.fail(DISK_HUNG);
                 }
             }
-            let why = self.find_reason(hangs_for).filter(|why| !last.is_recent(*why, now));
-            let Some(why) = why else { continue };
+            let seals_nothing_for = sealing.measure_hang(self.held_sealing(), now);
+            let why = self.find_reason(hangs_for, seals_nothing_for);
+            let Some(why) = why.filter(|why| !last.is_recent(*why, now)) else { continue };
             let Some(successor) = self.choose(why, now) else { continue };
             last.record(why, now);
             self.record_reason(successor, why);
@@ -123,12 +132,25 @@ impl HandoverTrigger {
         }
     }
 
-    fn find_reason(&self, hangs_for: Duration) -> Option<HandoverReason> {
+    /// The segment that is to be sealed next, while commands wait for it.
+    fn held_sealing(&self) -> Option<u64> {
+        let is_held = self.journal.unsealed_bytes() >= UNSEALED_BYTES_MAX;
+        is_held.then(|| self.journal.oldest_rolled().map_or(0, |segment| segment.first))
+    }
+
+    fn find_reason(
+        &self,
+        hangs_for: Duration,
+        seals_nothing_for: Duration,
+    ) -> Option<HandoverReason> {
         if hangs_for >= DISK_HANGS_AFTER {
             return Some(HandoverReason::DiskHangs);
         }
         if self.journal.is_disk_full() {
             return Some(HandoverReason::DiskFull);
+        }
+        if seals_nothing_for >= KEEPER_STUCK_AFTER {
+            return Some(HandoverReason::KeeperStuck);
         }
         if let Some(node) = self.empty_copies.admit().first().copied() {
             return Some(HandoverReason::LostDisk(node));
@@ -151,6 +173,7 @@ impl HandoverTrigger {
             HandoverReason::LostDisk(peer) => Some(peer),
             HandoverReason::DiskFull
             | HandoverReason::DiskHangs
+            | HandoverReason::KeeperStuck
             | HandoverReason::WrongClock(_) => None,
         };
         tracing::warn!(

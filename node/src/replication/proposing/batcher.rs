@@ -1,8 +1,8 @@
 //! Gathers requests from all doors into entries: while a few entries are in flight, the next one
 //! fills.
 //!
-//! It never delays a request while fewer entries than the limit are in flight, and never keeps one
-//! beyond its deadline. A node's own request has an entry to itself. So does the ledger's upkeep,
+//! It never delays a request while fewer entries than the limit are in flight and the keeper isn't
+//! far behind, and never keeps one beyond its deadline. A node's own request has an entry to itself. So does the ledger's upkeep,
 //! with one such entry in flight at a time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -14,6 +14,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     queue::{FilledEntry, InFlightRequest, Queue},
+    sealing_pace::SealingPace,
     stamps::Stamps,
     upkeep::{AllowedChores, Chore, Upkeep},
 };
@@ -66,6 +67,7 @@ pub struct Batcher {
     road: Arc<Road>,
     stamps: Stamps,
     upkeep: Upkeep,
+    pace: SealingPace,
     lead: watch::Receiver<Lead>,
     in_flight: BTreeMap<u64, InFlightEntry>,
     pending_writes: FuturesUnordered<PendingWrite>,
@@ -78,12 +80,14 @@ pub struct Batcher {
 }
 
 impl Batcher {
+    #[expect(clippy::too_many_arguments, reason = "its parts; each has its own name and type")]
     pub fn new(
         queue: Arc<Queue>,
         raft: Raft,
         road: Arc<Road>,
         stamps: Stamps,
         upkeep: Upkeep,
+        pace: SealingPace,
         lead: watch::Receiver<Lead>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -93,6 +97,7 @@ impl Batcher {
             road,
             stamps,
             upkeep,
+            pace,
             lead,
             in_flight: BTreeMap::new(),
             pending_writes: FuturesUnordered::new(),
@@ -169,8 +174,12 @@ impl Batcher {
         if self.upkeep.owes_marker(now) {
             return None;
         }
+        if !self.pace.may_take(now) {
+            return None;
+        }
         let lookups_in_flight = self.in_flight.values().map(|entry| entry.lookups).sum();
         let FilledEntry { entry, requests, lookups, .. } = queue.fill(lookups_in_flight)?;
+        self.pace.note_entry(now);
         // A node's own request is alone in its entry, so the first one decides.
         let ends_day = requests.first().is_some_and(InFlightRequest::ends_day);
         let own = ends_day.then_some(NodeEntry::RequestedDay);

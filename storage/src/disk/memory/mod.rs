@@ -3,7 +3,8 @@
 //! A crash keeps all synced data. Of unsynced data it keeps, loses or scrambles single sectors; of
 //! the name changes since the last sync of a folder it keeps a prefix. Handles opened before a
 //! crash return an error afterwards. After a failed sync the next sync succeeds but doesn't make
-//! the earlier writes durable, as real kernels behave.
+//! the earlier writes durable, as real kernels behave. Other troubles last until they are set back
+//! ([`DiskTrouble`]).
 
 mod content;
 
@@ -11,8 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use super::{Disk, File};
+use rustix::io::Errno;
+
+use super::{Disk, File, Folder, failed_sync};
 use content::{FileContent, Random};
 
 /// A simulated disk. Clones share the content.
@@ -21,19 +25,35 @@ pub struct MemoryDisk {
     machine: Arc<Mutex<Machine>>,
 }
 
+/// What is wrong with a disk, or with the process that uses it, until it is set back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskTrouble {
+    /// Operations that need new space fail (ENOSPC). Written or allocated bytes can still be
+    /// overwritten.
+    pub full: bool,
+    /// Nothing can be opened or created (EMFILE). Open files work.
+    pub no_descriptors: bool,
+    /// The same for half of the attempts.
+    pub few_descriptors: bool,
+    /// Reads of file content fail (EIO).
+    pub unreadable: bool,
+    /// Writes and reservations fail (EIO).
+    pub unwritable: bool,
+}
+
 struct Machine {
     random: Random,
     crashes: u64,
-    full: bool,
+    trouble: DiskTrouble,
     sync_failures: u32,
     syncs: u64,
     files: Vec<FileContent>,
-    folders: BTreeMap<PathBuf, Folder>,
+    folders: BTreeMap<PathBuf, FolderNames>,
 }
 
 /// The names of one folder: visible now, durable, and the changes between the two.
 #[derive(Default)]
-struct Folder {
+struct FolderNames {
     live: BTreeMap<String, usize>,
     durable: BTreeMap<String, usize>,
     pending: Vec<NameChange>,
@@ -43,6 +63,12 @@ enum NameChange {
     Put(String, usize),
     Rename(String, String),
     Remove(String),
+}
+
+struct MemoryFolder {
+    machine: Arc<Mutex<Machine>>,
+    crashes: u64,
+    path: PathBuf,
 }
 
 struct MemoryFile {
@@ -57,7 +83,7 @@ impl MemoryDisk {
         let machine = Machine {
             random: Random(seed),
             crashes: 0,
-            full: false,
+            trouble: DiskTrouble::default(),
             sync_failures: 0,
             syncs: 0,
             files: Vec::new(),
@@ -88,7 +114,23 @@ impl MemoryDisk {
     /// Sets whether the disk is full. While it is, operations that need new space fail; written or
     /// allocated bytes can still be overwritten.
     pub fn set_full(&self, full: bool) {
-        self.lock_machine().full = full;
+        self.lock_machine().trouble.full = full;
+    }
+
+    /// Sets what is wrong with the disk from now on.
+    pub fn set_trouble(&self, trouble: DiskTrouble) {
+        self.lock_machine().trouble = trouble;
+    }
+
+    /// What is wrong with the disk at the moment.
+    pub fn trouble(&self) -> DiskTrouble {
+        self.lock_machine().trouble
+    }
+
+    /// Whether a file has this name now, whatever is wrong with the disk.
+    pub fn holds_file(&self, path: &Path) -> bool {
+        let mut machine = self.lock_machine();
+        machine.folder_of(path).is_ok_and(|(folder, name)| folder.live.contains_key(&name))
     }
 
     /// The number of successful file syncs so far.
@@ -108,7 +150,8 @@ impl MemoryDisk {
 impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut machine = self.lock_machine();
-        if machine.full {
+        machine.check_descriptors()?;
+        if machine.trouble.full {
             return Err(no_space());
         }
         let file = machine.files.len();
@@ -123,6 +166,7 @@ impl Disk for MemoryDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut machine = self.lock_machine();
+        machine.check_descriptors()?;
         let (folder, name) = machine.folder_of(path)?;
         let file = *folder.live.get(&name).ok_or_else(|| not_found(path))?;
         Ok(self.handle(machine.crashes, file))
@@ -154,7 +198,8 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let machine = self.lock_machine();
+        let mut machine = self.lock_machine();
+        machine.check_descriptors()?;
         let folder = machine.folders.get(folder).ok_or_else(|| not_found(folder))?;
         Ok(folder.live.keys().cloned().collect())
     }
@@ -167,9 +212,26 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>> {
         let mut machine = self.lock_machine();
-        let folder = machine.folders.get_mut(folder).ok_or_else(|| not_found(folder))?;
+        machine.check_descriptors()?;
+        if !machine.folders.contains_key(folder) {
+            return Err(not_found(folder));
+        }
+        let (path, crashes) = (folder.to_path_buf(), machine.crashes);
+        Ok(Arc::new(MemoryFolder { machine: Arc::clone(&self.machine), crashes, path }))
+    }
+
+    fn wait(&self, _pause: Duration) {}
+}
+
+impl Folder for MemoryFolder {
+    fn sync(&self) -> io::Result<()> {
+        let mut machine = self.machine.lock().expect("no method of the memory disk panics");
+        if machine.crashes != self.crashes {
+            return Err(stale_handle());
+        }
+        let folder = machine.folders.get_mut(&self.path).ok_or_else(|| not_found(&self.path))?;
         folder.durable = folder.live.clone();
         folder.pending.clear();
         Ok(())
@@ -177,7 +239,14 @@ impl Disk for MemoryDisk {
 }
 
 impl Machine {
-    fn folder_of(&mut self, path: &Path) -> io::Result<(&mut Folder, String)> {
+    fn check_descriptors(&mut self) -> io::Result<()> {
+        let trouble = self.trouble;
+        let fails =
+            trouble.no_descriptors || (trouble.few_descriptors && self.random.below(2) == 0);
+        if fails { Err(Errno::MFILE.into()) } else { Ok(()) }
+    }
+
+    fn folder_of(&mut self, path: &Path) -> io::Result<(&mut FolderNames, String)> {
         let parent = path.parent().ok_or_else(|| not_found(path))?;
         let name =
             path.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_found(path))?;
@@ -205,7 +274,7 @@ impl Machine {
     }
 }
 
-impl Folder {
+impl FolderNames {
     fn change(&mut self, change: NameChange) {
         change.apply(&mut self.live);
         self.pending.push(change);
@@ -237,9 +306,9 @@ impl MemoryFile {
     ) -> io::Result<R> {
         let mut machine = self.machine.lock().expect("no method of the memory disk panics");
         if machine.crashes != self.crashes {
-            return Err(io::Error::other("the machine has crashed since this file was opened"));
+            return Err(stale_handle());
         }
-        let mut faults = Faults { full: machine.full, sync_failures: machine.sync_failures };
+        let mut faults = Faults { trouble: machine.trouble, sync_failures: machine.sync_failures };
         let result = act(&mut machine.files[self.file], &mut faults);
         machine.sync_failures = faults.sync_failures;
         result
@@ -247,17 +316,33 @@ impl MemoryFile {
 }
 
 struct Faults {
-    full: bool,
+    trouble: DiskTrouble,
     sync_failures: u32,
+}
+
+impl Faults {
+    fn check_readable(&self) -> io::Result<()> {
+        if self.trouble.unreadable { Err(Errno::IO.into()) } else { Ok(()) }
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.trouble.unwritable { Err(Errno::IO.into()) } else { Ok(()) }
+    }
 }
 
 impl File for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with_content(|content, _| Ok(content.read(buffer, offset)))
+        self.with_content(|content, faults| {
+            faults.check_readable()?;
+            Ok(content.read(buffer, offset))
+        })
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.with_content(|content, faults| content.write(bytes, offset, faults.full))
+        self.with_content(|content, faults| {
+            faults.check_writable()?;
+            content.write(bytes, offset, faults.trouble.full)
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -265,7 +350,7 @@ impl File for MemoryFile {
             if faults.sync_failures > 0 {
                 faults.sync_failures -= 1;
                 content.fail_sync();
-                return Err(io::Error::other("sync failed as asked"));
+                return Err(failed_sync(io::Error::other("sync failed as asked")));
             }
             content.sync();
             Ok(())
@@ -276,7 +361,8 @@ impl File for MemoryFile {
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         self.with_content(|content, faults| {
-            if faults.full && bytes > content.reserved_bytes() {
+            faults.check_writable()?;
+            if faults.trouble.full && bytes > content.reserved_bytes() {
                 return Err(no_space());
             }
             content.allocate(bytes);
@@ -294,6 +380,10 @@ impl File for MemoryFile {
     fn len(&self) -> io::Result<u64> {
         self.with_content(|content, _| Ok(content.length()))
     }
+}
+
+fn stale_handle() -> io::Error {
+    io::Error::other("the machine has crashed since this file was opened")
 }
 
 fn no_space() -> io::Error {

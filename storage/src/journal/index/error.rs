@@ -1,9 +1,10 @@
-//! Why an index can't be read. Rebuilding the index fixes each of these errors, except a failing
-//! disk.
+//! Why an index can't be read. Rebuilding the index fixes each of these errors, except one of the
+//! disk that proves no damage.
 
 use std::io;
 
 use super::Position;
+use crate::disk::{is_transient, proves_damage};
 
 /// Why the index of one sealed segment can't be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,23 @@ pub enum IndexError {
         /// The error of the disk.
         source: io::Error,
     },
+}
+
+impl IndexError {
+    /// Whether the index must be built again. Otherwise nothing is known about its bytes.
+    #[must_use]
+    pub fn proves_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Damaged { .. } | Self::OtherSegment { .. } => true,
+            Self::Io { source, .. } => proves_damage(source),
+        }
+    }
+
+    /// Whether the same may succeed later: no descriptor or memory was free.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_transient(source))
+    }
 }
 
 impl From<IndexError> for io::Error {

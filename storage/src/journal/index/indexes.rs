@@ -1,6 +1,7 @@
 //! The indexes of all sealed segments of one node.
 //!
-//! An index that is missing, or found damaged while being read, is *recovering* until `add`
+//! An index that can't be read for the moment (no descriptor is free) stays in use: the lookup fails,
+//! and the next one may not. One that is missing, or found damaged, is *recovering* until `add`
 //! supplies a new one. A damaged file is renamed at once, so that a start can't take it for a whole
 //! one. Lookups that may need the index fail with `Recovering`; all others continue, since the
 //! seconds of its ids stay known from a header that was whole. This module never rebuilds an index:
@@ -34,13 +35,21 @@ pub struct SealedSegment {
 }
 
 /// Why a lookup has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
     /// The answer may be in a segment whose index is being rebuilt.
     #[error("the index of the segment at {first} is being rebuilt")]
     Recovering {
         /// The segment's first position.
         first: Position,
+    },
+    /// The answer may be in a segment whose index can't be read for the moment.
+    #[error("the index of the segment at {first} can't be read at the moment: {why}")]
+    Unreadable {
+        /// The segment's first position.
+        first: Position,
+        /// The error of the disk.
+        why: Arc<str>,
     },
 }
 
@@ -71,6 +80,9 @@ struct IndexTable {
     possible_seconds: BTreeMap<Position, RangeInclusive<u64>>,
 }
 
+/// An index that is open and not used yet.
+pub struct OpenedIndex(Arc<SegmentIndex>);
+
 struct IndexedSegment {
     sealed: SealedSegment,
     index: Result<Arc<SegmentIndex>, String>,
@@ -99,9 +111,9 @@ impl Indexes {
     /// Opens the index of a segment just sealed, or one just rebuilt. On an error the segment is
     /// recovering.
     pub fn add(&self, sealed: SealedSegment) -> Result<(), IndexError> {
-        match self.open_checked(&sealed) {
-            Ok(index) => {
-                self.lock_for_write().put(sealed, Ok(Arc::new(index)));
+        match self.open_index(&sealed) {
+            Ok(opened) => {
+                self.put(sealed, opened);
                 Ok(())
             }
             Err(error) => {
@@ -109,6 +121,17 @@ impl Indexes {
                 Err(error)
             }
         }
+    }
+
+    /// Opens the index of a segment that is about to be sealed, without using it yet: afterwards
+    /// nothing can fail any more ([`Self::put`]).
+    pub fn open_index(&self, sealed: &SealedSegment) -> Result<OpenedIndex, IndexError> {
+        Ok(OpenedIndex(Arc::new(self.open_checked(sealed)?)))
+    }
+
+    /// Uses an index from now on.
+    pub fn put(&self, sealed: SealedSegment, opened: OpenedIndex) {
+        self.lock_for_write().put(sealed, Ok(opened.0));
     }
 
     /// The indexes to be rebuilt, oldest first.
@@ -133,7 +156,7 @@ impl Indexes {
     }
 
     /// Discards the index of the segment at `first` until `add` supplies a new one. `why` is the
-    /// error of `verify`.
+    /// error of `verify`, which must prove damage ([`IndexError::proves_damage`]).
     pub fn mark_damaged(&self, first: Position, why: &dyn Display) {
         if let Some(index) = self.segment_index(first) {
             self.discard_index(&index, why);
@@ -156,16 +179,16 @@ impl Indexes {
         let asked = self.lock_for_read().segments_of_second(id_second(id));
         for (first, index) in asked {
             let Some(index) = index else {
-                unknown = unknown.or(Some(first));
+                unknown = unknown.or(Some(FindError::Recovering { first }));
                 continue;
             };
             match self.discard_on_error(&index, index.find_id(id)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
-                Err(_) => unknown = unknown.or(Some(first)),
+                Err(error) => unknown = unknown.or(Some(error)),
             }
         }
-        unknown.map_or(Ok(None), |first| Err(FindError::Recovering { first }))
+        unknown.map_or(Ok(None), Err)
     }
 
     /// Finds the first command of each of these ids, as [`Self::find`] does one: the answers are in
@@ -177,16 +200,14 @@ impl Indexes {
             let open = |number: &usize| !matches!(answers[*number], Ok(Some(_)));
             let numbers: Vec<usize> = numbers.into_iter().filter(open).collect();
             let wanted: Vec<u128> = numbers.iter().map(|number| ids[*number]).collect();
+            let index = index.ok_or(FindError::Recovering { first });
             let found =
-                index.and_then(|index| self.discard_on_error(&index, index.find_ids(&wanted)).ok());
+                index.and_then(|index| self.discard_on_error(&index, index.find_ids(&wanted)));
             for (at, number) in numbers.into_iter().enumerate() {
                 match &found {
-                    Some(found) if found[at].is_some() => answers[number] = Ok(found[at]),
-                    Some(_) => {}
-                    None if answers[number].is_ok() => {
-                        answers[number] = Err(FindError::Recovering { first });
-                    }
-                    None => {}
+                    Ok(found) if found[at].is_some() => answers[number] = Ok(found[at]),
+                    Err(error) if answers[number].is_ok() => answers[number] = Err(error.clone()),
+                    _ => {}
                 }
             }
         }
@@ -311,6 +332,16 @@ impl Indexes {
         groups
     }
 
+    /// Holds at most this many files open from now on, instead of 256.
+    pub fn limit_open_files(&self, files_max: usize) {
+        self.files.set_files_max(files_max);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn close_files(&self) {
+        while self.files.drop_longest_unused() {}
+    }
+
     #[cfg(test)]
     pub(crate) fn files_open(&self) -> usize {
         self.files.count()
@@ -325,15 +356,19 @@ impl Indexes {
         Err(IndexError::OtherSegment { first, expected, found })
     }
 
-    /// Discards an index that can't be read.
+    /// Discards an index that is damaged.
     fn discard_on_error<T>(
         &self,
         index: &Arc<SegmentIndex>,
         read: Result<T, IndexError>,
     ) -> Result<T, FindError> {
-        read.map_err(|error| {
-            self.discard_index(index, &error);
-            FindError::Recovering { first: index.first() }
+        let first = index.first();
+        read.map_err(|error| match error.proves_damage() {
+            true => {
+                self.discard_index(index, &error);
+                FindError::Recovering { first }
+            }
+            false => FindError::Unreadable { first, why: error.to_string().into() },
         })
     }
 

@@ -47,7 +47,7 @@ mod tests;
 
 pub use building::builder::IndexBuilder;
 pub use error::IndexError;
-pub use indexes::{FindError, Indexes, RecoveringIndex, SealedSegment};
+pub use indexes::{FindError, Indexes, OpenedIndex, RecoveringIndex, SealedSegment};
 pub use row::{CommandRow, LocatedCommand, OutcomeRow, id_second};
 pub use segment_index::SegmentIndex;
 

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Position, aside_path_of, path_of};
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, is_transient, open_patiently};
 
 pub(crate) struct OpenFiles {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
-    files_max: usize,
+    files_max: AtomicUsize,
     kept: Mutex<KeptFiles>,
 }
 
@@ -34,7 +35,15 @@ pub(crate) struct ReaderId(u64);
 
 impl OpenFiles {
     pub(crate) fn new(disk: Arc<dyn Disk>, folder: &Path, files_max: usize) -> Self {
+        let files_max = AtomicUsize::new(files_max);
         Self { disk, folder: folder.to_path_buf(), files_max, kept: Mutex::default() }
+    }
+
+    pub(crate) fn set_files_max(&self, files_max: usize) {
+        self.files_max.store(files_max, Ordering::Relaxed);
+        while self.lock().files.len() > files_max {
+            self.drop_longest_unused();
+        }
     }
 
     pub(crate) fn new_reader(&self) -> ReaderId {
@@ -43,9 +52,17 @@ impl OpenFiles {
         ReaderId(kept.readers)
     }
 
-    /// Opens the index of the segment at `first`, without keeping the file.
+    /// Opens the index of the segment at `first`, without keeping the file. Where no descriptor is
+    /// free, it gives one of its own back first.
     pub(crate) fn open(&self, first: Position) -> io::Result<Arc<dyn File>> {
-        self.disk.open(&path_of(&self.folder, first))
+        let path = path_of(&self.folder, first);
+        match self.disk.open(&path) {
+            Err(error) if is_transient(&error) => {
+                self.drop_longest_unused();
+                open_patiently(&*self.disk, &path)
+            }
+            opened => opened,
+        }
     }
 
     /// Durably renames an unreadable index to its damaged name, so that the next start finds none
@@ -71,15 +88,16 @@ impl OpenFiles {
 
     pub(crate) fn keep_file(&self, reader: ReaderId, file: Arc<dyn File>) {
         let mut kept = self.lock();
-        if kept.files.len() >= self.files_max {
-            let longest_unused = kept.files.iter().min_by_key(|(_, used)| used.at);
-            if let Some(unused) = longest_unused.map(|(reader, _)| *reader) {
-                kept.files.remove(&unused);
-            }
+        if kept.files.len() >= self.files_max.load(Ordering::Relaxed) {
+            kept.drop_longest_unused();
         }
         kept.uses += 1;
         let at = kept.uses;
         kept.files.insert(reader, KeptFile { file, at });
+    }
+
+    pub(crate) fn drop_longest_unused(&self) -> bool {
+        self.lock().drop_longest_unused()
     }
 
     pub(crate) fn forget(&self, reader: ReaderId) {
@@ -94,5 +112,13 @@ impl OpenFiles {
     /// A poisoned lock is safe to use: every change is a single step.
     fn lock(&self) -> MutexGuard<'_, KeptFiles> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeptFiles {
+    /// Closes the file that was used longest ago. Returns false if none is open.
+    fn drop_longest_unused(&mut self) -> bool {
+        let unused = self.files.iter().min_by_key(|(_, used)| used.at).map(|(reader, _)| *reader);
+        unused.is_some_and(|unused| self.files.remove(&unused).is_some())
     }
 }

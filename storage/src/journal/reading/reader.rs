@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{File, bytes_u64, read_exact_at};
+use crate::disk::{File, bytes_u64, open_patiently, read_exact_at};
 use crate::journal::damage::Damage;
 use crate::journal::format::record::{self, Record, RecordHeader, Tip};
 use crate::journal::format::segment::{self, Segment};
@@ -104,9 +104,9 @@ impl Journal {
             if let Some(record) = memory.tail.get(position) {
                 return Ok(Some(record.tip()));
             }
-            let last = memory.last.filter(|last| last.position == position);
-            if last.is_some() {
-                return Ok(last);
+            let known = [memory.last, memory.sealed_tip].into_iter().flatten();
+            if let Some(tip) = known.into_iter().find(|tip| tip.position == position) {
+                return Ok(Some(tip));
             }
             (memory.truncations, self.shared.locate_record(&memory, position))
         };
@@ -192,7 +192,8 @@ impl Shared {
         let file = match &place.file {
             Some(file) if !place.offsets.is_empty() => return Ok(Arc::clone(file)),
             Some(file) => Arc::clone(file),
-            None => self.disk.open(&place.path).map_err(at_disk)?,
+            // A read that fails here may end the node: apply and replication can't go on.
+            None => open_patiently(&*self.disk, &place.path).map_err(at_disk)?,
         };
         let index = (place.from - place.segment_first).saturating_sub(1);
         let before = place.from - place.segment_first - index;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, add_context};
 use crate::journal::damage::{Damage, Fault};
 use crate::journal::format::footer::Footer;
 use crate::journal::format::segment::{FRAMES_AT, HEADER_BYTES, SegmentHeader, Suffix, parse_name};
@@ -112,5 +112,5 @@ pub(crate) fn check_newest(newest: &SegmentFile, noted: Option<Position>) -> Res
 
 /// Adds the file's path to an error of the disk.
 pub(crate) fn error_with_path(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    add_context(path.display(), error)
 }

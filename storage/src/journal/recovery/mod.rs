@@ -137,11 +137,13 @@ pub fn open(
         cut: None,
         rolling: None,
         jobs: Default::default(),
+        sealed_tip: found.sealed_tip,
         segments: found.segments,
         poisoned: None,
         closed: false,
     };
-    let shared = Arc::new(Shared::new(Arc::clone(&disk), folder.clone(), options, memory));
+    let names = disk.open_folder(&folder).map_err(at_folder)?;
+    let shared = Arc::new(Shared::new(Arc::clone(&disk), folder.clone(), names, options, memory));
     let mut writer = Writer::new(Arc::clone(&shared), found.active, votes);
     writer.reserve().map_err(|source| OpenError::Io { path: folder.join(SPARE), source })?;
     Ok((Journal { shared }, writer, recovery))
@@ -157,6 +159,8 @@ struct RecoveredJournal {
     segments: Vec<Segment>,
     active: ActiveSegment,
     last: Option<Tip>,
+    /// The last record of the newest sealed segment.
+    sealed_tip: Option<Tip>,
     committed: Option<Position>,
     cut_bytes: u64,
     cut_file: Option<PathBuf>,
@@ -190,15 +194,22 @@ impl JournalOpening<'_> {
         self.name_spare(&*file, 0)?;
         let active = ActiveSegment::from_existing(Arc::clone(&file), cluster, 0, 0, FRAMES_AT);
         let segments = vec![build_segment(&active, SegmentState::Open, Vec::new())];
-        let (last, committed, cut_bytes, cut_file) = (None, None, 0, None);
-        Ok(RecoveredJournal { segments, active, last, committed, cut_bytes, cut_file })
+        Ok(RecoveredJournal {
+            segments,
+            active,
+            last: None,
+            sealed_tip: None,
+            committed: None,
+            cut_bytes: 0,
+            cut_file: None,
+        })
     }
 
     fn recover_segments(&self, named: &[SegmentFile]) -> Result<RecoveredJournal, Fault> {
         let mut segments = Vec::with_capacity(named.len());
         let mut due = 0;
         let mut previous = chain::genesis_link(&self.options.cluster);
-        let mut last = None;
+        let (mut last, mut sealed_tip) = (None, None);
         let mut committed = 0;
         let (newest, older) = named.split_last().expect("there is a segment");
         for (one, next) in older.iter().zip(&named[1..]) {
@@ -212,6 +223,9 @@ impl JournalOpening<'_> {
             due = found.last.position + 1;
             previous = found.last.link;
             last = Some(found.last);
+            if found.segment.state == SegmentState::Sealed {
+                sealed_tip = last;
+            }
             committed = committed.max(found.committed);
             segments.push(found.segment);
         }
@@ -231,7 +245,7 @@ impl JournalOpening<'_> {
             .map_err(|error| layout::error_with_path(&newest.path, error))?;
         let committed = mark.committed.checked_sub(1);
         segments.push(build_segment(&active, SegmentState::Open, content.offsets));
-        Ok(RecoveredJournal { segments, active, last, committed, cut_bytes, cut_file })
+        Ok(RecoveredJournal { segments, active, last, sealed_tip, committed, cut_bytes, cut_file })
     }
 
     fn recover_sealed(

@@ -10,7 +10,7 @@ mod scrub;
 
 use std::path::Path;
 
-use super::damage::{Damage, Fault};
+use super::damage::{Damage, Fault, WalkError};
 use super::format::chain;
 use super::format::footer::Footer;
 use super::format::record::{Record, Tip};
@@ -19,7 +19,8 @@ use super::recovery::ending::{self, Ending};
 use super::recovery::layout::{self, FOLDER, SegmentFile};
 use super::recovery::walk::{FoundFrame, FrameWalk, StopReason};
 use crate::disk::{Disk, File};
-use crate::{ClusterId, Link, Position, vote};
+use crate::vote::{self, CopyFault};
+use crate::{ClusterId, Link, Position};
 
 /// The summary of a verified journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +47,17 @@ pub fn verify(
     data_folder: &Path,
     cluster: Option<ClusterId>,
     each: RecordVisitor<'_>,
-) -> Result<Verified, Damage> {
+) -> Result<Verified, WalkError> {
     let folder = data_folder.join(FOLDER);
     let named =
-        layout::list_segments(disk, &folder).map_err(|fault| fault.into_damage(&folder, 0))?;
+        layout::list_segments(disk, &folder).map_err(|fault| fault.into_walk_error(&folder, 0))?;
     let Some((newest, older)) = named.split_last() else {
-        return Err(Damage::new(&folder, 0, 0, "there is no segment"));
+        return Err(Damage::new(&folder, 0, 0, "there is no segment").into());
     };
-    let noted = vote::check_copies(disk, data_folder);
-    let noted = noted.map_err(|(path, what)| Damage::new(&path, 0, newest.first, what))?;
+    let noted = vote::check_copies(disk, data_folder).map_err(|(path, fault)| match fault {
+        CopyFault::Bad(what) => Damage::new(&path, 0, newest.first, what).into(),
+        CopyFault::Io(source) => Fault::Io(source).into_walk_error(&path, newest.first),
+    })?;
     layout::check_newest(newest, noted)?;
     let cluster = match cluster {
         Some(cluster) => cluster,
@@ -66,20 +69,20 @@ pub fn verify(
             Suffix::Sealed => chain.verify_sealed(disk, one),
             Suffix::Open | Suffix::Sealing => chain.verify_rolled(disk, one, next.first),
         };
-        result.map_err(|fault| fault.into_damage(&one.path, chain.due))?;
+        result.map_err(|fault| fault.into_walk_error(&one.path, chain.due))?;
     }
     let torn_bytes = chain
         .verify_newest(disk, newest)
-        .map_err(|fault| fault.into_damage(&newest.path, chain.due))?;
+        .map_err(|fault| fault.into_walk_error(&newest.path, chain.due))?;
     Ok(chain.build_summary(named.len(), torn_bytes))
 }
 
-fn read_cluster(disk: &dyn Disk, first: &SegmentFile) -> Result<ClusterId, Damage> {
+fn read_cluster(disk: &dyn Disk, first: &SegmentFile) -> Result<ClusterId, WalkError> {
     let header = disk
         .open(&first.path)
         .map_err(Fault::Io)
         .and_then(|file| layout::read_header(&*file, &first.path, first.first));
-    Ok(header.map_err(|fault| fault.into_damage(&first.path, first.first))?.cluster)
+    Ok(header.map_err(|fault| fault.into_walk_error(&first.path, first.first))?.cluster)
 }
 
 /// The state of a walk from segment to segment.

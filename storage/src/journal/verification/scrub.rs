@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ChainVerifier, RecordVisitor, Verified};
 use crate::disk::File;
 use crate::journal::Journal;
-use crate::journal::damage::{Damage, Fault};
+use crate::journal::damage::{Damage, Fault, WalkError};
 use crate::journal::format::record::Record;
 use crate::journal::format::segment::{Segment, SegmentState, Suffix, file_name};
 use crate::journal::recovery::layout::{self, SegmentFile};
@@ -15,7 +15,7 @@ impl Journal {
     /// Verifies this journal beside the writer, up to the position that is durable now. If
     /// uncommitted records are truncated meanwhile, the walk ends at them. `each` gets every record
     /// in order; an `Err` of it is damage at that record.
-    pub fn verify(&self, each: RecordVisitor<'_>) -> Result<Verified, Damage> {
+    pub fn verify(&self, each: RecordVisitor<'_>) -> Result<Verified, WalkError> {
         let (durable, committed, truncations, places) = {
             let memory = self.shared.lock_memory();
             let durable = memory.durable.map_or(0, |position| position + 1);
@@ -35,14 +35,17 @@ impl Journal {
                 Some(file) => chain.verify_up_to(&**file, &place.named, place.end.min(durable)),
             };
             if let Err(fault) = result {
-                let damage = fault.into_damage(&place.named.path, chain.due);
+                let error = fault.into_walk_error(&place.named.path, chain.due);
                 // Records that weren't committed when the walk began may have been truncated since,
                 // even if their positions are committed now.
-                let may_be_cut = Some(damage.position) > committed;
+                let may_be_cut = match &error {
+                    WalkError::Damaged(damage) => Some(damage.position) > committed,
+                    WalkError::Unreadable { .. } => false,
+                };
                 if may_be_cut && self.shared.lock_memory().truncations != truncations {
                     break;
                 }
-                return Err(damage);
+                return Err(error);
             }
             walked += 1;
         }
@@ -51,11 +54,15 @@ impl Journal {
 
     /// Verifies one whole sealed segment, including its link to the segment before it. Damage also
     /// sets [`Journal::damage_found`].
-    pub fn scrub(&self, first: Position) -> Result<(), Damage> {
-        self.walk_sealed(first).inspect_err(|_| self.shared.mark_damaged())
+    pub fn scrub(&self, first: Position) -> Result<(), WalkError> {
+        self.walk_sealed(first).inspect_err(|error| {
+            if matches!(error, WalkError::Damaged(_)) {
+                self.shared.mark_damaged();
+            }
+        })
     }
 
-    fn walk_sealed(&self, first: Position) -> Result<(), Damage> {
+    fn walk_sealed(&self, first: Position) -> Result<(), WalkError> {
         let (named, previous) = {
             let memory = self.shared.lock_memory();
             let index = memory.segments.iter().position(|one| one.first == first);
@@ -63,14 +70,14 @@ impl Journal {
                 index.filter(|index| memory.segments[*index].state == SegmentState::Sealed);
             let Some(index) = sealed else {
                 let path = self.shared.folder.join(file_name(first, Suffix::Sealed));
-                return Err(Damage::new(&path, 0, first, "no sealed segment begins here"));
+                return Err(Damage::new(&path, 0, first, "no sealed segment begins here").into());
             };
             let before =
                 index.checked_sub(1).map(|before| self.snapshot_segment(&memory.segments[before]));
             (self.snapshot_segment(&memory.segments[index]).named, before)
         };
         let disk = &*self.shared.disk;
-        let in_file = |fault: Fault| fault.into_damage(&named.path, first);
+        let in_file = |fault: Fault| fault.into_walk_error(&named.path, first);
         let previous = match previous {
             Some(SegmentSnapshot { named, file: None, .. }) => {
                 let file = disk.open(&named.path).map_err(|error| in_file(error.into()))?;
@@ -86,11 +93,13 @@ impl Journal {
         chain.verify_sealed(disk, &named).map_err(in_file)
     }
 
-    fn link_before(&self, named: &SegmentFile) -> Result<Link, Damage> {
+    fn link_before(&self, named: &SegmentFile) -> Result<Link, WalkError> {
         match self.tip_at(named.first - 1) {
             Ok(Some(tip)) => Ok(tip.link),
-            Ok(None) => Err(Damage::new(&named.path, 0, named.first, "nothing comes before it")),
-            Err(error) => Err(Fault::Io(error).into_damage(&named.path, named.first)),
+            Ok(None) => {
+                Err(Damage::new(&named.path, 0, named.first, "nothing comes before it").into())
+            }
+            Err(error) => Err(Fault::Io(error).into_walk_error(&named.path, named.first)),
         }
     }
 

@@ -74,7 +74,8 @@ impl ActiveSegment {
         self.gather(&mark.encode(&place));
     }
 
-    pub(crate) fn push_record(&mut self, record: &Record) -> io::Result<()> {
+    /// Adds a record. Returns whether anything was written to the file.
+    pub(crate) fn push_record(&mut self, record: &Record) -> io::Result<bool> {
         assert_eq!(record.position, self.next_position(), "records reach the disk without gaps");
         let offset = u32::try_from(self.end).map_err(|_| {
             io::Error::new(io::ErrorKind::FileTooLarge, "a segment is larger than 4 GiB")
@@ -82,7 +83,8 @@ impl ActiveSegment {
         self.offsets.push(offset);
         self.count += 1;
         self.gather(&record.encode_header());
-        if record.payload.len() < LARGE_PAYLOAD_BYTES {
+        let is_large = record.payload.len() >= LARGE_PAYLOAD_BYTES;
+        if !is_large {
             self.gather(&record.payload);
         } else {
             self.flush()?;
@@ -90,7 +92,11 @@ impl ActiveSegment {
             self.end += bytes_u64(record.payload.len());
         }
         self.gather(&[0; 8][..padding_bytes(record.payload.len())]);
-        if self.gathered.len() >= GATHER_BYTES { self.flush() } else { Ok(()) }
+        let is_due = self.gathered.len() >= GATHER_BYTES;
+        if is_due {
+            self.flush()?;
+        }
+        Ok(is_large || is_due)
     }
 
     /// Writes the gathered bytes to the file without a sync.

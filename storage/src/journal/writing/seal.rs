@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::poison::Poisoned;
 use crate::Position;
-use crate::disk::{File, bytes_u64, is_full};
+use crate::disk::{File, bytes_u64, is_full, is_transient};
 use crate::journal::Journal;
 use crate::journal::format::footer::Footer;
 use crate::journal::format::segment::{SegmentState, Suffix, file_name};
@@ -32,6 +32,14 @@ pub enum SealError {
     /// The disk has no space for the footer; sealing can be retried.
     #[error("no space to seal the segment that begins at {0}")]
     DiskFull(Position),
+    /// No descriptor or memory is free at the moment; sealing can be retried.
+    #[error("the segment that begins at {first} can't be sealed now: {source}")]
+    TryAgain {
+        /// The segment's first position.
+        first: Position,
+        /// The error of the disk.
+        source: io::Error,
+    },
     /// The disk failed and the journal has stopped.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
@@ -54,22 +62,24 @@ impl Journal {
             let offset = u64::from(*offset.expect("a rolled segment has records"));
             reader::read_tip(&*rolled.file, &rolled.path, offset)
         };
-        let footer = Footer::new(
-            rolled.end,
-            &tip_of(rolled.offsets.first())?,
-            &tip_of(rolled.offsets.last())?,
-        );
+        let last = tip_of(rolled.offsets.last())?;
+        let footer = Footer::new(rolled.end, &tip_of(rolled.offsets.first())?, &last);
         let bytes = footer.encode(&rolled.offsets);
         if let Err(error) = self.write_footer(&rolled, first, &bytes) {
             if is_full(&error) {
                 self.shared.set_space(SpaceNeed::Footer, false);
                 return Err(SealError::DiskFull(first));
             }
+            if is_transient(&error) {
+                return Err(SealError::TryAgain { first, source: error });
+            }
             let reason = format!("sealing the segment that begins at {first}: {error}");
             return Err(self.shared.poison(&reason).into());
         }
         self.shared.set_space(SpaceNeed::Footer, true);
         let mut memory = self.shared.lock_memory();
+        // The oldest rolled segment is sealed first: this one is the newest.
+        memory.sealed_tip = Some(last);
         let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
         let segment = segment.expect("a rolled and committed segment is never removed");
         segment.state = SegmentState::Sealed;
@@ -105,11 +115,11 @@ impl Journal {
             let segment = memory.segments.iter_mut().find(|segment| segment.first == first);
             segment.expect("a rolled and committed segment is never removed").is_sealing = true;
         }
-        self.shared.disk.sync_folder(folder)?;
+        self.shared.names.sync()?;
         rolled.file.write_at(bytes, rolled.end)?;
         rolled.file.set_len(rolled.end + bytes_u64(bytes.len()))?;
         rolled.file.sync_data()?;
         self.shared.disk.rename(&sealing, &folder.join(file_name(first, Suffix::Sealed)))?;
-        self.shared.disk.sync_folder(folder)
+        self.shared.names.sync()
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::active::ActiveSegment;
 use super::writer::Writer;
 use crate::Position;
-use crate::disk::{is_full, read_exact_at};
+use crate::disk::{is_full, is_transient, read_exact_at};
 use crate::journal::format::record::{HEADER_BYTES, RecordHeader, Tip};
 use crate::journal::format::segment::{FRAMES_AT, SegmentState, Suffix, file_name};
 use crate::journal::shared::SpaceNeed;
@@ -37,7 +37,7 @@ impl Writer {
         self.votes.save_newest_segment(self.active.first)?;
         let path = self.shared.folder.join(file_name(dropped, Suffix::Open));
         self.shared.disk.remove(&path)?;
-        self.shared.disk.sync_folder(&self.shared.folder)
+        self.shared.names.sync()
     }
 
     fn reopen_previous(&self) -> ActiveSegment {
@@ -67,7 +67,9 @@ impl Writer {
         let file = &self.active.file;
         file.set_len(end)?;
         match file.allocate(self.shared.options.segment_bytes) {
-            Err(error) if is_full(&error) => self.shared.set_space(SpaceNeed::Rest, false),
+            Err(error) if is_full(&error) || is_transient(&error) => {
+                self.shared.set_space(SpaceNeed::Rest, false);
+            }
             result => result?,
         }
         file.sync_data()

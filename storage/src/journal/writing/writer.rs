@@ -2,8 +2,12 @@
 //! commit). A thread drives it in production, a task in the simulation.
 //!
 //! Appends that wait together are one batch: a mark, the records, one fdatasync. A vote or a
-//! truncation between them is a separate turn, so nothing overtakes. Completions are called only
-//! after the sync. The first failure poisons the journal; nothing is retried.
+//! truncation between them is a separate turn, so nothing overtakes. A turn is bounded in bytes:
+//! its completions come soon on a slow disk, too. Completions are called only after the sync.
+//!
+//! The first failure poisons the journal; nothing is retried. One kind of failure isn't one: a new
+//! segment that can't be made because no descriptor or memory is free. Nothing was written then, so
+//! the jobs stay queued until it can ([`WriterStep::Waiting`]).
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use std::time::Duration;
 
 use super::active::ActiveSegment;
 use super::poison::Poisoned;
-use crate::disk::File;
+use crate::disk::{File, add_context, is_transient};
 use crate::journal::format::mark::Mark;
 use crate::journal::format::record::{Record, Tip};
 use crate::journal::format::segment::{
@@ -29,6 +33,11 @@ const QUIET: Duration = Duration::from_millis(20);
 const FULL_RETRY: Duration = Duration::from_millis(500);
 /// The most jobs that one step of the thread takes.
 const JOBS_MAX: usize = 4096;
+/// A step takes no further job once the records that it has taken have this many bytes. The last
+/// job may exceed it.
+const STEP_BYTES_MAX: u64 = 4 << 20;
+/// The interval at which a waiting writer tries to make a new segment.
+const WAIT_RETRY: Duration = Duration::from_millis(100);
 
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +46,9 @@ pub enum WriterStep {
     Worked,
     /// Nothing was queued.
     Idle,
+    /// A new segment is needed, and the process or the machine has no descriptor or memory for it
+    /// at the moment. What came before is durable; the rest is queued. Call again after a pause.
+    Waiting,
     /// The journal is poisoned; all waiting completions were called with the reason.
     Poisoned,
 }
@@ -57,6 +69,8 @@ pub struct Writer {
     marked: Mark,
     /// While the disk is full: the end of the active segment from which a reservation is retried.
     pub(crate) ask_again_at: u64,
+    /// Whether the log says already that no segment can be made.
+    pub(crate) logged_waiting: bool,
 }
 
 impl Writer {
@@ -65,8 +79,18 @@ impl Writer {
         let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
         drop(memory);
         let marked = build_mark(synced, committed);
-        let (is_unnamed, spare) = (false, None);
-        Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
+        Self {
+            shared,
+            active,
+            is_unnamed: false,
+            spare: None,
+            votes,
+            newest,
+            synced,
+            marked,
+            ask_again_at: 0,
+            logged_waiting: false,
+        }
     }
 
     /// Performs at most `jobs_max` queued jobs and calls their completions. Blocks on the disk.
@@ -80,17 +104,25 @@ impl Writer {
             let appends =
                 waiting.iter().take_while(|next| matches!(next.job, WriterJob::Append(_)));
             let turn = appends.count().max(1);
-            let later = waiting.split_off(turn);
-            if let Err(error) = self.perform(&waiting) {
-                let poisoned = self.shared.poison(&error.to_string());
-                waiting.extend(later);
-                return self.refuse_all(waiting, &poisoned);
-            }
+            let mut later = waiting.split_off(turn);
+            let rest = match self.perform(&waiting) {
+                Ok(written) => split_written(&mut waiting, written),
+                Err(error) => {
+                    let poisoned = self.shared.poison(&error.to_string());
+                    waiting.extend(later);
+                    return self.refuse_all(waiting, &poisoned);
+                }
+            };
             let done = waiting.len();
             for queued in waiting {
                 (queued.done)(Ok(()));
             }
             self.shared.count_finished(done);
+            if !rest.is_empty() {
+                later.splice(0..0, rest);
+                self.shared.put_back(later);
+                return WriterStep::Waiting;
+            }
             waiting = later;
         }
         if self.should_reserve()
@@ -121,6 +153,14 @@ impl Writer {
             match self.step(JOBS_MAX) {
                 WriterStep::Worked => continue,
                 WriterStep::Poisoned => return,
+                WriterStep::Waiting if self.shared.lock_memory().closed => {
+                    self.shared.poison("it was closed while no new segment could be made");
+                    continue;
+                }
+                WriterStep::Waiting => {
+                    std::thread::sleep(WAIT_RETRY);
+                    continue;
+                }
                 WriterStep::Idle => {}
             }
             if !self.wait_for_jobs(Some(QUIET)) {
@@ -170,7 +210,13 @@ impl Writer {
         if let Some(poisoned) = &memory.poisoned {
             return Err(poisoned.clone());
         }
-        let count = memory.jobs.len().min(jobs_max);
+        let mut bytes = 0;
+        let fitting = memory.jobs.iter().take(jobs_max).take_while(|queued| {
+            let fits = bytes < STEP_BYTES_MAX;
+            bytes += queued.job.records().iter().map(|record| record.frame_bytes()).sum::<u64>();
+            fits
+        });
+        let count = fitting.count();
         Ok(memory.jobs.drain(..count).collect())
     }
 
@@ -183,26 +229,26 @@ impl Writer {
     }
 
     /// Performs one turn: any number of appends, or one job of another kind.
-    fn perform(&mut self, turn: &[Queued]) -> io::Result<()> {
+    fn perform(&mut self, turn: &[Queued]) -> io::Result<WrittenTurn> {
         match &turn[0].job {
             WriterJob::Append(_) => {
-                self.append(turn).map_err(|error| add_context("appending", &error))
+                return self.append(turn).map_err(|error| add_context("appending", error));
             }
             WriterJob::Truncate(last) => {
-                self.truncate(*last).map_err(|error| add_context("truncating", &error))?;
+                self.truncate(*last).map_err(|error| add_context("truncating", error))?;
                 self.newest = *last;
                 self.synced = last.map(|tip| tip.position);
                 self.marked = build_mark(None, None);
                 self.publish_durable(turn[0].truncations);
-                Ok(())
             }
             WriterJob::Vote(vote) => {
-                self.votes.save(*vote).map_err(|error| add_context("saving the vote", &error))
+                self.votes.save(*vote).map_err(|error| add_context("saving the vote", error))?;
             }
         }
+        Ok(WrittenTurn::Whole)
     }
 
-    fn append(&mut self, turn: &[Queued]) -> io::Result<()> {
+    fn append(&mut self, turn: &[Queued]) -> io::Result<WrittenTurn> {
         let truncations = turn[0].truncations;
         let committed = self.shared.lock_memory().committed;
         let segment_bytes = self.shared.options.segment_bytes;
@@ -212,7 +258,9 @@ impl Writer {
                 if is_marked {
                     self.sync(truncations)?;
                 }
-                self.roll(record.position)?;
+                if !self.roll(record.position)? {
+                    return Ok(WrittenTurn::Before(record.position));
+                }
                 is_marked = false;
             }
             if !is_marked {
@@ -220,10 +268,15 @@ impl Writer {
                 self.active.push_mark(self.marked);
                 is_marked = true;
             }
-            self.active.push_record(record)?;
+            if self.active.push_record(record)? {
+                self.shared.count_progress();
+            }
             self.newest = Some(record.tip());
         }
-        if is_marked { self.sync(truncations) } else { Ok(()) }
+        if is_marked {
+            self.sync(truncations)?;
+        }
+        Ok(WrittenTurn::Whole)
     }
 
     /// Makes the batch durable, renames its segment if it is new, and publishes the result.
@@ -234,7 +287,7 @@ impl Writer {
             let first = self.active.first;
             let name = file_name(first, Suffix::Open);
             self.shared.disk.rename(&folder.join(SPARE), &folder.join(name))?;
-            self.shared.disk.sync_folder(folder)?;
+            self.shared.names.sync()?;
             self.votes.save_newest_segment(first)?;
             self.publish_new_segment();
         }
@@ -245,22 +298,30 @@ impl Writer {
 
     /// The one fdatasync for all waiting appends.
     fn sync_active(&mut self) -> io::Result<()> {
-        let Some(watch) = self.shared.sync_watch.get() else { return self.active.sync() };
         self.active.flush()?;
-        watch.sync_begins();
+        self.shared.count_progress();
+        let watch = self.shared.sync_watch.get();
+        if let Some(watch) = watch {
+            watch.sync_begins();
+        }
         self.active.sync()?;
-        watch.sync_ends();
+        if let Some(watch) = watch {
+            watch.sync_ends();
+        }
+        self.shared.count_progress();
         Ok(())
     }
 
     /// Begins a new segment in the reserved file. The old segment has no unsynced bytes left.
-    fn roll(&mut self, first: Position) -> io::Result<()> {
+    /// Returns false, with nothing changed, if there is no reserved file and none can be made now.
+    fn roll(&mut self, first: Position) -> io::Result<bool> {
         if self.active.has_unsynced_mark {
             self.sync_active()?;
         }
-        if self.spare.is_none() {
-            self.spare = Some(self.reserve_file()?);
+        if self.spare.is_none() && !self.reserve_now()? {
+            return Ok(false);
         }
+        self.shared.set_waiting(false);
         let file = self.spare.take().expect("reserved above");
         let previous: Link =
             self.newest.map_or_else(|| self.shared.genesis_link(), |newest| newest.link);
@@ -271,7 +332,21 @@ impl Writer {
         self.ask_again_at = 0;
         self.shared.lock_memory().rolling = Some(first);
         self.shared.set_space(SpaceNeed::Rest, true);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Reserves the next segment, which is needed at once. Returns false if it can't be made now.
+    fn reserve_now(&mut self) -> io::Result<bool> {
+        let reserved = self.reserve_file();
+        let waits = matches!(&reserved, Err(error) if is_transient(error));
+        self.shared.set_waiting(waits);
+        self.shared.set_space(SpaceNeed::Next, !waits);
+        match reserved {
+            Ok(file) => self.spare = Some(file),
+            Err(error) if waits => self.log_waiting(&error),
+            Err(error) => return Err(error),
+        }
+        Ok(!waits)
     }
 
     fn publish_new_segment(&self) {
@@ -347,12 +422,30 @@ impl WriterJob {
     }
 }
 
+/// How much of a turn is durable.
+#[derive(Clone, Copy)]
+enum WrittenTurn {
+    Whole,
+    /// The records before this position.
+    Before(Position),
+}
+
+/// Leaves the jobs that are durable in `turn` and returns the rest: of a job that is durable in
+/// part, the other records.
+fn split_written(turn: &mut Vec<Queued>, written: WrittenTurn) -> Vec<Queued> {
+    let WrittenTurn::Before(next) = written else { return Vec::new() };
+    let is_durable =
+        |queued: &&Queued| queued.job.records().last().is_none_or(|last| last.position < next);
+    let durable = turn.iter().take_while(is_durable).count();
+    let mut rest = turn.split_off(durable);
+    if let Some(Queued { job: WriterJob::Append(records), .. }) = rest.first_mut() {
+        records.retain(|record| record.position >= next);
+    }
+    rest
+}
+
 /// Builds a mark. It never claims more than is synced on this node.
 fn build_mark(synced: Option<Position>, committed: Option<Position>) -> Mark {
     let count = |position: Option<Position>| position.map_or(0, |position| position + 1);
     Mark { durable: count(synced), committed: count(committed.min(synced)) }
-}
-
-fn add_context(doing: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{doing}: {error}"))
 }

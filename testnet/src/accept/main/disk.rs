@@ -348,14 +348,14 @@ async fn check_wallet_refusal(
 
 /// Large batches of transfers with long memos, to fill the journals quickly; some of each are sent
 /// again at the end.
-struct Flood {
+pub(crate) struct Flood {
     client: Client,
     accounts: Arc<LoadAccounts>,
     batches: Vec<Vec<Command>>,
 }
 
 impl Flood {
-    async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
+    pub(crate) async fn open(testnet: &Testnet) -> anyhow::Result<Self> {
         let options =
             ClientOptions { deadline: Duration::from_secs(10), ..ClientOptions::default() };
         let client = Client::connect(stage::client_config(testnet)?, options);
@@ -365,7 +365,7 @@ impl Flood {
     }
 
     /// Submits a batch, retrying until it's decided.
-    async fn send_batch(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn send_batch(&mut self) -> anyhow::Result<()> {
         let commands = self.commands()?;
         let start = Instant::now();
         while let Err(error) = self.client.submit(&commands).await {
@@ -400,7 +400,7 @@ impl Flood {
 
     /// Sends some commands of each batch again; returns how many, and how many of them weren't
     /// replays. Only some, since each request is a journal entry and needs space, too.
-    async fn ask_again(&self) -> anyhow::Result<(usize, usize)> {
+    pub(crate) async fn ask_again(&self) -> anyhow::Result<(usize, usize)> {
         let (mut asked, mut lost) = (0, 0);
         for batch in &self.batches {
             let some: Vec<Command> = batch.iter().step_by(64).cloned().collect();

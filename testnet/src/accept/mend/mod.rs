@@ -2,9 +2,13 @@
 //! holds the rows of one kind of fault.
 
 mod clocks;
+mod data_folder;
+mod descriptors;
 mod lookups;
 mod process;
+mod sealing;
 mod slow_lines;
+mod stopped;
 mod strangers;
 
 use anyhow::bail;
@@ -17,6 +21,11 @@ use process::{ends, environment, lines, messages, panics, pipe, waits};
 pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.1", "six batches of repeats from sealed segments beside single transfers"),
     ("mend.2", "a merchant pays back thousands of old payments; /livez answers"),
+    ("mend.6", "ten minutes of full load: memory and the unsealed journal stay flat"),
+    ("mend.7", "a follower is stopped again and again under load: its disk doesn't hang"),
+    ("mend.8", "300 descriptors, 400 idle connections, three segments: nothing stops"),
+    ("mend.9", "an unmounted disk is refused, a lost one is refilled"),
+    ("mend.10", "the data folder vanishes under a running node"),
     ("mend.11", "strangers at the QUIC ports: stalled handshakes and refused hellos"),
     ("mend.14", "a burst of 60 MiB at a follower over a line of 5 MB a second: all answered"),
     ("mend.17", "a site that can't reach its peers says what it waits for"),
@@ -41,6 +50,11 @@ pub(super) async fn dispatch_row(
     match row {
         "mend.1" => lookups::ask_again_at_once(testnet, sheet).await,
         "mend.2" => lookups::pay_back_at_once(testnet, sheet).await,
+        "mend.6" => sealing::check_flat_memory(testnet, sheet).await,
+        "mend.7" => stopped::stop_follower_often(testnet, sheet).await,
+        "mend.8" => descriptors::use_up_descriptors(testnet, sheet).await,
+        "mend.9" => data_folder::unmount_and_lose(testnet, sheet).await,
+        "mend.10" => data_folder::vanish_while_running(testnet, sheet).await,
         "mend.11" => strangers::strangers_at_the_ports(testnet, sheet).await,
         "mend.14" => slow_lines::burst_over_a_slow_line(testnet, sheet).await,
         "mend.17" => waits::check_lonely_sites(testnet, sheet).await,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_node::replication::{leadership::handover, progress};
+use evenkeel_storage::disk::DiskTrouble;
 use evenkeel_wire::id::NodeId;
 use tokio::time::sleep;
 
@@ -51,6 +52,8 @@ pub enum Fault {
     SlowDisk { who: FaultTarget, millis: u64, lasts: u64 },
     /// A sync never returns.
     HungDisk { who: FaultTarget, lasts: u64, then_power_loss: bool },
+    /// A disk or its machine fails in another way.
+    Trouble { who: FaultTarget, trouble: DiskTrouble, lasts: u64 },
     /// Frames are lost and delayed.
     Storm { loss: u64, delay: u64, lasts: u64 },
     /// All connections of a site are reset.
@@ -141,7 +144,9 @@ impl World {
                 sleep(millis(lasts)).await;
                 self.network.heal();
             }
-            Fault::SlowDisk { .. } | Fault::HungDisk { .. } => self.inject_disk_fault(fault).await,
+            Fault::SlowDisk { .. } | Fault::HungDisk { .. } | Fault::Trouble { .. } => {
+                self.inject_disk_fault(fault).await;
+            }
             Fault::Storm { loss, delay, lasts } => {
                 self.network.set_conditions(NetworkConditions { delay: (delay / 4, delay), loss });
                 sleep(millis(lasts)).await;
@@ -226,6 +231,14 @@ impl World {
                     sleep(millis(700)).await;
                 }
                 // It may also have stopped by itself.
+                site.start();
+            }
+            Fault::Trouble { who, trouble, lasts } => {
+                let site = self.target_site(who);
+                site.begin_trouble(trouble);
+                sleep(millis(lasts)).await;
+                site.end_trouble();
+                // It may have stopped by itself.
                 site.start();
             }
             _ => unreachable!("only disk faults"),

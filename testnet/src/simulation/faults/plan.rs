@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use evenkeel_storage::disk::DiskTrouble;
+
 use super::{
     clock_fault::{ClockFault, DRIFT, FoundingClocks, HOURS},
     fault::{CutDirection, Fault, FaultTarget},
@@ -299,7 +301,7 @@ fn random_fault(random: &mut Random) -> Fault {
     let (who, lasts) = (random_target(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
-    match random.below(18) {
+    match random.below(21) {
         0 | 1 => Fault::Kill { who, power, down },
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
@@ -322,6 +324,19 @@ fn random_fault(random: &mut Random) -> Fault {
             1 => Fault::HandOver { to: 0 },
             _ => Fault::HandOver { to: 1 },
         },
+        16 => {
+            let trouble = DiskTrouble { few_descriptors: true, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts }
+        }
+        17 => {
+            let trouble = DiskTrouble { full: true, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts }
+        }
+        18 => {
+            let trouble =
+                DiskTrouble { unwritable: power, unreadable: !power, ..DiskTrouble::default() };
+            Fault::Trouble { who, trouble, lasts: lasts / 4 }
+        }
         _ => Fault::Clock(ClockFault::random(random, who, lasts)),
     }
 }

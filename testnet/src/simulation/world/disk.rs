@@ -11,11 +11,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
-    disk::{Disk, File, MemoryDisk},
+    disk::{Disk, File, Folder, MemoryDisk},
 };
 use tokio::sync::Notify;
 
@@ -158,9 +159,25 @@ impl Disk for LifeDisk {
         self.inner.create_folder(folder)
     }
 
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+    fn open_folder(&self, folder: &Path) -> io::Result<Arc<dyn Folder>> {
+        let inner = self.inner.open_folder(folder)?;
+        Ok(Arc::new(LifeFolder { inner, pulse: self.pulse.clone() }))
+    }
+
+    fn wait(&self, pause: Duration) {
+        self.inner.wait(pause);
+    }
+}
+
+struct LifeFolder {
+    inner: Arc<dyn Folder>,
+    pulse: Arc<LifePulse>,
+}
+
+impl Folder for LifeFolder {
+    fn sync(&self) -> io::Result<()> {
         self.pulse.before_operation(false)?;
-        self.inner.sync_folder(folder)
+        self.inner.sync()
     }
 }
 

@@ -7,7 +7,7 @@ use evenkeel_node::{
     admission::Keyring,
     clock::Clock,
     gateway::forward::ForwardDoor,
-    keeper::{Keeper, Rest},
+    keeper::{Keeper, Reopening, Rest},
     metrics::{DoorKind, Metrics},
     replay::recovery::{Recovery, RecoveryReport},
     replication::{
@@ -164,8 +164,10 @@ fn new_keeper(
         journal.clone(),
         disk,
         Box::new(kept),
-        Box::new(move || {
-            again.remove_all();
+        Box::new(move |reopening| {
+            if reopening == Reopening::Anew {
+                again.remove_all();
+            }
             let anew: MemoryCheckpoints = again.reopen();
             Ok(Box::new(anew))
         }),
@@ -199,6 +201,7 @@ async fn run_writer(
     seed: u64,
 ) {
     const QUIET: Duration = Duration::from_millis(20);
+    const WAIT_RETRY: Duration = Duration::from_millis(100);
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
     journal.set_wake(Box::new(move || waker.notify_one()));
@@ -222,6 +225,13 @@ async fn run_writer(
                 continue;
             }
             WriterStep::Poisoned => return,
+            WriterStep::Waiting => {
+                tokio::select! {
+                    biased;
+                    () = pulse.await_end() => break,
+                    () = sleep(WAIT_RETRY) => continue,
+                }
+            }
             WriterStep::Idle => {}
         }
         if quiet {

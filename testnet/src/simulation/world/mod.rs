@@ -272,6 +272,7 @@ impl World {
         self.network.set_conditions(NetworkConditions::METRO);
         for site in &self.sites {
             site.set_disk_conditions(DiskConditions::FAST);
+            site.end_trouble();
             if let Some(pulse) = site.pulse() {
                 pulse.disarm();
             }

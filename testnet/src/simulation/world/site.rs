@@ -12,7 +12,8 @@ use evenkeel_node::{
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
-    disk::{Disk, MemoryDisk},
+    disk::{DiskTrouble, MemoryDisk},
+    superblock::JOINING,
 };
 use evenkeel_wire::{genesis::Genesis, id::NodeId};
 use tokio::{sync::Notify, time::sleep};
@@ -65,6 +66,8 @@ pub struct SimulatedSite {
     pub watch: Arc<Watch>,
     disk_conditions: Mutex<DiskConditions>,
     disk_conditions_changed: Notify,
+    /// What was wrong with the disk in the current life.
+    troubled: Mutex<DiskTrouble>,
     process: Mutex<SiteProcess>,
 }
 
@@ -96,6 +99,7 @@ impl SimulatedSite {
             watch,
             disk_conditions: Mutex::new(DiskConditions::FAST),
             disk_conditions_changed: Notify::new(),
+            troubled: Mutex::default(),
             process: Mutex::default(),
         })
     }
@@ -112,6 +116,8 @@ impl SimulatedSite {
                 return;
             }
             process.lives += 1;
+            // What was wrong before this life doesn't excuse its end.
+            *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = self.disk.trouble();
             let pulse = Arc::new(LifePulse::new(self.disk.clone(), self.checkpoints.reopen()));
             process.pulse = Some(pulse.clone());
             process.life = None;
@@ -127,6 +133,11 @@ impl SimulatedSite {
                 if site.disk_conditions().hangs && why == DISK_HUNG {
                     site.trace
                         .log_line(&format!("node {} stops by itself: its disk hangs", site.node));
+                } else if site.may_stop_for_its_disk() {
+                    site.trace.log_line(&format!(
+                        "node {} stops by itself, in trouble with its disk: {why}",
+                        site.node
+                    ));
                 } else {
                     site.watch
                         .report_broken(format!("node {} stopped by itself: {why}", site.node));
@@ -162,8 +173,25 @@ impl SimulatedSite {
 
     /// Whether its copy started empty and hasn't caught up.
     pub fn is_joining(&self) -> bool {
-        let held = self.disk.list(Path::new(DATA)).unwrap_or_default();
-        held.iter().any(|name| name == "joining")
+        self.disk.holds_file(&Path::new(DATA).join(JOINING))
+    }
+
+    /// From now on something is wrong with the disk.
+    pub fn begin_trouble(&self, trouble: DiskTrouble) {
+        self.disk.set_trouble(trouble);
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Nothing is wrong with the disk any more.
+    pub fn end_trouble(&self) {
+        self.disk.set_trouble(DiskTrouble::default());
+    }
+
+    /// A disk that was full, or failed writes or reads, may end the process: what it kept in memory
+    /// of that time stays. A lack of descriptors never may.
+    fn may_stop_for_its_disk(&self) -> bool {
+        let troubled = *self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        troubled.full || troubled.unwritable || troubled.unreadable
     }
 
     pub fn set_disk_conditions(&self, mood: DiskConditions) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{FOLDER, Segment, also_of, disk, id_at, segment};
-use crate::disk::{Disk, MemoryDisk};
+use crate::disk::{Disk, DiskTrouble, MemoryDisk};
 use crate::journal::index::{
     FindError, IndexError, Indexes, SealedSegment, aside_path_of, id_second, path_of,
 };
@@ -255,4 +255,45 @@ fn more_segments_than_open_files_all_answer() {
     let expected: usize = models.iter().map(|m| m.history(7, None, usize::MAX).len()).sum();
     assert_eq!(indexes.history(7, None, usize::MAX).unwrap().len(), expected);
     assert!(indexes.files_open() <= 256);
+}
+
+/// A process without a free descriptor used to rename whole indexes, one lookup after the other.
+#[test]
+fn an_index_that_can_not_be_opened_is_kept_and_read_later() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models);
+    let (first, id) = (models[1].first, some_id(&models[1]));
+    disk.set_trouble(DiskTrouble { no_descriptors: true, ..DiskTrouble::default() });
+    assert_eq!(indexes.find(id), Ok(models[1].find(id)), "its file is open");
+    indexes.close_files();
+    for _ in 0..2 {
+        let found = indexes.find(id);
+        assert!(matches!(found, Err(FindError::Unreadable { .. })), "{found:?}");
+        assert!(matches!(&indexes.find_many(&[id])[..], [Err(FindError::Unreadable { .. })]));
+        assert!(matches!(indexes.command(first, 0), Err(FindError::Unreadable { .. })));
+    }
+    assert!(indexes.recovering_indexes().is_empty());
+    disk.set_trouble(DiskTrouble::default());
+    assert!(disk.open(&aside_path_of(Path::new(FOLDER), first)).is_err(), "nothing is set aside");
+    assert_eq!(indexes.find(id), Ok(models[1].find(id)));
+
+    disk.set_trouble(DiskTrouble { unreadable: true, ..DiskTrouble::default() });
+    assert_eq!(indexes.find(id), Err(FindError::Recovering { first }), "the medium lost it");
+}
+
+#[test]
+fn an_index_is_opened_before_its_segment_counts_as_sealed() {
+    let models = three();
+    let disk = built(&models);
+    let indexes = open(&disk, &models[..2]);
+    let third = sealed(&models[2]);
+    disk.set_trouble(DiskTrouble { no_descriptors: true, ..DiskTrouble::default() });
+    let error = indexes.open_index(&third).map(drop).unwrap_err();
+    assert!(error.is_transient() && !error.proves_damage(), "{error}");
+    disk.set_trouble(DiskTrouble::default());
+    let opened = indexes.open_index(&third).unwrap();
+    assert_eq!(indexes.last_position(), Some(models[1].last()));
+    indexes.put(third, opened);
+    assert_eq!(indexes.last_position(), Some(models[2].last()));
 }
