@@ -18,6 +18,7 @@ use crate::journal::format::segment::{
     FRAMES_AT, Segment, SegmentHeader, SegmentState, Suffix, file_name,
 };
 use crate::journal::shared::{Queued, Shared, SpaceNeed, WriterJob};
+use crate::memory::MemoryFiles;
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
 
@@ -49,6 +50,7 @@ pub struct Writer {
     is_unnamed: bool,
     pub(crate) spare: Option<Arc<dyn File>>,
     pub(crate) votes: VoteFiles,
+    memories: MemoryFiles,
     /// The newest record on disk, synced or about to be.
     newest: Option<Tip>,
     /// The newest synced position.
@@ -60,13 +62,29 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, active: ActiveSegment, votes: VoteFiles) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        active: ActiveSegment,
+        votes: VoteFiles,
+        memories: MemoryFiles,
+    ) -> Self {
         let memory = shared.lock_memory();
         let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
         drop(memory);
         let marked = build_mark(synced, committed);
         let (is_unnamed, spare) = (false, None);
-        Self { shared, active, is_unnamed, spare, votes, newest, synced, marked, ask_again_at: 0 }
+        Self {
+            shared,
+            active,
+            is_unnamed,
+            spare,
+            votes,
+            memories,
+            newest,
+            synced,
+            marked,
+            ask_again_at: 0,
+        }
     }
 
     /// Performs at most `jobs_max` queued jobs and calls their completions. Blocks on the disk.
@@ -199,6 +217,10 @@ impl Writer {
             WriterJob::Vote(vote) => {
                 self.votes.save(*vote).map_err(|error| add_context("saving the vote", &error))
             }
+            WriterJob::Memory { memory, durable } => self
+                .memories
+                .save(memory, *durable)
+                .map_err(|error| add_context("saving what is remembered", &error)),
         }
     }
 
@@ -342,7 +364,7 @@ impl WriterJob {
     fn records(&self) -> &[Arc<Record>] {
         match self {
             Self::Append(records) => records,
-            Self::Truncate(_) | Self::Vote(_) => &[],
+            Self::Truncate(_) | Self::Vote(_) | Self::Memory { .. } => &[],
         }
     }
 }
