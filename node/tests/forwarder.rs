@@ -78,7 +78,7 @@ impl PeerTransport for Played {
         let (replies, inbound) = mpsc::channel(64);
         let primaries = self.0.lock().expect("no panic");
         primaries[&to].try_send(Far { requests, replies }).expect("the test receives");
-        let ends = LaneEnds { out: Box::new(Out(out)), inbound: Box::new(In(inbound)) };
+        let ends = LaneEnds { out: Box::new(Out(out)), inbound: Box::new(In(inbound)), link: None };
         Box::pin(async { Ok(ends) })
     }
 }

@@ -13,7 +13,11 @@ pub const FRAME_VERSION: u8 = 1;
 pub const RULES_VERSION: u16 = 1;
 
 /// ALPN of the port between sites.
-pub const ALPN_PEER: &[u8] = b"evenkeel-peer/1";
+///
+/// - 1: the first version.
+/// - 2: introductions on control and append lanes, what members had; an admittance carries the
+///   founders.
+pub const ALPN_PEER: &[u8] = b"evenkeel-peer/2";
 
 /// ALPN of the port for clients.
 pub const ALPN_CLIENT: &[u8] = b"evenkeel-client/1";

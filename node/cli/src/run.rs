@@ -18,7 +18,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     node::run(config, telemetry).map_err(|error| {
         tracing::error!(%error, "the node has stopped");
         let exit = match error {
-            RunError::Damaged(_) => Exit::Damaged,
+            RunError::Damaged(_) | RunError::StoppedForGood(_) => Exit::Damaged,
             _ => Exit::Failed,
         };
         Failure::new(exit, error)

@@ -61,6 +61,9 @@ pub enum RunError {
         "{0}; this copy neither votes nor serves, and needs the damaged part from a peer: see *Damaged journal* in docs/OPERATIONS.md"
     )]
     Damaged(String),
+    /// The copy is whole, but must not simply be started again.
+    #[error("stopped for good: {0}")]
+    StoppedForGood(String),
     #[error(transparent)]
     Journal(OpenError),
     #[error(transparent)]
@@ -205,6 +208,7 @@ async fn run_node(
 fn exit_result(why: Option<String>, state: &AppliedState) -> Result<(), RunError> {
     match why {
         None => Ok(()),
+        Some(why) if state.is_failed_for_good() => Err(RunError::StoppedForGood(why)),
         Some(why) if state.is_damaged() => Err(RunError::Damaged(why)),
         Some(why) => Err(RunError::Unwell(why)),
     }

@@ -12,6 +12,7 @@ pub mod empty_copy;
 pub mod engine;
 pub mod forwarder;
 pub mod leadership;
+pub mod memory;
 pub mod peer_door;
 pub mod peers;
 pub mod primary_exit;

@@ -13,7 +13,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,7 @@ pub struct AppliedState {
     page_turns: Arc<Semaphore>,
     applied: watch::Sender<Option<LogPosition>>,
     keys_digest: AtomicU64,
+    is_failed_for_good: AtomicBool,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -87,6 +88,7 @@ impl AppliedState {
             journal,
             applied: watch::Sender::new(place),
             keys_digest: keys_mark,
+            is_failed_for_good: AtomicBool::new(false),
             failed: watch::Sender::new(None),
         }
     }
@@ -221,6 +223,17 @@ impl AppliedState {
             failed.get_or_insert_with(|| why.to_owned());
             first
         });
+    }
+
+    /// Records that this copy must not simply be started again, and why.
+    pub fn fail_for_good(&self, why: &str) {
+        self.is_failed_for_good.store(true, Ordering::Release);
+        self.fail(why);
+    }
+
+    /// Whether this copy must not simply be started again.
+    pub fn is_failed_for_good(&self) -> bool {
+        self.is_failed_for_good.load(Ordering::Acquire)
     }
 
     /// Whether a read has found damage in this copy's journal.

@@ -5,6 +5,7 @@
 //! evenkeel itself; the libraries stay at warnings unless they're named.
 
 mod alarms;
+pub mod folded;
 pub mod timeline;
 
 use std::io::IsTerminal;

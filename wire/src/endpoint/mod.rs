@@ -31,6 +31,6 @@ pub use dial::DialError;
 pub(crate) use dial::Dialler;
 pub use frames::{FrameReceiver, FrameSender};
 pub(crate) use link::Link;
-pub use peer_port::{PeerEndpoint, PeerLink};
+pub use peer_port::{LinkWatch, PeerEndpoint, PeerLink};
 pub use socket::BindError;
 pub use transport::{ClientSettings, PeerSettings};

@@ -7,6 +7,9 @@ use evenkeel_wire::{
     command::{Command, Commands},
     entry::{EntryBody, EntryBuilder},
     frame,
+    introduction::{
+        INTRODUCE, INTRODUCED, Incident, Introduced, Introduction, MEMORY, MEMORY_KEPT, MemoryNotice,
+    },
     peer::{
         APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,
         FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply, HandoverRequest, LANE,
@@ -43,6 +46,10 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         TRANSFERRED => again::<HandoverReply>(bytes),
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
+        INTRODUCE => again::<Introduction>(bytes),
+        INTRODUCED => again::<Introduced>(bytes),
+        MEMORY => again::<MemoryNotice>(bytes),
+        MEMORY_KEPT => again::<Vec<Incident>>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
         SUBMIT => {
             Submit::read(shared()).ok()?.write(&mut frame);
@@ -62,7 +69,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 18] = [
+pub(crate) const KINDS: [u8; 22] = [
     HELLO,
     SUBMIT,
     READ,
@@ -81,6 +88,10 @@ pub(crate) const KINDS: [u8; 18] = [
     LANE,
     DIGEST,
     DIGEST_AGREED,
+    INTRODUCE,
+    INTRODUCED,
+    MEMORY,
+    MEMORY_KEPT,
 ];
 
 /// The commands at the start of the bytes.

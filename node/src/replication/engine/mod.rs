@@ -11,7 +11,7 @@ pub mod types;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use evenkeel_storage::{disk::Disk, journal::Journal};
+use evenkeel_storage::{disk::Disk, journal::Journal, memory::CopyMemory};
 use evenkeel_wire::id::NodeId;
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
 use tokio::{sync::watch, task::JoinSet};
@@ -31,6 +31,7 @@ use super::{
         lead::{LeadKeeper, LeadKeeperParts},
         trigger::HandoverTrigger,
     },
+    memory::{MemoryParts, PeerMemory},
     peer_door::PeerDoor,
     peers::{
         book::PeerBook,
@@ -52,7 +53,7 @@ use crate::{
     metrics::Metrics,
     road::{Lead, Road},
     state::AppliedState,
-    telemetry::timeline::Timeline,
+    telemetry::{folded::FoldedLine, timeline::Timeline},
 };
 
 /// What replication is made of.
@@ -62,8 +63,12 @@ pub struct ReplicationParts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
-    /// A random number that identifies this copy if it begins empty.
+    /// A random number that identifies this life, and this copy if it begins empty.
     pub copy: u64,
+    /// What this node remembered at the end of its last life.
+    pub memory: CopyMemory,
+    /// The names of the members' sites.
+    pub sites: BTreeMap<NodeId, String>,
     pub journal: Journal,
     pub vote: Option<Vote>,
     /// Everything up to here is committed, and applied to the ledger in `state`.
@@ -82,18 +87,30 @@ impl ReplicationParts {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
 
-    fn peer_views(&self) -> Result<PeerViews, StartError> {
+    async fn peer_views(&self) -> Result<PeerViews, StartError> {
         let (empty, others) = (self.journal.newest_tip().is_none(), self.others());
         let silence = self.timing.election_max * 2;
         let own = EmptyCopy::open(self.disk.clone(), &self.data, empty, self.copy, silence)
             .map_err(StartError::EmptyCopy)?;
         let majority = Arc::new(Majority::new(&others));
-        Ok(PeerViews {
-            book: Arc::new(PeerBook::new(self.clock.clone())),
-            gate: Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing))),
-            empty_copies: Arc::new(EmptyCopies::new(own, others, majority.clone())),
-            majority,
-        })
+        let gate = Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing)));
+        let empty_copies = EmptyCopies::new(own, others.clone(), majority.clone());
+        let (empty_copies, freshness) = (Arc::new(empty_copies), Arc::<Freshness>::default());
+        let parts = MemoryParts {
+            node: self.node,
+            others,
+            sites: self.sites.clone(),
+            journal: self.journal.clone(),
+            majority: majority.clone(),
+            gate: gate.clone(),
+            empty_copies: empty_copies.clone(),
+            freshness: freshness.clone(),
+            state: self.state.clone(),
+        };
+        let memory = PeerMemory::start(parts, &self.memory, self.copy);
+        let memory = memory.await.map_err(StartError::Memory)?;
+        let book = Arc::new(PeerBook::new(self.clock.clone()));
+        Ok(PeerViews { book, gate, empty_copies, freshness, memory, majority })
     }
 
     fn network(&self, views: &PeerViews) -> Network {
@@ -103,6 +120,8 @@ impl ReplicationParts {
             gate: views.gate.clone(),
             book: views.book.clone(),
             empty_copies: views.empty_copies.clone(),
+            memory: views.memory.clone(),
+            mismatches: FoldedLine::default(),
             append_reply: (self.timing.election_max * 2).max(Duration::from_secs(1)),
             redial: self.timing.heartbeat,
         })
@@ -117,13 +136,16 @@ impl ReplicationParts {
             freshness: freshness.clone(),
             empty_copies: views.empty_copies.clone(),
             state: self.state.clone(),
+            memory: views.memory.clone(),
+            mismatches: Arc::default(),
         }
     }
 
     /// Compares this site's digests with the others'.
-    fn comparison(&self, lead: &watch::Receiver<Lead>) -> DigestComparison {
+    fn comparison(&self, lead: &watch::Receiver<Lead>, views: &PeerViews) -> DigestComparison {
         DigestComparison {
             transport: self.transport.clone(),
+            memory: views.memory.clone(),
             state: self.state.clone(),
             lead: lead.clone(),
             others: self.others(),
@@ -171,6 +193,8 @@ struct PeerViews {
     majority: Arc<Majority>,
     gate: Arc<MuteGate>,
     empty_copies: Arc<EmptyCopies>,
+    freshness: Arc<Freshness>,
+    memory: Arc<PeerMemory>,
 }
 
 /// Running replication.
@@ -194,6 +218,8 @@ pub enum StartError {
     Engine(String),
     #[error("the marker of an empty copy can't be read or written: {0}")]
     EmptyCopy(std::io::Error),
+    #[error("this start can't be recorded: {0}")]
+    Memory(std::io::Error),
 }
 
 impl Replication {
@@ -203,7 +229,7 @@ impl Replication {
     /// When the engine refuses the journal's contents, or the data folder can't be written.
     pub async fn start(parts: ReplicationParts) -> Result<Self, StartError> {
         let empty = parts.journal.newest_tip().is_none();
-        let views = parts.peer_views()?;
+        let views = parts.peer_views().await?;
         if views.empty_copies.is_joining() {
             tracing::warn!(
                 "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
@@ -233,7 +259,8 @@ impl Replication {
     }
 
     fn start_tasks(raft: Raft, parts: ReplicationParts, views: PeerViews) -> Self {
-        let freshness = Arc::new(Freshness::default());
+        let freshness = views.freshness.clone();
+        let (memory, transport) = (views.memory.clone(), parts.transport.clone());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
         let (here, reads) = PrimaryExit::new(
@@ -247,7 +274,7 @@ impl Replication {
         let stamps = parts.stamps(&views);
         let keyring = parts.keyring(&road, &freshness);
         let door = parts.door(&raft, &freshness, &views);
-        let comparison = parts.comparison(&lead);
+        let comparison = parts.comparison(&lead, &views);
         let handover = parts.handover(&raft, &views, &lead);
         let trigger = parts.handover_trigger(&handover, &views);
         let keeper = LeadKeeper::new(LeadKeeperParts {
@@ -268,6 +295,7 @@ impl Replication {
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
+        let road_lead = lead.clone();
         let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
         let batcher = Batcher::new(
             queue.clone(),
@@ -285,6 +313,7 @@ impl Replication {
         tasks.spawn(trigger.run());
         tasks.spawn(batcher.run());
         tasks.spawn(comparison.run());
+        tasks.spawn(memory.run(transport, road_lead));
         tasks.spawn(forwarder.run());
         tasks.spawn(reads::serve(reads, raft.clone(), road.clone(), parts.state.clone()));
         let attended = road.clone();

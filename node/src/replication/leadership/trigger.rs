@@ -43,8 +43,8 @@ pub enum HandoverReason {
     /// A write or sync doesn't return.
     #[error("this site's disk hangs")]
     DiskHangs,
-    /// A site came back empty, after its lost copy had acknowledged records to this primary.
-    #[error("site {0} lost its disk under this primary, and only another one can fill it")]
+    /// A site came back empty or rolled back, after it had acknowledged records to this primary.
+    #[error("site {0}'s disk was lost or rolled back under this primary, and only another one can fill it")]
     LostDisk(NodeId),
 }
 

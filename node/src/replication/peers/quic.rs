@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    endpoint::{FrameReceiver, FrameSender, PeerEndpoint, PeerLink},
+    endpoint::{FrameReceiver, FrameSender, LinkWatch, PeerEndpoint, PeerLink},
     frame::Frame,
     id::NodeId,
     peer::Lane,
@@ -22,7 +22,10 @@ use evenkeel_wire::{
 use futures_util::future::BoxFuture;
 
 use super::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport};
-use crate::config::{Address, Member};
+use crate::{
+    config::{Address, Member},
+    replication::memory::LinkStatus,
+};
 
 /// Dials peers and opens lanes.
 pub struct QuicTransport {
@@ -101,9 +104,29 @@ impl PeerTransport for QuicTransport {
 
 /// A lane's ends, which keep its connection alive.
 pub fn lane_ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
+    let watch: Arc<dyn LinkStatus> = Arc::new(link.watch());
     LaneEnds {
         out: Box::new(QuicLaneOut { sender, _link: link }),
         inbound: Box::new(QuicLaneIn(receiver)),
+        link: Some(watch),
+    }
+}
+
+impl LinkStatus for LinkWatch {
+    fn id(&self) -> u64 {
+        u64::try_from(self.stable_id()).unwrap_or(u64::MAX)
+    }
+
+    fn address(&self) -> String {
+        self.remote_address().to_string()
+    }
+
+    fn is_closed(&self) -> bool {
+        LinkWatch::is_closed(self)
+    }
+
+    fn received(&self) -> u64 {
+        self.received_datagrams()
     }
 }
 
