@@ -98,7 +98,7 @@ impl PeerDoor {
             }
             MEMORY => {
                 let notice: MemoryNotice = codec::decode(&frame.body).map_err(invalid)?;
-                Ok(self.memory.take_notice(from, notice))
+                self.memory.take_notice(from, notice).await
             }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }

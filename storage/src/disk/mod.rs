@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use memory::MemoryDisk;
+pub use memory::{DiskSnapshot, MemoryDisk};
 
 /// Operations on folders and file names. Every method blocks.
 pub trait Disk: Send + Sync + 'static {

@@ -143,6 +143,8 @@ pub enum IncidentKind {
 pub struct MemoryNotice {
     /// The primary's term; 0 from another node.
     pub term: u64,
+    /// The sender's life: it's remembered from the moment when its copy counts.
+    pub life: PeerLife,
     /// The kind of the sender's copy.
     pub standing: CopyStanding,
     /// From a primary: what every member had.

@@ -40,7 +40,7 @@ impl PeerMemory {
         ends.out.send(frame::encode_whole(INTRODUCE, &own).into()).await?;
         let reply: Introduced = receive(ends, INTRODUCED).await?;
         self.check_process(to, &reply.own, ends.link.as_ref())?;
-        if !self.remember_life(to, reply.own.life).await? {
+        if !self.remember_life(to, reply.own.life, reply.own.standing).await? {
             return Err(refused("the peer's start number isn't above the one remembered"));
         }
         self.judge_own(to, &reply.own).await?;
@@ -116,7 +116,7 @@ impl PeerMemory {
             }
         }
         let before = self.remembered_of(from)?;
-        if self.remember_life(from, theirs.life).await? {
+        if self.remember_life(from, theirs.life, theirs.standing).await? {
             self.say_if_behind(from, theirs, before.had);
             return Ok(IntroductionVerdict::Known);
         }

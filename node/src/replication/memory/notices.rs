@@ -76,15 +76,20 @@ impl PeerMemory {
         let (term, had) = self.compute_had()?.unwrap_or_default();
         self.remember_had(&had);
         let (standing, incidents) = (self.parts.empty_copies.standing(), self.incidents());
-        Ok(MemoryNotice { term, standing, had, incidents })
+        Ok(MemoryNotice { term, life: self.own_life(), standing, had, incidents })
     }
 
     /// A peer's notice; returns the answer.
-    pub fn take_notice(&self, from: NodeId, notice: MemoryNotice) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When what must be remembered can't be written.
+    pub async fn take_notice(&self, from: NodeId, notice: MemoryNotice) -> io::Result<Vec<u8>> {
         self.hear_standing(from, notice.standing);
+        // A copy that has caught up counts from now on.
+        self.remember_life(from, notice.life, notice.standing).await?;
         self.remember_had(&notice.had);
         self.take_incidents(notice.incidents);
-        frame::encode_whole(MEMORY_KEPT, &self.incidents())
+        Ok(frame::encode_whole(MEMORY_KEPT, &self.incidents()))
     }
 
     fn take_incidents(&self, incidents: Vec<Incident>) {

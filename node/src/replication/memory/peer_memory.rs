@@ -130,8 +130,18 @@ impl PeerMemory {
         OwnRecords { journal: &self.parts.journal, vote_term }
     }
 
-    /// Remembers a life of a peer. Durable on return. `false`: a later one is remembered.
-    pub(super) async fn remember_life(&self, peer: NodeId, life: PeerLife) -> io::Result<bool> {
+    /// Remembers a life of a peer's copy that counts. Durable on return. `false`: a later one is
+    /// remembered. An uncounted copy promises nothing: the disk that it stands in for may yet be
+    /// put back.
+    pub(super) async fn remember_life(
+        &self,
+        peer: NodeId,
+        life: PeerLife,
+        standing: CopyStanding,
+    ) -> io::Result<bool> {
+        if standing != CopyStanding::Counts {
+            return Ok(true);
+        }
         {
             let mut state = self.lock_state();
             let Some(member) = state.members.get_mut(&peer) else { return Ok(false) };

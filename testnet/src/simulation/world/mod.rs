@@ -71,6 +71,10 @@ pub struct RunVerdict {
     pub entries: u64,
     pub tally: Tally,
     pub checked: u64,
+    /// How many disks were rolled back.
+    pub rollbacks: u64,
+    /// How many weren't, because no other site remembered what would be forgotten.
+    pub unremembered: u64,
     pub story: Vec<String>,
 }
 
@@ -111,6 +115,8 @@ pub async fn run(seed: u64, plan: RunPlan, aloud: bool) -> RunVerdict {
         entries: inner.chain.len(),
         tally,
         checked: inner.acknowledged.counts().checked + inner.reads.checked,
+        rollbacks: inner.rollbacks,
+        unremembered: inner.unremembered,
         story: world.trace.story(),
     }
 }
@@ -124,6 +130,8 @@ impl PlanStep {
                 Expectation::NewPrimary { .. }
                 | Expectation::SamePrimary { .. }
                 | Expectation::RelievedOfHungDisk
+                | Expectation::StandsStillWithoutTwoDisks
+                | Expectation::NothingAfterARollback
                 | Expectation::NothingBehindACut,
             ) => 1,
             Self::Expect(_) => 0,
@@ -216,6 +224,7 @@ impl World {
     async fn watch_sites(self: Arc<Self>) {
         loop {
             for site in &self.sites {
+                site.watch_disk();
                 if let Some(life) = site.life() {
                     self.watch.check_site(site.node, &life.journal, &life.state);
                 }
@@ -258,7 +267,7 @@ impl World {
         for site in &self.sites {
             let left = COMMANDS_WITHIN.saturating_sub(begun.elapsed());
             if let Err(why) = client.transfer_through(site, left).await {
-                self.watch.report_broken(format!("progress: after healing {why}"));
+                return self.watch.report_broken(format!("progress: after healing {why}"));
             }
         }
         self.trace

@@ -249,7 +249,8 @@ fn introductions() -> Vec<(&'static str, Vec<u8>)> {
         .map(|(number, kind)| Incident { number, kind, node: 2, what: Text::new("at position 42").unwrap() })
         .collect();
     let had = vec![MemberHad { node: 1, had: log_id() }, MemberHad { node: 2, had: log_id() }];
-    let notice = MemoryNotice { term: 9, standing: CopyStanding::Counts, had, incidents: incidents.clone() };
+    let (life, standing) = (introduction().life, CopyStanding::Counts);
+    let notice = MemoryNotice { term: 9, life, standing, had, incidents: incidents.clone() };
     let differs = IntroductionVerdict::Differs(log_id());
     vec![
         ("introduce", frame::encode_whole(INTRODUCE, &introduction())),
