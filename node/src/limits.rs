@@ -224,3 +224,16 @@ pub fn patience_for(bytes: usize) -> Duration {
 }
 
 const _: () = assert!(HTTP_BODY_BYTES_MAX >= ENTRY_BYTES_MAX, "a full batch must fit in a body");
+
+/// Connections of one member that are watched for a second process of it.
+pub const LINKS_KEPT_MAX: usize = 16;
+/// New processes of members that aren't judged yet.
+pub const NEWCOMERS_KEPT_MAX: usize = 64;
+/// Incidents that a node keeps for the others, and takes from one message.
+pub const INCIDENTS_KEPT_MAX: usize = 16;
+/// How long a lane's first frames may take.
+pub const INTRODUCTION_PATIENCE: Duration = Duration::from_secs(5);
+/// At most this often a node tells the others what it remembers.
+pub const MEMORY_NOTICE_EVERY: Duration = Duration::from_millis(200);
+/// At least this often it does, and at most this often it writes it down.
+pub const MEMORY_WRITTEN_EVERY: Duration = Duration::from_secs(1);

@@ -99,7 +99,7 @@ impl PeerTransport for Played {
         let primaries = self.primaries.lock().expect("no panic");
         primaries[&to].try_send(Far { requests, replies }).expect("the test receives");
         let out = Out { far: out, pace: self.pace };
-        let ends = LaneEnds { out: Box::new(out), inbound: Box::new(In(inbound)) };
+        let ends = LaneEnds { out: Box::new(out), inbound: Box::new(In(inbound)), link: None };
         Box::pin(async { Ok(ends) })
     }
 }

@@ -13,6 +13,7 @@
 //! - [`superblock`]: which cluster and node own a data folder, and the lock against a second
 //!   process.
 //! - [`vote`]: the vote of this node in its newest term.
+//! - [`memory`]: what this node remembers of every member's copy.
 //! - [`journal`]: the source of truth: records in segments, each linked to the one before, with an
 //!   index file beside every sealed segment.
 //! - [`balances`]: the checkpoint in sled: derived from the journal, verified at load, rebuilt when
@@ -25,6 +26,7 @@ pub mod balances;
 pub mod bytes_at;
 pub mod disk;
 pub mod journal;
+pub mod memory;
 pub mod superblock;
 pub mod vote;
 

@@ -5,7 +5,8 @@
 //!
 //! - the vocabulary: commands, their parts, and the ledger's outcomes; [`entry`] is the body of a
 //!   journal entry.
-//! - the messages: [`request`] and [`reply`] between clients and sites, [`peer`] between sites.
+//! - the messages: [`request`] and [`reply`] between clients and sites, [`peer`] and
+//!   [`introduction`] between sites.
 //! - [`codec`], [`frame`], [`limits`], [`version`]: how messages become bytes, and their bounds.
 //! - [`identity`]: certificates, keys and TLS settings.
 //! - [`endpoint`]: the two QUIC ports of a node.
@@ -23,7 +24,7 @@ pub use vocabulary::{
 
 mod messages;
 
-pub use messages::{peer, reply, request};
+pub use messages::{introduction, peer, reply, request};
 
 // How messages become bytes.
 pub mod codec;

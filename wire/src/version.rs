@@ -15,7 +15,8 @@ pub const RULES_VERSION: u16 = 1;
 /// ALPN of the port between sites.
 ///
 /// - 1: the first version.
-/// - 2: the lane on which sites compare their settings.
+/// - 2: the lane on which sites compare their settings; introductions on control and append lanes,
+///   what members had; an admittance carries the founders; readings of clocks.
 pub const ALPN_PEER: &[u8] = b"evenkeel-peer/2";
 
 /// ALPN of the port for clients.

@@ -106,7 +106,7 @@ async fn the_port_itself_refuses_strangers_and_other_protocols() {
     let (inside, address) = peer(authority.identity(cluster(7), 1));
     let long_ago = Paper { years: (2020, 2021), ..Paper::of(cluster(7), 2) };
     let nameless = Paper { uris: Vec::new(), ..Paper::of(cluster(7), 2) };
-    let peer_alpn: &[u8] = b"evenkeel-peer/1";
+    let peer_alpn: &[u8] = b"evenkeel-peer/2";
     for (what, paper, alpn) in [
         ("nothing", None, peer_alpn),
         ("another authority", Some(other.issue("a", &Paper::of(cluster(7), 2))), peer_alpn),

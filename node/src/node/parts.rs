@@ -52,6 +52,8 @@ impl NodeParts {
             disk,
             data: config.data.clone(),
             copy: random_number()?,
+            memory: recovery.memory.clone(),
+            sites: config.members.iter().map(|one| (one.node, one.site.clone())).collect(),
             journal: self.journal.clone(),
             vote: recovery.vote.map(vote_from_storage),
             applied: recovered.applied,

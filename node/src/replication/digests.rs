@@ -14,7 +14,10 @@ use evenkeel_wire::{
 };
 use tokio::sync::watch;
 
-use super::peers::{lane_client::LaneClient, transport::PeerTransport};
+use super::{
+    memory::PeerMemory,
+    peers::{lane_client::LaneClient, transport::PeerTransport},
+};
 use crate::{metrics::Metrics, road::Lead, state::AppliedState};
 
 /// How often digests are compared.
@@ -28,6 +31,7 @@ const NO_DIGEST: [u8; 32] = [0; 32];
 /// The primary's side.
 pub struct DigestComparison {
     pub transport: Arc<dyn PeerTransport>,
+    pub memory: Arc<PeerMemory>,
     pub state: Arc<AppliedState>,
     pub lead: watch::Receiver<Lead>,
     pub others: Vec<NodeId>,
@@ -40,7 +44,10 @@ impl DigestComparison {
         let mut clients: Vec<LaneClient> = self
             .others
             .iter()
-            .map(|node| LaneClient::new(self.transport.clone(), *node, Lane::Control))
+            .map(|node| {
+                let memory = self.memory.clone();
+                LaneClient::new(self.transport.clone(), *node, Lane::Control, memory)
+            })
             .collect();
         let mut pace = tokio::time::interval(PACE);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod forwarder;
 pub mod journal_reads;
 pub mod leadership;
+pub mod memory;
 pub mod peer_door;
 pub mod peers;
 pub mod primary_exit;

@@ -14,6 +14,7 @@ use evenkeel_wire::{
     codec, frame,
     frame::Frame,
     id::NodeId,
+    introduction::{MEMORY, MemoryNotice},
     peer::{self, AppendReply, AppendResult, ClockReading},
 };
 use futures_util::{StreamExt, stream};
@@ -30,9 +31,14 @@ use super::{
     },
     journal_reads::JournalReads,
     leadership::handover::messages,
+    memory::PeerMemory,
     peers::{clocks::PeerClocks, message_check, transport::LaneEnds},
+    progress,
 };
-use crate::state::{AppliedState, freshness::Freshness};
+use crate::{
+    state::{AppliedState, freshness::Freshness},
+    telemetry::folded::FoldedLine,
+};
 
 type AppendRequest = AppendEntriesRequest<EngineTypes>;
 
@@ -45,6 +51,9 @@ pub struct PeerDoor {
     pub freshness: Arc<Freshness>,
     pub empty_copies: Arc<EmptyCopies>,
     pub state: Arc<AppliedState>,
+    pub memory: Arc<PeerMemory>,
+    /// Link mismatches are logged by it.
+    pub mismatches: Arc<FoldedLine>,
 }
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -58,6 +67,7 @@ impl PeerDoor {
     /// # Errors
     /// When the lane breaks, the peer breaks the protocol, or the engine has stopped.
     pub async fn serve_control(&self, from: NodeId, mut ends: LaneEnds) -> io::Result<()> {
+        self.memory.answer_introduction(from, &mut ends).await?;
         while let Some(frame) = ends.inbound.receive().await? {
             let reply = self.handle_control(from, frame).await?;
             ends.out.send(reply.into()).await?;
@@ -94,6 +104,10 @@ impl PeerDoor {
                 let clock = self.clocks.own_time();
                 Ok(frame::encode_whole(peer::CLOCK, &ClockReading { clock }))
             }
+            MEMORY => {
+                let notice: MemoryNotice = codec::decode(&frame.body).map_err(invalid)?;
+                self.memory.take_notice(from, notice).await
+            }
             other => Err(invalid(format!("a frame of type {other} on the control lane"))),
         }
     }
@@ -102,8 +116,9 @@ impl PeerDoor {
     ///
     /// # Errors
     /// As [`Self::serve_control`].
-    pub async fn serve_append(&self, from: NodeId, ends: LaneEnds) -> io::Result<()> {
-        let LaneEnds { mut out, inbound } = ends;
+    pub async fn serve_append(&self, from: NodeId, mut ends: LaneEnds) -> io::Result<()> {
+        self.memory.answer_introduction(from, &mut ends).await?;
+        let LaneEnds { mut out, inbound, link: _ } = ends;
         let failure: Arc<Mutex<Option<AppendFailure>>> = Arc::default();
         let claims: Arc<Mutex<VecDeque<CommitClaim>>> = Arc::default();
         let (failed, claimed) = (failure.clone(), claims.clone());
@@ -168,25 +183,16 @@ impl PeerDoor {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
         message_check::check_append(*self.raft.node_id(), &head, &records)?;
-        let contradiction = message_check::check_committed(self.reads.journal(), &head, &records);
-        // A deposed primary's records may contradict ours: the engine answers with the newer vote.
-        if contradiction.is_err() && head.vote.term >= self.term() {
-            contradiction?;
-        }
-        if let Err(copy) = self.empty_copies.check_admittance(head.admittance)? {
+        if let Err(copy) = self.empty_copies.check_admittance(head.admittance.as_ref())? {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }
+        self.check_committed(from, &head, &records)?;
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.reads.tip_at(previous.position).await?;
             if let Some(held) = held.filter(|held| held.term == previous.term)
                 && held.link.0 != expected
             {
-                tracing::error!(
-                    peer = from,
-                    position = previous.position,
-                    "this node's journal and the primary's differ at a position that both hold: \
-                     accepting no more records; run `evenkeel verify` on both"
-                );
+                self.distrust_own_copy(from, previous);
                 return Ok(Err(AppendResult::LinkMismatch(previous)));
             }
         }
@@ -216,6 +222,55 @@ impl PeerDoor {
         let proven = head.committed.filter(|id| id.term == head.vote.term);
         let claim = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
         Ok(Ok((request, claim)))
+    }
+
+    /// A primary never lacks a committed record, unless a majority has forgotten it: then the engine
+    /// would cut it here, and this copy may be the last one that has it.
+    fn check_committed(
+        &self,
+        from: NodeId,
+        head: &peer::AppendHead,
+        records: &[peer::PeerRecord],
+    ) -> io::Result<()> {
+        let committed = self.journal.committed_position();
+        let sent = records.iter().map(|record| (record.position, record.term));
+        let previous = head.previous.map(|id| (id.position, id.term));
+        for (position, term) in previous.into_iter().chain(sent) {
+            if Some(position) > committed {
+                break;
+            }
+            let held = self.journal.tip_at(position)?;
+            let differs = held.is_some_and(|held| held.term != term);
+            if differs && head.vote.term >= progress::read_status(&self.raft).term {
+                self.empty_copies.distrust();
+                let why = format!(
+                    "node {from} leads term {} without position {position}, which this node knows to be \
+                     committed up to {committed:?}: the others went on without those records. This copy keeps \
+                     them, and nothing was removed: compare the folders with `evenkeel verify DATA --against \
+                     DATA`, see OPERATIONS",
+                    head.vote.term
+                );
+                tracing::error!(kind = "history_differs", peer = from, position, "{why}");
+                self.state.fail_as_broken(&why);
+                return Err(io::Error::other("the histories differ"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The primary's chain and this copy's differ at a record that both have: one is damaged.
+    fn distrust_own_copy(&self, from: NodeId, at: peer::PeerLogId) {
+        self.empty_copies.distrust();
+        if let Some(repeated) = self.mismatches.take_turn() {
+            tracing::error!(
+                kind = "damage",
+                peer = from,
+                position = at.position,
+                repeated,
+                "this node's journal and the primary's differ at a position that both hold: accepting no \
+                 more records and not voting until this node is started again; run `evenkeel verify` on both"
+            );
+        }
     }
 
     /// Records a claim after the engine's verdict: a deposed primary's claims are ignored.
@@ -264,7 +319,8 @@ impl PeerDoor {
             vote: vote_to_wire(&response.vote),
             granted: response.vote_granted,
             last: response.last_log_id.as_ref().map(log_id_to_wire),
-            joining,
+            // It may have become uncounted while the engine decided.
+            joining: joining.or(self.empty_copies.copy_number()),
         };
         Ok(frame::encode_whole(peer::VOTED, &reply))
     }

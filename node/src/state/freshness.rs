@@ -78,6 +78,15 @@ impl Freshness {
         self.state().first.is_some_and(|first| Some(first) <= durable)
     }
 
+    /// This copy was found to have forgotten something: what it has caught up with is decided by
+    /// reports from now on.
+    pub fn forget_reports(&self) {
+        let mut state = self.state();
+        state.first = None;
+        state.pending.clear();
+        state.current = None;
+    }
+
     /// The time of the primary's last message.
     pub fn last_contact(&self) -> Option<Instant> {
         self.state().heard

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod fields;
+pub mod folded;
 mod lines;
 mod log_queue;
 mod planted;

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub(crate) use errors::{add_context, failed_sync, try_patiently};
 pub use errors::{is_full, is_transient, proves_damage};
-pub use memory::{DiskTrouble, MemoryDisk};
+pub use memory::{DiskSnapshot, DiskTrouble, MemoryDisk};
 
 /// Operations on folders and file names. Every method blocks.
 pub trait Disk: Send + Sync + 'static {

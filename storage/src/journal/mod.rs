@@ -52,6 +52,7 @@ pub use writing::seal::SealError;
 pub use writing::sync_watch::SyncWatch;
 pub use writing::writer::{Writer, WriterStep};
 
+use crate::memory::CopyMemory;
 use crate::vote::StoredVote;
 use crate::{ClusterId, Position};
 use shared::{Shared, Wake, WriterJob};
@@ -116,8 +117,9 @@ impl Journal {
     }
 
     /// Removes every record after `last`, or all if it is `None`. Fails if the journal is poisoned
-    /// or closed. Panics below the committed position and below the end of the last sealed segment:
-    /// committed records are never removed.
+    /// or closed. Committed records are never removed: below the committed position, or below the
+    /// end of the last sealed segment, it fails, removes nothing, and poisons the journal as
+    /// damaged.
     pub fn truncate_after(&self, last: Option<Position>, done: Completion) -> Result<(), Poisoned> {
         let mut head = self.shared.lock_head();
         let tip = match last {
@@ -133,9 +135,11 @@ impl Journal {
         };
         let mut memory = self.shared.lock_memory();
         memory.check_writable()?;
-        let (committed, sealed) = (memory.committed, memory.sealed_last());
-        assert!(last >= committed, "truncation after {last:?} with {committed:?} committed");
-        assert!(last >= sealed, "truncation after {last:?} with {sealed:?} sealed");
+        if let Some(why) = memory.find_committed_after(last) {
+            drop(memory);
+            self.shared.mark_damaged();
+            return Err(self.shared.poison(&why));
+        }
         memory.tail.truncate_after(last);
         memory.durable = memory.durable.min(last);
         memory.truncations += 1;
@@ -152,6 +156,20 @@ impl Journal {
         let memory = self.shared.lock_memory();
         memory.check_writable()?;
         self.shared.queue(memory, WriterJob::Vote(vote), done);
+        Ok(())
+    }
+
+    /// Saves what this node remembers, in the order of the queue. `durable`: synced when it's done;
+    /// otherwise a crash may lose it. Fails if the journal is poisoned or closed.
+    pub fn save_memory(
+        &self,
+        memory: CopyMemory,
+        durable: bool,
+        done: Completion,
+    ) -> Result<(), Poisoned> {
+        let locked = self.shared.lock_memory();
+        locked.check_writable()?;
+        self.shared.queue(locked, WriterJob::Memory { memory, durable }, done);
         Ok(())
     }
 

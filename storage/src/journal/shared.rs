@@ -16,6 +16,7 @@ use super::reading::tail::Tail;
 use super::writing::poison::Poisoned;
 use super::{Completion, JournalOptions, SyncWatch, format::chain};
 use crate::disk::{Disk, Folder, bytes_u64};
+use crate::memory::CopyMemory;
 use crate::vote::StoredVote;
 use crate::{Link, Position};
 
@@ -84,6 +85,7 @@ pub(crate) enum WriterJob {
     Append(Vec<Arc<Record>>),
     Truncate(Option<Tip>),
     Vote(StoredVote),
+    Memory { memory: CopyMemory, durable: bool },
 }
 
 pub(crate) struct Queued {
@@ -254,6 +256,19 @@ impl Memory {
             self.segments.iter().rev().take_while(|segment| segment.state != SegmentState::Sealed);
         self.rolling == Some(position)
             || unsealed.into_iter().any(|segment| segment.first == position)
+    }
+
+    /// Why nothing after `last` may be removed: some of it is committed.
+    pub(crate) fn find_committed_after(&self, last: Option<Position>) -> Option<String> {
+        let kept = self.committed.max(self.sealed_last())?;
+        if last >= Some(kept) {
+            return None;
+        }
+        let first = last.map_or(0, |last| last + 1);
+        Some(format!(
+            "the primary has other records at positions {first} to {kept}, which this node knows to be \
+             committed: both histories were acknowledged, and nothing was removed here"
+        ))
     }
 
     pub(crate) fn sealed_last(&self) -> Option<Position> {

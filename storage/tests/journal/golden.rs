@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use evenkeel_storage::journal::{NewRecord, verify};
+use evenkeel_storage::memory::{CopyMemory, Life, MemberMemory};
 use evenkeel_storage::superblock;
 use evenkeel_storage::vote::StoredVote;
 
@@ -58,6 +59,16 @@ fn write(rig: &mut Rig, payload: &'static [u8]) {
     rig.settle();
 }
 
+fn memory() -> CopyMemory {
+    let life = |start, nonce| Some(Life { start, nonce });
+    let members = vec![
+        MemberMemory { node: 1, life: life(7, 0xaaaa_0001), had: Some((9, 1_200)) },
+        MemberMemory { node: 2, life: None, had: Some((9, 1_100)) },
+        MemberMemory { node: 3, life: life(2, u64::MAX), had: None },
+    ];
+    CopyMemory { own: life(7, 0xaaaa_0001), members }
+}
+
 #[test]
 fn segments_votes_and_superblocks_keep_their_bytes() {
     let mut rig = Rig::new(1);
@@ -72,6 +83,9 @@ fn segments_votes_and_superblocks_keep_their_bytes() {
     rig.journal.seal(0).unwrap();
     check("sealed.hex", &contents(&rig.disk, &segment_path("00000000000000000000.sealed")));
     check("vote.hex", &contents(&rig.disk, &folder().join("vote.a")));
+    rig.journal.save_memory(memory(), true, ignore()).unwrap();
+    rig.settle();
+    check("memory.hex", &contents(&rig.disk, &folder().join("memory.a")));
 
     let real = tempfile::tempdir().unwrap();
     std::fs::write(real.path().join(superblock::FOUNDING), "").unwrap();

@@ -37,7 +37,7 @@ pub struct SimulateArgs {
     /// How many seeds, counting up from the first.
     #[arg(long, default_value_t = 1)]
     pub runs: u64,
-    /// Run a case with its own plan instead of the swarm: 1 2 3 6 7 9 10 11 20 22 24 30 32.
+    /// Run a case with its own plan instead of the swarm: 1 2 3 6 7 9 10 11 20 22 24 30 32 33 34.
     #[arg(long)]
     pub case: Option<u32>,
     /// Run every seed twice and compare the traces.

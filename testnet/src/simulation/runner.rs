@@ -38,8 +38,13 @@ pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     panics::remember();
     let (runs, failed) = run_all(args);
     let count = runs.len();
+    let rollbacks: u64 = runs.iter().map(|run| run.verdict.rollbacks).sum();
+    let unremembered: u64 = runs.iter().map(|run| run.verdict.unremembered).sum();
     let Some(failed) = failed else {
-        output::print_line(&format!("{count} runs, all invariants held"));
+        output::print_line(&format!(
+            "{count} runs, all invariants held; {rollbacks} disks rolled back, {unremembered} left alone because \
+             nobody remembered what they would forget"
+        ));
         return ExitCode::SUCCESS;
     };
     if !args.story {

@@ -32,7 +32,7 @@ pub use dial::DialError;
 pub(crate) use dial::Dialler;
 pub use frames::{FrameReceiver, FrameSender};
 pub(crate) use link::Link;
-pub use peer_port::{PeerEndpoint, PeerLink};
+pub use peer_port::{LinkWatch, PeerEndpoint, PeerLink};
 pub use short_tasks::{ShortTask, ShortTasks};
 pub use slots::{Holder, Slot, SlotPool};
 pub use socket::BindError;

@@ -213,6 +213,13 @@ impl PeerLink {
         self.link.is_closed()
     }
 
+    /// Watches the link without keeping it open.
+    #[must_use]
+    pub fn watch(&self) -> LinkWatch {
+        let (id, address) = (self.stable_id(), self.remote_address());
+        LinkWatch { id, address, link: Arc::downgrade(&self.link) }
+    }
+
     /// The address at the other end.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
@@ -223,6 +230,40 @@ impl PeerLink {
     #[must_use]
     pub fn stable_id(&self) -> usize {
         self.link.connection.stable_id()
+    }
+}
+
+/// A view of a link that doesn't keep it open.
+#[derive(Clone, Debug)]
+pub struct LinkWatch {
+    id: usize,
+    address: SocketAddr,
+    link: std::sync::Weak<Link>,
+}
+
+impl LinkWatch {
+    /// See [`PeerLink::stable_id`].
+    #[must_use]
+    pub fn stable_id(&self) -> usize {
+        self.id
+    }
+
+    /// See [`PeerLink::remote_address`].
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.upgrade().is_none_or(|link| link.is_closed())
+    }
+
+    /// How many datagrams have come in.
+    #[must_use]
+    pub fn received_datagrams(&self) -> u64 {
+        self.link.upgrade().map_or(0, |link| link.datagrams_received())
     }
 }
 

@@ -132,14 +132,26 @@ pub struct AppendHead {
     pub records: u32,
 }
 
-/// A primary's admittance of an empty copy: the records sent may be accepted and count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+/// A primary's admittance of an uncounted copy: the records sent may be accepted and count.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Admittance {
     /// The number drawn by the copy when it was created: an admittance of an earlier copy of the
     /// same site isn't valid for this one.
     pub copy: u64,
     /// Whether the copy took part in the cluster's first election and has lost nothing since.
     pub founder: bool,
+    /// The copies that took part in that election, as far as the sender knows them: every site
+    /// keeps them, so that the loss of the winner's disk stops nobody.
+    pub founders: Vec<FounderCopy>,
+}
+
+/// A copy that took part in the cluster's first election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FounderCopy {
+    /// Its node.
+    pub node: NodeId,
+    /// The number drawn by the copy when it was created.
+    pub copy: u64,
 }
 
 /// One record as sent to a peer. The link isn't sent: the receiver computes it.

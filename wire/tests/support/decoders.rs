@@ -7,6 +7,10 @@ use evenkeel_wire::{
     command::{Command, Commands},
     entry::{EntryBody, EntryBuilder},
     frame,
+    introduction::{
+        INTRODUCE, INTRODUCED, Incident, Introduced, Introduction, MEMORY, MEMORY_KEPT,
+        MemoryNotice,
+    },
     peer::{
         ABOUT, APPEND, APPENDED, AppendReply, CLOCK, ClockReading, DIGEST, DIGEST_AGREED,
         DigestNotice, FORWARD_READ, FORWARD_SUBMIT, ForwardRead, ForwardSubmit, HandoverReply,
@@ -44,6 +48,10 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         FORWARD_READ => again::<ForwardRead>(bytes),
         LANE => again::<LaneHello>(bytes),
         CLOCK => again::<ClockReading>(bytes),
+        INTRODUCE => again::<Introduction>(bytes),
+        INTRODUCED => again::<Introduced>(bytes),
+        MEMORY => again::<MemoryNotice>(bytes),
+        MEMORY_KEPT => again::<Vec<Incident>>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
         ABOUT => again::<PeerAbout>(bytes),
         SUBMIT => {
@@ -64,7 +72,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 20] = [
+pub(crate) const KINDS: [u8; 24] = [
     ABOUT,
     HELLO,
     SUBMIT,
@@ -85,6 +93,10 @@ pub(crate) const KINDS: [u8; 20] = [
     DIGEST,
     DIGEST_AGREED,
     CLOCK,
+    INTRODUCE,
+    INTRODUCED,
+    MEMORY,
+    MEMORY_KEPT,
 ];
 
 /// The commands at the start of the bytes.

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_wire::{id::NodeId, peer::Admittance};
+use evenkeel_wire::id::NodeId;
 use tokio::time::Instant;
 
 /// The empty copies that a primary has met in its term.
@@ -26,12 +26,19 @@ struct KnownCopy {
     copy: u64,
     /// When the primary met it.
     at: Instant,
-    admittance: Option<Admittance>,
+    admittance: Option<CopyAdmittance>,
+}
+
+/// An admittance, without the founders that go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CopyAdmittance {
+    pub(super) copy: u64,
+    pub(super) founder: bool,
 }
 
 /// Why a copy may or may not be admitted at the moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CopyStanding {
+pub(super) struct AdmittanceBasis {
     /// When this primary sent the newest message that a majority has answered.
     pub(super) confirmed: Option<Instant>,
     /// Whether the site acknowledged anything in this term.
@@ -42,7 +49,7 @@ pub(super) struct CopyStanding {
 
 impl Admittances {
     /// The admittance of a site's copy, if it has one.
-    pub(super) fn admittance_of(&self, term: u64, node: NodeId) -> Option<Admittance> {
+    pub(super) fn admittance_of(&self, term: u64, node: NodeId) -> Option<CopyAdmittance> {
         self.copies.get(&node).filter(|_| self.term == term)?.admittance
     }
 
@@ -62,16 +69,16 @@ impl Admittances {
     pub(super) fn admit_eligible(
         &mut self,
         term: u64,
-        standing: impl Fn(NodeId, u64) -> CopyStanding,
+        standing: impl Fn(NodeId, u64) -> AdmittanceBasis,
     ) {
         if self.term != term {
             return;
         }
         for (node, known) in self.copies.iter_mut().filter(|(_, known)| known.admittance.is_none())
         {
-            let CopyStanding { confirmed, acknowledged, founder } = standing(*node, known.copy);
+            let AdmittanceBasis { confirmed, acknowledged, founder } = standing(*node, known.copy);
             if founder || (!acknowledged && confirmed.is_some_and(|at| at > known.at)) {
-                known.admittance = Some(Admittance { copy: known.copy, founder });
+                known.admittance = Some(CopyAdmittance { copy: known.copy, founder });
             }
         }
     }
@@ -89,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    const STALE: CopyStanding =
-        CopyStanding { confirmed: None, acknowledged: false, founder: false };
+    const STALE: AdmittanceBasis =
+        AdmittanceBasis { confirmed: None, acknowledged: false, founder: false };
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_is_admitted_after_a_majority_has_answered_since_it_came() {
@@ -99,7 +106,7 @@ mod tests {
         let mut admittances = Admittances::default();
         assert!(admittances.record_copy(3, 2, 77, at(100).unwrap()));
         for confirmed in [None, at(50), at(100)] {
-            admittances.admit_eligible(3, |_, _| CopyStanding { confirmed, ..STALE });
+            admittances.admit_eligible(3, |_, _| AdmittanceBasis { confirmed, ..STALE });
             assert_eq!(
                 admittances.admittance_of(3, 2),
                 None,
@@ -110,8 +117,11 @@ mod tests {
             !admittances.record_copy(3, 2, 77, at(200).unwrap()),
             "asking again changes nothing"
         );
-        admittances.admit_eligible(3, |_, _| CopyStanding { confirmed: at(101), ..STALE });
-        assert_eq!(admittances.admittance_of(3, 2), Some(Admittance { copy: 77, founder: false }));
+        admittances.admit_eligible(3, |_, _| AdmittanceBasis { confirmed: at(101), ..STALE });
+        assert_eq!(
+            admittances.admittance_of(3, 2),
+            Some(CopyAdmittance { copy: 77, founder: false })
+        );
         assert_eq!(
             (admittances.admittance_of(4, 2), admittances.admittance_of(3, 1)),
             (None, None)
@@ -130,13 +140,16 @@ mod tests {
         let confirmed = Some(start + Duration::from_secs(1));
         let mut admittances = Admittances::default();
         admittances.record_copy(3, 2, 77, start);
-        admittances.admit_eligible(3, |_, _| CopyStanding {
+        admittances.admit_eligible(3, |_, _| AdmittanceBasis {
             confirmed,
             acknowledged: true,
             founder: false,
         });
         assert_eq!(admittances.admittance_of(3, 2), None);
-        admittances.admit_eligible(3, |_, _| CopyStanding { founder: true, ..STALE });
-        assert_eq!(admittances.admittance_of(3, 2), Some(Admittance { copy: 77, founder: true }));
+        admittances.admit_eligible(3, |_, _| AdmittanceBasis { founder: true, ..STALE });
+        assert_eq!(
+            admittances.admittance_of(3, 2),
+            Some(CopyAdmittance { copy: 77, founder: true })
+        );
     }
 }

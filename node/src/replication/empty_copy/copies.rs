@@ -5,17 +5,21 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use evenkeel_wire::{
     id::NodeId,
+    introduction::CopyStanding,
     peer::{Admittance, VoteReply},
 };
 use tokio::time::Instant;
 
 use super::{
-    admittance::{Admittances, CopyStanding},
+    admittance::{AdmittanceBasis, Admittances},
     status::EmptyCopy,
     votes::{Poll, Votes},
 };
@@ -27,6 +31,9 @@ pub struct EmptyCopies {
     votes: Votes,
     admittances: Mutex<Admittances>,
     majority: Arc<Majority>,
+    /// It doesn't vote until the process is started again: its records may be damaged, or others
+    /// went on without them.
+    distrusted: AtomicBool,
 }
 
 /// Why a cluster's first election doesn't end this copy's waiting.
@@ -42,7 +49,8 @@ pub enum BootstrapError {
 impl EmptyCopies {
     /// `others`: the other members.
     pub fn new(own: EmptyCopy, others: Vec<NodeId>, majority: Arc<Majority>) -> Self {
-        Self { own, votes: Votes::new(others), admittances: Mutex::default(), majority }
+        let (votes, admittances) = (Votes::new(others), Mutex::default());
+        Self { own, votes, admittances, majority, distrusted: AtomicBool::new(false) }
     }
 
     /// Whether this node's copy began empty and hasn't caught up.
@@ -53,6 +61,34 @@ impl EmptyCopies {
     /// The number of this node's copy, if it began empty and hasn't caught up.
     pub fn copy_number(&self) -> Option<u64> {
         self.own.copy_number()
+    }
+
+    /// The kind of this node's copy, for peers.
+    pub fn standing(&self) -> CopyStanding {
+        self.own.standing()
+    }
+
+    /// Whether this node's copy may take part in a first election.
+    pub fn may_bootstrap(&self) -> bool {
+        self.own.may_bootstrap()
+    }
+
+    /// This node's copy has forgotten something: it counts for nothing until it has caught up.
+    /// `true`: it counted before.
+    ///
+    /// # Errors
+    /// When the marker can't be written.
+    pub fn doubt(&self, copy: u64) -> io::Result<bool> {
+        self.own.doubt(copy)
+    }
+
+    /// This node's copy doesn't vote until the process is started again.
+    pub fn distrust(&self) {
+        self.distrusted.store(true, Ordering::Release);
+    }
+
+    fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::Acquire)
     }
 
     /// This node's copy holds durably everything that was committed: it counts from now on.
@@ -81,19 +117,24 @@ impl EmptyCopies {
     ///
     /// # Errors
     /// When the marker of a copy that counts from now on can't be removed.
-    pub fn check_admittance(&self, given: Option<Admittance>) -> io::Result<Result<(), u64>> {
+    pub fn check_admittance(&self, given: Option<&Admittance>) -> io::Result<Result<(), u64>> {
         let Some(copy) = self.own.copy_number() else { return Ok(Ok(())) };
         let silent = self.own.is_silent(Instant::now());
         match given.filter(|given| given.copy == copy && !silent) {
             None => Ok(Err(copy)),
-            Some(Admittance { founder: true, .. }) => {
+            Some(Admittance { founder: true, founders, .. }) => {
+                self.own.keep_founders(founders)?;
                 tracing::info!(
                     "this copy took part in the cluster's first election: it counts from now on"
                 );
                 self.own.mark_caught_up()?;
                 Ok(Ok(()))
             }
-            Some(_) => Ok(Ok(())),
+            Some(Admittance { founders, .. }) => {
+                self.own.keep_founders(founders)?;
+                self.own.begin_filling()?;
+                Ok(Ok(()))
+            }
         }
     }
 }
@@ -103,7 +144,9 @@ impl EmptyCopies {
     /// Whether this node refuses its vote to a candidate, without asking the engine. A copy that
     /// has forgotten nothing doesn't elect one that may have.
     pub fn refuses_vote(&self, candidate_joining: bool) -> bool {
-        (candidate_joining && !self.own.is_joining()) || self.own.is_silent(Instant::now())
+        (candidate_joining && !self.own.may_bootstrap())
+            || self.is_distrusted()
+            || self.own.is_silent(Instant::now())
     }
 
     /// Records an answer to this node's candidacy.
@@ -121,7 +164,12 @@ impl EmptyCopies {
         voter: NodeId,
         voters_copy: Option<u64>,
     ) -> bool {
+        if self.is_distrusted() || (joining && !self.own.may_bootstrap()) {
+            return false;
+        }
         match (joining, voters_copy) {
+            // It may have become uncounted since it asked.
+            (false, _) if self.own.is_joining() => false,
             (false, None) => true,
             (false, Some(copy)) => self.own.is_founder(voter, copy),
             (true, None) => false,
@@ -141,14 +189,16 @@ impl EmptyCopies {
         if self.admittances().record_copy(term, from, copy, Instant::now()) {
             tracing::warn!(
                 peer = from,
-                "a site's copy began empty: it counts for nothing until it has caught up"
+                "a site's copy began empty or was rolled back: it counts for nothing until it has caught up"
             );
         }
     }
 
     /// The admittance for a peer's copy, if a primary of this term has given it one.
     pub fn admittance_for(&self, term: u64, to: NodeId) -> Option<Admittance> {
-        self.admittances().admittance_of(term, to)
+        let given = self.admittances().admittance_of(term, to)?;
+        let founders = self.own.founder_copies();
+        Some(Admittance { copy: given.copy, founder: given.founder, founders })
     }
 
     /// Admits every copy that may be filled. Returns the sites that only another primary can fill,
@@ -161,7 +211,7 @@ impl EmptyCopies {
         let confirmed = self.majority.answered_at(Instant::now());
         let acknowledging = self.majority.acknowledging();
         let mut admittances = self.admittances();
-        admittances.admit_eligible(term, |node, copy| CopyStanding {
+        admittances.admit_eligible(term, |node, copy| AdmittanceBasis {
             confirmed,
             acknowledged: acknowledging.contains(&node),
             founder: self.own.is_founder(node, copy),

@@ -11,7 +11,7 @@ pub mod types;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use evenkeel_storage::{disk::Disk, journal::Journal};
+use evenkeel_storage::{disk::Disk, journal::Journal, memory::CopyMemory};
 use evenkeel_wire::id::NodeId;
 use futures_util::{FutureExt, future::BoxFuture};
 use openraft::{Config, SnapshotPolicy, errors::RaftError};
@@ -36,6 +36,7 @@ use super::{
         lead::{LeadKeeper, LeadKeeperParts},
         trigger::HandoverTrigger,
     },
+    memory::{MemoryParts, PeerMemory},
     peer_door::PeerDoor,
     peers::{
         book::PeerBook,
@@ -62,7 +63,7 @@ use crate::{
     metrics::Metrics,
     road::{Lead, Road, Ticket},
     state::AppliedState,
-    telemetry::timeline::Timeline,
+    telemetry::{folded::FoldedLine, timeline::Timeline},
 };
 
 /// What replication is made of.
@@ -72,8 +73,12 @@ pub struct ReplicationParts {
     pub timing: Timing,
     pub disk: Arc<dyn Disk>,
     pub data: PathBuf,
-    /// A random number that identifies this copy if it begins empty.
+    /// A random number that identifies this life, and this copy if it begins empty.
     pub copy: u64,
+    /// What this node remembered at the end of its last life.
+    pub memory: CopyMemory,
+    /// The names of the members' sites.
+    pub sites: BTreeMap<NodeId, String>,
     pub journal: Journal,
     pub vote: Option<Vote>,
     /// Everything up to here is committed, and applied to the ledger in `state`.
@@ -92,19 +97,31 @@ impl ReplicationParts {
         self.members.iter().copied().filter(|node| *node != self.node).collect()
     }
 
-    fn peer_views(&self) -> Result<PeerViews, StartError> {
+    async fn peer_views(&self) -> Result<PeerViews, StartError> {
         let (empty, others) = (self.journal.newest_tip().is_none(), self.others());
         let silence = self.timing.election_max * 2;
         let own = EmptyCopy::open(self.disk.clone(), &self.data, empty, self.copy, silence)
             .map_err(StartError::EmptyCopy)?;
         let majority = Arc::new(Majority::new(&others));
-        Ok(PeerViews {
-            book: Arc::default(),
-            clocks: Arc::new(PeerClocks::new(self.node, others.clone(), self.clock.clone())),
-            gate: Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing))),
-            empty_copies: Arc::new(EmptyCopies::new(own, others, majority.clone())),
-            majority,
-        })
+        let gate = Arc::new(MuteGate::new(majority.clone(), gate_times(&self.timing)));
+        let empty_copies = EmptyCopies::new(own, others.clone(), majority.clone());
+        let (empty_copies, freshness) = (Arc::new(empty_copies), Arc::<Freshness>::default());
+        let clocks = Arc::new(PeerClocks::new(self.node, others.clone(), self.clock.clone()));
+        let parts = MemoryParts {
+            node: self.node,
+            others,
+            sites: self.sites.clone(),
+            journal: self.journal.clone(),
+            majority: majority.clone(),
+            gate: gate.clone(),
+            empty_copies: empty_copies.clone(),
+            freshness: freshness.clone(),
+            state: self.state.clone(),
+        };
+        let memory = PeerMemory::start(parts, &self.memory, self.copy);
+        let memory = memory.await.map_err(StartError::Memory)?;
+        let book = Arc::default();
+        Ok(PeerViews { book, clocks, gate, empty_copies, freshness, memory, majority })
     }
 
     /// The journal as replication reads it.
@@ -120,6 +137,8 @@ impl ReplicationParts {
             book: views.book.clone(),
             clocks: views.clocks.clone(),
             empty_copies: views.empty_copies.clone(),
+            memory: views.memory.clone(),
+            mismatches: FoldedLine::default(),
             append_reply: (self.timing.election_max * 2).max(Duration::from_secs(1)),
             redial: self.timing.heartbeat,
         })
@@ -134,13 +153,16 @@ impl ReplicationParts {
             freshness: freshness.clone(),
             empty_copies: views.empty_copies.clone(),
             state: self.state.clone(),
+            memory: views.memory.clone(),
+            mismatches: Arc::default(),
         }
     }
 
     /// Compares this site's digests with the others'.
-    fn comparison(&self, lead: &watch::Receiver<Lead>) -> DigestComparison {
+    fn comparison(&self, lead: &watch::Receiver<Lead>, views: &PeerViews) -> DigestComparison {
         DigestComparison {
             transport: self.transport.clone(),
+            memory: views.memory.clone(),
             state: self.state.clone(),
             lead: lead.clone(),
             others: self.others(),
@@ -210,6 +232,8 @@ struct PeerViews {
     majority: Arc<Majority>,
     gate: Arc<MuteGate>,
     empty_copies: Arc<EmptyCopies>,
+    freshness: Arc<Freshness>,
+    memory: Arc<PeerMemory>,
 }
 
 /// Running replication.
@@ -234,6 +258,8 @@ pub enum StartError {
     Engine(String),
     #[error("the marker of an empty copy can't be read or written: {0}")]
     EmptyCopy(std::io::Error),
+    #[error("this start can't be recorded: {0}")]
+    Memory(std::io::Error),
 }
 
 impl Replication {
@@ -243,7 +269,7 @@ impl Replication {
     /// When the engine refuses the journal's contents, or the data folder can't be written.
     pub async fn start(parts: ReplicationParts) -> Result<Self, StartError> {
         let empty = parts.journal.newest_tip().is_none();
-        let views = parts.peer_views()?;
+        let views = parts.peer_views().await?;
         if views.empty_copies.is_joining() {
             tracing::warn!(
                 "this copy began empty or was put back by hand: it counts for nothing until a primary has filled it, \
@@ -273,7 +299,8 @@ impl Replication {
     }
 
     fn start_tasks(raft: Raft, parts: ReplicationParts, views: PeerViews) -> Self {
-        let freshness = Arc::new(Freshness::default());
+        let freshness = views.freshness.clone();
+        let (memory, transport) = (views.memory.clone(), parts.transport.clone());
         let (lead_sender, lead) = watch::channel(Lead::Nowhere);
         let queue = Arc::new(Queue::default());
         let (here, reads) = parts.primary_exit(&queue, &views);
@@ -282,7 +309,7 @@ impl Replication {
         let stamps = parts.stamps(&views);
         let keyring = parts.keyring(&road, &freshness);
         let door = parts.door(&raft, &freshness, &views);
-        let comparison = parts.comparison(&lead);
+        let comparison = parts.comparison(&lead, &views);
         let clock_rounds = parts.clock_rounds(&views);
         let handover = parts.handover(&raft, &views, &lead);
         let trigger = parts.handover_trigger(&handover, &views);
@@ -302,6 +329,7 @@ impl Replication {
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
+        let road_lead = lead.clone();
         let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
         let batcher = Batcher::new(
             queue.clone(),
@@ -317,12 +345,13 @@ impl Replication {
             Forwarder::new(parts.transport.clone(), road.clone(), lead.clone(), forwards);
         let attended = road.clone();
         let reads = reads::serve(reads, raft.clone(), road.clone(), parts.state.clone());
-        let all: [(&str, BoxFuture<'static, ()>); 8] = [
+        let all: [(&str, BoxFuture<'static, ()>); 9] = [
             ("the lead's keeper", keeper.run().boxed()),
             ("the handover's trigger", trigger.run().boxed()),
             ("the batcher", batcher.run().boxed()),
             ("the comparison of digests", comparison.run().boxed()),
             ("the rounds of clocks", clock_rounds.run().boxed()),
+            ("the memory of the copies", memory.run(transport, road_lead).boxed()),
             ("the forwarder", forwarder.run().boxed()),
             ("the reader", reads.boxed()),
             ("the road's waiting room", async move { attended.drain_waiting().await }.boxed()),

@@ -165,7 +165,11 @@ impl LeadKeeper {
             return;
         }
         if let Some(term) = self.parts.majority.led_term() {
-            return self.bootstrap_cluster(term);
+            if self.parts.empty_copies.may_bootstrap() {
+                return self.bootstrap_cluster(term);
+            }
+            // It forgot something while it led: the others elect.
+            return self.parts.gate.fall_silent(Instant::now());
         }
         let durable = self.parts.journal.durable_position().min(self.parts.state.position());
         if self.parts.freshness.has_caught_up(durable) {
@@ -173,7 +177,7 @@ impl LeadKeeper {
                 Ok(()) => {
                     tracing::info!(
                         position = durable,
-                        "this copy began empty and has caught up: it votes from now on"
+                        "this copy has caught up: it votes from now on"
                     );
                     self.record_event("caught_up", json!({ "position": durable }));
                 }

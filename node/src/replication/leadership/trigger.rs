@@ -53,8 +53,10 @@ pub enum HandoverReason {
     /// Commands wait for a keeper that can't seal: an index that it needs is being rebuilt.
     #[error("this site seals nothing, and its journal is at the bound")]
     KeeperStuck,
-    /// A site came back empty, after its lost copy had acknowledged records to this primary.
-    #[error("another site lost its disk under this primary, and only another primary can fill it")]
+    /// A site came back empty or rolled back, after it had acknowledged records to this primary.
+    #[error(
+        "another site's disk was lost or rolled back under this primary, and only another primary can fill it"
+    )]
     LostDisk(NodeId),
     /// Its clock has differed from a majority's for a while, by these microseconds.
     #[error("this site's clock is {} a majority's", format_difference(*.0))]

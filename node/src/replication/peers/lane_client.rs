@@ -10,12 +10,14 @@ use evenkeel_wire::{frame::Frame, id::NodeId, peer::Lane};
 use tokio::time::timeout;
 
 use super::transport::{LaneEnds, PeerTransport};
+use crate::replication::memory::PeerMemory;
 
 /// A client of one peer, with a lane that it opens when it's needed.
 pub struct LaneClient {
     transport: Arc<dyn PeerTransport>,
     to: NodeId,
     lane: Lane,
+    memory: Arc<PeerMemory>,
     /// Present only while in step: taken for every exchange, put back after its last reply.
     ends: Option<LaneEnds>,
 }
@@ -29,8 +31,20 @@ pub(super) fn timed_out(why: &'static str) -> io::Error {
 }
 
 impl LaneClient {
-    pub fn new(transport: Arc<dyn PeerTransport>, to: NodeId, lane: Lane) -> Self {
-        Self { transport, to, lane, ends: None }
+    pub fn new(
+        transport: Arc<dyn PeerTransport>,
+        to: NodeId,
+        lane: Lane,
+        memory: Arc<PeerMemory>,
+    ) -> Self {
+        Self { transport, to, lane, memory, ends: None }
+    }
+
+    /// Opens a lane; both ends have introduced themselves on it when this returns.
+    async fn open(&self, lane: Lane) -> io::Result<LaneEnds> {
+        let mut ends = self.transport.open(self.to, lane).await?;
+        self.memory.introduce(self.to, &mut ends).await?;
+        Ok(ends)
     }
 
     pub(super) fn to(&self) -> NodeId {
@@ -46,9 +60,7 @@ impl LaneClient {
         if let Some(ends) = self.ends.take() {
             return Ok(ends);
         }
-        timeout(patience, self.transport.open(self.to, self.lane))
-            .await
-            .map_err(|_| timed_out("no lane in time"))?
+        timeout(patience, self.open(self.lane)).await.map_err(|_| timed_out("no lane in time"))?
     }
 
     /// Keeps a lane that is in step for the next exchange.
@@ -70,7 +82,7 @@ impl LaneClient {
         let exchange = async {
             let mut ends = match self.lane {
                 Lane::Control => self.take_lane(patience).await?,
-                _ => self.transport.open(self.to, Lane::Control).await?,
+                _ => self.open(Lane::Control).await?,
             };
             ends.out.send(question.into()).await?;
             let reply = expect_frame(ends.inbound.receive().await?, answer)?;

@@ -8,7 +8,10 @@ use evenkeel_wire::id::NodeId;
 use openraft::async_runtime::Instant as _;
 use tokio::time::Instant;
 
-use crate::replication::{Raft, progress};
+use crate::replication::{
+    Raft,
+    progress::{self, FollowerProgress},
+};
 
 /// The engine's view of this node's lead.
 pub struct Majority {
@@ -31,6 +34,16 @@ impl Majority {
     /// The term that this node leads, if it leads one.
     pub fn led_term(&self) -> Option<u64> {
         progress::led_term(self.raft.get()?)
+    }
+
+    /// The term of this node's vote.
+    pub fn vote_term(&self) -> u64 {
+        self.raft.get().map_or(0, |raft| progress::read_status(raft).term)
+    }
+
+    /// How far the followers are, on the primary.
+    pub fn followers(&self) -> Vec<FollowerProgress> {
+        self.raft.get().map_or_else(Vec::new, |raft| progress::read_status(raft).followers)
     }
 
     /// When a majority last answered this primary. `None` while it isn't one, and before the first

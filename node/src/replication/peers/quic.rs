@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_wire::{
-    endpoint::{FrameReceiver, FrameSender, PeerEndpoint, PeerLink},
+    endpoint::{FrameReceiver, FrameSender, LinkWatch, PeerEndpoint, PeerLink},
     frame::Frame,
     id::NodeId,
     peer::Lane,
@@ -23,7 +23,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::transport::{LaneEnds, LaneIn, LaneOut, PeerTransport};
-use crate::config::{Address, Member};
+use crate::{
+    config::{Address, Member},
+    replication::memory::LinkStatus,
+};
 
 /// Dials peers and opens lanes.
 pub struct QuicTransport {
@@ -180,9 +183,29 @@ impl PeerTransport for QuicTransport {
 
 /// A lane's ends, which keep its connection alive.
 pub fn lane_ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
+    let watch: Arc<dyn LinkStatus> = Arc::new(link.watch());
     LaneEnds {
         out: Box::new(QuicLaneOut { sender, _link: link }),
         inbound: Box::new(QuicLaneIn(receiver)),
+        link: Some(watch),
+    }
+}
+
+impl LinkStatus for LinkWatch {
+    fn id(&self) -> u64 {
+        u64::try_from(self.stable_id()).unwrap_or(u64::MAX)
+    }
+
+    fn address(&self) -> String {
+        self.remote_address().to_string()
+    }
+
+    fn is_closed(&self) -> bool {
+        LinkWatch::is_closed(self)
+    }
+
+    fn received(&self) -> u64 {
+        self.received_datagrams()
     }
 }
 

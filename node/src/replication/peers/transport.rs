@@ -1,11 +1,13 @@
 //! The seam between replication and the network: lanes of frames from node to node. QUIC implements
 //! it in production, a seeded network in the simulation. It never looks into a frame.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use evenkeel_wire::{frame::Frame, id::NodeId, peer::Lane};
 use futures_util::future::BoxFuture;
+
+use crate::replication::memory::LinkStatus;
 
 /// Opens lanes to peers.
 pub trait PeerTransport: Send + Sync + 'static {
@@ -17,6 +19,8 @@ pub trait PeerTransport: Send + Sync + 'static {
 pub struct LaneEnds {
     pub out: Box<dyn LaneOut>,
     pub inbound: Box<dyn LaneIn>,
+    /// The connection that it belongs to; `None` where nobody looks for a second process.
+    pub link: Option<Arc<dyn LinkStatus>>,
 }
 
 /// The sending direction.

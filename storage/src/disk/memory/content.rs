@@ -28,6 +28,28 @@ impl FileContent {
         self.bytes
     }
 
+    /// All bytes, as they're read now.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; in_memory(self.bytes)];
+        for (page, content) in &self.pages {
+            let from = in_memory(page_start(*page));
+            let until = bytes.len().min(from + PAGE_BYTES);
+            if from < until {
+                bytes[from..until].copy_from_slice(&content[..until - from]);
+            }
+        }
+        bytes
+    }
+
+    /// Makes this the durable content.
+    pub(crate) fn restore(&mut self, bytes: &[u8]) {
+        *self = Self::default();
+        self.write(bytes, 0, false).expect("a write to memory fails only on a full disk");
+        self.bytes_durable = self.bytes;
+        self.bytes_reserved = self.bytes;
+        self.unsynced.clear();
+    }
+
     pub(crate) fn reserved_bytes(&self) -> u64 {
         self.bytes_reserved
     }

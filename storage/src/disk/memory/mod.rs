@@ -71,6 +71,9 @@ struct MemoryFolder {
     path: PathBuf,
 }
 
+/// Everything on a disk at one moment.
+pub struct DiskSnapshot(BTreeMap<PathBuf, BTreeMap<String, Vec<u8>>>);
+
 struct MemoryFile {
     machine: Arc<Mutex<Machine>>,
     crashes: u64,
@@ -104,6 +107,35 @@ impl MemoryDisk {
         machine.crashes += 1;
         machine.folders.clear();
         machine.files.iter_mut().for_each(|content| *content = FileContent::default());
+    }
+
+    /// What the disk holds now, unsynced writes included: a snapshot of the running machine.
+    pub fn snapshot(&self) -> DiskSnapshot {
+        let machine = self.lock_machine();
+        let folders = machine.folders.iter().map(|(path, folder)| {
+            let files = folder.live.iter();
+            let file = |(name, at): (&String, &usize)| (name.clone(), machine.files[*at].bytes());
+            (path.clone(), files.map(file).collect())
+        });
+        DiskSnapshot(folders.collect())
+    }
+
+    /// Puts a snapshot in place of everything on the disk. Open handles become invalid.
+    pub fn restore(&self, snapshot: &DiskSnapshot) {
+        self.replace_with_empty();
+        let mut machine = self.lock_machine();
+        for (path, files) in &snapshot.0 {
+            let mut folder = FolderNames::default();
+            for (name, bytes) in files {
+                let mut content = FileContent::default();
+                content.restore(bytes);
+                machine.files.push(content);
+                let at = machine.files.len() - 1;
+                folder.live.insert(name.clone(), at);
+                folder.durable.insert(name.clone(), at);
+            }
+            machine.folders.insert(path.clone(), folder);
+        }
     }
 
     /// Makes the next `sync_data` of any file fail. Its writes may never reach the disk.

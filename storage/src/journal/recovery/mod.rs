@@ -33,6 +33,7 @@ use super::writing::active::ActiveSegment;
 use super::writing::writer::{SPARE, Writer};
 use super::{Journal, JournalOptions, format::chain, reading::reader};
 use crate::disk::{Disk, File};
+use crate::memory::{CopyMemory, MemoryError, MemoryFiles};
 use crate::vote::{self, StoredVote, VoteError, VoteFiles};
 use crate::{Link, Position};
 
@@ -41,6 +42,8 @@ use crate::{Link, Position};
 pub struct JournalRecovery {
     /// The newest vote.
     pub vote: Option<StoredVote>,
+    /// What this node remembers of itself and of the other members.
+    pub memory: CopyMemory,
     /// The newest record.
     pub last: Option<Tip>,
     /// The newest position known to be committed; later ones may be committed too.
@@ -66,6 +69,12 @@ pub enum OpenError {
     /// The vote can't be loaded.
     #[error(transparent)]
     Vote(#[from] VoteError),
+    /// What this node remembers can't be loaded.
+    #[error(
+        "{0}; delete both, put an empty file `joining` in their place, and start again: the copy \
+         counts again when it has caught up"
+    )]
+    Memory(#[from] MemoryError),
     /// The vote notes a segment, but there is none.
     #[error("{}: there was a journal here, and all its segments are missing", folder.display())]
     SegmentsMissing {
@@ -88,6 +97,7 @@ impl OpenError {
         match self {
             Self::Damaged(_) | Self::SegmentsMissing { .. } => true,
             Self::Vote(error) => matches!(error, VoteError::BothBad { .. }),
+            Self::Memory(error) => matches!(error, MemoryError::BothBad { .. }),
             Self::Io { .. } => false,
         }
     }
@@ -119,8 +129,10 @@ pub fn open(
     votes
         .save_newest_segment(found.active.first)
         .map_err(|source| OpenError::Io { path: data_folder.to_path_buf(), source })?;
+    let memories = MemoryFiles::open(&*disk, data_folder)?;
     let recovery = JournalRecovery {
         vote: votes.vote(),
+        memory: memories.newest().clone(),
         last: found.last,
         committed: found.committed,
         cut_bytes: found.cut_bytes,
@@ -144,7 +156,7 @@ pub fn open(
     };
     let names = disk.open_folder(&folder).map_err(at_folder)?;
     let shared = Arc::new(Shared::new(Arc::clone(&disk), folder.clone(), names, options, memory));
-    let mut writer = Writer::new(Arc::clone(&shared), found.active, votes);
+    let mut writer = Writer::new(Arc::clone(&shared), found.active, votes, memories);
     writer.reserve().map_err(|source| OpenError::Io { path: folder.join(SPARE), source })?;
     Ok((Journal { shared }, writer, recovery))
 }

@@ -22,6 +22,7 @@ use crate::journal::format::segment::{
     FRAMES_AT, Segment, SegmentHeader, SegmentState, Suffix, file_name,
 };
 use crate::journal::shared::{Queued, Shared, SpaceNeed, WriterJob};
+use crate::memory::MemoryFiles;
 use crate::vote::VoteFiles;
 use crate::{Link, Position};
 
@@ -61,6 +62,7 @@ pub struct Writer {
     is_unnamed: bool,
     pub(crate) spare: Option<Arc<dyn File>>,
     pub(crate) votes: VoteFiles,
+    memories: MemoryFiles,
     /// The newest record on disk, synced or about to be.
     newest: Option<Tip>,
     /// The newest synced position.
@@ -74,7 +76,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, active: ActiveSegment, votes: VoteFiles) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        active: ActiveSegment,
+        votes: VoteFiles,
+        memories: MemoryFiles,
+    ) -> Self {
         let memory = shared.lock_memory();
         let (newest, synced, committed) = (memory.last, memory.durable, memory.committed);
         drop(memory);
@@ -85,6 +92,7 @@ impl Writer {
             is_unnamed: false,
             spare: None,
             votes,
+            memories,
             newest,
             synced,
             marked,
@@ -243,6 +251,10 @@ impl Writer {
             }
             WriterJob::Vote(vote) => {
                 self.votes.save(*vote).map_err(|error| add_context("saving the vote", error))?;
+            }
+            WriterJob::Memory { memory, durable } => {
+                let saved = self.memories.save(memory, *durable);
+                saved.map_err(|error| add_context("saving what is remembered", error))?;
             }
         }
         Ok(WrittenTurn::Whole)
@@ -417,7 +429,7 @@ impl WriterJob {
     fn records(&self) -> &[Arc<Record>] {
         match self {
             Self::Append(records) => records,
-            Self::Truncate(_) | Self::Vote(_) => &[],
+            Self::Truncate(_) | Self::Vote(_) | Self::Memory { .. } => &[],
         }
     }
 }

@@ -2,6 +2,7 @@
 //! holds the rows of one kind of fault.
 
 mod clocks;
+mod copies;
 mod data_folder;
 mod descriptors;
 mod lookups;
@@ -40,6 +41,13 @@ pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.26", "a primary's clock gains 50 s a minute: the ledger's time doesn't follow"),
     ("mend.27", "all clocks are set back: time goes on, and the status says how far it's ahead"),
     ("mend.28", "a new cluster's clocks differ: it says so and waits for a majority"),
+    ("mend.29", "a follower's disk rolled back under load: found, said on all sites, filled again"),
+    ("mend.30", "a follower's disk rolled back and the primary lost: nothing is decided"),
+    (
+        "mend.31",
+        "a clone of a data folder started beside its original: refused, named on all sites",
+    ),
+    ("mend.32", "a site with committed records that the others forgot: it stops and keeps them"),
 ];
 
 pub(super) async fn dispatch_row(
@@ -69,6 +77,10 @@ pub(super) async fn dispatch_row(
         "mend.26" => clocks::drift_primary(testnet, sheet).await,
         "mend.27" => clocks::set_all_back(testnet, sheet).await,
         "mend.28" => clocks::found_with_wrong_clocks(testnet, sheet).await,
+        "mend.29" => copies::rolled_back_follower(testnet, sheet).await,
+        "mend.30" => copies::rolled_back_and_lost(testnet, sheet).await,
+        "mend.31" => copies::twin(testnet, sheet).await,
+        "mend.32" => copies::two_histories(testnet, sheet).await,
         _ => bail!("{row} has no function"),
     }
 }

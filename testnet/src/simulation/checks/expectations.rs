@@ -5,10 +5,10 @@ use std::time::Duration;
 use evenkeel_node::replication::progress;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::invariants::progress::{AGREEMENT_WITHIN, FAILOVER_WITHIN};
+use super::invariants::progress::{AGREEMENT_WITHIN, COMMANDS_WITHIN, FAILOVER_WITHIN};
 use crate::simulation::{
     faults::{
-        fault::{CutDirection, Fault, FaultTarget},
+        fault::{CutDirection, Fault, FaultTarget, kill},
         plan::Expectation,
     },
     world::{World, site::DiskConditions},
@@ -31,6 +31,8 @@ impl World {
             ),
             Expectation::RelievedOfHungDisk => self.relieved_of_hung_disk().await,
             Expectation::Filled => self.all_filled().await,
+            Expectation::StandsStillWithoutTwoDisks => self.stands_still_without_two_disks().await,
+            Expectation::NothingAfterARollback => self.nothing_after_a_rollback().await,
             Expectation::NothingBehindACut => self.nothing_behind_a_cut().await,
             Expectation::ClockRelieved(fault) => self.relieved_of_wrong_clock(fault).await,
             Expectation::TimeGoesOn { millis } => self.time_goes_on(millis).await,
@@ -142,6 +144,77 @@ impl World {
         }
         self.network.heal();
         Ok(())
+    }
+
+    /// Two disks lost at once are a majority: the third copy may lack what the two acknowledged, so
+    /// nothing may be decided, however long all three sites are up. Then one of the disks is put
+    /// back as it was.
+    async fn stands_still_without_two_disks(&self) -> Result<(), String> {
+        let survivor = self.primary().ok_or("case: there is no primary")?;
+        let lost: Vec<_> =
+            self.sites.iter().filter(|site| site.node != survivor.node).cloned().collect();
+        lost.iter().for_each(|site| kill(site, false));
+        sleep(Duration::from_millis(100)).await;
+        let disks: Vec<_> = lost.iter().map(|site| site.disk.snapshot()).collect();
+        for site in &lost {
+            site.disk.replace_with_empty();
+            site.checkpoints.remove_all();
+            site.start();
+        }
+        self.trace.log_line("two disks are lost at once");
+        let mut client = self.client(94);
+        if client.transfer_through(&survivor, Duration::from_secs(12)).await.is_ok() {
+            return Err("lost disks: the cluster decided without a majority of whole copies".into());
+        }
+        kill(&lost[0], false);
+        sleep(Duration::from_millis(100)).await;
+        lost[0].disk.restore(&disks[0]);
+        lost[0].checkpoints.remove_all();
+        lost[0].start();
+        self.trace.log_line("one of the disks is back");
+        client
+            .transfer_through(&survivor, COMMANDS_WITHIN)
+            .await
+            .map_err(|why| format!("progress: with one of the disks back: {why}"))?;
+        self.all_filled().await
+    }
+
+    /// The primary and a follower commit what the third site, which is cut off, never gets. Then the
+    /// follower's disk is rolled back to before the cut, and the primary is lost. The two that are
+    /// left would be a majority that has forgotten acknowledged records.
+    async fn nothing_after_a_rollback(&self) -> Result<(), String> {
+        let primary = self.primary().ok_or("case: there is no primary")?;
+        let mut rest = self.sites.iter().filter(|site| site.node != primary.node).cloned();
+        let (Some(follower), Some(third)) = (rest.next(), rest.next()) else {
+            return Err("case: there are three sites".into());
+        };
+        let snapshot = follower.disk.snapshot();
+        sleep(Duration::from_millis(2_500)).await;
+        let others = [primary.node, follower.node];
+        self.network.cut(&[third.node], &others);
+        self.network.cut(&others, &[third.node]);
+        sleep(Duration::from_millis(400)).await;
+        kill(&follower, false);
+        kill(&primary, false);
+        sleep(Duration::from_millis(100)).await;
+        follower.disk.restore(&snapshot);
+        follower.checkpoints.remove_all();
+        self.network.heal();
+        follower.start();
+        self.trace.log_line(&format!("node {}'s disk is rolled back", follower.node));
+        let mut client = self.client(95);
+        if client.transfer_through(&third, Duration::from_secs(6)).await.is_ok() {
+            return Err(format!(
+                "rollback: nodes {} and {} decided, and have forgotten what was acknowledged",
+                follower.node, third.node
+            ));
+        }
+        primary.start();
+        client
+            .transfer_through(&third, COMMANDS_WITHIN)
+            .await
+            .map_err(|why| format!("progress: with the old primary back: {why}"))?;
+        self.all_filled().await
     }
 
     /// Cuts a follower off for a while; primary and term must be the same when it's back.

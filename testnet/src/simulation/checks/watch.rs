@@ -45,6 +45,10 @@ pub struct WatchState {
     seen: BTreeMap<NodeId, ObservedLife>,
     /// How often a site's newest record was gone or replaced at the next look.
     pub truncations: u64,
+    /// How many disks were rolled back.
+    pub rollbacks: u64,
+    /// How many weren't, because no other site remembered what would be forgotten.
+    pub unremembered: u64,
     /// How often a site had applied more than its own disk holds.
     pub applied_ahead_of_disk: u64,
 }

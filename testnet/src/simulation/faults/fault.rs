@@ -1,9 +1,12 @@
 //! The faults, and how each is injected into a site or the network.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use evenkeel_node::replication::{leadership::handover, progress};
-use evenkeel_storage::disk::DiskTrouble;
+use evenkeel_storage::{
+    disk::{DiskSnapshot, DiskTrouble, MemoryDisk},
+    journal, memory,
+};
 use evenkeel_wire::id::NodeId;
 use tokio::time::sleep;
 
@@ -11,6 +14,7 @@ use super::clock_fault::ClockFault;
 use crate::simulation::world::{
     World,
     disk::ArmedCrash,
+    life::DATA,
     network::NetworkConditions,
     site::{DiskConditions, SimulatedSite},
 };
@@ -62,6 +66,9 @@ pub enum Fault {
     HandOver { to: usize },
     /// The disk is replaced by an empty one; only while all other copies are whole.
     LostDisk { who: FaultTarget, down: u64 },
+    /// The disk is rolled back to what it was `age` ago; only while all other copies are whole and
+    /// remember what is forgotten.
+    RolledBack { who: FaultTarget, age: u64, down: u64 },
     /// A clock is wrong.
     Clock(ClockFault),
 }
@@ -156,6 +163,10 @@ impl World {
                 let site = self.target_site(who);
                 self.lose_disk(&site, down).await;
             }
+            Fault::RolledBack { who, age, down } => {
+                let site = self.target_site(who);
+                self.roll_disk_back(&site, age, down).await;
+            }
             Fault::Reset { who } => self.network.reset(self.target_site(who).node),
             Fault::HandOver { to } => self.hand_over(to).await,
             Fault::Clock(fault) => self.inject_clock_fault(fault).await,
@@ -189,9 +200,11 @@ impl World {
     /// No second disk is lost before the first one is filled again: the design doesn't survive
     /// that.
     pub(crate) async fn lose_disk(&self, site: &Arc<SimulatedSite>, down: u64) {
-        if self.sites.iter().any(|site| site.is_joining()) {
+        if self.sites.iter().any(|site| site.is_disk_at_risk()) {
             return self.trace.log_line("no disk is lost: a copy is still being filled");
         }
+        // Before anything is awaited: two faults at once once took two disks.
+        site.take_disk();
         self.trace.log_line(&format!("node {} loses its disk", site.node));
         kill(site, false);
         // Frames of the old copy are still in flight; a real machine takes longer to come back.
@@ -204,6 +217,65 @@ impl World {
         site.disk.replace_with_empty();
         site.checkpoints.remove_all();
         site.start();
+    }
+
+    /// As with a lost disk, the others must be whole. They must also remember what this one
+    /// forgets: what nobody remembers can't be found.
+    async fn roll_disk_back(&self, site: &Arc<SimulatedSite>, age: u64, down: u64) {
+        if self.sites.iter().any(|site| site.is_disk_at_risk()) {
+            return self.trace.log_line("no disk is rolled back: a copy is still being filled");
+        }
+        site.take_disk();
+        let snapshot = site.disk.snapshot();
+        sleep(millis(age)).await;
+        kill(site, false);
+        // The others write down what they remember once a second.
+        sleep(millis(down.max(2_500))).await;
+        if site.pulse().is_some() {
+            kill(site, false);
+            sleep(millis(20)).await;
+        }
+        if self.is_rollback_remembered(site, &snapshot) {
+            self.trace.log_line(&format!("node {}'s disk is rolled back by {age} ms", site.node));
+            self.watch.lock_state().rollbacks += 1;
+            site.disk.restore(&snapshot);
+            site.checkpoints.remove_all();
+        } else {
+            self.trace.log_line("no disk is rolled back: nobody would remember");
+            self.watch.lock_state().unremembered += 1;
+            site.give_disk_back();
+        }
+        site.start();
+    }
+
+    /// Whether every other site remembers a later life of this one than the snapshot's next, or a
+    /// record that it had and that the snapshot lacks.
+    pub(crate) fn is_rollback_remembered(
+        &self,
+        site: &SimulatedSite,
+        snapshot: &DiskSnapshot,
+    ) -> bool {
+        let old = MemoryDisk::new(0);
+        old.restore(snapshot);
+        let data = Path::new(DATA);
+        let Ok(own) = memory::load(&old, data) else { return false };
+        let next = own.own.map_or(0, |life| life.start) + 1;
+        let mut last = None;
+        let walked = journal::verify(&old, data, None, &mut |record| {
+            last = Some(record.position);
+            Ok(())
+        });
+        // Zeros behind the newest record of a running machine may not pass; what was read counts.
+        drop(walked);
+        self.others(site.node).into_iter().all(|node| {
+            let other = self.sites.iter().find(|other| other.node == node).expect("a member");
+            let Ok(memory) = memory::load(&other.disk, data) else { return false };
+            let known = memory.members.iter().find(|member| member.node == site.node);
+            known.is_some_and(|known| {
+                known.life.is_some_and(|life| life.start >= next)
+                    || known.had.is_some_and(|(_, position)| Some(position) > last)
+            })
+        })
     }
 
     async fn inject_disk_fault(&self, fault: Fault) {

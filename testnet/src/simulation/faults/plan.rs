@@ -62,13 +62,17 @@ pub enum Expectation {
     /// All clocks are set back, or were ahead: time goes on, holds expire, and the ledger's time is
     /// reported to be ahead.
     TimeGoesOn { millis: i64 },
+    /// Two disks are lost at once: the cluster stands still, and goes on when one of them is back.
+    StandsStillWithoutTwoDisks,
+    /// A rolled-back follower and a site that lags decide nothing without the lost primary.
+    NothingAfterARollback,
     /// Neither a deposed primary behind a cut, nor an empty copy that has lost its vote for the
     /// successor, decides anything.
     NothingBehindACut,
 }
 
 /// The cases with their own plan (`simulate --case N` runs one; 1 and 20 are plain seeds).
-pub const CASES: [u32; 16] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32, 40, 41, 42];
+pub const CASES: [u32; 18] = [1, 2, 3, 6, 7, 9, 10, 11, 20, 22, 24, 30, 32, 33, 34, 40, 41, 42];
 
 impl RunPlan {
     /// The swarm's plan: any faults, at any time.
@@ -137,6 +141,8 @@ impl RunPlan {
             24 => plan.killed_young(&mut random, 8),
             30 => plan.expect_three(Expectation::RelievedOfHungDisk),
             32 => plan.lost_disks(&mut random),
+            33 => plan.expect_three(Expectation::StandsStillWithoutTwoDisks),
+            34 => plan.expect_three(Expectation::NothingAfterARollback),
             40 => plan.wrong_clocks(),
             41 => plan.all_clocks(),
             42 => plan.founding_clocks(seed),
@@ -301,7 +307,7 @@ fn random_fault(random: &mut Random) -> Fault {
     let (who, lasts) = (random_target(random), random.between(100, 7_000));
     let power = random.chance(50);
     let down = random.between(0, 5_000);
-    match random.below(21) {
+    match random.below(22) {
         0 | 1 => Fault::Kill { who, power, down },
         2 => Fault::KillAll { power, down },
         3 => Fault::DieAt { who, operations: random.below(40), at_vote: false, power, down },
@@ -319,20 +325,21 @@ fn random_fault(random: &mut Random) -> Fault {
             lasts,
         },
         14 => Fault::LostDisk { who, down },
-        15 => match random.below(3) {
+        15 => Fault::RolledBack { who, age: random.between(200, 6_000), down },
+        16 => match random.below(3) {
             0 => Fault::Reset { who },
             1 => Fault::HandOver { to: 0 },
             _ => Fault::HandOver { to: 1 },
         },
-        16 => {
+        17 => {
             let trouble = DiskTrouble { few_descriptors: true, ..DiskTrouble::default() };
             Fault::Trouble { who, trouble, lasts }
         }
-        17 => {
+        18 => {
             let trouble = DiskTrouble { full: true, ..DiskTrouble::default() };
             Fault::Trouble { who, trouble, lasts }
         }
-        18 => {
+        19 => {
             let trouble =
                 DiskTrouble { unwritable: power, unreadable: !power, ..DiskTrouble::default() };
             Fault::Trouble { who, trouble, lasts: lasts / 4 }

@@ -96,6 +96,8 @@ pub async fn run_life(
         disk,
         data: DATA.into(),
         copy: Random::for_purpose(seed, 4).next_u64(),
+        memory: found.memory.clone(),
+        sites: std::collections::BTreeMap::new(),
         journal: journal.clone(),
         vote: found.vote.map(vote_from_storage),
         applied: recovered.applied,

@@ -72,6 +72,10 @@ pub struct RunVerdict {
     pub entries: u64,
     pub tally: Tally,
     pub checked: u64,
+    /// How many disks were rolled back.
+    pub rollbacks: u64,
+    /// How many weren't, because no other site remembered what would be forgotten.
+    pub unremembered: u64,
     pub story: Vec<String>,
 }
 
@@ -112,6 +116,8 @@ pub async fn run(seed: u64, plan: RunPlan, aloud: bool) -> RunVerdict {
         entries: inner.chain.len(),
         tally,
         checked: inner.acknowledged.counts().checked + inner.reads.checked,
+        rollbacks: inner.rollbacks,
+        unremembered: inner.unremembered,
         story: world.trace.story(),
     }
 }
@@ -127,6 +133,8 @@ impl PlanStep {
                 | Expectation::RelievedOfHungDisk
                 | Expectation::ClockRelieved(_)
                 | Expectation::TimeGoesOn { .. }
+                | Expectation::StandsStillWithoutTwoDisks
+                | Expectation::NothingAfterARollback
                 | Expectation::NothingBehindACut,
             ) => 1,
             Self::Expect(_) => 0,
@@ -244,6 +252,7 @@ impl World {
         loop {
             self.observe_clocks();
             for site in &self.sites {
+                site.watch_disk();
                 if let Some(life) = site.life() {
                     self.watch.check_site(site.node, &life.journal, &life.state);
                 }
@@ -288,7 +297,7 @@ impl World {
         for site in &self.sites {
             let left = COMMANDS_WITHIN.saturating_sub(begun.elapsed());
             if let Err(why) = client.transfer_through(site, left).await {
-                self.watch.report_broken(format!("progress: after healing {why}"));
+                return self.watch.report_broken(format!("progress: after healing {why}"));
             }
         }
         self.trace

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -54,6 +57,12 @@ impl DiskConditions {
     pub const FAST: Self = Self { millis: (0, 2), tails: 1, tail_millis: 40, hangs: false };
 }
 
+const SAFE: u8 = 0;
+/// A fault is about to take the disk, or has taken it.
+const TAKEN: u8 = 1;
+/// The copy knows that it must catch up.
+const CATCHING_UP: u8 = 2;
+
 /// One site.
 pub struct SimulatedSite {
     pub node: NodeId,
@@ -64,6 +73,8 @@ pub struct SimulatedSite {
     pub network: Arc<Network>,
     pub trace: Arc<Trace>,
     pub watch: Arc<Watch>,
+    /// Whether its disk is being replaced or rolled back, until its copy counts again.
+    disk_at_risk: AtomicU8,
     disk_conditions: Mutex<DiskConditions>,
     disk_conditions_changed: Notify,
     /// What was wrong with the disk in the current life.
@@ -97,6 +108,7 @@ impl SimulatedSite {
             network,
             trace,
             watch,
+            disk_at_risk: AtomicU8::new(SAFE),
             disk_conditions: Mutex::new(DiskConditions::FAST),
             disk_conditions_changed: Notify::new(),
             troubled: Mutex::default(),
@@ -192,6 +204,30 @@ impl SimulatedSite {
     fn may_stop_for_its_disk(&self) -> bool {
         let troubled = *self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
         troubled.full || troubled.unwritable || troubled.unreadable
+    }
+
+    /// Whether its disk was taken, or its copy doesn't count yet.
+    pub fn is_disk_at_risk(&self) -> bool {
+        self.is_joining() || self.disk_at_risk.load(Ordering::Relaxed) != SAFE
+    }
+
+    /// A fault takes the disk.
+    pub fn take_disk(&self) {
+        self.disk_at_risk.store(TAKEN, Ordering::Relaxed);
+    }
+
+    /// The fault leaves the disk as it was.
+    pub fn give_disk_back(&self) {
+        self.disk_at_risk.store(SAFE, Ordering::Relaxed);
+    }
+
+    /// Looks whether the copy counts again.
+    pub fn watch_disk(&self) {
+        match (self.disk_at_risk.load(Ordering::Relaxed), self.is_joining()) {
+            (TAKEN, true) => self.disk_at_risk.store(CATCHING_UP, Ordering::Relaxed),
+            (CATCHING_UP, false) => self.give_disk_back(),
+            _ => {}
+        }
     }
 
     pub fn set_disk_conditions(&self, mood: DiskConditions) {

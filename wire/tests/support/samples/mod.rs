@@ -10,13 +10,18 @@ use evenkeel_wire::{
     entry::EntryBuilder,
     frame,
     id::{ClusterId, KeyId, OPERATOR_KEY},
+    introduction::{
+        CommittedTip, CopyStanding, INTRODUCE, INTRODUCED, Incident, IncidentKind, Introduced,
+        Introduction, IntroductionVerdict, MEMORY, MEMORY_KEPT, MemberHad, MemoryNotice, PeerLife,
+        Remembered,
+    },
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
         ABOUT, APPEND, APPENDED, AboutMember, Admittance, AppendHead, AppendReply, AppendResult,
         CLOCK, ClockReading, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ, ForwardRead,
-        ForwardSubmit, HandoverReply, HandoverRequest, LANE, Lane, LaneHello, PeerAbout, PeerLogId,
-        PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest,
-        write_append,
+        ForwardSubmit, FounderCopy, HandoverReply, HandoverRequest, LANE, Lane, LaneHello,
+        PeerAbout, PeerLogId, PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED, VoteReply,
+        VoteRequest, write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -172,7 +177,8 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
     let mut heartbeat = Vec::new();
     write_append(&append_head(0), [].iter(), &mut heartbeat);
     let mut welcome = Vec::new();
-    let welcomes = Some(Admittance { copy: 0x0102_0304_0506_0708, founder: true });
+    let founders = vec![FounderCopy { node: 2, copy: 5 }, FounderCopy { node: 3, copy: u64::MAX }];
+    let welcomes = Some(Admittance { copy: 0x0102_0304_0506_0708, founder: true, founders });
     write_append(&AppendHead { admittance: welcomes, ..append_head(0) }, [].iter(), &mut welcome);
     let mut forward = Vec::new();
     ForwardSubmit { key: [0x55; 32], submit: submit(true) }.write(&mut forward);
@@ -213,6 +219,7 @@ fn peer_frames() -> Vec<(String, Vec<u8>)> {
         let reply = AppendReply { result, clock: 77, disk_full: true, joining: false };
         frames.push((name, frame::encode_whole(APPENDED, &reply)));
     }
+    frames.extend(introductions());
     for (name, reply) in transfer_replies() {
         frames.push((name, frame::encode_whole(TRANSFERRED, &reply)));
     }
@@ -227,6 +234,53 @@ fn about() -> PeerAbout {
         genesis: [7; 32],
         members: vec![site(1, "pangyo"), site(2, "sangam")],
     }
+}
+
+fn introduction() -> Introduction {
+    Introduction {
+        life: PeerLife { start: 7, nonce: 0x0102_0304_0506_0708 },
+        standing: CopyStanding::Forgot,
+        last: Some(log_id()),
+        committed: Some(CommittedTip { id: log_id(), link: [0x33; 32] }),
+        remembered: Remembered {
+            life: Some(PeerLife { start: 6, nonce: u64::MAX }),
+            had: Some(log_id()),
+            counted_on: Some((9, log_id())),
+        },
+    }
+}
+
+fn introductions() -> Vec<(&'static str, Vec<u8>)> {
+    let answer = |standing, verdict| {
+        let own = Introduction { standing, remembered: Remembered::default(), ..introduction() };
+        frame::encode_whole(INTRODUCED, &Introduced { own, verdict })
+    };
+    let text = |text: &str| Text::new(text).unwrap();
+    let twin =
+        IntroductionVerdict::Twin { other: text("10.0.0.1:7100"), yours: text("10.0.0.9:7100") };
+    let kinds = [IncidentKind::RolledBack, IncidentKind::Twin, IncidentKind::HistoryDiffers];
+    let incidents: Vec<Incident> = (1..)
+        .zip(kinds)
+        .map(|(number, kind)| Incident {
+            number,
+            kind,
+            node: 2,
+            what: Text::new("at position 42").unwrap(),
+        })
+        .collect();
+    let had = vec![MemberHad { node: 1, had: log_id() }, MemberHad { node: 2, had: log_id() }];
+    let (life, standing) = (introduction().life, CopyStanding::Counts);
+    let notice = MemoryNotice { term: 9, life, standing, had, incidents: incidents.clone() };
+    let differs = IntroductionVerdict::Differs(log_id());
+    vec![
+        ("introduce", frame::encode_whole(INTRODUCE, &introduction())),
+        ("introduced", answer(CopyStanding::Counts, IntroductionVerdict::Known)),
+        ("introduced_not_above", answer(CopyStanding::BeganEmpty, IntroductionVerdict::NotAbove)),
+        ("introduced_twin", answer(CopyStanding::Counts, twin)),
+        ("introduced_differs", answer(CopyStanding::Counts, differs)),
+        ("memory", frame::encode_whole(MEMORY, &notice)),
+        ("memory_kept", frame::encode_whole(MEMORY_KEPT, &incidents)),
+    ]
 }
 
 fn append_results() -> Vec<(&'static str, AppendResult)> {

@@ -186,12 +186,16 @@ where
                 ));
             }
             AppendResult::LinkMismatch(id) => {
-                tracing::error!(
-                    peer,
-                    position = id.position,
-                    "a peer's journal and ours differ at a position that both hold: it accepts no more; \
-                     run `evenkeel verify` on both"
-                );
+                if let Some(repeated) = self.client.parts.mismatches.take_turn() {
+                    tracing::error!(
+                        kind = "damage",
+                        peer,
+                        position = id.position,
+                        repeated,
+                        "a peer's journal and ours differ at a position that both hold: it accepts no more and \
+                         doesn't vote; run `evenkeel verify` on both"
+                    );
+                }
                 return Err(protocol_error("the peer's chain differs from ours"));
             }
         })

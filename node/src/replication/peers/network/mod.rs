@@ -38,7 +38,9 @@ use crate::replication::{
     },
     journal_reads::JournalReads,
     leadership::handover::messages,
+    memory::PeerMemory,
 };
+use crate::telemetry::folded::FoldedLine;
 
 type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 
@@ -50,6 +52,9 @@ pub struct NetworkParts {
     pub book: Arc<PeerBook>,
     pub clocks: Arc<PeerClocks>,
     pub empty_copies: Arc<EmptyCopies>,
+    pub memory: Arc<PeerMemory>,
+    /// Link mismatches are logged by it.
+    pub mismatches: FoldedLine,
     /// How long an append may stay unanswered.
     pub append_reply: Duration,
     /// How long the engine waits before it tries an unreachable peer again.
@@ -67,7 +72,8 @@ impl Network {
     }
 
     fn client(&self, to: NodeId, lane: Lane) -> PeerClient {
-        let lane = LaneClient::new(self.parts.transport.clone(), to, lane);
+        let memory = self.parts.memory.clone();
+        let lane = LaneClient::new(self.parts.transport.clone(), to, lane, memory);
         PeerClient { parts: self.parts.clone(), lane }
     }
 }

@@ -139,6 +139,7 @@ pub(crate) fn new_lane_ends(
             pipe: inbound.clone(),
             pulse: Arc::clone(pulse),
         }),
+        link: Some(link.clone()),
     };
     (end(&there, &back, &link.dialler), end(&back, &there, &link.acceptor))
 }

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_node::replication::peers::transport::{LaneEnds, PeerTransport};
+use evenkeel_node::replication::{
+    memory::LinkStatus,
+    peers::transport::{LaneEnds, PeerTransport},
+};
 use evenkeel_wire::{id::NodeId, peer::Lane};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout};
@@ -68,15 +71,37 @@ struct NetworkState {
     cuts: BTreeMap<(NodeId, NodeId), Instant>,
     up: BTreeMap<NodeId, RunningSite>,
     links: BTreeMap<(NodeId, NodeId), Arc<SiteConnection>>,
+    /// How many connections were dialled.
+    dialled: u64,
 }
 
 /// A connection from one life of a site to one of another.
 struct SiteConnection {
     dialler: Arc<LifePulse>,
     acceptor: Arc<LifePulse>,
+    number: u64,
     since: Instant,
     broken: std::sync::atomic::AtomicBool,
     pipes: Mutex<Vec<Weak<Pipe>>>,
+}
+
+impl LinkStatus for SiteConnection {
+    fn id(&self) -> u64 {
+        self.number
+    }
+
+    fn address(&self) -> String {
+        format!("connection {}", self.number)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_broken() || !self.dialler.is_alive() || !self.acceptor.is_alive()
+    }
+
+    /// There are no clones here: a site has one process.
+    fn received(&self) -> u64 {
+        0
+    }
 }
 
 impl SiteConnection {
@@ -109,6 +134,7 @@ impl Network {
             cuts: BTreeMap::new(),
             up: BTreeMap::new(),
             links: BTreeMap::new(),
+            dialled: 0,
         };
         Arc::new(Self { trace, watch, idle, inner: Mutex::new(inner) })
     }
@@ -260,9 +286,11 @@ impl Network {
         {
             return Some(link.clone());
         }
+        inner.dialled += 1;
         let link = Arc::new(SiteConnection {
             dialler: dialler.clone(),
             acceptor,
+            number: inner.dialled,
             since: Instant::now(),
             broken: false.into(),
             pipes: Mutex::default(),

@@ -1,0 +1,424 @@
+//! What this node remembers of every member, what it thinks of its own copy, and the incidents that
+//! every site must report. It never talks to a peer.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use evenkeel_storage::{
+    journal::{Journal, Poisoned},
+    memory::{CopyMemory, Life, MemberMemory},
+};
+use evenkeel_wire::{
+    id::NodeId,
+    introduction::{CopyStanding, Incident, IncidentKind, MemberHad, PeerLife, Remembered},
+    peer::PeerLogId,
+    transfer::Text,
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    judge::{Judgement, OwnRecords},
+    twins::ProcessLinks,
+};
+use crate::{
+    limits::INCIDENTS_KEPT_MAX,
+    replication::{
+        empty_copy::EmptyCopies,
+        peers::{majority::Majority, mute_gate::MuteGate},
+    },
+    state::{AppliedState, freshness::Freshness},
+};
+
+/// What the memory needs of the node.
+pub struct MemoryParts {
+    pub node: NodeId,
+    pub others: Vec<NodeId>,
+    /// The names of the members' sites.
+    pub sites: BTreeMap<NodeId, String>,
+    pub journal: Journal,
+    pub majority: Arc<Majority>,
+    pub gate: Arc<MuteGate>,
+    pub empty_copies: Arc<EmptyCopies>,
+    pub freshness: Arc<Freshness>,
+    pub state: Arc<AppliedState>,
+}
+
+/// What this node remembers.
+pub struct PeerMemory {
+    pub(super) parts: MemoryParts,
+    state: Mutex<MemoryState>,
+}
+
+pub(super) struct MemoryState {
+    pub(super) own: Life,
+    pub(super) members: BTreeMap<NodeId, MemberMemory>,
+    pub(super) processes: ProcessLinks,
+    incidents: VecDeque<Incident>,
+    /// When each peer last told what its copy is.
+    heard: BTreeMap<NodeId, (Instant, CopyStanding)>,
+    unsaved: bool,
+}
+
+/// How long the other sites have to hear of what ends this node.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
+/// A peer that was silent for longer isn't reachable.
+const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
+
+impl PeerMemory {
+    /// Begins a life: its start number and nonce are on disk before this returns.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub async fn start(
+        parts: MemoryParts,
+        stored: &CopyMemory,
+        nonce: u64,
+    ) -> io::Result<Arc<Self>> {
+        let start = stored.own.map_or(0, |life| life.start) + 1;
+        let members = parts.others.iter().copied().chain([parts.node]);
+        let known = |node| stored.members.iter().find(|member| member.node == node).copied();
+        let blank = |node| MemberMemory { node, life: None, had: None };
+        let state = MemoryState {
+            own: Life { start, nonce },
+            members: members.map(|node| (node, known(node).unwrap_or(blank(node)))).collect(),
+            processes: ProcessLinks::default(),
+            incidents: VecDeque::new(),
+            heard: BTreeMap::new(),
+            unsaved: false,
+        };
+        let memory = Arc::new(Self { parts, state: Mutex::new(state) });
+        memory.save().await?;
+        Ok(memory)
+    }
+
+    /// This life, as peers are told of it.
+    pub(super) fn own_life(&self) -> PeerLife {
+        life_to_wire(self.lock_state().own)
+    }
+
+    /// What this node knows of a peer.
+    pub(super) fn remembered_of(&self, peer: NodeId) -> io::Result<Remembered> {
+        let member = self.lock_state().members.get(&peer).copied();
+        let had = |(term, position)| PeerLogId { term, position };
+        let counted_on = match (self.parts.majority.led_term(), self.matched(peer)) {
+            (Some(term), Some(position)) => self.log_id_at(position)?.map(|id| (term, id)),
+            _ => None,
+        };
+        Ok(Remembered {
+            life: member.and_then(|member| member.life).map(life_to_wire),
+            had: member.and_then(|member| member.had).map(had),
+            counted_on,
+        })
+    }
+
+    fn matched(&self, peer: NodeId) -> Option<u64> {
+        let followers = self.parts.majority.followers();
+        followers.into_iter().find(|follower| follower.node == peer)?.matched
+    }
+
+    fn log_id_at(&self, position: u64) -> io::Result<Option<PeerLogId>> {
+        let tip = self.parts.journal.tip_at(position)?;
+        Ok(tip.map(|tip| PeerLogId { term: tip.term, position }))
+    }
+
+    pub(super) fn own_records(&self) -> OwnRecords<'_> {
+        let vote_term = self.parts.majority.vote_term();
+        OwnRecords { journal: &self.parts.journal, vote_term }
+    }
+
+    /// Remembers a life of a peer's copy that counts. Durable on return. `false`: a later one is
+    /// remembered. An uncounted copy promises nothing: the disk that it stands in for may yet be
+    /// put back.
+    pub(super) async fn remember_life(
+        &self,
+        peer: NodeId,
+        life: PeerLife,
+        standing: CopyStanding,
+    ) -> io::Result<bool> {
+        if standing != CopyStanding::Counts {
+            return Ok(true);
+        }
+        {
+            let mut state = self.lock_state();
+            let Some(member) = state.members.get_mut(&peer) else { return Ok(false) };
+            match member.life {
+                Some(known) if known.nonce == life.nonce && known.start >= life.start => {
+                    return Ok(true);
+                }
+                Some(known) if known.nonce != life.nonce && known.start >= life.start => {
+                    return Ok(false);
+                }
+                _ => member.life = Some(Life { start: life.start, nonce: life.nonce }),
+            }
+        }
+        self.save().await?;
+        Ok(true)
+    }
+
+    /// Remembers what members had, by a primary's word.
+    pub(super) fn remember_had(&self, had: &[MemberHad]) {
+        let mut state = self.lock_state();
+        for MemberHad { node, had } in had {
+            let Some(member) = state.members.get_mut(node) else { continue };
+            let newer = Some((had.term, had.position));
+            if newer > member.had {
+                member.had = newer;
+                state.unsaved = true;
+            }
+        }
+    }
+
+    /// What every member has of what's committed, if this node leads: its term and the list.
+    pub(super) fn compute_had(&self) -> io::Result<Option<(u64, Vec<MemberHad>)>> {
+        let Some(term) = self.parts.majority.led_term() else { return Ok(None) };
+        let journal = &self.parts.journal;
+        let committed = journal.committed_position();
+        let mut had = Vec::new();
+        let own = (self.parts.node, journal.durable_position());
+        let followers = self.parts.majority.followers();
+        let matched = followers.iter().map(|follower| (follower.node, follower.matched));
+        for (node, acknowledged) in matched.chain([own]) {
+            if let Some(position) = acknowledged.min(committed)
+                && let Some(id) = self.log_id_at(position)?
+            {
+                had.push(MemberHad { node, had: id });
+            }
+        }
+        Ok(Some((term, had)))
+    }
+
+    /// Acts on what a peer's memory says of this copy.
+    ///
+    /// # Errors
+    /// When the copy's new standing can't be written.
+    pub(super) async fn act_on(&self, peer: NodeId, found: Judgement) -> io::Result<()> {
+        match found {
+            Judgement::Whole => Ok(()),
+            Judgement::NotAbove(known) => {
+                let own = self.own_life().start;
+                let from = self.site(peer);
+                self.doubt(&format!(
+                    "{from} knows of its start {}, this is start {own}",
+                    known.start
+                ))?;
+                self.raise_above(known.start).await
+            }
+            Judgement::Lacks(id) => {
+                let from = self.site(peer);
+                self.doubt(&format!(
+                    "{from} remembers that it had position {} of term {}",
+                    id.position, id.term
+                ))
+            }
+        }
+    }
+
+    /// This copy has forgotten something: it counts for nothing until it has caught up.
+    fn doubt(&self, why: &str) -> io::Result<()> {
+        let nonce = self.lock_state().own.nonce;
+        if !self.parts.empty_copies.doubt(nonce)? {
+            return Ok(());
+        }
+        self.parts.freshness.forget_reports();
+        if self.parts.majority.led_term().is_some() {
+            self.parts.gate.fall_silent(Instant::now());
+        }
+        let last = self.parts.journal.newest_tip().map(|tip| tip.position);
+        self.report_rolled_back(self.parts.node, nonce, why, last);
+        Ok(())
+    }
+
+    /// Reports that a copy was rolled back.
+    pub(super) fn report_rolled_back(
+        &self,
+        node: NodeId,
+        nonce: u64,
+        why: &str,
+        last: Option<u64>,
+    ) {
+        let ends = last.map_or("has no record".into(), |last| format!("ends at position {last}"));
+        let site = self.site(node);
+        self.report(
+            Incident {
+                number: nonce,
+                kind: IncidentKind::RolledBack,
+                node,
+                what: text(&format!(
+                    "the copy of {site} was rolled back: {why}; its journal {ends}. It counts for nothing until \
+                     it has caught up"
+                )),
+            },
+        );
+    }
+
+    async fn raise_above(&self, start: u64) -> io::Result<()> {
+        {
+            let mut state = self.lock_state();
+            if state.own.start > start {
+                return Ok(());
+            }
+            state.own.start = start.saturating_add(1);
+        }
+        self.save().await
+    }
+
+    /// This process must not go on: the others hear of it, then it ends.
+    pub(super) fn end_for_good(&self, incident: Incident, why: String) {
+        self.parts.empty_copies.distrust();
+        self.report(incident);
+        let state = self.parts.state.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            state.fail_as_broken(&why);
+        });
+    }
+
+    /// Another process of this node is connected to a peer: this one came later.
+    ///
+    /// # Errors
+    /// When the copy's new standing can't be written.
+    pub(super) fn end_as_twin(&self, peer: NodeId, incident: Incident) -> io::Result<()> {
+        let nonce = self.lock_state().own.nonce;
+        self.parts.empty_copies.doubt(nonce)?;
+        let why = format!(
+            "{}; {} refused this process: stop the one that shouldn't run, and never start a copy of a data \
+             folder that is in use",
+            incident.what,
+            self.site(peer)
+        );
+        self.end_for_good(incident, why);
+        Ok(())
+    }
+
+    /// Logs an incident and passes it on, unless it's known.
+    pub(super) fn report(&self, incident: Incident) {
+        {
+            let mut state = self.lock_state();
+            let same = |known: &Incident| {
+                (known.number, known.kind, known.node)
+                    == (incident.number, incident.kind, incident.node)
+            };
+            if state.incidents.iter().any(same) {
+                return;
+            }
+            if state.incidents.len() >= INCIDENTS_KEPT_MAX {
+                state.incidents.pop_front();
+            }
+            state.incidents.push_back(incident.clone());
+        }
+        let kind = match incident.kind {
+            IncidentKind::RolledBack => "rolled_back",
+            IncidentKind::Twin => "twin",
+            IncidentKind::HistoryDiffers => "history_differs",
+        };
+        tracing::error!(kind, node = incident.node, "{}", incident.what);
+    }
+
+    /// The incidents that this node knows.
+    pub(super) fn incidents(&self) -> Vec<Incident> {
+        self.lock_state().incidents.iter().cloned().collect()
+    }
+
+    /// A peer told what its copy is.
+    pub(super) fn hear_standing(&self, peer: NodeId, standing: CopyStanding) {
+        self.lock_state().heard.insert(peer, (Instant::now(), standing));
+    }
+
+    /// Why nothing can be decided although enough sites answer: too few of their copies count.
+    /// Names the disks that would help.
+    pub(super) fn explain_standstill(&self) -> Option<String> {
+        let now = Instant::now();
+        let own = (self.parts.node, self.parts.empty_copies.standing());
+        let state = self.lock_state();
+        let recent = state
+            .heard
+            .iter()
+            .filter(|(_, (at, _))| now.saturating_duration_since(*at) <= REACHABLE_WITHIN);
+        let copies: Vec<_> =
+            recent.map(|(node, (_, standing))| (*node, *standing)).chain([own]).collect();
+        let majority = (self.parts.others.len() + 1) / 2 + 1;
+        let counting = copies.iter().filter(|(_, copy)| *copy == CopyStanding::Counts).count();
+        let founding = copies.iter().all(|(_, copy)| *copy == CopyStanding::BeganEmpty);
+        if counting >= majority || copies.len() < majority || founding {
+            return None;
+        }
+        let lost = copies.iter().filter(|(_, copy)| *copy != CopyStanding::Counts);
+        let described: Vec<String> = lost
+            .map(|(node, copy)| {
+                let how = match copy {
+                    CopyStanding::BeganEmpty => "began empty",
+                    _ => "was rolled back",
+                };
+                let had = state.members.get(node).and_then(|member| member.had);
+                let had = had.map_or(String::new(), |(term, position)| {
+                    format!(", its disk had position {position} of term {term}")
+                });
+                format!("{} ({how}{had})", self.site(*node))
+            })
+            .collect();
+        Some(format!(
+            "the cluster stands still: {counting} of {} copies count and {majority} are needed. The disk that \
+             was lost or rolled back at any of these sites would help, as it was: {}",
+            self.parts.others.len() + 1,
+            described.join(", ")
+        ))
+    }
+
+    /// A site's name.
+    pub(super) fn site(&self, node: NodeId) -> String {
+        self.parts.sites.get(&node).cloned().unwrap_or_else(|| format!("node {node}"))
+    }
+
+    /// Writes down what changed, without waiting and without a sync.
+    pub(super) fn save_lazily(&self) {
+        let memory = {
+            let mut state = self.lock_state();
+            if !std::mem::take(&mut state.unsaved) {
+                return;
+            }
+            state.to_storage()
+        };
+        // A poisoned journal ends the node by itself.
+        let _poisoned = self.parts.journal.save_memory(memory, false, Box::new(|_| ()));
+    }
+
+    async fn save(&self) -> io::Result<()> {
+        let memory = self.lock_state().to_storage();
+        let (done, durable) = oneshot::channel::<Result<(), Poisoned>>();
+        let completion = Box::new(move |result| {
+            let _receiver_gone = done.send(result);
+        });
+        self.parts.journal.save_memory(memory, true, completion).map_err(io::Error::other)?;
+        durable
+            .await
+            .map_err(|_| io::Error::other("the journal's writer is gone"))?
+            .map_err(io::Error::other)
+    }
+
+    pub(super) fn lock_state(&self) -> MutexGuard<'_, MemoryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryState {
+    fn to_storage(&self) -> CopyMemory {
+        CopyMemory { own: Some(self.own), members: self.members.values().copied().collect() }
+    }
+}
+
+fn life_to_wire(life: Life) -> PeerLife {
+    PeerLife { start: life.start, nonce: life.nonce }
+}
+
+/// As much of a text as a message holds.
+pub(super) fn text<const MAX: usize>(whole: &str) -> Text<MAX> {
+    let mut end = whole.len().min(MAX);
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    Text::new(&whole[..end]).expect("cut to its size")
+}
