@@ -274,7 +274,11 @@ impl Peer {
             keyring: site.keyring.clone(),
             metrics: Metrics::new().door(DoorKind::Forward).clone(),
         });
-        let ends = LaneEnds { out: Box::new(Answers(out)), inbound: Box::new(Frames(inbound)), link: None };
+        let ends = LaneEnds {
+            out: Box::new(Answers(out)),
+            inbound: Box::new(Frames(inbound)),
+            link: None,
+        };
         tokio::spawn(async move { door.serve(ends).await });
         Self { frames, answers }
     }

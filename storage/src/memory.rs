@@ -161,10 +161,7 @@ fn read_newest(disk: &dyn Disk, folder: &Path) -> Result<(u64, CopyMemory), Memo
     }
 }
 
-fn read(
-    disk: &dyn Disk,
-    path: &Path,
-) -> Result<Result<(u64, CopyMemory), String>, MemoryError> {
+fn read(disk: &dyn Disk, path: &Path) -> Result<Result<(u64, CopyMemory), String>, MemoryError> {
     let at_disk = |source| MemoryError::Io { path: path.to_path_buf(), source };
     let file = match disk.open(path) {
         Ok(file) => file,

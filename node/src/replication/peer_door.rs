@@ -173,6 +173,9 @@ impl PeerDoor {
     ) -> io::Result<Result<(AppendRequest, CommitClaim), AppendResult>> {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
+        if self.memory.is_ending() {
+            return Err(io::Error::other("this node is about to end"));
+        }
         if let Err(copy) = self.empty_copies.check_admittance(head.admittance.as_ref())? {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }

@@ -8,7 +8,8 @@ use evenkeel_wire::{
     entry::{EntryBody, EntryBuilder},
     frame,
     introduction::{
-        INTRODUCE, INTRODUCED, Incident, Introduced, Introduction, MEMORY, MEMORY_KEPT, MemoryNotice,
+        INTRODUCE, INTRODUCED, Incident, Introduced, Introduction, MEMORY, MEMORY_KEPT,
+        MemoryNotice,
     },
     peer::{
         APPEND, APPENDED, AppendReply, DIGEST, DIGEST_AGREED, DigestNotice, FORWARD_READ,

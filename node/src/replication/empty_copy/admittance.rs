@@ -118,7 +118,10 @@ mod tests {
             "asking again changes nothing"
         );
         admittances.admit_eligible(3, |_, _| AdmittanceBasis { confirmed: at(101), ..STALE });
-        assert_eq!(admittances.admittance_of(3, 2), Some(CopyAdmittance { copy: 77, founder: false }));
+        assert_eq!(
+            admittances.admittance_of(3, 2),
+            Some(CopyAdmittance { copy: 77, founder: false })
+        );
         assert_eq!(
             (admittances.admittance_of(4, 2), admittances.admittance_of(3, 1)),
             (None, None)
@@ -144,6 +147,9 @@ mod tests {
         });
         assert_eq!(admittances.admittance_of(3, 2), None);
         admittances.admit_eligible(3, |_, _| AdmittanceBasis { founder: true, ..STALE });
-        assert_eq!(admittances.admittance_of(3, 2), Some(CopyAdmittance { copy: 77, founder: true }));
+        assert_eq!(
+            admittances.admittance_of(3, 2),
+            Some(CopyAdmittance { copy: 77, founder: true })
+        );
     }
 }

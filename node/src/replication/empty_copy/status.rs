@@ -154,8 +154,7 @@ impl EmptyCopy {
         if !counted && self.kind() != UncountedKind::Empty {
             return Ok(false);
         }
-        let kind =
-            if self.began_empty { UncountedKind::Filling } else { UncountedKind::Forgot };
+        let kind = if self.began_empty { UncountedKind::Filling } else { UncountedKind::Forgot };
         self.write_marker(copy.max(NO_NUMBER + 1), kind)?;
         Ok(counted)
     }
@@ -324,7 +323,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_marker_made_by_hand_gets_a_number() {
         let disk = disk();
-        for text in ["", "0", "0000000000000000\n", "what?\n", "0000000000000007\n", "0000000000000007 x\n"] {
+        for text in
+            ["", "0", "0000000000000000\n", "what?\n", "0000000000000007\n", "0000000000000007 x\n"]
+        {
             let path = Path::new(DATA).join(MARKER);
             let _there_was_none = disk.remove(&path);
             disk.create(&path).unwrap().write_at(text.as_bytes(), 0).unwrap();

@@ -44,7 +44,9 @@ pub enum HandoverReason {
     #[error("this site's disk hangs")]
     DiskHangs,
     /// A site came back empty or rolled back, after it had acknowledged records to this primary.
-    #[error("site {0}'s disk was lost or rolled back under this primary, and only another one can fill it")]
+    #[error(
+        "site {0}'s disk was lost or rolled back under this primary, and only another one can fill it"
+    )]
     LostDisk(NodeId),
 }
 

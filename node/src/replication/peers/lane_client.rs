@@ -60,9 +60,7 @@ impl LaneClient {
         if let Some(ends) = self.ends.take() {
             return Ok(ends);
         }
-        timeout(patience, self.open(self.lane))
-            .await
-            .map_err(|_| timed_out("no lane in time"))?
+        timeout(patience, self.open(self.lane)).await.map_err(|_| timed_out("no lane in time"))?
     }
 
     /// Keeps a lane that is in step for the next exchange.

@@ -191,8 +191,7 @@ pub(super) async fn two_histories(
     drop(load.finish().await?);
     nodes::stop_all(testnet).await?;
     let (data, other) = (old.data(), others[0].data());
-    let arguments =
-        ["verify", stage::path_text(&data)?, "--against", stage::path_text(&other)?];
+    let arguments = ["verify", stage::path_text(&data)?, "--against", stage::path_text(&other)?];
     let output = stage::run_evenkeel(testnet, &arguments).await?;
     let (code, text) = (output.status.code(), output_text(&output));
     let short: Vec<&str> = text.lines().take(3).collect();

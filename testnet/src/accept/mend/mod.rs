@@ -12,7 +12,10 @@ use crate::cluster::testnet::Testnet;
 pub(super) const ROWS: &[(&str, &str)] = &[
     ("mend.29", "a follower's disk rolled back under load: found, said on all sites, filled again"),
     ("mend.30", "a follower's disk rolled back and the primary lost: nothing is decided"),
-    ("mend.31", "a clone of a data folder started beside its original: refused, named on all sites"),
+    (
+        "mend.31",
+        "a clone of a data folder started beside its original: refused, named on all sites",
+    ),
     ("mend.32", "a site with committed records that the others forgot: it stops and keeps them"),
 ];
 

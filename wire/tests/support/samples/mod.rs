@@ -18,9 +18,9 @@ use evenkeel_wire::{
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
         APPEND, APPENDED, Admittance, AppendHead, AppendReply, AppendResult, DIGEST, DIGEST_AGREED,
-        DigestNotice, FORWARD_READ, ForwardRead, FounderCopy, ForwardSubmit, HandoverReply, HandoverRequest,
-        LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote, TRANSFER, TRANSFERRED, VOTE, VOTED,
-        VoteReply, VoteRequest, write_append,
+        DigestNotice, FORWARD_READ, ForwardRead, ForwardSubmit, FounderCopy, HandoverReply,
+        HandoverRequest, LANE, Lane, LaneHello, PeerLogId, PeerRecord, PeerVote, TRANSFER,
+        TRANSFERRED, VOTE, VOTED, VoteReply, VoteRequest, write_append,
     },
     reply::{
         AsOf, OUTCOMES, Outcomes, REFUSED, Refusal, RefusalCode, Refused, VIEW, ViewReply, WELCOME,
@@ -246,7 +246,12 @@ fn introductions() -> Vec<(&'static str, Vec<u8>)> {
     let kinds = [IncidentKind::RolledBack, IncidentKind::Twin, IncidentKind::HistoryDiffers];
     let incidents: Vec<Incident> = (1..)
         .zip(kinds)
-        .map(|(number, kind)| Incident { number, kind, node: 2, what: Text::new("at position 42").unwrap() })
+        .map(|(number, kind)| Incident {
+            number,
+            kind,
+            node: 2,
+            what: Text::new("at position 42").unwrap(),
+        })
         .collect();
     let had = vec![MemberHad { node: 1, had: log_id() }, MemberHad { node: 2, had: log_id() }];
     let (life, standing) = (introduction().life, CopyStanding::Counts);
