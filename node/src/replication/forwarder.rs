@@ -280,7 +280,7 @@ impl Forwarder {
 
     fn dialled(&mut self, primary: NodeId, opened: io::Result<LaneEnds>) {
         match opened {
-            Ok(LaneEnds { out, inbound }) => {
+            Ok(LaneEnds { out, inbound, .. }) => {
                 self.lane_to = Some(primary);
                 self.writer = LaneWriter::Idle(out);
                 self.inbound = Some(inbound);

@@ -183,10 +183,13 @@ impl PeerDoor {
         let (head, records) = peer::read_append(frame.body).map_err(invalid)?;
         self.check_sender(from, head.vote)?;
         message_check::check_append(*self.raft.node_id(), &head, &records)?;
+        if self.memory.is_ending() {
+            return Err(io::Error::other("this node is about to end"));
+        }
         if let Err(copy) = self.empty_copies.check_admittance(head.admittance.as_ref())? {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }
-        self.check_committed(from, &head, &records)?;
+        self.check_committed(from, &head, &records).await?;
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.reads.tip_at(previous.position).await?;
             if let Some(held) = held.filter(|held| held.term == previous.term)
@@ -226,20 +229,20 @@ impl PeerDoor {
 
     /// A primary never lacks a committed record, unless a majority has forgotten it: then the engine
     /// would cut it here, and this copy may be the last one that has it.
-    fn check_committed(
+    async fn check_committed(
         &self,
         from: NodeId,
         head: &peer::AppendHead,
         records: &[peer::PeerRecord],
     ) -> io::Result<()> {
-        let committed = self.journal.committed_position();
+        let committed = self.reads.journal().committed_position();
         let sent = records.iter().map(|record| (record.position, record.term));
         let previous = head.previous.map(|id| (id.position, id.term));
         for (position, term) in previous.into_iter().chain(sent) {
             if Some(position) > committed {
                 break;
             }
-            let held = self.journal.tip_at(position)?;
+            let held = self.reads.tip_at(position).await?;
             let differs = held.is_some_and(|held| held.term != term);
             if differs && head.vote.term >= progress::read_status(&self.raft).term {
                 self.empty_copies.distrust();
@@ -285,11 +288,6 @@ impl PeerDoor {
             return Ok(());
         }
         Err(invalid(format!("node {from} speaks with the vote of node {}", vote.node)))
-    }
-
-    /// The newest term that this node's engine has seen.
-    fn term(&self) -> u64 {
-        self.raft.server_metrics().borrow_watched().vote.leader_id.term
     }
 
     async fn handle_vote(&self, from: NodeId, frame: &Frame) -> io::Result<Vec<u8>> {

@@ -174,6 +174,7 @@ impl ReplicationParts {
     fn clock_rounds(&self, views: &PeerViews) -> ClockRounds {
         ClockRounds {
             transport: self.transport.clone(),
+            memory: views.memory.clone(),
             clocks: views.clocks.clone(),
             state: self.state.clone(),
         }

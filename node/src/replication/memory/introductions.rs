@@ -54,7 +54,10 @@ impl PeerMemory {
                 Err(refused("another process of this node is connected"))
             }
             IntroductionVerdict::Differs(theirs) => {
-                self.end_as_older_history(to, theirs)?;
+                let own = self.parts.journal.tip_at(theirs.position)?;
+                if own.is_none_or(|own| own.term < theirs.term) || !self.is_settled() {
+                    self.end_as_older_history(to, theirs)?;
+                }
                 Err(refused("the others went on without this node's committed records"))
             }
         }
@@ -202,13 +205,21 @@ impl PeerMemory {
         let life = Life { start: own.start, nonce: own.nonce };
         let found: Judgement = self.own_records().judge(life, &theirs.remembered)?;
         self.act_on(peer, found).await?;
+        if self.is_ending() {
+            return Ok(None);
+        }
         let TipComparison::Differ(record) =
             self.own_records().compare(theirs.committed.as_ref())?
         else {
             return Ok(None);
         };
         let Some(tip) = theirs.committed.map(|tip| tip.id) else { return Ok(None) };
-        if record.term < tip.term {
+        let is_settled = self.is_settled();
+        if record.term == tip.term && !is_settled && self.is_young() {
+            // Whoever finds a majority first goes on.
+            return Err(refused("the committed histories differ"));
+        }
+        if record.term < tip.term || (record.term == tip.term && !is_settled) {
             self.end_as_older_history(peer, tip)?;
             return Err(refused("the others went on without this node's committed records"));
         }

@@ -94,7 +94,7 @@ impl OwnRecords<'_> {
         }
         let tip = self.journal.tip_at(theirs.id.position)?;
         Ok(match tip {
-            Some(tip) if tip.term != theirs.id.term => {
+            Some(tip) if tip.term != theirs.id.term || tip.link.0 != theirs.link => {
                 TipComparison::Differ(PeerLogId { term: tip.term, position: tip.position })
             }
             _ => TipComparison::One,
@@ -174,12 +174,16 @@ mod tests {
     fn the_one_that_reaches_further_finds_that_two_histories_were_committed() {
         let journal = journal();
         let own = OwnRecords { journal: &journal, vote_term: 3 };
-        let tip = |term, position| CommittedTip { id: id(term, position), link: [0; 32] };
+        let link = |position| journal.tip_at(position).unwrap().map_or([0; 32], |tip| tip.link.0);
+        let tip = |term, position| CommittedTip { id: id(term, position), link: link(position) };
+        let other = CommittedTip { link: [9; 32], ..tip(3, 12) };
         for (theirs, expected) in [
             (None, TipComparison::One),
             (Some(tip(3, 12)), TipComparison::One),
             (Some(tip(1, 9)), TipComparison::One),
             (Some(tip(9, 13)), TipComparison::One),
+            // Two primaries of one term, because a majority had forgotten that term.
+            (Some(other), TipComparison::Differ(id(3, 12))),
             (Some(tip(5, 9)), TipComparison::Differ(id(1, 9))),
             (Some(tip(2, 12)), TipComparison::Differ(id(3, 12))),
         ] {

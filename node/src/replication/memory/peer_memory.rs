@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +53,8 @@ pub struct MemoryParts {
 /// What this node remembers.
 pub struct PeerMemory {
     pub(super) parts: MemoryParts,
+    started: Instant,
+    ending: AtomicBool,
     state: Mutex<MemoryState>,
 }
 
@@ -90,9 +95,30 @@ impl PeerMemory {
             heard: BTreeMap::new(),
             unsaved: false,
         };
-        let memory = Arc::new(Self { parts, state: Mutex::new(state) });
+        let memory = Arc::new(Self {
+            parts,
+            started: Instant::now(),
+            ending: AtomicBool::new(false),
+            state: Mutex::new(state),
+        });
         memory.save().await?;
         Ok(memory)
+    }
+
+    /// Whether this node is part of a majority: it has lately had everything that was committed.
+    pub(super) fn is_settled(&self) -> bool {
+        let age = self.parts.freshness.age(Instant::now(), self.parts.state.position());
+        age.is_some_and(|age| age <= REACHABLE_WITHIN)
+    }
+
+    /// Whether this process only tells the others why it ends.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Whether this process has had no time yet to find a majority.
+    pub(super) fn is_young(&self) -> bool {
+        self.started.elapsed() < REACHABLE_WITHIN
     }
 
     /// This life, as peers are told of it.
@@ -270,6 +296,9 @@ impl PeerMemory {
     pub(super) fn end_for_good(&self, incident: Incident, why: String) {
         self.parts.empty_copies.distrust();
         self.report(incident);
+        if self.ending.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let state = self.parts.state.clone();
         tokio::spawn(async move {
             tokio::time::sleep(LAST_WORDS).await;

@@ -15,12 +15,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{clocks::PeerClocks, lane_client::LaneClient, transport::PeerTransport};
 use crate::{
     limits::{CLOCK_ROUND, CLOCK_ROUND_TRIP_MAX},
+    replication::memory::PeerMemory,
     state::AppliedState,
 };
 
 /// The task that learns and judges the clocks.
 pub struct ClockRounds {
     pub transport: Arc<dyn PeerTransport>,
+    pub memory: Arc<PeerMemory>,
     pub clocks: Arc<PeerClocks>,
     pub state: Arc<AppliedState>,
 }
@@ -32,7 +34,9 @@ impl ClockRounds {
             .clocks
             .others()
             .iter()
-            .map(|node| LaneClient::new(self.transport.clone(), *node, Lane::Control))
+            .map(|node| {
+                LaneClient::new(self.transport.clone(), *node, Lane::Control, self.memory.clone())
+            })
             .collect();
         let mut pace = interval(CLOCK_ROUND);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,7 +6,6 @@
 
 use std::io;
 
-use evenkeel_storage::journal::Journal;
 use evenkeel_wire::{
     id::NodeId,
     limits::ENTRY_BYTES_MAX,
@@ -85,28 +84,6 @@ fn check_record(record: &PeerRecord, before: Option<PeerLogId>, vote: PeerVote) 
     check(record.kind != record_kind::BLANK || bytes == 0, || {
         format!("the blank record at position {position} has {bytes} bytes")
     })
-}
-
-/// No record contradicts one that is committed here: the journal never removes those.
-pub(crate) fn check_committed(
-    journal: &Journal,
-    head: &AppendHead,
-    records: &[PeerRecord],
-) -> io::Result<()> {
-    let Some(committed) = journal.committed_position() else { return Ok(()) };
-    let ids =
-        records.iter().map(|record| PeerLogId { term: record.term, position: record.position });
-    let ids = head.previous.into_iter().chain(ids);
-    for id in ids.take_while(|id| id.position <= committed) {
-        let held = journal.tip_at(id.position).map_err(io::Error::other)?;
-        check(held.is_none_or(|held| held.term == id.term), || {
-            format!(
-                "the record of term {} at position {} contradicts one that is committed here",
-                id.term, id.position
-            )
-        })?;
-    }
-    Ok(())
 }
 
 /// A request for a vote: a candidate's, not a primary's.

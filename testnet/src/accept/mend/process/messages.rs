@@ -49,7 +49,6 @@ pub(crate) async fn check_impossible_appends(
         ),
         ("a term that goes back", term, (before.term, last), vec![(0, last + 1)]),
         ("the last term", u64::MAX, (before.term, last), vec![]),
-        ("a record over a committed one", term, (before.term, 0), vec![(term, 1)]),
     ];
     for (what, term, previous, records) in cases {
         for lane in [Lane::Append, Lane::Control] {
