@@ -12,11 +12,11 @@
 //! Version 1 is the first. This module uses real files only: a lock has no meaning on a simulated
 //! disk.
 //!
-//! A folder without a superblock is claimed only if somebody says why it's empty: where a disk isn't
-//! mounted, its mount point is an empty folder too. The file `founding` says that the cluster is new
-//! (`evenkeel cluster new` writes it); it's removed once the superblock stands. The file `joining`
-//! says that the disk was lost (an operator makes it); it stays until the copy has caught up.
-//! After a crash between any two steps the next claim goes on: the superblock is written before
+//! A folder without a superblock is claimed only if somebody says why it's empty: where a disk
+//! isn't mounted, its mount point is an empty folder too. The file `founding` says that the cluster
+//! is new (`evenkeel cluster new` writes it); it's removed once the superblock stands. The file
+//! `joining` says that the disk was lost (an operator makes it); it stays until the copy has caught
+//! up. After a crash between any two steps the next claim goes on: the superblock is written before
 //! `founding` is removed, and a `founding` beside a superblock is removed.
 
 use std::fs;

@@ -18,7 +18,6 @@ use evenkeel_wire::{
     peer::{self, AppendReply, AppendResult, ClockReading},
 };
 use futures_util::{StreamExt, stream};
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
 use tokio::time::Instant;
 
@@ -227,8 +226,8 @@ impl PeerDoor {
         Ok(Ok((request, claim)))
     }
 
-    /// A primary never lacks a committed record, unless a majority has forgotten it: then the engine
-    /// would cut it here, and this copy may be the last one that has it.
+    /// A primary never lacks a committed record, unless a majority has forgotten it: then the
+    /// engine would cut it here, and this copy may be the last one that has it.
     async fn check_committed(
         &self,
         from: NodeId,

@@ -227,9 +227,9 @@ impl Journal {
         self.shared.lacks_any_space()
     }
 
-    /// A number that grows with every write, sync and finished job; `None` if everything is durable,
-    /// or while the writer waits for something other than the disk. If the number stays the same
-    /// for long, the disk hangs. The caller measures the time.
+    /// A number that grows with every write, sync and finished job; `None` if everything is
+    /// durable, or while the writer waits for something other than the disk. If the number stays
+    /// the same for long, the disk hangs. The caller measures the time.
     pub fn pending_progress(&self) -> Option<u64> {
         self.shared.pending_progress()
     }

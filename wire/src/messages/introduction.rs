@@ -82,7 +82,8 @@ pub struct Introduction {
 pub enum IntroductionVerdict {
     /// The lane goes on.
     Known,
-    /// Its start number isn't above the one remembered: it must raise it and introduce itself again.
+    /// Its start number isn't above the one remembered: it must raise it and introduce itself
+    /// again.
     NotAbove,
     /// Another process of the same node is connected. The addresses of both.
     Twin {

@@ -11,6 +11,7 @@ use crate::metrics::{CONTENT_TYPE, Metrics};
 /// The families as docs/OPERATIONS.md explains them: name, type, labels.
 const FAMILIES: &[(&str, &str, &[&str])] = &[
     ("evenkeel_accounts", "gauge", &[]),
+    ("evenkeel_alarms_total", "counter", &["kind"]),
     ("evenkeel_applied_position", "gauge", &[]),
     ("evenkeel_checkpoint_age_seconds", "gauge", &[]),
     ("evenkeel_checkpoint_failures_total", "counter", &[]),

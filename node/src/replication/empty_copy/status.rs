@@ -8,8 +8,8 @@
 //! first election, when no site has promised anything yet.
 //!
 //! The winner of that election keeps the numbers of all that took part in the file `founders`, and
-//! sends them with every admittance, so that all sites know them: a copy that still shows its number
-//! has forgotten nothing since. docs/decisions/0004 has the details.
+//! sends them with every admittance, so that all sites know them: a copy that still shows its
+//! number has forgotten nothing since. docs/decisions/0004 has the details.
 //!
 //! A copy with records that has forgotten something (docs/decisions/0015) goes the same road. Only
 //! one that never took a record may take part in a first election: the marker says so.

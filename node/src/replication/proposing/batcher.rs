@@ -2,8 +2,8 @@
 //! fills.
 //!
 //! It never delays a request while fewer entries than the limit are in flight and the keeper isn't
-//! far behind, and never keeps one beyond its deadline. A node's own request has an entry to itself. So does the ledger's upkeep,
-//! with one such entry in flight at a time.
+//! far behind, and never keeps one beyond its deadline. A node's own request has an entry to
+//! itself. So does the ledger's upkeep, with one such entry in flight at a time.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

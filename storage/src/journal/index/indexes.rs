@@ -1,11 +1,11 @@
 //! The indexes of all sealed segments of one node.
 //!
-//! An index that can't be read for the moment (no descriptor is free) stays in use: the lookup fails,
-//! and the next one may not. One that is missing, or found damaged, is *recovering* until `add`
-//! supplies a new one. A damaged file is renamed at once, so that a start can't take it for a whole
-//! one. Lookups that may need the index fail with `Recovering`; all others continue, since the
-//! seconds of its ids stay known from a header that was whole. This module never rebuilds an index:
-//! that requires decoded commands, and storage doesn't decode them.
+//! An index that can't be read for the moment (no descriptor is free) stays in use: the lookup
+//! fails, and the next one may not. One that is missing, or found damaged, is *recovering* until
+//! `add` supplies a new one. A damaged file is renamed at once, so that a start can't take it for a
+//! whole one. Lookups that may need the index fail with `Recovering`; all others continue, since
+//! the seconds of its ids stay known from a header that was whole. This module never rebuilds an
+//! index: that requires decoded commands, and storage doesn't decode them.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

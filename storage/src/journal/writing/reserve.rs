@@ -1,6 +1,6 @@
 //! Reserves the next segment on disk ahead of need, so that a full disk is detected while the open
-//! segment still has space. A lack of descriptors or memory is no failure here: nothing was written,
-//! and it's tried again when the open segment has grown, or when the next one is needed.
+//! segment still has space. A lack of descriptors or memory is no failure here: nothing was
+//! written, and it's tried again when the open segment has grown, or when the next one is needed.
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Row `mend.8`: every node may open 300 files, 400 idle connections come to each HTTP port, and the
-//! journal grows by more than three segments meanwhile. Nothing stops, nothing is set aside, and
-//! the ports answer again when the connections are gone.
+//! Row `mend.8`: every node may open 300 files, 400 idle connections come to each HTTP port, and
+//! the journal grows by more than three segments meanwhile. Nothing stops, nothing is set aside,
+//! and the ports answer again when the connections are gone.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 

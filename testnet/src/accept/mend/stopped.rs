@@ -1,5 +1,5 @@
-//! Row `mend.7`: a follower's process is stopped (SIGSTOP) again and again under load, longer than a
-//! disk may hang, so that most of the time a sync is under way. When it goes on it's the same
+//! Row `mend.7`: a follower's process is stopped (SIGSTOP) again and again under load, longer than
+//! a disk may hang, so that most of the time a sync is under way. When it goes on it's the same
 //! process, and it catches up: its disk never hung.
 
 use std::time::Duration;

@@ -179,9 +179,9 @@ impl World {
         self.all_filled().await
     }
 
-    /// The primary and a follower commit what the third site, which is cut off, never gets. Then the
-    /// follower's disk is rolled back to before the cut, and the primary is lost. The two that are
-    /// left would be a majority that has forgotten acknowledged records.
+    /// The primary and a follower commit what the third site, which is cut off, never gets. Then
+    /// the follower's disk is rolled back to before the cut, and the primary is lost. The two that
+    /// are left would be a majority that has forgotten acknowledged records.
     async fn nothing_after_a_rollback(&self) -> Result<(), String> {
         let primary = self.primary().ok_or("case: there is no primary")?;
         let mut rest = self.sites.iter().filter(|site| site.node != primary.node).cloned();
