@@ -318,19 +318,13 @@ async fn run_node(
     };
     let replication = Replication::start(parts.replication(disk, &recovery, recovered)?).await?;
     let reports = replication.clocks.watch_report();
-    let clock_watch = clock_alarms::report_clocks(reports, config.clone(), timeline.clone());
-    let clock_watch =
-        tokio::spawn(state.clone().watch_task("the watch of the clocks", clock_watch));
+    let clocks = clock_alarms::report_clocks(reports, config.clone(), timeline.clone());
+    let clocks = tokio::spawn(state.clone().watch_task("the watch of the clocks", clocks));
     let introductions = Arc::new(Introductions::new(config.clone(), state.clone()));
     let peering_task = peering.serve(&replication, state.clone(), &metrics, introductions.clone());
-    let operations = parts.operations(
-        &replication,
-        introductions.clone(),
-        telemetry.clone(),
-        volatile,
-        stopping,
-    );
-    let operations = Arc::new(operations);
+    let shown = introductions.clone();
+    let operations =
+        Arc::new(parts.operations(&replication, shown, telemetry.clone(), volatile, stopping));
     let watch = PeerWatch {
         operations: operations.clone(),
         introductions,
@@ -339,7 +333,7 @@ async fn run_node(
     };
     let watching = tokio::spawn(state.clone().watch_task("the watch of the peers", watch.run()));
     let doors = doors.open(&replication, &state, operations, timeline, telemetry, clock)?;
-    let peer_tasks = [peering_task, watching, clock_watch];
+    let peer_tasks = [peering_task, watching, clocks];
     let running =
         RunningNode { stop, doors, peering, peer_tasks, replication, journal, keeper, writer };
     log_running(&config, lifetime);

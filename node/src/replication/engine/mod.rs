@@ -330,7 +330,6 @@ impl Replication {
             metrics: parts.metrics.clone(),
             term: parts.vote.map_or(0, |vote| vote.leader_id.term),
         });
-        let road_lead = lead.clone();
         let upkeep = Upkeep::new(parts.state.clone(), parts.journal.clone());
         let batcher = Batcher::new(
             queue.clone(),
@@ -352,7 +351,7 @@ impl Replication {
             ("the batcher", batcher.run().boxed()),
             ("the comparison of digests", comparison.run().boxed()),
             ("the rounds of clocks", clock_rounds.run().boxed()),
-            ("the memory of the copies", memory.run(transport, road_lead).boxed()),
+            ("the memory of the copies", memory.run(transport, lead.clone()).boxed()),
             ("the forwarder", forwarder.run().boxed()),
             ("the reader", reads.boxed()),
             ("the road's waiting room", async move { attended.drain_waiting().await }.boxed()),

@@ -369,7 +369,8 @@ impl PeerMemory {
             .filter(|(_, (at, _))| now.saturating_duration_since(*at) <= REACHABLE_WITHIN);
         let copies: Vec<_> =
             recent.map(|(node, (_, standing))| (*node, *standing)).chain([own]).collect();
-        let majority = (self.parts.others.len() + 1) / 2 + 1;
+        let members = self.parts.others.len() + 1;
+        let majority = members / 2 + 1;
         let counting = copies.iter().filter(|(_, copy)| *copy == CopyStanding::Counts).count();
         let founding = copies.iter().all(|(_, copy)| *copy == CopyStanding::BeganEmpty);
         if counting >= majority || copies.len() < majority || founding {

@@ -27,10 +27,13 @@ const SETTLED_AFTER: Duration = Duration::from_millis(300);
 /// So many datagrams are a sign of life.
 const SIGNS_MIN: u64 = 2;
 
+/// A connection of the process with this nonce.
+type ProcessLink = (u64, Arc<dyn LinkStatus>);
+
 /// The connections of each member's processes.
 #[derive(Default)]
 pub(super) struct ProcessLinks {
-    links: BTreeMap<NodeId, Vec<(u64, Arc<dyn LinkStatus>)>>,
+    links: BTreeMap<NodeId, Vec<ProcessLink>>,
     newcomers: BTreeMap<(NodeId, u64), Newcomer>,
 }
 

@@ -201,7 +201,7 @@ impl LinkStatus for LinkWatch {
     }
 
     fn is_closed(&self) -> bool {
-        LinkWatch::is_closed(self)
+        Self::is_closed(self)
     }
 
     fn received(&self) -> u64 {

@@ -91,16 +91,7 @@ fn a_million_commands() {
         println!("  absent id {us} ns");
         let us = each_us(20_000, |n| assert!(index.find(present(n)).unwrap().is_some()));
         println!("  present id {us} ns");
-        let mut near = all_ids[..8_192].to_vec();
-        near.sort_unstable();
-        let ns =
-            each_us(20, |_| assert!(index.find_ids(&near).unwrap().iter().all(Option::is_some)));
-        println!("  8,192 present ids at once, each {} ns", ns / 8_192);
-        let mut far: Vec<u128> = all_ids.iter().step_by(122).copied().collect();
-        far.sort_unstable();
-        let ns =
-            each_us(20, |_| assert!(index.find_ids(&far).unwrap().iter().all(Option::is_some)));
-        println!("  {} scattered ids at once, each {} ns", far.len(), ns / 8_196);
+        measure_many(&index, &all_ids);
         let page = |account, n: u64| {
             let before = Some((first + (n * 7_919 % COMMANDS) / per_record, 0));
             index.history(account, before, 100).unwrap().len()
@@ -118,5 +109,18 @@ fn a_million_commands() {
         let start = Instant::now();
         index.verify().unwrap();
         println!("  verify {} ms", start.elapsed().as_millis());
+    }
+}
+
+/// Neighbouring ids, and ids scattered over the segment, each list at once.
+fn measure_many(index: &SegmentIndex, all_ids: &[u128]) {
+    let near = all_ids[..8_192].to_vec();
+    let far = all_ids.iter().step_by(122).copied().collect();
+    for (what, mut ids) in [("neighbouring", near), ("scattered", far)] {
+        ids.sort_unstable();
+        let all =
+            each_us(20, |_| assert!(index.find_ids(&ids).unwrap().iter().all(Option::is_some)));
+        let each = all / u128::try_from(ids.len()).unwrap();
+        println!("  {} {what} ids at once, each {each} ns", ids.len());
     }
 }
