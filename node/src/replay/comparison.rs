@@ -134,6 +134,7 @@ mod tests {
 
     fn folder(node: u64, terms: &[u64]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(superblock::FOUNDING), "").unwrap();
         drop(superblock::claim(folder.path(), [7; 16], node).unwrap());
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let options = JournalOptions::new([7; 16]);

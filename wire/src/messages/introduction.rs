@@ -4,7 +4,8 @@
 //! ```text
 //! INTRODUCE    bincode of Introduction: the first frame of the side that opened the lane
 //! INTRODUCED   bincode of Introduced: its answer, before anything else
-//! MEMORY       bincode of MemoryNotice, once a second and whenever it changes; answered with MEMORY_KEPT
+//! MEMORY       bincode of MemoryNotice, once a second and whenever it changes;
+//!              answered with MEMORY_KEPT
 //! MEMORY_KEPT  bincode of a list of Incident: what the member has found
 //! ```
 

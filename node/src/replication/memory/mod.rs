@@ -3,8 +3,8 @@
 //! without (docs/decisions/0015).
 //!
 //! ```text
-//! lane opens ─▶ introductions ─▶ judge (my copy, by what the peer remembers) ─▶ empty_copy: uncounted
-//!                    │  └──────▶ twins (two processes of one node)           ─▶ ends with 5
+//! lane opens ─▶ introductions ─▶ judge (my copy, by the peer's memory) ─▶ empty_copy: uncounted
+//!                    │  └──────▶ twins (two processes of one node)      ─▶ ends with 5
 //! primary ─▶ notices ┴─▶ what was had, incidents ─▶ every member ─▶ memory.a, memory.b
 //! ```
 //! A node judges its own copy only. It never counts votes, and only ever adds reasons for doubt.
