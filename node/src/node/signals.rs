@@ -50,7 +50,7 @@ impl SignalStreams {
 }
 
 impl Signals {
-    /// Takes the signals over. Until [`Self::begin_running`] a signal to stop ends the process at
+    /// Takes the signals over. Until `begin_running` a signal to stop ends the process at
     /// once, with 0: a start changes nothing that a crash may not interrupt.
     ///
     /// # Errors
