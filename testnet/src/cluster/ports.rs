@@ -23,7 +23,7 @@ pub enum Port {
 
 impl Port {
     /// `None` when the port is free; otherwise a sentence with the port and the process that has
-    /// it. Waits for a port that no visible process has, for at most [`RELEASE_PATIENCE`].
+    /// it. Waits for a port that no visible process has, for at most `RELEASE_PATIENCE`.
     #[must_use]
     pub fn describe_conflict(self) -> Option<String> {
         let start = Instant::now();
