@@ -145,7 +145,7 @@ impl SimulatedSite {
                 if site.disk_conditions().hangs && why == DISK_HUNG {
                     site.trace
                         .log_line(&format!("node {} stops by itself: its disk hangs", site.node));
-                } else if site.may_stop_for_its_disk() {
+                } else if site.may_stop_for_its_disk(&why) {
                     site.trace.log_line(&format!(
                         "node {} stops by itself, in trouble with its disk: {why}",
                         site.node
@@ -200,10 +200,14 @@ impl SimulatedSite {
     }
 
     /// A disk that was full, or failed writes or reads, may end the process: what it kept in memory
-    /// of that time stays. A lack of descriptors never may.
-    fn may_stop_for_its_disk(&self) -> bool {
+    /// of that time stays. A lack of descriptors may end a start, which is tried again, and nothing
+    /// else.
+    fn may_stop_for_its_disk(&self, why: &str) -> bool {
         let troubled = *self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
-        troubled.full || troubled.unwritable || troubled.unreadable
+        let starts = ["opening the journal", "recovering", "starting replication"];
+        let is_start = starts.iter().any(|start| why.starts_with(start));
+        let broken = troubled.full || troubled.unwritable || troubled.unreadable;
+        broken || (troubled.few_descriptors && is_start)
     }
 
     /// Whether its disk was taken, or its copy doesn't count yet.
