@@ -12,9 +12,10 @@ use evenkeel_wire::{
         raw::{Connector, RawConnection, Reply},
     },
     codec,
-    endpoint::{PeerEndpoint, PeerLink, PeerSettings},
+    endpoint::{FrameReceiver, FrameSender, PeerEndpoint, PeerLink, PeerSettings},
     frame,
     identity::Identity,
+    introduction::{CopyStanding, INTRODUCE, INTRODUCED, Introduction, PeerLife, Remembered},
     limits::COMMANDS_MAX,
     peer::{self, AppendHead, Lane, PeerVote},
     reply::RefusalCode,
@@ -239,8 +240,32 @@ async fn peer_lanes(primary: &Site, down: &Site, sheet: &mut ResultSheet) -> any
     Ok(())
 }
 
+/// Opens a lane and introduces a member on it. Its copy began empty: nobody keeps the life of such
+/// a copy, so the member's own next start isn't in doubt.
+pub(crate) async fn open_introduced_lane(
+    link: &PeerLink,
+    lane: Lane,
+) -> anyhow::Result<(FrameSender, FrameReceiver)> {
+    let introduction = Introduction {
+        life: PeerLife { start: 1, nonce: 1 },
+        standing: CopyStanding::BeganEmpty,
+        last: None,
+        committed: None,
+        remembered: Remembered::default(),
+    };
+    let (mut sender, mut receiver) = link.open_lane(lane).await?;
+    sender.send(&frame::encode_whole(INTRODUCE, &introduction)).await?;
+    let answer = timeout(ANSWER_WITHIN, receiver.receive()).await?;
+    let answer = answer?.context("the lane ended before the introductions were done")?;
+    ensure!(answer.kind == INTRODUCED, "a frame of type {} instead of INTRODUCED", answer.kind);
+    Ok((sender, receiver))
+}
+
 async fn closing_reason(link: &PeerLink, lane: Lane, bytes: &[u8]) -> anyhow::Result<String> {
-    let (mut sender, _receiver) = link.open_lane(lane).await?;
+    let (mut sender, _receiver) = match lane {
+        Lane::Control | Lane::Append => open_introduced_lane(link, lane).await?,
+        _ => link.open_lane(lane).await?,
+    };
     sender.send(bytes).await?;
     Ok(timeout(ANSWER_WITHIN, link.wait_closed()).await.unwrap_or_else(|_| "still open".into()))
 }

@@ -102,7 +102,7 @@ fn append(node: u64, term: u64, previous: (u64, u64), records: &[(u64, u64)]) ->
 
 /// Whether the lane is ended without an answer.
 async fn lane_ends(link: &PeerLink, lane: Lane, bytes: &[u8]) -> anyhow::Result<bool> {
-    let (mut sender, mut receiver) = link.open_lane(lane).await?;
+    let (mut sender, mut receiver) = frames::open_introduced_lane(link, lane).await?;
     sender.send(bytes).await?;
     let answer = timeout(ANSWER_WITHIN, receiver.receive()).await?;
     Ok(!matches!(answer, Ok(Some(_))))
