@@ -43,7 +43,7 @@ pub const FORWARDS_MAX: usize = QUEUED_REQUESTS_MAX;
 /// written whatever its size.
 pub const FORWARD_WRITE_BYTES_MAX: usize = 1 << 20;
 /// How long one such write may take before the lane counts as broken: until then every request in
-/// it has passed its deadline. A slow line never takes so long, and a dead one is noticed by QUIC.
+/// it has passed its deadline. A slow line is faster than this, and QUIC notices a dead one.
 pub const FORWARD_WRITE_PATIENCE: Duration = Duration::from_millis(DEADLINE_MS_MAX as u64);
 /// How long a door waits for a primary before it answers `no_primary`.
 pub const PRIMARY_PATIENCE: Duration = Duration::from_secs(1);
@@ -198,9 +198,9 @@ pub const ITEMS_AT_A_TIME: usize = 128;
 /// Keys with rates of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
 
-/// Bytes of log lines that may wait for whoever reads stderr; as many again may be on their way.
+/// Bytes of log lines that may wait for the reader of stderr; as many again may be on their way.
 pub const LOG_BYTES_MAX: usize = 1 << 20;
-/// How long an ending process waits for whoever reads its log.
+/// How long an ending process waits for the reader of its log.
 pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Event streams at a time.

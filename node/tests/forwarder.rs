@@ -126,7 +126,7 @@ impl Site {
         Self::with_pace(Duration::ZERO)
     }
 
-    /// The same with a line that takes so long for each write.
+    /// The same with a line that takes this time for each write.
     fn with_pace(pace: Duration) -> Self {
         let (to_first, first) = mpsc::channel(64);
         let (to_second, second) = mpsc::channel(64);

@@ -29,6 +29,10 @@ const LOST_AFTER: Duration = Duration::from_millis(500);
 /// How long a primary, or a peer since the start, may be missing before it's reported; more where
 /// elections take longer.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
+/// How much longer the first report waits for the errors of the first dials.
+const DIAL_ENDS_WITHIN: Duration = Duration::from_secs(2);
+/// The error of a peer before the first dial to it has ended.
+const NOT_DIALLED: &str = "the first connection hasn't been made yet";
 /// How often what is waited for is reported again.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How often it's reported when it has changed.
@@ -36,7 +40,7 @@ const REPORT_CHANGE_EVERY: Duration = Duration::from_secs(1);
 /// How often new connections are looked for.
 const INTRODUCE_EVERY: Duration = Duration::from_millis(500);
 
-/// What the operator is told about the peers.
+/// The peers' errors and the outage, for the operator.
 #[derive(Default)]
 pub(crate) struct PeerNotes(Mutex<Notes>);
 
@@ -201,11 +205,7 @@ impl PeerWatch {
         let seen = progress::read_status(&self.operations.raft);
         for peer in self.operations.peer_statuses(&seen, now) {
             let node = peer.node;
-            let failure = self.operations.transport.failure(node);
-            let error = failure.map_or_else(
-                || "it's connected and doesn't answer".to_owned(),
-                |failure| failure.error,
-            );
+            let error = self.last_error(node).unwrap_or_else(|| NOT_DIALLED.to_owned());
             if peer.reachable {
                 self.operations.notes.notes().errors.remove(&node);
             } else {
@@ -261,7 +261,11 @@ impl PeerWatch {
         let waits_for = self.explain_wait(memory, before.at);
         self.operations.notes.notes().waits_for = Some(waits_for.clone());
         let due = match &before.reported {
-            None => now - before.since >= memory.patience,
+            None => {
+                let waited = now - before.since;
+                waited >= memory.patience
+                    && (self.knows_errors() || waited >= memory.patience + DIAL_ENDS_WITHIN)
+            }
             // The other sites may be missed one after the other.
             Some((reported, said)) => {
                 let changed = *said != waits_for;
@@ -300,6 +304,20 @@ impl PeerWatch {
         } else {
             format!("no primary since {since}: an election is under way")
         }
+    }
+
+    /// Why a peer doesn't answer; `None`: the first dial hasn't ended.
+    fn last_error(&self, peer: NodeId) -> Option<String> {
+        let transport = &self.operations.transport;
+        let failure = transport.failure(peer).map(|failure| failure.error);
+        let connected =
+            || transport.link_id(peer).map(|_| "it's connected and doesn't answer".to_owned());
+        failure.or_else(connected)
+    }
+
+    /// Whether there's an error for each peer that isn't reached.
+    fn knows_errors(&self) -> bool {
+        !self.operations.notes.notes().errors.values().any(|error| error == NOT_DIALLED)
     }
 
     /// Each peer's last error, by name.

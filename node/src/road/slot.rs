@@ -1,5 +1,5 @@
 //! A ticket whose request waits for files, and that ends at its deadline all the same. It never
-//! ends twice: whoever takes it first ends it.
+//! ends twice: the first one that takes it ends it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -68,7 +68,7 @@ impl Turns {
 
     fn next_of(&mut self, key: KeyId) -> Option<oneshot::Sender<KeyTurn>> {
         let own = self.waiting.get_mut(&key)?;
-        // Whoever has left costs the key no turn.
+        // A caller that has left costs the key no turn.
         own.retain(|waiting| !waiting.is_closed());
         let next = own.pop_front();
         if own.is_empty() {
@@ -87,7 +87,7 @@ impl Drop for KeyTurn {
         while let Some(next) = turns.next_waiting() {
             match next.send(Self(Some(shared.clone()))) {
                 Ok(()) => return,
-                // Whoever waited is gone; its turn must not end within this one.
+                // The caller is gone; its turn must not end within this one.
                 Err(mut unused) => drop(unused.0.take()),
             }
         }

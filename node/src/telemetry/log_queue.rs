@@ -62,7 +62,7 @@ impl LogQueue {
         drop(pending);
         if first {
             let what =
-                "whoever reads this node's stderr doesn't keep up: lines of the log are dropped";
+                "the reader of this node's stderr doesn't keep up: lines of the log are dropped";
             let alarm = [("kind", LOG_DROPPED), ("what", what)];
             let alarm = alarm.map(|(name, text)| (name.to_owned(), Value::from(text)));
             self.0.alarms.record(Map::from_iter(alarm));
@@ -94,7 +94,7 @@ impl Shared {
                 tracing::error!(
                     kind = LOG_DROPPED,
                     lines = dropped,
-                    "lines of this log were dropped: whoever reads it didn't keep up"
+                    "lines of this log were dropped: the reader of stderr didn't keep up"
                 );
             }
             self.written.notify_all();

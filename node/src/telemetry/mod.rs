@@ -1,5 +1,5 @@
 //! The log: one line for each event that an operator needs, on stderr, for people or as JSON. It
-//! never has a line per command, and never waits for whoever reads it.
+//! never has a line per command, and never waits for its reader.
 //!
 //! A filter is a level, or `TARGET=LEVEL` items separated by commas. A bare level applies to
 //! evenkeel itself; the libraries stay at warnings unless they're named.
@@ -65,7 +65,7 @@ impl Telemetry {
         let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
         let stderr = std::io::stderr();
         let coloured = config.format == LogFormat::Readable && stderr.is_terminal();
-        // A file of its own: whoever holds the standard library's lock on stderr may be blocked.
+        // A file of its own: a thread that holds the standard library's lock on stderr may be blocked.
         let to = File::from(stderr.as_fd().try_clone_to_owned()?);
         let alarms = Alarms::default();
         let queue = LogQueue::start(Box::new(to), alarms.clone())?;
@@ -97,7 +97,7 @@ impl Telemetry {
     }
 
     /// Reports the panic that is ending this process: one line, and the timeline's last event.
-    /// Blocks; whoever calls it must not wait for ever.
+    /// It may block: call it from a thread that nobody waits for longer than a bound.
     pub fn report_panic(&self, why: &str) {
         tracing::error!(kind = "panic", "a bug ended this node: {why}; report it, and start again");
         if let Some(timeline) = self.alarms.timeline() {

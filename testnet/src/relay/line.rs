@@ -40,7 +40,7 @@ impl Lines {
     }
 }
 
-/// How long so many bytes take.
+/// The time that this many bytes take.
 fn time_of(bytes: u64, rate: u64) -> Duration {
     Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate)
 }

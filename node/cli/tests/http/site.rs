@@ -227,7 +227,7 @@ impl Site {
         Self::begin(start_micros, UNCOUNTED, Some(tls), true, MANY)
     }
 
-    /// A site that serves so many connections.
+    /// A site that serves at most this many connections.
     pub(crate) fn with_places(places: HttpPlaces) -> Self {
         Self::begin(START_MICROS, UNCOUNTED, None, true, places)
     }

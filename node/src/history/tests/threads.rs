@@ -349,7 +349,7 @@ async fn transfers_and_holds_are_read_elsewhere() {
     }
 }
 
-/// Whoever waits for a disk that hangs is answered at the deadline.
+/// A caller that waits for a hung disk is answered at its deadline.
 #[tokio::test]
 async fn requests_that_wait_for_a_hung_disk_end_at_their_deadline() {
     let old = Old::new();

@@ -95,7 +95,7 @@ impl EmptyCopy {
         };
         let kind = match known {
             Some((_, kind)) => kind,
-            // Whoever makes a marker says that there was a copy before this one.
+            // A marker made by hand means that there was a copy before this one.
             None if is_there(MARKER) => UncountedKind::Filling,
             None => UncountedKind::Empty,
         };

@@ -216,7 +216,7 @@ impl PeerMemory {
         let Some(tip) = theirs.committed.map(|tip| tip.id) else { return Ok(None) };
         let is_settled = self.is_settled();
         if record.term == tip.term && !is_settled && self.is_young() {
-            // Whoever finds a majority first goes on.
+            // The site that finds a majority first goes on.
             return Err(refused("the committed histories differ"));
         }
         if record.term < tip.term || (record.term == tip.term && !is_settled) {

@@ -46,7 +46,7 @@ pub struct LinkFailure {
     pub error: String,
 }
 
-/// A dial that ends without an answer is a failure, too: whoever waited for it gave up.
+/// A dial that ends without an answer is a failure, too: its caller gave up.
 struct DialAttempt<'a> {
     transport: &'a QuicTransport,
     to: NodeId,

@@ -7,6 +7,7 @@ use std::{fs, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
 use anyhow::Context;
 use evenkeel_storage::superblock::JOINING;
+use tokio::time::{Instant, sleep};
 
 use crate::accept::{
     main::damage::line_with,
@@ -50,6 +51,11 @@ pub(super) async fn unmount_and_lose(
     fs::write(&marker, "")?;
     nodes::start(testnet, site).await?;
     up::await_caught_up(testnet, PATIENCE).await?;
+    // A caught-up copy serves a moment before it counts again.
+    let start = Instant::now();
+    while marker.exists() && start.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(50)).await;
+    }
     sheet.record_claim(
         format!("lost: with the empty file {JOINING} the others fill it"),
         !marker.exists() && data.join("superblock").exists(),

@@ -17,7 +17,7 @@ pub const DRIFT: i64 = 83;
 pub enum ClockFault {
     /// A clock steps.
     Step { who: FaultTarget, millis: i64, lasts: u64 },
-    /// A clock is too fast by so many percent; −100: it stands.
+    /// A clock is too fast by this percentage; −100: it stands.
     Rate { who: FaultTarget, percent: i64, lasts: u64 },
     /// All clocks step together: no other clock shows it.
     AllStep { millis: i64, lasts: u64 },
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Steps every clock by so many milliseconds.
+    /// Steps every clock by this many milliseconds.
     pub(crate) fn step_all_clocks(&self, millis: i64) {
         self.sites.iter().for_each(|site| site.clock.step(millis * 1_000));
     }

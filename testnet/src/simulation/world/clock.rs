@@ -43,7 +43,7 @@ impl SimulatedClock {
         self.error().base += by;
     }
 
-    /// Makes the clock too fast by so many percent from now on; negative: too slow.
+    /// Makes the clock too fast by this percentage from now on; negative: too slow.
     pub fn set_rate(&self, percent: i64) {
         let elapsed = self.elapsed();
         let mut error = self.error();

@@ -1,4 +1,4 @@
-//! The log for whoever is woken by it: sites by name, a first and a last line, crashes and lost
+//! The log, for the engineer on call: sites by name, a first and a last line, crashes and lost
 //! peers at once.
 
 use std::{net::UdpSocket, time::Duration};

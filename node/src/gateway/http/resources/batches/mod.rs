@@ -115,7 +115,7 @@ async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<Chec
     }
     let misfits = checked.items.iter().any(|item| item.misfit.is_some());
     checked.commands = commands.into();
-    // A misfit is told only to callers who may send the command.
+    // A misfit is reported only to callers who may send the command.
     let all = if misfits { all.into() } else { checked.commands.clone() };
     targets::wait_for_target_check(&door.state, head.caller, all, head.deadline)
         .await
