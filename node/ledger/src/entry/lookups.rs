@@ -79,10 +79,13 @@ impl LookupCollector<'_> {
                 Some((position, command, _)) => {
                     self.needed.push(NeededLookup::Command { position, command, is_payment });
                 }
-                None if self.tables.recent.may_be_forgotten(id) => {
-                    self.needed.push(NeededLookup::Id { id, is_payment });
+                None => {
+                    if self.tables.recent.may_be_forgotten(id) {
+                        self.needed.push(NeededLookup::Id { id, is_payment });
+                    }
+                    // Also an id that may be forgotten may be new.
+                    self.may_refund_own_capture |= is_payment;
                 }
-                None => self.may_refund_own_capture |= is_payment,
             }
         }
     }

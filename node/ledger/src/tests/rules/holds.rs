@@ -6,7 +6,8 @@ use evenkeel_wire::{
     id::{AccountId, CommandId},
     limits::{AMOUNT_MAX, COMMANDS_MAX},
     outcome::{Answer, Outcome, Rejection},
-    transfer::TransferKind,
+    refund::Refund,
+    transfer::{Text, TransferKind},
 };
 
 use crate::AuditProgress;
@@ -252,6 +253,20 @@ fn a_closed_hold_and_an_unknown_one_differ_forever() {
         let answer = world.one(later, &void(fresh(number), target));
         assert_eq!(code(&answer), expected, "{number}");
     }
+}
+
+/// The capture's id is as old as forgotten ones and still new: the refund needs the hold's command.
+#[test]
+fn a_capture_with_an_old_id_is_refunded_in_its_entry() {
+    let mut world = world();
+    place(&mut world, 10, 5, HOUR_MS);
+    world.seal();
+    let captured = capture(id(0, 20), held(10), None);
+    let memo = Text::default();
+    let refund = Command::Refund(Refund { id: id(0, 30), payment: id(0, 20), amount: None, memo });
+    let answers = world.entry(T0, &[captured, refund]);
+    assert_eq!(answers.iter().map(code).collect::<Vec<_>>(), [None, None]);
+    assert_eq!(answers[1].outcome.amount, 5);
 }
 
 #[test]
