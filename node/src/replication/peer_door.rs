@@ -244,16 +244,8 @@ impl PeerDoor {
             let held = self.reads.tip_at(position).await?;
             let differs = held.is_some_and(|held| held.term != term);
             if differs && head.vote.term >= progress::read_status(&self.raft).term {
-                self.empty_copies.distrust();
-                let why = format!(
-                    "node {from} leads term {} without position {position}, which this node knows to be \
-                     committed up to {committed:?}: the others went on without those records. This copy keeps \
-                     them, and nothing was removed: compare the folders with `evenkeel verify DATA --against \
-                     DATA`, see OPERATIONS",
-                    head.vote.term
-                );
-                tracing::error!(kind = "history_differs", peer = from, position, "{why}");
-                self.state.fail_as_broken(&why);
+                let theirs = peer::PeerLogId { term, position };
+                self.memory.end_as_other_history(from, theirs)?;
                 return Err(io::Error::other("the histories differ"));
             }
         }

@@ -65,7 +65,7 @@ impl Telemetry {
         let (filter, handle) = reload::Layer::new(parse_filter(&config.filter)?);
         let stderr = std::io::stderr();
         let coloured = config.format == LogFormat::Readable && stderr.is_terminal();
-        // A file of its own: a thread that holds the standard library's lock on stderr may be blocked.
+        // A file of its own: a thread with the standard library's lock on stderr may be blocked.
         let to = File::from(stderr.as_fd().try_clone_to_owned()?);
         let alarms = Alarms::default();
         let queue = LogQueue::start(Box::new(to), alarms.clone())?;

@@ -4,6 +4,7 @@
 //! ```text
 //! INTRODUCE    bincode of Introduction: the first frame of the side that opened the lane
 //! INTRODUCED   bincode of Introduced: its answer, before anything else
+//! SAME_HISTORY no body: the opening side found no difference; the lane goes on
 //! MEMORY       bincode of MemoryNotice, once a second and whenever it changes;
 //!              answered with MEMORY_KEPT
 //! MEMORY_KEPT  bincode of a list of Incident: what the member has found
@@ -18,6 +19,9 @@ use crate::{id::NodeId, transfer::Text};
 pub const INTRODUCE: u8 = 140;
 /// Frame type: [`Introduced`].
 pub const INTRODUCED: u8 = 141;
+/// Frame type: the side that opened the lane has compared both introductions. Until it comes the
+/// accepting side believes nothing of what the other remembers. It has no body.
+pub const SAME_HISTORY: u8 = 145;
 /// Frame type: [`MemoryNotice`].
 pub const MEMORY: u8 = 142;
 /// Frame type: a list of [`Incident`].
@@ -68,8 +72,10 @@ pub struct Remembered {
 pub struct Introduction {
     /// Its life.
     pub life: PeerLife,
-    /// The kind of its copy.
+    /// The kind of its copy. In an answer: what it will be if the committed histories are the same.
     pub standing: CopyStanding,
+    /// Whether it's part of a majority: it led one or followed its primary a moment ago.
+    pub in_majority: bool,
     /// Its newest durable record.
     pub last: Option<PeerLogId>,
     /// Its newest committed record.
@@ -93,8 +99,8 @@ pub enum IntroductionVerdict {
         /// The receiver's address, as seen here.
         yours: Text<64>,
     },
-    /// The committed histories differ: at this position the sender has this record, and the others
-    /// went on without the receiver's.
+    /// The committed histories differ: the sender has this record at the position of the receiver's
+    /// newest committed one.
     Differs(PeerLogId),
 }
 

@@ -9,7 +9,7 @@ use evenkeel_wire::{
     frame,
     introduction::{
         INTRODUCE, INTRODUCED, Incident, Introduced, Introduction, MEMORY, MEMORY_KEPT,
-        MemoryNotice,
+        MemoryNotice, SAME_HISTORY,
     },
     peer::{
         ABOUT, APPEND, APPENDED, AppendReply, CLOCK, ClockReading, DIGEST, DIGEST_AGREED,
@@ -50,6 +50,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
         CLOCK => again::<ClockReading>(bytes),
         INTRODUCE => again::<Introduction>(bytes),
         INTRODUCED => again::<Introduced>(bytes),
+        SAME_HISTORY => again::<()>(bytes),
         MEMORY => again::<MemoryNotice>(bytes),
         MEMORY_KEPT => again::<Vec<Incident>>(bytes),
         DIGEST | DIGEST_AGREED => again::<DigestNotice>(bytes),
@@ -72,7 +73,7 @@ pub(crate) fn round(kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every type of frame.
-pub(crate) const KINDS: [u8; 24] = [
+pub(crate) const KINDS: [u8; 25] = [
     ABOUT,
     HELLO,
     SUBMIT,
@@ -95,6 +96,7 @@ pub(crate) const KINDS: [u8; 24] = [
     CLOCK,
     INTRODUCE,
     INTRODUCED,
+    SAME_HISTORY,
     MEMORY,
     MEMORY_KEPT,
 ];

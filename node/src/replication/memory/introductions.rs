@@ -8,8 +8,8 @@ use evenkeel_wire::{
     codec, frame,
     id::NodeId,
     introduction::{
-        CommittedTip, INTRODUCE, INTRODUCED, Incident, IncidentKind, Introduced, Introduction,
-        IntroductionVerdict,
+        CommittedTip, CopyStanding, INTRODUCE, INTRODUCED, Incident, IncidentKind, Introduced,
+        Introduction, IntroductionVerdict, SAME_HISTORY,
     },
     peer::PeerLogId,
 };
@@ -30,59 +30,86 @@ fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
+/// Two committed histories: the record of each side at a position where they differ, or its newest
+/// committed one after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HistoryConflict {
+    own: PeerLogId,
+    theirs: PeerLogId,
+}
+
 impl PeerMemory {
     /// Introduces this node on a lane that it has opened, and hears what the other end remembers.
     ///
     /// # Errors
     /// When the other end refuses this process or must not be listened to.
     pub async fn introduce(&self, to: NodeId, ends: &mut LaneEnds) -> io::Result<()> {
-        let own = self.introduction_for(to)?;
+        let own = self.introduction_for(to, self.parts.empty_copies.standing())?;
         ends.out.send(frame::encode_whole(INTRODUCE, &own).into()).await?;
         let reply: Introduced = receive(ends, INTRODUCED).await?;
         self.check_process(to, &reply.own, ends.link.as_ref())?;
+        if let IntroductionVerdict::Twin { other, yours } = &reply.verdict {
+            let incident =
+                self.twin(self.parts.node, own.life.nonce, other.as_str(), yours.as_str());
+            self.end_as_twin(to, incident)?;
+            return Err(refused("another process of this node is connected"));
+        }
+        // Before the memories: in two histories each side lacks what the other remembers.
+        let told = match (&reply.verdict, own.committed) {
+            (IntroductionVerdict::Differs(theirs), Some(tip)) => {
+                Some(HistoryConflict { own: tip.id, theirs: *theirs })
+            }
+            _ => None,
+        };
+        if let Some(conflict) = told.or(self.find_conflict(&reply.own)?) {
+            return Err(self.settle_conflict(to, &reply.own, conflict)?);
+        }
+        self.hear_standing(to, reply.own.standing);
         if !self.remember_life(to, reply.own.life, reply.own.standing).await? {
             return Err(refused("the peer's start number isn't above the one remembered"));
         }
-        self.judge_own(to, &reply.own).await?;
-        match reply.verdict {
-            IntroductionVerdict::Known => Ok(()),
-            IntroductionVerdict::NotAbove => Err(refused("introduced as a start that is past")),
-            IntroductionVerdict::Twin { other, yours } => {
-                let incident =
-                    self.twin(self.parts.node, own.life.nonce, other.as_str(), yours.as_str());
-                self.end_as_twin(to, incident)?;
-                Err(refused("another process of this node is connected"))
-            }
-            IntroductionVerdict::Differs(theirs) => {
-                let own = self.parts.journal.tip_at(theirs.position)?;
-                if own.is_none_or(|own| own.term < theirs.term) || !self.is_settled() {
-                    self.end_as_older_history(to, theirs)?;
-                }
-                Err(refused("the others went on without this node's committed records"))
-            }
+        self.act_on(to, self.judge_own(&reply.own)?).await?;
+        if reply.verdict != IntroductionVerdict::Known {
+            return Err(refused("introduced as a start that is past"));
         }
+        ends.out.send(frame::encode_whole(SAME_HISTORY, &()).into()).await
     }
 
-    /// Answers the introduction of a peer that has opened a lane.
+    /// Answers the introduction of a peer that has opened a lane. What the peer remembers is
+    /// believed only when it has found no other difference, too.
     ///
     /// # Errors
     /// When the peer must not be listened to, or the lane doesn't begin with an introduction.
     pub async fn answer_introduction(&self, from: NodeId, ends: &mut LaneEnds) -> io::Result<()> {
         let theirs: Introduction =
             timeout(INTRODUCTION_PATIENCE, receive(ends, INTRODUCE)).await??;
-        let verdict = self.judge_newcomer(from, &theirs, ends.link.as_ref()).await?;
-        let differs = self.judge_own(from, &theirs).await?;
-        let verdict = match (verdict, differs) {
-            (IntroductionVerdict::Known, Some(own)) => IntroductionVerdict::Differs(own),
-            (verdict, _) => verdict,
+        let conflict = self.find_conflict(&theirs)?;
+        let verdict = match conflict {
+            Some(conflict) => IntroductionVerdict::Differs(conflict.own),
+            None => self.judge_newcomer(from, &theirs, ends.link.as_ref()).await?,
         };
         let known = verdict == IntroductionVerdict::Known;
-        let answer = Introduced { own: self.introduction_for(from)?, verdict };
+        let judgement = self.judge_own(&theirs)?;
+        let standing = match (self.parts.empty_copies.standing(), judgement) {
+            (CopyStanding::Counts, Judgement::NotAbove(_) | Judgement::Lacks(_)) => {
+                CopyStanding::Forgot
+            }
+            (standing, _) => standing,
+        };
+        let answer = Introduced { own: self.introduction_for(from, standing)?, verdict };
         ends.out.send(frame::encode_whole(INTRODUCED, &answer).into()).await?;
-        if known { Ok(()) } else { Err(refused("the peer must not be listened to")) }
+        if let Some(conflict) = conflict {
+            return Err(self.settle_conflict(from, &theirs, conflict)?);
+        }
+        if !known {
+            return Err(refused("the peer must not be listened to"));
+        }
+        let () = timeout(INTRODUCTION_PATIENCE, receive(ends, SAME_HISTORY)).await??;
+        self.hear_standing(from, theirs.standing);
+        self.act_on(from, judgement).await
     }
 
-    fn introduction_for(&self, peer: NodeId) -> io::Result<Introduction> {
+    fn introduction_for(&self, peer: NodeId, standing: CopyStanding) -> io::Result<Introduction> {
         let journal = &self.parts.journal;
         let durable = match journal.durable_position() {
             Some(position) => journal.tip_at(position)?,
@@ -95,7 +122,8 @@ impl PeerMemory {
         };
         Ok(Introduction {
             life: self.own_life(),
-            standing: self.parts.empty_copies.standing(),
+            standing,
+            in_majority: self.is_settled(),
             last: durable.map(id),
             committed: committed.map(|tip| CommittedTip { id: id(tip), link: tip.link.0 }),
             remembered: self.remembered_of(peer)?,
@@ -118,43 +146,8 @@ impl PeerMemory {
                 return Ok(IntroductionVerdict::Twin { other: text(&other), yours: text(&yours) });
             }
         }
-        let before = self.remembered_of(from)?;
-        if self.remember_life(from, theirs.life, theirs.standing).await? {
-            self.say_if_behind(from, theirs, before.had);
-            return Ok(IntroductionVerdict::Known);
-        }
-        if let Some(known) = before.life {
-            let why = format!(
-                "{} knows of its start {}, this is start {}",
-                self.site(self.parts.node),
-                known.start,
-                theirs.life.start
-            );
-            self.say_if_counted(from, theirs, &why);
-        }
-        Ok(IntroductionVerdict::NotAbove)
-    }
-
-    fn say_if_behind(&self, from: NodeId, theirs: &Introduction, had: Option<PeerLogId>) {
-        let Some(had) = had.filter(|had| theirs.last.is_none_or(|l| l.position < had.position))
-        else {
-            return;
-        };
-        // Its committed tip contradicts it: two histories, which are reported as such.
-        if theirs.committed.is_some_and(|tip| tip.id.term > had.term) {
-            return;
-        }
-        let own = self.site(self.parts.node);
-        let why =
-            format!("{own} remembers that it had position {} of term {}", had.position, had.term);
-        self.say_if_counted(from, theirs, &why);
-    }
-
-    fn say_if_counted(&self, from: NodeId, theirs: &Introduction, why: &str) {
-        if theirs.standing == evenkeel_wire::introduction::CopyStanding::Counts {
-            let last = theirs.last.map(|last| last.position);
-            self.report_rolled_back(from, theirs.life.nonce, why, last);
-        }
+        let is_above = self.remember_life(from, theirs.life, theirs.standing).await?;
+        Ok(if is_above { IntroductionVerdict::Known } else { IntroductionVerdict::NotAbove })
     }
 
     /// Whether another process of the same node lives.
@@ -164,7 +157,6 @@ impl PeerMemory {
         theirs: &Introduction,
         link: Option<&Arc<dyn LinkStatus>>,
     ) -> Result<(), TwinFound> {
-        self.hear_standing(peer, theirs.standing);
         let Some(link) = link else { return Ok(()) };
         let nonce = theirs.life.nonce;
         let kind = self.lock_state().processes.judge(peer, nonce, Instant::now());
@@ -194,41 +186,46 @@ impl PeerMemory {
         }
     }
 
-    /// Judges this node's own copy by the other's introduction. Returns this node's record if the
-    /// other's committed history is older than this one.
-    async fn judge_own(
+    /// Judges this node's own copy by what the peer remembers of it.
+    fn judge_own(&self, theirs: &Introduction) -> io::Result<Judgement> {
+        let own = self.own_life();
+        let life = Life { start: own.start, nonce: own.nonce };
+        self.own_records().judge(life, &theirs.remembered)
+    }
+
+    /// Compares the committed histories, if this node's reaches at least as far as the peer's.
+    fn find_conflict(&self, theirs: &Introduction) -> io::Result<Option<HistoryConflict>> {
+        let Some(tip) = &theirs.committed else { return Ok(None) };
+        Ok(match self.own_records().compare(Some(tip))? {
+            TipComparison::Differ(own) => Some(HistoryConflict { own, theirs: tip.id }),
+            TipComparison::One => None,
+        })
+    }
+
+    /// Two histories: the side that isn't part of a majority ends when it meets the one that is.
+    /// While no side is, both wait. Returns why the lane ends.
+    fn settle_conflict(
         &self,
         peer: NodeId,
         theirs: &Introduction,
-    ) -> io::Result<Option<PeerLogId>> {
-        let own = self.own_life();
-        let life = Life { start: own.start, nonce: own.nonce };
-        let found: Judgement = self.own_records().judge(life, &theirs.remembered)?;
-        self.act_on(peer, found).await?;
-        if self.is_ending() {
-            return Ok(None);
-        }
-        let TipComparison::Differ(record) =
-            self.own_records().compare(theirs.committed.as_ref())?
-        else {
-            return Ok(None);
-        };
-        let Some(tip) = theirs.committed.map(|tip| tip.id) else { return Ok(None) };
+        conflict: HistoryConflict,
+    ) -> io::Result<io::Error> {
         let is_settled = self.is_settled();
-        if record.term == tip.term && !is_settled && self.is_young() {
-            // The site that finds a majority first goes on.
-            return Err(refused("the committed histories differ"));
+        if theirs.in_majority && !is_settled {
+            self.end_as_other_history(peer, conflict.theirs)?;
+        } else if is_settled || !self.is_young() {
+            let nonce = theirs.life.nonce;
+            self.report(self.differing(peer, nonce, conflict.theirs, conflict.own));
         }
-        if record.term < tip.term || (record.term == tip.term && !is_settled) {
-            self.end_as_older_history(peer, tip)?;
-            return Err(refused("the others went on without this node's committed records"));
-        }
-        self.report(self.differing(peer, theirs.life.nonce, tip, record));
-        Ok(Some(record))
+        Ok(refused("the committed histories differ"))
     }
 
-    /// The others committed another record where this node has a committed one of an older term.
-    fn end_as_older_history(&self, peer: NodeId, theirs: PeerLogId) -> io::Result<()> {
+    /// The others committed another record where this node has a committed one: this node ends and
+    /// keeps its records.
+    ///
+    /// # Errors
+    /// When the journal can't be read.
+    pub fn end_as_other_history(&self, peer: NodeId, theirs: PeerLogId) -> io::Result<()> {
         let committed = self.own_records().committed()?;
         let own = committed.map(|tip| PeerLogId { term: tip.term, position: tip.position });
         let own = own.unwrap_or(theirs);
@@ -244,7 +241,8 @@ impl PeerMemory {
         Ok(())
     }
 
-    fn differing(&self, node: NodeId, nonce: u64, older: PeerLogId, newer: PeerLogId) -> Incident {
+    /// A node has committed records that the others don't have.
+    fn differing(&self, node: NodeId, nonce: u64, its: PeerLogId, others: PeerLogId) -> Incident {
         let site = self.site(node);
         Incident {
             number: nonce,
@@ -253,7 +251,7 @@ impl PeerMemory {
             what: text(&format!(
                 "{site} has committed records that the others don't have: it committed up to position {} of term {}, \
                  the others have term {} at position {}",
-                older.position, older.term, newer.term, newer.position
+                its.position, its.term, others.term, others.position
             )),
         }
     }

@@ -9,10 +9,12 @@
 //! ```
 //! A node judges its own copy only. It never counts votes, and only ever adds reasons for doubt.
 
+mod consequences;
 mod introductions;
 mod judge;
 mod notices;
 mod peer_memory;
+mod standstill;
 mod twins;
 
 pub use peer_memory::{MemoryParts, PeerMemory};

@@ -23,10 +23,7 @@ use evenkeel_wire::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    judge::{Judgement, OwnRecords},
-    twins::ProcessLinks,
-};
+use super::{judge::OwnRecords, twins::ProcessLinks};
 use crate::{
     limits::INCIDENTS_KEPT_MAX,
     replication::{
@@ -54,7 +51,7 @@ pub struct MemoryParts {
 pub struct PeerMemory {
     pub(super) parts: MemoryParts,
     started: Instant,
-    ending: AtomicBool,
+    pub(super) ending: AtomicBool,
     state: Mutex<MemoryState>,
 }
 
@@ -64,14 +61,12 @@ pub(super) struct MemoryState {
     pub(super) processes: ProcessLinks,
     incidents: VecDeque<Incident>,
     /// When each peer last told what its copy is.
-    heard: BTreeMap<NodeId, (Instant, CopyStanding)>,
+    pub(super) heard: BTreeMap<NodeId, (Instant, CopyStanding)>,
     unsaved: bool,
 }
 
-/// How long the other sites have to hear of what ends this node.
-const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// A peer that was silent for longer isn't reachable.
-const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
 
 impl PeerMemory {
     /// Begins a life: its start number and nonce are on disk before this returns.
@@ -217,112 +212,6 @@ impl PeerMemory {
         Ok(Some((term, had)))
     }
 
-    /// Acts on what a peer's memory says of this copy.
-    ///
-    /// # Errors
-    /// When the copy's new standing can't be written.
-    pub(super) async fn act_on(&self, peer: NodeId, found: Judgement) -> io::Result<()> {
-        match found {
-            Judgement::Whole => Ok(()),
-            Judgement::NotAbove(known) => {
-                let own = self.own_life().start;
-                let from = self.site(peer);
-                self.doubt(&format!(
-                    "{from} knows of its start {}, this is start {own}",
-                    known.start
-                ))?;
-                self.raise_above(known.start).await
-            }
-            Judgement::Lacks(id) => {
-                let from = self.site(peer);
-                self.doubt(&format!(
-                    "{from} remembers that it had position {} of term {}",
-                    id.position, id.term
-                ))
-            }
-        }
-    }
-
-    /// This copy has forgotten something: it counts for nothing until it has caught up.
-    fn doubt(&self, why: &str) -> io::Result<()> {
-        let nonce = self.lock_state().own.nonce;
-        if !self.parts.empty_copies.doubt(nonce)? {
-            return Ok(());
-        }
-        self.parts.freshness.forget_reports();
-        if self.parts.majority.led_term().is_some() {
-            self.parts.gate.fall_silent(Instant::now());
-        }
-        let last = self.parts.journal.newest_tip().map(|tip| tip.position);
-        self.report_rolled_back(self.parts.node, nonce, why, last);
-        Ok(())
-    }
-
-    /// Reports that a copy was rolled back.
-    pub(super) fn report_rolled_back(
-        &self,
-        node: NodeId,
-        nonce: u64,
-        why: &str,
-        last: Option<u64>,
-    ) {
-        let ends = last.map_or("has no record".into(), |last| format!("ends at position {last}"));
-        let site = self.site(node);
-        self.report(
-            Incident {
-                number: nonce,
-                kind: IncidentKind::RolledBack,
-                node,
-                what: text(&format!(
-                    "the copy of {site} was rolled back: {why}; its journal {ends}. It counts for nothing until \
-                     it has caught up"
-                )),
-            },
-        );
-    }
-
-    async fn raise_above(&self, start: u64) -> io::Result<()> {
-        {
-            let mut state = self.lock_state();
-            if state.own.start > start {
-                return Ok(());
-            }
-            state.own.start = start.saturating_add(1);
-        }
-        self.save().await
-    }
-
-    /// This process must not go on: the others hear of it, then it ends.
-    pub(super) fn end_for_good(&self, incident: Incident, why: String) {
-        self.parts.empty_copies.distrust();
-        self.report(incident);
-        if self.ending.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let state = self.parts.state.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(LAST_WORDS).await;
-            state.fail_as_broken(&why);
-        });
-    }
-
-    /// Another process of this node is connected to a peer: this one came later.
-    ///
-    /// # Errors
-    /// When the copy's new standing can't be written.
-    pub(super) fn end_as_twin(&self, peer: NodeId, incident: Incident) -> io::Result<()> {
-        let nonce = self.lock_state().own.nonce;
-        self.parts.empty_copies.doubt(nonce)?;
-        let why = format!(
-            "{}; {} refused this process: stop the one that shouldn't run, and never start a copy of a data \
-             folder that is in use",
-            incident.what,
-            self.site(peer)
-        );
-        self.end_for_good(incident, why);
-        Ok(())
-    }
-
     /// Logs an incident and passes it on, unless it's known.
     pub(super) fn report(&self, incident: Incident) {
         {
@@ -357,47 +246,6 @@ impl PeerMemory {
         self.lock_state().heard.insert(peer, (Instant::now(), standing));
     }
 
-    /// Why nothing can be decided although enough sites answer: too few of their copies count.
-    /// Names the disks that would help.
-    pub(super) fn explain_standstill(&self) -> Option<String> {
-        let now = Instant::now();
-        let own = (self.parts.node, self.parts.empty_copies.standing());
-        let state = self.lock_state();
-        let recent = state
-            .heard
-            .iter()
-            .filter(|(_, (at, _))| now.saturating_duration_since(*at) <= REACHABLE_WITHIN);
-        let copies: Vec<_> =
-            recent.map(|(node, (_, standing))| (*node, *standing)).chain([own]).collect();
-        let members = self.parts.others.len() + 1;
-        let majority = members / 2 + 1;
-        let counting = copies.iter().filter(|(_, copy)| *copy == CopyStanding::Counts).count();
-        let founding = copies.iter().all(|(_, copy)| *copy == CopyStanding::BeganEmpty);
-        if counting >= majority || copies.len() < majority || founding {
-            return None;
-        }
-        let lost = copies.iter().filter(|(_, copy)| *copy != CopyStanding::Counts);
-        let described: Vec<String> = lost
-            .map(|(node, copy)| {
-                let how = match copy {
-                    CopyStanding::BeganEmpty => "began empty",
-                    _ => "was rolled back",
-                };
-                let had = state.members.get(node).and_then(|member| member.had);
-                let had = had.map_or(String::new(), |(term, position)| {
-                    format!(", its disk had position {position} of term {term}")
-                });
-                format!("{} ({how}{had})", self.site(*node))
-            })
-            .collect();
-        Some(format!(
-            "the cluster stands still: {counting} of {} copies count and {majority} are needed. The disk that \
-             was lost or rolled back at any of these sites would help, as it was: {}",
-            self.parts.others.len() + 1,
-            described.join(", ")
-        ))
-    }
-
     /// A site's name.
     pub(super) fn site(&self, node: NodeId) -> String {
         self.parts.sites.get(&node).cloned().unwrap_or_else(|| format!("node {node}"))
@@ -416,7 +264,8 @@ impl PeerMemory {
         let _poisoned = self.parts.journal.save_memory(memory, false, Box::new(|_| ()));
     }
 
-    async fn save(&self) -> io::Result<()> {
+    /// Writes what is remembered; durable on return.
+    pub(super) async fn save(&self) -> io::Result<()> {
         let memory = self.lock_state().to_storage();
         let (done, durable) = oneshot::channel::<Result<(), Poisoned>>();
         let completion = Box::new(move |result| {

@@ -13,7 +13,7 @@ use evenkeel_wire::{
     introduction::{
         CommittedTip, CopyStanding, INTRODUCE, INTRODUCED, Incident, IncidentKind, Introduced,
         Introduction, IntroductionVerdict, MEMORY, MEMORY_KEPT, MemberHad, MemoryNotice, PeerLife,
-        Remembered,
+        Remembered, SAME_HISTORY,
     },
     outcome::{Answer, Outcome, Rejection, Stamp},
     peer::{
@@ -240,6 +240,7 @@ fn introduction() -> Introduction {
     Introduction {
         life: PeerLife { start: 7, nonce: 0x0102_0304_0506_0708 },
         standing: CopyStanding::Forgot,
+        in_majority: true,
         last: Some(log_id()),
         committed: Some(CommittedTip { id: log_id(), link: [0x33; 32] }),
         remembered: Remembered {
@@ -274,6 +275,7 @@ fn introductions() -> Vec<(&'static str, Vec<u8>)> {
     let differs = IntroductionVerdict::Differs(log_id());
     vec![
         ("introduce", frame::encode_whole(INTRODUCE, &introduction())),
+        ("same_history", frame::encode_whole(SAME_HISTORY, &())),
         ("introduced", answer(CopyStanding::Counts, IntroductionVerdict::Known)),
         ("introduced_not_above", answer(CopyStanding::BeganEmpty, IntroductionVerdict::NotAbove)),
         ("introduced_twin", answer(CopyStanding::Counts, twin)),

@@ -15,7 +15,9 @@ use evenkeel_wire::{
     endpoint::{FrameReceiver, FrameSender, PeerEndpoint, PeerLink, PeerSettings},
     frame,
     identity::Identity,
-    introduction::{CopyStanding, INTRODUCE, INTRODUCED, Introduction, PeerLife, Remembered},
+    introduction::{
+        CopyStanding, INTRODUCE, INTRODUCED, Introduction, PeerLife, Remembered, SAME_HISTORY,
+    },
     limits::COMMANDS_MAX,
     peer::{self, AppendHead, Lane, PeerVote},
     reply::RefusalCode,
@@ -249,6 +251,7 @@ pub(crate) async fn open_introduced_lane(
     let introduction = Introduction {
         life: PeerLife { start: 1, nonce: 1 },
         standing: CopyStanding::BeganEmpty,
+        in_majority: false,
         last: None,
         committed: None,
         remembered: Remembered::default(),
@@ -258,6 +261,7 @@ pub(crate) async fn open_introduced_lane(
     let answer = timeout(ANSWER_WITHIN, receiver.receive()).await?;
     let answer = answer?.context("the lane ended before the introductions were done")?;
     ensure!(answer.kind == INTRODUCED, "a frame of type {} instead of INTRODUCED", answer.kind);
+    sender.send(&frame::encode_whole(SAME_HISTORY, &())).await?;
     Ok((sender, receiver))
 }
 
