@@ -32,8 +32,10 @@ pub const ENTRY_BYTES_TARGET: usize = 1 << 20;
 /// ledger's memory and the next start's replay grow with these bytes.
 pub const UNSEALED_BYTES_SLOW: u64 = 512 << 20;
 /// Bytes of the journal that aren't sealed, from which on the primary takes no commands from its
-/// queue until its keeper has sealed a segment.
+/// queue, and a follower no records, until the own keeper has sealed a segment.
 pub const UNSEALED_BYTES_MAX: u64 = 1 << 30;
+/// How long a follower whose keeper is that far behind holds records back before it ends the lane.
+pub const FOLLOWER_HELD_MAX: Duration = Duration::from_secs(2);
 /// The pause between two entries just below `UNSEALED_BYTES_MAX`; it grows from zero.
 pub const UNSEALED_PAUSE_MAX: Duration = Duration::from_millis(200);
 

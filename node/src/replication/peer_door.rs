@@ -33,8 +33,10 @@ use super::{
     memory::PeerMemory,
     peers::{clocks::PeerClocks, message_check, transport::LaneEnds},
     progress,
+    proposing::sealing_pace,
 };
 use crate::{
+    limits::UNSEALED_BYTES_MAX,
     state::{AppliedState, freshness::Freshness},
     telemetry::folded::FoldedLine,
 };
@@ -53,6 +55,8 @@ pub struct PeerDoor {
     pub memory: Arc<PeerMemory>,
     /// Link mismatches are logged by it.
     pub mismatches: Arc<FoldedLine>,
+    /// Records that wait for the keeper are logged by it.
+    pub held_records: Arc<FoldedLine>,
 }
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -189,6 +193,9 @@ impl PeerDoor {
             return Ok(Err(AppendResult::Unwelcome(copy)));
         }
         self.check_committed(from, &head, &records).await?;
+        if !records.is_empty() {
+            self.await_sealed().await?;
+        }
         if let (Some(previous), Some(expected)) = (head.previous, head.previous_link) {
             let held = self.reads.tip_at(previous.position).await?;
             if let Some(held) = held.filter(|held| held.term == previous.term)
@@ -224,6 +231,21 @@ impl PeerDoor {
         let proven = head.committed.filter(|id| id.term == head.vote.term);
         let claim = CommitClaim { at: Instant::now(), committed: proven.map(|id| id.position) };
         Ok(Ok((request, claim)))
+    }
+
+    /// Holds records back while this node's keeper is too far behind with sealing.
+    async fn await_sealed(&self) -> io::Result<()> {
+        let journal = self.reads.journal();
+        if journal.unsealed_bytes() >= UNSEALED_BYTES_MAX
+            && let Some(repeated) = self.held_records.take_turn()
+        {
+            tracing::error!(
+                repeated,
+                "this site's keeper is too far behind with sealing the journal: it accepts no records \
+                 until a segment is sealed, and lags"
+            );
+        }
+        sealing_pace::await_sealed(|| journal.unsealed_bytes()).await
     }
 
     /// A primary never lacks a committed record, unless a majority has forgotten it: then the

@@ -155,6 +155,7 @@ impl ReplicationParts {
             state: self.state.clone(),
             memory: views.memory.clone(),
             mismatches: Arc::default(),
+            held_records: Arc::default(),
         }
     }
 

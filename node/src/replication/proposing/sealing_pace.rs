@@ -5,15 +5,21 @@
 //! primary pauses between entries, the longer the further its keeper is behind, and takes no
 //! commands at the bound; its queue fills, and doors answer `overloaded`.
 //!
-//! Only the primary's own keeper counts. A follower acknowledges whatever is sent: a follower that
-//! is far behind with sealing uses its own memory, and must not stop the cluster.
+//! For the primary its own keeper counts, for a follower its own: a follower at the bound accepts
+//! records only when a segment was sealed. It lags, and a majority goes on without it; if it's part
+//! of every majority, the road slows to its keeper's rate.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use evenkeel_storage::journal::Journal;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::limits::{UNSEALED_BYTES_MAX, UNSEALED_BYTES_SLOW, UNSEALED_PAUSE_MAX};
+use crate::limits::{
+    FOLLOWER_HELD_MAX, UNSEALED_BYTES_MAX, UNSEALED_BYTES_SLOW, UNSEALED_PAUSE_MAX,
+};
+
+/// How often a follower that holds records back looks whether a segment was sealed.
+const FOLLOWER_LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 /// The pause between entries.
 pub struct SealingPace {
@@ -48,6 +54,23 @@ impl SealingPace {
     }
 }
 
+/// Waits until a follower's keeper isn't too far behind to accept more records.
+///
+/// # Errors
+/// When no segment is sealed in [`FOLLOWER_HELD_MAX`]: the lane ends, and the primary sends the
+/// records again.
+pub(crate) async fn await_sealed(unsealed: impl Fn() -> u64) -> io::Result<()> {
+    let since = Instant::now();
+    while unsealed() >= UNSEALED_BYTES_MAX {
+        if since.elapsed() >= FOLLOWER_HELD_MAX {
+            let why = "this node's keeper is too far behind with sealing the journal";
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
+        }
+        sleep(FOLLOWER_LOOKS_EVERY).await;
+    }
+    Ok(())
+}
+
 /// The pause after an entry; `None`: until a segment is sealed.
 fn pause_after(unsealed: u64) -> Option<Duration> {
     const RANGE: u64 = UNSEALED_BYTES_MAX - UNSEALED_BYTES_SLOW;
@@ -66,6 +89,20 @@ const _: () = assert!(UNSEALED_BYTES_SLOW < UNSEALED_BYTES_MAX);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_at_the_bound_waits_for_its_keeper() {
+        let start = Instant::now();
+        await_sealed(|| UNSEALED_BYTES_MAX - 1).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let sealed_after = Duration::from_millis(500);
+        let unsealed = || UNSEALED_BYTES_MAX - u64::from(start.elapsed() >= sealed_after);
+        await_sealed(unsealed).await.unwrap();
+        assert_eq!(start.elapsed(), sealed_after);
+        let error = await_sealed(|| UNSEALED_BYTES_MAX).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(start.elapsed(), sealed_after + FOLLOWER_HELD_MAX);
+    }
 
     #[test]
     fn the_pause_grows_with_what_is_not_sealed_and_ends_in_a_hold() {
