@@ -42,7 +42,7 @@ pub use lookup::HistoryLookup;
 pub use prefetch::{FoundParties, ResolvedLookups};
 pub use rows::command_row;
 pub use settlement::{BankRow, MerchantRow, Settlement};
-pub use threads::{Expire, LookupThreads, LookupWork, NotLookedUp, Turn};
+pub use threads::{Expire, LookupThreads, LookupWork, NotLookedUp, TakeWork, Turn};
 pub use walk::{decode_commands, range_in_body, stamp};
 
 use self::recent_index::RecentIndex;

@@ -3,8 +3,8 @@
 //! Work comes in turns of a bounded size. Callers take turns, so that one caller's batch of
 //! thousands of lookups doesn't stand before everybody else's single ones. Waiting work is bounded
 //! in number and bytes, in all and for each caller, and ends at its deadline even if a disk hangs.
-//! Without threads, in tests and in the simulation, work is done at once where it's asked for. It
-//! never does a request's work twice, and never drops work that it took.
+//! Without threads, in tests, work is done at once where it's asked for; the simulation does it in
+//! its own time. It never does a request's work twice, and never drops work that it took.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -66,9 +66,21 @@ pub trait Expire: Send + Sync {
     fn expire(&self);
 }
 
-/// Threads that read files, or none. Clones share everything.
+/// Threads that read files, or what stands in for them. Clones share everything.
 #[derive(Clone, Default)]
-pub struct LookupThreads(Option<Arc<Shared>>);
+pub struct LookupThreads(ReadBy);
+
+#[derive(Clone, Default)]
+enum ReadBy {
+    /// The caller itself, at once.
+    #[default]
+    Caller,
+    Threads(Arc<Shared>),
+    Other(TakeWork),
+}
+
+/// Takes work and gives it turns until it's done.
+pub type TakeWork = Arc<dyn Fn(Box<dyn LookupWork>) + Send + Sync>;
 
 struct Shared {
     waiting: Mutex<Waiting>,
@@ -122,15 +134,24 @@ impl LookupThreads {
             };
             thread::Builder::new().name(name.to_owned()).spawn(work)?;
         }
-        Ok(Self(Some(shared)))
+        Ok(Self(ReadBy::Threads(shared)))
+    }
+
+    /// Something else gives the work its turns, in its own time.
+    pub fn by(take: TakeWork) -> Self {
+        Self(ReadBy::Other(take))
     }
 
     /// Takes a caller's work, which keeps `bytes` in memory. It gets turns until it's done, each on
     /// any of the threads. When too much work is waiting, it's broken off here.
     pub fn take(&self, caller: KeyId, bytes: usize, mut work: impl LookupWork + 'static) {
-        let Some(shared) = &self.0 else {
-            while work.take_turn() == Turn::More {}
-            return;
+        let shared = match &self.0 {
+            ReadBy::Caller => {
+                while work.take_turn() == Turn::More {}
+                return;
+            }
+            ReadBy::Other(take) => return take(Box::new(work)),
+            ReadBy::Threads(shared) => shared,
         };
         let mut waiting = shared.lock();
         if !waiting.has_room(caller, bytes) {
@@ -143,11 +164,24 @@ impl LookupThreads {
         shared.wake.notify_one();
     }
 
-    /// Expires something at this time, unless it's dropped before. Without threads nothing waits,
-    /// so nothing expires.
+    /// Expires something at this time, unless it's dropped before. Where the caller reads itself
+    /// nothing waits, so nothing expires.
     pub fn expire_at(&self, deadline: Instant, what: Arc<impl Expire + 'static>) {
-        let Some(shared) = &self.0 else { return };
         let what: Arc<dyn Expire> = what;
+        let shared = match &self.0 {
+            ReadBy::Caller => return,
+            ReadBy::Other(_) => {
+                let what = Arc::downgrade(&what);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(deadline).await;
+                    if let Some(what) = what.upgrade() {
+                        what.expire();
+                    }
+                });
+                return;
+            }
+            ReadBy::Threads(shared) => shared,
+        };
         let mut deadlines = shared.deadlines.lock().unwrap_or_else(PoisonError::into_inner);
         deadlines.push((deadline, Arc::downgrade(&what)));
         if deadlines.len() == 1 {
@@ -164,7 +198,9 @@ impl LookupThreads {
         caller: KeyId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotLookedUp> {
-        let Some(_) = &self.0 else { return Ok(work()) };
+        if matches!(self.0, ReadBy::Caller) {
+            return Ok(work());
+        }
         let (sender, result) = oneshot::channel();
         self.take(caller, 0, SingleTurn { work: Some(work), sender: Some(sender) });
         result.await.unwrap_or(Err(NotLookedUp::BrokenOff))

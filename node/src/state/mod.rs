@@ -125,12 +125,19 @@ impl AppliedState {
     /// # Panics
     /// When they were started before.
     pub fn start_read_threads(self: &Arc<Self>) -> io::Result<()> {
-        let threads = ReadThreads {
+        self.set_read_threads(ReadThreads {
             replication: LookupThreads::start("lookups", (REPLICATION_READERS, 0))?,
             doors: LookupThreads::start("door-lookups", (DOOR_READERS, DOOR_READERS_NICE))?,
-        };
-        assert!(self.threads.set(threads).is_ok(), "the threads are started once");
+        });
         Ok(())
+    }
+
+    /// Sets what reads files, before anything is applied or asked.
+    ///
+    /// # Panics
+    /// When it was set before.
+    pub fn set_read_threads(&self, threads: ReadThreads) {
+        assert!(self.threads.set(threads).is_ok(), "the threads are started once");
     }
 
     /// The threads that read files.

@@ -7,6 +7,7 @@ use evenkeel_node::{
     admission::Keyring,
     clock::Clock,
     gateway::forward::ForwardDoor,
+    history::{LookupThreads, Turn},
     keeper::{Keeper, Reopening, Rest},
     metrics::{DoorKind, Metrics},
     replay::recovery::{Recovery, RecoveryReport},
@@ -17,7 +18,7 @@ use evenkeel_node::{
         progress,
     },
     road::Road,
-    state::AppliedState,
+    state::{AppliedState, ReadThreads},
 };
 use evenkeel_storage::{
     balances::MemoryCheckpoints,
@@ -81,6 +82,10 @@ pub async fn run_life(
     site.watch.started(site.node, &recovered.report, &journal);
     report_start(&site, number, &journal, &found, &recovered.report);
     let state = recovered.state.clone();
+    state.set_read_threads(ReadThreads {
+        replication: slow_reads(&site, &pulse, Random::for_purpose(seed, 5)),
+        doors: slow_reads(&site, &pulse, Random::for_purpose(seed, 6)),
+    });
     tokio::spawn(run_writer(writer, journal.clone(), site.clone(), pulse.clone(), seed));
     tokio::spawn(run_keeper(
         new_keeper(&site, &journal, &state, disk.clone()),
@@ -133,6 +138,28 @@ pub async fn run_life(
     life.journal.close();
     let _too_slow = timeout(Duration::from_secs(20), replication.stop()).await;
     ended
+}
+
+/// The threads that read files, as tasks: each turn of a piece of work takes the disk's time.
+fn slow_reads(site: &Arc<SimulatedSite>, pulse: &Arc<LifePulse>, random: Random) -> LookupThreads {
+    let (site, pulse, random) = (site.clone(), pulse.clone(), std::sync::Mutex::new(random));
+    LookupThreads::by(Arc::new(move |mut work| {
+        let (site, pulse) = (site.clone(), pulse.clone());
+        let seed = random.lock().expect("no holder panics").next_u64();
+        tokio::spawn(async move {
+            let mut random = Random::for_purpose(seed, 0);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = pulse.await_end() => return,
+                    () = site.wait_for_disk(&mut random) => {}
+                }
+                if work.take_turn() == Turn::Done {
+                    return;
+                }
+            }
+        });
+    }))
 }
 
 fn report_start(
