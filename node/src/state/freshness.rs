@@ -46,9 +46,11 @@ impl Freshness {
             *at = now;
             return;
         }
-        if state.pending.len() < FRESHNESS_NOTES_MAX {
-            state.pending.push_back((now, committed));
+        // A site that is far behind: the newest report stands for the one before.
+        if state.pending.len() >= FRESHNESS_NOTES_MAX {
+            state.pending.pop_back();
         }
+        state.pending.push_back((now, committed));
     }
 
     /// Records that a majority answered this primary at `now`: its view is current.
@@ -131,6 +133,23 @@ mod tests {
         freshness.record_contact(at(40), Some(9));
         assert_eq!(freshness.age(at(50), Some(8)), Some(Duration::from_millis(20)));
         assert_eq!(freshness.age(at(60), Some(9)), Some(Duration::from_millis(20)));
+    }
+
+    /// Reports beyond the bound were dropped: after a burst a follower that had applied everything
+    /// counted as old until the next report came.
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_report_is_never_dropped() {
+        let start = Instant::now();
+        let freshness = Freshness::default();
+        let reports = u64::try_from(3 * FRESHNESS_NOTES_MAX).unwrap();
+        let at = |number| start + Duration::from_millis(number);
+        for number in 1..=reports {
+            freshness.record_contact(at(number), Some(number));
+        }
+        assert_eq!(freshness.age(at(reports), Some(1)), Some(Duration::from_millis(reports - 1)));
+        let older = Duration::from_millis(reports - 1_023);
+        assert_eq!(freshness.age(at(reports), Some(reports - 1)), Some(older));
+        assert_eq!(freshness.age(at(reports), Some(reports)), Some(Duration::ZERO));
     }
 
     /// With five sites a primary may be cut off with one of its followers, and the two would keep
