@@ -9,6 +9,12 @@ pub use evenkeel_wire::limits::*;
 pub const APPEND_BYTES_MAX: usize = 1 << 20;
 /// Unanswered append messages to one peer.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
+/// Bytes of unanswered append messages to one peer; one is sent whatever its size. What a slow line
+/// holds of them waits in front of it.
+pub const APPEND_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
+/// The slowest line between sites that is waited for, in bytes a second: the time for an answer
+/// grows by that of the message.
+pub const LINE_RATE_MIN: u64 = 256 << 10;
 /// The largest term and position in a peer's message: larger ones would leave no room to count on.
 pub const LOG_NUMBER_MAX: u64 = 1 << 62;
 /// Bytes that one read of the journal brings into memory.
@@ -17,8 +23,9 @@ pub const READ_BYTES_MAX: usize = 4 << 20;
 pub const FRESHNESS_NOTES_MAX: usize = 1_024;
 
 /// Commands that may wait for an entry, or at a follower for the primary. A key alone may fill
-/// three quarters of this and of the next two bounds.
-pub const QUEUED_COMMANDS_MAX: usize = 384 * 1_024;
+/// three quarters of this and of the next two bounds. With transfers of 200 bytes the next bound is
+/// reached first.
+pub const QUEUED_COMMANDS_MAX: usize = 512 * 1_024;
 /// Bytes of commands that may wait for an entry, or at a follower for the primary.
 pub const QUEUED_BYTES_MAX: usize = 96 << 20;
 /// Requests that may wait for an entry, or at a follower for the primary.
@@ -195,7 +202,9 @@ pub const HTTP_LINGER: Duration = Duration::from_secs(2);
 pub const HTTP_DRAIN_PAUSE: Duration = Duration::from_millis(300);
 /// How long connections may take to end when the node stops.
 pub const HTTP_STOP_PATIENCE: Duration = Duration::from_millis(500);
-/// Commands of a batch that are read or described before other requests get a turn.
+/// A larger body of a batch isn't read on the doors' thread: its JSON takes milliseconds.
+pub const BATCH_BYTES_AT_ONCE: usize = 64 << 10;
+/// Commands of a batch that are read before other requests get a turn.
 pub const ITEMS_AT_A_TIME: usize = 128;
 /// Keys with rates of their own.
 pub const RATES_MAX: usize = KEYS_MAX;
@@ -225,6 +234,10 @@ pub fn patience_for(bytes: usize) -> Duration {
     CLIENT_RATE_GRACE + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
+const _: () = assert!(
+    QUEUED_BYTES_MAX / QUEUED_COMMANDS_MAX < 200,
+    "a burst of transfers fills the bytes first"
+);
 const _: () = assert!(HTTP_BODY_BYTES_MAX >= ENTRY_BYTES_MAX, "a full batch must fit in a body");
 
 /// Connections of one member that are watched for a second process of it.

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,8 @@ const SECOND: NodeId = 2;
 struct Far {
     requests: mpsc::Receiver<Bytes>,
     replies: mpsc::Sender<Frame>,
+    /// The lane was given up: what hasn't left needs no longer leave.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Far {
@@ -67,6 +72,7 @@ impl Far {
 struct Out {
     far: mpsc::Sender<Bytes>,
     pace: Duration,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl LaneOut for Out {
@@ -75,6 +81,10 @@ impl LaneOut for Out {
             tokio::time::sleep(self.pace).await;
             self.far.try_send(frames).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
         })
+    }
+
+    fn abandon(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 }
 
@@ -97,8 +107,10 @@ impl PeerTransport for Played {
         let (out, requests) = mpsc::channel(64);
         let (replies, inbound) = mpsc::channel(64);
         let primaries = self.primaries.lock().expect("no panic");
-        primaries[&to].try_send(Far { requests, replies }).expect("the test receives");
-        let out = Out { far: out, pace: self.pace };
+        let abandoned = Arc::<AtomicBool>::default();
+        let far = Far { requests, replies, abandoned: abandoned.clone() };
+        primaries[&to].try_send(far).expect("the test receives");
+        let out = Out { far: out, pace: self.pace, abandoned };
         let ends = LaneEnds { out: Box::new(out), inbound: Box::new(In(inbound)), link: None };
         Box::pin(async { Ok(ends) })
     }
@@ -188,8 +200,9 @@ async fn a_refusal_after_an_attempt_that_broke_off_says_that_nobody_knows() {
         let mut far = site.first.recv().await.expect("it's dialled");
         far.request().await;
         site.lead.send_replace(Lead::There(SECOND));
-        drop(far);
+        let left = far;
         let mut far = site.second.recv().await.expect("it's dialled");
+        assert!(left.abandoned.load(Ordering::Relaxed), "what is sent again still fills the line");
         let number = far.request().await;
         far.refuse(number, code);
         assert_eq!(asked.await.expect("an end"), Some(RefusalCode::OutcomeUnknown), "{code:?}");

@@ -220,6 +220,56 @@ async fn the_largest_frame_crosses_and_a_slow_reader_slows_the_writer() {
     soon("writer", writer).await.unwrap();
 }
 
+fn bulk() -> Vec<u8> {
+    let mut frame = Vec::new();
+    let at = frame::start(&mut frame, 200);
+    frame.resize(64 << 10, 0xa5);
+    frame::finish(&mut frame, at);
+    frame
+}
+
+#[tokio::test]
+async fn a_heartbeat_overtakes_entries_that_are_being_sent() {
+    let authority = Authority::new();
+    let ((_one, dialled), (_two, accepted)) = pair(&authority).await;
+    let (mut entries, _) = dialled.open_lane(Lane::Append).await.unwrap();
+    let (_, _, mut entries_in) = soon("lane", accepted.accept_lane()).await.unwrap();
+    let (mut control, _) = dialled.open_lane(Lane::Control).await.unwrap();
+    let (_, _, mut control_in) = soon("lane", accepted.accept_lane()).await.unwrap();
+    let count = 192;
+    entries.send_bytes(bulk().repeat(count).into()).await.unwrap();
+    // The lane of entries is in the middle of its 12 MiB.
+    soon("the first", entries_in.receive()).await.unwrap().unwrap();
+    control.send(&notice(1)).await.unwrap();
+    let mut received = 1;
+    loop {
+        tokio::select! {
+            biased;
+            heard = control_in.receive() => break assert!(heard.unwrap().is_some()),
+            entry = entries_in.receive() => {
+                entry.unwrap().unwrap();
+                received += 1;
+            }
+        }
+    }
+    assert!(received < count * 3 / 4, "{received} of {count} entries came first");
+}
+
+#[tokio::test]
+async fn a_lane_that_is_given_up_sends_no_more() {
+    let authority = Authority::new();
+    let ((_one, dialled), (_two, accepted)) = pair(&authority).await;
+    let (mut entries, _) = dialled.open_lane(Lane::Append).await.unwrap();
+    let (_, _, mut received) = soon("lane", accepted.accept_lane()).await.unwrap();
+    entries.send_bytes(bulk().repeat(192).into()).await.unwrap();
+    entries.reset();
+    let mut count = 0;
+    while let Ok(Some(_)) = soon("the end", received.receive()).await {
+        count += 1;
+    }
+    assert!(count < 192, "what had not left was sent all the same");
+}
+
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let authority = Authority::new();

@@ -309,7 +309,9 @@ impl Forwarder {
     }
 
     fn lane_lost(&mut self, why: &str) {
-        self.writer = LaneWriter::Closed;
+        if let LaneWriter::Idle(mut out) = std::mem::replace(&mut self.writer, LaneWriter::Closed) {
+            out.abandon();
+        }
         self.inbound = None;
         if self.lane_to.take().is_some() {
             tracing::debug!(

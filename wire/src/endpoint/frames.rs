@@ -3,13 +3,16 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use quinn::{RecvStream, SendStream};
+use quinn::{RecvStream, SendStream, VarInt};
 
 use crate::frame::{self, Frame};
 
 /// The pieces of a stream taken per read. A piece is the content of one datagram, so this is about
 /// 80 kB in total.
 const PIECES_MAX: usize = 64;
+
+/// The code of a stream that was given up.
+const ABANDONED: VarInt = VarInt::from_u32(1);
 
 /// Writes frames to a stream. Dropping it ends the stream cleanly; written data is still sent while
 /// the connection exists.
@@ -48,6 +51,13 @@ impl FrameSender {
     pub async fn send_bytes(&mut self, frames: Bytes) -> io::Result<()> {
         let_others_run().await;
         Ok(self.stream.write_chunk(frames).await?)
+    }
+
+    /// Ends the stream and drops what was written and hasn't arrived: the other side reads an error
+    /// instead. For a stream that is given up with much of it still on its way.
+    pub fn reset(&mut self) {
+        // A stream that has ended already has nothing to drop.
+        let _ended = self.stream.reset(ABANDONED);
     }
 
     /// Ends the stream and waits until the other side has received all of it, for a last message

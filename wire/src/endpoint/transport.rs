@@ -111,6 +111,9 @@ pub(crate) fn between_sites(settings: &PeerSettings) -> Arc<TransportConfig> {
     let mut transport = common_config(settings.idle, settings.segmentation_offload);
     transport
         .keep_alive_interval(Some(settings.idle / 4))
+        // Otherwise quinn finishes a stream that it has begun, whatever the others' priorities: a
+        // heartbeat would wait for all entries in front of it.
+        .send_fairness(true)
         .stream_receive_window(VarInt::from_u32(PEER_STREAM_WINDOW))
         .receive_window(VarInt::from_u32(PEER_WINDOW))
         .send_window(u64::from(PEER_WINDOW))

@@ -135,6 +135,7 @@ impl ReplicationParts {
             reads: self.journal_reads(),
             gate: views.gate.clone(),
             book: views.book.clone(),
+            majority: views.majority.clone(),
             clocks: views.clocks.clone(),
             empty_copies: views.empty_copies.clone(),
             memory: views.memory.clone(),

@@ -18,8 +18,12 @@ use tokio::{
 };
 
 use crate::{
-    clock::calendar, config::Timing, metrics::Metrics, road::Lead, state::AppliedState,
-    telemetry::timeline::Timeline,
+    clock::calendar,
+    config::Timing,
+    metrics::Metrics,
+    road::Lead,
+    state::AppliedState,
+    telemetry::{folded::FoldedLine, timeline::Timeline},
 };
 use crate::{
     replication::{
@@ -59,12 +63,22 @@ pub struct LeadKeeper {
     term: u64,
     /// A primary was lost, and there's no new one yet.
     leaderless: bool,
+    lines: LossLines,
+}
+
+/// The lines about a lost primary: on a bad line they'd come and go many times a minute.
+#[derive(Default)]
+struct LossLines {
+    majority: FoldedLine,
+    primary: FoldedLine,
+    /// The loss was logged, so its end is, too.
+    logged: bool,
 }
 
 impl LeadKeeper {
     pub fn new(on: LeadKeeperParts) -> Self {
         let term = on.term;
-        Self { parts: on, announced: None, term, leaderless: false }
+        Self { parts: on, announced: None, term, leaderless: false, lines: LossLines::default() }
     }
 
     /// Runs until the engine stops.
@@ -221,17 +235,31 @@ impl LeadKeeper {
                 if self.parts.raft.is_leader() && !self.parts.gate.is_silent(Instant::now()) =>
             {
                 self.leaderless = true;
-                tracing::warn!(term, "a majority doesn't answer: this site decides nothing");
+                let turn = self.lines.majority.take_turn();
+                self.lines.logged = turn.is_some();
+                if let Some(repeated) = turn {
+                    tracing::warn!(
+                        term,
+                        repeated,
+                        "a majority doesn't answer: this site decides nothing"
+                    );
+                }
                 self.record_event("majority_lost", json!({ "term": term }));
             }
             (Lead::There(node), Lead::Nowhere) => {
                 self.leaderless = true;
-                tracing::warn!(primary = node, "no primary with a majority is left");
+                let turn = self.lines.primary.take_turn();
+                self.lines.logged = turn.is_some();
+                if let Some(repeated) = turn {
+                    tracing::warn!(primary = node, repeated, "no primary with a majority is left");
+                }
                 self.record_event("primary_lost", json!({ "primary": node }));
             }
             (Lead::Nowhere, Lead::Here(_) | Lead::There(_)) if self.leaderless => {
                 self.leaderless = false;
-                tracing::info!("commands are decided again");
+                if self.lines.logged {
+                    tracing::info!("commands are decided again");
+                }
                 self.record_event("led_again", json!({}));
             }
             _ => {}

@@ -7,7 +7,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_wire::{frame::Frame, id::NodeId, peer::Lane};
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::transport::{LaneEnds, PeerTransport};
 use crate::replication::memory::PeerMemory;
@@ -20,7 +20,13 @@ pub struct LaneClient {
     memory: Arc<PeerMemory>,
     /// Present only while in step: taken for every exchange, put back after its last reply.
     ends: Option<LaneEnds>,
+    /// A lane that is being opened. It goes on when nobody waits for it: otherwise a caller with
+    /// less patience than two round trips would never get one.
+    opening: JoinSet<io::Result<LaneEnds>>,
 }
+
+/// How long a lane may take to be opened.
+const OPENED_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn protocol_error(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
@@ -37,14 +43,17 @@ impl LaneClient {
         lane: Lane,
         memory: Arc<PeerMemory>,
     ) -> Self {
-        Self { transport, to, lane, memory, ends: None }
+        Self { transport, to, lane, memory, ends: None, opening: JoinSet::new() }
     }
 
     /// Opens a lane; both ends have introduced themselves on it when this returns.
-    async fn open(&self, lane: Lane) -> io::Result<LaneEnds> {
-        let mut ends = self.transport.open(self.to, lane).await?;
-        self.memory.introduce(self.to, &mut ends).await?;
-        Ok(ends)
+    fn open(&self, lane: Lane) -> impl Future<Output = io::Result<LaneEnds>> + Send + use<> {
+        let (transport, to, memory) = (self.transport.clone(), self.to, self.memory.clone());
+        async move {
+            let mut ends = transport.open(to, lane).await?;
+            memory.introduce(to, &mut ends).await?;
+            Ok(ends)
+        }
     }
 
     pub(super) fn to(&self) -> NodeId {
@@ -60,7 +69,16 @@ impl LaneClient {
         if let Some(ends) = self.ends.take() {
             return Ok(ends);
         }
-        timeout(patience, self.open(self.lane)).await.map_err(|_| timed_out("no lane in time"))?
+        if self.opening.is_empty() {
+            let opening = timeout(OPENED_WITHIN, self.open(self.lane));
+            self.opening.spawn(async { opening.await.map_err(|_| timed_out("no lane in time"))? });
+        }
+        let opened = timeout(patience, self.opening.join_next()).await;
+        match opened.map_err(|_| timed_out("no lane in time"))? {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => Err(io::Error::other(error)),
+            None => Err(timed_out("no lane was opened")),
+        }
     }
 
     /// Keeps a lane that is in step for the next exchange.

@@ -1,8 +1,12 @@
-//! Whether a majority answers this primary, and how far its followers are: the engine's own view.
+//! Whether a majority answers this primary, and how far its followers are: the engine's own view,
+//! and the answers that come after the engine has stopped waiting for them.
 //!
-//! It returns nothing before the engine runs, and never caches.
+//! It returns nothing before the engine runs.
 
-use std::sync::OnceLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use evenkeel_wire::id::NodeId;
 use openraft::async_runtime::Instant as _;
@@ -15,15 +19,46 @@ use crate::replication::{
 
 /// The engine's view of this node's lead.
 pub struct Majority {
-    /// The cluster has one site: it's a majority by itself.
-    is_alone: bool,
+    /// How many other sites make a majority with this one; 0: it's one by itself.
+    needed: usize,
     raft: OnceLock<Raft>,
+    answers: Mutex<LateAnswers>,
+}
+
+/// For each peer, the term of its newest answer and when the answered message was sent.
+#[derive(Default)]
+struct LateAnswers(BTreeMap<NodeId, (u64, Instant)>);
+
+impl LateAnswers {
+    fn record(&mut self, peer: NodeId, term: u64, sent: Instant) {
+        let newest = self.0.entry(peer).or_insert((term, sent));
+        *newest = (*newest).max((term, sent));
+    }
+
+    /// The latest time from which so many peers have answered a message of this term.
+    fn answered_by(&self, needed: usize, term: u64) -> Option<Instant> {
+        let of_term = self.0.values().filter(|(answered, _)| *answered == term);
+        let mut sent: Vec<Instant> = of_term.map(|(_, sent)| *sent).collect();
+        sent.sort_unstable_by(|one, other| other.cmp(one));
+        sent.get(needed.checked_sub(1)?).copied()
+    }
 }
 
 impl Majority {
     /// `others`: the other members.
     pub fn new(others: &[NodeId]) -> Self {
-        Self { is_alone: others.is_empty(), raft: OnceLock::new() }
+        let needed = others.len().div_ceil(2);
+        Self { needed, raft: OnceLock::new(), answers: Mutex::default() }
+    }
+
+    /// A peer answered an append or a heartbeat of an elected primary's term, sent at `sent`: until
+    /// then it had voted for nobody else.
+    pub fn record_answer(&self, peer: NodeId, term: u64, sent: Instant) {
+        self.answers().record(peer, term, sent);
+    }
+
+    fn answers(&self) -> std::sync::MutexGuard<'_, LateAnswers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives access to the engine, once it's built.
@@ -51,10 +86,11 @@ impl Majority {
     /// disk.
     pub fn answered_at(&self, now: Instant) -> Option<Instant> {
         let leader = self.raft.get()?.as_leader().ok()?;
-        if self.is_alone {
+        if self.needed == 0 {
             return Some(now);
         }
-        leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()))
+        let in_time = leader.last_quorum_acked().and_then(|at| now.checked_sub(at.elapsed()));
+        in_time.max(self.answers().answered_by(self.needed, leader.term()))
     }
 
     /// The sites that have acknowledged a record to this primary in its term.
@@ -63,5 +99,30 @@ impl Majority {
         let followers = progress::read_status(raft).followers.into_iter();
         let acknowledging = followers.filter(|follower| follower.matched.is_some());
         acknowledging.map(|follower| follower.node).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_from_the_time_of_its_question_and_in_its_term_alone() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut answers = LateAnswers::default();
+        assert_eq!(answers.answered_by(1, 7), None);
+        answers.record(2, 7, at(10));
+        answers.record(3, 7, at(30));
+        answers.record(3, 7, at(20));
+        assert_eq!(answers.answered_by(1, 7), Some(at(30)));
+        assert_eq!(answers.answered_by(2, 7), Some(at(10)), "of five sites");
+        assert_eq!(answers.answered_by(3, 7), None);
+        answers.record(3, 8, at(5));
+        assert_eq!(answers.answered_by(1, 7), Some(at(10)), "it follows a later term");
+        assert_eq!(answers.answered_by(1, 8), Some(at(5)));
+        assert_eq!(answers.answered_by(1, 9), None);
     }
 }

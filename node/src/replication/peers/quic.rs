@@ -185,7 +185,7 @@ impl PeerTransport for QuicTransport {
 pub fn lane_ends(link: PeerLink, sender: FrameSender, receiver: FrameReceiver) -> LaneEnds {
     let watch: Arc<dyn LinkStatus> = Arc::new(link.watch());
     LaneEnds {
-        out: Box::new(QuicLaneOut { sender, _link: link }),
+        out: Box::new(QuicLaneOut { sender, is_cut: false, _link: link }),
         inbound: Box::new(QuicLaneIn(receiver)),
         link: Some(watch),
     }
@@ -211,12 +211,31 @@ impl LinkStatus for LinkWatch {
 
 struct QuicLaneOut {
     sender: FrameSender,
+    /// A write was cancelled within a frame.
+    is_cut: bool,
     _link: PeerLink,
 }
 
 impl LaneOut for QuicLaneOut {
     fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(self.sender.send_bytes(frames))
+        Box::pin(async move {
+            self.is_cut = true;
+            let sent = self.sender.send_bytes(frames).await;
+            self.is_cut = false;
+            sent
+        })
+    }
+
+    fn abandon(&mut self) {
+        self.sender.reset();
+    }
+}
+
+impl Drop for QuicLaneOut {
+    fn drop(&mut self) {
+        if self.is_cut {
+            self.sender.reset();
+        }
     }
 }
 

@@ -27,6 +27,10 @@ pub struct LaneEnds {
 pub trait LaneOut: Send + Sync {
     /// Sends whole frames, in order. Waits while the peer accepts no more data.
     fn send(&mut self, frames: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Gives the lane up: what was sent and hasn't left needs no longer leave. Otherwise it would
+    /// still fill a slow line, in front of what is sent again.
+    fn abandon(&mut self) {}
 }
 
 /// The receiving direction.

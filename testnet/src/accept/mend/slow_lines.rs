@@ -93,8 +93,17 @@ pub(super) async fn burst_over_a_slow_line(
         after - before == moved,
     );
     sheet.record_claim("nobody was elected meanwhile", terms == self::terms(testnet).await);
+    for line in LINES_OF_TROUBLE {
+        let logs: Vec<String> = testnet.sites.iter().map(|site| site.log_since(0)).collect();
+        let said = logs.iter().flat_map(|log| log.lines()).filter(|said| said.contains(line));
+        sheet.record_claim(format!("no site says: {line}"), said.count() == 0);
+    }
     Ok(())
 }
+
+/// What a site says whose heartbeats wait behind entries, or whose introduction does.
+const LINES_OF_TROUBLE: [&str; 3] =
+    ["no primary with a majority is left", "lost a peer", "kind=rolled_back"];
 
 /// The requests of the burst, and the number of their commands.
 fn burst(accounts: &LoadAccounts) -> (Vec<Submit>, usize) {

@@ -1,6 +1,12 @@
 //! Sends entries to a peer: one lane, many appends in flight, answered in order.
 //!
-//! It never sends more than `APPENDS_IN_FLIGHT_MAX` appends without an answer.
+//! A slow line isn't a lost one. An append has time for its bytes, and as long as answers come none
+//! is sent again. The engine waits for a heartbeat's answer until the next one is due; on a line
+//! with a longer round trip the lane is kept, so that followers hear heartbeats at their pace, and
+//! late answers still say that the peer follows.
+//!
+//! It never sends more than `APPENDS_IN_FLIGHT_MAX` appends or `APPEND_BYTES_IN_FLIGHT_MAX` bytes
+//! without an answer.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -18,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{NetworkParts, PeerClient, RpcResult, decode, unreachable};
 use crate::{
-    limits::APPENDS_IN_FLIGHT_MAX,
+    limits::{APPEND_BYTES_IN_FLIGHT_MAX, APPENDS_IN_FLIGHT_MAX, LINE_RATE_MIN},
     replication::{
         engine::types::{
             EngineTypes, LogId, entry_parts, log_id_from_wire, log_id_to_wire, term_of,
@@ -38,24 +44,13 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> BoxFuture<'s, RpcResult<BoxStream<'s, Appended>>>
     where
         S: Stream<Item = AppendEntriesRequest<EngineTypes>> + Send + Unpin + 'static,
     {
-        let patience = match self.lane.lane() {
-            Lane::Control => option.hard_ttl(),
-            _ => self.parts.append_reply,
-        };
         Box::pin(async move {
-            let session = AppendSession {
-                client: self,
-                ends: None,
-                input,
-                ended: false,
-                patience,
-                sent: VecDeque::new(),
-            };
+            let session = AppendSession::begin(self, input);
             let replies = stream::unfold(Some(session), |session| async {
                 let mut session = session?;
                 match session.next().await {
@@ -64,7 +59,10 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
                         let goes_on = result.is_ok();
                         Some((Ok(result), goes_on.then_some(session)))
                     }
-                    Some(Err(error)) => Some((Err(unreachable(error)), None)),
+                    Some(Err(error)) => {
+                        session.abandon();
+                        Some((Err(unreachable(error)), None))
+                    }
                 }
             });
             let replies: BoxStream<'s, Appended> = replies.boxed();
@@ -75,9 +73,24 @@ impl NetStreamAppend<EngineTypes> for PeerClient {
 
 /// An append that isn't answered yet.
 struct SentAppend {
+    /// The sender's term, if it's elected.
+    led_term: Option<u64>,
     previous: Option<LogId>,
     last: Option<LogId>,
     at: Instant,
+    bytes: usize,
+}
+
+/// A lane in step, on which answers are owed that the engine no longer waits for.
+pub(super) struct OwingLane {
+    ends: LaneEnds,
+    sent: VecDeque<SentAppend>,
+}
+
+/// The time that a message of this size takes on the slowest line.
+fn time_of(bytes: usize) -> Duration {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Duration::from_millis(bytes.saturating_mul(1_000) / LINE_RATE_MIN)
 }
 
 /// The appends of one stream of the engine, over one lane.
@@ -86,8 +99,52 @@ struct AppendSession<'s, S> {
     ends: Option<LaneEnds>,
     input: S,
     ended: bool,
-    patience: Duration,
     sent: VecDeque<SentAppend>,
+    /// How many in front of `sent` are of earlier sessions: nobody waits for their answers.
+    late: usize,
+    /// When the last answer of this session came.
+    answered: Option<Instant>,
+}
+
+impl<S> Drop for AppendSession<'_, S> {
+    fn drop(&mut self) {
+        let Some(mut ends) = self.ends.take().filter(|_| !self.sent.is_empty()) else { return };
+        if self.client.lane.lane() == Lane::Control {
+            let sent = std::mem::take(&mut self.sent);
+            self.client.owing = Some(OwingLane { ends, sent });
+        } else {
+            ends.out.abandon();
+        }
+    }
+}
+
+impl<'s, S> AppendSession<'s, S> {
+    fn begin(client: &'s mut PeerClient, input: S) -> Self {
+        let (ends, sent) = match client.owing.take() {
+            Some(OwingLane { ends, sent }) => (Some(ends), sent),
+            None => (None, VecDeque::new()),
+        };
+        let late = sent.len();
+        Self { client, ends, input, ended: false, sent, late, answered: None }
+    }
+
+    /// Gives up the lane, which isn't in step.
+    fn abandon(mut self) {
+        if let Some(mut ends) = self.ends.take() {
+            ends.out.abandon();
+        }
+    }
+
+    /// Until when the oldest answer is waited for: while answers come, the line is alive.
+    fn deadline(&self, oldest: &SentAppend) -> Instant {
+        let since = self.answered.map_or(oldest.at, |answered| answered.max(oldest.at));
+        since + self.client.parts.append_reply + time_of(oldest.bytes)
+    }
+
+    fn may_send_more(&self) -> bool {
+        let bytes: usize = self.sent.iter().map(|append| append.bytes).sum();
+        !self.ended && self.sent.len() < APPENDS_IN_FLIGHT_MAX && bytes < APPEND_BYTES_IN_FLIGHT_MAX
+    }
 }
 
 impl<S> AppendSession<'_, S>
@@ -96,23 +153,32 @@ where
 {
     async fn next(&mut self) -> Option<io::Result<StreamAppendResult<EngineTypes>>> {
         loop {
+            if self.ended && self.sent.is_empty() {
+                self.client.lane.return_lane(self.ends.take());
+                return None;
+            }
+            if self.ended && self.sent.len() == self.late {
+                return None;
+            }
             let Some(oldest) = self.sent.front() else {
-                if self.ended {
-                    self.client.lane.return_lane(self.ends.take());
-                    return None;
-                }
                 let request = self.input.next().await;
                 if let Err(error) = self.send(request).await {
                     return Some(Err(error));
                 }
                 continue;
             };
-            let deadline = oldest.at + self.patience;
+            let (deadline, more) = (self.deadline(oldest), self.may_send_more());
             let ends = self.ends.as_mut().expect("a lane is open while something is unanswered");
-            let more = !self.ended && self.sent.len() < APPENDS_IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
-                reply = ends.inbound.receive() => return Some(reply.and_then(|reply| self.handle_reply(reply))),
+                reply = ends.inbound.receive() => {
+                    let is_late = self.late > 0;
+                    self.late = self.late.saturating_sub(1);
+                    let result = reply.and_then(|reply| self.handle_reply(reply));
+                    if !(is_late && matches!(result, Ok(Ok(_) | Err(StreamAppendError::Conflict(_))))) {
+                        return Some(result);
+                    }
+                }
                 request = self.input.next(), if more => {
                     if let Err(error) = self.send(request).await {
                         return Some(Err(error));
@@ -139,7 +205,7 @@ where
         }
         let mut ends = match self.ends.take() {
             Some(ends) => ends,
-            None => self.client.lane.take_lane(self.patience).await?,
+            None => self.client.lane.take_lane(self.client.parts.append_reply).await?,
         };
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id).or(previous);
@@ -149,12 +215,14 @@ where
             None => None,
         };
         let frame = parts.append_frame(self.client.lane.to(), &request, previous_link)?;
+        let (bytes, vote) = (frame.len(), vote_to_wire(&request.vote));
         // Cancelled here, the lane is dropped in the middle of a frame: `ends` isn't put back.
-        timeout(self.patience, ends.out.send(frame.into()))
+        timeout(parts.append_reply + time_of(bytes), ends.out.send(frame.into()))
             .await
             .map_err(|_| timed_out("the peer accepts no more data"))??;
         self.ends = Some(ends);
-        self.sent.push_back(SentAppend { previous, last, at: now });
+        let led_term = vote.committed.then_some(vote.term);
+        self.sent.push_back(SentAppend { led_term, previous, last, at: now, bytes });
         Ok(())
     }
 
@@ -165,6 +233,7 @@ where
         let body = expect_frame(reply, peer::APPENDED)?;
         let reply: peer::AppendReply = decode(&body)?;
         let sent = self.sent.pop_front().expect("a reply is read only when one is owed");
+        self.answered = Some(Instant::now());
         let peer = self.client.lane.to();
         let [previous, last] = [sent.previous, sent.last].map(|id| id.as_ref().map(log_id_to_wire));
         check_append_result(&reply.result, previous, last)?;
@@ -172,6 +241,10 @@ where
         if self.client.lane.lane() == Lane::Control {
             // A heartbeat's answer waits for no disk, so its round trip is short.
             self.client.parts.clocks.record(peer, reply.clock, sent.at, Instant::now());
+        }
+        let follows = matches!(reply.result, AppendResult::Durable(_) | AppendResult::Conflict(_));
+        if let Some(term) = sent.led_term.filter(|_| follows && !reply.joining) {
+            self.client.parts.majority.record_answer(peer, term, sent.at);
         }
         Ok(match reply.result {
             AppendResult::Durable(id) => Ok(id.map(log_id_from_wire)),

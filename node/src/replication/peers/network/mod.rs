@@ -26,6 +26,7 @@ use super::{
     book::PeerBook,
     clocks::PeerClocks,
     lane_client::LaneClient,
+    majority::Majority,
     message_check::{check_handover_reply, check_vote_reply},
     mute_gate::MuteGate,
     transport::PeerTransport,
@@ -42,6 +43,8 @@ use crate::replication::{
 };
 use crate::telemetry::folded::FoldedLine;
 
+use appends::OwingLane;
+
 type RpcResult<T> = Result<T, RPCError<EngineTypes>>;
 
 /// Everything that sending to peers needs.
@@ -50,6 +53,7 @@ pub struct NetworkParts {
     pub reads: JournalReads,
     pub gate: Arc<MuteGate>,
     pub book: Arc<PeerBook>,
+    pub majority: Arc<Majority>,
     pub clocks: Arc<PeerClocks>,
     pub empty_copies: Arc<EmptyCopies>,
     pub memory: Arc<PeerMemory>,
@@ -74,7 +78,7 @@ impl Network {
     fn client(&self, to: NodeId, lane: Lane) -> PeerClient {
         let memory = self.parts.memory.clone();
         let lane = LaneClient::new(self.parts.transport.clone(), to, lane, memory);
-        PeerClient { parts: self.parts.clone(), lane }
+        PeerClient { parts: self.parts.clone(), lane, owing: None }
     }
 }
 
@@ -95,6 +99,8 @@ impl RaftNetworkFactory<EngineTypes> for Network {
 pub struct PeerClient {
     parts: Arc<NetworkParts>,
     lane: LaneClient,
+    /// The lane of a heartbeat whose answer didn't come in time.
+    owing: Option<OwingLane>,
 }
 
 fn unreachable(why: impl std::error::Error + 'static) -> RPCError<EngineTypes> {

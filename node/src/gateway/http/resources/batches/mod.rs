@@ -7,7 +7,7 @@ mod items;
 mod results;
 mod schemas;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -15,8 +15,9 @@ use axum::{
     http::{Response, StatusCode},
     response::IntoResponse,
 };
-use evenkeel_wire::codec;
+use evenkeel_wire::{codec, outcome::Stamp, reply::Refusal};
 use serde_json::value::RawValue;
+use tokio::time::timeout_at;
 
 use crate::gateway::http::{
     HttpDoor,
@@ -30,12 +31,12 @@ use crate::gateway::http::{
 };
 use crate::{
     admission::{self, targets},
-    limits::{ENTRY_BYTES_MAX, HTTP_ITEM_BYTES, ITEMS_AT_A_TIME},
-    road::Request,
-    state::AppliedState,
+    history::NotLookedUp,
+    limits::{BATCH_BYTES_AT_ONCE, ENTRY_BYTES_MAX, HTTP_ITEM_BYTES, ITEMS_AT_A_TIME},
+    road::{Caller, Request},
 };
 use items::{BatchBody, Item};
-use results::to_raw_json;
+use results::{BatchResults, to_raw_json};
 pub(crate) use schemas::ResultSchema;
 use schemas::{BatchSchema, ResultsSchema};
 
@@ -61,66 +62,121 @@ pub(crate) async fn batch(
 ) -> Result<Response<Body>, Problem> {
     let RequestWithBody { head, body, .. } = &asked;
     head.check_no_id()?;
-    let batch: BatchBody<'_> = json::read(body)?;
-    head.count_commands(batch.commands.0.len())?;
-    let estimate = batch.commands.0.len() * HTTP_ITEM_BYTES;
+    let (atomic, items) = read_items(&door, head, body.clone()).await?;
+    head.count_commands(items.len())?;
+    let estimate = items.len() * HTTP_ITEM_BYTES;
     let room = door.bodies.reserve_answer(head.caller.key, estimate)?;
-    let checked = check(&door, head, &batch.commands.0).await?;
-    if batch.atomic {
+    let checked = check(&door, head, items).await?;
+    if atomic {
         let misfit = checked.items.iter().position(|item| item.misfit.is_some());
         if let Some(at) = misfit {
             return Ok(room.attach(fail_unsent_batch(&checked.items, at).into_response()));
         }
     }
-    let decided = decide(&door, head, batch.atomic, &checked).await?;
+    let decided = decide(&door, head, atomic, &checked).await?;
     door.wait_applied(newest_position(&decided), head.deadline).await?;
-    let (state, atomic, items) = (door.state.clone(), batch.atomic, checked.items);
-    // Describing thousands of answers runs on a blocking thread, so that other requests don't wait.
-    let describing =
-        tokio::task::spawn_blocking(move || describe_batch(&state, atomic, &decided, &items));
-    let described = describing.await.map_err(|_| outcome_unknown())?;
+    let described = describe_batch(&door, head, atomic, decided, checked.items).await;
     Ok(room.attach(described.unwrap_or_else(Problem::into_response)))
 }
 
-/// Parses and checks all items, yielding to other requests in between.
-async fn check(door: &HttpDoor, head: &Head, items: &[&RawValue]) -> Result<CheckedBatch, Problem> {
-    let mut ids = HashSet::with_capacity(items.len());
-    let mut checked =
-        CheckedBatch { items: Vec::with_capacity(items.len()), count: 0, commands: Bytes::new() };
-    let (mut all, mut commands) = (Vec::new(), Vec::new());
-    for (number, item) in items.iter().enumerate() {
-        if number % ITEMS_AT_A_TIME == ITEMS_AT_A_TIME - 1 {
-            tokio::task::yield_now().await;
-        }
-        let named = |problem: Problem| problem.of_item(number);
-        let (id, item) = items::read(item.get()).map_err(named)?;
-        if !ids.insert(id) {
-            return Err(Problem::malformed("id: another command of the batch has the same id")
-                .of_item(number));
-        }
-        let own = Bytes::from(codec::encode(&item.command));
-        admission::check_form_and_role(&head.caller, 1, &own)
-            .map_err(|refusal| Problem::from(refusal).of_one_command().of_item(number))?;
-        all.extend_from_slice(&own);
-        if item.misfit.is_none() {
-            commands.extend_from_slice(&own);
-            checked.count += 1;
-        }
-        checked.items.push(item);
+/// Runs a turn of a large batch on the threads that read files: this thread's other requests, and
+/// their answers, don't wait for it.
+async fn take_turn<T: Send + 'static>(
+    door: &HttpDoor,
+    head: &Head,
+    turn: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let threads = door.state.read_threads().doors;
+    let taken = timeout_at(head.deadline, threads.run(head.caller.key, turn)).await;
+    taken.unwrap_or(Err(NotLookedUp::Busy)).map_err(|error| Problem::from(Refusal::from(error)))?
+}
+
+/// Whether the batch is atomic, and the text of each item.
+async fn read_items(
+    door: &HttpDoor,
+    head: &Head,
+    body: Bytes,
+) -> Result<(bool, Vec<Bytes>), Problem> {
+    let is_small = body.len() <= BATCH_BYTES_AT_ONCE;
+    let read = move || {
+        let batch: BatchBody<'_> = json::read(&body)?;
+        let text = |item: &&RawValue| body.slice_ref(item.get().as_bytes());
+        Ok((batch.atomic, batch.commands.0.iter().map(text).collect()))
+    };
+    if is_small { read() } else { take_turn(door, head, read).await }
+}
+
+/// Parses and checks all items, many of them in turns with other callers.
+async fn check(door: &HttpDoor, head: &Head, items: Vec<Bytes>) -> Result<CheckedBatch, Problem> {
+    let (caller, is_small) = (head.caller, items.len() <= ITEMS_AT_A_TIME);
+    let mut reading = BatchReading::new(items);
+    while !reading.is_complete() {
+        let turn = move || {
+            reading.check_some(&caller)?;
+            Ok(reading)
+        };
+        reading = if is_small { turn()? } else { take_turn(door, head, turn).await? };
     }
+    let BatchReading { commands, all, items, count, .. } = reading;
     if commands.len() > ENTRY_BYTES_MAX - HEADS_BYTES {
         let detail =
             format!("the commands take {} bytes; at most {ENTRY_BYTES_MAX}", commands.len());
         return Err(Problem::new(Code::TooLarge, detail));
     }
+    let checked = CheckedBatch { items, count, commands: commands.into() };
     let misfits = checked.items.iter().any(|item| item.misfit.is_some());
-    checked.commands = commands.into();
     // A misfit is reported only to callers who may send the command.
     let all = if misfits { all.into() } else { checked.commands.clone() };
     targets::wait_for_target_check(&door.state, head.caller, all, head.deadline)
         .await
         .map_err(|refusal| Problem::from(refusal).of_numbered_item())?;
     Ok(checked)
+}
+
+/// A batch whose items are being parsed and checked.
+struct BatchReading {
+    texts: Vec<Bytes>,
+    ids: HashSet<u128>,
+    items: Vec<Item>,
+    /// The commands of all items, and of those without a misfit.
+    all: Vec<u8>,
+    commands: Vec<u8>,
+    count: u32,
+}
+
+impl BatchReading {
+    fn new(texts: Vec<Bytes>) -> Self {
+        let ids = HashSet::with_capacity(texts.len());
+        let items = Vec::with_capacity(texts.len());
+        Self { texts, ids, items, all: Vec::new(), commands: Vec::new(), count: 0 }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.items.len() == self.texts.len()
+    }
+
+    /// Parses and checks the next items: one turn.
+    fn check_some(&mut self, caller: &Caller) -> Result<(), Problem> {
+        let next = self.texts.iter().enumerate().skip(self.items.len());
+        for (number, text) in next.take(ITEMS_AT_A_TIME) {
+            let text = std::str::from_utf8(text).expect("JSON that was read is UTF-8");
+            let (id, item) = items::read(text).map_err(|problem| problem.of_item(number))?;
+            if !self.ids.insert(id) {
+                return Err(Problem::malformed("id: another command of the batch has the same id")
+                    .of_item(number));
+            }
+            let own = Bytes::from(codec::encode(&item.command));
+            admission::check_form_and_role(caller, 1, &own)
+                .map_err(|refusal| Problem::from(refusal).of_one_command().of_item(number))?;
+            self.all.extend_from_slice(&own);
+            if item.misfit.is_none() {
+                self.commands.extend_from_slice(&own);
+                self.count += 1;
+            }
+            self.items.push(item);
+        }
+        Ok(())
+    }
 }
 
 /// Sends the commands that the ledger must judge, if there are any.
@@ -148,20 +204,46 @@ fn newest_position(decided: &[Decision]) -> u64 {
     decided.iter().map(|decision| decision.stamp.position).max().unwrap_or(0)
 }
 
-/// The whole answer.
-fn describe_batch(
-    state: &AppliedState,
+/// The whole answer. Describing reads files, and takes turns with other callers on the threads that
+/// do: neither this thread nor replication's waits for thousands of outcomes.
+async fn describe_batch(
+    door: &HttpDoor,
+    head: &Head,
     atomic: bool,
-    decided: &[Decision],
-    items: &[Item],
+    decided: Vec<Decision>,
+    items: Vec<Item>,
 ) -> Result<Response<Body>, Problem> {
-    let told = results::describe_results(state, decided, items)?;
-    match (told.failed, decided.first()) {
-        (Some(failed_index), Some(first)) if atomic => {
-            let results = to_raw_json(&told.results);
-            Err(Problem::batch_failed(Some(first.stamp), FailedBatch { failed_index, results }))
+    let (threads, caller) = (door.state.read_threads().doors, head.caller.key);
+    let first = decided.first().map(|first| first.stamp);
+    let mut results = BatchResults::new(decided, items);
+    loop {
+        let state = door.state.clone();
+        let turn = move || -> Result<_, Problem> {
+            results.describe_some(&state)?;
+            Ok(if results.is_complete() {
+                ControlFlow::Break(write_answer(atomic, first, &results))
+            } else {
+                ControlFlow::Continue(results)
+            })
+        };
+        match threads.run(caller, turn).await.map_err(|_| outcome_unknown())?? {
+            ControlFlow::Break(answer) => return answer,
+            ControlFlow::Continue(more) => results = more,
         }
-        _ => Ok(describe::json(StatusCode::OK, &told)),
+    }
+}
+
+fn write_answer(
+    atomic: bool,
+    first: Option<Stamp>,
+    results: &BatchResults,
+) -> Result<Response<Body>, Problem> {
+    match (results.failed, first) {
+        (Some(failed_index), Some(first)) if atomic => {
+            let results = to_raw_json(&results.results);
+            Err(Problem::batch_failed(Some(first), FailedBatch { failed_index, results }))
+        }
+        _ => Ok(describe::json(StatusCode::OK, results)),
     }
 }
 

@@ -17,53 +17,65 @@ use crate::gateway::http::{
     },
     submit::outcome_unknown,
 };
-use crate::{history::HistoryReader, state::AppliedState};
+use crate::{history::HistoryReader, limits::LOOKUPS_AT_A_TIME, state::AppliedState};
 
-/// The results of a batch.
+/// The results of a batch, as far as they're described.
 #[derive(Serialize)]
 pub(crate) struct BatchResults {
     pub(crate) results: Vec<Box<RawValue>>,
     /// The first command that was rejected on its own account.
     #[serde(skip)]
     pub(crate) failed: Option<usize>,
+    #[serde(skip)]
+    items: Vec<Item>,
+    /// The outcomes that aren't described yet.
+    #[serde(skip)]
+    decided: std::vec::IntoIter<Decision>,
 }
 
-/// Describes the outcomes of commands whose entries this node has applied. Reads files: never call
-/// it on a thread that serves others.
-///
-/// # Errors
-/// When a record can't be read at the moment: the same batch returns the same answers later.
-pub(crate) fn describe_results(
-    state: &AppliedState,
-    decided: &[Decision],
-    items: &[Item],
-) -> Result<BatchResults, Problem> {
-    let teller = ResultDescriber { state, past: state.history_reader() };
-    let mut told = BatchResults { results: Vec::with_capacity(items.len()), failed: None };
-    let mut decided = decided.iter();
-    for (number, item) in items.iter().enumerate() {
-        let result = match &item.misfit {
-            Some(problem) => Err(problem.clone()),
-            None => {
-                let decision = decided.next().ok_or_else(outcome_unknown)?.clone();
-                match decision.require_committed() {
-                    Ok(decision) => Ok(teller.describe_result(&item.command, &decision)?),
-                    Err(problem) => Err(problem),
-                }
-            }
-        };
-        told.results.push(result.unwrap_or_else(|problem| {
-            let own = problem.code != Code::Rejected(Rejection::BatchFailed);
-            if own && told.failed.is_none() {
-                told.failed = Some(number);
-            }
-            to_raw_json(&problem.to_json())
-        }));
+impl BatchResults {
+    /// Nothing is described yet. The outcomes are those of the items that were sent.
+    pub(crate) fn new(decided: Vec<Decision>, items: Vec<Item>) -> Self {
+        let (results, decided) = (Vec::with_capacity(items.len()), decided.into_iter());
+        Self { results, failed: None, items, decided }
     }
-    Ok(told)
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.results.len() == self.items.len()
+    }
+
+    /// Describes the next outcomes, of commands whose entries this node has applied. Reads
+    /// files: never call it on a thread that serves others.
+    ///
+    /// # Errors
+    /// When a record can't be read at the moment: the same batch returns the same answers later.
+    pub(crate) fn describe_some(&mut self, state: &AppliedState) -> Result<(), Problem> {
+        let describer = ResultDescriber { state, past: state.history_reader() };
+        let next = self.items.iter().enumerate().skip(self.results.len());
+        for (number, item) in next.take(LOOKUPS_AT_A_TIME) {
+            let result = match &item.misfit {
+                Some(problem) => Err(problem.clone()),
+                None => {
+                    let decision = self.decided.next().ok_or_else(outcome_unknown)?;
+                    match decision.require_committed() {
+                        Ok(decision) => Ok(describer.describe_result(&item.command, &decision)?),
+                        Err(problem) => Err(problem),
+                    }
+                }
+            };
+            self.results.push(result.unwrap_or_else(|problem| {
+                let own = problem.code != Code::Rejected(Rejection::BatchFailed);
+                if own && self.failed.is_none() {
+                    self.failed = Some(number);
+                }
+                to_raw_json(&problem.to_json())
+            }));
+        }
+        Ok(())
+    }
 }
 
-/// Looks up what isn't in a command itself. All lookups of a batch share one reader, so records
+/// Looks up what isn't in a command itself. All lookups of a turn share one reader, so records
 /// that lie together are read once.
 struct ResultDescriber<'a> {
     state: &'a AppliedState,
